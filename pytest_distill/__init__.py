@@ -1,0 +1,1 @@
+"""pytest-distill: decide in a test file whether a distilled model may ship."""

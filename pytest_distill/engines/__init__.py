@@ -1,0 +1,115 @@
+"""Who answers: the port that every engine has, and the built-in ones by name.
+
+Nothing heavy is imported here; an engine's module is imported when one of its models is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from pytest_distill.evals.requests import Prediction, Request
+
+Role = Literal["teacher", "student", "sft"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """One entry under ``models:``, validated, with paths made absolute.
+
+    Parameters
+    ----------
+    name, role : str
+        The entry's name and its role.
+    path : str
+        A local folder (absolute) or a hub id.
+    revision, adapter, gguf_file, tokenizer : str, optional
+        Hub revision; folder of a LoRA adapter; GGUF file inside `path`; another tokenizer's path.
+    load : mapping
+        Further keyword arguments of ``from_pretrained``.
+    device : str
+        ``auto`` (CUDA where there is one, else CPU), ``cuda``, ``cuda:1`` or ``cpu``.
+    dtype : str
+        ``auto`` (as stored), ``float32``, ``bfloat16`` or ``float16``.
+    trust_remote_code : bool
+        Whether code inside the checkpoint may run.
+    device_map : str or mapping, optional
+        Spreads a big model over several devices, as in transformers.
+    batch_tokens : int, optional
+        At most how many tokens, padding included, one forward pass takes.
+    threads : int, optional
+        How many CPU threads the engine may use. None: all that the library takes by itself.
+    options : mapping
+        Further keys of the entry, for a user's own engine.
+    """
+
+    name: str
+    role: Role
+    path: str = ""
+    revision: str | None = None
+    adapter: str | None = None
+    gguf_file: str | None = None
+    tokenizer: str | None = None
+    load: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "auto"
+    dtype: str = "auto"
+    trust_remote_code: bool = False
+    device_map: str | Mapping[str, Any] | None = None
+    batch_tokens: int | None = None
+    threads: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What is known of a model beside its answers; None where it is not known.
+
+    Parameters
+    ----------
+    name, role : str
+        As in ``distill.yaml``.
+    parameters : int, optional
+        Number of parameters, adapter included, shared ones once.
+    bytes : int, optional
+        Size of weights and tokenizer on disk, in bytes.
+    dtype, device, path : str, optional
+        Data type and device that the model runs in; where it came from.
+    digest : str, optional
+        SHA-256 over the bytes of weights, config and tokenizer: the model's identity.
+    """
+
+    name: str
+    role: Role
+    parameters: int | None = None
+    bytes: int | None = None
+    dtype: str | None = None
+    device: str | None = None
+    path: str | None = None
+    digest: str | None = None
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Runs one model. A class of one's own is built as ``MyEngine(spec)`` with a `ModelSpec`."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """What is known of the model."""
+
+    def predict(self, requests: Sequence[Request]) -> Iterator[Prediction]:
+        """Yield one prediction a request, in any order, each as soon as it is there."""
+
+    def close(self) -> None:
+        """Free the model's memory. The engine is not used afterwards."""
+
+
+ENGINES: Mapping[str, str] = {
+    "transformers": "pytest_distill.engines.transformers:TransformersEngine",
+}
+"""Where the class of each built-in engine stands, as ``module:name``."""
+
+SOURCES = ("recorded", "reported")
+"""Named like engines in ``distill.yaml``, but run nothing: predictions or scores made elsewhere."""
+
+__all__ = ["ENGINES", "SOURCES", "Engine", "ModelInfo", "ModelSpec", "Role"]

@@ -1,0 +1,55 @@
+"""The errors that a user can mend.
+
+Each message says what is wrong, where (file, line or key, example id) and what to do. The plugin
+prints them without frames of this package. Any other exception is a defect, traceback and all.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DistillError(Exception):
+    """Base class of every error that is the user's to mend."""
+
+    __module__ = "pytest_distill"
+
+
+class ConfigError(DistillError):
+    """Something in ``distill.yaml``, a marker or an argument is wrong."""
+
+    __module__ = "pytest_distill"
+
+
+class GoldSetError(DistillError):
+    """The gold set cannot be read, or an example in it is wrong."""
+
+    __module__ = "pytest_distill"
+
+
+class ModelError(DistillError):
+    """A model cannot be loaded or cannot do what the task asks."""
+
+    __module__ = "pytest_distill"
+
+
+class EvaluationError(DistillError):
+    """Predictions or scores are missing, surplus, not finite or out of range."""
+
+    __module__ = "pytest_distill"
+
+
+class ComparisonError(DistillError):
+    """Two evaluations cannot be compared, or their ratio does not exist."""
+
+    __module__ = "pytest_distill"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return what to say after an unknown `word`: the nearest known one, else all of them."""
+    names = sorted(map(str, known))
+    near = difflib.get_close_matches(word, names, n=1)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    return f"known: {', '.join(names)}" if names else "none is defined"

@@ -1,0 +1,114 @@
+"""Metrics: the example's score, how scores aggregate, and which direction is better, in one place.
+
+A metric is a function of column sums: `statistics` gives one row an example, `aggregate` turns the
+summed rows into the metric's value. Leaving examples out is then a subtraction.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.requests import Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A prediction beside what the gold set expects, in the same words: what a metric reads.
+
+    Parameters
+    ----------
+    example : Example
+        The gold example.
+    prediction : Prediction
+        What the model gave.
+    predicted : str
+        The answer in the gold set's words: label, text of the choice, or extracted text.
+    targets : tuple of str
+        The accepted answers; the text itself for perplexity.
+    choices : tuple of str
+        The choices of a multiple-choice example, else empty.
+    target_index : int, optional
+        Index of the right choice.
+    correct : bool, optional
+        Whether the label or choice is right; None where the task has no such notion.
+    """
+
+    example: Example
+    prediction: Prediction
+    predicted: str
+    targets: tuple[str, ...]
+    choices: tuple[str, ...] = ()
+    target_index: int | None = None
+    correct: bool | None = None
+
+
+class Metric(ABC):
+    """What is measured on one eval.
+
+    Attributes
+    ----------
+    name : str
+        As in ``distill.yaml`` and in the report.
+    higher_is_better : bool
+        The direction.
+    range : tuple of float
+        Least and greatest possible value, both inclusive; may be infinite.
+    """
+
+    name: str
+    higher_is_better: bool = True
+    range: tuple[float, float] = (0.0, 1.0)
+
+    @abstractmethod
+    def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
+        """Return each example's own score, shape (n,), in `range`: for flips and lost examples."""
+
+    @abstractmethod
+    def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
+        """Return one row of sufficient statistics an example, shape (n, k)."""
+
+    @abstractmethod
+    def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the metric for summed statistics, shape (..., k) -> (...)."""
+
+
+@dataclass(frozen=True)
+class MeanMetric(Metric):
+    """A metric that is the mean of its per-example scores.
+
+    Parameters
+    ----------
+    name : str
+        As in ``distill.yaml`` and in the report.
+    score : callable
+        Answer -> score of that example, a finite number in `range`.
+    higher_is_better : bool
+        The direction.
+    range : tuple of float
+        Least and greatest possible score.
+    """
+
+    name: str
+    score: Callable[[Answer], float]
+    higher_is_better: bool = True
+    range: tuple[float, float] = (0.0, 1.0)
+
+    def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
+        """Return each example's score, shape (n,)."""
+        return np.fromiter((self.score(a) for a in answers), np.float64, count=len(answers))
+
+    def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
+        """Return score and 1 a row, shape (n, 2)."""
+        scores = self.scores(answers)
+        return np.column_stack([scores, np.ones_like(scores)])
+
+    def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
+        """Return sum / count."""
+        return np.asarray(totals[..., 0] / totals[..., 1], dtype=np.float64)

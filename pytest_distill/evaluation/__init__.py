@@ -1,0 +1,1 @@
+"""Evaluate once: engines, recorded predictions and reported scores become evaluations."""

@@ -1,0 +1,1 @@
+"""What it means: comparisons, gates, verdicts. Knows neither torch nor pytest."""

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from pytest_distill.errors import GoldSetError, did_you_mean
+from pytest_distill.evals.rows import Rows, open_rows
+
+DEFAULT_ID_FIELD = "id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +33,11 @@ class Example:
     fields: Mapping[str, Any]
     where: str
 
+    @property
+    def place(self) -> str:
+        """Where the example stands and its id: how a message about it starts."""
+        return f"{self.where} (id '{self.id}')"
+
 
 @dataclass(frozen=True, slots=True)
 class GoldSet:
@@ -38,3 +51,83 @@ class GoldSet:
 
     def __iter__(self) -> Iterator[Example]:
         return iter(self.examples)
+
+
+def read_gold_set(
+    source: Path | str, *, id_field: str = DEFAULT_ID_FIELD, split: str | None = None
+) -> GoldSet:
+    """Read a gold set.
+
+    Parameters
+    ----------
+    source : Path or str
+        A ``.jsonl``, ``.csv`` or ``.parquet`` file, a folder that ``datasets`` saved to disk, or
+        the name of a dataset on the Hugging Face hub (with `split`).
+    id_field : str
+        The field that holds an example's id, a text or a whole number. Where no row has the
+        default field, an example's id is a digest of its row; another field must be there.
+    split : str, optional
+        Which split of a ``datasets`` folder or of a hub dataset.
+
+    Returns
+    -------
+    GoldSet
+
+    Raises
+    ------
+    GoldSetError
+        Nothing can be read there, a row is malformed, an id is used twice, or there is no row.
+    """
+    shown, rows = open_rows(source, split)
+    by_id: dict[str, Example] = {}
+    for example in _with_ids(rows, id_field):
+        if example.id in by_id:
+            raise _duplicate(by_id[example.id], example, id_field)
+        by_id[example.id] = example
+    if not by_id:
+        raise GoldSetError(f"{shown}: it is empty; at least one example is needed")
+    return GoldSet(shown, tuple(by_id.values()))
+
+
+def row_digest(row: Mapping[str, Any]) -> str:
+    """Return the id of a row that states none: 16 hex digits of its canonical JSON's SHA-256."""
+    canonical = json.dumps(row, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _with_ids(rows: Rows, id_field: str) -> Iterator[Example]:
+    first: tuple[str, bool] | None = None
+    for where, row in rows:
+        stated = row.get(id_field) is not None
+        # Only the default may be absent: under another name it is a slip, not a wish for digests.
+        if not stated and id_field != DEFAULT_ID_FIELD:
+            raise GoldSetError(f"{where}: no field '{id_field}'; {did_you_mean(id_field, row)}")
+        first = first or (where, stated)
+        if stated != first[1]:
+            without, with_id = (where, first[0]) if first[1] else (first[0], where)
+            raise GoldSetError(
+                f"{without}: no '{id_field}', though {with_id} has one; give every row an id, "
+                "or none"
+            )
+        id = _stated_id(where, id_field, row[id_field]) if stated else row_digest(row)
+        yield Example(id, row, where)
+
+
+def _stated_id(where: str, id_field: str, value: Any) -> str:
+    # 1.0 or true would be written differently by the tool that records predictions, and not found.
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise GoldSetError(f"{where}: '{id_field}' must be a text or a whole number, not {value!r}")
+    if value == "":
+        raise GoldSetError(f"{where}: '{id_field}' is empty")
+    return str(value)
+
+
+def _duplicate(first: Example, second: Example, id_field: str) -> GoldSetError:
+    if second.fields.get(id_field) is not None:
+        return GoldSetError(
+            f"{second.where}: the {id_field} '{second.id}' is already used at {first.where}"
+        )
+    return GoldSetError(
+        f"{second.where}: the same row as {first.where}; remove one, or tell them apart by "
+        f"'{id_field}'"
+    )

@@ -1,27 +1,19 @@
 """What is asked of a model for each example: one module a task."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from types import MappingProxyType
 
-from pytest_distill.evals.goldset import Example
-from pytest_distill.evals.metrics import Answer
-from pytest_distill.evals.requests import Prediction, Request
+from pytest_distill.evals.tasks.base import Task
+from pytest_distill.evals.tasks.classification import Classification
+from pytest_distill.evals.tasks.generation import Generation
+from pytest_distill.evals.tasks.multiple_choice import MultipleChoice
+from pytest_distill.evals.tasks.perplexity import Perplexity
 
+__all__ = ["TASKS", "Classification", "Generation", "MultipleChoice", "Perplexity", "Task"]
 
-class Task(Protocol):
-    """example -> request, and prediction -> what a metric needs."""
-
-    name: ClassVar[str]
-    metrics: ClassVar[tuple[str, ...]]
-    """Names of the built-in metrics that suit the task; the first is the default headline."""
-
-    def request(self, example: Example) -> Request:
-        """Return what a model is asked; GoldSetError where a field is missing or wrong."""
-
-    def answer(self, example: Example, prediction: Prediction) -> Answer:
-        """Return the prediction in the gold set's words; EvaluationError where it cannot be."""
-
-    def settings(self) -> Mapping[str, Any]:
-        """Return everything beside the examples that decides what is asked, as JSON-able values."""
+TASKS: Mapping[str, type[Classification | MultipleChoice | Generation | Perplexity]] = (
+    MappingProxyType(
+        {task.name: task for task in (Classification, MultipleChoice, Generation, Perplexity)}
+    )
+)
+"""The tasks by the name that ``task:`` gives in ``distill.yaml``."""

@@ -1,8 +1,4 @@
-"""Metrics: the example's score, how scores aggregate, and which direction is better, in one place.
-
-A metric is a function of column sums: `statistics` gives one row an example, `aggregate` turns the
-summed rows into the metric's value. Leaving examples out is then a subtraction.
-"""
+"""What a metric is, and what it reads."""
 
 from __future__ import annotations
 
@@ -72,11 +68,15 @@ class Metric(ABC):
 
     @abstractmethod
     def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
-        """Return one row of sufficient statistics an example, shape (n, k)."""
+        """Return one row of sufficient statistics an example, shape (n, k).
+
+        The rows of one call share their columns; those of two calls need not (the columns of
+        macro-F1 are the labels that occur). To mix two models' rows, ask for both in one call.
+        """
 
     @abstractmethod
     def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the metric for summed statistics, shape (..., k) -> (...)."""
+        """Return the metric for summed statistics, shape (..., k) -> (...); NaN for no example."""
 
 
 @dataclass(frozen=True)
@@ -111,4 +111,10 @@ class MeanMetric(Metric):
 
     def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
         """Return sum / count."""
-        return np.asarray(totals[..., 0] / totals[..., 1], dtype=np.float64)
+        return ratio(totals[..., 0], totals[..., 1])
+
+
+def ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the quotient; NaN where nothing was counted, which no caller takes for a score."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.true_divide(numerator, denominator), dtype=np.float64)

@@ -1,0 +1,136 @@
+"""One eval: gold set, task and metrics."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pytest_distill.errors import ConfigError, did_you_mean
+from pytest_distill.evals.goldset import Example, GoldSet
+from pytest_distill.evals.metrics import Metric
+from pytest_distill.evals.requests import Request
+from pytest_distill.evals.tasks import Task, fields
+
+
+@dataclass(frozen=True, eq=False)
+class Eval:
+    """One entry under ``evals:``. Two evals are equal only when they are the same object.
+
+    Parameters
+    ----------
+    name : str
+        The entry's key.
+    task : Task
+        What is asked, and how an answer is read.
+    gold : GoldSet
+        The labelled examples.
+    metrics : tuple of Metric
+        At least one; the first is the headline metric.
+    slices : tuple of str
+        Fields whose values part the examples.
+    """
+
+    name: str
+    task: Task
+    gold: GoldSet
+    metrics: tuple[Metric, ...]
+    slices: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.metrics:
+            raise ConfigError(f"eval '{self.name}': metrics is empty; name at least one")
+
+    @property
+    def headline(self) -> Metric:
+        """The metric that a gate means when it names none."""
+        return self.metrics[0]
+
+    def requests(self) -> list[Request]:
+        """Return what every model is asked, one request an example, in the gold set's order.
+
+        Every field that the task reads is checked, the target included.
+        """
+        return [self.task.request(example) for example in self.gold]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all that decides what is asked and what counts as right, in hexadecimal."""
+        digest = hashlib.sha256()
+        digest.update(_canonical([self.task.name, self.task.settings()]))
+        for example in self.gold:
+            digest.update(_canonical([example.id, example.fields]))
+        return digest.hexdigest()
+
+    def slice_ids(self, field: str) -> Mapping[str, list[int]]:
+        """Return the value of a field -> positions of the examples that have it.
+
+        Raises
+        ------
+        GoldSetError
+            An example lacks the field, or its value is a list or an object.
+        """
+        positions: dict[str, list[int]] = {}
+        for position, example in enumerate(self.gold):
+            positions.setdefault(_slice_value(example, field), []).append(position)
+        return positions
+
+    def select(self, slice: str | Mapping[str, object]) -> list[int]:
+        """Return the positions of one slice's examples, in the gold set's order.
+
+        Parameters
+        ----------
+        slice : str or mapping
+            ``"lang=de"`` or ``{"lang": "de"}``; of several fields, all must agree.
+
+        Raises
+        ------
+        ConfigError
+            It is not of that form, no example has the field or the value, or nothing is left.
+        """
+        wanted = _parsed(slice) if isinstance(slice, str) else slice
+        chosen = set(range(len(self.gold)))
+        for field, value in wanted.items():
+            chosen &= set(self._having(field, str(value)))
+        if not chosen:
+            raise ConfigError(f"eval '{self.name}': no example is in the slice {slice!r}")
+        return sorted(chosen)
+
+    def _having(self, field: str, value: str) -> list[int]:
+        if not any(field in example.fields for example in self.gold):
+            known = set().union(*(example.fields for example in self.gold))
+            raise ConfigError(
+                f"eval '{self.name}': no field '{field}' to slice by; {did_you_mean(field, known)}"
+            )
+        values = self.slice_ids(field)
+        if value not in values:
+            raise ConfigError(
+                f"eval '{self.name}': no example has {field}={value}; {did_you_mean(value, values)}"
+            )
+        return values[value]
+
+
+def _canonical(value: Any) -> bytes:
+    # default: dates and the like in a parquet file. The newline keeps neighbours apart.
+    return json.dumps(value, sort_keys=True, default=_plain).encode() + b"\n"
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else str(value)
+
+
+def _parsed(slice: str) -> dict[str, str]:
+    field, equals, value = slice.partition("=")
+    if not equals or not field:
+        raise ConfigError(f"slice: expected 'field=value', got '{slice}'")
+    return {field: value}
+
+
+def _slice_value(example: Example, field: str) -> str:
+    value = fields.field(example, field)
+    if not isinstance(value, str | int | float):
+        raise fields.wrong_type(example, field, "one value to slice by", value)
+    return str(value)

@@ -1,0 +1,125 @@
+"""BLEU and chrF: counts from sacrebleu, summed over the corpus before they become a score.
+
+Both run from 0 to 100, as sacrebleu prints them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_distill.evals.metrics.base import Answer, Metric
+
+_BLEU_ORDER = 4
+_CHRF_ORDER = 6
+_CHRF_BETA = 2
+
+
+@dataclass(frozen=True)
+class Bleu(Metric):
+    """Corpus BLEU with sacrebleu's defaults: tokenizer 13a, 4-grams, exponential smoothing.
+
+    Columns: words of the output, words of the nearest answer, then for n = 1..4 the matching
+    n-grams, then the output's n-grams.
+
+    References
+    ----------
+    Papineni et al. (2002). BLEU: a Method for Automatic Evaluation of Machine Translation.
+    Post (2018). A Call for Clarity in Reporting BLEU Scores.
+    """
+
+    name: str = "bleu"
+    range: tuple[float, float] = (0.0, 100.0)
+
+    def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
+        """Return sentence BLEU with effective order, as ``sacrebleu.sentence_bleu``, shape (n,)."""
+        return _bleu(self.statistics(answers), effective_order=True)
+
+    def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
+        """Return the counts of each example, shape (n, 10)."""
+        sentence = _sacrebleu("BLEU").sentence_score
+        scored = [sentence(a.predicted, list(a.targets)) for a in answers]
+        return np.array(
+            [[s.sys_len, s.ref_len, *s.counts, *s.totals] for s in scored], np.float64
+        ).reshape(-1, 2 + 2 * _BLEU_ORDER)
+
+    def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
+        """Return corpus BLEU, shape (..., 10) -> (...)."""
+        return _bleu(np.asarray(totals, np.float64), effective_order=False)
+
+
+def _bleu(totals: NDArray[np.float64], *, effective_order: bool) -> NDArray[np.float64]:
+    """Return ``sacrebleu.metrics.BLEU.compute_bleu(smooth_method="exp")`` for many rows at once."""
+    output, reference = totals[..., 0], totals[..., 1]
+    matches, ngrams = totals[..., 2 : 2 + _BLEU_ORDER], totals[..., 2 + _BLEU_ORDER :]
+    # Each order without a match halves the count that stands in for it: 1/2, 1/4, ...
+    smoothed = np.exp2(-np.cumsum(matches == 0, axis=-1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log(100 * np.where(matches > 0, matches, smoothed) / ngrams)
+        brevity = np.exp(np.minimum(0.0, 1 - reference / output))
+    present = ngrams > 0
+    orders = present.sum(axis=-1) if effective_order else np.full(output.shape, _BLEU_ORDER)
+    mean_log = np.where(present, logs, 0.0).sum(axis=-1) / np.maximum(orders, 1)
+    too_short = ~present.all(axis=-1) if not effective_order else np.zeros(output.shape, bool)
+    nothing = ~matches.any(axis=-1) | too_short
+    # A perfect output comes out as 100.00000000000004.
+    return np.where(nothing, 0.0, np.minimum(brevity * np.exp(mean_log), 100.0))
+
+
+@dataclass(frozen=True)
+class Chrf(Metric):
+    """Corpus chrF2 with sacrebleu's defaults: character 6-grams, no word n-grams, beta 2.
+
+    Columns: for n = 1..6 the output's n-grams, the answer's n-grams, the matching ones.
+
+    References
+    ----------
+    Popović (2015). chrF: character n-gram F-score for automatic MT evaluation.
+    """
+
+    name: str = "chrf"
+    range: tuple[float, float] = (0.0, 100.0)
+
+    def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
+        """Return sentence chrF, as ``sacrebleu.sentence_chrf``, shape (n,)."""
+        return self.aggregate(self.statistics(answers))
+
+    def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
+        """Return the counts of each example, shape (n, 18)."""
+        # Private, and the only door to these counts: sacrebleu's own significance tests use it.
+        extract = _sacrebleu("CHRF")._extract_corpus_statistics
+        rows = [extract([a.predicted], [[target] for target in a.targets])[0] for a in answers]
+        return np.array(rows, np.float64).reshape(-1, 3 * _CHRF_ORDER)
+
+    def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
+        """Return corpus chrF, shape (..., 18) -> (...)."""
+        counts = np.asarray(totals, np.float64).reshape(*totals.shape[:-1], _CHRF_ORDER, 3)
+        output, reference, matches = counts[..., 0], counts[..., 1], counts[..., 2]
+        present = (output > 0) & (reference > 0)
+        orders = np.maximum(present.sum(axis=-1), 1)
+        precision, recall = (
+            np.divide(matches, n, out=np.zeros_like(matches), where=present).sum(axis=-1) / orders
+            for n in (output, reference)
+        )
+        weighted = _CHRF_BETA**2 * precision + recall
+        product = (1 + _CHRF_BETA**2) * precision * recall
+        f_score = np.divide(product, weighted, out=np.zeros_like(product), where=weighted > 0)
+        return np.asarray(np.minimum(100 * f_score, 100.0))
+
+
+@cache
+def _sacrebleu(metric: str) -> Any:
+    import sacrebleu.metrics
+
+    # effective_order keeps sentence_score from warning; the counts don't depend on it.
+    options = {"effective_order": True} if metric == "BLEU" else {}
+    return getattr(sacrebleu.metrics, metric)(**options)
+
+
+BLEU = Bleu()
+CHRF = Chrf()

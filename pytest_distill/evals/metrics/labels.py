@@ -1,0 +1,117 @@
+"""Metrics of a chosen label or choice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_distill.errors import EvaluationError
+from pytest_distill.evals.metrics.base import Answer, MeanMetric, Metric, ratio
+
+
+def is_correct(answer: Answer) -> float:
+    """Return 1.0 for the right label or choice, else 0.0."""
+    if answer.correct is None:
+        raise EvaluationError(
+            f"{answer.example.place}: only classification and multiple_choice have a right answer "
+            "to count"
+        )
+    return float(answer.correct)
+
+
+def is_correct_by_length(answer: Answer) -> float:
+    """Return whether the right choice has the greatest log-likelihood per character, as 1.0 or 0.0.
+
+    Characters, not bytes or tokens; the first of equal ones: ``acc_norm`` of lm-evaluation-harness
+    0.4.13 (``lm_eval/api/task.py``, ``ConfigurableTask.process_results``).
+    """
+    loglikelihoods = answer.prediction.loglikelihoods
+    if loglikelihoods is None or not answer.choices:
+        raise EvaluationError(
+            f"{answer.example.place}: accuracy_norm needs the log-likelihood of every choice"
+        )
+    lengths = np.array([len(choice) for choice in answer.choices], np.float64)
+    return float(np.argmax(np.asarray(loglikelihoods) / lengths) == answer.target_index)
+
+
+@dataclass(frozen=True)
+class _LabelCounts(Metric):
+    """A metric of the confusion matrix's margins and diagonal.
+
+    Columns: for each label that occurs, how often it was right, predicted, and in the gold set.
+    """
+
+    name: str
+    range: tuple[float, float] = (0.0, 1.0)
+
+    def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
+        """Return 1.0 for each right label, else 0.0, shape (n,)."""
+        return np.fromiter(map(is_correct, answers), np.float64, count=len(answers))
+
+    def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
+        """Return right, predicted and gold as indicators of each label, shape (n, 3 * labels)."""
+        gold = [answer.targets[0] for answer in answers]
+        predicted = [answer.predicted for answer in answers]
+        columns = {label: i for i, label in enumerate(sorted({*gold, *predicted}))}
+        counts = np.zeros((len(answers), 3, len(columns)))
+        rows = np.arange(len(answers))
+        counts[rows, 1, [columns[label] for label in predicted]] = 1
+        counts[rows, 2, [columns[label] for label in gold]] = 1
+        counts[:, 0] = counts[:, 1] * counts[:, 2]
+        return counts.reshape(len(answers), -1)
+
+
+def _right_predicted_gold(totals: NDArray[Any]) -> tuple[NDArray[np.float64], ...]:
+    # Floats: the products of MCC pass 2**63 from some ten thousand examples on.
+    counts = np.asarray(totals, np.float64).reshape(*totals.shape[:-1], 3, -1)
+    return counts[..., 0, :], counts[..., 1, :], counts[..., 2, :]
+
+
+class MacroF1(_LabelCounts):
+    """Unweighted mean of the F1 of every label that occurs in the gold set or the predictions.
+
+    A label that is only predicted, or never predicted, has F1 0, as in scikit-learn's
+    ``f1_score(average="macro")``.
+    """
+
+    def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
+        """Return macro-F1, shape (..., 3 * labels) -> (...)."""
+        right, predicted, gold = _right_predicted_gold(totals)
+        occurrences = predicted + gold
+        f1 = np.divide(2 * right, occurrences, out=np.zeros_like(right), where=occurrences > 0)
+        return ratio(f1.sum(axis=-1), (occurrences > 0).sum(axis=-1))
+
+
+class Matthews(_LabelCounts):
+    """Matthews correlation coefficient, for two or more labels (the R_K statistic).
+
+    0 where gold labels or predictions are all the same label, as in scikit-learn's
+    ``matthews_corrcoef``.
+
+    References
+    ----------
+    Gorodkin, J. (2004). Comparing two K-category assignments by a K-category correlation
+    coefficient. Computational Biology and Chemistry 28:367-374, equation 8.
+    """
+
+    def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the coefficient, shape (..., 3 * labels) -> (...)."""
+        right, predicted, gold = _right_predicted_gold(totals)
+        n = gold.sum(axis=-1)
+        covariance = right.sum(axis=-1) * n - (predicted * gold).sum(axis=-1)
+        spread = (n**2 - (predicted**2).sum(axis=-1)) * (n**2 - (gold**2).sum(axis=-1))
+        mcc = np.divide(
+            covariance, np.sqrt(spread), out=np.zeros_like(covariance), where=spread > 0
+        )
+        # The root's last digit may carry a perfect 1 beyond the range.
+        return np.asarray(np.where(n > 0, np.clip(mcc, -1.0, 1.0), np.nan))
+
+
+ACCURACY = MeanMetric("accuracy", is_correct)
+ACCURACY_NORM = MeanMetric("accuracy_norm", is_correct_by_length)
+MACRO_F1 = MacroF1("macro_f1")
+MATTHEWS = Matthews("matthews", range=(-1.0, 1.0))

@@ -1,0 +1,88 @@
+"""Metrics of how well a model predicts plain text. Lower is better.
+
+`words` and `bytes` are counted as lm-evaluation-harness counts them (0.4.13,
+``lm_eval/api/task.py``, ``count_words`` and ``count_bytes``), so that ``word_perplexity`` and
+``bits_per_byte`` equal its metrics of the same names.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_distill.errors import EvaluationError
+from pytest_distill.evals.metrics.base import Answer, Metric, ratio
+
+
+def _nats(answer: Answer) -> float:
+    loglikelihoods = answer.prediction.loglikelihoods
+    if loglikelihoods is None or len(loglikelihoods) != 1:
+        raise _not_perplexity(answer, "the log-likelihood")
+    return -loglikelihoods[0]
+
+
+def _tokens(answer: Answer) -> int:
+    if answer.prediction.tokens is None:
+        raise _not_perplexity(answer, "the number of tokens")
+    return answer.prediction.tokens
+
+
+def _not_perplexity(answer: Answer, what: str) -> EvaluationError:
+    return EvaluationError(
+        f"{answer.example.place}: this metric needs {what} of a text; it suits the task perplexity"
+    )
+
+
+def _words(answer: Answer) -> int:
+    return len(re.split(r"\s+", answer.targets[0]))
+
+
+def _bytes(answer: Answer) -> int:
+    return len(answer.targets[0].encode())
+
+
+@dataclass(frozen=True)
+class _NatsPerUnit(Metric):
+    """A metric of the negative log-likelihood per unit of text; columns: nats, units."""
+
+    name: str
+    units: Callable[[Answer], int]
+    higher_is_better: bool = False
+    range: tuple[float, float] = (1.0, math.inf)
+
+    def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
+        """Return each text's own value, shape (n,)."""
+        return self.aggregate(self.statistics(answers))
+
+    def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
+        """Return the negative log-likelihood in nats and the number of units, shape (n, 2)."""
+        rows = [(_nats(a), self.units(a)) for a in answers]
+        return np.array(rows, np.float64).reshape(-1, 2)
+
+
+class PerplexityMetric(_NatsPerUnit):
+    """exp(nats / units), over the whole corpus: long texts weigh more."""
+
+    def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the perplexity per unit, shape (..., 2) -> (...)."""
+        with np.errstate(over="ignore"):  # infinite, and refused as such by whoever reads the score
+            return np.asarray(np.exp(ratio(totals[..., 0], totals[..., 1])))
+
+
+class BitsPerByte(_NatsPerUnit):
+    """nats / bytes / ln 2, over the whole corpus: comparable where the tokenizers differ."""
+
+    def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the bits per UTF-8 byte, shape (..., 2) -> (...)."""
+        return ratio(totals[..., 0], totals[..., 1]) / math.log(2)
+
+
+PERPLEXITY = PerplexityMetric("perplexity", _tokens)
+WORD_PERPLEXITY = PerplexityMetric("word_perplexity", _words)
+BITS_PER_BYTE = BitsPerByte("bits_per_byte", _bytes, range=(0.0, math.inf))

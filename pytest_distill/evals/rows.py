@@ -1,0 +1,245 @@
+"""Rows of a gold set, one at a time, from each kind of source, with the place of each."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pytest_distill.errors import GoldSetError, did_you_mean
+
+Row = dict[str, Any]
+Rows = Iterator[tuple[str, Row]]
+"""Pairs of a place, for messages, and the row that stands there."""
+
+
+def open_rows(source: Path | str, split: str | None) -> tuple[str, Rows]:
+    """Return how messages call `source`, and its rows; GoldSetError where there is none."""
+    path = Path(source)
+    shown = _shown(path)
+    if path.is_dir():
+        return shown, _dataset_folder(path, shown, split)
+    read = _READERS.get(path.suffix.lower())
+    if read is None and split is not None and _is_hub_name(str(source)):
+        return str(source), _hub_dataset(str(source), split)
+    if not path.is_file():
+        raise _nothing_there(path, shown)
+    if read is None:
+        raise GoldSetError(f"{shown}: unknown kind of file '{path.suffix}'; use {_kinds()}")
+    if split is not None:
+        raise GoldSetError(f"{shown}: a {path.suffix} file has no splits; drop 'split'")
+    return shown, _reporting_os_errors(read(path, shown), shown)
+
+
+def _shown(path: Path) -> str:
+    """Return a path as a message names it: relative where it lies under the current folder."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _kinds() -> str:
+    return ", ".join(_READERS)
+
+
+def _is_hub_name(name: str) -> bool:
+    return re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) is not None
+
+
+def _nothing_there(path: Path, shown: str) -> GoldSetError:
+    if not path.parent.is_dir():
+        return GoldSetError(f"{shown}: no such file; the folder '{_shown(path.parent)}' is missing")
+    names = [p.name for p in path.parent.iterdir() if p.is_dir() or p.suffix.lower() in _READERS]
+    near = difflib.get_close_matches(path.name, names, n=1)
+    if near:
+        return GoldSetError(f"{shown}: no such file; did you mean '{near[0]}'?")
+    if path.suffix.lower() in _READERS:
+        return GoldSetError(f"{shown}: no such file")
+    return GoldSetError(
+        f"{shown}: no such file or folder; a gold set is a file ({_kinds()}), a folder saved by "
+        "datasets, or a hub dataset with 'split'"
+    )
+
+
+def _reporting_os_errors(rows: Rows, shown: str) -> Rows:
+    try:
+        yield from rows
+    except OSError as error:
+        raise GoldSetError(f"{shown}: cannot be read: {error.strerror or error}") from None
+
+
+def _lines(path: Path, shown: str) -> Iterator[tuple[int, str]]:
+    # Lines end at \n alone: str.splitlines would also cut at U+2028, which may stand inside JSON.
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, start=1):
+            try:
+                yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise GoldSetError(
+                    f"{shown}:{number}: not UTF-8 (byte 0x{raw[error.start]:02x} at column "
+                    f"{error.start + 1}); save the file as UTF-8"
+                ) from None
+
+
+def _jsonl(path: Path, shown: str) -> Rows:
+    decoder = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_not_json)
+    for number, line in _lines(path, shown):
+        if line.isspace() or not line:
+            continue
+        where = f"{shown}:{number}"
+        row = _decoded(decoder, line, where)
+        if not isinstance(row, dict):
+            raise GoldSetError(
+                f"{where}: expected one JSON object a line, got {type(row).__name__} {row!r:.40}"
+            )
+        yield where, row
+
+
+def _decoded(decoder: json.JSONDecoder, line: str, where: str) -> Any:
+    try:
+        value = decoder.decode(line)
+        if "\\u" in line:  # an escape can write half a surrogate pair, which no tokenizer can read
+            json.dumps(value, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        reason = f"{error.msg} at column {error.colno}"
+    except RecursionError:
+        reason = "nested too deeply"
+    except UnicodeEncodeError:
+        reason = "half of a surrogate pair (\\ud800 to \\udfff) is not a character"
+    except ValueError as error:
+        reason = str(error)
+        where += _id_in(line)
+    else:
+        return value
+    raise GoldSetError(f"{where}: not valid JSON: {reason}")
+
+
+def _id_in(line: str) -> str:
+    """Return the id in a line that is JSON but for a constant like NaN, as a model's score is."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return ""
+    return f" (id '{row['id']}')" if isinstance(row, dict) and "id" in row else ""
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> Row:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"'{twice}' stands twice in one object")
+    return row
+
+
+def _not_json(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a JSON value")
+
+
+def _csv(path: Path, shown: str) -> Rows:
+    reader = csv.reader((line for _, line in _lines(path, shown)), strict=True)
+    header: list[str] | None = None
+    start = 1
+    try:
+        for cells in reader:
+            where, start = f"{shown}:{start}", reader.line_num + 1
+            if not cells:
+                continue
+            if header is None:
+                header = _checked_header(cells, where)
+                continue
+            if len(cells) != len(header):
+                raise GoldSetError(
+                    f"{where}: {len(cells)} columns, but the header has {len(header)}"
+                )
+            yield where, dict(zip(header, cells, strict=True))
+    except csv.Error as error:
+        raise GoldSetError(f"{shown}:{start}: not valid CSV: {error}") from None
+
+
+def _checked_header(names: list[str], where: str) -> list[str]:
+    for name in names:
+        if names.count(name) > 1:
+            raise GoldSetError(f"{where}: two columns are called '{name}'")
+    return names
+
+
+def _parquet(path: Path, shown: str) -> Rows:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            batches = (batch.to_pylist() for batch in file.iter_batches())
+            yield from _numbered(chain.from_iterable(batches), shown)
+    except pyarrow.ArrowException as error:
+        reason = str(error).partition("\n")[0]
+        raise GoldSetError(f"{shown}: not a readable parquet file: {reason}") from None
+
+
+_READERS: dict[str, Callable[[Path, str], Rows]] = {
+    ".jsonl": _jsonl,
+    ".csv": _csv,
+    ".parquet": _parquet,
+}
+
+
+def _import_datasets(shown: str) -> Any:
+    try:
+        import datasets
+    except ImportError:
+        raise GoldSetError(
+            f"{shown}: reading it needs the package 'datasets'; "
+            "run: pip install 'pytest-distill[datasets]'"
+        ) from None
+    return datasets
+
+
+def _dataset_folder(path: Path, shown: str, split: str | None) -> Rows:
+    if not any((path / name).is_file() for name in ("state.json", "dataset_dict.json")):
+        raise GoldSetError(f"{shown}: not a folder that datasets' save_to_disk wrote")
+    datasets = _import_datasets(shown)
+    try:
+        loaded = datasets.load_from_disk(str(path))
+    except Exception as error:  # noqa: BLE001 - whatever its readers raise: the folder is damaged
+        raise GoldSetError(f"{shown}: cannot be read: {_first_line(error)}") from None
+    if isinstance(loaded, datasets.DatasetDict):
+        return _numbered(_chosen_split(loaded, shown, split), f"{shown}[{split}]")
+    if split is not None:
+        raise GoldSetError(f"{shown}: holds a single dataset without splits; drop 'split'")
+    return _numbered(loaded, shown)
+
+
+def _chosen_split(splits: Any, shown: str, split: str | None) -> Any:
+    if split is None:
+        raise GoldSetError(f"{shown}: has several splits; set 'split' to one of {sorted(splits)}")
+    if split not in splits:
+        raise GoldSetError(f"{shown}: no split '{split}'; {did_you_mean(split, splits)}")
+    return splits[split]
+
+
+def _hub_dataset(name: str, split: str) -> Rows:
+    datasets = _import_datasets(name)
+    try:
+        loaded = datasets.load_dataset(name, split=split)
+    except Exception as error:  # noqa: BLE001 - network, hub and loader each raise their own
+        raise GoldSetError(
+            f"{name}: no such folder here, and the split '{split}' cannot be had from the hub: "
+            f"{_first_line(error)}"
+        ) from None
+    return _numbered(loaded, f"{name}[{split}]")
+
+
+def _numbered(rows: Iterable[Row], shown: str) -> Rows:
+    for number, row in enumerate(rows, start=1):
+        yield f"{shown} row {number}", row
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__

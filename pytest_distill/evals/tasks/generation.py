@@ -1,0 +1,137 @@
+"""Generation: a text that answers the prompt."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+from pytest_distill.errors import ConfigError, GoldSetError
+from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.metrics import Answer
+from pytest_distill.evals.requests import Decoding, GenerationRequest, Prediction
+from pytest_distill.evals.tasks import fields, prompts
+from pytest_distill.evals.tasks.base import dataclass_settings
+from pytest_distill.evals.tasks.predictions import no_answer
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A text that answers the prompt. Greedy unless `do_sample`.
+
+    Parameters
+    ----------
+    input : str
+        The field that is the prompt where there is no template.
+    target : str
+        The field that holds the accepted answer, or a list of them.
+    prompt : str, optional
+        A jinja2 template over the example's fields.
+    shots : tuple of Example
+        Solved examples that stand before the prompt, each with its first accepted answer.
+    chat : bool
+        Whether the prompt goes through the model's chat template, as one message of the user.
+    extract : str, optional
+        A regular expression. The answer is its first match in the output: its first group where it
+        has one, else the whole match; the empty text where it does not match.
+    max_new_tokens, stop, do_sample, temperature, top_p, seed
+        See `Decoding`.
+    truncate : {"left"}, optional
+        Whether the start of a prompt longer than the model's context may be cut off.
+    """
+
+    name: ClassVar[str] = "generation"
+    metrics: ClassVar[tuple[str, ...]] = ("exact_match", "token_f1", "rouge_l", "bleu", "chrf")
+
+    input: str = "input"
+    target: str = "target"
+    prompt: str | None = None
+    shots: tuple[Example, ...] = ()
+    chat: bool = False
+    extract: str | None = None
+    max_new_tokens: int = 128
+    stop: tuple[str, ...] = ()
+    do_sample: bool = False
+    temperature: float = 1.0
+    top_p: float = 1.0
+    seed: int | None = None
+    truncate: Literal["left"] | None = None
+
+    def __post_init__(self) -> None:
+        prompts.check_prompt(self.prompt)
+        if self.extract is not None:
+            try:
+                re.compile(self.extract)
+            except re.error as error:
+                raise ConfigError(f"extract: not a regular expression: {error}") from None
+        self._check_decoding()
+
+    def request(self, example: Example) -> GenerationRequest:
+        """Return the prompt; the target is checked as well, before any model runs."""
+        self._targets(example)
+        prompt = self._solved + self._prompt(example)
+        return GenerationRequest(example.id, prompt, self.chat, self._decoding(), self.truncate)
+
+    def answer(self, example: Example, prediction: Prediction) -> Answer:
+        """Return the text with `extract` applied; a recorded `prediction` is taken as it is."""
+        targets = self._targets(example)
+        if prediction.text is not None:
+            return Answer(example, prediction, self._extracted(prediction.text), targets)
+        if prediction.prediction is not None:
+            return Answer(example, prediction, prediction.prediction, targets)
+        raise no_answer(example, "'text' or 'prediction'")
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return the fields of this task."""
+        return dataclass_settings(self)
+
+    def _check_decoding(self) -> None:
+        if self.max_new_tokens < 1:
+            raise ConfigError(f"max_new_tokens: must be at least 1, not {self.max_new_tokens}")
+        if "" in self.stop:
+            raise ConfigError("stop: an empty text would stop before the first token")
+        if self.do_sample and self.seed is None:
+            raise ConfigError("seed: sampling needs one, to be repeatable")
+        if not 0 < self.temperature < math.inf:
+            raise ConfigError(f"temperature: must be a number above 0, not {self.temperature}")
+        if not 0 < self.top_p <= 1:
+            raise ConfigError(f"top_p: must be above 0 and at most 1, not {self.top_p}")
+
+    def _decoding(self) -> Decoding:
+        return Decoding(
+            max_new_tokens=self.max_new_tokens,
+            stop=self.stop,
+            do_sample=self.do_sample,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            seed=self.seed,
+        )
+
+    @cached_property
+    def _solved(self) -> str:
+        return "".join(
+            f"{self._prompt(shot)} {self._targets(shot)[0]}{prompts.SHOT_SEPARATOR}"
+            for shot in self.shots
+        )
+
+    def _prompt(self, example: Example) -> str:
+        return prompts.render(self.prompt, example, input=self.input)
+
+    def _targets(self, example: Example) -> tuple[str, ...]:
+        value = fields.field(example, self.target)
+        if not isinstance(value, list | tuple):
+            return (fields.label(example, self.target),)
+        if not value:
+            raise GoldSetError(f"{example.place}: '{self.target}' holds no accepted answer")
+        return fields.texts(example, self.target)
+
+    def _extracted(self, text: str) -> str:
+        if self.extract is None:
+            return text
+        match = re.search(self.extract, text)
+        if match is None:
+            return ""
+        return (match[1] if match.re.groups else match[0]) or ""

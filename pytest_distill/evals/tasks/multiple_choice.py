@@ -1,0 +1,161 @@
+"""Multiple choice: which continuation of the prompt is the most likely."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+from pytest_distill.errors import EvaluationError, GoldSetError, did_you_mean
+from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.metrics import Answer
+from pytest_distill.evals.requests import ChoiceRequest, Prediction
+from pytest_distill.evals.tasks import fields, prompts
+from pytest_distill.evals.tasks.base import dataclass_settings
+from pytest_distill.evals.tasks.predictions import check_loglikelihoods, no_answer
+
+
+@dataclass(frozen=True)
+class MultipleChoice:
+    """Which of several continuations is the most likely, asked as lm-evaluation-harness asks it.
+
+    The context is each solved example (prompt, delimiter, right choice, blank line), then the
+    prompt; each continuation is the delimiter and a choice (lm-evaluation-harness 0.4.13,
+    ``lm_eval/api/task.py``, ``fewshot_context`` and ``construct_requests``).
+
+    Parameters
+    ----------
+    input : str
+        The field that is the prompt where there is no template.
+    target : str
+        The field that holds the right choice: its index from 0, or its text.
+    choices : str
+        The field that holds the choices, a list of texts.
+    prompt : str, optional
+        A jinja2 template over the example's fields.
+    shots : tuple of Example
+        Solved examples that stand before the prompt.
+    delimiter : str
+        What stands between a prompt and a choice.
+    truncate : {"left"}, optional
+        Whether the start of a context longer than the model's may be cut off.
+    """
+
+    name: ClassVar[str] = "multiple_choice"
+    metrics: ClassVar[tuple[str, ...]] = ("accuracy", "accuracy_norm")
+
+    input: str = "input"
+    target: str = "target"
+    choices: str = "choices"
+    prompt: str | None = None
+    shots: tuple[Example, ...] = ()
+    delimiter: str = " "
+    truncate: Literal["left"] | None = None
+
+    def __post_init__(self) -> None:
+        prompts.check_prompt(self.prompt)
+
+    def request(self, example: Example) -> ChoiceRequest:
+        """Return context and continuations; the target is checked too, before any model runs."""
+        choices = self._choices(example)
+        self._target_index(example, choices)
+        context = self._solved + self._prompt(example)
+        continuations = tuple(self.delimiter + choice for choice in choices)
+        return ChoiceRequest(example.id, context, continuations, self.truncate)
+
+    def answer(self, example: Example, prediction: Prediction) -> Answer:
+        """Return the stated choice, else the most likely one (the first of equal ones)."""
+        choices = self._choices(example)
+        target = self._target_index(example, choices)
+        predicted = _predicted_index(example, prediction, choices)
+        return Answer(
+            example,
+            prediction,
+            choices[predicted],
+            (choices[target],),
+            choices=choices,
+            target_index=target,
+            correct=predicted == target,
+        )
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return the fields of this task."""
+        return dataclass_settings(self)
+
+    def _prompt(self, example: Example) -> str:
+        return prompts.render(self.prompt, example, input=self.input)
+
+    @cached_property
+    def _solved(self) -> str:
+        return "".join(map(self._shot, self.shots))
+
+    def _shot(self, shot: Example) -> str:
+        choices = self._choices(shot)
+        answer = choices[self._target_index(shot, choices)]
+        return self._prompt(shot) + self.delimiter + answer + prompts.SHOT_SEPARATOR
+
+    def _choices(self, example: Example) -> tuple[str, ...]:
+        choices = fields.texts(example, self.choices)
+        if len(choices) < 2:
+            raise GoldSetError(f"{example.place}: '{self.choices}' must hold two choices or more")
+        if "" in choices:
+            raise GoldSetError(f"{example.place}: '{self.choices}' holds an empty choice")
+        return choices
+
+    def _target_index(self, example: Example, choices: Sequence[str]) -> int:
+        target = fields.field(example, self.target)
+        if isinstance(target, str):
+            return self._index_of(example, target, choices)
+        if isinstance(target, bool) or not isinstance(target, int):
+            raise fields.wrong_type(example, self.target, "a choice's index or text", target)
+        if not 0 <= target < len(choices):
+            raise GoldSetError(
+                f"{example.place}: '{self.target}' is {target}, but the choices are 0 to "
+                f"{len(choices) - 1}"
+            )
+        return target
+
+    def _index_of(self, example: Example, target: str, choices: Sequence[str]) -> int:
+        if target not in choices:
+            raise GoldSetError(
+                f"{example.place}: '{self.target}' is '{target}', which is none of the choices; "
+                f"{did_you_mean(target, choices)}"
+            )
+        if choices.count(target) > 1:
+            raise GoldSetError(
+                f"{example.place}: '{self.target}' is '{target}', and several choices read so; "
+                "give its index"
+            )
+        return choices.index(target)
+
+
+def _predicted_index(example: Example, prediction: Prediction, choices: Sequence[str]) -> int:
+    if prediction.prediction is not None:
+        return _stated_index(example, prediction.prediction, choices)
+    loglikelihoods = prediction.loglikelihoods
+    if loglikelihoods is None:
+        raise no_answer(example, "'loglikelihoods' or 'prediction'")
+    if len(loglikelihoods) != len(choices):
+        raise EvaluationError(
+            f"{example.place}: {len(loglikelihoods)} log-likelihoods for {len(choices)} choices"
+        )
+    check_loglikelihoods(example, loglikelihoods)
+    return max(range(len(choices)), key=loglikelihoods.__getitem__)
+
+
+def _stated_index(example: Example, stated: str, choices: Sequence[str]) -> int:
+    """Return the index of a choice given by its text or, where no choice reads so, its index."""
+    if choices.count(stated) == 1:
+        return choices.index(stated)
+    if stated in choices:
+        raise EvaluationError(
+            f"{example.place}: the prediction '{stated}' is the text of several choices; "
+            "record the index"
+        )
+    if stated.isdecimal() and int(stated) < len(choices):
+        return int(stated)
+    raise EvaluationError(
+        f"{example.place}: the prediction '{stated}' is no choice's text or index; "
+        f"{did_you_mean(stated, choices)}"
+    )

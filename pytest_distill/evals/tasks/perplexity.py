@@ -1,0 +1,75 @@
+"""Perplexity: how likely a model finds a plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pytest_distill.errors import ConfigError, EvaluationError, GoldSetError
+from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.metrics import Answer
+from pytest_distill.evals.requests import PerplexityRequest, Prediction
+from pytest_distill.evals.tasks import fields
+from pytest_distill.evals.tasks.base import dataclass_settings
+from pytest_distill.evals.tasks.predictions import check_loglikelihoods, no_answer
+
+
+@dataclass(frozen=True)
+class Perplexity:
+    """How likely a model finds a plain text; there is no target.
+
+    Parameters
+    ----------
+    input : str
+        The field that holds the text.
+    window : int, optional
+        Most tokens that are read at once; the model's context where it is not given.
+    stride : int, optional
+        By how many tokens the window moves.
+    """
+
+    name: ClassVar[str] = "perplexity"
+    metrics: ClassVar[tuple[str, ...]] = ("perplexity", "word_perplexity", "bits_per_byte")
+
+    input: str = "input"
+    window: int | None = None
+    stride: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("window", self.window), ("stride", self.stride)):
+            if value is not None and value < 1:
+                raise ConfigError(f"{name}: must be at least 1, not {value}")
+        if self.window is not None and self.stride is not None and self.stride > self.window:
+            raise ConfigError(
+                f"stride: {self.stride} would skip tokens of a window of {self.window}"
+            )
+
+    def request(self, example: Example) -> PerplexityRequest:
+        """Return the text to score."""
+        return PerplexityRequest(example.id, self._text(example), self.window, self.stride)
+
+    def answer(self, example: Example, prediction: Prediction) -> Answer:
+        """Return the text beside its log-likelihood; nothing is predicted."""
+        text = self._text(example)
+        loglikelihoods, tokens = prediction.loglikelihoods, prediction.tokens
+        if loglikelihoods is None or tokens is None:
+            raise no_answer(example, "'loglikelihoods' and 'tokens'")
+        if len(loglikelihoods) != 1:
+            raise EvaluationError(
+                f"{example.place}: {len(loglikelihoods)} log-likelihoods for one text"
+            )
+        check_loglikelihoods(example, loglikelihoods)
+        if tokens < 1:
+            raise EvaluationError(f"{example.place}: 'tokens' must be at least 1, not {tokens}")
+        return Answer(example, prediction, "", (text,))
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return the fields of this task."""
+        return dataclass_settings(self)
+
+    def _text(self, example: Example) -> str:
+        text = fields.text(example, self.input)
+        if not text:
+            raise GoldSetError(f"{example.place}: '{self.input}' is empty")
+        return text

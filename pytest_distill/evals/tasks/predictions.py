@@ -1,0 +1,41 @@
+"""Checks on what a model gave, before it is scored."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from pytest_distill.errors import EvaluationError
+from pytest_distill.evals.goldset import Example
+
+PROBABILITY_SUM_TOLERANCE = 1e-3
+
+
+def check_probabilities(example: Example, probabilities: Sequence[float], outputs: int) -> None:
+    """Raise EvaluationError unless these are the probabilities of `outputs` exclusive labels."""
+    if len(probabilities) != outputs:
+        raise EvaluationError(
+            f"{example.place}: {len(probabilities)} probabilities for {outputs} labels"
+        )
+    for probability in probabilities:
+        if not 0.0 <= probability <= 1.0:  # False for NaN
+            raise EvaluationError(
+                f"{example.place}: the probability {probability} is not between 0 and 1"
+            )
+    total = math.fsum(probabilities)
+    if abs(total - 1.0) > PROBABILITY_SUM_TOLERANCE:
+        raise EvaluationError(f"{example.place}: the probabilities sum to {total:.6g}, not 1")
+
+
+def check_loglikelihoods(example: Example, loglikelihoods: Sequence[float]) -> None:
+    """Raise EvaluationError unless each one is the logarithm of a probability above 0."""
+    for value in loglikelihoods:
+        if not -math.inf < value <= 0.0:  # False for NaN
+            raise EvaluationError(
+                f"{example.place}: the log-likelihood {value} is not a finite number up to 0"
+            )
+
+
+def no_answer(example: Example, wanted: str) -> EvaluationError:
+    """Return the error about a prediction without what the task needs."""
+    return EvaluationError(f"{example.place}: the prediction has no answer; it needs {wanted}")

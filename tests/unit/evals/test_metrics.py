@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from pytest_distill.errors import ConfigError
+from pytest_distill.evals.metrics import BUILT_IN, get_metric
+from pytest_distill.evals.tasks import TASKS
+
+
+def test_metrics_are_found_by_name() -> None:
+    """Each built-in metric bears the name under which it is found."""
+    assert {name: get_metric(name).name for name in BUILT_IN} == {name: name for name in BUILT_IN}
+
+
+def test_unknown_metric() -> None:
+    """An unknown name is met with the nearest one."""
+    with pytest.raises(ConfigError, match=r"^unknown metric 'acuracy'; did you mean 'accuracy'\?$"):
+        get_metric("acuracy")
+
+
+def test_tasks_name_only_metrics_that_exist() -> None:
+    """Every metric that a task suits is built in, and every built-in metric suits a task."""
+    assert {name for task in TASKS.values() for name in task.metrics} == set(BUILT_IN)
+
+
+def test_tasks_are_found_by_name() -> None:
+    """Each task bears the name under which it is found."""
+    assert {name: task.name for name, task in TASKS.items()} == {name: name for name in TASKS}
+
+
+def test_importing_evals_is_light() -> None:
+    """Importing evals loads neither torch nor pytest, nor a library that only some evals need."""
+    code = (
+        "import sys, pytest_distill.evals.eval\n"
+        "heavy = {'torch', 'pytest', 'jinja2', 'pyarrow', 'datasets', 'sacrebleu', 'rouge_score'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert output.stdout == "[]\n"

@@ -15,6 +15,9 @@ class DistillError(Exception):
 
     __module__ = "pytest_distill"
 
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
 
 class ConfigError(DistillError):
     """Something in ``distill.yaml``, a marker or an argument is wrong."""
@@ -44,6 +47,11 @@ class ComparisonError(DistillError):
     """Two evaluations cannot be compared, or their ratio does not exist."""
 
     __module__ = "pytest_distill"
+
+
+def printable(text: str) -> str:
+    """Return `text` with control characters escaped: gold text may hold a terminal's commands."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -1,0 +1,128 @@
+"""A YAML document that knows the line of each of its keys, so that errors can name it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from pytest_distill.errors import ConfigError, did_you_mean
+
+Key = Sequence[str | int]
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class Document:
+    """One YAML file, read safely.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    ConfigError
+        Where the file cannot be read, is not YAML, has a key twice, or holds no mapping.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lines: dict[tuple[str | int, ...], int] = {}
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+            node = yaml.compose(text, Loader=yaml.SafeLoader)
+            self.content: Any = yaml.safe_load(text)
+        except OSError as error:
+            raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ConfigError(f"{path}: is not UTF-8 text") from None
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f":{mark.line + 1}" if mark else ""
+            problem = getattr(error, "problem", None) or str(error)
+            raise ConfigError(f"{path.name}{line}: is not valid YAML: {problem}") from None
+        if not isinstance(self.content, dict):
+            raise ConfigError(f"{path.name}: must be a mapping with the keys 'models' and 'evals'")
+        self._index(node, ())
+
+    def error(self, key: Key, problem: str) -> ConfigError:
+        """Return the error that names file, line and key."""
+        return ConfigError(self._located(key, problem))
+
+    def validated(self, kind: type[ModelT], entry: Any, key: Key) -> ModelT:
+        """Return `entry`, which stands at `key`, as a `kind`.
+
+        Raises
+        ------
+        ConfigError
+            With a line for everything that is wrong with it.
+        """
+        if not isinstance(entry, dict):
+            raise self.error(key, f"must be a mapping, not {entry!r}")
+        try:
+            return kind.model_validate(entry)
+        except ValidationError as error:
+            problems = [
+                self._located(self._key(key, entry, e), _sentence(e, _aliases(kind)))
+                for e in error.errors()
+            ]
+            raise ConfigError("\n".join(dict.fromkeys(problems))) from None
+
+    def _key(self, key: Key, entry: Any, error: ErrorDetails) -> Key:
+        """Return where the error is, without what pydantic adds to the path for its unions."""
+        path = list(key)
+        for part in error["loc"]:
+            if isinstance(entry, dict) and (part in entry or error["type"] == "missing"):
+                path.append(part)
+                entry = entry.get(part)
+            elif isinstance(entry, list) and isinstance(part, int) and part < len(entry):
+                path.append(part)
+                entry = entry[part]
+        return path
+
+    def _index(self, node: yaml.Node | None, key: tuple[str | int, ...]) -> None:
+        """Remember the line of every key, and refuse one that stands twice: YAML drops one."""
+        if isinstance(node, yaml.MappingNode):
+            for name, value in node.value:
+                inner = (*key, str(name.value))
+                line = name.start_mark.line + 1
+                if inner in self._lines and name.tag != "tag:yaml.org,2002:merge":
+                    first, self._lines[inner] = self._lines[inner], line
+                    raise self.error(inner, f"stands twice, first in line {first}")
+                self._lines[inner] = line
+                self._index(value, inner)
+        elif isinstance(node, yaml.SequenceNode):
+            for number, value in enumerate(node.value):
+                self._lines[(*key, number)] = value.start_mark.line + 1
+                self._index(value, (*key, number))
+
+    def _located(self, key: Key, problem: str) -> str:
+        prefixes = (
+            tuple(str(k) if not isinstance(k, int) else k for k in key[:n])
+            for n in range(len(key), 0, -1)
+        )
+        line = next((f":{self._lines[p]}" for p in prefixes if p in self._lines), "")
+        dotted = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in key).lstrip(".")
+        return f"{self.path.name}{line}: {dotted}{': ' if dotted else ''}{problem}"
+
+
+def _aliases(kind: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in kind.model_fields.items()]
+
+
+def _sentence(error: ErrorDetails, known: Collection[str]) -> str:
+    """Return what pydantic found, in words that fit behind a key."""
+    match error["type"]:
+        case "extra_forbidden":
+            return f"unknown key; {did_you_mean(str(error['loc'][-1]), known)}"
+        case "missing":
+            return "is missing"
+        case "value_error":
+            return str(error["ctx"]["error"])
+    message = error["msg"].removeprefix("Input ")
+    return f"{message[0].lower()}{message[1:]}, not {error['input']!r}"

@@ -1,0 +1,270 @@
+"""Finding ``distill.yaml``, and turning it into a `Config`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, get_args
+
+from pytest_distill.config.document import Document
+from pytest_distill.config.schema import (
+    EVALS,
+    DeclaredMetric,
+    EvalConfig,
+    File,
+    MeasuredEval,
+    ModelConfig,
+    RecordedModel,
+    ReportedModel,
+    RunModel,
+    TransformersModel,
+)
+from pytest_distill.engines import ENGINES, SOURCES, Role
+from pytest_distill.errors import ConfigError, EvaluationError, did_you_mean
+from pytest_distill.evals.metrics import BUILT_IN, Answer, MeanMetric, Metric
+from pytest_distill.evals.tasks import TASKS
+
+
+@dataclass(frozen=True)
+class Extensions:
+    """What hooks of the user's project add: metrics and engine classes by name."""
+
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    engines: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Config:
+    """One ``distill.yaml``.
+
+    Parameters
+    ----------
+    path : Path
+        The file; relative paths in it start from its folder.
+    models, evals : mapping
+        The entries by name, validated.
+    metrics : mapping
+        The metrics of each eval, the headline metric first.
+    sft_size_tolerance : float
+        By which share the parameters of the SFT student may differ from the student's.
+    engines : mapping
+        Engine classes that hooks of the project add, by name.
+    """
+
+    path: Path
+    models: Mapping[str, ModelConfig]
+    evals: Mapping[str, EvalConfig]
+    metrics: Mapping[str, tuple[Metric, ...]]
+    sft_size_tolerance: float
+    engines: Mapping[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the file."""
+        return self.path.parent
+
+    def named(self, role: Role) -> list[str]:
+        """Return the names of the models with that role, in the order of the file."""
+        return [name for name, model in self.models.items() if model.role == role]
+
+    def engine_class(self, name: str) -> Any:
+        """Return the engine class of the model `name`, importing its module."""
+        engine = self.models[name].engine
+        if engine in self.engines:
+            return self.engines[engine]
+        return load_object(ENGINES.get(engine, engine), f"{self.path.name}: models.{name}.engine")
+
+
+def load_object(dotted: str, where: str) -> Any:
+    """Import ``module:name`` or ``module.name``; ConfigError where that fails."""
+    module, _, name = dotted.replace(":", ".").rpartition(".")
+    if not module:
+        raise ConfigError(f"{where}: '{dotted}' is no dotted path such as 'package.module:name'")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        raise ConfigError(f"{where}: cannot import '{module}': {error}") from None
+    except AttributeError:
+        raise ConfigError(f"{where}: module '{module}' has no '{name}'") from None
+
+
+def load_config(path: Path, extensions: Extensions | None = None) -> Config:
+    """Read and validate a ``distill.yaml``.
+
+    Raises
+    ------
+    ConfigError
+        For everything that is wrong with it, with file, line, key and a suggestion.
+    """
+    return _Reader(Document(path), extensions or Extensions()).config
+
+
+class _Reader:
+    """Validates one document, entry by entry: what an entry may say depends on its kind."""
+
+    def __init__(self, document: Document, extensions: Extensions) -> None:
+        self.document = document
+        self.extensions = extensions
+
+    @cached_property
+    def config(self) -> Config:
+        self.refuse_misfits()
+        return Config(
+            path=self.document.path,
+            models=self.models,
+            evals=self.evals,
+            metrics={name: self.metrics(name, entry) for name, entry in self.evals.items()},
+            sft_size_tolerance=self.file.sft_size_tolerance,
+            engines=self.extensions.engines,
+        )
+
+    @cached_property
+    def file(self) -> File:
+        return self.document.validated(File, self.document.content, ())
+
+    @cached_property
+    def models(self) -> dict[str, ModelConfig]:
+        return {name: self.model(name, entry) for name, entry in self.file.models.items()}
+
+    @cached_property
+    def evals(self) -> dict[str, EvalConfig]:
+        return {name: self.eval(name, entry) for name, entry in self.file.evals.items()}
+
+    def model(self, name: str, entry: Any) -> ModelConfig:
+        key = ("models", name)
+        if isinstance(entry, dict):
+            entry = {"engine": "transformers", **entry}
+            if name in get_args(Role):
+                entry = {"role": name, **entry}
+            elif "role" not in entry:
+                raise self.document.error(key, "needs a role: teacher, student or sft")
+        kind = self.model_kind(entry.get("engine"), key) if isinstance(entry, dict) else ModelConfig
+        return self.document.validated(kind, entry, key)
+
+    def model_kind(self, engine: object, key: tuple[str, str]) -> type[ModelConfig]:
+        kinds: dict[object, type[ModelConfig]] = {
+            "transformers": TransformersModel,
+            "recorded": RecordedModel,
+            "reported": ReportedModel,
+        }
+        if engine in kinds:
+            return kinds[engine]
+        name = str(engine)
+        if name in self.extensions.engines or "." in name or ":" in name:
+            return RunModel
+        known = {*ENGINES, *SOURCES, *self.extensions.engines}
+        raise self.document.error(
+            (*key, "engine"),
+            f"unknown engine '{name}'; {did_you_mean(name, known)} "
+            "(an engine of your own is a dotted path)",
+        )
+
+    def eval(self, name: str, entry: Any) -> EvalConfig:
+        key = ("evals", name)
+        entry = {} if entry is None else entry
+        task = entry.get("task") if isinstance(entry, dict) else None
+        if task is None:
+            return self.document.validated(EvalConfig, self.without_task(entry, key), key)
+        if task not in EVALS:
+            raise self.document.error(
+                (*key, "task"), f"unknown task '{task}'; {did_you_mean(str(task), EVALS)}"
+            )
+        return self.document.validated(EVALS[task], entry, key)
+
+    def without_task(self, entry: Any, key: tuple[str, str]) -> Any:
+        running = [name for name, model in self.models.items() if model.engine != "reported"]
+        if running:
+            raise self.document.error(
+                key,
+                f"needs a task ({', '.join(EVALS)}): model '{running[0]}' is evaluated, "
+                "not reported",
+            )
+        return entry
+
+    def metrics(self, name: str, entry: EvalConfig) -> tuple[Metric, ...]:
+        key = ("evals", name, "metrics")
+        listed = entry.metrics
+        if not listed and isinstance(entry, MeasuredEval):
+            listed = [TASKS[str(entry.task)].metrics[0]]
+        if not listed:
+            models = [m for m in self.models.values() if isinstance(m, ReportedModel)]
+            reported = [model.scores.get(name, {}) for model in models]
+            listed = list(dict.fromkeys(metric for scores in reported for metric in scores))
+        if not listed:
+            raise self.document.error(key[:2], "has no metrics: no model reports a score of it")
+        found = tuple(self.metric(m, entry, (*key, i)) for i, m in enumerate(listed))
+        for number, metric in enumerate(found):
+            if metric.name in [m.name for m in found[:number]]:
+                raise self.document.error((*key, number), f"'{metric.name}' stands twice")
+        return found
+
+    def metric(
+        self, metric: str | DeclaredMetric, entry: EvalConfig, key: tuple[str | int, ...]
+    ) -> Metric:
+        if isinstance(metric, DeclaredMetric):
+            low, high = metric.range
+            return MeanMetric(
+                metric.name, _scored_elsewhere(metric.name), metric.higher_is_better, (low, high)
+            )
+        suited = set(TASKS[entry.task].metrics) if entry.task else set(BUILT_IN)
+        if metric in self.extensions.metrics:
+            return self.extensions.metrics[metric]
+        if metric in suited:
+            return BUILT_IN[metric]
+        if metric in BUILT_IN:
+            raise self.document.error(
+                key, f"'{metric}' does not suit task {entry.task}; it has {', '.join(suited)}"
+            )
+        if "." in metric or ":" in metric:
+            where = f"{self.document.path.name}: {'.'.join(map(str, key))}"
+            return check_metric(load_object(metric, where), where)
+        known = suited | set(self.extensions.metrics)
+        raise self.document.error(
+            key,
+            f"unknown metric '{metric}'; {did_you_mean(metric, known)} "
+            "(one of your own is a dotted path; one scored elsewhere is a mapping with a name)",
+        )
+
+    def refuse_misfits(self) -> None:
+        """Refuse what is wrong between entries: roles that stand twice, names that do not exist."""
+        for role in ("teacher", "sft"):
+            names = [name for name, model in self.models.items() if model.role == role]
+            if len(names) > 1:
+                raise self.document.error(
+                    ("models", names[1]), f"a second {role}; the first is '{names[0]}'"
+                )
+        for name, model in self.models.items():
+            named: Mapping[str, Any] = {}
+            key = "scores" if isinstance(model, ReportedModel) else "predictions"
+            if isinstance(model, ReportedModel):
+                named = model.scores
+            elif isinstance(model, RecordedModel) and isinstance(model.predictions, dict):
+                named = model.predictions
+            for unknown in [n for n in named if n not in self.evals]:
+                raise self.document.error(
+                    ("models", name, key, unknown),
+                    f"no such eval; {did_you_mean(unknown, self.evals)}",
+                )
+
+
+def check_metric(metric: object, where: str) -> Metric:
+    """Return `metric` where it has all that a metric needs; ConfigError where it does not."""
+    needed = [*("name", "higher_is_better", "range"), *("scores", "statistics", "aggregate")]
+    lacking = [attribute for attribute in needed if not hasattr(metric, attribute)]
+    if isinstance(metric, type) or lacking:
+        reason = "is a class, not an object" if isinstance(metric, type) else f"lacks {lacking[0]}"
+        raise ConfigError(f"{where}: {metric!r} is no metric: it {reason}; see MeanMetric")
+    return metric  # type: ignore[return-value]  # a metric by its attributes, not by its base class
+
+
+def _scored_elsewhere(name: str) -> Any:
+    def score(answer: Answer) -> float:
+        raise EvaluationError(
+            f"metric '{name}' is declared in distill.yaml, so its scores must be recorded; "
+            f"none is there for example '{answer.example.id}'"
+        )
+
+    return score

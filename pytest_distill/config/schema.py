@@ -1,0 +1,227 @@
+"""What ``distill.yaml`` may say: one class an entry, strict about keys and types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from pytest_distill.engines import ModelSpec, Role
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Names = Annotated[list[str], BeforeValidator(_listed)]
+"""One name, or a list of them."""
+
+Count = Annotated[int, Field(ge=0)]
+PositiveCount = Annotated[int, Field(ge=1)]
+
+
+class Entry(BaseModel):
+    """A mapping of the file: unknown keys are mistakes, text is not turned into numbers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Trained(Entry):
+    """What a model was trained on: shown beside it in the report."""
+
+    labels: Count | None = None
+    steps: Count | None = None
+    tokens: Count | None = None
+    notes: str | None = None
+
+    def __str__(self) -> str:
+        """Return it as one phrase, e.g. ``3,000 labels, 400 steps; KD, T = 2``."""
+        counts = [
+            f"{count:,} {what}"
+            for what in ("labels", "steps", "tokens")
+            if (count := getattr(self, what)) is not None
+        ]
+        return "; ".join(part for part in (", ".join(counts), self.notes) if part)
+
+
+class ModelConfig(Entry):
+    """What every entry under ``models:`` may say."""
+
+    role: Role
+    engine: str
+    trained: Trained | None = None
+
+
+class RunModel(ModelConfig):
+    """A model that an engine runs; for one of your own, further keys are its options."""
+
+    model_config = ConfigDict(extra="allow")
+
+    path: str = ""
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+
+    def spec(self, name: str, folder: Path, threads: int | None) -> ModelSpec:
+        """Return what the engine is built with; relative paths start from `folder`."""
+        fields = self.model_dump(exclude={"engine", "trained", *(self.model_extra or {})})
+        for key in ("path", "adapter", "tokenizer"):
+            if fields.get(key):
+                fields[key] = _absolute(fields[key], folder)
+        return ModelSpec(name=name, threads=threads, options=self.model_extra or {}, **fields)
+
+
+def _absolute(path: str, folder: Path) -> str:
+    """Return an absolute path where `path` is a folder or looks like one, else the hub id."""
+    local = (folder / Path(path).expanduser()).resolve()
+    looks_local = path.startswith((".", "/", "~")) or path.count("/") > 1
+    return str(local) if looks_local or local.exists() else path
+
+
+class TransformersModel(RunModel):
+    """A model that transformers loads."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: Annotated[str, Field(min_length=1)]
+    revision: str | None = None
+    adapter: str | None = None
+    gguf_file: str | None = None
+    tokenizer: str | None = None
+    load: dict[str, Any] = {}
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    trust_remote_code: bool = False
+    device_map: str | dict[str, Any] | None = None
+    batch_tokens: PositiveCount | None = None
+
+
+class DeclaredModel(ModelConfig):
+    """A model that does not run here, so that its size can only be declared."""
+
+    parameters: PositiveCount | None = None
+    bytes: PositiveCount | None = None
+
+
+class RecordedModel(DeclaredModel):
+    """A model whose predictions were made elsewhere: one file, or one for each eval."""
+
+    predictions: str | dict[str, str]
+
+
+class ReportedModel(DeclaredModel):
+    """A model of which only published scores are known: eval -> metric -> score."""
+
+    scores: dict[str, dict[str, float]]
+
+
+class DeclaredMetric(Entry):
+    """A metric that was scored elsewhere: recorded or reported models bring its values."""
+
+    name: str
+    higher_is_better: bool = True
+    range: Annotated[list[float], Field(min_length=2, max_length=2)] = [0.0, 1.0]
+
+
+class Shots(Entry):
+    """The few-shot examples of a prompt: the first `n` of a file."""
+
+    data: str
+    n: PositiveCount
+
+
+class EvalConfig(Entry):
+    """What every entry under ``evals:`` may say, and all that one with reported models needs."""
+
+    task: str | None = None
+    metrics: Annotated[list[str | DeclaredMetric], BeforeValidator(_listed)] = []
+
+
+class MeasuredEval(EvalConfig):
+    """An eval with a gold set. Keys of a subclass are the arguments of its task."""
+
+    data: str
+    split: str | None = None
+    id: str = "id"
+    slices: Names = []
+    shots: Shots | None = None
+
+    def task_arguments(self) -> dict[str, Any]:
+        """Return the keys that say how the task asks, as its constructor takes them."""
+        arguments = self.model_dump(exclude=set(MeasuredEval.model_fields))
+        return {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
+
+
+class ClassificationEval(MeasuredEval):
+    """``task: classification``."""
+
+    shots: None = None
+    input: str | Annotated[list[str], Field(min_length=2, max_length=2)] = "input"
+    target: str = "target"
+    prompt: str | None = None
+    labels: dict[str | int | bool, Count] | None = None
+    truncate: Literal["left", "right"] | None = None
+
+
+class MultipleChoiceEval(MeasuredEval):
+    """``task: multiple_choice``."""
+
+    input: str = "input"
+    target: str = "target"
+    prompt: str | None = None
+    choices: str = "choices"
+    truncate: Literal["left"] | None = None
+
+
+class GenerationEval(MeasuredEval):
+    """``task: generation``."""
+
+    input: str = "input"
+    target: str = "target"
+    prompt: str | None = None
+    chat: bool = False
+    max_new_tokens: PositiveCount = 128
+    stop: Names = []
+    extract: str | None = None
+    do_sample: bool = False
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    seed: int | None = None
+    truncate: Literal["left"] | None = None
+
+    @model_validator(mode="after")
+    def _sampling_needs_a_seed(self) -> Self:
+        if self.do_sample and self.seed is None:
+            raise ValueError("do_sample needs a seed, so that a second run gives the same answers")
+        return self
+
+
+class PerplexityEval(MeasuredEval):
+    """``task: perplexity``."""
+
+    shots: None = None
+    input: str = "input"
+    window: Annotated[int, Field(ge=2)] | None = None
+    stride: PositiveCount | None = None
+
+
+EVALS: Mapping[str, type[MeasuredEval]] = {
+    "classification": ClassificationEval,
+    "multiple_choice": MultipleChoiceEval,
+    "generation": GenerationEval,
+    "perplexity": PerplexityEval,
+}
+
+
+class File(Entry):
+    """The top level; models and evals are validated one by one, since their kinds differ."""
+
+    models: dict[str, Any]
+    evals: dict[str, Any]
+    sft_size_tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.05
+
+    @field_validator("models", "evals")
+    @classmethod
+    def _not_empty(cls, entries: dict[str, Any]) -> dict[str, Any]:
+        if not entries:
+            raise ValueError("must have at least one entry")
+        return entries

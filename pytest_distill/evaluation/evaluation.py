@@ -1,0 +1,224 @@
+"""One model on one eval: predictions and scores, aligned by example id."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_distill.engines import ModelInfo
+from pytest_distill.errors import ComparisonError, EvaluationError
+from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.metrics import Answer, MeanMetric, Metric
+from pytest_distill.evals.requests import Prediction
+
+Indices = Sequence[int]
+
+
+@dataclass(frozen=True)
+class ReportedEval:
+    """An eval of which only scores are known: no gold set, no task."""
+
+    name: str
+    metrics: tuple[Metric, ...]
+
+
+class Evaluation(ABC):
+    """One model on one eval. Scores are exact fractions, so that no verdict hangs on rounding."""
+
+    info: ModelInfo
+    eval: Eval | ReportedEval
+
+    @property
+    @abstractmethod
+    def n(self) -> int | None:
+        """Number of examples; None where only scores are known."""
+
+    @property
+    @abstractmethod
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics that may be told of: the eval's, and those that were asked for."""
+
+    @abstractmethod
+    def score(self, metric: Metric, indices: Indices | None = None) -> Fraction:
+        """Return the metric over all examples, or over those at `indices`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured(Evaluation):
+    """An evaluation that has an answer, or a ready score, for every example.
+
+    Parameters
+    ----------
+    info : ModelInfo
+        The model.
+    eval : Eval
+        What it was asked.
+    predictions : tuple of Prediction
+        One an example, in the order of the gold set; empty where only scores were recorded.
+    recorded_scores : mapping
+        Scores made elsewhere: metric name -> shape (n,).
+    source : str
+        Where the predictions come from, for messages.
+    """
+
+    info: ModelInfo
+    eval: Eval
+    predictions: tuple[Prediction, ...]
+    recorded_scores: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    source: str = ""
+    _scores: dict[int, tuple[Metric, NDArray[np.float64]]] = field(
+        default_factory=dict, init=False, repr=False
+    )
+    _statistics: dict[int, tuple[Metric, NDArray[Any]]] = field(
+        default_factory=dict, init=False, repr=False
+    )
+
+    @property
+    def n(self) -> int:
+        """Number of examples."""
+        return len(self.eval.gold)
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The eval's metrics, and those that were asked for beside them."""
+        asked = [metric for metric, _ in (*self._scores.values(), *self._statistics.values())]
+        return tuple({id(m): m for m in (*self.eval.metrics, *asked)}.values())
+
+    @cached_property
+    def answers(self) -> tuple[Answer, ...]:
+        """The predictions in the gold set's words, in the order of the gold set."""
+        if not self.predictions:
+            raise EvaluationError(
+                f"{self.source}: has ready scores for "
+                f"{', '.join(self.recorded_scores)} and no predictions"
+            )
+        answer = self.eval.task.answer
+        pairs = zip(self.eval.gold, self.predictions, strict=True)
+        try:
+            return tuple(answer(example, prediction) for example, prediction in pairs)
+        except EvaluationError as error:
+            raise EvaluationError(f"{self.source}: {error}") from None
+
+    def scores(self, metric: Metric) -> NDArray[np.float64]:
+        """Return each example's own score, shape (n,), finite and in the metric's range.
+
+        Raises
+        ------
+        EvaluationError
+            Naming the source and the example, where a score is not.
+        """
+        key = id(metric)
+        if key not in self._scores:
+            recorded = self.recorded_scores.get(metric.name)
+            scores = metric.scores(self.answers) if recorded is None else recorded
+            scores = np.asarray(scores, dtype=np.float64)
+            self._refuse_bad(scores, metric)
+            self._scores[key] = metric, scores
+        return self._scores[key][1]
+
+    def score(self, metric: Metric, indices: Indices | None = None) -> Fraction:
+        """Return the metric over all examples, or over those at `indices`.
+
+        Raises
+        ------
+        EvaluationError
+            Where it is not finite or out of the metric's range.
+        """
+        every = slice(None) if indices is None else list(indices)
+        if isinstance(metric, MeanMetric):
+            return exact_mean(self.scores(metric)[every])
+        if metric.name in self.recorded_scores:
+            raise EvaluationError(
+                f"{self.source}: '{metric.name}' is no mean over examples, "
+                "so it needs recorded predictions, not scores"
+            )
+        key = id(metric)
+        if key not in self._statistics:
+            self._statistics[key] = metric, metric.statistics(self.answers)
+        value = float(metric.aggregate(self._statistics[key][1][every].sum(axis=0)))
+        low, high = metric.range
+        if not math.isfinite(value) or not _within(value, low, high):
+            raise EvaluationError(
+                f"{self.source}: {metric.name} is {value}, not a number in [{low:g}, {high:g}]"
+            )
+        return Fraction(value)
+
+    def _refuse_bad(self, scores: NDArray[np.float64], metric: Metric) -> None:
+        low, high = metric.range
+        if scores.shape != (self.n,):
+            raise EvaluationError(
+                f"metric '{metric.name}' gives scores of shape {scores.shape}, not ({self.n},)"
+            )
+        slack = 1e-9 * np.maximum(1.0, np.abs(scores))
+        bad = ~np.isfinite(scores) | (scores < low - slack) | (scores > high + slack)
+        if bad.any():
+            first = int(np.flatnonzero(bad)[0])
+            example = self.eval.gold.examples[first]
+            raise EvaluationError(
+                f"{self.source}: {metric.name} of example '{example.id}' is {scores[first]}, "
+                f"not a number in [{low:g}, {high:g}]"
+                + (f" ({int(bad.sum())} examples like it)" if bad.sum() > 1 else "")
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Reported(Evaluation):
+    """Published scores of a model that nobody runs here.
+
+    Parameters
+    ----------
+    info : ModelInfo
+        The model.
+    eval : Eval or ReportedEval
+        What it was scored on.
+    reported : mapping
+        Metric name -> score, as a fraction of one where it was published in per cent.
+    """
+
+    info: ModelInfo
+    eval: Eval | ReportedEval
+    reported: Mapping[str, Fraction]
+
+    @property
+    def n(self) -> None:
+        """Not known."""
+        return
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The eval's metrics."""
+        return self.eval.metrics
+
+    def score(self, metric: Metric, indices: Indices | None = None) -> Fraction:
+        """Return the published score; there are no examples to choose from."""
+        if indices is not None:
+            raise ComparisonError(
+                f"model '{self.info.name}' has only reported scores on '{self.eval.name}', "
+                "so no slice of them can be taken"
+            )
+        if metric.name not in self.reported:
+            raise ComparisonError(
+                f"model '{self.info.name}' reports no '{metric.name}' on '{self.eval.name}'; "
+                f"it reports {', '.join(self.reported)}"
+            )
+        return self.reported[metric.name]
+
+
+def exact_mean(scores: NDArray[np.float64]) -> Fraction:
+    """Return the mean as a fraction: exact for whole numbers, of the correctly rounded sum else."""
+    if not len(scores):
+        raise EvaluationError("no example to take a mean over")
+    return Fraction(math.fsum(scores.tolist())) / len(scores)
+
+
+def _within(value: float, low: float, high: float) -> bool:
+    slack = 1e-9 * max(1.0, abs(value))
+    return low - slack <= value <= high + slack

@@ -1,0 +1,95 @@
+"""Published scores of models that nobody can run here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+from pytest_distill.engines import ModelInfo
+from pytest_distill.errors import ConfigError
+from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.metrics import Metric
+from pytest_distill.evaluation.evaluation import Evaluation, Reported, ReportedEval
+from pytest_distill.evaluation.models import Model
+
+ScoreTable = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""Model -> eval -> metric -> score, as in ``distill.yaml``."""
+
+
+class ReportedModel(Model):
+    """A model of which only scores are known.
+
+    Parameters
+    ----------
+    info : ModelInfo
+        What is declared of the model.
+    table : mapping
+        The reported scores of all models: whether a score is in per cent shows beside the others.
+    """
+
+    def __init__(self, info: ModelInfo, table: ScoreTable) -> None:
+        super().__init__(info.name, info.role)
+        self._info = info
+        self._table = table
+
+    @property
+    def info(self) -> ModelInfo:
+        """What is declared of the model."""
+        return self._info
+
+    def _evaluate(self, on: Eval | ReportedEval) -> Evaluation:
+        known = self._table[self.name].get(on.name)
+        if not known:
+            raise ConfigError(
+                f"distill.yaml: models.{self.name}.scores: model '{self.name}' reports no score "
+                f"on eval '{on.name}'"
+            )
+        metrics = {metric.name: metric for metric in on.metrics}
+        scores = {
+            name: fraction_of_one(self.name, on.name, metrics[name], self._table)
+            for name in known
+            if name in metrics
+        }
+        return Reported(self._info, on, scores)
+
+
+def fraction_of_one(model: str, eval: str, metric: Metric, table: ScoreTable) -> Fraction:
+    """Return a reported score exactly, divided by 100 where the table gives it in per cent.
+
+    A metric that cannot exceed 1 is in per cent where any model's score does.
+
+    Raises
+    ------
+    ConfigError
+        Where a score is not finite or out of range, or some models' scores look like fractions
+        and others' like percentages.
+    """
+    where = f"distill.yaml: models.{model}.scores.{eval}.{metric.name}"
+    scores = [
+        scores[eval][metric.name]
+        for scores in table.values()
+        if metric.name in scores.get(eval, {})
+    ]
+    value = table[model][eval][metric.name]
+    if not math.isfinite(value):
+        raise ConfigError(f"{where}: is {value}, not a finite number")
+    percent = _in_percent(scores, metric, where)
+    exact = Fraction(str(value)) / (100 if percent else 1)
+    low, high = metric.range
+    if not low <= exact <= high:
+        raise ConfigError(f"{where}: {value:g} is not in the range of {metric.name}")
+    return exact
+
+
+def _in_percent(scores: Sequence[float], metric: Metric, where: str) -> bool:
+    if metric.range[1] != 1:
+        return False
+    over = [s for s in scores if abs(s) > 1]
+    small = [s for s in scores if 0 < abs(s) <= 1]
+    if over and small:
+        raise ConfigError(
+            f"{where}: {small[0]:g} beside {over[0]:g}: one looks like a fraction and one like "
+            "per cent; write the scores of all models in the same unit"
+        )
+    return bool(over)

@@ -1,0 +1,26 @@
+"""The criteria. A gate is a frozen dataclass with a name, its parameters and `judge`."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+from pytest_distill.verdicts.comparison import Comparison
+from pytest_distill.verdicts.gates.retention import QualityRetained
+from pytest_distill.verdicts.gates.score import Score
+from pytest_distill.verdicts.gates.sft import BeatsSft
+from pytest_distill.verdicts.verdict import Verdict
+
+
+class Gate(Protocol):
+    """One criterion that a comparison meets or not."""
+
+    name: ClassVar[str]
+
+    def judge(self, comparison: Comparison) -> Verdict:
+        """Return the verdict; a DistillError where none can be given."""
+
+    def lost(self, comparison: Comparison) -> list[dict[str, object]]:
+        """Return the examples to look at after a failure, as JSON-able rows."""
+
+
+__all__ = ["BeatsSft", "Gate", "QualityRetained", "Score"]

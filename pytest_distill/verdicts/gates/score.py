@@ -1,0 +1,72 @@
+"""An absolute bound on one model's score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pytest_distill.errors import ConfigError
+from pytest_distill.evals.metrics import Metric
+from pytest_distill.verdicts.comparison import Comparison, Slice
+from pytest_distill.verdicts.gates import explain
+from pytest_distill.verdicts.numbers import ceil_text, exact, floor_text
+from pytest_distill.verdicts.verdict import Relation, Verdict, as_float
+
+
+@dataclass(frozen=True)
+class Score:
+    """A model's score is at least `min`, or at most `max` where lower is better.
+
+    Parameters
+    ----------
+    min, max : float, optional
+        Just one of them: the one that the metric's direction asks for.
+    metric : str or Metric, optional
+        The eval's headline metric by default.
+    model : str
+        Name or role; the student by default.
+    slice : str or mapping, optional
+        Look only at these examples.
+    """
+
+    name: ClassVar[str] = "score"
+
+    min: float | None = None
+    max: float | None = None
+    metric: str | Metric | None = None
+    model: str = "student"
+    slice: Slice | None = None
+
+    def lost(self, comparison: Comparison) -> list[dict[str, object]]:  # noqa: ARG002 (a Gate)
+        """Return nothing: nobody else's answers are looked at."""
+        return []
+
+    def judge(self, comparison: Comparison) -> Verdict:
+        """Compare the exact score with the bound."""
+        metric = comparison.metric(self.metric)
+        needed, other = ("min", "max") if metric.higher_is_better else ("max", "min")
+        if getattr(self, needed) is None or getattr(self, other) is not None:
+            better = "higher" if metric.higher_is_better else "lower"
+            raise ConfigError(f"{better} {metric.name} is better: give {needed}=, not {other}=")
+        bound = exact(getattr(self, needed), needed)
+        relation: Relation = ">=" if metric.higher_is_better else "<="
+        score = comparison.exact_score(self.model, metric, self.slice)
+        model = comparison.model(self.model).name
+        shown = floor_text(score) if relation == ">=" else ceil_text(score)
+        headline = f"assert {shown} {relation} {getattr(self, needed)} {metric.name} of {model}"
+        return Verdict(
+            gate=self.name,
+            eval=comparison.eval,
+            metric=metric.name,
+            model=model,
+            observed=as_float(score, relation),
+            required=float(bound),
+            relation=relation,
+            passed=score >= bound if relation == ">=" else score <= bound,
+            n=comparison.n(self.slice),
+            slice=explain.slice_name(self.slice),
+            notes=explain.notes(comparison, metric, (self.model,)),
+            message="\n".join(
+                [headline, *explain.models(comparison, metric, self.slice, (model,))]
+            ),
+        )

@@ -1,0 +1,137 @@
+"""Verdicts and test results of one run -> may the student ship? Built-in types only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pytest_distill.verdicts.verdict import Outcome
+
+Decision = Literal["SHIP", "DO NOT SHIP", "INCOMPLETE"]
+
+OWN_ASSERTION = "own_assertion"
+"""The gate of a gate test that asserts something of its own and asks no gate of the DSL."""
+
+
+@dataclass
+class TestRecord:
+    """What is known of one test.
+
+    Parameters
+    ----------
+    gate_test : bool
+        Whether it carries the marker, requests `comparison`, or asked a gate.
+    result : str, optional
+        How it ended: ``passed``, ``failed`` (an assertion), ``error`` (anything else that went
+        wrong), ``skipped``, ``xfailed``; None as long as it has not ended.
+    verdicts : list of dict
+        As `Verdict.to_dict` gives them.
+    position : float
+        Which of the collected gate tests it is; infinite where collection did not know it as one.
+    """
+
+    __test__ = False
+
+    gate_test: bool = False
+    result: str | None = None
+    verdicts: list[dict[str, Any]] = field(default_factory=list)
+    position: float = math.inf
+
+
+@dataclass
+class Ledger:
+    """Everything that one run found out.
+
+    The gates stand in the order in which their tests were collected, whoever ran them.
+    """
+
+    tests: dict[str, TestRecord] = field(default_factory=dict)
+    collection_errors: list[str] = field(default_factory=list)
+    models: list[dict[str, Any]] = field(default_factory=list)
+    comparisons: list[dict[str, Any]] = field(default_factory=list)
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
+
+    def test(self, nodeid: str) -> TestRecord:
+        """Return the record of a test, a new one where there is none yet."""
+        return self.tests.setdefault(nodeid, TestRecord())
+
+    def expect(self, nodeids: Iterable[str]) -> None:
+        """Remember that these are gate tests, whether they run or not."""
+        for position, nodeid in enumerate(nodeids):
+            test = self.test(nodeid)
+            test.gate_test = True
+            test.position = position
+
+    def add_summary(self, summary: Mapping[str, Any]) -> None:
+        """Take in what one process found out; what another one told already is not told twice."""
+        for key in ("models", "comparisons", "evaluations"):
+            rows: list[dict[str, Any]] = getattr(self, key)
+            for row in summary[key]:
+                same = next((r for r in rows if _same_row(r, row)), None)
+                if same is None:
+                    rows.append(row)
+                else:
+                    _merge(same, row)
+
+    def gates(self) -> list[dict[str, Any]]:
+        """Return one row a verdict, and one for every gate test without: what it came to."""
+        rows: list[dict[str, Any]] = []
+        for nodeid, test in sorted(self.tests.items(), key=lambda pair: pair[1].position):
+            rows += [{"nodeid": nodeid, **verdict} for verdict in test.verdicts]
+            if test.gate_test and not test.verdicts:
+                rows.append(_without_verdict(nodeid, test))
+        return rows
+
+    def decision(self) -> tuple[Decision, str]:
+        """Return what the run comes to, and why where it is not SHIP."""
+        gates = self.gates()
+        bad = [g for g in gates if g["outcome"] in (Outcome.FAILED, Outcome.INCONCLUSIVE)]
+        if bad:
+            return "DO NOT SHIP", f"{len(bad)} of {_count(len(gates), 'gate')} did not pass"
+        missing = [g["nodeid"] for g in gates if g["outcome"] == Outcome.NOT_RUN]
+        if missing:
+            return "INCOMPLETE", f"not run: {', '.join(missing)}"
+        if self.collection_errors:
+            return "INCOMPLETE", f"not collected: {', '.join(self.collection_errors)}"
+        broken = [n for n, t in self.tests.items() if t.result in ("failed", "error")]
+        if broken:
+            return "INCOMPLETE", f"failed: {', '.join(broken)}"
+        if not any(test.verdicts for test in self.tests.values()):
+            return "INCOMPLETE", "no gate gave a verdict"
+        return "SHIP", ""
+
+
+def _without_verdict(nodeid: str, test: TestRecord) -> dict[str, Any]:
+    outcomes = {"passed": Outcome.PASSED, "failed": Outcome.FAILED}
+    outcome = outcomes.get(test.result or "", Outcome.NOT_RUN)
+    nothing = dict.fromkeys(
+        ("eval", "metric", "model", "observed", "required", "relation", "n", "slice")
+    )
+    return {
+        "nodeid": nodeid,
+        "gate": OWN_ASSERTION if outcome != Outcome.NOT_RUN else None,
+        **nothing,
+        "notes": [] if outcome != Outcome.NOT_RUN else [test.result or "did not run"],
+        "message": "",
+        "outcome": str(outcome),
+    }
+
+
+def _same_row(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    keys = [k for k in ("config", "name", "model", "eval", "metric") if k in a or k in b]
+    return all(a.get(k) == b.get(k) for k in keys)
+
+
+def _merge(row: dict[str, Any], other: Mapping[str, Any]) -> None:
+    """Add what another process knows of the same comparison: its models need not be the same."""
+    for key, value in other.items():
+        if isinstance(value, dict) and isinstance(row.get(key), dict):
+            row[key] |= value
+        elif row.get(key) is None:
+            row[key] = value
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"

@@ -1,0 +1,189 @@
+"""Options and hooks: the pytest face of the package.
+
+pytest imports this module at every start, so it imports only the standard library and pytest;
+numpy, torch and the rest come when a test with a gate needs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_distill import hookspecs
+from pytest_distill.errors import DistillError
+from pytest_distill.fixtures import (
+    REQUEST_FIXTURE,
+    _distill_request,
+    comparison,
+    gold,
+    sft,
+    student,
+    teacher,
+)
+from pytest_distill.session import (
+    SESSION,
+    DistillSession,
+    is_gate_test,
+    publish,
+    state_of,
+)
+
+__all__ = ["_distill_request", "comparison", "gold", "sft", "student", "teacher"]
+
+PACKAGE = Path(__file__).parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("distill", "may a distilled model ship? (pytest-distill)")
+    group.addoption(
+        "--distill-report",
+        action="store_true",
+        default=None,
+        help="show scores, retained quality and gates, and exit with 0 only if all gates passed",
+    )
+    group.addoption(
+        "--distill-json",
+        metavar="PATH",
+        default=None,
+        help="write the report as JSON",
+    )
+    group.addoption(
+        "--distill-config",
+        metavar="PATH",
+        default=None,
+        help="use this distill.yaml instead of the nearest one at or above each test file",
+    )
+    group.addoption(
+        "--distill-device",
+        metavar="DEVICE",
+        default=None,
+        help="run all models on this device: auto, cpu, cuda or cuda:N",
+    )
+    group.addoption(
+        "--distill-model",
+        metavar="NAME=PATH",
+        action="append",
+        default=None,
+        help="use this checkpoint for a model of distill.yaml (may be given several times)",
+    )
+    parser.addini("distill_config", "path of distill.yaml, relative to rootdir", default=None)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "distill(eval=None, metric=None, student=None): a gate test, and what its assertions are "
+        "about by default (pytest-distill)",
+    )
+    config.stash[SESSION] = DistillSession(config)
+    for given in config.getoption("distill_model") or ():
+        if not all(given.partition("=")):
+            raise pytest.UsageError(f"--distill-model {given}: write NAME=PATH")
+    wants_report = config.getoption("distill_report") or config.getoption("distill_json")
+    if wants_report and not hasattr(config, "workerinput"):
+        from pytest_distill.reporting import Reporting
+
+        config.pluginmanager.register(Reporting(config), "distill-reporting")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    session = config.stash.get(SESSION, None)
+    if session is not None:
+        session.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Turn a wrong marker or ``distill.yaml`` into a collection error of its file.
+
+    An xdist worker can hand on a failed report, but an exception in a hook would end it.
+    """
+    report = yield
+    session = collector.config.stash[SESSION]
+    try:
+        for node in report.result or ():
+            if isinstance(node, pytest.Item) and is_gate_test(node):
+                session.check_marker(node)
+    except DistillError as error:
+        report.outcome = "failed"
+        report.result = []
+        report.longrepr = pytest.ExceptionInfo.from_exception(error).getrepr(style="value")
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # Before -k and -m take any away: a gate that was deselected did not run.
+    gates = [item.nodeid for item in items if is_gate_test(item)]
+    config.stash[SESSION].gate_tests = gates
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        from pytest_distill.reporting import write_worker_output
+
+        write_worker_output(session.config, output)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    with item.config.stash[SESSION].running(item):
+        return (yield)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    state = state_of(item)
+    state.verdicts.clear()  # of an attempt before, where the test is rerun
+    state.error = False
+    if is_gate_test(item):
+        publish(item)
+    fixtures: list[str] | None = getattr(item, "fixturenames", None)
+    if fixtures is None or REQUEST_FIXTURE in fixtures:
+        return
+    if item.config.stash[SESSION].config_file(item) is not None:
+        fixtures.append(REQUEST_FIXTURE)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    error = call.excinfo.value if call.excinfo is not None else None
+    if call.excinfo is not None and isinstance(error, DistillError):
+        _hide_own_frames(item, call.excinfo)
+    report = yield
+    state = state_of(item)
+    failed = [v for v in state.verdicts if not v.passed]
+    if report.when == "call" and report.passed and failed:
+        report.outcome = "failed"
+        report.longrepr = "\n\n".join(
+            f"the test went on after a gate that did not pass:\n{verdict.message}"
+            for verdict in failed
+        )
+    if report.failed and not isinstance(error, AssertionError | pytest.fail.Exception):
+        state.error = state.error or not failed
+        if is_gate_test(item):
+            publish(item)
+            report.user_properties = list(item.user_properties)
+    return report
+
+
+def _hide_own_frames(item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+    """Leave only the user's own frames of an error that is the user's to mend."""
+    if item.config.getoption("fulltrace", False):
+        return
+    excinfo.value.__cause__ = None
+    excinfo.value.__suppress_context__ = True
+    own = excinfo.traceback.filter(lambda entry: PACKAGE not in Path(str(entry.path)).parents)
+    excinfo.traceback = own

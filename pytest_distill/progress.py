@@ -1,0 +1,73 @@
+"""How far an evaluation is: a bar on a terminal, a line now and then in a log."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, TextIO
+
+import pytest
+
+from pytest_distill.evaluation.models import Progress, silent
+
+SECONDS_BETWEEN_LINES = 30.0
+
+
+class _Uncaptured:
+    """A stream that writes past pytest's capturing; tqdm's moving bar becomes lines in a log."""
+
+    def __init__(self, capture: Any) -> None:
+        self._capture = capture
+        self._at_line_start = False
+        with self._released() as stream:
+            self.terminal = stream.isatty()
+
+    def write(self, text: str) -> None:
+        shown = text if self.terminal else text.strip("\r\n ")
+        if not shown:
+            return
+        with self._released() as stream:
+            if not self._at_line_start:
+                stream.write("\n")
+                self._at_line_start = True
+            stream.write(shown if self.terminal else f"{shown}\n")
+            stream.flush()
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    @contextmanager
+    def _released(self) -> Iterator[TextIO]:
+        released = self._capture.global_and_fixture_disabled() if self._capture else nullcontext()
+        with released:
+            yield sys.stderr
+
+
+def progress_on(config: pytest.Config) -> Progress:
+    """Return what tells progress on this session's terminal; nothing in an xdist worker."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or hasattr(config, "workerinput"):
+        return silent
+    capture = config.pluginmanager.get_plugin("capturemanager")
+
+    @contextmanager
+    def shown(what: str, total: int) -> Iterator[Callable[[int], None]]:
+        from tqdm import tqdm
+
+        stream = _Uncaptured(capture)
+        bar = tqdm(
+            total=total,
+            desc=what,
+            unit=" examples",
+            file=stream,
+            dynamic_ncols=True,
+            leave=not stream.terminal,
+            delay=1.0 if stream.terminal else SECONDS_BETWEEN_LINES / 3,
+            mininterval=0.1 if stream.terminal else SECONDS_BETWEEN_LINES,
+            miniters=1,
+        )
+        with bar:
+            yield lambda count: (bar.update(count), None)[1]
+
+    return shown

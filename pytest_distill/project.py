@@ -1,0 +1,295 @@
+"""One ``distill.yaml`` at work: its models and evals, each made when it is first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pytest_distill.config import Config
+from pytest_distill.config.schema import MeasuredEval, ModelConfig, RecordedModel, ReportedModel
+from pytest_distill.config.schema import RunModel as RunModelConfig
+from pytest_distill.engines import Engine, ModelInfo, Role
+from pytest_distill.errors import ConfigError, DistillError, did_you_mean
+from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.goldset import read_gold_set
+from pytest_distill.evals.metrics import Metric
+from pytest_distill.evals.tasks import TASKS
+from pytest_distill.evaluation import models as running
+from pytest_distill.evaluation import recorded, reported
+from pytest_distill.evaluation.evaluation import Evaluation, Reported, ReportedEval
+from pytest_distill.verdicts.comparison import Comparison, find_metric, find_model, retention
+from pytest_distill.verdicts.numbers import rounded_down
+
+ComparisonT = TypeVar("ComparisonT", bound=Comparison)
+
+
+class Project:
+    """The models and evals of one ``distill.yaml``.
+
+    Parameters
+    ----------
+    config : Config
+        The validated file.
+    device : str, optional
+        Overrides the device of every model.
+    paths : mapping
+        Model name -> path of this run's checkpoint.
+    threads : int, optional
+        How many CPU threads a model may use.
+    progress : callable
+        Tells how far an evaluation is.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        device: str | None = None,
+        paths: Mapping[str, str] | None = None,
+        threads: int | None = None,
+        progress: running.Progress = running.silent,
+    ) -> None:
+        self.config = config
+        self._device = device
+        self._threads = threads
+        self._progress = progress
+        self._evals: dict[str, Eval | ReportedEval] = {}
+        self._adopted: dict[tuple[str, int], running.Model] = {}
+        entries = {
+            name: self._pointed(name, entry, (paths or {}).get(name))
+            for name, entry in config.models.items()
+        }
+        self.models = {name: self._model(name, entry) for name, entry in entries.items()}
+
+    def eval_name(self, name: str | None) -> str:
+        """Return `name` where it is an eval, or the only eval's; ConfigError else."""
+        evals = self.config.evals
+        if name is None:
+            if len(evals) == 1:
+                return next(iter(evals))
+            raise ConfigError(
+                f"{self.config.path.name} has several evals ({', '.join(evals)}): name one, "
+                f"e.g. @pytest.mark.distill(eval='{next(iter(evals))}')"
+            )
+        if name not in evals:
+            raise ConfigError(
+                f"{self.config.path.name} has no eval '{name}'; {did_you_mean(name, evals)}"
+            )
+        return name
+
+    def student_name(self, name: str) -> str:
+        """Return `name` where it is a student's; ConfigError else."""
+        students = self.config.named("student")
+        if name not in students:
+            raise ConfigError(
+                f"{self.config.path.name} has no student '{name}'; {did_you_mean(name, students)}"
+            )
+        return name
+
+    def eval(self, name: str) -> Eval | ReportedEval:
+        """Return an eval; its gold set is read at the first call."""
+        if name not in self._evals:
+            self._evals[name] = self._read_eval(name)
+        return self._evals[name]
+
+    def comparison(
+        self,
+        eval: str | None = None,
+        *,
+        student: str | None = None,
+        metric: str | Metric | None = None,
+        engines: Mapping[Role, Engine] | None = None,
+        kind: type[ComparisonT],
+    ) -> ComparisonT:
+        """Return the comparison of one eval.
+
+        Parameters
+        ----------
+        eval : str, optional
+            Name of the eval; without one, the only one that there is.
+        student : str, optional
+            Name of the student; None is fine where there is one only, or nobody asks for it.
+        metric : str or Metric, optional
+            What is looked at where nobody names a metric.
+        engines : mapping, optional
+            Role -> engine that takes the place of the model in ``distill.yaml``.
+        kind : type
+            `Comparison`, or a class derived from it.
+        """
+        models, chosen = self._models(student, engines)
+        return kind(
+            self.eval(self.eval_name(eval)), models, chosen, metric, self.config.sft_size_tolerance
+        )
+
+    def model(
+        self, name: str, student: str | None = None, engines: Mapping[Role, Engine] | None = None
+    ) -> running.Model:
+        """Return a model by name or role; `student` and `engines` as for `comparison`."""
+        models, chosen = self._models(student, engines)
+        return find_model(models, name, chosen)
+
+    def check_metric(self, eval: str | None, metric: str) -> None:
+        """Raise ConfigError where an eval has no such metric; the gold set is not read."""
+        name = self.eval_name(eval)
+        find_metric(name, metric, self.config.metrics[name], self.config.evals[name].task)
+
+    def summary(self, config_name: str) -> dict[str, list[dict[str, Any]]]:
+        """Return what the models came to so far, in built-in types; nothing is evaluated for it.
+
+        Parameters
+        ----------
+        config_name : str
+            What tells this ``distill.yaml`` from others of the same run.
+        """
+        used = [m for m in (*self.models.values(), *self._adopted.values()) if m.evaluations]
+        return {
+            "models": [{"config": config_name, **self._told(model)} for model in used],
+            "evaluations": [
+                {"config": config_name, "model": m.name, "eval": e.eval.name, "n": e.n}
+                for m in used
+                for e in m.evaluations
+            ],
+            "comparisons": [
+                {"config": config_name, **row}
+                for name in self.config.evals
+                for row in _compared(name, used)
+            ],
+        }
+
+    def close(self) -> None:
+        """Free the models."""
+        for model in self.models.values():
+            model.close()
+
+    def _models(
+        self, student: str | None, engines: Mapping[Role, Engine] | None
+    ) -> tuple[dict[str, running.Model], str | None]:
+        """Return the models with `engines` in their places, and the name of the chosen student."""
+        chosen = student if student is None else self.student_name(student)
+        models = dict(self.models)
+        for role, engine in (engines or {}).items():
+            listed = [chosen] if role == "student" and chosen else self.config.named(role)
+            name = listed[0] if listed else role
+            models[name] = self._adopt(name, role, engine)
+        return models, chosen
+
+    def _adopt(self, name: str, role: Role, engine: Engine) -> running.Model:
+        """Return a model that the given engine runs; the same one for the same engine."""
+        if not isinstance(engine, Engine):
+            raise ConfigError(
+                f"fixture '{role}' gives {engine!r}, which is no engine: it needs info, predict() "
+                "and close()"
+            )
+        key = (name, id(engine))
+        if key not in self._adopted:
+            self._adopted[key] = running.RunModel(name, role, lambda: engine, self._progress)
+        return self._adopted[key]
+
+    def _told(self, model: running.Model) -> dict[str, Any]:
+        info = model.info
+        entry = self.config.models.get(model.name)
+        own = model.name in self.models and model is self.models[model.name]
+        return {
+            **{f: getattr(info, f) for f in ("name", "role", "parameters", "bytes")},
+            **{f: getattr(info, f) for f in ("dtype", "device", "path", "digest")},
+            "engine": entry.engine if entry and own else "fixture",
+            "trained": str(entry.trained) if entry and entry.trained else None,
+        }
+
+    def _pointed(self, name: str, entry: ModelConfig, path: str | None) -> ModelConfig:
+        """Return a model's entry with this run's path and device in it."""
+        if not isinstance(entry, RunModelConfig):
+            if path is not None:
+                raise ConfigError(f"--distill-model {name}={path}: '{name}' is {entry.engine}")
+            return entry
+        changes = {"path": path, "device": self._device}
+        return entry.model_copy(update={k: v for k, v in changes.items() if v is not None})
+
+    def _model(self, name: str, entry: ModelConfig) -> running.Model:
+        declared = {k: getattr(entry, k, None) for k in ("parameters", "bytes")}
+        info = ModelInfo(name=name, role=entry.role, **declared)
+        if isinstance(entry, RecordedModel):
+            files = entry.predictions
+            path = files if isinstance(files, str) else None
+            return recorded.RecordedModel(
+                replace(info, path=path), lambda on: self._predictions_of(name, files, on)
+            )
+        if isinstance(entry, ReportedModel):
+            table = {
+                n: m.scores for n, m in self.config.models.items() if isinstance(m, ReportedModel)
+            }
+            return reported.ReportedModel(info, table)
+        return running.RunModel(name, entry.role, lambda: self._start(name, entry), self._progress)
+
+    def _predictions_of(self, model: str, files: str | dict[str, str], on: str) -> Path:
+        named = files if isinstance(files, str) else files.get(on)
+        if named is None:
+            raise ConfigError(
+                f"{self.config.path.name}: models.{model}.predictions: none for eval '{on}'"
+            )
+        return self.config.folder / named
+
+    def _start(self, name: str, entry: Any) -> Engine:
+        engine: Engine = self.config.engine_class(name)(
+            entry.spec(name, self.config.folder, self._threads)
+        )
+        return engine
+
+    def _read_eval(self, name: str) -> Eval | ReportedEval:
+        entry = self.config.evals[name]
+        metrics = self.config.metrics[name]
+        if not isinstance(entry, MeasuredEval):
+            return ReportedEval(name, metrics)
+        arguments = entry.task_arguments()
+        if entry.shots is not None:
+            shots = read_gold_set(self._data(entry.shots.data), id_field=entry.id)
+            if len(shots) < entry.shots.n:
+                raise ConfigError(
+                    f"{self.config.path.name}: evals.{name}.shots: {entry.shots.data} has "
+                    f"{len(shots)} examples, fewer than n: {entry.shots.n}"
+                )
+            arguments["shots"] = shots.examples[: entry.shots.n]
+        gold = read_gold_set(self._data(entry.data), id_field=entry.id, split=entry.split)
+        task = TASKS[str(entry.task)](**arguments)
+        return Eval(name, task, gold, metrics, tuple(entry.slices))
+
+    def _data(self, data: str) -> Path | str:
+        """Return the file or folder beside ``distill.yaml``; else it may be a name on the hub."""
+        local = self.config.folder / data
+        return local if local.exists() or local.suffix else data
+
+
+def _compared(eval: str, models: Sequence[running.Model]) -> list[dict[str, Any]]:
+    """Return a row for every metric of an eval that was scored: scores, retained, n."""
+    found = {m.name: e for m in models for e in m.evaluations if e.eval.name == eval}
+    roles = {m.name: m.role for m in models}
+    metrics = {metric: None for e in found.values() for metric in e.metrics}
+    return [row for metric in metrics if (row := _row(eval, metric, found, roles))["scores"]]
+
+
+def _row(
+    eval: str, metric: Metric, found: Mapping[str, Evaluation], roles: Mapping[str, str]
+) -> dict[str, Any]:
+    scores = {}
+    for name, evaluation in found.items():
+        # A model whose scores are refused has made its test fail with the reason.
+        with suppress(DistillError):
+            scores[name] = evaluation.score(metric)
+    teacher = next((scores[name] for name in scores if roles[name] == "teacher"), None)
+    retained = {}
+    if teacher is not None:
+        for name in (n for n in scores if roles[n] != "teacher"):
+            with suppress(DistillError):
+                retained[name] = retention(scores[name], teacher, metric, eval)
+    return {
+        "eval": eval,
+        "metric": metric.name,
+        "higher_is_better": metric.higher_is_better,
+        "scores": {name: float(score) for name, score in scores.items()},
+        "retained": {name: rounded_down(ratio) for name, ratio in retained.items()},
+        "n": next((e.n for e in found.values() if e.n is not None), None),
+        "reported": [name for name, e in found.items() if isinstance(e, Reported)],
+    }

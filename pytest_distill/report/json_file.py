@@ -1,0 +1,32 @@
+"""The report as JSON, for machines: unrounded numbers, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pytest_distill.report.files import write_atomically
+from pytest_distill.verdicts.ledger import Ledger
+
+SCHEMA = 1
+
+
+def as_dict(ledger: Ledger) -> dict[str, Any]:
+    """Return the report in the shape that ``docs/report.md`` describes."""
+    decision, reason = ledger.decision()
+    return {
+        "schema": SCHEMA,
+        "outcome": decision,
+        "reason": reason,
+        "models": ledger.models,
+        "comparisons": ledger.comparisons,
+        "evaluations": ledger.evaluations,
+        "gates": ledger.gates(),
+    }
+
+
+def write_json(path: Path, ledger: Ledger) -> None:
+    """Write the report to `path`; OSError where that fails."""
+    text = json.dumps(as_dict(ledger), indent=2, ensure_ascii=False, allow_nan=False)
+    write_atomically(path, text + "\n")

@@ -1,0 +1,163 @@
+"""The report for people: plain tables that fit the terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tabulate import tabulate
+
+from pytest_distill.errors import printable
+from pytest_distill.verdicts.ledger import Ledger
+from pytest_distill.verdicts.numbers import ceil_text, floor_text
+from pytest_distill.verdicts.verdict import observed_text, required_text
+
+Row = Mapping[str, Any]
+
+
+def report_lines(ledger: Ledger, width: int) -> list[str]:
+    """Return the report without its last line, no line longer than `width` where that is possible.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        What the run found out.
+    width : int
+        Columns; under 60 the tables no longer fit and lines may be longer.
+    """
+    evals = dict.fromkeys((c["config"], c["eval"]) for c in ledger.comparisons)
+    several = len({config for config, _ in evals}) > 1
+    lines = []
+    for config, eval in evals:
+        rows = [c for c in ledger.comparisons if (c["config"], c["eval"]) == (config, eval)]
+        models = [m for m in ledger.models if m["config"] == config]
+        lines += _eval_lines(eval, rows, models, width, config if several else None)
+    gates = ledger.gates()
+    if gates:
+        lines += [*_gate_table(gates, width), ""]
+    return [printable(line) for line in lines]
+
+
+def _eval_lines(
+    eval: str, rows: Sequence[Row], models: Sequence[Row], width: int, config: str | None
+) -> list[str]:
+    scored = [m for m in models if any(m["name"] in row["scores"] for row in rows)]
+    n = next((row["n"] for row in rows if row["n"] is not None), None)
+    about = [eval, f"{n:,} examples" if n is not None else "reported scores"]
+    title = ", ".join([*about, *([config] if config else [])])
+    columns = [_metric_columns(row, scored, headline=row is rows[0]) for row in rows]
+    lines = [title]
+    for part in _that_fit(_model_columns(scored), columns, width):
+        lines += [*_table(part), ""]
+    for note in _footnotes(rows, scored):
+        lines += textwrap.wrap(note, width, subsequent_indent="  ", break_on_hyphens=False)
+    return [*lines, ""] if lines[-1] else lines
+
+
+Columns = dict[str, list[str]]
+
+
+def _model_columns(models: Sequence[Row]) -> Columns:
+    return {
+        "model": [shortened(m["name"], 20) for m in models],
+        "role": [m["role"] for m in models],
+        "parameters": [_count(m["parameters"]) for m in models],
+        "size": [_bytes(m["bytes"]) for m in models],
+    }
+
+
+def _metric_columns(row: Row, models: Sequence[Row], *, headline: bool) -> Columns:
+    # A score is cut off where higher is better and raised where lower is: never flattered.
+    rounded = floor_text if row["higher_is_better"] else ceil_text
+    names = [m["name"] for m in models]
+    scores = [rounded(row["scores"][n]) if n in row["scores"] else "-" for n in names]
+    retained = [floor_text(row["retained"][n]) if n in row["retained"] else "" for n in names]
+    columns = {row["metric"]: scores}
+    return columns | ({"retained": retained} if headline else {})
+
+
+def _that_fit(first: Columns, others: Sequence[Columns], width: int) -> list[Columns]:
+    """Part the metrics into as many tables as are needed, each with the models' names."""
+    parts = [dict(first)]
+    names = {"model": first["model"]}
+    for columns in others:
+        wider = {**parts[-1], **columns}
+        if max(map(len, _table(wider))) <= width or set(parts[-1]) == {"model"}:
+            parts[-1] = wider
+        else:
+            parts.append({**names, **columns})
+    return parts
+
+
+def _table(columns: Columns) -> list[str]:
+    words = ("model", "role", "gate", "on", "outcome", "test", "required")
+    align = ["left" if name in words else "right" for name in columns]
+    # Headers and rule as rows of their own: tabulate pads a header by two columns, which 80 lack.
+    rules = ["-" * max(map(len, [name, *cells])) for name, cells in columns.items()]
+    rows = [list(columns), rules, *zip(*columns.values(), strict=True)]
+    table = tabulate(rows, tablefmt="plain", disable_numparse=True, colalign=align)
+    return [line.rstrip() for line in table.splitlines()]
+
+
+def _footnotes(rows: Sequence[Row], models: Sequence[Row]) -> list[str]:
+    notes = [f"{m['name']}: trained on {m['trained']}" for m in models if m["trained"]]
+    lower = [row["metric"] for row in rows if not row["higher_is_better"]]
+    if lower:
+        notes.append(f"lower is better, retained = teacher / student: {', '.join(lower)}")
+    reported = dict.fromkeys(name for row in rows for name in row["reported"])
+    if reported:
+        notes.append(f"reported, not measured: {', '.join(reported)}")
+    return notes
+
+
+def _gate_table(gates: Sequence[Row], width: int) -> list[str]:
+    columns: Columns = {
+        "outcome": [g["outcome"] for g in gates],
+        "observed": [observed_text(g) if g["relation"] else "" for g in gates],
+        "required": [required_text(g) if g["relation"] else "" for g in gates],
+        "gate": [g["gate"] or ", ".join(g["notes"]) for g in gates],
+        "on": _subjects(gates),
+        "test": [g["nodeid"].rpartition("::")[2] or g["nodeid"] for g in gates],
+    }
+    # The test can be cut to little, then what it looked at: the numbers and the outcome never.
+    for name, least in (("test", 16), ("on", 14), ("test", 8), ("on", 8)):
+        surplus = max(map(len, _table(columns))) - width
+        if surplus > 0:
+            longest = max(map(len, columns[name]))
+            room = max(least, longest - surplus)
+            columns[name] = [shortened(cell, room) for cell in columns[name]]
+    return _table(columns)
+
+
+def _subjects(gates: Sequence[Row]) -> list[str]:
+    """Return what each gate looked at: metric and slice, and the eval where there are several."""
+    one_eval = len({g["eval"] for g in gates if g["eval"]}) == 1
+    parts = ("metric", "slice") if one_eval else ("eval", "metric", "slice")
+    return [" ".join(str(g[part]) for part in parts if g[part]) for g in gates]
+
+
+def shortened(text: str, room: int) -> str:
+    """Return `text`, its middle left out where it is longer than `room`."""
+    if len(text) <= room:
+        return text
+    head = (room - 2) // 2
+    return f"{text[:head]}..{text[len(text) - (room - 2 - head) :]}"
+
+
+def _count(count: int | None) -> str:
+    if count is None:
+        return "unknown"
+    for unit, size in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
+        if count >= size:
+            return f"{count / size:.1f}{unit}"
+    return str(count)
+
+
+def _bytes(count: int | None) -> str:
+    if count is None:
+        return "unknown"
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} B"

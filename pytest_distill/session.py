@@ -1,0 +1,270 @@
+"""What one pytest session holds: its projects, the running test, and what tests recorded."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_distill.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from pytest_distill.assertions import GateComparison
+    from pytest_distill.engines import Role
+    from pytest_distill.evaluation.models import Model
+    from pytest_distill.project import Project
+    from pytest_distill.verdicts.verdict import Verdict
+
+MARKER = "distill"
+MARKER_ARGUMENTS = ("eval", "metric", "student")
+PROPERTY = "distill"
+"""Name of the user property that carries a gate test's record, also to JUnit XML."""
+
+
+@dataclass
+class TestState:
+    """What one gate test recorded so far."""
+
+    __test__ = False
+
+    verdicts: list[Verdict] = field(default_factory=list)
+    error: bool = False
+    request: pytest.FixtureRequest | None = None
+
+
+STATE = pytest.StashKey[TestState]()
+SESSION = pytest.StashKey["DistillSession"]()
+
+_running: list[tuple[DistillSession, pytest.Item]] = []
+
+
+def running_test(function: str) -> tuple[DistillSession, pytest.Item]:
+    """Return the session and the test that is running now; ConfigError outside of a test."""
+    __tracebackhide__ = True
+    if not _running:
+        raise ConfigError(
+            f"{function}() judges the running test's models: call it in a test, with the plugin "
+            "'distill' on"
+        )
+    return _running[-1]
+
+
+class DistillSession:
+    """One pytest session.
+
+    Parameters
+    ----------
+    config : pytest.Config
+        Options, rootdir and hooks.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._projects: dict[Path, Project] = {}
+        self._config_files: dict[Path, Path | None] = {}
+        self.gate_tests: list[str] = []
+        """Node ids of the gate tests that were collected, deselected ones too."""
+
+    @contextmanager
+    def running(self, item: pytest.Item) -> Iterator[None]:
+        """Make `item` the test that the functions of the DSL act on."""
+        _running.append((self, item))
+        try:
+            yield
+        finally:
+            _running.pop()
+
+    def config_file(self, item: pytest.Item) -> Path | None:
+        """Return the ``distill.yaml`` that holds for a test; None where there is none."""
+        if option := self._config.getoption("distill_config"):
+            return self._config.invocation_params.dir / str(option)
+        if ini := self._config.getini("distill_config"):
+            return self._config.rootpath / str(ini)
+        folder = item.path.parent
+        if folder not in self._config_files:
+            self._config_files[folder] = _nearest_config(folder, self._config.rootpath)
+        return self._config_files[folder]
+
+    def project(self, item: pytest.Item) -> Project:
+        """Return the project of a test, reading its ``distill.yaml`` at the first call."""
+        path = self.config_file(item)
+        if path is None:
+            raise ConfigError(
+                f"no distill.yaml at or above {item.path.parent}, up to {self._config.rootpath}: "
+                "write one, or name one by --distill-config"
+            )
+        if path not in self._projects:
+            self._projects[path] = self._open(path)
+        return self._projects[path]
+
+    @property
+    def projects(self) -> Mapping[Path, Project]:
+        """The projects opened so far, by the path of their ``distill.yaml``."""
+        return self._projects
+
+    def check_marker(self, item: pytest.Item) -> None:
+        """Raise ConfigError where a test's marker is wrong, or the ``distill.yaml`` it needs."""
+        for marker in item.iter_markers(MARKER):
+            written = f"marker distill of {item.name}"
+            if marker.args:
+                raise ConfigError(
+                    f"{written}: arguments need names, e.g. distill(eval={marker.args[0]!r})"
+                )
+            for name, value in marker.kwargs.items():
+                if name not in MARKER_ARGUMENTS:
+                    raise ConfigError(
+                        f"{written}: unknown argument '{name}'; "
+                        f"{did_you_mean(name, MARKER_ARGUMENTS)}"
+                    )
+                if value is not None and not isinstance(value, str) and name != "metric":
+                    raise ConfigError(f"{written}: {name}={value!r} is no name")
+        arguments = marker_arguments(item)
+        project = self.project(item)
+        if arguments.get("eval") is not None:
+            project.eval_name(arguments["eval"])
+        if arguments.get("student") is not None:
+            project.student_name(arguments["student"])
+        if isinstance(arguments.get("metric"), str):
+            project.check_metric(arguments.get("eval"), arguments["metric"])
+
+    def comparison(
+        self,
+        item: pytest.Item,
+        eval: str | None = None,
+        student: str | None = None,
+    ) -> GateComparison:
+        """Return the comparison that a test means: by arguments, else by its marker."""
+        from pytest_distill.assertions import GateComparison
+
+        arguments = marker_arguments(item)
+        project = self.project(item)
+        return project.comparison(
+            eval or arguments.get("eval"),
+            student=student or arguments.get("student"),
+            metric=arguments.get("metric"),
+            engines=self._overridden(item),
+            kind=GateComparison,
+        )
+
+    def model(self, item: pytest.Item, role: Role) -> Model:
+        """Return the model of a role that a test means, whatever its eval."""
+        student = marker_arguments(item).get("student")
+        return self.project(item).model(role, student, self._overridden(item))
+
+    def record(self, item: pytest.Item, verdict: Verdict) -> None:
+        """Keep a verdict with the test that asked for it."""
+        state_of(item).verdicts.append(verdict)
+        publish(item)
+
+    def summary(self) -> dict[str, list[dict[str, Any]]]:
+        """Return what this process's models came to, in built-in types."""
+        rows: dict[str, list[dict[str, Any]]] = {"models": [], "comparisons": [], "evaluations": []}
+        for path, project in self._projects.items():
+            for key, found in project.summary(self._shown(path)).items():
+                rows[key] += found
+        return rows
+
+    def close(self) -> None:
+        """Free every model."""
+        for project in self._projects.values():
+            project.close()
+
+    def _shown(self, path: Path) -> str:
+        root = self._config.rootpath
+        return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+    def _open(self, path: Path) -> Project:
+        from pytest_distill.config import Extensions, load_config
+        from pytest_distill.config.reading import check_metric
+        from pytest_distill.progress import progress_on
+        from pytest_distill.project import Project
+
+        hook = self._config.hook
+        metrics = [
+            check_metric(metric, "hook pytest_distill_metrics")
+            for found in hook.pytest_distill_metrics()
+            for metric in found
+        ]
+        engines = {n: e for found in hook.pytest_distill_engines() for n, e in found.items()}
+        config = load_config(path, Extensions({m.name: m for m in metrics}, engines))
+        return Project(
+            config,
+            device=self._config.getoption("distill_device"),
+            paths=self._model_paths(config.models),
+            threads=threads_per_worker(),
+            progress=progress_on(self._config),
+        )
+
+    def _model_paths(self, known: Mapping[str, Any]) -> dict[str, str]:
+        """Return what ``--distill-model NAME=PATH`` says, paths from the current folder."""
+        paths = {}
+        for given in self._config.getoption("distill_model") or ():
+            name, _, path = given.partition("=")
+            if name not in known:
+                raise ConfigError(f"--distill-model {given}: {did_you_mean(name, known)}")
+            folder = self._config.invocation_params.dir / Path(path).expanduser()
+            paths[name] = str(folder) if folder.exists() else path
+        return paths
+
+    def _overridden(self, item: pytest.Item) -> dict[Role, Any]:
+        """Return the engines that the project's own fixtures put in place of models, by role."""
+        from pytest_distill.fixtures import ModelHandle
+
+        request = state_of(item).request
+        if request is None:
+            return {}
+        roles: tuple[Role, ...] = ("teacher", "student", "sft")
+        values = {role: request.getfixturevalue(role) for role in roles}
+        return {role: v for role, v in values.items() if not isinstance(v, ModelHandle)}
+
+
+def marker_arguments(item: pytest.Item) -> dict[str, Any]:
+    """Return the arguments of a test's markers; those nearest to the test win."""
+    arguments: dict[str, Any] = {}
+    for marker in item.iter_markers(MARKER):
+        arguments = {**marker.kwargs, **arguments}
+    return arguments
+
+
+def is_gate_test(item: pytest.Item) -> bool:
+    """Return whether a test carries the marker or asks for the fixture `comparison`."""
+    fixtures = getattr(item, "fixturenames", ())
+    return item.get_closest_marker(MARKER) is not None or "comparison" in fixtures
+
+
+def state_of(item: pytest.Item) -> TestState:
+    """Return what a test recorded so far."""
+    return item.stash.setdefault(STATE, TestState())
+
+
+def publish(item: pytest.Item) -> None:
+    """Write a test's record into its user properties, which travel on every report of it."""
+    state = state_of(item)
+    record = {"verdicts": [v.to_dict() for v in state.verdicts], "error": state.error}
+    item.user_properties[:] = [p for p in item.user_properties if p[0] != PROPERTY]
+    item.user_properties.append((PROPERTY, json.dumps(record, allow_nan=False)))
+
+
+def threads_per_worker() -> int | None:
+    """Return how many CPU threads one xdist worker may use; None without xdist."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
+    if not workers:
+        return None
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, cores // workers)
+
+
+def _nearest_config(folder: Path, root: Path) -> Path | None:
+    for candidate in (folder, *folder.parents):
+        if (candidate / "distill.yaml").is_file():
+            return candidate / "distill.yaml"
+        if candidate == root:
+            break
+    return None

@@ -24,7 +24,7 @@ def report_lines(ledger: Ledger, width: int) -> list[str]:
     ledger : Ledger
         What the run found out.
     width : int
-        Columns; under 60 the tables no longer fit and lines may be longer.
+        Columns; under 70 the tables no longer fit, and lines may be longer.
     """
     evals = dict.fromkeys((c["config"], c["eval"]) for c in ledger.comparisons)
     several = len({config for config, _ in evals}) > 1

@@ -235,7 +235,7 @@ def find_model(models: Mapping[str, Model], name: str, student: str | None) -> M
             f"e.g. @pytest.mark.distill(student='{found[0].name}')"
         )
     if name in get_args(Role):
-        raise ConfigError(f"a {name} is needed, and distill.yaml has no model with that role")
+        raise ConfigError(f"a model with the role '{name}' is needed, and distill.yaml has none")
     known = {*models, *(m.role for m in models.values())}
     raise ConfigError(f"distill.yaml has no model '{name}'; {did_you_mean(name, known)}")
 

@@ -34,9 +34,9 @@ def positive(value: object, name: str) -> Fraction:
 
 
 def rounded_down(value: Fraction) -> float:
-    """Return the greatest float that is not above `value`."""
+    """Return the greatest float that prints as a decimal not above `value`."""
     nearest = float(value)
-    return nearest if Fraction(nearest) <= value else math.nextafter(nearest, -math.inf)
+    return nearest if _decimal(nearest) <= value else math.nextafter(nearest, -math.inf)
 
 
 def floor_text(value: float | Fraction, places: int = PLACES) -> str:

@@ -1,0 +1,235 @@
+"""``distill.yaml``: what it may say, and what is said of a mistake in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_distill.config import Config, Extensions, load_config
+from pytest_distill.config.schema import RunModel, TransformersModel
+from pytest_distill.errors import ConfigError
+from pytest_distill.evals.metrics import MeanMetric
+
+MODELS = """\
+models:
+  teacher: {path: models/teacher}
+  student: {path: models/student}
+"""
+EVALS = """\
+evals:
+  reviews:
+    task: classification
+    data: gold.jsonl
+"""
+
+
+def load(folder: Path, text: str, extensions: Extensions | None = None) -> Config:
+    """Load `text` as a distill.yaml."""
+    path = folder / "distill.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_config(path, extensions)
+
+
+def test_defaults(tmp_path: Path) -> None:
+    """An entry named like a role has it; the engine is transformers, the metric the first."""
+    config = load(tmp_path, MODELS + EVALS)
+    teacher = config.models["teacher"]
+    assert isinstance(teacher, TransformersModel)
+    assert (teacher.role, teacher.engine, teacher.device, teacher.dtype) == (
+        *("teacher", "transformers"),
+        *("auto", "auto"),
+    )
+    assert not teacher.trust_remote_code
+    assert [m.name for m in config.metrics["reviews"]] == ["accuracy"]
+    assert config.sft_size_tolerance == 0.05
+
+
+def test_paths_start_from_the_file(tmp_path: Path) -> None:
+    """A folder beside distill.yaml becomes an absolute path; a hub id stays what it is."""
+    (tmp_path / "models" / "teacher").mkdir(parents=True)
+    config = load(
+        tmp_path,
+        "models:\n"
+        "  teacher: {path: models/teacher, adapter: ./lora}\n"
+        "  student: {path: some-org/some-model, revision: abc}\n" + EVALS,
+    )
+    specs = {
+        name: model.spec(name, tmp_path, threads=2)
+        for name, model in config.models.items()
+        if isinstance(model, RunModel)
+    }
+    assert specs["teacher"].path == str(tmp_path / "models" / "teacher")
+    assert specs["teacher"].adapter == str(tmp_path / "lora")
+    assert (specs["student"].path, specs["student"].revision) == ("some-org/some-model", "abc")
+    assert specs["student"].threads == 2
+
+
+def test_keys_of_an_own_engine_are_its_options(tmp_path: Path) -> None:
+    """What the schema does not know reaches a class of one's own unchanged."""
+    config = load(
+        tmp_path, "models:\n  teacher: {engine: my.module:Engine, url: here, tries: 3}\n" + EVALS
+    )
+    teacher = config.models["teacher"]
+    assert isinstance(teacher, RunModel)
+    assert teacher.spec("teacher", tmp_path, None).options == {"url": "here", "tries": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(
+            MODELS + EVALS + "    metrcs: [accuracy]\n",
+            "distill.yaml:8: evals.reviews.metrcs: unknown key; did you mean 'metrics'?",
+            id="unknown-key-of-an-eval",
+        ),
+        pytest.param(
+            "models:\n  teacher: {pth: x}\n" + EVALS,
+            "distill.yaml:2: models.teacher.pth: unknown key; did you mean 'path'?",
+            id="unknown-key-of-a-model",
+        ),
+        pytest.param(
+            MODELS + EVALS + "evls: {}\n",
+            "distill.yaml:8: evls: unknown key; did you mean 'evals'?",
+            id="unknown-key-at-the-top",
+        ),
+        pytest.param(
+            MODELS + "  small: {path: models/small}\n" + EVALS,
+            "distill.yaml:4: models.small: needs a role: teacher, student or sft",
+            id="no-role",
+        ),
+        pytest.param(
+            MODELS + "  other: {path: x, role: teacher}\n" + EVALS,
+            "distill.yaml:4: models.other: a second teacher; the first is 'teacher'",
+            id="two-teachers",
+        ),
+        pytest.param(
+            "models:\n  teacher: {engine: recordd}\n" + EVALS,
+            "distill.yaml:2: models.teacher.engine: unknown engine 'recordd'; "
+            "did you mean 'recorded'?",
+            id="unknown-engine",
+        ),
+        pytest.param(
+            MODELS + "evals:\n  reviews: {task: clasification, data: x.jsonl}\n",
+            "distill.yaml:5: evals.reviews.task: unknown task 'clasification'; "
+            "did you mean 'classification'?",
+            id="unknown-task",
+        ),
+        pytest.param(
+            MODELS + "evals:\n  reviews: {data: x.jsonl}\n",
+            "distill.yaml:5: evals.reviews: needs a task",
+            id="no-task",
+        ),
+        pytest.param(
+            MODELS + EVALS + "    metrics: [acuracy]\n",
+            "distill.yaml:8: evals.reviews.metrics[0]: unknown metric 'acuracy'; "
+            "did you mean 'accuracy'?",
+            id="unknown-metric",
+        ),
+        pytest.param(
+            MODELS + EVALS + "    metrics: [accuracy, bleu]\n",
+            "distill.yaml:8: evals.reviews.metrics[1]: 'bleu' does not suit task classification",
+            id="unsuited-metric",
+        ),
+        pytest.param(
+            MODELS + EVALS + "    metrics: [accuracy, accuracy]\n",
+            "distill.yaml:8: evals.reviews.metrics[1]: 'accuracy' stands twice",
+            id="metric-twice",
+        ),
+        pytest.param(
+            MODELS + EVALS + "    metrics: [nowhere.to_be_found:metric]\n",
+            "distill.yaml: evals.reviews.metrics.0: cannot import 'nowhere.to_be_found'",
+            id="no-such-module",
+        ),
+        pytest.param(
+            MODELS + EVALS + "    max_new_tokens: 5\n",
+            "distill.yaml:8: evals.reviews.max_new_tokens: unknown key",
+            id="key-of-another-task",
+        ),
+        pytest.param(
+            "models:\n  teacher: {path: x, device: gpu}\n" + EVALS,
+            "distill.yaml:2: models.teacher.device:",
+            id="device",
+        ),
+        pytest.param(
+            "models:\n  teacher: {path: x, dtype: int4}\n" + EVALS,
+            "distill.yaml:2: models.teacher.dtype:",
+            id="dtype",
+        ),
+        pytest.param(
+            "models:\n  teacher: {path: x, trust_remote_code: 'yes'}\n" + EVALS,
+            "distill.yaml:2: models.teacher.trust_remote_code:",
+            id="text-for-a-boolean",
+        ),
+        pytest.param(
+            MODELS + "  teacher: {path: x}\n" + EVALS,
+            "distill.yaml:4: models.teacher: stands twice, first in line 2",
+            id="key-twice",
+        ),
+        pytest.param("models: [a\n", "distill.yaml:2: is not valid YAML", id="no-yaml"),
+        pytest.param("", "distill.yaml: must be a mapping", id="empty"),
+        pytest.param("models: {}\n" + EVALS, "distill.yaml:1: models: must have", id="no-model"),
+        pytest.param(MODELS, "distill.yaml: evals: is missing", id="no-evals"),
+        pytest.param(
+            "models:\n  teacher: {engine: reported, scores: {cola: {matthews: 50}}}\n"
+            "evals:\n  colla:\n",
+            "distill.yaml:2: models.teacher.scores.cola: no such eval; did you mean 'colla'?",
+            id="score-of-no-eval",
+        ),
+        pytest.param(
+            MODELS + "evals:\n  chat: {task: generation, data: x.jsonl, do_sample: true}\n",
+            "distill.yaml:5: evals.chat: do_sample needs a seed",
+            id="sampling-without-seed",
+        ),
+    ],
+)
+def test_a_mistake_is_one_clear_error(tmp_path: Path, text: str, expected: str) -> None:
+    """The error names file, line and key, and what to do."""
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert expected in str(caught.value)
+
+
+def test_all_mistakes_of_an_entry_are_told_at_once(tmp_path: Path) -> None:
+    """Nobody mends a file one run at a time."""
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, "models:\n  teacher: {pth: x, dtype: int4}\n" + EVALS)
+    assert len(str(caught.value).splitlines()) == 3  # pth, dtype, and path is missing
+
+
+def test_a_yaml_tag_runs_nothing(tmp_path: Path) -> None:
+    """The file is read safely: a tag that would build a Python object is an error."""
+    with pytest.raises(ConfigError, match="is not valid YAML"):
+        load(tmp_path, "models: !!python/object/apply:os.system ['echo']\n")
+
+
+def test_a_merge_key_is_no_duplicate(tmp_path: Path) -> None:
+    """YAML's own way of sharing keys between entries works."""
+    config = load(
+        tmp_path,
+        "models:\n"
+        "  teacher: &base {path: a, dtype: float32}\n"
+        "  student:\n    <<: *base\n    path: b\n" + EVALS,
+    )
+    student = config.models["student"]
+    assert isinstance(student, TransformersModel)
+    assert (student.path, student.dtype) == ("b", "float32")
+
+
+def test_reported_scores_name_the_metrics(tmp_path: Path) -> None:
+    """An eval whose models are all reported needs neither data nor task nor metrics."""
+    config = load(
+        tmp_path,
+        "models:\n  teacher: {engine: reported, scores: {cola: {matthews: 56.3}}}\n"
+        "evals:\n  cola:\n",
+    )
+    assert [m.name for m in config.metrics["cola"]] == ["matthews"]
+
+
+def test_metrics_of_a_hook_may_be_named(tmp_path: Path) -> None:
+    """What the project's hook adds counts as known."""
+    own = MeanMetric("shortness", lambda answer: 1 / (1 + len(answer.predicted)))
+    config = load(
+        tmp_path, MODELS + EVALS + "    metrics: shortness\n", Extensions({"shortness": own})
+    )
+    assert config.metrics["reviews"] == (own,)

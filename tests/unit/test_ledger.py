@@ -1,0 +1,176 @@
+"""From the verdicts and results of a run to whether the student may ship."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_distill.report.json_file import as_dict
+from pytest_distill.report.terminal import report_lines, shortened
+from pytest_distill.verdicts.ledger import Ledger
+
+VERDICT: dict[str, Any] = {
+    "gate": "quality_retained",
+    "eval": "reviews",
+    "metric": "accuracy",
+    "model": "student",
+    "observed": 0.9499999,
+    "required": 0.9,
+    "relation": ">=",
+    "n": 100,
+    "slice": None,
+    "notes": [],
+    "message": "assert ...",
+    "outcome": "PASSED",
+}
+
+
+def ledger(**results: tuple[str | None, list[str]]) -> Ledger:
+    """Return a ledger: test name -> its result and the outcomes of its verdicts."""
+    made = Ledger()
+    made.expect(results)
+    for nodeid, (result, outcomes) in results.items():
+        made.test(nodeid).result = result
+        made.test(nodeid).verdicts = [VERDICT | {"outcome": o} for o in outcomes]
+    return made
+
+
+@pytest.mark.parametrize(
+    ("results", "decision", "reason"),
+    [
+        ({"a": ("passed", ["PASSED"])}, "SHIP", ""),
+        ({"a": ("passed", ["PASSED"]), "b": ("passed", [])}, "SHIP", ""),
+        (
+            {"a": ("failed", ["FAILED"]), "b": (None, [])},
+            "DO NOT SHIP",
+            "1 of 2 gates did not pass",
+        ),
+        ({"a": ("failed", ["INCONCLUSIVE"])}, "DO NOT SHIP", "1 of 1 gate did not pass"),
+        ({"a": ("failed", [])}, "DO NOT SHIP", "1 of 1 gate did not pass"),
+        ({"a": ("passed", ["PASSED"]), "b": (None, [])}, "INCOMPLETE", "not run: b"),
+        ({"a": ("passed", ["PASSED"]), "b": ("skipped", [])}, "INCOMPLETE", "not run: b"),
+        ({"a": ("passed", ["PASSED"]), "b": ("xfailed", [])}, "INCOMPLETE", "not run: b"),
+        ({"a": ("passed", ["PASSED"]), "b": ("error", [])}, "INCOMPLETE", "not run: b"),
+        ({"a": ("error", ["PASSED"])}, "INCOMPLETE", "failed: a"),
+        ({"a": ("passed", [])}, "INCOMPLETE", "no gate gave a verdict"),
+        ({}, "INCOMPLETE", "no gate gave a verdict"),
+    ],
+)
+def test_what_a_run_comes_to(results: dict[str, Any], decision: str, reason: str) -> None:
+    """Nothing but passed gates, all of which ran, is a SHIP."""
+    assert ledger(**results).decision() == (decision, reason)
+
+
+def test_a_collection_error_is_incomplete() -> None:
+    """The gates of a file that could not be collected did not run."""
+    made = ledger(a=("passed", ["PASSED"]))
+    made.collection_errors.append("test_b.py")
+    assert made.decision() == ("INCOMPLETE", "not collected: test_b.py")
+
+
+def test_another_failing_test_is_incomplete() -> None:
+    """A run that is red elsewhere does not ship."""
+    made = ledger(a=("passed", ["PASSED"]))
+    made.test("b").result = "failed"
+    assert made.decision() == ("INCOMPLETE", "failed: b")
+
+
+def test_gates_stand_in_the_order_of_collection() -> None:
+    """Whichever worker ends first, the table is the same."""
+    made = Ledger()
+    made.test("b").verdicts = [VERDICT]
+    made.test("a").verdicts = [VERDICT]
+    made.expect(["a", "b"])
+    assert [g["nodeid"] for g in made.gates()] == ["a", "b"]
+
+
+def comparison(**scores: float) -> dict[str, Any]:
+    """Return a comparison's row as one process tells it."""
+    return {
+        "config": "distill.yaml",
+        "eval": "reviews",
+        "metric": "accuracy",
+        "higher_is_better": True,
+        "scores": scores,
+        "retained": {},
+        "n": 100,
+        "reported": [],
+    }
+
+
+def model(name: str, **known: Any) -> dict[str, Any]:
+    """Return a model's row as one process tells it."""
+    row = dict.fromkeys(("parameters", "bytes", "dtype", "device", "path", "digest", "trained"))
+    return {"config": "distill.yaml", "name": name, "role": name.partition("-")[0], **row, **known}
+
+
+def test_shares_of_two_processes_make_one_table() -> None:
+    """One worker evaluated the teacher, another the student, and a third told both again."""
+    made = Ledger()
+    for scores in ({"teacher": 0.9}, {"student": 0.8}, {"teacher": 0.9, "student": 0.8}):
+        made.add_summary(
+            {
+                "models": [model(name) for name in scores],
+                "comparisons": [comparison(**scores)],
+                "evaluations": [],
+            }
+        )
+    assert [m["name"] for m in made.models] == ["teacher", "student"]
+    assert [c["scores"] for c in made.comparisons] == [{"teacher": 0.9, "student": 0.8}]
+
+
+def test_the_table_cuts_numbers_off() -> None:
+    """0.9499999 prints as 0.9499, a score likewise, and sizes are for people."""
+    made = ledger(a=("passed", ["PASSED"]))
+    made.add_summary(
+        {
+            "models": [model("teacher", parameters=22_700_000, bytes=90_900_000)],
+            "comparisons": [comparison(teacher=0.88889)],
+            "evaluations": [],
+        }
+    )
+    text = "\n".join(report_lines(made, 80))
+    assert "PASSED     0.9499  >= 0.9" in text
+    assert "teacher  teacher       22.7M  90.9 MB    0.8888" in text
+
+
+def test_control_characters_are_shown_not_obeyed() -> None:
+    """A name from a file cannot clear somebody's terminal."""
+    made = ledger(**{"\x1b[2J": ("passed", ["PASSED"])})
+    assert not any("\x1b" in line for line in report_lines(made, 80))
+
+
+@pytest.mark.parametrize("width", [70, 80, 100])
+def test_no_line_is_longer_than_the_terminal(width: int) -> None:
+    """Long names are cut, many metrics make more tables, notes are wrapped."""
+    made = ledger(**{"test_" + "long" * 30: ("passed", ["PASSED"])})
+    made.test("test_" + "long" * 30).verdicts[0]["slice"] = "source=" + "x" * 60
+    names = ["teacher", "student-" + "x" * 50]
+    made.add_summary(
+        {
+            "models": [model(n, trained="words " * 40) for n in names],
+            "comparisons": [
+                comparison(**dict.fromkeys(names, 0.5)) | {"metric": f"metric_number_{i}"}
+                for i in range(9)
+            ],
+            "evaluations": [],
+        }
+    )
+    lines = report_lines(made, width)
+    assert max(map(len, lines)) <= width
+    assert all(any(f"metric_number_{i}" in line for line in lines) for i in range(9))
+
+
+def test_the_json_has_the_same_content() -> None:
+    """Schema, outcome and reason stand beside the rows."""
+    made = ledger(a=("failed", ["FAILED"]))
+    told = as_dict(made)
+    assert (told["schema"], told["outcome"]) == (1, "DO NOT SHIP")
+    assert told["gates"][0]["observed"] == 0.9499999
+
+
+@pytest.mark.parametrize(("room", "shown"), [(20, "a-long-name"), (8, "a-l..ame"), (5, "a..me")])
+def test_shortened_keeps_both_ends(room: int, shown: str) -> None:
+    """The middle says least."""
+    assert shortened("a-long-name", room) == shown

@@ -1,0 +1,59 @@
+"""Exact numbers, and how they are printed."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from pytest_distill.errors import ConfigError
+from pytest_distill.verdicts.numbers import ceil_text, exact, floor_text, positive, rounded_down
+from pytest_distill.verdicts.verdict import as_float
+
+
+@pytest.mark.parametrize(
+    "value", [0.95, np.float64(0.95), np.float32(0.95), Fraction(19, 20)], ids=repr
+)
+def test_a_number_means_the_decimal_it_is_written_as(value: object) -> None:
+    """0.95 is 19/20 whatever its type, though no binary float is."""
+    assert exact(value, "min") == Fraction(19, 20)
+
+
+@pytest.mark.parametrize("value", [None, "0.95", True, float("nan"), float("inf"), 1j], ids=repr)
+def test_what_is_no_finite_number_is_refused(value: object) -> None:
+    """The error names the argument and what was given for it."""
+    with pytest.raises(ConfigError, match=r"min=.*must be a finite number"):
+        exact(value, "min")
+
+
+@pytest.mark.parametrize("value", [0, -0.5])
+def test_a_floor_must_be_above_zero(value: float) -> None:
+    """Every ratio of scores is above a floor of zero, so that such a gate says nothing."""
+    with pytest.raises(ConfigError, match="must be above 0"):
+        positive(value, "min")
+
+
+@pytest.mark.parametrize(
+    ("value", "floor", "ceiling"),
+    [
+        (0.94999999, "0.9499", "0.9500"),
+        (0.57, "0.5700", "0.5700"),
+        (Fraction(2, 3), "0.6666", "0.6667"),
+        (-0.00005, "-0.0001", "0.0000"),
+        (-1.23456, "-1.2346", "-1.2345"),
+        (12, "12.0000", "12.0000"),
+    ],
+)
+def test_numbers_are_cut_towards_one_side(value: float, floor: str, ceiling: str) -> None:
+    """A floor never prints above the number and a ceiling never below it."""
+    assert (floor_text(value), ceil_text(value)) == (floor, ceiling)
+
+
+def test_a_float_never_looks_better_than_the_fraction() -> None:
+    """Just under 0.95 stays under 0.95 as a float, and just above stays above."""
+    tiny = Fraction(1, 10**30)
+    below, above = Fraction(19, 20) - tiny, Fraction(19, 20) + tiny
+    assert rounded_down(below) < 0.95
+    assert as_float(below, ">=") < 0.95
+    assert as_float(above, "<=") > 0.95

@@ -6,8 +6,10 @@ numpy, torch and the rest come when a test with a gate needs them.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from itertools import takewhile
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import pytest
@@ -160,8 +162,8 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     error = call.excinfo.value if call.excinfo is not None else None
-    if call.excinfo is not None and isinstance(error, DistillError):
-        _hide_own_frames(item, call.excinfo)
+    if isinstance(error, DistillError) and not item.config.getoption("fulltrace", False):
+        call.excinfo = _without_own_frames(error)
     report = yield
     state = state_of(item)
     failed = [v for v in state.verdicts if not v.passed]
@@ -179,11 +181,25 @@ def pytest_runtest_makereport(
     return report
 
 
-def _hide_own_frames(item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-    """Leave only the user's own frames of an error that is the user's to mend."""
-    if item.config.getoption("fulltrace", False):
-        return
-    excinfo.value.__cause__ = None
-    excinfo.value.__suppress_context__ = True
-    own = excinfo.traceback.filter(lambda entry: PACKAGE not in Path(str(entry.path)).parents)
-    excinfo.traceback = own
+def _without_own_frames(error: DistillError) -> pytest.ExceptionInfo[DistillError]:
+    """Leave only the user's own frames of an error that is the user's to mend.
+
+    The chain of frames is rebuilt, since pytest follows the chain again after filters of its own.
+    """
+    frames = takewhile(lambda tb: not _is_own(tb), _chain(error.__traceback__))
+    kept = None
+    for tb in reversed(list(frames)):
+        kept = TracebackType(kept, tb.tb_frame, tb.tb_lasti, tb.tb_lineno)
+    error.__cause__ = None
+    error.__suppress_context__ = True
+    return pytest.ExceptionInfo.from_exception(error.with_traceback(kept))
+
+
+def _is_own(tb: TracebackType) -> bool:
+    return PACKAGE in Path(tb.tb_frame.f_code.co_filename).parents
+
+
+def _chain(tb: TracebackType | None) -> Iterator[TracebackType]:
+    while tb is not None:
+        yield tb
+        tb = tb.tb_next

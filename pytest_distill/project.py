@@ -20,8 +20,7 @@ from pytest_distill.evals.tasks import TASKS
 from pytest_distill.evaluation import models as running
 from pytest_distill.evaluation import recorded, reported
 from pytest_distill.evaluation.evaluation import Evaluation, Reported, ReportedEval
-from pytest_distill.verdicts.comparison import Comparison, find_metric, find_model, retention
-from pytest_distill.verdicts.numbers import rounded_down
+from pytest_distill.verdicts.comparison import Comparison, find_metric, find_model
 
 ComparisonT = TypeVar("ComparisonT", bound=Comparison)
 
@@ -265,31 +264,22 @@ class Project:
 def _compared(eval: str, models: Sequence[running.Model]) -> list[dict[str, Any]]:
     """Return a row for every metric of an eval that was scored: scores, retained, n."""
     found = {m.name: e for m in models for e in m.evaluations if e.eval.name == eval}
-    roles = {m.name: m.role for m in models}
     metrics = {metric: None for e in found.values() for metric in e.metrics}
-    return [row for metric in metrics if (row := _row(eval, metric, found, roles))["scores"]]
+    return [row for metric in metrics if (row := _row(eval, metric, found))["scores"]]
 
 
-def _row(
-    eval: str, metric: Metric, found: Mapping[str, Evaluation], roles: Mapping[str, str]
-) -> dict[str, Any]:
+def _row(eval: str, metric: Metric, found: Mapping[str, Evaluation]) -> dict[str, Any]:
+    """Return a metric's scores as exact fractions, in text: `Ledger` takes it in."""
     scores = {}
     for name, evaluation in found.items():
         # A model whose scores are refused has made its test fail with the reason.
         with suppress(DistillError):
             scores[name] = evaluation.score(metric)
-    teacher = next((scores[name] for name in scores if roles[name] == "teacher"), None)
-    retained = {}
-    if teacher is not None:
-        for name in (n for n in scores if roles[n] != "teacher"):
-            with suppress(DistillError):
-                retained[name] = retention(scores[name], teacher, metric, eval)
     return {
         "eval": eval,
         "metric": metric.name,
         "higher_is_better": metric.higher_is_better,
-        "scores": {name: float(score) for name, score in scores.items()},
-        "retained": {name: rounded_down(ratio) for name, ratio in retained.items()},
+        "scores": {name: str(score) for name, score in scores.items()},
         "n": next((e.n for e in found.values() if e.n is not None), None),
         "reported": [name for name, e in found.items() if isinstance(e, Reported)],
     }

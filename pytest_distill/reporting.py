@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pytest_distill.report.json_file import write_json
-from pytest_distill.report.terminal import report_lines
+from pytest_distill.report.terminal import last_line, report_lines
 from pytest_distill.session import PROPERTY, SESSION
 from pytest_distill.verdicts.ledger import Ledger
 
@@ -95,8 +95,8 @@ class Reporting:
                 write_json(self._json, self._ledger)
             except OSError as error:
                 self._problem = f"{self._json}: cannot be written: {error.strerror}"
-        decision, _ = self._ledger.decision()
-        if (decision != "SHIP" or self._problem) and session.exitstatus == pytest.ExitCode.OK:
+        ships = self._ledger.decision().outcome == "SHIP"
+        if (not ships or self._problem) and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -110,9 +110,8 @@ class Reporting:
             write.write_line(line)
         if self._problem:
             write.write_line(self._problem, red=True)
-        decision, reason = self._ledger.decision()
-        last = f"{decision}: {reason}" if reason else decision
-        write.write_line(last, bold=True, green=decision == "SHIP", red=decision != "SHIP")
+        ships = self._ledger.decision().outcome == "SHIP"
+        write.write_line(last_line(self._ledger, width), bold=True, green=ships, red=not ships)
 
 
 def write_worker_output(config: pytest.Config, output: dict[str, Any]) -> None:

@@ -14,13 +14,14 @@ SCHEMA = 1
 
 def as_dict(ledger: Ledger) -> dict[str, Any]:
     """Return the report in the shape that ``docs/report.md`` describes."""
-    decision, reason = ledger.decision()
+    decision = ledger.decision()
     return {
         "schema": SCHEMA,
-        "outcome": decision,
-        "reason": reason,
+        "outcome": decision.outcome,
+        "reason": decision.reason,
+        "culprits": decision.culprits,
         "models": ledger.models,
-        "comparisons": ledger.comparisons,
+        "comparisons": ledger.compared(),
         "evaluations": ledger.evaluations,
         "gates": ledger.gates(),
     }

@@ -26,17 +26,37 @@ def report_lines(ledger: Ledger, width: int) -> list[str]:
     width : int
         Columns; under 70 the tables no longer fit, and lines may be longer.
     """
-    evals = dict.fromkeys((c["config"], c["eval"]) for c in ledger.comparisons)
+    compared = ledger.compared()
+    evals = dict.fromkeys((c["config"], c["eval"]) for c in compared)
     several = len({config for config, _ in evals}) > 1
     lines = []
     for config, eval in evals:
-        rows = [c for c in ledger.comparisons if (c["config"], c["eval"]) == (config, eval)]
+        rows = [c for c in compared if (c["config"], c["eval"]) == (config, eval)]
         models = [m for m in ledger.models if m["config"] == config]
         lines += _eval_lines(eval, rows, models, width, config if several else None)
     gates = ledger.gates()
     if gates:
         lines += [*_gate_table(gates, width), ""]
     return [printable(line) for line in lines]
+
+
+def last_line(ledger: Ledger, width: int) -> str:
+    """Return what the run comes to, with as many names behind it as fit."""
+    decision = ledger.decision()
+    if not decision.reason:
+        return decision.outcome
+    line = f"{decision.outcome}: {decision.reason}"
+    names = list(dict.fromkeys(_test_name(nodeid) for nodeid in decision.culprits))
+    for shown in range(len(names), 0, -1):
+        rest = [f"and {len(names) - shown} more"] if shown < len(names) else []
+        named = printable(f"{line}: {', '.join([*names[:shown], *rest])}")
+        if len(named) <= width:
+            return named
+    return line
+
+
+def _test_name(nodeid: str) -> str:
+    return nodeid.rpartition("::")[2] or nodeid
 
 
 def _eval_lines(
@@ -116,9 +136,9 @@ def _gate_table(gates: Sequence[Row], width: int) -> list[str]:
         "outcome": [g["outcome"] for g in gates],
         "observed": [observed_text(g) if g["relation"] else "" for g in gates],
         "required": [required_text(g) if g["relation"] else "" for g in gates],
-        "gate": [g["gate"] or ", ".join(g["notes"]) for g in gates],
+        "gate": [g["gate"] or f"({', '.join(g['notes'])})" for g in gates],
         "on": _subjects(gates),
-        "test": [g["nodeid"].rpartition("::")[2] or g["nodeid"] for g in gates],
+        "test": [_test_name(g["nodeid"]) for g in gates],
     }
     # The test can be cut to little, then what it looked at: the numbers and the outcome never.
     for name, least in (("test", 16), ("on", 14), ("test", 8), ("on", 8)):

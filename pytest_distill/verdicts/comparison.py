@@ -14,6 +14,7 @@ from pytest_distill.evals.metrics import BUILT_IN, Metric
 from pytest_distill.evals.tasks import TASKS
 from pytest_distill.evaluation.evaluation import Evaluation, Indices, Measured, ReportedEval
 from pytest_distill.evaluation.models import Model
+from pytest_distill.verdicts.numbers import kept
 
 Slice = str | Mapping[str, object]
 
@@ -257,19 +258,14 @@ def retention(student: Fraction, teacher: Fraction, metric: Metric, where: str) 
     ComparisonError
         Where the ratio does not exist or says nothing: the teacher's score is not above zero.
     """
-    if teacher <= 0:
-        raise ComparisonError(
-            f"{where}: the teacher scores {float(teacher):g}, so no share of its quality exists; "
-            "check the teacher, or gate the student alone with assert_score()"
-        )
-    if metric.higher_is_better:
-        return student / teacher
-    if student <= 0:
-        raise ComparisonError(
-            f"{where}: the student scores {float(student):g} and lower is better, so the ratio "
-            "does not exist; gate the student alone with assert_score()"
-        )
-    return teacher / student
+    ratio = kept(student, teacher, metric.higher_is_better)
+    if ratio is not None:
+        return ratio
+    who, score = ("teacher", teacher) if teacher <= 0 else ("student", student)
+    raise ComparisonError(
+        f"{where}: the {who} scores {float(score):g}, so that no share of the teacher's quality "
+        f"exists; check the {who}, or gate the student alone with assert_score()"
+    )
 
 
 def refuse_unlike(evaluation: Measured, on: Eval) -> None:
@@ -301,8 +297,8 @@ def worst_slices(
     for field in on.slices:
         for value, indices in on.slice_ids(field).items():
             t, s = teacher.score(metric, indices), student.score(metric, indices)
-            if t > 0 and (metric.higher_is_better or s > 0):
-                ratio = retention(s, t, metric, field)
+            ratio = kept(s, t, metric.higher_is_better)
+            if ratio is not None:
                 found.append((f"{field}={value}", len(indices), t, s, ratio))
     return sorted(found, key=lambda row: row[-1])[:most]
 

@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Literal
 
+from pytest_distill.verdicts.numbers import kept, rounded_down
 from pytest_distill.verdicts.verdict import Outcome
 
-Decision = Literal["SHIP", "DO NOT SHIP", "INCOMPLETE"]
+
+@dataclass(frozen=True)
+class Decision:
+    """What a run comes to.
+
+    Parameters
+    ----------
+    outcome : {"SHIP", "DO NOT SHIP", "INCOMPLETE"}
+        SHIP only when every gate ran and passed, and nothing else went wrong.
+    reason : str
+        Why it is not SHIP.
+    culprits : list of str
+        The node ids that are the reason.
+    """
+
+    outcome: Literal["SHIP", "DO NOT SHIP", "INCOMPLETE"]
+    reason: str = ""
+    culprits: list[str] = field(default_factory=list)
+
 
 OWN_ASSERTION = "own_assertion"
 """The gate of a gate test that asserts something of its own and asks no gate of the DSL."""
@@ -51,6 +71,7 @@ class Ledger:
     collection_errors: list[str] = field(default_factory=list)
     models: list[dict[str, Any]] = field(default_factory=list)
     comparisons: list[dict[str, Any]] = field(default_factory=list)
+    """As processes tell them, scores as exact fractions in text; `compared` is for reports."""
     evaluations: list[dict[str, Any]] = field(default_factory=list)
 
     def test(self, nodeid: str) -> TestRecord:
@@ -75,6 +96,29 @@ class Ledger:
                 else:
                     _merge(same, row)
 
+    def compared(self) -> list[dict[str, Any]]:
+        """Return the comparisons with their scores as floats, and what each student retained.
+
+        Only here, since one process may have evaluated the teacher and another one the student.
+        """
+        return [self._with_retained(row) for row in self.comparisons]
+
+    def _with_retained(self, row: dict[str, Any]) -> dict[str, Any]:
+        scores = {name: Fraction(score) for name, score in row["scores"].items()}
+        roles = {m["name"]: m["role"] for m in self.models if m["config"] == row["config"]}
+        teacher = next((s for name, s in scores.items() if roles.get(name) == "teacher"), None)
+        ratios = {
+            name: kept(score, teacher, row["higher_is_better"])
+            for name, score in scores.items()
+            if teacher is not None and roles.get(name) != "teacher"
+        }
+        return row | {
+            "scores": {name: float(score) for name, score in scores.items()},
+            "retained": {
+                n: rounded_down(ratio) for n, ratio in ratios.items() if ratio is not None
+            },
+        }
+
     def gates(self) -> list[dict[str, Any]]:
         """Return one row a verdict, and one for every gate test without: what it came to."""
         rows: list[dict[str, Any]] = []
@@ -84,23 +128,26 @@ class Ledger:
                 rows.append(_without_verdict(nodeid, test))
         return rows
 
-    def decision(self) -> tuple[Decision, str]:
-        """Return what the run comes to, and why where it is not SHIP."""
+    def decision(self) -> Decision:
+        """Return what the run comes to."""
         gates = self.gates()
-        bad = [g for g in gates if g["outcome"] in (Outcome.FAILED, Outcome.INCONCLUSIVE)]
+        bad = [g["nodeid"] for g in gates if g["outcome"] in (Outcome.FAILED, Outcome.INCONCLUSIVE)]
         if bad:
-            return "DO NOT SHIP", f"{len(bad)} of {_count(len(gates), 'gate')} did not pass"
+            return Decision(
+                "DO NOT SHIP", f"{_count(bad, 'gate')} of {len(gates)} did not pass", bad
+            )
         missing = [g["nodeid"] for g in gates if g["outcome"] == Outcome.NOT_RUN]
         if missing:
-            return "INCOMPLETE", f"not run: {', '.join(missing)}"
+            return Decision("INCOMPLETE", f"{_count(missing, 'gate')} did not run", missing)
         if self.collection_errors:
-            return "INCOMPLETE", f"not collected: {', '.join(self.collection_errors)}"
+            count = _count(self.collection_errors, "file")
+            return Decision("INCOMPLETE", f"{count} not collected", self.collection_errors)
         broken = [n for n, t in self.tests.items() if t.result in ("failed", "error")]
         if broken:
-            return "INCOMPLETE", f"failed: {', '.join(broken)}"
+            return Decision("INCOMPLETE", f"{_count(broken, 'test')} failed", broken)
         if not any(test.verdicts for test in self.tests.values()):
-            return "INCOMPLETE", "no gate gave a verdict"
-        return "SHIP", ""
+            return Decision("INCOMPLETE", "no gate gave a verdict")
+        return Decision("SHIP")
 
 
 def _without_verdict(nodeid: str, test: TestRecord) -> dict[str, Any]:
@@ -133,5 +180,5 @@ def _merge(row: dict[str, Any], other: Mapping[str, Any]) -> None:
             row[key] = value
 
 
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"
+def _count(found: Sequence[str], what: str) -> str:
+    return f"{len(found)} {what}{'' if len(found) == 1 else 's'}"

@@ -33,6 +33,13 @@ def positive(value: object, name: str) -> Fraction:
     return number
 
 
+def kept(student: Fraction, teacher: Fraction, higher_is_better: bool) -> Fraction | None:
+    """Return which share of the teacher's quality a student kept; None where no ratio exists."""
+    if teacher <= 0 or (student <= 0 and not higher_is_better):
+        return None
+    return student / teacher if higher_is_better else teacher / student
+
+
 def rounded_down(value: Fraction) -> float:
     """Return the greatest float that prints as a decimal not above `value`."""
     nearest = float(value)

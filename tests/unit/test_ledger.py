@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pytest_distill.report.json_file import as_dict
-from pytest_distill.report.terminal import report_lines, shortened
-from pytest_distill.verdicts.ledger import Ledger
+from pytest_distill.report.terminal import last_line, report_lines, shortened
+from pytest_distill.verdicts.ledger import Decision, Ledger
 
 VERDICT: dict[str, Any] = {
     "gate": "quality_retained",
@@ -44,36 +44,37 @@ def ledger(**results: tuple[str | None, list[str]]) -> Ledger:
         (
             {"a": ("failed", ["FAILED"]), "b": (None, [])},
             "DO NOT SHIP",
-            "1 of 2 gates did not pass",
+            "1 gate of 2 did not pass",
         ),
-        ({"a": ("failed", ["INCONCLUSIVE"])}, "DO NOT SHIP", "1 of 1 gate did not pass"),
-        ({"a": ("failed", [])}, "DO NOT SHIP", "1 of 1 gate did not pass"),
-        ({"a": ("passed", ["PASSED"]), "b": (None, [])}, "INCOMPLETE", "not run: b"),
-        ({"a": ("passed", ["PASSED"]), "b": ("skipped", [])}, "INCOMPLETE", "not run: b"),
-        ({"a": ("passed", ["PASSED"]), "b": ("xfailed", [])}, "INCOMPLETE", "not run: b"),
-        ({"a": ("passed", ["PASSED"]), "b": ("error", [])}, "INCOMPLETE", "not run: b"),
-        ({"a": ("error", ["PASSED"])}, "INCOMPLETE", "failed: a"),
+        ({"a": ("failed", ["INCONCLUSIVE"])}, "DO NOT SHIP", "1 gate of 1 did not pass"),
+        ({"a": ("failed", [])}, "DO NOT SHIP", "1 gate of 1 did not pass"),
+        ({"a": ("passed", ["PASSED"]), "b": (None, [])}, "INCOMPLETE", "1 gate did not run"),
+        ({"a": ("passed", ["PASSED"]), "b": ("skipped", [])}, "INCOMPLETE", "1 gate did not run"),
+        ({"a": ("passed", ["PASSED"]), "b": ("xfailed", [])}, "INCOMPLETE", "1 gate did not run"),
+        ({"a": ("passed", ["PASSED"]), "b": ("error", [])}, "INCOMPLETE", "1 gate did not run"),
+        ({"a": ("error", ["PASSED"])}, "INCOMPLETE", "1 test failed"),
         ({"a": ("passed", [])}, "INCOMPLETE", "no gate gave a verdict"),
         ({}, "INCOMPLETE", "no gate gave a verdict"),
     ],
 )
 def test_what_a_run_comes_to(results: dict[str, Any], decision: str, reason: str) -> None:
     """Nothing but passed gates, all of which ran, is a SHIP."""
-    assert ledger(**results).decision() == (decision, reason)
+    found = ledger(**results).decision()
+    assert (found.outcome, found.reason) == (decision, reason)
 
 
 def test_a_collection_error_is_incomplete() -> None:
     """The gates of a file that could not be collected did not run."""
     made = ledger(a=("passed", ["PASSED"]))
     made.collection_errors.append("test_b.py")
-    assert made.decision() == ("INCOMPLETE", "not collected: test_b.py")
+    assert made.decision() == Decision("INCOMPLETE", "1 file not collected", ["test_b.py"])
 
 
 def test_another_failing_test_is_incomplete() -> None:
     """A run that is red elsewhere does not ship."""
     made = ledger(a=("passed", ["PASSED"]))
     made.test("b").result = "failed"
-    assert made.decision() == ("INCOMPLETE", "failed: b")
+    assert made.decision() == Decision("INCOMPLETE", "1 test failed", ["b"])
 
 
 def test_gates_stand_in_the_order_of_collection() -> None:
@@ -85,7 +86,7 @@ def test_gates_stand_in_the_order_of_collection() -> None:
     assert [g["nodeid"] for g in made.gates()] == ["a", "b"]
 
 
-def comparison(**scores: float) -> dict[str, Any]:
+def comparison(**scores: str) -> dict[str, Any]:
     """Return a comparison's row as one process tells it."""
     return {
         "config": "distill.yaml",
@@ -93,7 +94,6 @@ def comparison(**scores: float) -> dict[str, Any]:
         "metric": "accuracy",
         "higher_is_better": True,
         "scores": scores,
-        "retained": {},
         "n": 100,
         "reported": [],
     }
@@ -108,7 +108,7 @@ def model(name: str, **known: Any) -> dict[str, Any]:
 def test_shares_of_two_processes_make_one_table() -> None:
     """One worker evaluated the teacher, another the student, and a third told both again."""
     made = Ledger()
-    for scores in ({"teacher": 0.9}, {"student": 0.8}, {"teacher": 0.9, "student": 0.8}):
+    for scores in ({"teacher": "9/10"}, {"student": "4/5"}, {"teacher": "9/10", "student": "4/5"}):
         made.add_summary(
             {
                 "models": [model(name) for name in scores],
@@ -117,7 +117,9 @@ def test_shares_of_two_processes_make_one_table() -> None:
             }
         )
     assert [m["name"] for m in made.models] == ["teacher", "student"]
-    assert [c["scores"] for c in made.comparisons] == [{"teacher": 0.9, "student": 0.8}]
+    (row,) = made.compared()
+    assert row["scores"] == {"teacher": 0.9, "student": 0.8}
+    assert row["retained"] == {"student": pytest.approx(8 / 9)}
 
 
 def test_the_table_cuts_numbers_off() -> None:
@@ -126,7 +128,7 @@ def test_the_table_cuts_numbers_off() -> None:
     made.add_summary(
         {
             "models": [model("teacher", parameters=22_700_000, bytes=90_900_000)],
-            "comparisons": [comparison(teacher=0.88889)],
+            "comparisons": [comparison(teacher="0.88889")],
             "evaluations": [],
         }
     )
@@ -151,7 +153,7 @@ def test_no_line_is_longer_than_the_terminal(width: int) -> None:
         {
             "models": [model(n, trained="words " * 40) for n in names],
             "comparisons": [
-                comparison(**dict.fromkeys(names, 0.5)) | {"metric": f"metric_number_{i}"}
+                comparison(**dict.fromkeys(names, "1/2")) | {"metric": f"metric_number_{i}"}
                 for i in range(9)
             ],
             "evaluations": [],
@@ -160,6 +162,13 @@ def test_no_line_is_longer_than_the_terminal(width: int) -> None:
     lines = report_lines(made, width)
     assert max(map(len, lines)) <= width
     assert all(any(f"metric_number_{i}" in line for line in lines) for i in range(9))
+
+
+def test_the_last_line_names_whom_it_can() -> None:
+    """Names stand behind the decision as far as the terminal is wide."""
+    made = ledger(a=("skipped", []), **{f"x.py::test_{i}": ("skipped", []) for i in range(9)})
+    assert last_line(made, 60) == "INCOMPLETE: 10 gates did not run: a, test_0, and 8 more"
+    assert last_line(made, 30) == "INCOMPLETE: 10 gates did not run"
 
 
 def test_the_json_has_the_same_content() -> None:

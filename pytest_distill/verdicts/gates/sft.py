@@ -43,7 +43,9 @@ class BeatsSft:
         size_note = refuse_other_size(student.info, sft.info, comparison.sft_size_tolerance)
         gain = comparison.exact_score("student", metric) - comparison.exact_score("sft", metric)
         gain = gain if metric.higher_is_better else -gain
-        headline = f"assert {floor_text(gain)} > {self.min_gain} gained over SFT ({metric.name})"
+        headline = (
+            f"assert {floor_text(gain)} > {self.min_gain or 0} gained over SFT ({metric.name})"
+        )
         return Verdict(
             gate=self.name,
             eval=comparison.eval,

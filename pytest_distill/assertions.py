@@ -121,9 +121,8 @@ def _ask(gate: Gate, eval: str | None, student: str | None) -> None:
     comparison = _subject.get()
     if comparison is None or eval is not None or student is not None:
         comparison = session.comparison(item, eval, student)
-    verdict = gate.judge(comparison)
-    session.record(item, verdict)
-    if not verdict.passed:
+    verdict = session.record(item, gate.judge(comparison))
+    if not verdict.stands:
         name = "-".join([verdict.eval, verdict.model, verdict.metric, gate.name])
         lost = write_lost(gate.lost(comparison), session.project(item).config.folder, name)
         where = [f"  lost examples: {_from_here(lost)}"] if lost else []

@@ -53,6 +53,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write the report as JSON",
     )
     group.addoption(
+        "--distill-limit",
+        metavar="N",
+        type=int,
+        default=None,
+        help="evaluate a sample of N examples of each gold set; such a run is INCOMPLETE",
+    )
+    group.addoption(
         "--distill-config",
         metavar="PATH",
         default=None,
@@ -71,6 +78,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         help="use this checkpoint for a model of distill.yaml (may be given several times)",
     )
+    parser.addini(
+        "distill_strict",
+        "exit with 0 only if all gates ran and passed, also without --distill-report",
+        type="bool",
+        default=False,
+    )
     parser.addini("distill_config", "path of distill.yaml, relative to rootdir", default=None)
 
 
@@ -88,8 +101,11 @@ def pytest_configure(config: pytest.Config) -> None:
     for given in config.getoption("distill_model") or ():
         if not all(given.partition("=")):
             raise pytest.UsageError(f"--distill-model {given}: write NAME=PATH")
-    wants_report = config.getoption("distill_report") or config.getoption("distill_json")
-    if wants_report and not hasattr(config, "workerinput"):
+    limit = config.getoption("distill_limit")
+    if limit is not None and limit < 1:
+        raise pytest.UsageError(f"--distill-limit {limit}: must be at least 1")
+    wanted = (config.getoption("distill_report"), config.getoption("distill_json"))
+    if any((*wanted, config.getini("distill_strict"))) and not hasattr(config, "workerinput"):
         from pytest_distill.reporting import Reporting
 
         config.pluginmanager.register(Reporting(config), "distill-reporting")
@@ -111,6 +127,8 @@ def pytest_make_collect_report(
     """
     report = yield
     session = collector.config.stash[SESSION]
+    if isinstance(collector, pytest.Directory):
+        session.saw_folder(collector.path)
     try:
         for node in report.result or ():
             if isinstance(node, pytest.Item) and is_gate_test(node):
@@ -166,13 +184,17 @@ def pytest_runtest_makereport(
         call.excinfo = _without_own_frames(error)
     report = yield
     state = state_of(item)
-    failed = [v for v in state.verdicts if not v.passed]
+    failed = [v for v in state.verdicts if not v.stands]
+    waived = [v.waived for v in state.verdicts if v.waived]
     if report.when == "call" and report.passed and failed:
         report.outcome = "failed"
         report.longrepr = "\n\n".join(
             f"the test went on after a gate that did not pass:\n{verdict.message}"
             for verdict in failed
         )
+    elif report.when == "call" and report.passed and waived:
+        report.outcome = "skipped"
+        report.wasxfail = "; ".join(waived)
     if report.failed and not isinstance(error, AssertionError | pytest.fail.Exception):
         state.error = state.error or not failed
         if is_gate_test(item):

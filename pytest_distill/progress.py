@@ -41,7 +41,7 @@ class _Uncaptured:
     def _released(self) -> Iterator[TextIO]:
         released = self._capture.global_and_fixture_disabled() if self._capture else nullcontext()
         with released:
-            yield sys.stderr
+            yield sys.stdout
 
 
 def progress_on(config: pytest.Config) -> Progress:

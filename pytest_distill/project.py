@@ -38,6 +38,8 @@ class Project:
         Model name -> path of this run's checkpoint.
     threads : int, optional
         How many CPU threads a model may use.
+    limit : int, optional
+        Take a sample of at most so many examples of each gold set.
     progress : callable
         Tells how far an evaluation is.
     """
@@ -49,11 +51,13 @@ class Project:
         device: str | None = None,
         paths: Mapping[str, str] | None = None,
         threads: int | None = None,
+        limit: int | None = None,
         progress: running.Progress = running.silent,
     ) -> None:
         self.config = config
         self._device = device
         self._threads = threads
+        self._limit = limit
         self._progress = progress
         self._evals: dict[str, Eval | ReportedEval] = {}
         self._adopted: dict[tuple[str, int], running.Model] = {}
@@ -148,6 +152,7 @@ class Project:
             "models": [{"config": config_name, **self._told(model)} for model in used],
             "evaluations": [
                 {"config": config_name, "model": m.name, "eval": e.eval.name, "n": e.n}
+                | {"left_out": len(e.eval.gold.left_out) if isinstance(e.eval, Eval) else 0}
                 for m in used
                 for e in m.evaluations
             ],
@@ -252,6 +257,7 @@ class Project:
                 )
             arguments["shots"] = shots.examples[: entry.shots.n]
         gold = read_gold_set(self._data(entry.data), id_field=entry.id, split=entry.split)
+        gold = gold if self._limit is None else gold.sample(self._limit)
         task = TASKS[str(entry.task)](**arguments)
         return Eval(name, task, gold, metrics, tuple(entry.slices))
 

@@ -79,43 +79,59 @@ class Reporting:
         handed = getattr(node, "workeroutput", {}).get(WORKER_OUTPUT)
         if handed is not None:
             share = json.loads(handed)
-            self._ledger.expect(share["gate_tests"])
-            self._ledger.add_summary(share["summary"])
+            self._take(share)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Decide the run, and let the exit status agree."""
         if self._config.getoption("collectonly"):
             return
-        own = self._config.stash[SESSION]
-        self._ledger.expect(own.gate_tests)
-        self._ledger.add_summary(own.summary())
+        self._take(share_of(self._config))
         if self._json:
             try:
                 write_json(self._json, self._ledger)
             except OSError as error:
                 self._problem = f"{self._json}: cannot be written: {error.strerror}"
-        ships = self._ledger.decision().outcome == "SHIP"
+        binding = self._config.getoption("distill_report") or self._config.getini("distill_strict")
+        ships = not binding or self._ledger.decision().outcome == "SHIP"
         if (not ships or self._problem) and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the report."""
-        if not self._config.getoption("distill_report") or self._config.getoption("collectonly"):
+        strict = self._config.getini("distill_strict")
+        tables = self._config.getoption("distill_report")
+        if not (tables or strict) or self._config.getoption("collectonly"):
             return
         write = terminalreporter
         write.section("distill report")
         width = min(shutil.get_terminal_size().columns, MOST_COLUMNS)
-        for line in report_lines(self._ledger, width):
+        for line in report_lines(self._ledger, width) if tables else ():
             write.write_line(line)
         if self._problem:
             write.write_line(self._problem, red=True)
         ships = self._ledger.decision().outcome == "SHIP"
         write.write_line(last_line(self._ledger, width), bold=True, green=ships, red=not ships)
 
+    def _take(self, share: dict[str, Any]) -> None:
+        self._ledger.expect(share["gate_tests"])
+        self._ledger.add_summary(share["summary"])
+        self._ledger.required |= share["required"]
+        self._ledger.unreadable = sorted({*self._ledger.unreadable, *share["unreadable"]})
+
+
+def share_of(config: pytest.Config) -> dict[str, Any]:
+    """Return what one process adds to the ledger beside the reports of its tests."""
+    session = config.stash[SESSION]
+    required, unreadable = session.required_gates()
+    return {
+        "gate_tests": session.gate_tests,
+        "summary": session.summary(),
+        "required": required,
+        "unreadable": unreadable,
+    }
+
 
 def write_worker_output(config: pytest.Config, output: dict[str, Any]) -> None:
     """Hand an xdist worker's share of the ledger to the controlling process."""
-    session = config.stash[SESSION]
-    share = {"gate_tests": session.gate_tests, "summary": session.summary()}
-    output[WORKER_OUTPUT] = json.dumps(share, allow_nan=False)
+    output[WORKER_OUTPUT] = json.dumps(share_of(config), allow_nan=False)

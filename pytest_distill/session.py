@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_distill.errors import ConfigError, did_you_mean
+from pytest_distill.errors import ConfigError, DistillError, did_you_mean
 
 if TYPE_CHECKING:
     from pytest_distill.assertions import GateComparison
@@ -34,6 +35,7 @@ class TestState:
     __test__ = False
 
     verdicts: list[Verdict] = field(default_factory=list)
+    config: str | None = None
     error: bool = False
     request: pytest.FixtureRequest | None = None
 
@@ -68,6 +70,7 @@ class DistillSession:
         self._config = config
         self._projects: dict[Path, Project] = {}
         self._config_files: dict[Path, Path | None] = {}
+        self._seen: set[Path] = set()
         self.gate_tests: list[str] = []
         """Node ids of the gate tests that were collected, deselected ones too."""
 
@@ -82,14 +85,20 @@ class DistillSession:
 
     def config_file(self, item: pytest.Item) -> Path | None:
         """Return the ``distill.yaml`` that holds for a test; None where there is none."""
-        if option := self._config.getoption("distill_config"):
-            return self._config.invocation_params.dir / str(option)
-        if ini := self._config.getini("distill_config"):
-            return self._config.rootpath / str(ini)
+        given = self._given_config()
+        if given is not None:
+            return given
         folder = item.path.parent
         if folder not in self._config_files:
             self._config_files[folder] = _nearest_config(folder, self._config.rootpath)
         return self._config_files[folder]
+
+    def _given_config(self) -> Path | None:
+        if option := self._config.getoption("distill_config"):
+            return self._config.invocation_params.dir / str(option)
+        if ini := self._config.getini("distill_config"):
+            return self._config.rootpath / str(ini)
+        return None
 
     def project(self, item: pytest.Item) -> Project:
         """Return the project of a test, reading its ``distill.yaml`` at the first call."""
@@ -157,16 +166,64 @@ class DistillSession:
         student = marker_arguments(item).get("student")
         return self.project(item).model(role, student, self._overridden(item))
 
-    def record(self, item: pytest.Item, verdict: Verdict) -> None:
-        """Keep a verdict with the test that asked for it."""
-        state_of(item).verdicts.append(verdict)
+    def record(self, item: pytest.Item, verdict: Verdict) -> Verdict:
+        """Keep a verdict with the test that asked for it; return it, waived where that holds."""
+        judged = verdict if verdict.passed else self._waived(item, verdict)
+        state = state_of(item)
+        state.config = self.shown(self.project(item).config.path)
+        state.verdicts.append(judged)
         publish(item)
+        return judged
+
+    def _waived(self, item: pytest.Item, verdict: Verdict) -> Verdict:
+        """Return a failed verdict with its waiver, or with a note why the waiver does not hold."""
+        for waiver in self.project(item).config.waivers:
+            if waiver.gate not in (verdict.gate, item.nodeid):
+                continue
+            if waiver.expires < datetime.date.today():
+                note = f"the waiver by {waiver.owner} expired on {waiver.expires}"
+            elif not verdict.reaches(waiver.floor):
+                note = f"worse than the floor {waiver.floor} of the waiver by {waiver.owner}"
+            else:
+                return replace(verdict, waived=str(waiver))
+            message = f"{verdict.message}\n  {note}"
+            return replace(verdict, notes=(*verdict.notes, note), message=message)
+        return verdict
+
+    def saw_folder(self, folder: Path) -> None:
+        """Remember that pytest looked for tests in a folder."""
+        if (folder / "distill.yaml").is_file():
+            self._seen.add(folder / "distill.yaml")
+
+    def required_gates(self) -> tuple[dict[str, list[str]], list[str]]:
+        """Return the gates that must have passed, and the ``distill.yaml`` that cannot be read.
+
+        A test file that was deleted asks for nothing, so that every ``distill.yaml`` in the
+        folders where pytest looked for tests has its say, not only those that a test used.
+
+        Returns
+        -------
+        required : dict
+            Shown path of a ``distill.yaml`` -> what it requires.
+        unreadable : list of str
+            Shown paths.
+        """
+        given = self._given_config()
+        required, unreadable = {}, []
+        for path in sorted({given} if given else {*self._projects, *self._seen}):
+            try:
+                project = self._projects.get(path) or self._open(path)
+            except DistillError:
+                unreadable.append(self.shown(path))
+            else:
+                required[self.shown(path)] = list(project.config.required_gates)
+        return required, unreadable
 
     def summary(self) -> dict[str, list[dict[str, Any]]]:
         """Return what this process's models came to, in built-in types."""
         rows: dict[str, list[dict[str, Any]]] = {"models": [], "comparisons": [], "evaluations": []}
         for path, project in self._projects.items():
-            for key, found in project.summary(self._shown(path)).items():
+            for key, found in project.summary(self.shown(path)).items():
                 rows[key] += found
         return rows
 
@@ -175,7 +232,8 @@ class DistillSession:
         for project in self._projects.values():
             project.close()
 
-    def _shown(self, path: Path) -> str:
+    def shown(self, path: Path) -> str:
+        """Return a path as reports name it: relative to rootdir where it lies below."""
         root = self._config.rootpath
         return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
@@ -198,6 +256,7 @@ class DistillSession:
             device=self._config.getoption("distill_device"),
             paths=self._model_paths(config.models),
             threads=threads_per_worker(),
+            limit=self._config.getoption("distill_limit"),
             progress=progress_on(self._config),
         )
 
@@ -246,7 +305,8 @@ def state_of(item: pytest.Item) -> TestState:
 def publish(item: pytest.Item) -> None:
     """Write a test's record into its user properties, which travel on every report of it."""
     state = state_of(item)
-    record = {"verdicts": [v.to_dict() for v in state.verdicts], "error": state.error}
+    verdicts = [{"config": state.config, **verdict.to_dict()} for verdict in state.verdicts]
+    record = {"verdicts": verdicts, "error": state.error}
     item.user_properties[:] = [p for p in item.user_properties if p[0] != PROPERTY]
     item.user_properties.append((PROPERTY, json.dumps(record, allow_nan=False)))
 

@@ -21,6 +21,7 @@ from pytest_distill.config.schema import (
     ReportedModel,
     RunModel,
     TransformersModel,
+    Waiver,
 )
 from pytest_distill.engines import ENGINES, SOURCES, Role
 from pytest_distill.errors import ConfigError, EvaluationError, did_you_mean
@@ -50,6 +51,10 @@ class Config:
         The metrics of each eval, the headline metric first.
     sft_size_tolerance : float
         By which share the parameters of the SFT student may differ from the student's.
+    required_gates : tuple of str
+        Gate names or node ids, each of which must have passed for a student to ship.
+    waivers : tuple of Waiver
+        Known failures.
     engines : mapping
         Engine classes that hooks of the project add, by name.
     """
@@ -59,6 +64,8 @@ class Config:
     evals: Mapping[str, EvalConfig]
     metrics: Mapping[str, tuple[Metric, ...]]
     sft_size_tolerance: float
+    required_gates: tuple[str, ...]
+    waivers: tuple[Waiver, ...]
     engines: Mapping[str, Any]
 
     @property
@@ -118,6 +125,8 @@ class _Reader:
             evals=self.evals,
             metrics={name: self.metrics(name, entry) for name, entry in self.evals.items()},
             sft_size_tolerance=self.file.sft_size_tolerance,
+            required_gates=tuple(self.file.required_gates),
+            waivers=tuple(self.file.waivers),
             engines=self.extensions.engines,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -212,12 +213,32 @@ EVALS: Mapping[str, type[MeasuredEval]] = {
 }
 
 
+class Waiver(Entry):
+    """A known failure that somebody answers for until a date.
+
+    `gate` is a gate's name, or the node id of a test. Under `floor` the failure is no longer the
+    known one.
+    """
+
+    gate: Annotated[str, Field(min_length=1)]
+    floor: Annotated[float, Field(allow_inf_nan=False)]
+    owner: Annotated[str, Field(min_length=1)]
+    reason: Annotated[str, Field(min_length=1)]
+    expires: datetime.date
+
+    def __str__(self) -> str:
+        """Return who answers for it, why, and until when."""
+        return f"waived by {self.owner} until {self.expires}: {self.reason}"
+
+
 class File(Entry):
     """The top level; models and evals are validated one by one, since their kinds differ."""
 
     models: dict[str, Any]
     evals: dict[str, Any]
     sft_size_tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.05
+    required_gates: Names = []
+    waivers: list[Waiver] = []
 
     @field_validator("models", "evals")
     @classmethod

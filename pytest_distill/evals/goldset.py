@@ -45,6 +45,20 @@ class GoldSet:
 
     source: str
     examples: tuple[Example, ...]
+    left_out: frozenset[str] = frozenset()
+    """Ids of the file's examples that a sample left out."""
+
+    def sample(self, n: int) -> GoldSet:
+        """Return `n` of the examples, the same ones at every call, in the order of the file.
+
+        Which ones hangs on the ids alone, so that a file in another order gives the same sample.
+        """
+        if n >= len(self.examples):
+            return self
+        by_digest = sorted(self.examples, key=lambda e: hashlib.sha256(e.id.encode()).digest())
+        chosen = {example.id for example in by_digest[:n]}
+        kept = tuple(example for example in self.examples if example.id in chosen)
+        return GoldSet(self.source, kept, frozenset(e.id for e in by_digest[n:]))
 
     def __len__(self) -> int:
         return len(self.examples)

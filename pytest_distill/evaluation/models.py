@@ -143,9 +143,12 @@ def aligned(predictions: Iterable[Prediction], on: Eval, source: str) -> tuple[P
 
 
 def matched(ids: Iterable[str], on: Eval, source: str) -> list[str]:
-    """Return the ids of the gold set where `ids` are the same ones; EvaluationError else."""
+    """Return the ids of the gold set where `ids` are the same ones; EvaluationError else.
+
+    Ids that a sample of the gold set left out may be there too.
+    """
     expected = [example.id for example in on.gold]
-    given = set(ids)
+    given = set(ids) - on.gold.left_out
     for problem, odd in (
         ("no prediction for example", [i for i in expected if i not in given]),
         ("a prediction for an example that is not in the gold set:", given.difference(expected)),

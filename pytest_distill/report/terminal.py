@@ -37,6 +37,8 @@ def report_lines(ledger: Ledger, width: int) -> list[str]:
     gates = ledger.gates()
     if gates:
         lines += [*_gate_table(gates, width), ""]
+        for note in dict.fromkeys(_gate_note(g) for g in gates if g["waived"]):
+            lines += [*_wrapped(note, width), ""]
     return [printable(line) for line in lines]
 
 
@@ -45,6 +47,8 @@ def last_line(ledger: Ledger, width: int) -> str:
     decision = ledger.decision()
     if not decision.reason:
         return decision.outcome
+    if not decision.culprits:
+        return f"{decision.outcome} ({decision.reason})"
     line = f"{decision.outcome}: {decision.reason}"
     names = list(dict.fromkeys(_test_name(nodeid) for nodeid in decision.culprits))
     for shown in range(len(names), 0, -1):
@@ -71,7 +75,7 @@ def _eval_lines(
     for part in _that_fit(_model_columns(scored), columns, width):
         lines += [*_table(part), ""]
     for note in _footnotes(rows, scored):
-        lines += textwrap.wrap(note, width, subsequent_indent="  ", break_on_hyphens=False)
+        lines += _wrapped(note, width)
     return [*lines, ""] if lines[-1] else lines
 
 
@@ -120,6 +124,14 @@ def _table(columns: Columns) -> list[str]:
     return [line.rstrip() for line in table.splitlines()]
 
 
+def _gate_note(gate: Row) -> str:
+    return f"{gate['gate']} {' '.join(_subjects([gate]))}: {gate['waived']}"
+
+
+def _wrapped(note: str, width: int) -> list[str]:
+    return textwrap.wrap(note, width, subsequent_indent="  ", break_on_hyphens=False)
+
+
 def _footnotes(rows: Sequence[Row], models: Sequence[Row]) -> list[str]:
     notes = [f"{m['name']}: trained on {m['trained']}" for m in models if m["trained"]]
     lower = [row["metric"] for row in rows if not row["higher_is_better"]]
@@ -133,7 +145,7 @@ def _footnotes(rows: Sequence[Row], models: Sequence[Row]) -> list[str]:
 
 def _gate_table(gates: Sequence[Row], width: int) -> list[str]:
     columns: Columns = {
-        "outcome": [g["outcome"] for g in gates],
+        "outcome": ["waived" if g["waived"] else g["outcome"] for g in gates],
         "observed": [observed_text(g) if g["relation"] else "" for g in gates],
         "required": [required_text(g) if g["relation"] else "" for g in gates],
         "gate": [g["gate"] or f"({', '.join(g['notes'])})" for g in gates],

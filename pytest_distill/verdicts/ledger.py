@@ -31,6 +31,8 @@ class Decision:
     culprits: list[str] = field(default_factory=list)
 
 
+NOT_PASSED = (Outcome.FAILED, Outcome.INCONCLUSIVE)
+
 OWN_ASSERTION = "own_assertion"
 """The gate of a gate test that asserts something of its own and asks no gate of the DSL."""
 
@@ -73,6 +75,10 @@ class Ledger:
     comparisons: list[dict[str, Any]] = field(default_factory=list)
     """As processes tell them, scores as exact fractions in text; `compared` is for reports."""
     evaluations: list[dict[str, Any]] = field(default_factory=list)
+    required: dict[str, list[str]] = field(default_factory=dict)
+    """Path of a ``distill.yaml`` -> gate names and node ids that must have passed."""
+    unreadable: list[str] = field(default_factory=list)
+    """Paths of ``distill.yaml`` files of which nobody knows what they require."""
 
     def test(self, nodeid: str) -> TestRecord:
         """Return the record of a test, a new one where there is none yet."""
@@ -131,7 +137,8 @@ class Ledger:
     def decision(self) -> Decision:
         """Return what the run comes to."""
         gates = self.gates()
-        bad = [g["nodeid"] for g in gates if g["outcome"] in (Outcome.FAILED, Outcome.INCONCLUSIVE)]
+        waived = sum(1 for g in gates if g["waived"])
+        bad = [g["nodeid"] for g in gates if not g["waived"] and g["outcome"] in NOT_PASSED]
         if bad:
             return Decision(
                 "DO NOT SHIP", f"{_count(bad, 'gate')} of {len(gates)} did not pass", bad
@@ -142,19 +149,43 @@ class Ledger:
         if self.collection_errors:
             count = _count(self.collection_errors, "file")
             return Decision("INCOMPLETE", f"{count} not collected", self.collection_errors)
+        if self.unreadable:
+            count = _count(self.unreadable, "distill.yaml")
+            return Decision("INCOMPLETE", f"{count} not readable", self.unreadable)
+        lacking = self._lacking(gates)
+        if lacking:
+            count = _count(lacking, "required gate")
+            return Decision("INCOMPLETE", f"{count} did not pass", lacking)
+        partial = next((e for e in self.evaluations if e["left_out"]), None)
+        if partial is not None:
+            whole = partial["n"] + partial["left_out"]
+            return Decision("INCOMPLETE", f"PARTIAL: {partial['n']} of {whole}")
         broken = [n for n, t in self.tests.items() if t.result in ("failed", "error")]
         if broken:
             return Decision("INCOMPLETE", f"{_count(broken, 'test')} failed", broken)
         if not any(test.verdicts for test in self.tests.values()):
             return Decision("INCOMPLETE", "no gate gave a verdict")
-        return Decision("SHIP")
+        return Decision("SHIP", f"{waived} waived" if waived else "")
+
+    def _lacking(self, gates: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Return the required gates that have no verdict that passed."""
+        return [
+            name
+            for config, names in self.required.items()
+            for name in names
+            if not any(
+                (g["nodeid"] == name or (g["gate"], g["config"]) == (name, config))
+                and (g["waived"] or g["outcome"] == Outcome.PASSED)
+                for g in gates
+            )
+        ]
 
 
 def _without_verdict(nodeid: str, test: TestRecord) -> dict[str, Any]:
     outcomes = {"passed": Outcome.PASSED, "failed": Outcome.FAILED}
     outcome = outcomes.get(test.result or "", Outcome.NOT_RUN)
     nothing = dict.fromkeys(
-        ("eval", "metric", "model", "observed", "required", "relation", "n", "slice")
+        ("config", "eval", "metric", "model", "observed", "required", "relation", "n", "slice")
     )
     return {
         "nodeid": nodeid,
@@ -162,6 +193,7 @@ def _without_verdict(nodeid: str, test: TestRecord) -> dict[str, Any]:
         **nothing,
         "notes": [] if outcome != Outcome.NOT_RUN else [test.result or "did not run"],
         "message": "",
+        "waived": None,
         "outcome": str(outcome),
     }
 

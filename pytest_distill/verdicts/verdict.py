@@ -47,6 +47,8 @@ class Verdict:
         What a reader must know beside the numbers.
     message : str
         What a failing test says. Its first line starts with ``assert``.
+    waived : str, optional
+        Who answers for the failure, why and until when; None where nobody does.
     """
 
     gate: str
@@ -61,11 +63,21 @@ class Verdict:
     slice: str | None
     notes: tuple[str, ...]
     message: str
+    waived: str | None = None
 
     @property
     def outcome(self) -> Outcome:
         """PASSED or FAILED."""
         return Outcome.PASSED if self.passed else Outcome.FAILED
+
+    @property
+    def stands(self) -> bool:
+        """Whether the test may go on: it passed, or the failure is waived."""
+        return self.passed or self.waived is not None
+
+    def reaches(self, floor: float) -> bool:
+        """Return whether `observed` is on the good side of a floor (a ceiling for ``<=``)."""
+        return self.observed <= floor if self.relation == "<=" else self.observed >= floor
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON-able values."""

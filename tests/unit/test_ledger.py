@@ -11,6 +11,7 @@ from pytest_distill.report.terminal import last_line, report_lines, shortened
 from pytest_distill.verdicts.ledger import Decision, Ledger
 
 VERDICT: dict[str, Any] = {
+    "config": "distill.yaml",
     "gate": "quality_retained",
     "eval": "reviews",
     "metric": "accuracy",
@@ -22,6 +23,7 @@ VERDICT: dict[str, Any] = {
     "slice": None,
     "notes": [],
     "message": "assert ...",
+    "waived": None,
     "outcome": "PASSED",
 }
 
@@ -75,6 +77,59 @@ def test_another_failing_test_is_incomplete() -> None:
     made = ledger(a=("passed", ["PASSED"]))
     made.test("b").result = "failed"
     assert made.decision() == Decision("INCOMPLETE", "1 test failed", ["b"])
+
+
+WAIVED = "waived by ana until 2999-01-01: known"
+
+
+def test_a_waived_failure_ships_and_is_told() -> None:
+    """The last line counts the waivers, the table marks them and a note says who answers."""
+    made = ledger(a=("xfailed", ["FAILED"]), b=("passed", ["PASSED"]))
+    made.test("a").verdicts[0]["waived"] = WAIVED
+    assert last_line(made, 80) == "SHIP (1 waived)"
+    lines = report_lines(made, 80)
+    assert any(line.startswith("waived     0.9499") for line in lines)
+    assert f"quality_retained accuracy: {WAIVED}" in lines
+
+
+@pytest.mark.parametrize(
+    ("required", "lacking"),
+    [
+        (["quality_retained"], []),
+        (["a"], []),
+        (["beats_sft", "quality_retained", "test_gone.py::test_gone"], [0, 2]),
+    ],
+)
+def test_required_gates_must_have_passed(required: list[str], lacking: list[int]) -> None:
+    """A name of a gate or the node id of a test; one that nobody asked is what it is for."""
+    made = ledger(a=("passed", ["PASSED"]))
+    made.required = {"distill.yaml": required}
+    found = made.decision()
+    assert found.culprits == [required[i] for i in lacking]
+    assert found.outcome == ("INCOMPLETE" if lacking else "SHIP")
+
+
+def test_a_gate_of_another_project_meets_no_requirement() -> None:
+    """Names of gates count within their own distill.yaml."""
+    made = ledger(a=("passed", ["PASSED"]))
+    made.required = {"other/distill.yaml": ["quality_retained"]}
+    assert made.decision().outcome == "INCOMPLETE"
+
+
+def test_a_distill_yaml_that_cannot_be_read_is_incomplete() -> None:
+    """Nobody knows what it requires."""
+    made = ledger(a=("passed", ["PASSED"]))
+    made.unreadable = ["distill.yaml"]
+    assert made.decision().outcome == "INCOMPLETE"
+
+
+def test_a_sample_is_partial() -> None:
+    """All gates passed, but on some of the examples only."""
+    made = ledger(a=("passed", ["PASSED"]))
+    row = {"config": "distill.yaml", "model": "student", "eval": "reviews"}
+    evaluations = [row | {"n": 50, "left_out": 50}]
+    made.add_summary({"models": [], "comparisons": [], "evaluations": evaluations})
+    assert last_line(made, 80) == "INCOMPLETE (PARTIAL: 50 of 100)"
 
 
 def test_gates_stand_in_the_order_of_collection() -> None:

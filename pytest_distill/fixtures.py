@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_distill.errors import ModelError
-from pytest_distill.session import SESSION, running_test, state_of
+from pytest_distill.records import state_of
+from pytest_distill.session import SESSION, running_test
 
 if TYPE_CHECKING:
     from pytest_distill.assertions import GateComparison

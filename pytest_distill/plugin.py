@@ -25,13 +25,8 @@ from pytest_distill.fixtures import (
     student,
     teacher,
 )
-from pytest_distill.session import (
-    SESSION,
-    DistillSession,
-    is_gate_test,
-    publish,
-    state_of,
-)
+from pytest_distill.records import is_gate_test, publish, state_of
+from pytest_distill.session import SESSION, DistillSession
 
 __all__ = ["_distill_request", "comparison", "gold", "sft", "student", "teacher"]
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from pytest_distill.records import PROPERTY
 from pytest_distill.report.json_file import write_json
 from pytest_distill.report.terminal import last_line, report_lines
-from pytest_distill.session import PROPERTY, SESSION
+from pytest_distill.session import SESSION
 from pytest_distill.verdicts.ledger import Ledger
 
 MOST_COLUMNS = 100

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_distill.errors import ConfigError, DistillError, did_you_mean
+from pytest_distill.records import check_marker, marker_arguments, publish, state_of, waived
 
 if TYPE_CHECKING:
     from pytest_distill.assertions import GateComparison
@@ -22,25 +20,6 @@ if TYPE_CHECKING:
     from pytest_distill.project import Project
     from pytest_distill.verdicts.verdict import Verdict
 
-MARKER = "distill"
-MARKER_ARGUMENTS = ("eval", "metric", "student")
-PROPERTY = "distill"
-"""Name of the user property that carries a gate test's record, also to JUnit XML."""
-
-
-@dataclass
-class TestState:
-    """What one gate test recorded so far."""
-
-    __test__ = False
-
-    verdicts: list[Verdict] = field(default_factory=list)
-    config: str | None = None
-    error: bool = False
-    request: pytest.FixtureRequest | None = None
-
-
-STATE = pytest.StashKey[TestState]()
 SESSION = pytest.StashKey["DistillSession"]()
 
 _running: list[tuple[DistillSession, pytest.Item]] = []
@@ -119,20 +98,7 @@ class DistillSession:
 
     def check_marker(self, item: pytest.Item) -> None:
         """Raise ConfigError where a test's marker is wrong, or the ``distill.yaml`` it needs."""
-        for marker in item.iter_markers(MARKER):
-            written = f"marker distill of {item.name}"
-            if marker.args:
-                raise ConfigError(
-                    f"{written}: arguments need names, e.g. distill(eval={marker.args[0]!r})"
-                )
-            for name, value in marker.kwargs.items():
-                if name not in MARKER_ARGUMENTS:
-                    raise ConfigError(
-                        f"{written}: unknown argument '{name}'; "
-                        f"{did_you_mean(name, MARKER_ARGUMENTS)}"
-                    )
-                if value is not None and not isinstance(value, str) and name != "metric":
-                    raise ConfigError(f"{written}: {name}={value!r} is no name")
+        check_marker(item)
         arguments = marker_arguments(item)
         project = self.project(item)
         if arguments.get("eval") is not None:
@@ -168,27 +134,13 @@ class DistillSession:
 
     def record(self, item: pytest.Item, verdict: Verdict) -> Verdict:
         """Keep a verdict with the test that asked for it; return it, waived where that holds."""
-        judged = verdict if verdict.passed else self._waived(item, verdict)
+        config = self.project(item).config
+        judged = waived(verdict, item.nodeid, config.waivers)
         state = state_of(item)
-        state.config = self.shown(self.project(item).config.path)
+        state.config = self.shown(config.path)
         state.verdicts.append(judged)
         publish(item)
         return judged
-
-    def _waived(self, item: pytest.Item, verdict: Verdict) -> Verdict:
-        """Return a failed verdict with its waiver, or with a note why the waiver does not hold."""
-        for waiver in self.project(item).config.waivers:
-            if waiver.gate not in (verdict.gate, item.nodeid):
-                continue
-            if waiver.expires < datetime.date.today():
-                note = f"the waiver by {waiver.owner} expired on {waiver.expires}"
-            elif not verdict.reaches(waiver.floor):
-                note = f"worse than the floor {waiver.floor} of the waiver by {waiver.owner}"
-            else:
-                return replace(verdict, waived=str(waiver))
-            message = f"{verdict.message}\n  {note}"
-            return replace(verdict, notes=(*verdict.notes, note), message=message)
-        return verdict
 
     def saw_folder(self, folder: Path) -> None:
         """Remember that pytest looked for tests in a folder."""
@@ -281,34 +233,6 @@ class DistillSession:
         roles: tuple[Role, ...] = ("teacher", "student", "sft")
         values = {role: request.getfixturevalue(role) for role in roles}
         return {role: v for role, v in values.items() if not isinstance(v, ModelHandle)}
-
-
-def marker_arguments(item: pytest.Item) -> dict[str, Any]:
-    """Return the arguments of a test's markers; those nearest to the test win."""
-    arguments: dict[str, Any] = {}
-    for marker in item.iter_markers(MARKER):
-        arguments = {**marker.kwargs, **arguments}
-    return arguments
-
-
-def is_gate_test(item: pytest.Item) -> bool:
-    """Return whether a test carries the marker or asks for the fixture `comparison`."""
-    fixtures = getattr(item, "fixturenames", ())
-    return item.get_closest_marker(MARKER) is not None or "comparison" in fixtures
-
-
-def state_of(item: pytest.Item) -> TestState:
-    """Return what a test recorded so far."""
-    return item.stash.setdefault(STATE, TestState())
-
-
-def publish(item: pytest.Item) -> None:
-    """Write a test's record into its user properties, which travel on every report of it."""
-    state = state_of(item)
-    verdicts = [{"config": state.config, **verdict.to_dict()} for verdict in state.verdicts]
-    record = {"verdicts": verdicts, "error": state.error}
-    item.user_properties[:] = [p for p in item.user_properties if p[0] != PROPERTY]
-    item.user_properties.append((PROPERTY, json.dumps(record, allow_nan=False)))
 
 
 def threads_per_worker() -> int | None:

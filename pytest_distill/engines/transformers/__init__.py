@@ -1,0 +1,146 @@
+"""The default engine: transformers, on the CPU or on CUDA.
+
+torch and transformers are imported when a model is looked into or loaded, not with this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pytest_distill.engines import ModelInfo, ModelSpec
+from pytest_distill.engines.transformers.checkpoint import Checkpoint, locate
+from pytest_distill.errors import ModelError
+from pytest_distill.evals.requests import (
+    ChoiceRequest,
+    ClassificationRequest,
+    GenerationRequest,
+    PerplexityRequest,
+    Prediction,
+    Request,
+)
+
+if TYPE_CHECKING:
+    from pytest_distill.engines.transformers.loading import Loaded
+
+# For each kind of request: the task's name, and what it needs.
+_NEEDS: dict[type[Any], tuple[str, tuple[str, ...], str]] = {
+    ClassificationRequest: (
+        "classification",
+        ("classification",),
+        "a sequence-classification model (...ForSequenceClassification)",
+    ),
+    ChoiceRequest: ("multiple_choice", ("causal",), "a causal model (...ForCausalLM)"),
+    GenerationRequest: (
+        "generation",
+        ("causal", "seq2seq"),
+        "a causal or seq2seq model (...ForCausalLM, ...ForConditionalGeneration)",
+    ),
+    PerplexityRequest: ("perplexity", ("causal",), "a causal model (...ForCausalLM)"),
+}
+
+
+class TransformersEngine:
+    """Runs one checkpoint with transformers.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        The model's entry in ``distill.yaml``. Nothing is read before it is needed.
+
+    Notes
+    -----
+    Predictions don't depend on what else is in a batch, up to rounding.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+        self._loaded: Loaded | None = None
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        """The model's files; its `digest` and `bytes` are known without importing torch."""
+        return locate(self.spec)
+
+    @cached_property
+    def info(self) -> ModelInfo:
+        """What is known of the model. Its weights are hashed, but not loaded."""
+        from pytest_distill.engines.transformers.info import describe
+
+        return describe(self.spec, self.checkpoint)
+
+    @property
+    def model(self) -> Any:
+        """The transformers model, on its device and in eval mode; loaded at first use."""
+        return self._load().model
+
+    @property
+    def tokenizer(self) -> Any:
+        """The transformers tokenizer; loaded, with its model, at first use."""
+        return self._load().tokenizer
+
+    def predict(self, requests: Sequence[Request]) -> Iterator[Prediction]:
+        """Yield one prediction a request, each as soon as its batch is done, in any order.
+
+        Parameters
+        ----------
+        requests : sequence of Request
+            All of one kind.
+
+        Raises
+        ------
+        ModelError
+            When the model can't be loaded, can't do what is asked, or an example is too long.
+        """
+        if not requests:
+            return
+        kind = type(requests[0])
+        if any(type(request) is not kind for request in requests):
+            raise TypeError("the requests of one call must all be of one kind")
+        loaded = self._load()
+        task, able, needed = _NEEDS[kind]
+        if loaded.kind not in able:
+            raise ModelError(
+                f"model '{self.spec.name}' is a {loaded.architecture}, which can't do the task "
+                f"{task}: it needs {needed}"
+            )
+        yield from self._runner(kind)(loaded, requests)
+
+    def close(self) -> None:
+        """Free the model's memory, on CUDA too."""
+        if self._loaded is None:
+            return
+        from pytest_distill.engines.transformers.device import release
+
+        device, self._loaded = self._loaded.device, None
+        release(device)
+
+    def _load(self) -> Loaded:
+        if self._loaded is None:
+            from pytest_distill.engines.transformers.loading import load
+
+            self._loaded = load(self.spec, self.checkpoint)
+        return self._loaded
+
+    @staticmethod
+    def _runner(kind: type[Any]) -> Any:
+        """Return the function that answers a kind of request; importing it imports torch."""
+        if kind is ClassificationRequest:
+            from pytest_distill.engines.transformers.classification import classify
+
+            return classify
+        if kind is ChoiceRequest:
+            from pytest_distill.engines.transformers.choices import score_choices
+
+            return score_choices
+        if kind is GenerationRequest:
+            from pytest_distill.engines.transformers.generation import generate
+
+            return generate
+        from pytest_distill.engines.transformers.perplexity import score_texts
+
+        return score_texts
+
+
+__all__ = ["TransformersEngine"]

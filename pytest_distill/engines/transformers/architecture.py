@@ -1,0 +1,187 @@
+"""What a checkpoint's config says: its architecture, what that can do, and how much it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+import transformers
+from safetensors import SafetensorError
+
+from pytest_distill.engines import ModelSpec
+from pytest_distill.engines.transformers.checkpoint import Checkpoint
+from pytest_distill.errors import ModelError
+
+Kind = Literal["classification", "causal", "seq2seq"]
+
+# What `dtype: auto` means for a GGUF file. Its weights are packed; float32 is what the kernels for
+# them compute in.
+GGUF_DTYPE = "float32"
+
+_AUTO_CLASSES: Mapping[Kind, str] = {
+    "classification": "AutoModelForSequenceClassification",
+    "causal": "AutoModelForCausalLM",
+    "seq2seq": "AutoModelForSeq2SeqLM",
+}
+_ADAPTER_KINDS: Mapping[str, Kind] = {
+    "SEQ_CLS": "classification",
+    "CAUSAL_LM": "causal",
+    "SEQ_2_SEQ_LM": "seq2seq",
+}
+# What `load:` may not say, because a key of the model says it, or because it would undo a check.
+_RESERVED = {
+    "device_map": "device_map",
+    "dtype": "dtype",
+    "torch_dtype": "dtype",
+    "revision": "revision",
+    "trust_remote_code": "trust_remote_code",
+    "gguf_file": "gguf_file",
+    "subfolder": "path",
+    "config": None,
+    "state_dict": None,
+    "use_safetensors": None,
+    "output_loading_info": None,
+    "ignore_mismatched_sizes": None,
+    "key_mapping": None,
+}
+
+
+def read_config(spec: ModelSpec, checkpoint: Checkpoint) -> Any:
+    """Return the transformers config, with what ``load:`` changes in it (``num_labels``, ...)."""
+    for key in spec.load:
+        if key in _RESERVED:
+            own = _RESERVED[key]
+            hint = (
+                f"use the model's own key '{own}:'"
+                if own
+                else "it is fixed, so that models are checked"
+            )
+            raise ModelError(f"model '{spec.name}': load: '{key}' can't be set here; {hint}")
+    if spec.gguf_file:
+        require(spec, "gguf", "gguf", "gguf_file")
+        require(spec, "accelerate", "gguf", "gguf_file")
+        return transformers.AutoConfig.from_pretrained(
+            checkpoint.folder, gguf_file=spec.gguf_file, **spec.load
+        )
+    own_code = "AutoConfig" in (checkpoint.config.get("auto_map") or {})
+    known = checkpoint.config.get("model_type") in transformers.CONFIG_MAPPING
+    if own_code and not known and not spec.trust_remote_code:
+        raise ModelError(
+            f"model '{spec.name}': the checkpoint in {checkpoint.folder} brings code of its own; "
+            "if you trust it, set 'trust_remote_code: true'"
+        )
+    return transformers.AutoConfig.from_pretrained(
+        checkpoint.folder, trust_remote_code=spec.trust_remote_code, **spec.load
+    )
+
+
+def architecture(spec: ModelSpec, checkpoint: Checkpoint, config: Any) -> tuple[Kind, Any]:
+    """Return what a checkpoint can do and the class that loads it.
+
+    The class follows ``architectures`` in the config, or the task that an adapter was trained
+    for where the base model has another head.
+    """
+    trained_for = _ADAPTER_KINDS.get(str(checkpoint.adapter_config.get("task_type")))
+    names = list(getattr(config, "architectures", None) or ())
+    kind = _kind_of(names[0], config) if names else ("causal" if spec.gguf_file else None)
+    if trained_for is not None and trained_for != kind:
+        return trained_for, getattr(transformers, _AUTO_CLASSES[trained_for])
+    if not names and kind is None:
+        raise ModelError(
+            f"model '{spec.name}': config.json in {checkpoint.folder} names no architecture; add "
+            'e.g. "architectures": ["BertForSequenceClassification"]'
+        )
+    if kind is None:
+        raise ModelError(
+            f"model '{spec.name}' is a {names[0]}, which neither classifies texts nor generates "
+            "them; a ...ForSequenceClassification, ...ForCausalLM or ...ForConditionalGeneration "
+            "checkpoint is needed"
+        )
+    own = getattr(transformers, names[0], None) if names else None
+    if own is None or (spec.trust_remote_code and getattr(config, "auto_map", None)):
+        return kind, getattr(transformers, _AUTO_CLASSES[kind])
+    return kind, own
+
+
+def _kind_of(name: str, config: Any) -> Kind | None:
+    if name.endswith("ForSequenceClassification"):
+        return "classification"
+    cls = getattr(transformers, name, None)
+    generates = (
+        cls.can_generate()
+        if cls is not None
+        else name.endswith(("ForCausalLM", "LMHeadModel", "ForConditionalGeneration"))
+    )
+    if not generates:
+        return None
+    return "seq2seq" if getattr(config, "is_encoder_decoder", False) else "causal"
+
+
+def context_length(model: Any, tokenizer: Any, kind: Kind) -> int | None:
+    """Return how many tokens a model can read, None where nothing says so.
+
+    Taken from the config, else from the tokenizer, as lm-evaluation-harness 0.4.13 does
+    (``resolve_max_length``). For a classifier the smaller of the two holds. Position tables that
+    start counting after the padding index (RoBERTa's and its kin's) hold that many tokens fewer.
+    """
+    config = getattr(model.config, "text_config", None) or model.config
+    names = ("n_positions", "max_position_embeddings", "n_ctx")
+    values = [getattr(config, name, None) for name in names]
+    stated = next((value for value in values if isinstance(value, int) and value > 0), None)
+    limit = getattr(tokenizer, "model_max_length", None)
+    # "Unlimited" is written as int(1e30).
+    by_tokenizer = int(limit) if limit is not None and limit < 1e9 else None
+    if stated is None:
+        return by_tokenizer
+    for name, module in model.named_modules():
+        if (
+            name.endswith("position_embeddings")
+            and getattr(module, "padding_idx", None) is not None
+        ):
+            stated = min(stated, module.num_embeddings - module.padding_idx - 1)
+    if kind == "classification" and by_tokenizer is not None:
+        return min(stated, by_tokenizer)
+    return stated
+
+
+def require(spec: ModelSpec, module: str, extra: str, what: str) -> None:
+    """Raise a `ModelError` that names the extra to install where `module` is missing."""
+    try:
+        __import__(module)
+    except ImportError:
+        raise ModelError(
+            f"model '{spec.name}': {what} needs the package {module}: "
+            f"pip install pytest-distill[{extra}]"
+        ) from None
+
+
+@contextmanager
+def as_model_errors(spec: ModelSpec) -> Iterator[None]:
+    """Turn what the libraries raise about a checkpoint into one short `ModelError`."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"model '{spec.name}' does not fit into the memory of its device ({_first(error)}); "
+            "use a smaller dtype, 'device_map: auto' or another device"
+        ) from None
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        KeyError,
+        ImportError,
+        TypeError,
+        AttributeError,
+        SafetensorError,
+    ) as error:
+        raise ModelError(
+            f"model '{spec.name}' can't be loaded from {spec.path}: {_first(error)}"
+        ) from error
+
+
+def _first(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,55 @@
+"""Rows of token ids into padded batches, longest first, under a budget of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import torch
+
+
+def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Yield groups of indices into `lengths`; each group fits the budget when padded.
+
+    Parameters
+    ----------
+    lengths : sequence of int
+        Length of every row, in tokens.
+    budget : int
+        At most how many tokens a batch has, padding included. A row that is longer comes alone.
+
+    Notes
+    -----
+    Rows of like length stand together, so that little is padded, and the longest come first: a
+    batch that doesn't fit in memory fails at once and not after an hour. The order of equal
+    lengths is that of the input, so the same input gives the same batches.
+    """
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    start = 0
+    while start < len(order):
+        longest = max(1, lengths[order[start]])
+        stop = start + max(1, budget // longest)
+        yield order[start:stop]
+        start = stop
+
+
+def pad(
+    rows: Sequence[Sequence[int]],
+    value: int,
+    device: torch.device,
+    side: Literal["left", "right"] = "right",
+) -> torch.Tensor:
+    """Return the rows as one tensor of shape (rows, longest row), filled up with `value`."""
+    longest = max(map(len, rows))
+    filled = []
+    for row in rows:
+        filler = [value] * (longest - len(row))
+        filled.append([*filler, *row] if side == "left" else [*row, *filler])
+    return torch.tensor(filled, dtype=torch.long, device=device)
+
+
+def mask(
+    rows: Sequence[Sequence[int]], device: torch.device, side: Literal["left", "right"] = "right"
+) -> torch.Tensor:
+    """Return the attention mask of rows padded by `pad`: 1 for a token, 0 for padding."""
+    return pad([[1] * len(row) for row in rows], 0, device, side)

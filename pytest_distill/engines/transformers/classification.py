@@ -1,0 +1,93 @@
+"""Classification: the probability of every label."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+from pytest_distill.engines.transformers.batching import batches, pad
+from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.quiet import quiet
+from pytest_distill.errors import ModelError
+from pytest_distill.evals.requests import ClassificationRequest, Prediction
+
+
+def classify(loaded: Loaded, requests: Sequence[ClassificationRequest]) -> Iterator[Prediction]:
+    """Yield the probabilities of every request, batch by batch.
+
+    Raises
+    ------
+    ModelError
+        When the model is no single-label classifier, or a text is too long for it.
+    """
+    labels = output_labels(loaded)
+    with quiet():
+        rows = [_encode(loaded, request) for request in requests]
+    # Without a padding token a decoder doesn't know where a text ends: one text at a time.
+    alone = loaded.model.config.get_text_config().pad_token_id is None
+    lengths = [len(row["input_ids"]) for row in rows]
+    for batch in batches(lengths, 1 if alone else loaded.budget):
+        for index, probabilities in zip(
+            batch, _forward(loaded, [rows[i] for i in batch]), strict=True
+        ):
+            yield Prediction(
+                id=requests[index].id, probabilities=tuple(probabilities), labels=labels
+            )
+
+
+def output_labels(loaded: Loaded) -> tuple[str, ...]:
+    """Return the names of the model's outputs, in their order."""
+    config = loaded.model.config
+    if config.num_labels < 2 or config.problem_type == "regression":
+        raise ModelError(
+            f"model '{loaded.name}' has one output, a regression; classification needs one a label"
+        )
+    if config.problem_type == "multi_label_classification":
+        raise ModelError(
+            f"model '{loaded.name}' was trained for multi-label classification: its labels don't "
+            "exclude each other, and classification here means exactly one"
+        )
+    return tuple(str(config.id2label[index]) for index in range(config.num_labels))
+
+
+def _encode(loaded: Loaded, request: ClassificationRequest) -> dict[str, list[int]]:
+    tokenizer = loaded.tokenizer
+    encoded = tokenizer(request.text, request.text_pair, truncation=False)
+    length = len(encoded["input_ids"])
+    if loaded.context is not None and length > loaded.context:
+        if request.truncate is None:
+            raise ModelError(
+                f"model '{loaded.name}', example '{request.id}': the text has {length} tokens, and "
+                f"the model's context is {loaded.context}; shorten it, or set 'truncate: right'"
+            )
+        side = tokenizer.truncation_side
+        tokenizer.truncation_side = request.truncate
+        try:
+            encoded = tokenizer(
+                request.text, request.text_pair, truncation=True, max_length=loaded.context
+            )
+        finally:
+            tokenizer.truncation_side = side
+    loaded.checked(request.id, encoded["input_ids"])
+    return dict(encoded)
+
+
+@torch.inference_mode()
+def _forward(loaded: Loaded, rows: Sequence[dict[str, list[int]]]) -> list[list[float]]:
+    """Return a softmax over the outputs in float32 for every row."""
+    pad_id = loaded.model.config.get_text_config().pad_token_id
+    fillers = {"input_ids": 0 if pad_id is None else pad_id, "attention_mask": 0}
+    # A BERT tokenizer beside a DistilBERT model gives segments that the model has no use for.
+    taken = inspect.signature(loaded.model.forward).parameters
+    inputs: dict[str, Any] = {
+        key: pad([row[key] for row in rows], fillers.get(key, 0), loaded.device)
+        for key in rows[0]
+        if key in taken
+    }
+    with quiet():
+        logits = loaded.model(**inputs).logits
+    probabilities: list[list[float]] = torch.softmax(logits.float(), dim=-1).tolist()
+    return probabilities

@@ -1,0 +1,67 @@
+"""A model of the hub as a local folder that holds what is needed of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pytest_distill.engines import ModelSpec
+from pytest_distill.errors import ModelError
+
+_SMALL_FILES = ("*.json", "*.txt", "*.model", "*.spm", "*.jinja", "*.codes")
+
+
+def snapshot(spec: ModelSpec, repo: str, key: str) -> Path:
+    """Download the files of a hub model that are needed, or take them from the hub's cache.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        The model.
+    repo : str
+        The hub id.
+    key : {"path", "tokenizer", "adapter"}
+        What of the model the id stands for; ``revision:`` is that of the path.
+
+    Raises
+    ------
+    ModelError
+        When the hub can't be reached and its cache lacks the model, or there is no such model.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils.tqdm import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    shown = not are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        revision = spec.revision if key == "path" else None
+        small = [*_SMALL_FILES, *(["*.py"] if spec.trust_remote_code else [])]
+        folder = Path(snapshot_download(repo, revision=revision, allow_patterns=small))
+        if key == "tokenizer":
+            return folder
+        wanted = [spec.gguf_file] if spec.gguf_file and key == "path" else _weights(folder)
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted))
+    except (OSError, HFValidationError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ModelError(
+            f"model '{spec.name}': {key}: '{repo}' is no folder here, and the hub doesn't give it "
+            f"({lines[0].rstrip('.:')})"
+        ) from None
+    finally:
+        if shown:
+            enable_progress_bars()
+
+
+def _weights(folder: Path) -> list[str]:
+    """Return the names of the safetensors files that the small files of a snapshot point at."""
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    if (folder / "adapter_config.json").is_file():
+        return ["adapter_model.safetensors"]
+    return ["model.safetensors"]

@@ -1,0 +1,221 @@
+"""A checkpoint into a model and a tokenizer on their device, or an error that says why not."""
+
+from __future__ import annotations
+
+import io
+import re
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import transformers
+
+from pytest_distill.engines import ModelSpec
+from pytest_distill.engines.transformers.architecture import (
+    GGUF_DTYPE,
+    Kind,
+    architecture,
+    as_model_errors,
+    context_length,
+    read_config,
+    require,
+)
+from pytest_distill.engines.transformers.checkpoint import Checkpoint
+from pytest_distill.engines.transformers.device import resolve_device, token_budget
+from pytest_distill.engines.transformers.quiet import quiet
+from pytest_distill.errors import ModelError
+
+_LAYER_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model in memory, ready to be asked.
+
+    Parameters
+    ----------
+    name : str
+        The model's name in ``distill.yaml``.
+    model, tokenizer
+        The transformers objects; the model is on its device and in eval mode.
+    kind : {"classification", "causal", "seq2seq"}
+        What the architecture can do.
+    device : torch.device
+        Where the inputs go.
+    context : int or None
+        How many tokens the model can read; None where nothing limits it.
+    budget : int
+        How many tokens, padding included, one forward pass takes.
+    vocabulary : int or None
+        How many tokens the model has embeddings for; None where it doesn't tell.
+    """
+
+    name: str
+    model: Any
+    tokenizer: Any
+    kind: Kind
+    device: torch.device
+    context: int | None
+    budget: int
+    vocabulary: int | None
+
+    @property
+    def architecture(self) -> str:
+        """Name of the model's class."""
+        return type(self.model).__name__
+
+    def checked(self, id: str, tokens: list[int]) -> list[int]:
+        """Return the tokens of example `id`, refused where the model has no embedding for one."""
+        if self.vocabulary is not None and tokens and max(tokens) >= self.vocabulary:
+            raise ModelError(
+                f"model '{self.name}', example '{id}': the tokenizer gives token {max(tokens)}, "
+                f"but the model knows only {self.vocabulary}: the tokenizer is another model's"
+            )
+        return tokens
+
+
+def load(spec: ModelSpec, checkpoint: Checkpoint) -> Loaded:
+    """Load a model with its adapter and its tokenizer.
+
+    Raises
+    ------
+    ModelError
+        When the device isn't there, a package is missing, or the checkpoint doesn't hold every
+        weight of its architecture.
+    """
+    if spec.threads is not None:
+        torch.set_num_threads(spec.threads)
+    device = resolve_device(spec)
+    # The bar that unpacks a GGUF file is tqdm's own and asks nobody whether it may be shown.
+    with quiet(), redirect_stderr(io.StringIO()), as_model_errors(spec):
+        config = read_config(spec, checkpoint)
+        kind, cls = architecture(spec, checkpoint, config)
+        tokenizer = _load_tokenizer(spec, checkpoint)
+        model = _load_model(
+            spec, checkpoint, cls, device, getattr(config, "quantization_config", None)
+        )
+        if checkpoint.adapter is not None:
+            model = _with_adapter(spec, checkpoint, model)
+        model.eval()
+        embeddings = _embeddings(model)
+    return Loaded(
+        name=spec.name,
+        model=model,
+        tokenizer=tokenizer,
+        kind=kind,
+        device=embeddings.device if spec.device_map and embeddings is not None else device,
+        context=context_length(model, tokenizer, kind),
+        budget=token_budget(spec, device),
+        vocabulary=None if embeddings is None else embeddings.shape[0],
+    )
+
+
+def _load_tokenizer(spec: ModelSpec, checkpoint: Checkpoint) -> Any:
+    options: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code}
+    if spec.gguf_file and not spec.tokenizer:
+        options["gguf_file"] = spec.gguf_file
+    return transformers.AutoTokenizer.from_pretrained(checkpoint.tokenizer, **options)
+
+
+def _load_model(
+    spec: ModelSpec, checkpoint: Checkpoint, cls: Any, device: torch.device, quantization: Any
+) -> Any:
+    options: dict[str, Any] = dict(spec.load)
+    if spec.device_map is not None:
+        require(spec, "accelerate", "device-map", "device_map")
+        options["device_map"] = spec.device_map
+    elif quantization is not None and not spec.gguf_file:
+        # Quantised weights are packed for the device that they are loaded on.
+        require(spec, "accelerate", "device-map", "a quantised checkpoint")
+        options["device_map"] = {"": str(device)}
+    if spec.gguf_file:
+        options["gguf_file"] = spec.gguf_file
+    elif cls.__module__.startswith("transformers.models.auto"):
+        options["trust_remote_code"] = spec.trust_remote_code
+    model, report = cls.from_pretrained(
+        checkpoint.folder,
+        dtype=GGUF_DTYPE if spec.gguf_file and spec.dtype == "auto" else spec.dtype,
+        use_safetensors=None if spec.gguf_file else True,
+        output_loading_info=True,
+        **options,
+    )
+    _check_weights(spec, checkpoint, model, report)
+    return model if "device_map" in options else model.to(device)
+
+
+def _check_weights(spec: ModelSpec, checkpoint: Checkpoint, model: Any, report: Any) -> None:
+    """Refuse a model that would run with weights that nobody trained, or without some it has.
+
+    transformers only warns, fills what is missing with random numbers and drops what is left
+    over. What is left over matters when it looks like the model's own (a layer beyond those in
+    the config) or like an adapter that was never merged; a training head is harmless.
+    """
+    from_adapter = set(checkpoint.adapter_shapes())
+    modules = tuple(checkpoint.adapter_config.get("modules_to_save") or ())
+    if modules:
+        from_adapter |= {key for key in report["missing_keys"] if key.split(".")[0] in modules}
+    missing = sorted(set(report["missing_keys"]) - from_adapter)
+    if missing:
+        raise ModelError(
+            f"model '{spec.name}': the checkpoint in {checkpoint.folder} lacks {_few(missing)}; a "
+            f"{type(model).__name__} would run with random numbers there: save the whole "
+            "fine-tuned model, or correct 'architectures' in config.json"
+        )
+    mismatched = sorted(str(entry[0]) for entry in report["mismatched_keys"])
+    if mismatched:
+        raise ModelError(
+            f"model '{spec.name}': the checkpoint in {checkpoint.folder} and its config.json "
+            f"disagree on the shape of {_few(mismatched)}"
+        )
+    own = {_LAYER_NUMBER.sub("*", name) for name, _ in model.named_parameters()}
+    dropped = sorted(
+        key
+        for key in report["unexpected_keys"]
+        if _LAYER_NUMBER.sub("*", key) in own or "lora_" in key or ".base_layer." in key
+    )
+    if dropped:
+        raise ModelError(
+            f"model '{spec.name}': the checkpoint in {checkpoint.folder} holds {_few(dropped)}, "
+            "which its config.json has no place for, so that the model would run without: correct "
+            "the number of layers there, or merge the adapter before saving"
+        )
+
+
+def _with_adapter(spec: ModelSpec, checkpoint: Checkpoint, model: Any) -> Any:
+    """Put an adapter's layers into the model; it stays an object of its own transformers class."""
+    require(spec, "peft", "adapter", "adapter")
+    import peft
+
+    config = peft.PeftConfig.from_pretrained(str(checkpoint.adapter))
+    if config.is_prompt_learning:
+        raise ModelError(
+            f"model '{spec.name}': adapter: {config.peft_type.value} adds virtual tokens to the "
+            "prompt, which is not supported; LoRA and its kin are"
+        )
+    config.inference_mode = True
+    adapted = peft.get_peft_model(model, config)
+    report = adapted.load_adapter(str(checkpoint.adapter), "default", use_safetensors=True)
+    missing = [key for key in report.missing_keys if "lora_" in key or "modules_to_save" in key]
+    unexpected = list(report.unexpected_keys)
+    if missing or unexpected:
+        raise ModelError(
+            f"model '{spec.name}': adapter: {checkpoint.adapter} doesn't fit the base model "
+            f"{checkpoint.folder}: {_few(sorted(missing or unexpected))} "
+            f"{'is not in the adapter' if missing else 'has no place in the model'}"
+        )
+    return adapted.get_base_model()
+
+
+def _embeddings(model: Any) -> torch.Tensor | None:
+    """Return the table of token embeddings; code of a checkpoint's own may not say where it is."""
+    try:
+        table: torch.Tensor = model.get_input_embeddings().weight
+    except (NotImplementedError, AttributeError):
+        return None
+    return table
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

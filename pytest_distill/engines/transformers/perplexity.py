@@ -1,0 +1,103 @@
+"""Perplexity: the log-likelihood of a whole text, with a sliding window where it is long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pytest_distill.engines.transformers.batching import batches
+from pytest_distill.engines.transformers.encoding import encode, prefix_token
+from pytest_distill.engines.transformers.likelihood import Span, score_spans
+from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.quiet import quiet
+from pytest_distill.errors import ModelError
+from pytest_distill.evals.requests import PerplexityRequest, Prediction
+
+_WINDOW = 2048  # lm-evaluation-harness's, where neither config nor tokenizer states a context
+
+
+def score_texts(loaded: Loaded, requests: Sequence[PerplexityRequest]) -> Iterator[Prediction]:
+    """Yield the total log-likelihood of every text and the number of tokens it was taken over.
+
+    The same total as lm-evaluation-harness's ``loglikelihood_rolling`` when neither window nor
+    stride is given: the first token is predicted from the BOS (else EOS) token, and the special
+    tokens that the tokenizer adds by itself are scored like all others.
+
+    Raises
+    ------
+    ModelError
+        When window or stride don't fit the model, or there is nothing to predict the first token
+        from.
+    """
+    prefix = prefix_token(loaded)
+    with quiet():
+        texts = encode(loaded, [request.text for request in requests])
+    parts: list[tuple[int, list[int], Span]] = []
+    due = [0] * len(requests)
+    for index, (request, tokens) in enumerate(zip(requests, texts, strict=True)):
+        loaded.checked(request.id, tokens)
+        window, stride = _window(loaded, request)
+        for row, span in windows(tokens, prefix, window, stride):
+            parts.append((index, row, span))
+            due[index] += 1
+        if not tokens:
+            yield Prediction(id=request.id, loglikelihoods=(0.0,), tokens=0)
+    totals = [0.0] * len(requests)
+    for batch in batches([len(row) for _, row, _ in parts], loaded.budget):
+        chosen = [parts[part] for part in batch]
+        values = score_spans(
+            loaded, [row for _, row, _ in chosen], [[span] for _, _, span in chosen]
+        )
+        for (index, _, _), value in zip(chosen, values, strict=True):
+            totals[index] += value
+            due[index] -= 1
+            if due[index] == 0:
+                yield Prediction(
+                    id=requests[index].id,
+                    loglikelihoods=(totals[index],),
+                    tokens=len(texts[index]),
+                )
+
+
+def windows(
+    tokens: Sequence[int], prefix: int, window: int, stride: int
+) -> Iterator[tuple[list[int], Span]]:
+    """Yield what the model reads and what is scored in it, so that every token is scored once.
+
+    Parameters
+    ----------
+    tokens : sequence of int
+        The text.
+    prefix : int
+        The token that the first one is predicted from.
+    window : int
+        How many tokens the model reads at most.
+    stride : int
+        How many tokens are scored in every window after the first, which scores all of its own.
+        With ``stride == window`` the windows are disjoint, as in lm-evaluation-harness, except
+        that the last one is filled up with context; a smaller stride gives every token at least
+        ``window - stride`` tokens of context, for more windows.
+    """
+    end = min(window, len(tokens))
+    if end:
+        yield [prefix, *tokens[: end - 1]], Span(0, tuple(tokens[:end]))
+    while end < len(tokens):
+        begin, end = end, min(end + stride, len(tokens))
+        row = list(tokens[end - window - 1 : end - 1])
+        yield row, Span(window - (end - begin), tuple(tokens[begin:end]))
+
+
+def _window(loaded: Loaded, request: PerplexityRequest) -> tuple[int, int]:
+    window = request.window or loaded.context or _WINDOW
+    stride = request.stride or window
+    where = f"model '{loaded.name}', example '{request.id}'"
+    if loaded.context is not None and window > loaded.context:
+        raise ModelError(
+            f"{where}: a window of {window} tokens is longer than the model's context of "
+            f"{loaded.context}"
+        )
+    if window < 1 or not 1 <= stride <= window:
+        raise ModelError(
+            f"{where}: a stride of {stride} doesn't fit a window of {window} tokens; it must be "
+            "between 1 and the window"
+        )
+    return window, stride

@@ -1,0 +1,73 @@
+"""Intervals and paired tests on arrays, and nothing else.
+
+Needs numpy and ``scipy.special`` alone: importing ``scipy.stats`` takes over a second.
+"""
+
+from pytest_distill.verdicts.statistics.chance import above_chance
+from pytest_distill.verdicts.statistics.gap import GapRecovered, gap_recovered
+from pytest_distill.verdicts.statistics.jackknife import PseudoValues, of_mean, of_metric
+from pytest_distill.verdicts.statistics.multiple import holm, slices_below
+from pytest_distill.verdicts.statistics.planning import (
+    examples_needed,
+    examples_needed_to_beat,
+    teacher_right_needed,
+)
+from pytest_distill.verdicts.statistics.proportions import (
+    ProportionRetention,
+    proportion_retention,
+)
+from pytest_distill.verdicts.statistics.results import (
+    FloorTest,
+    Judgement,
+    NoRatioError,
+    Retention,
+    RetentionInterval,
+)
+from pytest_distill.verdicts.statistics.retention import (
+    TRetention,
+    bits_per_byte_retention,
+    mean_retention,
+    metric_retention,
+    perplexity_retention,
+)
+from pytest_distill.verdicts.statistics.score import difference_statistic, score_statistic
+from pytest_distill.verdicts.statistics.superiority import (
+    PairedTest,
+    mcnemar_p,
+    proportion_test,
+    randomization_test,
+    sign_flip_test,
+)
+
+__all__ = [
+    "FloorTest",
+    "GapRecovered",
+    "Judgement",
+    "NoRatioError",
+    "PairedTest",
+    "ProportionRetention",
+    "PseudoValues",
+    "Retention",
+    "RetentionInterval",
+    "TRetention",
+    "above_chance",
+    "bits_per_byte_retention",
+    "difference_statistic",
+    "examples_needed",
+    "examples_needed_to_beat",
+    "gap_recovered",
+    "holm",
+    "mcnemar_p",
+    "mean_retention",
+    "metric_retention",
+    "of_mean",
+    "of_metric",
+    "perplexity_retention",
+    "proportion_retention",
+    "proportion_test",
+    "randomization_test",
+    "score_statistic",
+    "sign_flip_test",
+    "slices_below",
+    "teacher_right_needed",
+]

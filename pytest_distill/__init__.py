@@ -9,8 +9,12 @@ if TYPE_CHECKING:
     from pytest_distill.assertions import (
         GateComparison,
         assert_beats_sft,
+        assert_flips,
+        assert_not_contaminated,
         assert_quality_retained,
         assert_score,
+        assert_slices_retained,
+        assert_suite_retained,
     )
     from pytest_distill.engines import Engine, ModelInfo, ModelSpec
     from pytest_distill.errors import (
@@ -34,8 +38,12 @@ _HOMES = {
     "assertions": (
         "GateComparison",
         "assert_beats_sft",
+        "assert_flips",
+        "assert_not_contaminated",
         "assert_quality_retained",
         "assert_score",
+        "assert_slices_retained",
+        "assert_suite_retained",
     ),
     "engines": ("Engine", "ModelInfo", "ModelSpec"),
     "errors": (
@@ -77,8 +85,12 @@ __all__ = [
     "PerplexityRequest",
     "Prediction",
     "assert_beats_sft",
+    "assert_flips",
+    "assert_not_contaminated",
     "assert_quality_retained",
     "assert_score",
+    "assert_slices_retained",
+    "assert_suite_retained",
 ]
 
 

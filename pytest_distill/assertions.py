@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Concatenate, ParamSpec
 
-from pytest_distill.errors import printable
+from pytest_distill.errors import ConfigError, printable
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.report.lost import write_lost
 from pytest_distill.session import running_test
-from pytest_distill.verdicts.comparison import Comparison, Slice
-from pytest_distill.verdicts.gates import BeatsSft, Gate, QualityRetained, Score
+from pytest_distill.verdicts.comparison import Comparison, Confidence, Slice
+from pytest_distill.verdicts.gates import (
+    BeatsSft,
+    Flips,
+    Gate,
+    NotContaminated,
+    QualityRetained,
+    Score,
+    SlicesRetained,
+    SuiteRetained,
+)
+from pytest_distill.verdicts.gates.slices import MIN_EXAMPLES
+from pytest_distill.verdicts.gates.suite import Aggregate
+from pytest_distill.verdicts.verdict import Outcome, Verdict
 
 P = ParamSpec("P")
 
@@ -28,6 +41,7 @@ def assert_quality_retained(
     eval: str | None = None,
     student: str | None = None,
     slice: Slice | None = None,
+    confidence: Confidence = "default",
 ) -> None:
     """Assert that the student kept at least `min` of the teacher's quality.
 
@@ -42,16 +56,20 @@ def assert_quality_retained(
         Names; by default the marker's, else the only ones in ``distill.yaml``.
     slice : str or mapping, optional
         Look only at the examples where a field has a value: ``"lang=de"`` or ``{"lang": "de"}``.
+    confidence : float, optional
+        None: the observed ratio decides. A number such as 0.95: the one-sided bound at that
+        confidence does, and the verdict may be INCONCLUSIVE. By default as the marker or
+        ``distill.yaml`` says, else None.
 
     Raises
     ------
     AssertionError
-        When the student kept less; the message shows the numbers.
+        When the student kept less, or when that cannot be told; the message shows the numbers.
     DistillError
         When no verdict can be given; the message says what to mend.
     """
     __tracebackhide__ = True
-    _ask(QualityRetained(min, metric, slice), eval, student)
+    _ask(QualityRetained(min, metric, slice, confidence), eval, student)
 
 
 def assert_beats_sft(
@@ -60,27 +78,33 @@ def assert_beats_sft(
     metric: str | Metric | None = None,
     eval: str | None = None,
     student: str | None = None,
+    slice: Slice | None = None,
+    confidence: Confidence = "default",
+    mid_p: bool = False,
 ) -> None:
-    """Assert that the distilled student scores above the plain-SFT student of the same size.
+    """Assert that the distilled student is better than the plain-SFT student of the same size.
 
     Parameters
     ----------
     min_gain : float
         By more than how much, in units of the metric. Equal scores do not beat.
-    metric : str or Metric, optional
-        The metric; by default the marker's, else the eval's first.
-    eval, student : str, optional
-        Names; by default the marker's, else the only ones in ``distill.yaml``.
+    metric, eval, student, slice
+        As for `assert_quality_retained`.
+    confidence : float, optional
+        How sure the verdict must be; by default as the marker or ``distill.yaml`` says, else 0.95.
+        None: the observed scores decide.
+    mid_p : bool
+        For 0/1 scores use the mid-p value, which is less conservative than the exact one.
 
     Raises
     ------
     AssertionError
-        When it does not.
+        When it is not, or when that cannot be told.
     DistillError
         When no verdict can be given, for one because the two differ in size.
     """
     __tracebackhide__ = True
-    _ask(BeatsSft(min_gain, metric), eval, student)
+    _ask(BeatsSft(min_gain, metric, slice, confidence, mid_p), eval, student)
 
 
 def assert_score(
@@ -90,6 +114,8 @@ def assert_score(
     metric: str | Metric | None = None,
     eval: str | None = None,
     model: str = "student",
+    student: str | None = None,
+    slice: Slice | None = None,
 ) -> None:
     """Assert an absolute bound on one model's score.
 
@@ -97,10 +123,8 @@ def assert_score(
     ----------
     min, max : float, optional
         `min` for a metric where higher is better, `max` where lower is.
-    metric : str or Metric, optional
-        The metric; by default the marker's, else the eval's first.
-    eval : str, optional
-        Name of the eval; by default the marker's, else the only one.
+    metric, eval, student, slice
+        As for `assert_quality_retained`.
     model : str
         Name or role of the model.
 
@@ -112,7 +136,152 @@ def assert_score(
         When no verdict can be given.
     """
     __tracebackhide__ = True
-    _ask(Score(min, max, metric, model), eval, None)
+    _ask(Score(min, max, metric, model, slice), eval, student)
+
+
+def assert_slices_retained(
+    min: float,
+    *,
+    by: str,
+    min_examples: int = MIN_EXAMPLES,
+    strict: bool = False,
+    metric: str | Metric | None = None,
+    eval: str | None = None,
+    student: str | None = None,
+    confidence: Confidence = "default",
+) -> None:
+    """Assert that the student kept at least `min` of the teacher's quality in every slice.
+
+    Parameters
+    ----------
+    min : float
+        The floor in each slice.
+    by : str
+        A field of the gold set; ``"length:quartiles"`` bins a field with numbers (also halves,
+        thirds, quintiles, deciles).
+    min_examples : int
+        With ``confidence=None``, slices with fewer examples are too small to tell.
+    strict : bool
+        Whether slices that are too small to tell fail the gate.
+    metric, eval, student
+        As for `assert_quality_retained`.
+    confidence : float, optional
+        By default as the marker or ``distill.yaml`` says, else 0.95: a slice fails on evidence
+        against it, adjusted for the number of slices. None: its observed ratio decides.
+
+    Raises
+    ------
+    AssertionError
+        With a table of the slices, when one fell short.
+    DistillError
+        When no verdict can be given.
+    """
+    __tracebackhide__ = True
+    gate = SlicesRetained(min, by, min_examples, strict, metric, confidence)
+    _ask(gate, eval, student)
+
+
+def assert_suite_retained(
+    min: float,
+    *,
+    evals: Sequence[str] | None = None,
+    aggregate: Aggregate = "ratio_of_averages",
+    student: str | None = None,
+) -> None:
+    """Assert how much of the teacher's quality the student kept over several evals.
+
+    Parameters
+    ----------
+    min : float
+        The floor of the aggregate.
+    evals : sequence of str, optional
+        Their names; all of ``distill.yaml`` by default. Each counts by its headline metric.
+    aggregate : str
+        ``ratio_of_averages``, ``average_of_ratios``, ``geometric`` or ``minimum``. All four are
+        shown; this one decides.
+    student : str, optional
+        Name of the student.
+
+    Raises
+    ------
+    AssertionError
+        When the aggregate is under the floor.
+    DistillError
+        When no verdict can be given.
+    """
+    __tracebackhide__ = True
+    session, item = running_test("assert_suite_retained")
+    names = list(session.project(item).config.evals) if evals is None else list(evals)
+    if not names:
+        raise ConfigError("evals=[]: name at least one eval")
+    comparisons = [session.comparison(item, name, student, alone=True) for name in names]
+    gate = SuiteRetained(min, aggregate)
+    _settle(gate, gate.judge_all(comparisons), comparisons[0])
+
+
+def assert_flips(
+    max_lost: float | None = None,
+    *,
+    metric: str | Metric | None = None,
+    eval: str | None = None,
+    student: str | None = None,
+    slice: Slice | None = None,
+) -> None:
+    """Assert that few right answers of the teacher were lost, and none of ``must_keep:``.
+
+    Parameters
+    ----------
+    max_lost : float, optional
+        Share of the examples, in [0, 1]. None: only the eval's ``must_keep:`` ids are looked at.
+    metric, eval, student, slice
+        As for `assert_quality_retained`.
+
+    Raises
+    ------
+    AssertionError
+        When more was lost; the message names the examples.
+    DistillError
+        When no verdict can be given.
+    """
+    __tracebackhide__ = True
+    _ask(Flips(max_lost, metric, slice), eval, student)
+
+
+def assert_not_contaminated(
+    train: str | os.PathLike[str],
+    *,
+    field: str = "input",
+    n: int | None = 13,
+    max_overlap: float = 0.0,
+    eval: str | None = None,
+    student: str | None = None,
+) -> None:
+    """Assert that the gold set is not in the training or transfer data.
+
+    Parameters
+    ----------
+    train : str or path
+        The data, relative to ``distill.yaml``: .jsonl, .csv, .parquet or a datasets folder.
+    field : str
+        The field with the text.
+    n : int, optional
+        How many words in a row count as overlap; None looks for whole texts only.
+    max_overlap : float
+        Share of the gold examples that may overlap.
+    eval, student : str, optional
+        As for `assert_quality_retained`.
+
+    Raises
+    ------
+    AssertionError
+        With the overlapping ids, and what was retained on the clean examples.
+    DistillError
+        When no verdict can be given.
+    """
+    __tracebackhide__ = True
+    session, item = running_test("assert_not_contaminated")
+    path = session.project(item).config.folder / Path(train)
+    _ask(NotContaminated(path, field, n, max_overlap), eval, student)
 
 
 def _ask(gate: Gate, eval: str | None, student: str | None) -> None:
@@ -121,12 +290,27 @@ def _ask(gate: Gate, eval: str | None, student: str | None) -> None:
     comparison = _subject.get()
     if comparison is None or eval is not None or student is not None:
         comparison = session.comparison(item, eval, student)
-    verdict = session.record(item, gate.judge(comparison))
-    if not verdict.stands:
-        name = "-".join([verdict.eval, verdict.model, verdict.metric, gate.name])
-        lost = write_lost(gate.lost(comparison), session.project(item).config.folder, name)
-        where = [f"  lost examples: {_from_here(lost)}"] if lost else []
-        raise AssertionError(printable("\n".join([verdict.message, *where])))
+    _settle(gate, gate.judge(comparison), comparison)
+
+
+def _settle(gate: Gate, judged: Verdict, comparison: Comparison) -> None:
+    """Record a verdict, and raise where the test may not go on."""
+    __tracebackhide__ = True
+    session, item = running_test(f"assert_{gate.name}")
+    verdict = session.record(item, judged)
+    if verdict.stands:
+        return
+    slice = [verdict.slice] if verdict.slice else []
+    name = "-".join([item.name, verdict.eval, verdict.model, verdict.metric, gate.name, *slice])
+    lost = write_lost(gate.lost(comparison), session.project(item).config.folder, name)
+    where = [f"  lost examples: {_from_here(lost)}"] if lost else []
+    raise AssertionError(printable("\n".join([*_told(verdict), *where])))
+
+
+def _told(verdict: Verdict) -> list[str]:
+    if verdict.outcome is not Outcome.INCONCLUSIVE:
+        return [verdict.message]
+    return [verdict.message, "  INCONCLUSIVE: the examples do not tell, which is not a pass"]
 
 
 def _from_here(path: Path) -> str:
@@ -154,3 +338,9 @@ class GateComparison(Comparison):
     assert_quality_retained = _on_this(assert_quality_retained)
     assert_beats_sft = _on_this(assert_beats_sft)
     assert_score = _on_this(assert_score)
+    assert_slices_retained = _on_this(assert_slices_retained)
+    assert_flips = _on_this(assert_flips)
+    assert_not_contaminated = _on_this(assert_not_contaminated)
+
+    def __repr__(self) -> str:
+        return f"<comparison on '{self.eval}'>"

@@ -89,8 +89,8 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "distill(eval=None, metric=None, student=None): a gate test, and what its assertions are "
-        "about by default (pytest-distill)",
+        "distill(eval=None, metric=None, student=None, confidence=None): a gate test, and what its "
+        "assertions are about by default (pytest-distill)",
     )
     config.stash[SESSION] = DistillSession(config)
     for given in config.getoption("distill_model") or ():

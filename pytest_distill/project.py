@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,13 +15,14 @@ from pytest_distill.config.schema import RunModel as RunModelConfig
 from pytest_distill.engines import Engine, ModelInfo, Role
 from pytest_distill.errors import ConfigError, DistillError, did_you_mean
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.goldset import read_gold_set
+from pytest_distill.evals.goldset import GoldSet, read_gold_set
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.tasks import TASKS
 from pytest_distill.evaluation import models as running
 from pytest_distill.evaluation import recorded, reported
 from pytest_distill.evaluation.evaluation import Evaluation, Reported, ReportedEval
-from pytest_distill.verdicts.comparison import Comparison, find_metric, find_model
+from pytest_distill.verdicts.comparison import Comparison, Confidence
+from pytest_distill.verdicts.lookup import find_metric, find_model
 
 ComparisonT = TypeVar("ComparisonT", bound=Comparison)
 
@@ -66,6 +68,8 @@ class Project:
             for name, entry in config.models.items()
         }
         self.models = {name: self._model(name, entry) for name, entry in entries.items()}
+        for name, model in self.models.items():
+            model.trained = _trained(entries[name])
 
     def eval_name(self, name: str | None) -> str:
         """Return `name` where it is an eval, or the only eval's; ConfigError else."""
@@ -104,6 +108,7 @@ class Project:
         *,
         student: str | None = None,
         metric: str | Metric | None = None,
+        confidence: Confidence = "default",
         engines: Mapping[Role, Engine] | None = None,
         kind: type[ComparisonT],
     ) -> ComparisonT:
@@ -117,15 +122,19 @@ class Project:
             Name of the student; None is fine where there is one only, or nobody asks for it.
         metric : str or Metric, optional
             What is looked at where nobody names a metric.
+        confidence : float, optional
+            How sure a verdict must be where its gate does not say; by default as the file says.
         engines : mapping, optional
             Role -> engine that takes the place of the model in ``distill.yaml``.
         kind : type
             `Comparison`, or a class derived from it.
         """
         models, chosen = self._models(student, engines)
-        return kind(
-            self.eval(self.eval_name(eval)), models, chosen, metric, self.config.sft_size_tolerance
-        )
+        if confidence == "default" and self.config.confidence is not None:
+            confidence = self.config.confidence
+        on = self.eval(self.eval_name(eval))
+        tolerance = self.config.sft_size_tolerance
+        return kind(on, models, chosen, metric, tolerance, confidence)
 
     def model(
         self, name: str, student: str | None = None, engines: Mapping[Role, Engine] | None = None
@@ -189,7 +198,9 @@ class Project:
             )
         key = (name, id(engine))
         if key not in self._adopted:
-            self._adopted[key] = running.RunModel(name, role, lambda: engine, self._progress)
+            model = running.RunModel(name, role, lambda: engine, self._progress)
+            model.trained = _trained(self.config.models.get(name))
+            self._adopted[key] = model
         return self._adopted[key]
 
     def _told(self, model: running.Model) -> dict[str, Any]:
@@ -259,12 +270,44 @@ class Project:
         gold = read_gold_set(self._data(entry.data), id_field=entry.id, split=entry.split)
         gold = gold if self._limit is None else gold.sample(self._limit)
         task = TASKS[str(entry.task)](**arguments)
-        return Eval(name, task, gold, metrics, tuple(entry.slices))
+        return Eval(
+            name,
+            task,
+            gold,
+            metrics,
+            tuple(entry.slices),
+            cluster=entry.cluster,
+            chance=_chance(entry, gold),
+            must_keep=self._must_keep(name, entry, gold),
+        )
+
+    def _must_keep(self, name: str, entry: MeasuredEval, gold: GoldSet) -> tuple[str, ...]:
+        known = {example.id for example in gold}
+        ids = tuple(map(str, entry.must_keep))
+        for unknown in (i for i in ids if i not in known | gold.left_out):
+            raise ConfigError(
+                f"{self.config.path.name}: evals.{name}.must_keep: no example '{unknown}'; "
+                f"{did_you_mean(unknown, known)}"
+            )
+        return tuple(i for i in ids if i in known)
 
     def _data(self, data: str) -> Path | str:
         """Return the file or folder beside ``distill.yaml``; else it may be a name on the hub."""
         local = self.config.folder / data
         return local if local.exists() or local.suffix else data
+
+
+def _trained(entry: ModelConfig | None) -> dict[str, int | str | None]:
+    return entry.trained.model_dump() if entry and entry.trained else {}
+
+
+def _chance(entry: MeasuredEval, gold: GoldSet) -> Fraction | None:
+    """Return what guessing gets: the given number, or the mean of 1 / number of choices."""
+    if entry.chance == "uniform":
+        field = getattr(entry, "choices", "choices")
+        shares = [Fraction(1, len(example.fields[field])) for example in gold]
+        return sum(shares, Fraction(0)) / len(shares)
+    return None if entry.chance is None else Fraction(str(entry.chance))
 
 
 def _compared(eval: str, models: Sequence[running.Model]) -> list[dict[str, Any]]:

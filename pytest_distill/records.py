@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_distill.verdicts.verdict import Verdict
 
 MARKER = "distill"
-MARKER_ARGUMENTS = ("eval", "metric", "student")
+MARKER_ARGUMENTS = ("eval", "metric", "student", "confidence")
 PROPERTY = "distill"
 """Name of the user property that carries a gate test's record, also to JUnit XML."""
 
@@ -58,7 +58,7 @@ def check_marker(item: pytest.Item) -> None:
                 raise ConfigError(
                     f"{written}: unknown argument '{name}'; {did_you_mean(name, MARKER_ARGUMENTS)}"
                 )
-            if value is not None and not isinstance(value, str) and name != "metric":
+            if name in ("eval", "student") and not isinstance(value, str | None):
                 raise ConfigError(f"{written}: {name}={value!r} is no name")
 
 

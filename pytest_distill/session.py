@@ -113,8 +113,13 @@ class DistillSession:
         item: pytest.Item,
         eval: str | None = None,
         student: str | None = None,
+        *,
+        alone: bool = False,
     ) -> GateComparison:
-        """Return the comparison that a test means: by arguments, else by its marker."""
+        """Return the comparison that a test means: by arguments, else by its marker.
+
+        One of several evals stands `alone`: the marker's metric is not meant for all of them.
+        """
         from pytest_distill.assertions import GateComparison
 
         arguments = marker_arguments(item)
@@ -122,7 +127,8 @@ class DistillSession:
         return project.comparison(
             eval or arguments.get("eval"),
             student=student or arguments.get("student"),
-            metric=arguments.get("metric"),
+            metric=None if alone else arguments.get("metric"),
+            confidence=arguments.get("confidence", "default"),
             engines=self._overridden(item),
             kind=GateComparison,
         )

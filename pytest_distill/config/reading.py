@@ -51,6 +51,8 @@ class Config:
         The metrics of each eval, the headline metric first.
     sft_size_tolerance : float
         By which share the parameters of the SFT student may differ from the student's.
+    confidence : float, optional
+        What every verdict must be sure to, unless a test says otherwise; None: observed numbers.
     required_gates : tuple of str
         Gate names or node ids, each of which must have passed for a student to ship.
     waivers : tuple of Waiver
@@ -64,6 +66,7 @@ class Config:
     evals: Mapping[str, EvalConfig]
     metrics: Mapping[str, tuple[Metric, ...]]
     sft_size_tolerance: float
+    confidence: float | None
     required_gates: tuple[str, ...]
     waivers: tuple[Waiver, ...]
     engines: Mapping[str, Any]
@@ -125,6 +128,7 @@ class _Reader:
             evals=self.evals,
             metrics={name: self.metrics(name, entry) for name, entry in self.evals.items()},
             sft_size_tolerance=self.file.sft_size_tolerance,
+            confidence=self.file.confidence,
             required_gates=tuple(self.file.required_gates),
             waivers=tuple(self.file.waivers),
             engines=self.extensions.engines,
@@ -174,6 +178,8 @@ class _Reader:
     def eval(self, name: str, entry: Any) -> EvalConfig:
         key = ("evals", name)
         entry = {} if entry is None else entry
+        if isinstance(entry, dict) and entry.get("chance") == "uniform":
+            self.refuse_uniform(entry, key)
         task = entry.get("task") if isinstance(entry, dict) else None
         if task is None:
             return self.document.validated(EvalConfig, self.without_task(entry, key), key)
@@ -182,6 +188,12 @@ class _Reader:
                 (*key, "task"), f"unknown task '{task}'; {did_you_mean(str(task), EVALS)}"
             )
         return self.document.validated(EVALS[task], entry, key)
+
+    def refuse_uniform(self, entry: dict[str, Any], key: tuple[str, str]) -> None:
+        if entry.get("task") != "multiple_choice":
+            raise self.document.error(
+                (*key, "chance"), "'uniform' is for multiple_choice; give a number such as 0.5"
+            )
 
     def without_task(self, entry: Any, key: tuple[str, str]) -> Any:
         running = [name for name, model in self.models.items() if model.engine != "reported"]

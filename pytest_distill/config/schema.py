@@ -19,6 +19,7 @@ def _listed(value: object) -> object:
 Names = Annotated[list[str], BeforeValidator(_listed)]
 """One name, or a list of them."""
 
+Confidence = Annotated[float, Field(gt=0.5, lt=1)]
 Count = Annotated[int, Field(ge=0)]
 PositiveCount = Annotated[int, Field(ge=1)]
 
@@ -144,6 +145,9 @@ class MeasuredEval(EvalConfig):
     split: str | None = None
     id: str = "id"
     slices: Names = []
+    cluster: str | None = None
+    chance: Annotated[float, Field(ge=0, lt=1)] | Literal["uniform"] | None = None
+    must_keep: Annotated[list[str | int], BeforeValidator(_listed)] = []
     shots: Shots | None = None
 
     def task_arguments(self) -> dict[str, Any]:
@@ -237,6 +241,7 @@ class File(Entry):
     models: dict[str, Any]
     evals: dict[str, Any]
     sft_size_tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.05
+    confidence: Confidence | None = None
     required_gates: Names = []
     waivers: list[Waiver] = []
 

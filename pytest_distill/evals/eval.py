@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -32,6 +33,12 @@ class Eval:
         At least one; the first is the headline metric.
     slices : tuple of str
         Fields whose values part the examples.
+    cluster : str, optional
+        Field whose value examples share that are not independent, e.g. of one passage.
+    chance : Fraction, optional
+        Score that guessing gets by the headline metric.
+    must_keep : tuple of str
+        Ids of the examples that a student may not get wrong.
     """
 
     name: str
@@ -39,6 +46,9 @@ class Eval:
     gold: GoldSet
     metrics: tuple[Metric, ...]
     slices: tuple[str, ...] = ()
+    cluster: str | None = None
+    chance: Fraction | None = None
+    must_keep: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.metrics:
@@ -64,6 +74,12 @@ class Eval:
         for example in self.gold:
             digest.update(_canonical([example.id, example.fields]))
         return digest.hexdigest()
+
+    def clusters(self) -> list[str] | None:
+        """Return the cluster of each example, in the gold set's order; None without clusters."""
+        if self.cluster is None:
+            return None
+        return [_slice_value(example, self.cluster) for example in self.gold]
 
     def slice_ids(self, field: str) -> Mapping[str, list[int]]:
         """Return the value of a field -> positions of the examples that have it.

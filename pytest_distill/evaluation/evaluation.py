@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,8 @@ class Measured(Evaluation):
         Scores made elsewhere: metric name -> shape (n,).
     source : str
         Where the predictions come from, for messages.
+    file : Path, optional
+        The file that they were recorded in.
     """
 
     info: ModelInfo
@@ -74,6 +77,7 @@ class Measured(Evaluation):
     predictions: tuple[Prediction, ...]
     recorded_scores: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     source: str = ""
+    file: Path | None = None
     _scores: dict[int, tuple[Metric, NDArray[np.float64]]] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -140,16 +144,20 @@ class Measured(Evaluation):
                 f"{self.source}: '{metric.name}' is no mean over examples, "
                 "so it needs recorded predictions, not scores"
             )
-        key = id(metric)
-        if key not in self._statistics:
-            self._statistics[key] = metric, metric.statistics(self.answers)
-        value = float(metric.aggregate(self._statistics[key][1][every].sum(axis=0)))
+        value = float(metric.aggregate(self.statistics(metric)[every].sum(axis=0)))
         low, high = metric.range
         if not math.isfinite(value) or not _within(value, low, high):
             raise EvaluationError(
                 f"{self.source}: {metric.name} is {value}, not a number in [{low:g}, {high:g}]"
             )
         return Fraction(value)
+
+    def statistics(self, metric: Metric) -> NDArray[Any]:
+        """Return the metric's sufficient statistics, shape (n, k)."""
+        key = id(metric)
+        if key not in self._statistics:
+            self._statistics[key] = metric, metric.statistics(self.answers)
+        return self._statistics[key][1]
 
     def _refuse_bad(self, scores: NDArray[np.float64], metric: Metric) -> None:
         low, high = metric.range

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -38,6 +38,8 @@ class Model(ABC):
     def __init__(self, name: str, role: Role) -> None:
         self.name = name
         self.role = role
+        self.trained: Mapping[str, int | str | None] = {}
+        """What it was trained on: labels, steps, tokens, notes."""
         self._evaluations: dict[str, Evaluation] = {}
 
     @property

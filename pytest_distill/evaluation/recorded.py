@@ -56,7 +56,7 @@ class RecordedModel(Model):
         if answered or not with_scores:
             predictions = aligned((_prediction(row) for row in answered), on, source)
         recorded = _scores(with_scores, on, source) if with_scores else {}
-        return Measured(self._info, on, predictions, recorded, source)
+        return Measured(self._info, on, predictions, recorded, source, path.resolve())
 
 
 def _check_row(row: Example) -> None:

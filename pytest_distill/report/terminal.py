@@ -36,9 +36,8 @@ def report_lines(ledger: Ledger, width: int) -> list[str]:
         lines += _eval_lines(eval, rows, models, width, config if several else None)
     gates = ledger.gates()
     if gates:
-        lines += [*_gate_table(gates, width), ""]
-        for note in dict.fromkeys(_gate_note(g) for g in gates if g["waived"]):
-            lines += [*_wrapped(note, width), ""]
+        lines += [*_gate_table(gates, width), "", *_bases(gates, width)]
+        lines += [line for note in _verdict_notes(ledger) for line in _wrapped(note, width)]
     return [printable(line) for line in lines]
 
 
@@ -124,8 +123,22 @@ def _table(columns: Columns) -> list[str]:
     return [line.rstrip() for line in table.splitlines()]
 
 
-def _gate_note(gate: Row) -> str:
-    return f"{gate['gate']} {' '.join(_subjects([gate]))}: {gate['waived']}"
+def _bases(gates: Sequence[Row], width: int) -> list[str]:
+    """Return below the table, by number, what each verdict rests on and what to know of it."""
+    lines = []
+    for number, gate in enumerate(gates, start=1):
+        parts = [gate["basis"], *(gate["notes"] if gate["gate"] else ()), gate["waived"]]
+        if any(parts):
+            about = "; ".join(part for part in parts if part)
+            lines += textwrap.wrap(
+                about, width, initial_indent=f"{number:>2}  ", subsequent_indent="    "
+            )
+    return [*lines, ""] if lines else []
+
+
+def _verdict_notes(ledger: Ledger) -> list[str]:
+    found = ledger.sft_notes()
+    return [*found, ""] if found else []
 
 
 def _wrapped(note: str, width: int) -> list[str]:
@@ -145,6 +158,7 @@ def _footnotes(rows: Sequence[Row], models: Sequence[Row]) -> list[str]:
 
 def _gate_table(gates: Sequence[Row], width: int) -> list[str]:
     columns: Columns = {
+        "": [str(number) for number in range(1, len(gates) + 1)],
         "outcome": ["waived" if g["waived"] else g["outcome"] for g in gates],
         "observed": [observed_text(g) if g["relation"] else "" for g in gates],
         "required": [required_text(g) if g["relation"] else "" for g in gates],

@@ -5,18 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import get_args
+from typing import Literal
 
-from pytest_distill.engines import Role
-from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.metrics import BUILT_IN, Metric
-from pytest_distill.evals.tasks import TASKS
+from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.evaluation import Evaluation, Indices, Measured, ReportedEval
 from pytest_distill.evaluation.models import Model
-from pytest_distill.verdicts.numbers import kept
+from pytest_distill.verdicts.lookup import find_metric, find_model
+from pytest_distill.verdicts.numbers import exact, kept
+from pytest_distill.verdicts.sameness import refuse_same_model, refuse_unlike
 
 Slice = str | Mapping[str, object]
+
+Selection = Slice | Sequence[int] | None
+"""Which examples are looked at: a slice, positions in the gold set, or None for all."""
+
+Confidence = float | Literal["default"] | None
+"""How sure a verdict must be; None lets the observed numbers decide; "default" is what the marker
+or ``distill.yaml`` says, else what the gate's documentation does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,8 @@ class Comparison:
         What is looked at where nobody names a metric; the eval's headline metric by default.
     sft_size_tolerance : float
         By which share the parameters of SFT student and student may differ.
+    confidence : float, optional
+        How sure a verdict must be where its gate does not say.
     """
 
     def __init__(
@@ -59,10 +71,12 @@ class Comparison:
         student: str | None,
         metric: str | Metric | None = None,
         sft_size_tolerance: float = 0.05,
+        confidence: Confidence = "default",
     ) -> None:
         self.on = on
         self.models = models
         self.sft_size_tolerance = sft_size_tolerance
+        self.confidence = confidence
         self._student = student
         self._metric = metric
 
@@ -100,13 +114,22 @@ class Comparison:
         task = self.on.task.name if isinstance(self.on, Eval) else None
         return find_metric(self.eval, metric, self.on.metrics, task)
 
-    def indices(self, slice: Slice | None) -> Indices | None:
-        """Return the positions of a slice's examples; None for all."""
-        if slice is None:
+    def indices(self, selection: Selection) -> Indices | None:
+        """Return the positions of the chosen examples; None for all."""
+        if selection is None:
             return None
         if not isinstance(self.on, Eval):
             raise ComparisonError(f"eval '{self.eval}' has only reported scores, and so no slices")
-        return self.on.select(slice)
+        if isinstance(selection, str | Mapping):
+            return self.on.select(selection)
+        return selection
+
+    def positions(self, selection: Selection) -> NDArray[np.intp]:
+        """Return the positions of the chosen examples, all of them for None."""
+        indices = self.indices(selection)
+        if indices is None:
+            return np.arange(self.n() or 0)
+        return np.asarray(indices, np.intp)
 
     def evaluation(self, model: str) -> Evaluation:
         """Return the evaluation of the model with that name or role, checked against the others.
@@ -121,7 +144,13 @@ class Comparison:
             refuse_unlike(evaluation, self.on)
         return evaluation
 
-    def n(self, slice: Slice | None = None) -> int | None:
+    def pair(self, one: str, other: str) -> tuple[Evaluation, Evaluation]:
+        """Return two evaluations to compare; ComparisonError where both are of one model."""
+        evaluations = self.evaluation(one), self.evaluation(other)
+        refuse_same_model(*evaluations)
+        return evaluations
+
+    def n(self, slice: Selection = None) -> int | None:
         """Return the number of examples; None where only scores are known."""
         indices = self.indices(slice)
         if indices is not None:
@@ -132,13 +161,13 @@ class Comparison:
         self,
         model: str = "student",
         metric: str | Metric | None = None,
-        slice: Slice | None = None,
+        slice: Selection = None,
     ) -> float:
         """Return a model's score, by name or role."""
         return float(self.exact_score(model, metric, slice))
 
     def exact_score(
-        self, model: str, metric: str | Metric | None = None, slice: Slice | None = None
+        self, model: str, metric: str | Metric | None = None, slice: Selection = None
     ) -> Fraction:
         """Return a model's score as an exact fraction."""
         return self.evaluation(model).score(self.metric(metric), self.indices(slice))
@@ -156,7 +185,7 @@ class Comparison:
         metric: str | Metric | None = None,
         *,
         model: str = "student",
-        slice: Slice | None = None,
+        slice: Selection = None,
     ) -> float:
         """Return which share of the teacher's quality a model kept; 1.0 is as good as the teacher.
 
@@ -172,10 +201,11 @@ class Comparison:
         metric: str | Metric | None = None,
         *,
         model: str = "student",
-        slice: Slice | None = None,
+        slice: Selection = None,
     ) -> Fraction:
         """Return `retained` as an exact fraction."""
         wanted = self.metric(metric)
+        self.pair(model, "teacher")
         return retention(
             self.exact_score(model, wanted, slice),
             self.exact_score("teacher", wanted, slice),
@@ -188,66 +218,40 @@ class Comparison:
         """Where teacher and student part by the headline metric."""
         return self.flips_by(self.metric())
 
-    def flips_by(self, metric: Metric, slice: Slice | None = None, to: str = "teacher") -> Flips:
+    def flips_by(self, metric: Metric, selection: Selection = None, to: str = "teacher") -> Flips:
         """Return where student and another model part, by each example's own score."""
-        teacher, student = self.evaluation(to), self.evaluation("student")
+        teacher, student = self.pair(to, "student")
         if not isinstance(teacher, Measured) or not isinstance(student, Measured):
             raise ComparisonError(f"eval '{self.eval}' has reported scores: no flips are known")
         gain = student.scores(metric) - teacher.scores(metric)
         gain = gain if metric.higher_is_better else -gain
-        indices = self.indices(slice)
-        chosen = range(len(gain)) if indices is None else indices
+        chosen = self.positions(selection)
         examples = teacher.eval.gold.examples
         return Flips(
             lost=tuple(examples[i].id for i in chosen if gain[i] < 0),
             won=tuple(examples[i].id for i in chosen if gain[i] > 0),
         )
 
+    def sure(self, asked: Confidence, default: float | None) -> float | None:
+        """Return how sure a verdict must be: as asked, else as the comparison says, else `default`.
+
+        Raises
+        ------
+        ConfigError
+            Where it is no confidence that a verdict can rest on.
+        """
+        given = self.confidence if asked == "default" else asked
+        chosen = default if given == "default" else given
+        if chosen is None:
+            return None
+        sure = exact(chosen, "confidence")
+        if not Fraction(1, 2) < sure < 1:
+            raise ConfigError(f"confidence={chosen!r}: must be above 0.5 and below 1, or None")
+        return float(sure)
+
     def measured(self) -> bool:
         """Return whether there are examples to look at, or scores alone."""
         return all(isinstance(self.evaluation(m), Measured) for m in ("teacher", "student"))
-
-
-def find_model(models: Mapping[str, Model], name: str, student: str | None) -> Model:
-    """Return a model by its name or role.
-
-    Parameters
-    ----------
-    models : mapping
-        Name -> model.
-    name : str
-        A model's name, or a role.
-    student : str, optional
-        The name of the student that the role `student` means, where there are several.
-
-    Raises
-    ------
-    ConfigError
-        Where there is none, or several and none was chosen.
-    """
-    if name == "student" and student is not None:
-        return models[student]
-    found = [models[name]] if name in models else [m for m in models.values() if m.role == name]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise ConfigError(
-            f"distill.yaml has several students ({', '.join(m.name for m in found)}): name one, "
-            f"e.g. @pytest.mark.distill(student='{found[0].name}')"
-        )
-    if name in get_args(Role):
-        raise ConfigError(f"a model with the role '{name}' is needed, and distill.yaml has none")
-    known = {*models, *(m.role for m in models.values())}
-    raise ConfigError(f"distill.yaml has no model '{name}'; {did_you_mean(name, known)}")
-
-
-def find_metric(eval: str, name: str, listed: Sequence[Metric], task: str | None) -> Metric:
-    """Return a metric of an eval by its name: one listed for it, or one that suits its task."""
-    suited = TASKS[task].metrics if task else ()
-    known = {n: BUILT_IN[n] for n in suited} | {m.name: m for m in listed}
-    if name not in known:
-        raise ConfigError(f"eval '{eval}' has no metric '{name}'; {did_you_mean(name, known)}")
-    return known[name]
 
 
 def retention(student: Fraction, teacher: Fraction, metric: Metric, where: str) -> Fraction:
@@ -266,75 +270,3 @@ def retention(student: Fraction, teacher: Fraction, metric: Metric, where: str) 
         f"{where}: the {who} scores {float(score):g}, so that no share of the teacher's quality "
         f"exists; check the {who}, or gate the student alone with assert_score()"
     )
-
-
-def refuse_unlike(evaluation: Measured, on: Eval) -> None:
-    """Raise ComparisonError where an evaluation is not of exactly this eval."""
-    if evaluation.eval.digest == on.digest:
-        return
-    name = evaluation.info.name
-    if [e.id for e in evaluation.eval.gold] != [e.id for e in on.gold]:
-        what = "other examples"
-    elif evaluation.eval.task.settings() != on.task.settings():
-        what = "another prompt, other choices or other decoding settings"
-    else:
-        what = "other contents under the same ids"
-    raise ComparisonError(f"model '{name}' was evaluated on {what} than eval '{on.name}' has now")
-
-
-def worst_slices(
-    comparison: Comparison, metric: Metric, most: int
-) -> list[tuple[str, int, Fraction, Fraction, Fraction]]:
-    """Return the slices where the student kept least: name, n, teacher, student, retained.
-
-    Slices in which the teacher scores nothing have no ratio and are left out.
-    """
-    on = comparison.on
-    if not isinstance(on, Eval) or not comparison.measured():
-        return []
-    teacher, student = comparison.evaluation("teacher"), comparison.evaluation("student")
-    found = []
-    for field in on.slices:
-        for value, indices in on.slice_ids(field).items():
-            t, s = teacher.score(metric, indices), student.score(metric, indices)
-            ratio = kept(s, t, metric.higher_is_better)
-            if ratio is not None:
-                found.append((f"{field}={value}", len(indices), t, s, ratio))
-    return sorted(found, key=lambda row: row[-1])[:most]
-
-
-def lost_rows(
-    comparison: Comparison, metric: Metric, to: str, slice: Slice | None = None
-) -> list[dict[str, object]]:
-    """Return what can be read of every example that the student lost to another model.
-
-    Parameters
-    ----------
-    to : str
-        Name or role of the model that did better on these examples.
-
-    Returns
-    -------
-    list of dict
-        JSON-able rows: id, the example's fields, and score and answer of both models.
-    """
-    better, student = comparison.evaluation(to), comparison.evaluation("student")
-    if not isinstance(better, Measured) or not isinstance(student, Measured):
-        return []
-    lost = set(comparison.flips_by(metric, slice, to).lost)
-    return [
-        {
-            "id": example.id,
-            "fields": dict(example.fields),
-            **{e.info.name: _said(e, metric, position) for e in (better, student)},
-        }
-        for position, example in enumerate(better.eval.gold)
-        if example.id in lost
-    ]
-
-
-def _said(evaluation: Measured, metric: Metric, position: int) -> dict[str, object]:
-    said: dict[str, object] = {"score": float(evaluation.scores(metric)[position])}
-    if evaluation.predictions:
-        said["answer"] = evaluation.answers[position].predicted
-    return said

@@ -1,14 +1,16 @@
-"""What a gate says of a comparison."""
+"""What a gate says of a comparison, and what it rests on."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from typing import Any, Literal
 
 from pytest_distill.verdicts.numbers import ceil_text, floor_text, rounded_down
+from pytest_distill.verdicts.statistics import GapRecovered, PairedTest, RetentionInterval
 
 
 class Outcome(StrEnum):
@@ -24,8 +26,60 @@ Relation = Literal[">=", ">", "<="]
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a verdict rests on; None where it is not known or does not apply.
+
+    Parameters
+    ----------
+    interval : RetentionInterval, optional
+        Bounds of the ratio.
+    firm : bool, optional
+        Whether the bounds agree with the outcome; where not, it is within noise.
+    needed : int, optional
+        About how many examples would settle it, if the observed numbers are the true ones.
+    lost, won : int, optional
+        Flips.
+    paired : PairedTest, optional
+        The comparison with the SFT student.
+    gap : GapRecovered, optional
+        Which share of the gap between SFT student and teacher distilling closed.
+    above_chance : float, optional
+        Retention of what is above guessing.
+    """
+
+    interval: RetentionInterval | None = None
+    firm: bool | None = None
+    needed: int | None = None
+    lost: int | None = None
+    won: int | None = None
+    paired: PairedTest | None = None
+    gap: GapRecovered | None = None
+    above_chance: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON-able values; an infinite bound is None."""
+        paired, gap = self.paired, self.gap
+        clusters = self.interval.clusters if self.interval else None
+        return {
+            "interval": _interval_dict(self.interval) if self.interval else None,
+            "clusters": paired.clusters if paired else clusters,
+            "firm": self.firm,
+            "needed": self.needed,
+            "lost": self.lost,
+            "won": self.won,
+            "wins": paired.wins if paired else None,
+            "losses": paired.losses if paired else None,
+            "ties": paired.ties if paired else None,
+            "p_value": paired.p_value if paired else None,
+            "test": paired.method if paired else None,
+            "gap_recovered": _gap_dict(gap) if gap else None,
+            "above_chance": self.above_chance,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """The outcome of one gate on one comparison, in built-in types: it crosses processes as JSON.
+    """The outcome of one gate, in values that cross processes as JSON.
 
     Parameters
     ----------
@@ -34,15 +88,19 @@ class Verdict:
     eval, metric, model : str
         What was compared, by which metric, and whom the verdict is about.
     observed, required : float
-        The two numbers that decide; `observed` is unrounded.
+        The number that was measured, unrounded, and the one that it is held against.
     relation : {">=", ">", "<="}
         How `observed` must stand to `required`.
-    passed : bool
-        Whether it does. Decided on exact numbers, not on the two floats.
+    outcome : Outcome
+        Decided on exact numbers, or on bounds where `confidence` is given.
+    confidence : float, optional
+        How sure the verdict must be; None where the observed numbers decide.
     n : int, optional
         Number of examples; None where only scores are known.
     slice : str, optional
         The slice that was looked at, e.g. ``lang=de``.
+    evidence : Evidence
+        What it rests on.
     notes : tuple of str
         What a reader must know beside the numbers.
     message : str
@@ -58,17 +116,23 @@ class Verdict:
     observed: float
     required: float
     relation: Relation
-    passed: bool
+    outcome: Outcome
+    confidence: float | None
     n: int | None
     slice: str | None
     notes: tuple[str, ...]
     message: str
+    evidence: Evidence = field(default_factory=Evidence)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What only this kind of gate has to tell, JSON-able: slices, aggregates, overlapping ids."""
+    basis: str = ""
+    """What it rests on, in words."""
     waived: str | None = None
 
     @property
-    def outcome(self) -> Outcome:
-        """PASSED or FAILED."""
-        return Outcome.PASSED if self.passed else Outcome.FAILED
+    def passed(self) -> bool:
+        """Whether the outcome is PASSED."""
+        return self.outcome is Outcome.PASSED
 
     @property
     def stands(self) -> bool:
@@ -81,9 +145,20 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON-able values."""
-        fields = asdict(self) | {"notes": list(self.notes), "outcome": str(self.outcome)}
-        del fields["passed"]
-        return fields
+        plain = ("gate", "eval", "metric", "model", "observed", "required", "relation")
+        more = ("confidence", "n", "slice", "basis", "message", "waived")
+        return {
+            **{name: getattr(self, name) for name in (*plain, *more)},
+            "outcome": str(self.outcome),
+            "notes": list(self.notes),
+            **self.evidence.to_dict(),
+            **({"details": dict(self.details)} if self.details else {}),
+        }
+
+
+def decided(passed: bool) -> Outcome:
+    """Return the outcome of a comparison of observed numbers."""
+    return Outcome.PASSED if passed else Outcome.FAILED
 
 
 def observed_text(verdict: Mapping[str, Any]) -> str:
@@ -100,3 +175,22 @@ def required_text(verdict: Mapping[str, Any]) -> str:
 def as_float(value: Fraction, relation: Relation) -> float:
     """Return the float nearest to an exact number that does not look better than it."""
     return -rounded_down(-value) if relation == "<=" else rounded_down(value)
+
+
+def finite(value: float | None) -> float | None:
+    """Return a number that JSON can hold; None for an infinite one."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _interval_dict(interval: RetentionInterval) -> dict[str, Any]:
+    bounds = ("one_sided_lower", "one_sided_upper", "lower", "upper")
+    return {name: finite(getattr(interval, name)) for name in bounds} | {
+        "confidence": interval.confidence,
+        "method": interval.method,
+    }
+
+
+def _gap_dict(gap: GapRecovered) -> dict[str, Any]:
+    return {name: finite(getattr(gap, name)) for name in ("recovered", "lower", "upper")} | {
+        "method": gap.method
+    }

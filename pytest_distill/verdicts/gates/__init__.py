@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import ClassVar, Protocol
 
 from pytest_distill.verdicts.comparison import Comparison
+from pytest_distill.verdicts.gates.contamination import NotContaminated
+from pytest_distill.verdicts.gates.flips import Flips
 from pytest_distill.verdicts.gates.retention import QualityRetained
 from pytest_distill.verdicts.gates.score import Score
 from pytest_distill.verdicts.gates.sft import BeatsSft
+from pytest_distill.verdicts.gates.slices import SlicesRetained
+from pytest_distill.verdicts.gates.suite import SuiteRetained
 from pytest_distill.verdicts.verdict import Verdict
 
 
@@ -23,4 +27,13 @@ class Gate(Protocol):
         """Return the examples to look at after a failure, as JSON-able rows."""
 
 
-__all__ = ["BeatsSft", "Gate", "QualityRetained", "Score"]
+__all__ = [
+    "BeatsSft",
+    "Flips",
+    "Gate",
+    "NotContaminated",
+    "QualityRetained",
+    "Score",
+    "SlicesRetained",
+    "SuiteRetained",
+]

@@ -1,13 +1,17 @@
-"""The lines under a failing gate: the numbers, the models, the flips, the worst slices."""
+"""The lines under a failing gate, and the sentence that says what a verdict rests on."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.evaluation import Reported
-from pytest_distill.verdicts.comparison import Comparison, Slice, worst_slices
-from pytest_distill.verdicts.numbers import floor_text
+from pytest_distill.verdicts.comparison import Comparison, Slice
+from pytest_distill.verdicts.numbers import ceil_text, floor_text
+from pytest_distill.verdicts.slices import worst_slices
+from pytest_distill.verdicts.statistics import GapRecovered, PairedTest, RetentionInterval
+from pytest_distill.verdicts.verdict import Evidence
 
 MOST_SLICES = 3
 """A failing message stays short; the rest is in the file of lost examples."""
@@ -35,6 +39,11 @@ def notes(comparison: Comparison, metric: Metric, roles: Sequence[str]) -> tuple
     return tuple(found)
 
 
+def note_lines(found: Sequence[str]) -> list[str]:
+    """Return a line for each note."""
+    return [f"  note: {note}" for note in found]
+
+
 def models(
     comparison: Comparison, metric: Metric, slice: Slice | None, names: Sequence[str]
 ) -> list[str]:
@@ -44,26 +53,41 @@ def models(
         f"eval {comparison.eval}",
         *([f"slice {slice_name(slice)}"] if slice is not None else []),
         f"n = {n:,}" if n is not None else "reported scores",
-        *([] if metric.higher_is_better else ["lower is better"]),
     ]
     width = max(map(len, names))
+    rounded = floor_text if metric.higher_is_better else ceil_text
     lines = [f"  {', '.join(about)}"]
     for name in names:
         model = comparison.model(name)
         size = model.info.parameters
         parameters = f", {size:,} parameters" if size is not None else ""
-        score = floor_text(comparison.exact_score(name, metric, slice))
+        score = rounded(comparison.exact_score(name, metric, slice))
         role = "" if model.role == name else f" ({model.role})"
         lines.append(f"  {name:<{width}}{role}  {metric.name} {score}{parameters}")
     return lines
 
 
-def flips(comparison: Comparison, metric: Metric, slice: Slice | None) -> list[str]:
-    """Return a line with the number of lost and won examples."""
-    if not comparison.measured():
-        return []
-    found = comparison.flips_by(metric, slice)
-    return [f"  flips: {len(found.lost):,} lost (student worse), {len(found.won):,} won"]
+def basis(evidence: Evidence) -> list[str]:
+    """Return what a verdict rests on, a few words each."""
+    parts = []
+    if evidence.interval is not None:
+        parts.append(_interval_text(evidence.interval))
+    if evidence.lost is not None and evidence.won is not None:
+        parts.append(f"{evidence.lost:,} lost, {evidence.won:,} won")
+    if evidence.paired is not None:
+        parts.append(_paired_text(evidence.paired))
+    if evidence.firm is not None:
+        parts.append("firm" if evidence.firm else _noise_text(evidence.needed))
+    if evidence.gap is not None and evidence.gap.recovered is not None:
+        parts.append(_gap_text(evidence.gap))
+    if evidence.above_chance is not None:
+        parts.append(f"{floor_text(evidence.above_chance)} retained above chance")
+    return parts
+
+
+def basis_lines(evidence: Evidence) -> list[str]:
+    """Return `basis`, a line a part."""
+    return [f"  {part}" for part in basis(evidence)]
 
 
 def slices(comparison: Comparison, metric: Metric) -> list[str]:
@@ -71,11 +95,57 @@ def slices(comparison: Comparison, metric: Metric) -> list[str]:
     worst = worst_slices(comparison, metric, MOST_SLICES)
     if not worst:
         return []
-    width = max(len(row[0]) for row in worst)
+    width = max(len(row.name) for row in worst)
     return [
         "  worst slices (n, teacher, student, retained):",
         *(
-            f"    {name:<{width}}  {n:>6,}  {floor_text(t)}  {floor_text(s)}  {floor_text(ratio)}"
-            for name, n, t, s, ratio in worst
+            f"    {row.name:<{width}}  {row.n:>6,}  {floor_text(row.teacher)}"
+            f"  {floor_text(row.student)}  {floor_text(row.retained)}"
+            for row in worst
+            if row.retained is not None
         ),
     ]
+
+
+def p_text(p: float) -> str:
+    """Return a p-value, raised to four decimals: never smaller than it is."""
+    return "< 0.0001" if p < 0.0001 else ceil_text(p)
+
+
+def bound_text(value: float, *, lower: bool) -> str:
+    """Return a bound, rounded outwards; an infinite one in words."""
+    if math.isinf(value):
+        return "unbounded"
+    return floor_text(value) if lower else ceil_text(value)
+
+
+def _interval_text(interval: RetentionInterval) -> str:
+    low, high = bound_text(interval.lower, lower=True), bound_text(interval.upper, lower=False)
+    clusters = f", {interval.clusters} clusters" if interval.clusters is not None else ""
+    return f"95 % interval {low} to {high} ({interval.method}{clusters})"
+
+
+def _paired_text(test: PairedTest) -> str:
+    p = p_text(test.p_value)
+    equals = "" if p.startswith("<") else "= "
+    counts = ""
+    if test.wins is not None and test.losses is not None and test.ties is not None:
+        if not test.wins and not test.losses:
+            return f"p {equals}{p} ({test.method}), identical on every example"
+        counts = f", {test.wins:,} wins, {test.losses:,} losses, {test.ties:,} ties"
+    clusters = f", {test.clusters} clusters" if test.clusters is not None else ""
+    return f"p {equals}{p} ({test.method}{clusters}){counts}"
+
+
+def _noise_text(needed: int | None) -> str:
+    if needed is None:
+        return "within noise: no number of examples would settle it"
+    return f"within noise: about {needed:,} examples would settle it, if the truth is as observed"
+
+
+def _gap_text(gap: GapRecovered) -> str:
+    recovered = floor_text(gap.recovered or 0.0)
+    if gap.lower is None or gap.upper is None or math.isinf(gap.lower):
+        return f"gap recovered {recovered} (the gap itself is within noise)"
+    low, high = bound_text(gap.lower, lower=True), bound_text(gap.upper, lower=False)
+    return f"gap recovered {recovered} (95 % interval {low} to {high})"

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import ClassVar
 
+from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.verdicts.comparison import Comparison, Slice, lost_rows
+from pytest_distill.verdicts.comparison import Comparison, Confidence, Slice
+from pytest_distill.verdicts.evidence import above_chance, retention_evidence
+from pytest_distill.verdicts.flips import lost_rows
 from pytest_distill.verdicts.gates import explain
 from pytest_distill.verdicts.numbers import floor_text, positive
-from pytest_distill.verdicts.verdict import Verdict, as_float
+from pytest_distill.verdicts.sameness import identical_note
+from pytest_distill.verdicts.statistics import Judgement, Retention
+from pytest_distill.verdicts.verdict import Evidence, Outcome, Verdict, as_float, decided
+
+OUTCOMES = {
+    Judgement.RETAINED: Outcome.PASSED,
+    Judgement.NOT_RETAINED: Outcome.FAILED,
+    Judgement.UNCLEAR: Outcome.INCONCLUSIVE,
+}
 
 
 @dataclass(frozen=True)
 class QualityRetained:
-    """student score / teacher score >= `min`, on this gold set, unrounded.
+    """student score / teacher score >= `min`.
 
     Parameters
     ----------
@@ -24,6 +36,8 @@ class QualityRetained:
         The eval's headline metric by default.
     slice : str or mapping, optional
         Look only at these examples, e.g. ``lang=de``.
+    confidence : float, optional
+        How sure the verdict must be, e.g. 0.95. None lets the observed ratio decide.
     """
 
     name: ClassVar[str] = "quality_retained"
@@ -31,19 +45,43 @@ class QualityRetained:
     min: float
     metric: str | Metric | None = None
     slice: Slice | None = None
+    confidence: Confidence = "default"
 
     def lost(self, comparison: Comparison) -> list[dict[str, object]]:
         """Return the examples that the student lost to the teacher."""
         return lost_rows(comparison, comparison.metric(self.metric), "teacher", self.slice)
 
     def judge(self, comparison: Comparison) -> Verdict:
-        """Compare the exact ratio with the floor."""
+        """Compare the exact ratio with the floor, or its bounds where a confidence is asked for."""
         floor = positive(self.min, "min")
+        confidence = comparison.sure(self.confidence, default=None)
         metric = comparison.metric(self.metric)
         retained = comparison.exact_retained(metric, slice=self.slice)
-        passed = retained >= floor
+        ratio = retention_evidence(comparison, metric, self.slice)
+        evidence = self._evidence(comparison, metric, ratio, floor, confidence or 0.95)
+        if confidence is None:
+            outcome = decided(retained >= floor)
+        elif evidence.interval is None:
+            raise ComparisonError(
+                f"'{comparison.eval}' has reported scores: without examples there is no "
+                "confidence; ask with confidence=None"
+            )
+        else:
+            outcome = OUTCOMES[evidence.interval.judge(floor)]
         teacher, student = (comparison.model(role).name for role in ("teacher", "student"))
-        headline = f"assert {floor_text(retained)} >= {self.min} quality retained ({metric.name})"
+        pair = comparison.pair("teacher", "student")
+        notes = (
+            *explain.notes(comparison, metric, ("teacher", "student")),
+            *identical_note(*pair),
+            *(evidence.interval.notes if evidence.interval else ()),
+        )
+        lines = [
+            self._headline(retained, outcome, evidence, confidence, metric),
+            *explain.models(comparison, metric, self.slice, (teacher, student)),
+            *explain.basis_lines(evidence),
+            *explain.note_lines(notes),
+            *(explain.slices(comparison, metric) if self.slice is None else []),
+        ]
         return Verdict(
             gate=self.name,
             eval=comparison.eval,
@@ -52,16 +90,55 @@ class QualityRetained:
             observed=as_float(retained, ">="),
             required=float(self.min),
             relation=">=",
-            passed=passed,
+            outcome=outcome,
+            confidence=confidence,
             n=comparison.n(self.slice),
             slice=explain.slice_name(self.slice),
-            notes=explain.notes(comparison, metric, ("teacher", "student")),
-            message="\n".join(
-                [
-                    headline,
-                    *explain.models(comparison, metric, self.slice, (teacher, student)),
-                    *explain.flips(comparison, metric, self.slice),
-                    *(explain.slices(comparison, metric) if self.slice is None else []),
-                ]
-            ),
+            notes=notes,
+            message="\n".join(lines),
+            evidence=evidence,
+            basis="; ".join(explain.basis(evidence)),
+        )
+
+    def _evidence(
+        self,
+        comparison: Comparison,
+        metric: Metric,
+        ratio: Retention | None,
+        floor: Fraction,
+        confidence: float,
+    ) -> Evidence:
+        skill = above_chance(comparison, metric, self.slice)
+        skill_kept = None if skill is None else as_float(skill, ">=")
+        if ratio is None:
+            return Evidence(above_chance=skill_kept)
+        interval = ratio.interval(confidence)
+        firm = interval.judge(floor) is not Judgement.UNCLEAR
+        flips = comparison.flips_by(metric, self.slice)
+        return Evidence(
+            interval=interval,
+            firm=firm and interval.is_firm(floor, ratio.observed >= floor),
+            needed=None if firm else ratio.needed(float(floor), confidence),
+            lost=len(flips.lost),
+            won=len(flips.won),
+            above_chance=skill_kept,
+        )
+
+    def _headline(
+        self,
+        retained: Fraction,
+        outcome: Outcome,
+        evidence: Evidence,
+        confidence: float | None,
+        metric: Metric,
+    ) -> str:
+        if confidence is None or evidence.interval is None:
+            return f"assert {floor_text(retained)} >= {self.min} quality retained ({metric.name})"
+        if outcome is Outcome.FAILED:
+            bound, side = evidence.interval.one_sided_upper, "upper"
+        else:
+            bound, side = evidence.interval.one_sided_lower, "lower"
+        return (
+            f"assert {floor_text(bound)} >= {self.min} quality retained ({metric.name}, {side} "
+            f"{confidence:.0%} bound; observed {floor_text(retained)})"
         )

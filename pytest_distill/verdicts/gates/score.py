@@ -10,7 +10,7 @@ from pytest_distill.evals.metrics import Metric
 from pytest_distill.verdicts.comparison import Comparison, Slice
 from pytest_distill.verdicts.gates import explain
 from pytest_distill.verdicts.numbers import ceil_text, exact, floor_text
-from pytest_distill.verdicts.verdict import Relation, Verdict, as_float
+from pytest_distill.verdicts.verdict import Relation, Verdict, as_float, decided
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class Score:
             observed=as_float(score, relation),
             required=float(bound),
             relation=relation,
-            passed=score >= bound if relation == ">=" else score <= bound,
+            outcome=decided(score >= bound if relation == ">=" else score <= bound),
+            confidence=None,
             n=comparison.n(self.slice),
             slice=explain.slice_name(self.slice),
             notes=explain.notes(comparison, metric, (self.model,)),

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import ClassVar
 
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.verdicts.comparison import Comparison, lost_rows
+from pytest_distill.evaluation.models import Model
+from pytest_distill.verdicts.comparison import Comparison, Confidence, Slice
+from pytest_distill.verdicts.evidence import gap_recovered, needed_to_beat, paired_test
+from pytest_distill.verdicts.flips import lost_rows
 from pytest_distill.verdicts.gates import explain
 from pytest_distill.verdicts.numbers import exact, floor_text
-from pytest_distill.verdicts.verdict import Verdict, as_float
+from pytest_distill.verdicts.sameness import identical_note
+from pytest_distill.verdicts.verdict import Evidence, Outcome, Verdict, as_float, decided
 
 
 @dataclass(frozen=True)
@@ -24,28 +29,50 @@ class BeatsSft:
         In units of the metric; equal scores do not beat.
     metric : str or Metric, optional
         The eval's headline metric by default.
+    slice : str or mapping, optional
+        Look only at these examples.
+    confidence : float, optional
+        How sure the verdict must be, 0.95 by default. None lets the observed scores decide.
+    mid_p : bool
+        For 0/1 scores, the mid-p value in place of the exact one: less conservative.
     """
 
     name: ClassVar[str] = "beats_sft"
 
     min_gain: float = 0.0
     metric: str | Metric | None = None
+    slice: Slice | None = None
+    confidence: Confidence = "default"
+    mid_p: bool = False
 
     def lost(self, comparison: Comparison) -> list[dict[str, object]]:
         """Return the examples that the student lost to the SFT student."""
-        return lost_rows(comparison, comparison.metric(self.metric), "sft")
+        return lost_rows(comparison, comparison.metric(self.metric), "sft", self.slice)
 
     def judge(self, comparison: Comparison) -> Verdict:
-        """Compare the exact scores, of students that have the same size."""
+        """Compare the scores of two students of the same size, on the same examples."""
         least = exact(self.min_gain, "min_gain")
+        confidence = comparison.sure(self.confidence, default=0.95)
         metric = comparison.metric(self.metric)
         student, sft = comparison.model("student"), comparison.model("sft")
+        pair = comparison.pair("student", "sft")
         size_note = refuse_other_size(student.info, sft.info, comparison.sft_size_tolerance)
-        gain = comparison.exact_score("student", metric) - comparison.exact_score("sft", metric)
-        gain = gain if metric.higher_is_better else -gain
-        headline = (
-            f"assert {floor_text(gain)} > {self.min_gain or 0} gained over SFT ({metric.name})"
+        gain = self._gain(comparison, metric)
+        evidence = self._evidence(comparison, metric, confidence or 0.95, above=gain > least)
+        outcome = self._outcome(gain > least, evidence, confidence, comparison)
+        notes = (
+            *size_note,
+            *explain.notes(comparison, metric, ("student", "sft")),
+            *identical_note(*pair),
+            *undertrained_notes(student, sft),
+            *self._teacher_notes(comparison, metric),
         )
+        lines = [
+            self._headline(gain, evidence, confidence, metric, above=gain > least),
+            *explain.models(comparison, metric, self.slice, (sft.name, student.name)),
+            *explain.basis_lines(evidence),
+            *explain.note_lines(notes),
+        ]
         return Verdict(
             gate=self.name,
             eval=comparison.eval,
@@ -54,18 +81,79 @@ class BeatsSft:
             observed=as_float(gain, ">"),
             required=float(self.min_gain),
             relation=">",
-            passed=gain > least,
-            n=comparison.n(),
-            slice=None,
-            notes=(*size_note, *explain.notes(comparison, metric, ("student", "sft"))),
-            message="\n".join(
-                [
-                    headline,
-                    *explain.models(comparison, metric, None, (sft.name, student.name)),
-                    *(f"  note: {note}" for note in size_note),
-                ]
-            ),
+            outcome=outcome,
+            confidence=confidence,
+            n=comparison.n(self.slice),
+            slice=explain.slice_name(self.slice),
+            notes=notes,
+            message="\n".join(lines),
+            evidence=evidence,
+            basis="; ".join(explain.basis(evidence)),
         )
+
+    def _gain(self, comparison: Comparison, metric: Metric) -> Fraction:
+        ours, theirs = (
+            comparison.exact_score(role, metric, self.slice) for role in ("student", "sft")
+        )
+        return ours - theirs if metric.higher_is_better else theirs - ours
+
+    def _evidence(
+        self, comparison: Comparison, metric: Metric, confidence: float, *, above: bool
+    ) -> Evidence:
+        least = float(self.min_gain)
+        test = paired_test(comparison, metric, least, mid_p=self.mid_p, selection=self.slice)
+        if test is None:
+            return Evidence()
+        significant = test.p_value <= 1 - confidence
+        unclear = above and not significant
+        return Evidence(
+            firm=above == significant if above else None,
+            needed=needed_to_beat(comparison, metric, least, confidence, self.slice)
+            if unclear
+            else None,
+            paired=test,
+            gap=gap_recovered(comparison, metric, self.slice),
+        )
+
+    def _outcome(
+        self, above: bool, evidence: Evidence, confidence: float | None, comparison: Comparison
+    ) -> Outcome:
+        if confidence is None or not above:
+            return decided(above)
+        if evidence.paired is None:
+            raise ComparisonError(
+                f"'{comparison.eval}' has reported scores: without examples there is no "
+                "confidence; ask with confidence=None"
+            )
+        shown = Fraction(evidence.paired.p_value) <= 1 - Fraction(str(confidence))
+        return Outcome.PASSED if shown else Outcome.INCONCLUSIVE
+
+    def _headline(
+        self,
+        gain: Fraction,
+        evidence: Evidence,
+        confidence: float | None,
+        metric: Metric,
+        *,
+        above: bool,
+    ) -> str:
+        if confidence is None or evidence.paired is None or not above:
+            return (
+                f"assert {floor_text(gain)} > {self.min_gain or 0} gained over SFT ({metric.name})"
+            )
+        return (
+            f"assert p {explain.p_text(evidence.paired.p_value)} <= {1 - confidence:.2g} that the "
+            f"student beats SFT by chance ({metric.name}, gain {floor_text(gain)})"
+        )
+
+    def _teacher_notes(self, comparison: Comparison, metric: Metric) -> tuple[str, ...]:
+        if "teacher" not in {model.role for model in comparison.models.values()}:
+            return ()
+        teacher, sft = (
+            comparison.exact_score(role, metric, self.slice) for role in ("teacher", "sft")
+        )
+        better = teacher > sft if metric.higher_is_better else teacher < sft
+        return () if better else ("the teacher is no better than SFT: the ratio says nothing",)
 
 
 def refuse_other_size(student: ModelInfo, sft: ModelInfo, tolerance: float) -> tuple[str, ...]:
@@ -81,3 +169,18 @@ def refuse_other_size(student: ModelInfo, sft: ModelInfo, tolerance: float) -> t
             f"sft_size_tolerance: {tolerance:g} allows; take an SFT student of the same size"
         )
     return ()
+
+
+def undertrained_notes(student: Model, sft: Model) -> tuple[str, ...]:
+    """Return a note where the SFT student had less labelled data or fewer optimiser steps.
+
+    An undertrained baseline is the usual way to fool oneself.
+    """
+    found = []
+    for what, name in (("steps", "optimiser steps"), ("labels", "labels")):
+        ours, theirs = student.trained.get(what), sft.trained.get(what)
+        if isinstance(ours, int) and isinstance(theirs, int) and theirs < ours:
+            found.append(f"{theirs:,} {name}, not {ours:,}")
+    if not found:
+        return ()
+    return (f"undertrained baseline: {sft.name} had {' and '.join(found)} as {student.name}",)

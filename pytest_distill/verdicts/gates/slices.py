@@ -1,0 +1,203 @@
+"""Whether the student kept the teacher's quality in every slice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar
+
+from pytest_distill.errors import ComparisonError
+from pytest_distill.evals.metrics import Metric
+from pytest_distill.verdicts.comparison import Comparison, Confidence
+from pytest_distill.verdicts.evidence import retention_evidence
+from pytest_distill.verdicts.flips import lost_rows
+from pytest_distill.verdicts.gates import explain
+from pytest_distill.verdicts.numbers import floor_text, positive
+from pytest_distill.verdicts.slices import SliceScores, slice_scores
+from pytest_distill.verdicts.statistics import Judgement, Retention, RetentionInterval, slices_below
+from pytest_distill.verdicts.verdict import Outcome, Verdict, as_float, decided, finite
+
+MIN_EXAMPLES = 30
+MOST_ROWS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One slice with its outcome."""
+
+    scores: SliceScores
+    interval: RetentionInterval | None
+    outcome: Outcome
+
+    def cells(self) -> list[str]:
+        """Return what a table shows: n, both scores, retained, interval, outcome."""
+        scores, interval = self.scores, self.interval
+        bounds = "-"
+        if interval is not None:
+            low = explain.bound_text(interval.lower, lower=True)
+            bounds = f"{low} to {explain.bound_text(interval.upper, lower=False)}"
+        return [
+            scores.name,
+            f"{scores.n:,}",
+            floor_text(scores.teacher),
+            floor_text(scores.student),
+            "-" if scores.retained is None else floor_text(scores.retained),
+            bounds,
+            str(self.outcome),
+        ]
+
+
+@dataclass(frozen=True)
+class SlicesRetained:
+    """In every slice, student score / teacher score >= `min`.
+
+    By default a slice fails on evidence against it: its upper bound, adjusted for the number of
+    slices (Holm), is under the floor. A floor under the observed ratio of every small slice would
+    fail a student that is as good as its teacher. With ``confidence=None`` the observed ratio
+    decides in slices of at least `min_examples`. A slice that is too small to tell is INCONCLUSIVE,
+    which fails the gate only where it is `strict`.
+
+    Parameters
+    ----------
+    min : float
+        The floor, any number above 0.
+    by : str
+        A field of the gold set, or ``field:quartiles`` (halves, thirds, quintiles, deciles).
+    min_examples : int
+        Fewer are too few to tell.
+    strict : bool
+        Whether every slice must be shown to hold.
+    metric : str or Metric, optional
+        The eval's headline metric by default.
+    confidence : float, optional
+        0.95 by default; None for observed ratios.
+    """
+
+    name: ClassVar[str] = "slices_retained"
+
+    min: float
+    by: str
+    min_examples: int = MIN_EXAMPLES
+    strict: bool = False
+    metric: str | Metric | None = None
+    confidence: Confidence = "default"
+
+    def lost(self, comparison: Comparison) -> list[dict[str, object]]:
+        """Return the examples that the student lost to the teacher."""
+        return lost_rows(comparison, comparison.metric(self.metric), "teacher")
+
+    def judge(self, comparison: Comparison) -> Verdict:
+        """Judge every slice, and all of them together."""
+        floor = positive(self.min, "min")
+        confidence = comparison.sure(self.confidence, default=0.95)
+        metric = comparison.metric(self.metric)
+        rows = self._rows(comparison, metric, floor, confidence)
+        outcome = self._outcome(rows)
+        worst = next((r.scores.retained for r in rows if r.scores.retained is not None), None)
+        if worst is None:
+            raise ComparisonError(
+                f"'{comparison.eval}' by {self.by}: the teacher scores nothing in any slice"
+            )
+        counts = ", ".join(
+            f"{count} {kind}" for kind in Outcome if (count := sum(r.outcome is kind for r in rows))
+        )
+        headline = (
+            f"assert {floor_text(worst)} >= {self.min} quality retained in every slice by "
+            f"{self.by} ({metric.name}; {counts})"
+        )
+        student = comparison.model("student").name
+        pair = ("teacher", "student")
+        return Verdict(
+            gate=self.name,
+            eval=comparison.eval,
+            metric=metric.name,
+            model=student,
+            observed=as_float(worst, ">="),
+            required=float(self.min),
+            relation=">=",
+            outcome=outcome,
+            confidence=confidence,
+            n=comparison.n(),
+            slice=f"by {self.by}",
+            notes=(f"worst slice {rows[0].scores.name}; slices: {counts}",),
+            message="\n".join(
+                [headline, *explain.models(comparison, metric, None, pair), *table(rows)]
+            ),
+            details={"slices": [_told(row) for row in rows]},
+        )
+
+    def _rows(
+        self, comparison: Comparison, metric: Metric, floor: Fraction, confidence: float | None
+    ) -> list[Row]:
+        slices = slice_scores(comparison, metric, self.by)
+        ratios = [
+            None if s.retained is None else retention_evidence(comparison, metric, s.positions)
+            for s in slices
+        ]
+        if confidence is None:
+            return [
+                self._observed(s, ratio, floor) for s, ratio in zip(slices, ratios, strict=True)
+            ]
+        known = [ratio for ratio in ratios if ratio is not None]
+        below = iter(slices_below((r.test(float(floor)) for r in known), confidence))
+        return [
+            Row(s, None, Outcome.INCONCLUSIVE)
+            if ratio is None
+            else _sure(s, ratio, floor, confidence, below=next(below))
+            for s, ratio in zip(slices, ratios, strict=True)
+        ]
+
+    def _observed(self, scores: SliceScores, ratio: Retention | None, floor: Fraction) -> Row:
+        interval = ratio.interval() if ratio is not None else None
+        if scores.retained is None or scores.n < self.min_examples:
+            return Row(scores, interval, Outcome.INCONCLUSIVE)
+        return Row(scores, interval, decided(scores.retained >= floor))
+
+    def _outcome(self, rows: Sequence[Row]) -> Outcome:
+        outcomes = {row.outcome for row in rows}
+        if Outcome.FAILED in outcomes:
+            return Outcome.FAILED
+        if self.strict and Outcome.INCONCLUSIVE in outcomes:
+            return Outcome.INCONCLUSIVE
+        return Outcome.PASSED
+
+
+def _sure(
+    scores: SliceScores, ratio: Retention, floor: Fraction, confidence: float, *, below: bool
+) -> Row:
+    interval = ratio.interval(confidence)
+    if below:
+        return Row(scores, interval, Outcome.FAILED)
+    holds = interval.judge(floor) is Judgement.RETAINED
+    return Row(scores, interval, Outcome.PASSED if holds else Outcome.INCONCLUSIVE)
+
+
+def table(rows: Sequence[Row]) -> list[str]:
+    """Return the slices as lines of a message, failed ones first, then the worst."""
+    order = (Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.PASSED)
+    sorted_rows = sorted(rows, key=lambda row: order.index(row.outcome))
+    shown = [row.cells() for row in sorted_rows[:MOST_ROWS]]
+    header = ["slice", "n", "teacher", "student", "retained", "95 % interval", "outcome"]
+    widths = [max(map(len, column)) for column in zip(header, *shown, strict=True)]
+    lines = [
+        "  "
+        + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in (header, *shown)
+    ]
+    rest = len(rows) - len(shown)
+    return [*lines, *([f"  and {rest} more slices"] if rest else [])]
+
+
+def _told(row: Row) -> dict[str, object]:
+    scores, interval = row.scores, row.interval
+    return {
+        "slice": scores.name,
+        "n": scores.n,
+        "teacher": float(scores.teacher),
+        "student": float(scores.student),
+        "retained": None if scores.retained is None else as_float(scores.retained, ">="),
+        "lower": None if interval is None else finite(interval.lower),
+        "upper": None if interval is None else finite(interval.upper),
+        "outcome": str(row.outcome),
+    }

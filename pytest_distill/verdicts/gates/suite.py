@@ -1,0 +1,170 @@
+"""How much of the teacher's quality the student kept over several evals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar, Literal, get_args
+
+from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean
+from pytest_distill.verdicts.comparison import Comparison
+from pytest_distill.verdicts.gates import explain
+from pytest_distill.verdicts.numbers import floor_text, positive
+from pytest_distill.verdicts.verdict import Verdict, as_float, decided
+
+Aggregate = Literal["ratio_of_averages", "average_of_ratios", "geometric", "minimum"]
+
+
+@dataclass(frozen=True, slots=True)
+class EvalScores:
+    """The two scores of one eval; where lower is better `retained` is teacher / student."""
+
+    eval: str
+    teacher: Fraction
+    student: Fraction
+    retained: Fraction
+    higher_is_better: bool = True
+
+
+@dataclass(frozen=True)
+class SuiteRetained:
+    """The aggregate of what was retained over several evals is at least `min`.
+
+    Parameters
+    ----------
+    min : float
+        The floor, any number above 0.
+    aggregate : str
+        ``ratio_of_averages``: mean student score / mean teacher score; ``average_of_ratios``;
+        ``geometric``: the geometric mean of the ratios; ``minimum``: the worst eval.
+    """
+
+    name: ClassVar[str] = "suite_retained"
+
+    min: float
+    aggregate: Aggregate = "ratio_of_averages"
+
+    def lost(self, comparison: Comparison) -> list[dict[str, object]]:  # noqa: ARG002 (a Gate)
+        """Return nothing: each eval has a gate of its own for that."""
+        return []
+
+    def judge_all(self, comparisons: Sequence[Comparison]) -> Verdict:
+        """Compare the aggregate with the floor, and say whether the choice of it matters."""
+        floor = positive(self.min, "min")
+        if self.aggregate not in get_args(Aggregate):
+            raise ConfigError(
+                f"aggregate='{self.aggregate}': {did_you_mean(self.aggregate, get_args(Aggregate))}"
+            )
+        rows = [_row(comparison) for comparison in comparisons]
+        values = aggregates(rows)
+        chosen = values[self.aggregate]
+        if chosen is None:
+            raise ComparisonError(
+                "ratio_of_averages: the evals' metrics have different directions or scales, so "
+                "that their average means nothing; choose another aggregate"
+            )
+        notes = (*choice_note(values, floor), *hinge_note(rows, self.aggregate, floor))
+        width = max(len(row.eval) for row in rows)
+        first = comparisons[0]
+        headline = f"assert {floor_text(chosen)} >= {self.min} retained over {len(rows)} evals"
+        return Verdict(
+            gate=self.name,
+            eval=",".join(row.eval for row in rows),
+            metric=self.aggregate,
+            model=first.model("student").name,
+            observed=as_float(chosen, ">="),
+            required=float(self.min),
+            relation=">=",
+            outcome=decided(chosen >= floor),
+            confidence=None,
+            n=None,
+            slice=None,
+            notes=(_listed(values), *notes),
+            message="\n".join(
+                [
+                    f"{headline} ({self.aggregate})",
+                    f"  {_listed(values)}",
+                    *explain.note_lines(notes),
+                    "  eval (teacher, student, retained):",
+                    *(
+                        f"    {r.eval:<{width}}  {floor_text(r.teacher)}  {floor_text(r.student)}"
+                        f"  {floor_text(r.retained)}"
+                        for r in sorted(rows, key=lambda r: r.retained)
+                    ),
+                ]
+            ),
+            details={
+                "aggregates": {
+                    name: None if value is None else as_float(value, ">=")
+                    for name, value in values.items()
+                }
+            },
+        )
+
+    def judge(self, comparison: Comparison) -> Verdict:
+        """Judge a suite of one eval."""
+        return self.judge_all([comparison])
+
+
+def aggregates(rows: Sequence[EvalScores]) -> dict[Aggregate, Fraction | None]:
+    """Return all four aggregates; None for a ratio of averages that means nothing.
+
+    The geometric mean is a float's; the other three are exact.
+    """
+    ratios = [row.retained for row in rows]
+    summed = sum((row.student for row in rows), Fraction(0))
+    teacher = sum((row.teacher for row in rows), Fraction(0))
+    alike = all(row.higher_is_better for row in rows)
+    positive_ratios = all(ratio > 0 for ratio in ratios)
+    return {
+        "ratio_of_averages": summed / teacher if alike and teacher > 0 else None,
+        "average_of_ratios": sum(ratios, Fraction(0)) / len(ratios),
+        "geometric": Fraction(math.exp(math.fsum(math.log(r) for r in ratios) / len(ratios)))
+        if positive_ratios
+        else Fraction(0),
+        "minimum": min(ratios),
+    }
+
+
+def choice_note(values: Mapping[Aggregate, Fraction | None], floor: Fraction) -> tuple[str, ...]:
+    """Return a note where another aggregate would give another verdict."""
+    passing = [name for name, value in values.items() if value is not None and value >= floor]
+    failing = [name for name, value in values.items() if value is not None and value < floor]
+    if not passing or not failing:
+        return ()
+    return (
+        f"the verdict depends on the aggregate: passes by {', '.join(passing)}; "
+        f"fails by {', '.join(failing)}",
+    )
+
+
+def hinge_note(
+    rows: Sequence[EvalScores], aggregate: Aggregate, floor: Fraction
+) -> tuple[str, ...]:
+    """Return a note where leaving one eval out would give another verdict."""
+    whole = aggregates(rows)[aggregate]
+    hinges = []
+    for left_out in rows if len(rows) > 1 else ():
+        rest = aggregates([row for row in rows if row is not left_out])[aggregate]
+        if whole is not None and rest is not None and (rest >= floor) != (whole >= floor):
+            hinges.append(f"{left_out.eval} (without it {floor_text(rest)})")
+    return (f"the verdict hangs on {', '.join(hinges)}",) if hinges else ()
+
+
+def _row(comparison: Comparison) -> EvalScores:
+    metric = comparison.metric()
+    return EvalScores(
+        comparison.eval,
+        comparison.exact_score("teacher", metric),
+        comparison.exact_score("student", metric),
+        comparison.exact_retained(metric),
+        metric.higher_is_better,
+    )
+
+
+def _listed(values: Mapping[Aggregate, Fraction | None]) -> str:
+    return ", ".join(
+        f"{name} {'-' if value is None else floor_text(value)}" for name, value in values.items()
+    )

@@ -1,0 +1,65 @@
+"""Whether two evaluations are of the same eval, and of two different models."""
+
+from __future__ import annotations
+
+from pytest_distill.errors import ComparisonError
+from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.metrics import Answer
+from pytest_distill.evaluation.evaluation import Evaluation, Measured
+
+
+def refuse_unlike(evaluation: Measured, on: Eval) -> None:
+    """Raise ComparisonError where an evaluation is not of exactly this eval."""
+    if evaluation.eval.digest == on.digest:
+        return
+    name = evaluation.info.name
+    if [e.id for e in evaluation.eval.gold] != [e.id for e in on.gold]:
+        what = "other examples"
+    elif evaluation.eval.task.settings() != on.task.settings():
+        what = "another prompt, other choices or other decoding settings"
+    else:
+        what = "other contents under the same ids"
+    raise ComparisonError(f"model '{name}' was evaluated on {what} than eval '{on.name}' has now")
+
+
+def refuse_same_model(one: Evaluation, other: Evaluation) -> None:
+    """Raise ComparisonError where two roles are one model: a student that is the teacher keeps all.
+
+    They are the same where the bytes of weights, config and tokenizer are, or where both were
+    recorded in one file.
+    """
+    names = f"'{one.info.name}' and '{other.info.name}'"
+    if one.info.digest is not None and one.info.digest == other.info.digest:
+        raise ComparisonError(
+            f"{names} have the same weights (digest {one.info.digest[:12]}): a comparison of a "
+            "model with itself says nothing; correct a path in distill.yaml"
+        )
+    files = [e.file for e in (one, other) if isinstance(e, Measured) and e.file is not None]
+    if len(files) == 2 and files[0] == files[1]:
+        raise ComparisonError(
+            f"{names} have the same predictions, {files[0]}: name a file of its own for each"
+        )
+
+
+def identical_note(one: Evaluation, other: Evaluation) -> tuple[str, ...]:
+    """Return a note where two models answered every example alike.
+
+    That is judged, since a flawless student exists on a small gold set, but it is also what one
+    model under two names looks like.
+    """
+    if not isinstance(one, Measured) or not isinstance(other, Measured):
+        return ()
+    if not one.predictions or not other.predictions:
+        return ()
+    pairs = zip(one.answers, other.answers, strict=True)
+    if any(_said(a) != _said(b) for a, b in pairs):
+        return ()
+    return (
+        f"suspicious: {one.info.name} and {other.info.name} gave identical answers to every "
+        "example",
+    )
+
+
+def _said(answer: Answer) -> object:
+    # A model that only rates a text says nothing but how likely it is.
+    return answer.predicted or answer.prediction.loglikelihoods

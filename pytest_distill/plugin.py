@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import pluggy
 import pytest
 
 from pytest_distill import hookspecs
@@ -31,6 +32,10 @@ from pytest_distill.session import SESSION, DistillSession
 __all__ = ["_distill_request", "comparison", "gold", "sft", "student", "teacher"]
 
 PACKAGE = Path(__file__).parent
+PYTEST_HOMES = (
+    *(Path(pytest.__file__).parent, Path(pytest.__file__).parent.parent / "_pytest"),
+    Path(pluggy.__file__).parent,
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -178,6 +183,8 @@ def pytest_runtest_makereport(
     if isinstance(error, DistillError) and not item.config.getoption("fulltrace", False):
         call.excinfo = _without_own_frames(error)
     report = yield
+    if isinstance(error, DistillError) and call.excinfo is not None:
+        _say_it_alone_in_fixtures(item, call.excinfo, report)
     state = state_of(item)
     failed = [v for v in state.verdicts if not v.stands]
     waived = [v.waived for v in state.verdicts if v.waived]
@@ -210,6 +217,16 @@ def _without_own_frames(error: DistillError) -> pytest.ExceptionInfo[DistillErro
     error.__cause__ = None
     error.__suppress_context__ = True
     return pytest.ExceptionInfo.from_exception(error.with_traceback(kept))
+
+
+def _say_it_alone_in_fixtures(
+    item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException], report: pytest.TestReport
+) -> None:
+    """Show the message alone where no frame is the user's, as in a fixture of this package."""
+    frames = (Path(tb.tb_frame.f_code.co_filename) for tb in _chain(excinfo.tb))
+    only_pytest = all(any(home in frame.parents for home in PYTEST_HOMES) for frame in frames)
+    if only_pytest and not item.config.getoption("fulltrace", False):
+        report.longrepr = excinfo.getrepr(style="value")
 
 
 def _is_own(tb: TracebackType) -> bool:

@@ -259,18 +259,19 @@ class Project:
         if not isinstance(entry, MeasuredEval):
             return ReportedEval(name, metrics)
         arguments = entry.task_arguments()
-        if entry.shots is not None:
-            shots = read_gold_set(self._data(entry.shots.data), id_field=entry.id)
-            if len(shots) < entry.shots.n:
+        wanted = getattr(entry, "shots", None)
+        if wanted is not None:
+            shots = read_gold_set(self._data(wanted.data), id_field=entry.id)
+            if len(shots) < wanted.n:
                 raise ConfigError(
-                    f"{self.config.path.name}: evals.{name}.shots: {entry.shots.data} has "
-                    f"{len(shots)} examples, fewer than n: {entry.shots.n}"
+                    f"{self.config.path.name}: evals.{name}.shots: {wanted.data} has "
+                    f"{len(shots)} examples, fewer than n: {wanted.n}"
                 )
-            arguments["shots"] = shots.examples[: entry.shots.n]
+            arguments["shots"] = shots.examples[: wanted.n]
         gold = read_gold_set(self._data(entry.data), id_field=entry.id, split=entry.split)
         gold = gold if self._limit is None else gold.sample(self._limit)
         task = TASKS[str(entry.task)](**arguments)
-        return Eval(
+        read = Eval(
             name,
             task,
             gold,
@@ -280,6 +281,9 @@ class Project:
             chance=_chance(entry, gold),
             must_keep=self._must_keep(name, entry, gold),
         )
+        for field in (*entry.slices, *([entry.cluster] if entry.cluster else [])):
+            read.slice_ids(field)  # a field that an example lacks shows now, not in some gates
+        return read
 
     def _must_keep(self, name: str, entry: MeasuredEval, gold: GoldSet) -> tuple[str, ...]:
         known = {example.id for example in gold}

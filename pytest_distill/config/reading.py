@@ -187,7 +187,18 @@ class _Reader:
             raise self.document.error(
                 (*key, "task"), f"unknown task '{task}'; {did_you_mean(str(task), EVALS)}"
             )
-        return self.document.validated(EVALS[task], entry, key)
+        validated = self.document.validated(EVALS[task], entry, key)
+        self.check_task(task, validated, key)
+        return validated
+
+    def check_task(self, task: str, entry: MeasuredEval, key: tuple[str, str]) -> None:
+        """Refuse now what the task would refuse when it is built: a prompt that is no template."""
+        try:
+            TASKS[task](**entry.task_arguments())
+        except ConfigError as error:
+            name, colon, problem = str(error).partition(": ")
+            inside = (*key, name) if colon and name in type(entry).model_fields else key
+            raise self.document.error(inside, problem if inside != key else str(error)) from None
 
     def refuse_uniform(self, entry: dict[str, Any], key: tuple[str, str]) -> None:
         if entry.get("task") != "multiple_choice":

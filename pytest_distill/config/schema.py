@@ -13,7 +13,7 @@ from pytest_distill.engines import ModelSpec, Role
 
 
 def _listed(value: object) -> object:
-    return [value] if isinstance(value, str) else value
+    return [value] if isinstance(value, str | dict) else value
 
 
 Names = Annotated[list[str], BeforeValidator(_listed)]
@@ -45,7 +45,7 @@ class Trained(Entry):
             for what in ("labels", "steps", "tokens")
             if (count := getattr(self, what)) is not None
         ]
-        return "; ".join(part for part in (", ".join(counts), self.notes) if part)
+        return "; ".join(part for part in (", ".join(counts), self.notes) if part) or "not said"
 
 
 class ModelConfig(Entry):
@@ -148,18 +148,16 @@ class MeasuredEval(EvalConfig):
     cluster: str | None = None
     chance: Annotated[float, Field(ge=0, lt=1)] | Literal["uniform"] | None = None
     must_keep: Annotated[list[str | int], BeforeValidator(_listed)] = []
-    shots: Shots | None = None
 
     def task_arguments(self) -> dict[str, Any]:
         """Return the keys that say how the task asks, as its constructor takes them."""
-        arguments = self.model_dump(exclude=set(MeasuredEval.model_fields))
+        arguments = self.model_dump(exclude={*MeasuredEval.model_fields, "shots"})
         return {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
 
 
 class ClassificationEval(MeasuredEval):
     """``task: classification``."""
 
-    shots: None = None
     input: str | Annotated[list[str], Field(min_length=2, max_length=2)] = "input"
     target: str = "target"
     prompt: str | None = None
@@ -174,6 +172,7 @@ class MultipleChoiceEval(MeasuredEval):
     target: str = "target"
     prompt: str | None = None
     choices: str = "choices"
+    shots: Shots | None = None
     truncate: Literal["left"] | None = None
 
 
@@ -191,6 +190,7 @@ class GenerationEval(MeasuredEval):
     temperature: Annotated[float, Field(gt=0)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     seed: int | None = None
+    shots: Shots | None = None
     truncate: Literal["left"] | None = None
 
     @model_validator(mode="after")
@@ -203,7 +203,6 @@ class GenerationEval(MeasuredEval):
 class PerplexityEval(MeasuredEval):
     """``task: perplexity``."""
 
-    shots: None = None
     input: str = "input"
     window: Annotated[int, Field(ge=2)] | None = None
     stride: PositiveCount | None = None

@@ -93,7 +93,7 @@ def _jsonl(path: Path, shown: str) -> Rows:
         if line.isspace() or not line:
             continue
         where = f"{shown}:{number}"
-        row = _decoded(decoder, line, where)
+        row = _decoded(decoder, line.rstrip(), where)
         if not isinstance(row, dict):
             raise GoldSetError(
                 f"{where}: expected one JSON object a line, got {type(row).__name__} {row!r:.40}"

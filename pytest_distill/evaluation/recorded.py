@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from pytest_distill.engines import ModelInfo
-from pytest_distill.errors import ConfigError, EvaluationError, did_you_mean
+from pytest_distill.errors import ConfigError, EvaluationError, GoldSetError, did_you_mean
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.goldset import Example, read_gold_set
+from pytest_distill.evals.goldset import Example, GoldSet, read_gold_set
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval
 from pytest_distill.evaluation.models import Model, aligned, matched
@@ -45,18 +45,28 @@ class RecordedModel(Model):
     def _evaluate(self, on: Eval | ReportedEval) -> Evaluation:
         if isinstance(on, ReportedEval):
             raise ConfigError(f"eval '{on.name}' has no gold set, and so no recorded predictions")
+        on.requests()  # nothing is asked, but the gold set must be one that could be
         path = self._files(on.name)
-        rows = read_gold_set(path)
-        for row in rows:
-            _check_row(row)
+        rows = _read(path)
         with_scores = [row for row in rows if "scores" in row.fields]
         answered = [row for row in rows if set(ANSWERS[:-1]) & set(row.fields)]
-        source = str(path)
+        source = rows.source
         predictions: tuple[Prediction, ...] = ()
         if answered or not with_scores:
             predictions = aligned((_prediction(row) for row in answered), on, source)
         recorded = _scores(with_scores, on, source) if with_scores else {}
         return Measured(self._info, on, predictions, recorded, source, path.resolve())
+
+
+def _read(path: Path) -> GoldSet:
+    """Return the rows of a file of predictions, which is read as a gold set is."""
+    try:
+        rows = read_gold_set(path)
+    except GoldSetError as error:
+        raise EvaluationError(str(error)) from None
+    for row in rows:
+        _check_row(row)
+    return rows
 
 
 def _check_row(row: Example) -> None:

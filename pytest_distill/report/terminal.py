@@ -146,7 +146,7 @@ def _wrapped(note: str, width: int) -> list[str]:
 
 
 def _footnotes(rows: Sequence[Row], models: Sequence[Row]) -> list[str]:
-    notes = [f"{m['name']}: trained on {m['trained']}" for m in models if m["trained"]]
+    notes = [f"{m['name']}: trained: {m['trained']}" for m in models if m["trained"]]
     lower = [row["metric"] for row in rows if not row["higher_is_better"]]
     if lower:
         notes.append(f"lower is better, retained = teacher / student: {', '.join(lower)}")

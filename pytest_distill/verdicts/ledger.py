@@ -127,7 +127,7 @@ class Ledger:
 
     def sft_notes(self) -> list[str]:
         """Return a sentence for every retention gate whose floor the SFT student meets alone."""
-        notes = {}
+        notes: dict[str, None] = {}
         for gate in self.gates():
             if gate["gate"] != "quality_retained" or gate["slice"]:
                 continue

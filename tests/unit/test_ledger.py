@@ -23,6 +23,7 @@ VERDICT: dict[str, Any] = {
     "slice": None,
     "notes": [],
     "message": "assert ...",
+    "basis": "",
     "waived": None,
     "outcome": "PASSED",
 }
@@ -88,8 +89,30 @@ def test_a_waived_failure_ships_and_is_told() -> None:
     made.test("a").verdicts[0]["waived"] = WAIVED
     assert last_line(made, 80) == "SHIP (1 waived)"
     lines = report_lines(made, 80)
-    assert any(line.startswith("waived     0.9499") for line in lines)
-    assert f"quality_retained accuracy: {WAIVED}" in lines
+    assert any(line.startswith("1  waived     0.9499") for line in lines)
+    assert f" 1  {WAIVED}" in lines
+
+
+def test_what_a_verdict_rests_on_stands_under_the_table() -> None:
+    """Basis and notes stand behind the verdict's number."""
+    made = ledger(a=("passed", ["PASSED"]))
+    made.test("a").verdicts[0] |= {"basis": "firm", "notes": ["undertrained baseline"]}
+    assert " 1  firm; undertrained baseline" in report_lines(made, 80)
+
+
+def test_an_sft_student_that_meets_the_floor_is_named() -> None:
+    """Then the teacher was machinery for nothing."""
+    made = ledger(a=("passed", ["PASSED"]))
+    made.add_summary(
+        {
+            "models": [model("teacher"), model("sft")],
+            "comparisons": [comparison(teacher="10/10", sft="9/10")],
+            "evaluations": [],
+        }
+    )
+    assert made.sft_notes() == [
+        "SFT alone meets the floor 0.9 (reviews, accuracy): drop the teacher"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -188,7 +211,7 @@ def test_the_table_cuts_numbers_off() -> None:
         }
     )
     text = "\n".join(report_lines(made, 80))
-    assert "PASSED     0.9499  >= 0.9" in text
+    assert "1  PASSED     0.9499  >= 0.9" in text
     assert "teacher  teacher       22.7M  90.9 MB    0.8888" in text
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.evaluation.evaluation import Reported
+from pytest_distill.evaluation.evaluation import Measured, Reported
 from pytest_distill.verdicts.comparison import Comparison, Slice
 from pytest_distill.verdicts.numbers import ceil_text, floor_text
 from pytest_distill.verdicts.slices import worst_slices
@@ -34,9 +34,30 @@ def notes(comparison: Comparison, metric: Metric, roles: Sequence[str]) -> tuple
     found = []
     if reported:
         found.append(f"reported, not measured: {', '.join(reported)}")
-    if not metric.higher_is_better:
-        found.append(f"lower {metric.name} is better: retained = teacher / student")
-    return tuple(found)
+    return (*found, *_token_note(comparison, metric, roles))
+
+
+def ratio_note(metric: Metric) -> tuple[str, ...]:
+    """Return how the ratio is taken where lower is better."""
+    if metric.higher_is_better:
+        return ()
+    return (f"lower {metric.name} is better: retained = teacher / student",)
+
+
+def _token_note(comparison: Comparison, metric: Metric, roles: Sequence[str]) -> list[str]:
+    """Return a note where two models count a text's tokens differently, and that matters."""
+    if metric.name != "perplexity":
+        return []
+    counts = {
+        tuple(p.tokens for p in evaluation.predictions)
+        for evaluation in map(comparison.evaluation, roles)
+        if isinstance(evaluation, Measured)
+    }
+    if len(counts) < 2:
+        return []
+    return [
+        "the tokenizers differ, so that perplexity is per other units: use bits_per_byte",
+    ]
 
 
 def note_lines(found: Sequence[str]) -> list[str]:
@@ -60,7 +81,7 @@ def models(
     for name in names:
         model = comparison.model(name)
         size = model.info.parameters
-        parameters = f", {size:,} parameters" if size is not None else ""
+        parameters = f", {size:,} parameter{'' if size == 1 else 's'}" if size is not None else ""
         score = rounded(comparison.exact_score(name, metric, slice))
         role = "" if model.role == name else f" ({model.role})"
         lines.append(f"  {name:<{width}}{role}  {metric.name} {score}{parameters}")
@@ -73,7 +94,7 @@ def basis(evidence: Evidence) -> list[str]:
     if evidence.interval is not None:
         parts.append(_interval_text(evidence.interval))
     if evidence.lost is not None and evidence.won is not None:
-        parts.append(f"{evidence.lost:,} lost, {evidence.won:,} won")
+        parts.append(f"flips: {evidence.lost:,} lost, {evidence.won:,} won")
     if evidence.paired is not None:
         parts.append(_paired_text(evidence.paired))
     if evidence.firm is not None:

@@ -72,6 +72,7 @@ class QualityRetained:
         pair = comparison.pair("teacher", "student")
         notes = (
             *explain.notes(comparison, metric, ("teacher", "student")),
+            *explain.ratio_note(metric),
             *identical_note(*pair),
             *(evidence.interval.notes if evidence.interval else ()),
         )

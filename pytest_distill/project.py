@@ -211,6 +211,7 @@ class Project:
             **{f: getattr(info, f) for f in ("name", "role", "parameters", "bytes")},
             **{f: getattr(info, f) for f in ("dtype", "device", "path", "digest")},
             "engine": entry.engine if entry and own else "fixture",
+            "batch_tokens": getattr(entry, "batch_tokens", None) if own else None,
             "trained": str(entry.trained) if entry and entry.trained else None,
         }
 

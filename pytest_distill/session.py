@@ -174,7 +174,7 @@ class DistillSession:
             except DistillError:
                 unreadable.append(self.shown(path))
             else:
-                required[self.shown(path)] = list(project.config.required_gates)
+                required[self.shown(path)] = list(project.config.all_required_gates)
         return required, unreadable
 
     def summary(self) -> dict[str, list[dict[str, Any]]]:

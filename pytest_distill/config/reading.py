@@ -76,6 +76,12 @@ class Config:
         """The folder of the file."""
         return self.path.parent
 
+    @property
+    def all_required_gates(self) -> tuple[str, ...]:
+        """`required_gates`, and the gate that looks at ``must_keep:`` where an eval has it."""
+        listed = any(getattr(entry, "must_keep", ()) for entry in self.evals.values())
+        return tuple(dict.fromkeys((*self.required_gates, *(("flips",) if listed else ()))))
+
     def named(self, role: Role) -> list[str]:
         """Return the names of the models with that role, in the order of the file."""
         return [name for name, model in self.models.items() if model.role == role]

@@ -147,6 +147,7 @@ def _wrapped(note: str, width: int) -> list[str]:
 
 def _footnotes(rows: Sequence[Row], models: Sequence[Row]) -> list[str]:
     notes = [f"{m['name']}: trained: {m['trained']}" for m in models if m["trained"]]
+    notes += _unlike(models)
     lower = [row["metric"] for row in rows if not row["higher_is_better"]]
     if lower:
         notes.append(f"lower is better, retained = teacher / student: {', '.join(lower)}")
@@ -154,6 +155,18 @@ def _footnotes(rows: Sequence[Row], models: Sequence[Row]) -> list[str]:
     if reported:
         notes.append(f"reported, not measured: {', '.join(reported)}")
     return notes
+
+
+def _unlike(models: Sequence[Row]) -> list[str]:
+    """Return what differs in how the models were run, which may differ in the scores too."""
+    found = []
+    for setting in ("engine", "device", "dtype", "batch_tokens"):
+        values = {m["name"]: m[setting] for m in models}
+        known = {name: value for name, value in values.items() if value is not None}
+        if len(set(known.values())) > 1:
+            each = ", ".join(f"{name} {value}" for name, value in known.items())
+            found.append(f"run under another {setting}: {each}")
+    return found
 
 
 def _gate_table(gates: Sequence[Row], width: int) -> list[str]:

@@ -100,6 +100,15 @@ def test_what_a_verdict_rests_on_stands_under_the_table() -> None:
     assert " 1  firm; undertrained baseline" in report_lines(made, 80)
 
 
+def test_models_that_ran_differently_are_marked() -> None:
+    """Another data type may give another score."""
+    made = ledger(a=("passed", ["PASSED"]))
+    models = [model("teacher", dtype="bfloat16"), model("student", dtype="float32")]
+    rows = [comparison(teacher="1", student="1/2")]
+    made.add_summary({"models": models, "comparisons": rows, "evaluations": []})
+    assert "run under another dtype: teacher bfloat16, student float32" in report_lines(made, 80)
+
+
 def test_an_sft_student_that_meets_the_floor_is_named() -> None:
     """Then the teacher was machinery for nothing."""
     made = ledger(a=("passed", ["PASSED"]))
@@ -179,7 +188,8 @@ def comparison(**scores: str) -> dict[str, Any]:
 
 def model(name: str, **known: Any) -> dict[str, Any]:
     """Return a model's row as one process tells it."""
-    row = dict.fromkeys(("parameters", "bytes", "dtype", "device", "path", "digest", "trained"))
+    keys = ("parameters", "bytes", "dtype", "device", "path", "digest", "trained")
+    row = dict.fromkeys((*keys, "engine", "batch_tokens"))
     return {"config": "distill.yaml", "name": name, "role": name.partition("-")[0], **row, **known}
 
 

@@ -1,0 +1,31 @@
+"""Identity of models, requests and files: what a stored prediction is found by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from pytest_distill.evals.requests import Request
+
+
+def request_key(request: Request) -> bytes:
+    """Return the digest of all that a model is asked, decoding included, but not of the id.
+
+    So an example that is renamed or moved is found again, and one whose text changed is not.
+    """
+    fields = asdict(request)
+    del fields["id"]
+    return _sha256([type(request).__name__, fields]).digest()
+
+
+def run_key(identity: Mapping[str, Any]) -> str:
+    """Return the digest of a model's bytes and of the settings that it runs under."""
+    return _sha256(dict(identity)).hexdigest()
+
+
+def _sha256(value: Any) -> hashlib._Hash:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass"))

@@ -1,0 +1,296 @@
+"""Every prediction on disk, as it is made: what was evaluated once is not evaluated again.
+
+One SQLite file in WAL mode. Predictions are found by what the model is (its bytes) and what it was
+asked, never by a path or a name.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import sqlite3
+import threading
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pytest_distill.engines import ModelInfo
+from pytest_distill.evals.requests import Prediction
+
+FILE_NAME = "predictions.sqlite3"
+SCHEMA = 1
+BUSY_SECONDS = 60.0
+_CHUNK = 500  # SQLite's least limit for variables in one statement is 999
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS runs (
+    run TEXT PRIMARY KEY,          -- digest of `identity`
+    identity TEXT NOT NULL,        -- JSON: the model's digest, engine, versions, dtype
+    info TEXT NOT NULL,            -- JSON: what is known of the model, for reports
+    made TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS predictions (
+    run TEXT NOT NULL,
+    request BLOB NOT NULL,         -- digest of the rendered request
+    answer TEXT NOT NULL,          -- JSON: the fields of a Prediction that are there
+    checksum INTEGER NOT NULL,     -- CRC-32 of `answer`
+    PRIMARY KEY (run, request)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS files (
+    device INTEGER, inode INTEGER, size INTEGER, modified INTEGER,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (device, inode, size, modified)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+class DamagedStoreError(Exception):
+    """The store's file is not what was written to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """One model under one setting, as the store knows it.
+
+    Parameters
+    ----------
+    run : str
+        Digest of `identity`.
+    identity : mapping
+        The model's digest, engine, versions, dtype.
+    info : ModelInfo
+        What is known of the model.
+    made : str
+        When it was first evaluated, in UTC.
+    n : int
+        Number of predictions.
+    """
+
+    run: str
+    identity: Mapping[str, Any]
+    info: ModelInfo
+    made: str
+    n: int
+
+
+class Store:
+    """The predictions of one project.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the file is; must be there and writable.
+
+    Raises
+    ------
+    OSError, sqlite3.Error
+        Where the folder cannot be used.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / FILE_NAME
+        self._connection = self._open_sound()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def read(self, run: str, requests: Sequence[bytes]) -> dict[bytes, Prediction]:
+        """Return what is stored of these requests, by request; ids are left empty.
+
+        Raises
+        ------
+        DamagedStoreError
+            Where a row is not as it was written.
+        """
+        found: dict[bytes, Prediction] = {}
+        for start in range(0, len(requests), _CHUNK):
+            chunk = requests[start : start + _CHUNK]
+            marks = ",".join("?" * len(chunk))
+            rows = self._ask(
+                "SELECT request, answer, checksum FROM predictions "  # noqa: S608 (marks only)
+                f"WHERE run = ? AND request IN ({marks})",
+                (run, *chunk),
+            )
+            for request, answer, checksum in rows:
+                if zlib.crc32(answer.encode()) != checksum:
+                    raise DamagedStoreError(f"{self.path}: a prediction is not as it was written")
+                found[request] = prediction_from(json.loads(answer))
+        return found
+
+    def info(self, run: str) -> ModelInfo | None:
+        """Return what is known of a model that was evaluated before."""
+        rows = self._ask("SELECT info FROM runs WHERE run = ?", (run,))
+        return ModelInfo(**json.loads(rows[0][0])) if rows else None
+
+    def add_run(self, run: str, identity: Mapping[str, Any], info: ModelInfo) -> None:
+        """Remember a model, so that its size is known without loading it."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        with self._writing():
+            self._connection.execute(
+                "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?)",
+                (run, json.dumps(identity, sort_keys=True), json.dumps(asdict(info)), now),
+            )
+
+    @contextmanager
+    def writing(self, run: str) -> Iterator[Writer]:
+        """Give a writer that keeps predictions as they are made, until the block ends."""
+        writer = Writer(self.path, run)
+        try:
+            yield writer
+        finally:
+            writer.close()
+
+    def runs(self) -> list[StoredRun]:
+        """Return every model that has predictions here."""
+        rows = self._ask(
+            "SELECT runs.run, identity, info, made, "
+            "(SELECT count(*) FROM predictions WHERE predictions.run = runs.run) FROM runs "
+            "ORDER BY made",
+            (),
+        )
+        return [
+            StoredRun(run, json.loads(identity), ModelInfo(**json.loads(info)), made, n)
+            for run, identity, info, made, n in rows
+        ]
+
+    def forget(self, runs: Sequence[str]) -> int:
+        """Drop the predictions of some models and return how many there were."""
+        dropped = 0
+        with self._writing():
+            for run in runs:
+                cursor = self._connection.execute("DELETE FROM predictions WHERE run = ?", (run,))
+                dropped += cursor.rowcount
+                self._connection.execute("DELETE FROM runs WHERE run = ?", (run,))
+        self._connection.execute("VACUUM")
+        return dropped
+
+    def file_digest(self, identity: tuple[int, int, int, int]) -> str | None:
+        """Return the digest of a file that had this device, inode, size and time (ns) before."""
+        rows = self._ask(
+            "SELECT digest FROM files WHERE device = ? AND inode = ? AND size = ? "
+            "AND modified = ?",
+            identity,
+        )
+        return str(rows[0][0]) if rows else None
+
+    def add_file_digest(self, identity: tuple[int, int, int, int], digest: str) -> None:
+        """Remember a file's digest."""
+        with self._writing():
+            self._connection.execute(
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", (*identity, digest)
+            )
+
+    def _open_sound(self) -> sqlite3.Connection:
+        connection = connect(self.path)
+        try:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, SCHEMA):
+                raise DamagedStoreError(f"{self.path}: made by another version ({version})")
+            connection.executescript(f"{_TABLES} PRAGMA user_version = {SCHEMA};")
+            pages = connection.execute("PRAGMA page_count").fetchone()[0]
+            size = connection.execute("PRAGMA page_size").fetchone()[0]
+            if self.path.stat().st_size not in (0, pages * size):
+                connection.execute("PRAGMA wal_checkpoint")
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            raise DamagedStoreError(f"{self.path}: {error}") from None
+        except DamagedStoreError:
+            connection.close()
+            raise
+        return connection
+
+    def _ask(self, query: str, values: Sequence[Any]) -> list[Any]:
+        try:
+            return self._connection.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise DamagedStoreError(f"{self.path}: {error}") from None
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._connection:
+            yield
+
+
+class Writer:
+    """Writes predictions in a thread of its own, so that each is safe while the next is computed.
+
+    One transaction holds what came in meanwhile: a crash loses what was finished within the last
+    few milliseconds at most. When the disk is full the rows before stay, and `problem` says so.
+    """
+
+    def __init__(self, path: Path, run: str) -> None:
+        self.problem: Exception | None = None
+        self._path = path
+        self._run = run
+        self._queue: queue.SimpleQueue[tuple[bytes, Prediction] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="distill-store", daemon=True)
+        self._thread.start()
+
+    def put(self, request: bytes, prediction: Prediction) -> None:
+        """Keep one prediction."""
+        self._queue.put((request, prediction))
+
+    def close(self) -> None:
+        """Wait until everything is written."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        try:
+            connection = connect(self._path)
+        except sqlite3.Error as error:
+            self.problem = error
+            connection = None
+        closing = False
+        while not closing:
+            batch = [self._queue.get()]
+            while not self._queue.empty():
+                batch.append(self._queue.get())
+            closing = None in batch
+            rows = [self._row(*kept) for kept in batch if kept is not None]
+            if connection is not None and rows and self.problem is None:
+                try:
+                    with connection:
+                        connection.executemany(
+                            "INSERT OR REPLACE INTO predictions VALUES (?, ?, ?, ?)", rows
+                        )
+                except sqlite3.Error as error:
+                    self.problem = error
+        if connection is not None:
+            connection.close()
+
+    def _row(self, request: bytes, prediction: Prediction) -> tuple[str, bytes, str, int]:
+        answer = json.dumps(prediction_fields(prediction))
+        return self._run, request, answer, zlib.crc32(answer.encode())
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a store's file so that a committed row survives a power cut."""
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def prediction_fields(prediction: Prediction) -> dict[str, Any]:
+    """Return the fields that are there, without the id."""
+    fields = asdict(prediction)
+    return {name: v for name, v in fields.items() if v is not None and name != "id"}
+
+
+def prediction_from(fields: Mapping[str, Any], id: str = "") -> Prediction:
+    """Return the prediction of `prediction_fields`."""
+    return Prediction(
+        id=id, **{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+    )

@@ -24,7 +24,6 @@ from pytest_distill.verdicts.statistics.results import (
     RetentionInterval,
 )
 from pytest_distill.verdicts.statistics.retention import (
-    TRetention,
     bits_per_byte_retention,
     mean_retention,
     metric_retention,
@@ -38,6 +37,7 @@ from pytest_distill.verdicts.statistics.superiority import (
     randomization_test,
     sign_flip_test,
 )
+from pytest_distill.verdicts.statistics.t_retention import TRetention
 
 __all__ = [
     "FloorTest",

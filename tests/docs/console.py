@@ -1,0 +1,87 @@
+"""Running the commands of a page, and comparing what they print with what the page says."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ANYTHING = "..."
+_SECONDS = re.compile(r"\bin \d+\.\d+s")
+_RULE = re.compile(r"^([=_!])\1{2,} (.+?) \1{2,}$")
+_OF_THE_MACHINE = ("platform ", "rootdir: ", "configfile: ", "plugins: ", "cachedir: ")
+
+
+class Console:
+    """A folder, and the exit status of the last command that ran in it.
+
+    Parameters
+    ----------
+    folder : Path
+        Where commands run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        # Makes the folder pytest's rootdir, whatever stands above it.
+        (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+        self.status = 0
+
+    def run(self, command: str) -> str:
+        """Return what a command prints; no shell is involved."""
+        name, *arguments = shlex.split(command)
+        if command == "echo $?":
+            return f"{self.status}\n"
+        python = [sys.executable, "-P"]  # -P: like the command pytest, which adds no folder
+        known = {
+            "pytest": [*python, "-m", "pytest"],
+            "python": [sys.executable],
+            "cat": ["cat"],
+            "head": ["head"],
+        }
+        assert name in known, f"$ {command}: the examples may run {', '.join(known)}, echo $?"
+        done = subprocess.run(
+            [*known[name], *arguments],
+            cwd=self.folder,
+            env=_environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        self.status = done.returncode
+        return done.stdout
+
+
+def _environment() -> dict[str, str]:
+    """Return this process's environment without what would change the output."""
+    outer = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "COV_"))}
+    for name in ("CI", "BUILD_NUMBER", "FORCE_COLOR", "PY_COLORS"):
+        outer.pop(name, None)
+    plain = {"COLUMNS": "80", "HF_HUB_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    return outer | plain
+
+
+def difference(expected: Sequence[str], printed: str) -> str:
+    """Return how the printed lines differ from the expected ones; empty where they agree."""
+    wanted, got = _normalised(expected), _normalised(printed.splitlines())
+    pattern = "".join(
+        r"(?:.*\n)*?" if line == ANYTHING else f"{re.escape(line)}\n" for line in wanted
+    )
+    if re.fullmatch(pattern, "".join(f"{line}\n" for line in got)):
+        return ""
+    return "\n".join(difflib.ndiff(wanted, got))
+
+
+def _normalised(lines: Sequence[str]) -> list[str]:
+    """Return the lines without empty ones and what differs between machines and runs."""
+    told = (line.rstrip() for line in lines if not line.startswith(_OF_THE_MACHINE))
+    kept = [line for line in told if line]
+    # A rule fills the line, so that its length hangs on the seconds in it.
+    return [_RULE.sub(r"\1 \2 \1", _SECONDS.sub("in 0.00s", line)) for line in kept]

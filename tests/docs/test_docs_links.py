@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_distill.config import schema
+from pytest_distill.evals.metrics import BUILT_IN
+
+from .pages import ROOT, all_pages
+
+LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+HEADING = re.compile(r"^#+ (?P<title>.+)$", re.MULTILINE)
+
+
+def prose(page: Path) -> str:
+    """Return a page without its fenced blocks."""
+    return FENCED.sub("", page.read_text(encoding="utf-8"))
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    titles = (match["title"].lower() for match in HEADING.finditer(prose(page)))
+    return {re.sub(r"[^\w\- ]", "", title).replace(" ", "-") for title in titles}
+
+
+def broken_links(page: Path) -> Iterator[str]:
+    """Yield the links of a page that lead nowhere inside the project."""
+    for match in LINK.finditer(prose(page)):
+        path, _, anchor = match["target"].partition("#")
+        if path.startswith(("http://", "https://", "mailto:")):
+            continue
+        target = page.parent / path if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            yield match["target"]
+
+
+@pytest.mark.parametrize("page", all_pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_inside_the_project_resolve(page: Path) -> None:
+    """Every relative link leads to a file, and every anchor to a heading."""
+    assert list(broken_links(page)) == []
+
+
+def test_every_page_is_listed_in_the_index() -> None:
+    """The index links to each page beside it."""
+    index = ROOT / "docs" / "index.md"
+    linked = {match["target"] for match in LINK.finditer(prose(index))}
+    pages = {page.name for page in index.parent.glob("*.md")}
+    assert pages - {"index.md"} <= linked
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        schema.TransformersModel,
+        schema.RecordedModel,
+        schema.ReportedModel,
+        schema.Trained,
+        schema.DeclaredMetric,
+        schema.Shots,
+        schema.Waiver,
+        *schema.EVALS.values(),
+        schema.File,
+    ],
+    ids=lambda entry: entry.__name__,
+)
+def test_every_key_of_distill_yaml_is_documented(entry: type[schema.Entry]) -> None:
+    """A key that the schema knows stands in a table of the page about configuration."""
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    keys = [field.alias or name for name, field in entry.model_fields.items()]
+    assert [key for key in keys if f"| `{key}` |" not in page] == []
+
+
+def test_every_built_in_metric_is_documented() -> None:
+    """A built-in metric has a heading of its own in the page about metrics."""
+    assert BUILT_IN.keys() - anchors(ROOT / "docs" / "metrics.md") == set()

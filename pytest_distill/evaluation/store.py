@@ -172,8 +172,7 @@ class Store:
     def file_digest(self, identity: tuple[int, int, int, int]) -> str | None:
         """Return the digest of a file that had this device, inode, size and time (ns) before."""
         rows = self._ask(
-            "SELECT digest FROM files WHERE device = ? AND inode = ? AND size = ? "
-            "AND modified = ?",
+            "SELECT digest FROM files WHERE device = ? AND inode = ? AND size = ? AND modified = ?",
             identity,
         )
         return str(rows[0][0]) if rows else None
@@ -291,6 +290,5 @@ def prediction_fields(prediction: Prediction) -> dict[str, Any]:
 
 def prediction_from(fields: Mapping[str, Any], id: str = "") -> Prediction:
     """Return the prediction of `prediction_fields`."""
-    return Prediction(
-        id=id, **{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
-    )
+    values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in fields.items()}
+    return Prediction(id=id, **values)

@@ -176,7 +176,7 @@ def test_corpus_metrics_get_the_jackknife(make_comparison: MakeComparison) -> No
         make_comparison(gold, gold[:-2] + "ba", gold[:-6] + "bababa")
     )
     assert verdict.evidence.interval is not None
-    assert verdict.evidence.interval.method == "jackknife"
+    assert verdict.evidence.interval.method == "jackknife with a worst-case example"
 
 
 def test_clusters_are_the_units(make_comparison: MakeComparison) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
+from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.evaluation import Measured, Reported
 from pytest_distill.verdicts.comparison import Comparison, Slice
@@ -13,6 +15,7 @@ from pytest_distill.verdicts.slices import worst_slices
 from pytest_distill.verdicts.statistics import GapRecovered, PairedTest, RetentionInterval
 from pytest_distill.verdicts.verdict import Evidence
 
+FEW_EXAMPLES = 10
 MOST_SLICES = 3
 """A failing message stays short; the rest is in the file of lost examples."""
 
@@ -34,7 +37,11 @@ def notes(comparison: Comparison, metric: Metric, roles: Sequence[str]) -> tuple
     found = []
     if reported:
         found.append(f"reported, not measured: {', '.join(reported)}")
-    return (*found, *_token_note(comparison, metric, roles))
+    return (
+        *found,
+        *_token_note(comparison, metric, roles),
+        *_class_note(comparison, metric),
+    )
 
 
 def ratio_note(metric: Metric) -> tuple[str, ...]:
@@ -42,6 +49,20 @@ def ratio_note(metric: Metric) -> tuple[str, ...]:
     if metric.higher_is_better:
         return ()
     return (f"lower {metric.name} is better: retained = teacher / student",)
+
+
+def _class_note(comparison: Comparison, metric: Metric) -> list[str]:
+    """Return a note where a metric that counts classes alike has classes of few examples."""
+    if metric.name not in ("macro_f1", "matthews") or not isinstance(comparison.on, Eval):
+        return []
+    target = getattr(comparison.on.task, "target", "target")
+    counts = Counter(str(example.fields.get(target)) for example in comparison.on.gold)
+    few = [f"{label} ({n})" for label, n in counts.items() if n < FEW_EXAMPLES]
+    if not few:
+        return []
+    return [
+        f"under {FEW_EXAMPLES} gold examples of {', '.join(sorted(few))}: {metric.name} is rough"
+    ]
 
 
 def _token_note(comparison: Comparison, metric: Metric, roles: Sequence[str]) -> list[str]:

@@ -44,7 +44,7 @@ def generate(loaded: Loaded, requests: Sequence[GenerationRequest]) -> Iterator[
         groups[replace(request.decoding, seed=None)].append(index)
     for decoding, indices in groups.items():
         lengths = [len(prompts[index]) + decoding.max_new_tokens for index in indices]
-        for batch in batches(lengths, loaded.budget):
+        for batch in batches(lengths, loaded.generation_budget):
             chosen = [indices[place] for place in batch]
             seeds = [requests[index].decoding.seed for index in chosen]
             texts = _forward(loaded, [prompts[index] for index in chosen], decoding, seeds)

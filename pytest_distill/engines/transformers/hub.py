@@ -50,7 +50,7 @@ def snapshot(spec: ModelSpec, repo: str, key: str) -> Path:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(
             f"model '{spec.name}': {key}: '{repo}' is no folder here, and the hub doesn't give it "
-            f"({lines[0].rstrip('.:')})"
+            f"({lines[0].split('. ')[0].rstrip('.:')})"
         ) from None
     finally:
         if shown:

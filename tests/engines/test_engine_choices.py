@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pytest_distill import ModelError
+from pytest_distill.evals.requests import ChoiceRequest
+
+from .tiny import Make
+
+REQUESTS = [
+    ChoiceRequest(
+        "capital", "Question: what is the capital?\nAnswer:", (" Paris", " a worm", " x")
+    ),
+    ChoiceRequest("trailing", "Question: what gets the worm? ", ("the early bird", "nine")),
+    ChoiceRequest("digits", "Pick one:", (" 1", " 2", " 3", " 4")),
+    ChoiceRequest("empty", "", ("The quick brown fox", "one, two, three")),
+    ChoiceRequest("begun", "<s>one, two,", (" three", " nine")),
+]
+
+
+def _alone(engine: Any, context: list[int], continuation: list[int]) -> float:
+    """Return the log-likelihood of a continuation: one row, all logits, float64."""
+    with torch.no_grad():
+        logits = engine.model(torch.tensor([context + continuation])).logits[0].double()
+    steps = logits.log_softmax(-1)[len(context) - 1 : -1]
+    return float(steps.gather(-1, torch.tensor(continuation).unsqueeze(-1)).sum())
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 30, 4096])
+def test_batched_loglikelihoods_equal_those_of_each_choice_alone(
+    engine: Make, causal_folder: Path, batch_tokens: int
+) -> None:
+    """Log-likelihoods don't depend on the batch and stand in the order of the choices."""
+    made = engine(causal_folder, batch_tokens=batch_tokens)
+    got = {prediction.id: prediction.loglikelihoods for prediction in made.predict(REQUESTS)}
+    assert set(got) == {request.id for request in REQUESTS}
+    tokenizer = made.tokenizer
+    for request in REQUESTS:
+        context = tokenizer(request.context or "<s>", add_special_tokens=False)["input_ids"]
+        if request.id == "trailing":  # the space belongs to the choice
+            context = tokenizer(request.context.rstrip())["input_ids"]
+        expected = []
+        for continuation in request.continuations:
+            whole = tokenizer((request.context or "<s>") + continuation)["input_ids"]
+            expected.append(_alone(made, whole[: len(context)], whole[len(context) :]))
+        assert got[request.id] == pytest.approx(expected, abs=2e-5)
+
+
+def test_choices_that_differ_in_their_last_token_share_one_row(
+    engine: Make, causal_folder: Path
+) -> None:
+    """Four digits as choices cost one row of the model, not four."""
+    made = engine(causal_folder)
+    rows = []
+    hook = made.model.get_input_embeddings().register_forward_hook(
+        lambda _module, inputs, _output: rows.append(len(inputs[0]))
+    )
+    (prediction,) = made.predict([REQUESTS[2]])
+    hook.remove()
+    assert rows == [1]
+    assert prediction.loglikelihoods is not None
+    assert len(set(prediction.loglikelihoods)) == 4
+
+
+def test_the_vocabulary_projection_runs_for_scored_positions_only(
+    engine: Make, causal_folder: Path
+) -> None:
+    """Of a long prompt only the positions that predict the choice reach the projection."""
+    made = engine(causal_folder)
+    widths = []
+    hook = made.model.get_output_embeddings().register_forward_hook(
+        lambda _module, inputs, _output: widths.append(inputs[0].shape[1])
+    )
+    list(made.predict([ChoiceRequest("1", "one, two, three, four, five," * 2, (" six", " nine"))]))
+    hook.remove()
+    assert widths
+    assert max(widths) <= 8
+
+
+def test_a_prompt_beyond_the_context_is_an_error_with_its_id(
+    engine: Make, causal_folder: Path
+) -> None:
+    """The error names the example, the number of tokens and the context."""
+    request = ChoiceRequest("q9", "one two " * 90, (" nine",))
+    message = r"example 'q9': prompt and choice 0 have \d+ tokens, and the model's context is 96"
+    with pytest.raises(ModelError, match=message):
+        list(engine(causal_folder).predict([request]))
+
+
+def test_truncation_cuts_the_start_of_the_context(engine: Make, causal_folder: Path) -> None:
+    """With truncate the last tokens that fit are what the choice is scored after."""
+    made = engine(causal_folder)
+    request = ChoiceRequest("q9", "one two " * 90 + "three:", (" nine",), truncate="left")
+    (prediction,) = made.predict([request])
+    context = made.tokenizer(request.context)["input_ids"]
+    choice = made.tokenizer(" nine")["input_ids"]
+    kept = context[-(97 - len(choice)) :]
+    expected = [_alone(made, kept, choice)]
+    assert prediction.loglikelihoods == pytest.approx(expected, abs=2e-5)
+    too_long = ChoiceRequest("q9", "one", (" two" * 99,), truncate="left")
+    with pytest.raises(ModelError, match="example 'q9': prompt and choice 0"):
+        list(made.predict([too_long]))
+
+
+def test_a_choice_without_tokens_is_an_error(engine: Make, causal_folder: Path) -> None:
+    """An empty choice has no likelihood; the error names it."""
+    with pytest.raises(ModelError, match=r"example 'q1': choice 1 \(''\) adds no token"):
+        list(engine(causal_folder).predict([ChoiceRequest("q1", "one", (" two", ""))]))
+
+
+def test_loglikelihoods_that_are_not_finite_come_through(engine: Make, causal_folder: Path) -> None:
+    """A NaN from the model is handed on for the evaluator to refuse."""
+    made = engine(causal_folder)
+    with torch.no_grad():
+        made.model.model.norm.weight[0] = float("nan")
+    (prediction,) = made.predict([REQUESTS[0]])
+    assert prediction.loglikelihoods is not None
+    assert all(value != value for value in prediction.loglikelihoods)

@@ -49,6 +49,12 @@ class ComparisonError(DistillError):
     __module__ = "pytest_distill"
 
 
+class StoreWarning(UserWarning):
+    """The store of predictions was set aside or cannot be used; nothing is lost but time."""
+
+    __module__ = "pytest_distill"
+
+
 def printable(text: str) -> str:
     """Return `text` with control characters escaped: gold text may hold a terminal's commands."""
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)

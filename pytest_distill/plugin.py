@@ -60,6 +60,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="evaluate a sample of N examples of each gold set; such a run is INCOMPLETE",
     )
     group.addoption(
+        "--distill-cache",
+        metavar="DIR",
+        default=None,
+        help="keep predictions in this folder instead of .distill beside distill.yaml",
+    )
+    group.addoption(
+        "--distill-refresh",
+        action="store_true",
+        default=None,
+        help="evaluate anew what is stored",
+    )
+    group.addoption(
         "--distill-config",
         metavar="PATH",
         default=None,
@@ -83,6 +95,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "exit with 0 only if all gates ran and passed, also without --distill-report",
         type="bool",
         default=False,
+    )
+    parser.addini(
+        "distill_cache", "folder of stored predictions, relative to rootdir", default=None
     )
     parser.addini("distill_config", "path of distill.yaml, relative to rootdir", default=None)
 
@@ -145,6 +160,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     # Before -k and -m take any away: a gate that was deselected did not run.
     gates = [item.nodeid for item in items if is_gate_test(item)]
     config.stash[SESSION].gate_tests = gates
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if not session.config.getoption("collectonly"):
+        session.config.stash[SESSION].plan(session.items)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

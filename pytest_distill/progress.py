@@ -44,6 +44,14 @@ class _Uncaptured:
             yield sys.stdout
 
 
+def teller(config: pytest.Config) -> Callable[[str], None]:
+    """Return what writes a line on this session's terminal; on stderr in an xdist worker."""
+    if hasattr(config, "workerinput"):
+        return lambda line: print(line, file=sys.__stderr__, flush=True)
+    capture = config.pluginmanager.get_plugin("capturemanager")
+    return lambda line: _Uncaptured(capture).write(f"{line}\n")
+
+
 def progress_on(config: pytest.Config) -> Progress:
     """Return what tells progress on this session's terminal; nothing in an xdist worker."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")

@@ -20,7 +20,8 @@ from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.tasks import TASKS
 from pytest_distill.evaluation import models as running
 from pytest_distill.evaluation import recorded, reported
-from pytest_distill.evaluation.evaluation import Evaluation, Reported, ReportedEval
+from pytest_distill.evaluation.evaluation import Evaluation, Measured, Reported, ReportedEval
+from pytest_distill.evaluation.keeping import Keeper
 from pytest_distill.verdicts.comparison import Comparison, Confidence
 from pytest_distill.verdicts.lookup import find_metric, find_model
 
@@ -44,6 +45,10 @@ class Project:
         Take a sample of at most so many examples of each gold set.
     progress : callable
         Tells how far an evaluation is.
+    keeper : Keeper, optional
+        Knows what was evaluated before.
+    worker : int, optional
+        Number of this process where several share the work.
     """
 
     def __init__(
@@ -55,8 +60,15 @@ class Project:
         threads: int | None = None,
         limit: int | None = None,
         progress: running.Progress = running.silent,
+        keeper: Keeper | None = None,
+        worker: int | None = None,
     ) -> None:
         self.config = config
+        self.owed: set[str] = set()
+        """Evals that the selected tests name: a model that is loaded runs them all."""
+        self._keeper = keeper
+        self._worker = worker
+        self._spread = worker is not None
         self._device = device
         self._threads = threads
         self._limit = limit
@@ -162,6 +174,7 @@ class Project:
             "evaluations": [
                 {"config": config_name, "model": m.name, "eval": e.eval.name, "n": e.n}
                 | {"left_out": len(e.eval.gold.left_out) if isinstance(e.eval, Eval) else 0}
+                | _made(e)
                 for m in used
                 for e in m.evaluations
             ],
@@ -172,10 +185,19 @@ class Project:
             ],
         }
 
+    def share_out(self) -> None:
+        """Let each of several processes begin with another model, so that none waits at first."""
+        runnable = [m for m in self.models.values() if isinstance(m, running.RunModel)]
+        if self._spread and runnable:
+            self._spread = False
+            self._run_owed(runnable[(self._worker or 0) % len(runnable)])
+
     def close(self) -> None:
-        """Free the models."""
+        """Free the models, and close the store."""
         for model in self.models.values():
             model.close()
+        if self._keeper is not None:
+            self._keeper.close()
 
     def _models(
         self, student: str | None, engines: Mapping[Role, Engine] | None
@@ -238,7 +260,15 @@ class Project:
                 n: m.scores for n, m in self.config.models.items() if isinstance(m, ReportedModel)
             }
             return reported.ReportedModel(info, table)
-        return running.RunModel(name, entry.role, lambda: self._start(name, entry), self._progress)
+        return running.RunModel(
+            name,
+            entry.role,
+            lambda: self._start(name, entry),
+            self._progress,
+            keeper=self._keeper,
+            before_load=self._make_room,
+            after_load=self._run_owed,
+        )
 
     def _predictions_of(self, model: str, files: str | dict[str, str], on: str) -> Path:
         named = files if isinstance(files, str) else files.get(on)
@@ -250,9 +280,30 @@ class Project:
 
     def _start(self, name: str, entry: Any) -> Engine:
         engine: Engine = self.config.engine_class(name)(
-            entry.spec(name, self.config.folder, self._threads)
+            entry.spec(name, self.config.folder, **self._of_the_run())
         )
         return engine
+
+    def _of_the_run(self) -> dict[str, Any]:
+        remembering = {"hash_file": self._keeper.hash_file} if self._keeper else {}
+        return {"threads": self._threads, "worker": self._worker or 0, **remembering}
+
+    def _make_room(self, wanted: running.RunModel) -> None:
+        """Free the models that no test holds: two big ones need not fit beside each other."""
+        for model in (*self.models.values(), *self._adopted.values()):
+            if isinstance(model, running.RunModel) and model is not wanted and not model.pinned:
+                model.close()
+
+    def _run_owed(self, model: running.RunModel) -> None:
+        """Run what a model owes as long as it is loaded, and not load it again for each test.
+
+        An eval that it cannot do is left alone: if a test asks for it, the test is told why.
+        """
+        for name in sorted(self.owed):
+            on = self.eval(name)
+            if isinstance(on, Eval) and name not in {e.eval.name for e in model.evaluations}:
+                with suppress(DistillError):
+                    model.evaluate(on)
 
     def _read_eval(self, name: str) -> Eval | ReportedEval:
         entry = self.config.evals[name]
@@ -313,6 +364,16 @@ def _chance(entry: MeasuredEval, gold: GoldSet) -> Fraction | None:
         shares = [Fraction(1, len(example.fields[field])) for example in gold]
         return sum(shares, Fraction(0)) / len(shares)
     return None if entry.chance is None else Fraction(str(entry.chance))
+
+
+def _made(evaluation: Evaluation) -> dict[str, int | None]:
+    """Return how many examples were evaluated in this run, and how many came from the store."""
+    if not isinstance(evaluation, Measured) or evaluation.file is not None:
+        return {"evaluated": None, "from_store": None}
+    return {
+        "evaluated": evaluation.n - evaluation.from_store,
+        "from_store": evaluation.from_store,
+    }
 
 
 def _compared(eval: str, models: Sequence[running.Model]) -> list[dict[str, Any]]:

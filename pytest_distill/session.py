@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_distill.errors import ConfigError, DistillError, did_you_mean
-from pytest_distill.records import check_marker, marker_arguments, publish, state_of, waived
+from pytest_distill.errors import ConfigError, DistillError, StoreWarning, did_you_mean
+from pytest_distill.records import (
+    check_marker,
+    is_gate_test,
+    marker_arguments,
+    publish,
+    state_of,
+    waived,
+)
 
 if TYPE_CHECKING:
     from pytest_distill.assertions import GateComparison
     from pytest_distill.engines import Role
+    from pytest_distill.evaluation.keeping import Keeper
     from pytest_distill.evaluation.models import Model
     from pytest_distill.project import Project
     from pytest_distill.verdicts.verdict import Verdict
@@ -124,6 +133,7 @@ class DistillSession:
 
         arguments = marker_arguments(item)
         project = self.project(item)
+        project.share_out()
         return project.comparison(
             eval or arguments.get("eval"),
             student=student or arguments.get("student"),
@@ -215,8 +225,36 @@ class DistillSession:
             paths=self._model_paths(config.models),
             threads=threads_per_worker(),
             limit=self._config.getoption("distill_limit"),
+            keeper=self._keeper(path.parent),
+            worker=worker_number(),
             progress=progress_on(self._config),
         )
+
+    def _keeper(self, project: Path) -> Keeper:
+        from pytest_distill.evaluation.keeping import Keeper
+        from pytest_distill.progress import teller
+
+        cache = self._config.getoption("distill_cache")
+        ini = self._config.getini("distill_cache")
+        folder = project / ".distill"
+        if cache:
+            folder = self._config.invocation_params.dir / str(cache)
+        elif ini:
+            folder = self._config.rootpath / str(ini)
+        return Keeper(
+            folder,
+            refresh=bool(self._config.getoption("distill_refresh")),
+            warn=lambda message: warnings.warn(StoreWarning(message), stacklevel=2),
+            tell=teller(self._config),
+        )
+
+    def plan(self, items: Sequence[pytest.Item]) -> None:
+        """Note which evals the selected tests name: each model runs them while it is loaded."""
+        for item in items:
+            if is_gate_test(item):
+                project = self.project(item)
+                with suppress(DistillError):
+                    project.owed.add(project.eval_name(marker_arguments(item).get("eval")))
 
     def _model_paths(self, known: Mapping[str, Any]) -> dict[str, str]:
         """Return what ``--distill-model NAME=PATH`` says, paths from the current folder."""
@@ -239,6 +277,12 @@ class DistillSession:
         roles: tuple[Role, ...] = ("teacher", "student", "sft")
         values = {role: request.getfixturevalue(role) for role in roles}
         return {role: v for role, v in values.items() if not isinstance(v, ModelHandle)}
+
+
+def worker_number() -> int | None:
+    """Return the number of this xdist worker; None without xdist."""
+    name = os.environ.get("PYTEST_XDIST_WORKER", "")
+    return int(name.removeprefix("gw")) if name.startswith("gw") else None
 
 
 def threads_per_worker() -> int | None:

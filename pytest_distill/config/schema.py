@@ -64,13 +64,23 @@ class RunModel(ModelConfig):
     path: str = ""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
 
-    def spec(self, name: str, folder: Path, threads: int | None) -> ModelSpec:
-        """Return what the engine is built with; relative paths start from `folder`."""
+    def spec(self, name: str, folder: Path, **of_the_run: Any) -> ModelSpec:
+        """Return what the engine is built with; relative paths start from `folder`.
+
+        Parameters
+        ----------
+        name : str
+            The entry's name.
+        folder : Path
+            The folder of ``distill.yaml``.
+        **of_the_run
+            What this run adds: threads, worker, hash_file.
+        """
         fields = self.model_dump(exclude={"engine", "trained", *(self.model_extra or {})})
         for key in ("path", "adapter", "tokenizer"):
             if fields.get(key):
                 fields[key] = _absolute(fields[key], folder)
-        return ModelSpec(name=name, threads=threads, options=self.model_extra or {}, **fields)
+        return ModelSpec(name=name, options=self.model_extra or {}, **of_the_run, **fields)
 
 
 def _absolute(path: str, folder: Path) -> str:

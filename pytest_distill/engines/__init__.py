@@ -5,13 +5,21 @@ Nothing heavy is imported here; an engine's module is imported when one of its m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from pytest_distill.evals.requests import Prediction, Request
 
 Role = Literal["teacher", "student", "sft"]
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,10 @@ class ModelSpec:
         At most how many tokens, padding included, one forward pass takes.
     threads : int, optional
         How many CPU threads the engine may use. None: all that the library takes by itself.
+    worker : int
+        Number of this process among several that share a machine; GPUs are dealt out by it.
+    hash_file : callable
+        File -> SHA-256 of its bytes. The store gives one that remembers big files.
     options : mapping
         Further keys of the entry, for a user's own engine.
     """
@@ -58,6 +70,8 @@ class ModelSpec:
     device_map: str | Mapping[str, Any] | None = None
     batch_tokens: int | None = None
     threads: int | None = None
+    worker: int = 0
+    hash_file: Callable[[Path], str] = sha256_of
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -104,6 +118,18 @@ class Engine(Protocol):
         """Free the model's memory. The engine is not used afterwards."""
 
 
+@runtime_checkable
+class Identified(Protocol):
+    """An engine whose predictions may be stored: it can say exactly what makes them."""
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """The model's digest, the engine and its version, and all settings that may matter.
+
+        JSON-able values, known without loading the model.
+        """
+
+
 ENGINES: Mapping[str, str] = {
     "transformers": "pytest_distill.engines.transformers:TransformersEngine",
 }
@@ -112,4 +138,13 @@ ENGINES: Mapping[str, str] = {
 SOURCES = ("recorded", "reported")
 """Named like engines in ``distill.yaml``, but run nothing: predictions or scores made elsewhere."""
 
-__all__ = ["ENGINES", "SOURCES", "Engine", "ModelInfo", "ModelSpec", "Role"]
+__all__ = [
+    "ENGINES",
+    "SOURCES",
+    "Engine",
+    "Identified",
+    "ModelInfo",
+    "ModelSpec",
+    "Role",
+    "sha256_of",
+]

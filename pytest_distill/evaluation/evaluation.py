@@ -70,6 +70,8 @@ class Measured(Evaluation):
         Where the predictions come from, for messages.
     file : Path, optional
         The file that they were recorded in.
+    from_store : int
+        How many of the examples were not evaluated in this run.
     """
 
     info: ModelInfo
@@ -78,6 +80,7 @@ class Measured(Evaluation):
     recorded_scores: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     source: str = ""
     file: Path | None = None
+    from_store: int = 0
     _scores: dict[int, tuple[Metric, NDArray[np.float64]]] = field(
         default_factory=dict, init=False, repr=False
     )

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_distill.engines import ModelInfo
+from pytest_distill.engines import ModelInfo, sha256_of
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.digest import request_key, run_key
 from pytest_distill.evaluation.store import FILE_NAME, DamagedStoreError, Store
@@ -100,7 +99,7 @@ class Keeper:
     def info(self, identity: Mapping[str, Any], describe: Callable[[], ModelInfo]) -> ModelInfo:
         """Return what is known of a model, from the store where it was evaluated before."""
         run = run_key(identity)
-        known = self._try(lambda store: store.info(run))
+        known: ModelInfo | None = self._try(lambda store: store.info(run))
         if known is not None:
             return known
         info = describe()
@@ -113,7 +112,7 @@ class Keeper:
         identity = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
         if stat.st_size < BIG_FILE:
             return sha256_of(path)
-        known = self._try(lambda store: store.file_digest(identity))
+        known: str | None = self._try(lambda store: store.file_digest(identity))
         if known is not None:
             return known
         digest = sha256_of(path)
@@ -134,19 +133,17 @@ class Keeper:
         odd: list[Prediction] = []
         asked = {request.id for request in missing}
         store = self._opened()
-        if not missing:
-            return made, odd
-        if store is None:
-            return _sorted_out(predict(missing), keys, asked, made, odd)
-        with store.writing(run) as writer:
-            for prediction in predict(missing):
-                if prediction.id in asked and keys[prediction.id] not in made:
-                    made[keys[prediction.id]] = prediction
-                    writer.put(keys[prediction.id], prediction)
-                else:
+        with store.writing(run) if store else nullcontext() as writer:
+            for prediction in predict(missing) if missing else ():
+                key = keys.get(prediction.id)
+                if key is None or prediction.id not in asked or key in made:
                     odd.append(prediction)
-        if writer.problem is not None:
-            self._give_up(f"predictions could not be stored in {store.path}: {writer.problem}")
+                    continue
+                made[key] = prediction
+                if writer:
+                    writer.put(key, prediction)
+        if writer and writer.problem is not None:
+            self._give_up(f"predictions could not be stored in {self._folder}: {writer.problem}")
         return made, odd
 
     def _read(self, run: str, keys: Sequence[bytes]) -> dict[bytes, Prediction]:
@@ -226,12 +223,6 @@ def make_folder(folder: Path) -> None:
         ignore.write_text("*\n", encoding="utf-8")
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _first_of_each(
     requests: Sequence[Request], keys: Mapping[str, bytes], found: Mapping[bytes, Prediction]
 ) -> list[Request]:
@@ -241,21 +232,6 @@ def _first_of_each(
         if keys[request.id] not in found:
             first.setdefault(keys[request.id], request)
     return list(first.values())
-
-
-def _sorted_out(
-    predictions: Iterator[Prediction],
-    keys: Mapping[str, bytes],
-    asked: set[str],
-    made: dict[bytes, Prediction],
-    odd: list[Prediction],
-) -> tuple[dict[bytes, Prediction], list[Prediction]]:
-    for prediction in predictions:
-        if prediction.id in asked and keys[prediction.id] not in made:
-            made[keys[prediction.id]] = prediction
-        else:
-            odd.append(prediction)
-    return made, odd
 
 
 def _kept(

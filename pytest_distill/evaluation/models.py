@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
-from pytest_distill.engines import Engine, ModelInfo, Role
+from pytest_distill.engines import Engine, Identified, ModelInfo, Role
 from pytest_distill.errors import ComparisonError, EvaluationError, ModelError
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.requests import Prediction
+from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval
+from pytest_distill.evaluation.keeping import Keeper, Kept
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """``with progress(what, total) as advance: ... advance(1)`` tells how far an evaluation is."""
@@ -83,28 +84,63 @@ class RunModel(Model):
         Builds the engine; called when the model is first needed.
     progress : callable
         Tells how far an evaluation is.
+    keeper : Keeper, optional
+        Knows what was evaluated before.
+    before_load, after_load : callable
+        Called with the model before it is loaded, so that others can be freed, and after it
+        answered, so that it can run what else is asked of it.
     """
 
     def __init__(
-        self, name: str, role: Role, start: Callable[[], Engine], progress: Progress = silent
+        self,
+        name: str,
+        role: Role,
+        start: Callable[[], Engine],
+        progress: Progress = silent,
+        keeper: Keeper | None = None,
+        before_load: Callable[[RunModel], None] = lambda _model: None,
+        after_load: Callable[[RunModel], None] = lambda _model: None,
     ) -> None:
         super().__init__(name, role)
         self._start = start
-        self._engine: Engine | None = None
+        self._started: Engine | None = None
         self._progress = progress
+        self._keeper = keeper
+        self._before_load = before_load
+        self._after_load = after_load
+        self.pinned = False
+        """Whether a test holds the loaded model, so that it stays in memory."""
 
     @property
     def engine(self) -> Any:
-        """The engine, started at the first use."""
-        if self._engine is None:
-            self._engine = self._start()
+        """The engine, for a test that uses the loaded model itself."""
+        self._before_load(self)
+        self.pinned = True
         return self._engine
 
     @property
+    def _engine(self) -> Engine:
+        if self._started is None:
+            self._started = self._start()
+        return self._started
+
+    @property
     def info(self) -> ModelInfo:
-        """What the engine knows of the model, under the name and role that it has here."""
-        known: ModelInfo = self.engine.info
+        """What is known of the model, under the name and role that it has here."""
+        engine = self._engine
+        if self._keeper is not None and isinstance(engine, Identified):
+            known = self._keeper.info(engine.identity, lambda: engine.info)
+        else:
+            known = engine.info
         return replace(known, name=self.name, role=self.role)
+
+    def evaluate(self, on: Eval | ReportedEval) -> Evaluation:
+        """Return the evaluation on an eval, and run what else is owed while the model is loaded."""
+        known = on.name in self._evaluations
+        evaluation = super().evaluate(on)
+        if not known and isinstance(evaluation, Measured) and evaluation.from_store < evaluation.n:
+            self._after_load(self)
+        return evaluation
 
     def _evaluate(self, on: Eval | ReportedEval) -> Evaluation:
         if isinstance(on, ReportedEval):
@@ -112,20 +148,32 @@ class RunModel(Model):
                 f"eval '{on.name}' has no gold set, so model '{self.name}' cannot be evaluated on "
                 "it: give it data and a task"
             )
+        who = f"{self.name} on {on.name}"
         requests = on.requests()
-        predictions = []
-        with self._progress(f"{self.name} on {on.name}", len(requests)) as advance:
-            for prediction in self.engine.predict(requests):
-                predictions.append(prediction)
-                advance(1)
+        engine = self._engine
+        if self._keeper is not None and isinstance(engine, Identified):
+            kept = self._keeper.evaluate(
+                who, engine.identity, requests, lambda missing: self._predict(who, missing)
+            )
+        else:
+            kept = Kept(list(self._predict(who, requests)), from_store=0)
         source = f"model '{self.name}' on '{on.name}'"
-        return Measured(self.info, on, aligned(predictions, on, source), source=source)
+        predictions = aligned(kept.predictions, on, source)
+        return Measured(self.info, on, predictions, source=source, from_store=kept.from_store)
+
+    def _predict(self, who: str, requests: Sequence[Request]) -> Iterator[Prediction]:
+        self._before_load(self)
+        with self._progress(who, len(requests)) as advance:
+            for prediction in self._engine.predict(requests):
+                yield prediction
+                advance(1)
 
     def close(self) -> None:
         """Free the model's memory."""
-        if self._engine is not None:
-            self._engine.close()
-            self._engine = None
+        self.pinned = False
+        if self._started is not None:
+            self._started.close()
+            self._started = None
 
 
 def aligned(predictions: Iterable[Prediction], on: Eval, source: str) -> tuple[Prediction, ...]:

@@ -33,11 +33,13 @@ def report_lines(ledger: Ledger, width: int) -> list[str]:
     for config, eval in evals:
         rows = [c for c in compared if (c["config"], c["eval"]) == (config, eval)]
         models = [m for m in ledger.models if m["config"] == config]
-        lines += _eval_lines(eval, rows, models, width, config if several else None)
+        made = [e for e in ledger.evaluations if (e["config"], e["eval"]) == (config, eval)]
+        lines += _eval_lines(eval, rows, models, made, width, config if several else None)
     gates = ledger.gates()
     if gates:
         lines += [*_gate_table(gates, width), "", *_bases(gates, width)]
-        lines += [line for note in _verdict_notes(ledger) for line in _wrapped(note, width)]
+        notes = [line for note in ledger.sft_notes() for line in _wrapped(note, width)]
+        lines += [*notes, *([""] if notes else [])]
     return [printable(line) for line in lines]
 
 
@@ -63,7 +65,12 @@ def _test_name(nodeid: str) -> str:
 
 
 def _eval_lines(
-    eval: str, rows: Sequence[Row], models: Sequence[Row], width: int, config: str | None
+    eval: str,
+    rows: Sequence[Row],
+    models: Sequence[Row],
+    evaluations: Sequence[Row],
+    width: int,
+    config: str | None,
 ) -> list[str]:
     scored = [m for m in models if any(m["name"] in row["scores"] for row in rows)]
     n = next((row["n"] for row in rows if row["n"] is not None), None)
@@ -73,7 +80,7 @@ def _eval_lines(
     lines = [title]
     for part in _that_fit(_model_columns(scored), columns, width):
         lines += [*_table(part), ""]
-    for note in _footnotes(rows, scored):
+    for note in (*_footnotes(rows, scored), *_store_note(evaluations)):
         lines += _wrapped(note, width)
     return [*lines, ""] if lines[-1] else lines
 
@@ -136,11 +143,6 @@ def _bases(gates: Sequence[Row], width: int) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def _verdict_notes(ledger: Ledger) -> list[str]:
-    found = ledger.sft_notes()
-    return [*found, ""] if found else []
-
-
 def _wrapped(note: str, width: int) -> list[str]:
     return textwrap.wrap(note, width, subsequent_indent="  ", break_on_hyphens=False)
 
@@ -155,6 +157,15 @@ def _footnotes(rows: Sequence[Row], models: Sequence[Row]) -> list[str]:
     if reported:
         notes.append(f"reported, not measured: {', '.join(reported)}")
     return notes
+
+
+def _store_note(evaluations: Sequence[Row]) -> list[str]:
+    """Return how much was evaluated in this run and how much came from the store."""
+    run = [e for e in evaluations if e["evaluated"] is not None]
+    if not run:
+        return []
+    evaluated, stored = (sum(e[key] for e in run) for key in ("evaluated", "from_store"))
+    return [f"predictions: {evaluated:,} made in this run, {stored:,} from the store"]
 
 
 def _unlike(models: Sequence[Row]) -> list[str]:

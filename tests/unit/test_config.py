@@ -72,7 +72,7 @@ def test_keys_of_an_own_engine_are_its_options(tmp_path: Path) -> None:
     )
     teacher = config.models["teacher"]
     assert isinstance(teacher, RunModel)
-    assert teacher.spec("teacher", tmp_path, None).options == {"url": "here", "tries": 3}
+    assert teacher.spec("teacher", tmp_path).options == {"url": "here", "tries": 3}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from pytest_distill.engines import ModelInfo, ModelSpec
@@ -62,6 +63,17 @@ class TransformersEngine:
     def checkpoint(self) -> Checkpoint:
         """The model's files; its `digest` and `bytes` are known without importing torch."""
         return locate(self.spec)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes the predictions: the model's bytes, the libraries, dtype and load settings."""
+        return {
+            "model": self.checkpoint.digest,
+            "engine": "transformers",
+            "versions": {name: version(name) for name in ("transformers", "torch")},
+            "dtype": self.spec.dtype,
+            "load": dict(self.spec.load),
+        }
 
     @cached_property
     def info(self) -> ModelInfo:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pytest_distill.engines import ModelSpec
+from pytest_distill.engines import ModelSpec, sha256_of
 from pytest_distill.engines.transformers.hub import snapshot
 from pytest_distill.errors import ModelError
 
@@ -65,6 +65,8 @@ class Checkpoint:
         The parsed ``config.json``; empty for a GGUF file, which holds its own.
     adapter_config : mapping
         The parsed ``adapter_config.json``; empty without an adapter.
+    hash_file : callable
+        File -> SHA-256 of its bytes.
     """
 
     folder: Path
@@ -77,6 +79,7 @@ class Checkpoint:
     code: tuple[Path, ...]
     config: Mapping[str, Any]
     adapter_config: Mapping[str, Any]
+    hash_file: Callable[[Path], str] = sha256_of
 
     @property
     def bytes(self) -> int:
@@ -95,8 +98,7 @@ class Checkpoint:
         whole = hashlib.sha256()
         for part in ("weights", "configs", "tokenizer_files", "adapter_files", "code"):
             for file in sorted(getattr(self, part), key=lambda file: file.name):
-                with file.open("rb") as stream:
-                    digest = hashlib.file_digest(stream, "sha256").hexdigest()
+                digest = self.hash_file(file)
                 whole.update(f"{part}\0{file.name}\0{digest}\n".encode())
         return whole.hexdigest()
 
@@ -150,6 +152,7 @@ def locate(spec: ModelSpec) -> Checkpoint:
         code=tuple(sorted(folder.glob("*.py"))) if spec.trust_remote_code else (),
         config=config,
         adapter_config=adapter_config,
+        hash_file=spec.hash_file,
     )
 
 

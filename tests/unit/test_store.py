@@ -1,0 +1,303 @@
+"""The store: evaluated once is not evaluated again, and nothing that was finished is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from pytest_distill.evals.requests import (
+    ClassificationRequest,
+    Decoding,
+    GenerationRequest,
+    Prediction,
+    Request,
+)
+from pytest_distill.evaluation.digest import request_key, run_key
+from pytest_distill.evaluation.keeping import Keeper, Kept
+from pytest_distill.evaluation.store import FILE_NAME, Store
+
+IDENTITY = {"model": "d" * 64, "engine": "test", "dtype": "auto"}
+
+
+def requests(n: int, start: int = 0) -> list[Request]:
+    """Return n different requests."""
+    return [ClassificationRequest(f"e{i}", f"text {i}") for i in range(start, start + n)]
+
+
+class Counting:
+    """Answers requests and remembers which; stops after `most` of them."""
+
+    def __init__(self, most: int | None = None) -> None:
+        self.asked: list[str] = []
+        self.most = most
+
+    def predict(self, wanted: Sequence[Request]) -> Iterator[Prediction]:
+        """Yield a label for each request."""
+        for request in wanted:
+            if self.most is not None and len(self.asked) >= self.most:
+                raise KeyboardInterrupt
+            self.asked.append(request.id)
+            yield Prediction(request.id, prediction=f"label of {request.id}")
+
+
+class Told:
+    """A keeper on a folder, and what it said."""
+
+    def __init__(self, folder: Path, *, refresh: bool = False) -> None:
+        self.warnings: list[str] = []
+        self.lines: list[str] = []
+        self.keeper = Keeper(
+            folder, refresh=refresh, warn=self.warnings.append, tell=self.lines.append
+        )
+
+    def evaluate(self, wanted: Sequence[Request], engine: Counting) -> Kept:
+        """Evaluate with the engine what the store lacks."""
+        return self.keeper.evaluate("student on reviews", IDENTITY, wanted, engine.predict)
+
+
+def test_only_what_is_new_is_evaluated(tmp_path: Path) -> None:
+    """Ten new examples cost ten predictions, in another process too."""
+    engine = Counting()
+    Told(tmp_path).evaluate(requests(20), engine)
+    kept = Told(tmp_path).evaluate(requests(30), engine)
+    assert len(engine.asked) == 30
+    assert kept.from_store == 20
+    assert {p.id: p.prediction for p in kept.predictions} == {
+        f"e{i}": f"label of e{i}" for i in range(30)
+    }
+
+
+def test_every_field_of_a_prediction_survives(tmp_path: Path) -> None:
+    """What comes back from the disk equals what was put there."""
+    full = Prediction(
+        "e0", "yes", (0.1, 0.9), ("no", "yes"), (-1.5, -0.25), "text \u2028 \U0001f600", 7
+    )
+
+    def predict(_wanted: Sequence[Request]) -> Iterator[Prediction]:
+        yield full
+
+    for _ in range(2):
+        kept = Told(tmp_path).keeper.evaluate("x", IDENTITY, requests(1), predict)
+        assert kept.predictions == [full]
+
+
+def test_a_renamed_example_is_found_by_what_it_asks(tmp_path: Path) -> None:
+    """The id is no part of a request's identity, and requests that ask the same are asked once."""
+    engine = Counting()
+    Told(tmp_path).evaluate([ClassificationRequest("old", "same")], engine)
+    twins: list[Request] = [ClassificationRequest(i, "same") for i in ("new", "twin")]
+    kept = Told(tmp_path).evaluate(twins, engine)
+    assert engine.asked == ["old"]
+    assert sorted(p.id for p in kept.predictions) == ["new", "twin"]
+
+
+def test_what_is_asked_is_the_key() -> None:
+    """Text, truncation and decoding change a request's key, the id does not."""
+    one = ClassificationRequest("a", "text")
+    assert request_key(one) == request_key(ClassificationRequest("b", "text"))
+    others: list[Request] = [
+        ClassificationRequest("a", "other"),
+        ClassificationRequest("a", "text", truncate="left"),
+        GenerationRequest("a", "text"),
+        GenerationRequest("a", "text", decoding=Decoding(max_new_tokens=5)),
+    ]
+    assert len({request_key(one), *map(request_key, others)}) == 5
+
+
+def test_another_model_or_setting_is_another_run() -> None:
+    """A checkpoint overwritten in place, another dtype and another version are evaluated again."""
+    changed = [IDENTITY | {key: "other"} for key in IDENTITY]
+    assert len({run_key(IDENTITY), *map(run_key, changed)}) == 4
+
+
+def test_refresh_evaluates_anew(tmp_path: Path) -> None:
+    """What is stored is asked again, and replaced."""
+    engine = Counting()
+    Told(tmp_path).evaluate(requests(3), engine)
+    Told(tmp_path, refresh=True).evaluate(requests(3), engine)
+    assert len(engine.asked) == 6
+
+
+def test_an_interrupted_evaluation_goes_on(tmp_path: Path) -> None:
+    """Ctrl-C loses no finished prediction."""
+    with pytest.raises(KeyboardInterrupt):
+        Told(tmp_path).evaluate(requests(20), Counting(most=7))
+    rest = Counting()
+    Told(tmp_path).evaluate(requests(20), rest)
+    assert rest.asked == [f"e{i}" for i in range(7, 20)]
+
+
+KILLED = """
+    import sys, time
+    from pathlib import Path
+    from pytest_distill.evals.requests import ClassificationRequest, Prediction
+    from pytest_distill.evaluation.keeping import Keeper
+
+    def predict(wanted):
+        for request in wanted:
+            print(request.id, flush=True)
+            yield Prediction(request.id, prediction="x")
+            time.sleep(0.02)
+
+    wanted = [ClassificationRequest(f"e{i}", f"text {i}") for i in range(1000)]
+    keeper = Keeper(Path(sys.argv[1]), warn=print, tell=lambda line: print(line, flush=True))
+    identity = {"model": "d" * 64, "engine": "test", "dtype": "auto"}
+    keeper.evaluate("student on reviews", identity, wanted, predict)
+"""
+
+
+def start(folder: Path) -> subprocess.Popen[str]:
+    """Start a process that evaluates a thousand requests slowly."""
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(KILLED), str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_killed_process_loses_nothing_finished(tmp_path: Path) -> None:
+    """After SIGKILL in the middle, only the rest is evaluated."""
+    process = start(tmp_path)
+    assert process.stdout is not None
+    seen = [process.stdout.readline().strip() for _ in range(10)]
+    process.send_signal(signal.SIGKILL)
+    more = process.stdout.read().split()
+    process.wait()
+    process.stdout.close()
+    finished = [*seen, *more]
+    rest = Counting()
+    Told(tmp_path).evaluate(requests(1000), rest)
+    # The last one printed may have died before it was handed over.
+    assert len(rest.asked) <= 1000 - (len(finished) - 1)
+    assert not set(rest.asked) & set(finished[:-1])
+
+
+def test_a_second_process_waits_and_says_for_whom(tmp_path: Path) -> None:
+    """The same model is never evaluated twice at the same time."""
+    process = start(tmp_path)
+    assert process.stdout is not None
+    process.stdout.readline()
+    told = Told(tmp_path)
+    killed = time.monotonic() + 0.5
+    pid = os.fork()
+    if pid == 0:  # ends the first process while the second one waits for it
+        time.sleep(max(0.0, killed - time.monotonic()))
+        process.kill()
+        os._exit(0)
+    engine = Counting()
+    told.evaluate(requests(40), engine)
+    os.waitpid(pid, 0)
+    process.wait()
+    process.stdout.close()
+    assert told.lines == [
+        f"student on reviews: waiting for process {process.pid} on "
+        f"{os.uname().nodename} (student on reviews)"
+    ]
+    assert 0 < len(engine.asked) < 40
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "garbage"])
+def test_a_damaged_store_is_set_aside(tmp_path: Path, damage: str) -> None:
+    """It is detected, kept under another name with a warning, and built anew."""
+    Told(tmp_path).evaluate(requests(200), Counting())
+    path = tmp_path / FILE_NAME
+    content = bytearray(path.read_bytes())
+    if damage == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "flipped":
+        at = content.rindex(b"label of e7")
+        content[at] ^= 1
+        path.write_bytes(content)
+    else:
+        path.write_bytes(b"no database at all" * 100)
+    engine = Counting()
+    told = Told(tmp_path)
+    kept = told.evaluate(requests(200), engine)
+    assert len(kept.predictions) == 200
+    assert all(p.prediction == f"label of {p.id}" for p in kept.predictions)
+    assert "was moved to damaged-1.sqlite3" in told.warnings[0]
+    assert (tmp_path / "damaged-1.sqlite3").exists()
+    again = Counting()
+    Told(tmp_path).evaluate(requests(200), again)
+    assert again.asked == []
+
+
+def test_a_folder_that_cannot_be_used_is_a_warning(tmp_path: Path) -> None:
+    """The run goes on without the store."""
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    told = Told(tmp_path / "file")
+    engine = Counting()
+    assert len(told.evaluate(requests(3), engine).predictions) == 3
+    assert len(told.warnings) == 1
+    assert "the run goes on without it" in told.warnings[0]
+
+
+FULL = """
+    import resource, signal, sys
+    from pathlib import Path
+    from pytest_distill.evals.requests import ClassificationRequest, Prediction
+    from pytest_distill.evaluation.keeping import Keeper
+
+    def predict(wanted):
+        for i, request in enumerate(wanted):
+            yield Prediction(request.id, text="x" * 2000)
+
+    said = []
+    keeper = Keeper(Path(sys.argv[1]), warn=said.append, tell=print)
+    identity = {"model": "d" * 64, "engine": "test", "dtype": "auto"}
+    few = [ClassificationRequest(f"e{i}", f"text {i}") for i in range(50)]
+    keeper.evaluate("x", identity, few, predict)
+    keeper.close()
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+    many = [ClassificationRequest(f"e{i}", f"text {i}") for i in range(2000)]
+    kept = keeper.evaluate("x", identity, many, predict)
+    print(len(kept.predictions), kept.from_store, len(said), said[0][:60])
+"""
+
+
+def test_a_full_disk_loses_no_earlier_row(tmp_path: Path) -> None:
+    """Files that may not grow any more, as on a full disk: a warning, and what was stored stays."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(FULL), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("2000 50 1 ")
+    rest = Counting()
+    kept = Told(tmp_path).evaluate(requests(50), rest)
+    assert (rest.asked, kept.from_store) == ([], 50)
+
+
+def test_big_files_are_hashed_once(tmp_path: Path) -> None:
+    """A digest is remembered until size, time or inode change."""
+    weights = tmp_path / "weights"
+    weights.write_bytes(b"a" * 10_000_001)
+    keeper = Told(tmp_path / "store").keeper
+    digest = keeper.hash_file(weights)
+    stat = weights.stat()
+    identity = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    assert Store(tmp_path / "store").file_digest(identity) == digest
+    weights.write_bytes(b"b" * 10_000_001)
+    assert keeper.hash_file(weights) != digest
+
+
+def test_a_store_of_another_version_is_set_aside(tmp_path: Path) -> None:
+    """Nothing is guessed about a file that another version made."""
+    Told(tmp_path).evaluate(requests(1), Counting())
+    connection = sqlite3.connect(tmp_path / FILE_NAME)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    told = Told(tmp_path)
+    told.evaluate(requests(1), Counting())
+    assert "made by another version (99)" in told.warnings[0]

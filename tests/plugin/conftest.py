@@ -1,0 +1,76 @@
+"""Fixtures of the plugin's tests: a small project, and running pytest in it."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imported
+
+# pytester drops the modules that an inner run imports, and numpy can't be imported twice: what the
+# package imports has to be there before.
+import numpy  # noqa: F401
+import pyarrow.parquet  # noqa: F401
+import pytest
+import tabulate  # noqa: F401
+import tqdm  # noqa: F401
+import yaml  # noqa: F401
+
+import pytest_distill.assertions
+import pytest_distill.config
+import pytest_distill.progress
+import pytest_distill.project
+import pytest_distill.reporting  # noqa: F401
+
+from .project import Project, Run
+
+PLAINLY: tuple[str, ...] = ()
+TWO_WORKERS = ("-n", "2")
+
+
+@pytest.fixture(autouse=True)
+def _plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give every inner run 80 columns, whatever runs the outer one."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
+    for name in ("CI", "BUILD_NUMBER", "FORCE_COLOR", "PY_COLORS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> Project:
+    """Return a project with a gold set, three recorded models and no tests yet."""
+    made = Project(pytester)
+    made.file("pytest.ini", "[pytest]\naddopts = --strict-markers\npythonpath = .\n")
+    return made
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester) -> Run:
+    """Return a function that runs pytest in the project, in this process; warnings are errors."""
+
+    def inner(*args: str) -> pytest.RunResult:
+        return pytester.runpytest_inprocess("-W", "error", *args)
+
+    return inner
+
+
+@pytest.fixture(params=[PLAINLY, TWO_WORKERS], ids=["plainly", "n2"])
+def run_both(request: pytest.FixtureRequest, run: Run) -> Run:
+    """Return `run`, once as it is and once with two xdist workers."""
+    workers: tuple[str, ...] = request.param
+
+    def inner(*args: str) -> pytest.RunResult:
+        return run(*workers, *args)
+
+    return inner
+
+
+@pytest.fixture
+def run_apart(pytester: pytest.Pytester) -> Run:
+    """Return a function that runs pytest in a process of its own."""
+
+    def inner(*args: str) -> pytest.RunResult:
+        return pytester.runpytest_subprocess("-W", "error", *args, timeout=120)
+
+    return inner

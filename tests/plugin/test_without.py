@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from .project import FAILS, SHIPS, Project, Run, decision_of, said
+
+HEAVY = (
+    "numpy",
+    "torch",
+    "transformers",
+    "yaml",
+    "pydantic",
+    "tabulate",
+    "tqdm",
+    "jinja2",
+    "pyarrow",
+)
+
+
+def test_a_project_without_gates_pays_nothing(project: Project, run_apart: Run) -> None:
+    """With the plugin on and no gates, none of the packages it uses are imported."""
+    project.file(
+        "test_plain.py",
+        f"""
+        import json, pathlib, sys
+
+        def test_plain(request):
+            assert request.config.pluginmanager.has_plugin("distill")
+            found = [name for name in {HEAVY} if name in sys.modules]
+            pathlib.Path("found.json").write_text(json.dumps(found))
+        """,
+    )
+    project.file("conftest.py", "import pytest_distill\n")
+    run_apart("--strict-markers").assert_outcomes(passed=1)
+    assert json.loads((project.path / "found.json").read_text()) == []
+
+
+def test_recorded_gates_never_import_torch(project: Project, run_apart: Run) -> None:
+    """Gates over recorded predictions need neither torch nor transformers."""
+    project.file(
+        "test_ship.py",
+        f"{SHIPS}"
+        "\n    def test_zz():"
+        "\n        import sys"
+        "\n        assert not {'torch', 'transformers', 'datasets'} & set(sys.modules)\n",
+    )
+    run_apart("--distill-report").assert_outcomes(passed=3)
+
+
+def test_with_the_plugin_off_the_functions_say_so(project: Project, run_apart: Run) -> None:
+    """The import works, and a gate without its plugin is an error, not a pass."""
+    project.file(
+        "test_ship.py",
+        """
+        from pytest_distill import assert_beats_sft, assert_quality_retained, assert_score
+
+        def test_keeps():
+            assert_quality_retained(min=0.9)
+
+        def test_pays():
+            assert_beats_sft()
+
+        def test_floor():
+            assert_score(0.1)
+        """,
+    )
+    result = run_apart("-p", "no:distill")
+    result.assert_outcomes(failed=3)
+    for name in ("quality_retained", "beats_sft", "score"):
+        assert f"assert_{name}() judges the running test's models" in said(result)
+    assert "the plugin 'distill' on" in said(result)
+
+
+def test_works_without_xdist(project: Project, run_apart: Run) -> None:
+    """Nobody needs xdist: report and JSON work when it is not there."""
+    project.file("test_ship.py", SHIPS)
+    result = run_apart("-p", "no:xdist", "--distill-report", "--distill-json", "out.json")
+    assert decision_of(result) == ("SHIP", "")
+    assert project.json()["outcome"] == "SHIP"
+    project.file("test_strict.py", FAILS)
+    assert run_apart("-p", "no:xdist", "--distill-report").ret == pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.mark.parametrize(
+    "plugin", ["cacheprovider", "junitxml", "logging", "capture", "rerunfailures", "unittest"]
+)
+def test_works_without_other_plugins(project: Project, run: Run, plugin: str) -> None:
+    """None of pytest's optional plugins is needed."""
+    project.file("test_ship.py", SHIPS)
+    project.file("test_strict.py", FAILS)
+    result = run("-p", f"no:{plugin}", "--distill-report")
+    assert decision_of(result) == ("DO NOT SHIP", "1 gate of 3 did not pass: test_keeps")
+
+
+def test_works_in_a_run_that_nobody_captures(project: Project, run: Run) -> None:
+    """`-s` changes nothing about the report."""
+    project.file("test_ship.py", SHIPS)
+    assert decision_of(run("-s", "--distill-report")) == ("SHIP", "")
+
+
+def test_the_public_names_are_there() -> None:
+    """Everything in `__all__` can be imported, and another name is an AttributeError."""
+    import pytest_distill
+
+    assert [name for name in pytest_distill.__all__ if not hasattr(pytest_distill, name)] == []
+    assert not hasattr(pytest_distill, "no_such_name")

@@ -185,24 +185,23 @@ class Store:
             )
 
     def _open_sound(self) -> sqlite3.Connection:
-        connection = connect(self.path)
+        try:
+            connection = connect(self.path)
+        except sqlite3.OperationalError:
+            raise  # no folder, no permission, no space: not the file's fault
+        except sqlite3.DatabaseError as error:
+            raise DamagedStoreError(f"{self.path}: {error}") from None
         try:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version not in (0, SCHEMA):
                 raise DamagedStoreError(f"{self.path}: made by another version ({version})")
             connection.executescript(f"{_TABLES} PRAGMA user_version = {SCHEMA};")
-            pages = connection.execute("PRAGMA page_count").fetchone()[0]
-            size = connection.execute("PRAGMA page_size").fetchone()[0]
-            if self.path.stat().st_size not in (0, pages * size):
-                connection.execute("PRAGMA wal_checkpoint")
-        except sqlite3.DatabaseError as error:
-            connection.close()
-            if isinstance(error, sqlite3.OperationalError):
-                raise
-            raise DamagedStoreError(f"{self.path}: {error}") from None
-        except DamagedStoreError:
+        except sqlite3.OperationalError:
             connection.close()
             raise
+        except (sqlite3.DatabaseError, DamagedStoreError) as error:
+            connection.close()
+            raise DamagedStoreError(_once(self.path, error)) from None
         return connection
 
     def _ask(self, query: str, values: Sequence[Any]) -> list[Any]:
@@ -268,6 +267,10 @@ class Writer:
     def _row(self, request: bytes, prediction: Prediction) -> tuple[str, bytes, str, int]:
         answer = json.dumps(prediction_fields(prediction))
         return self._run, request, answer, zlib.crc32(answer.encode())
+
+
+def _once(path: Path, error: Exception) -> str:
+    return str(error) if str(path) in str(error) else f"{path}: {error}"
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -6,6 +6,7 @@ numpy, torch and the rest come when a test with a gate needs them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterator
 from itertools import takewhile
 from pathlib import Path
@@ -119,6 +120,9 @@ def pytest_configure(config: pytest.Config) -> None:
     limit = config.getoption("distill_limit")
     if limit is not None and limit < 1:
         raise pytest.UsageError(f"--distill-limit {limit}: must be at least 1")
+    device = config.getoption("distill_device")
+    if device is not None and not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+        raise pytest.UsageError(f"--distill-device {device}: write auto, cpu, cuda or cuda:N")
     wanted = (config.getoption("distill_report"), config.getoption("distill_json"))
     if any((*wanted, config.getini("distill_strict"))) and not hasattr(config, "workerinput"):
         from pytest_distill.reporting import Reporting
@@ -132,7 +136,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         session.close()
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, trylast=True)  # inside of --lf's filter: it hides what it drops
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
@@ -144,22 +148,26 @@ def pytest_make_collect_report(
     session = collector.config.stash[SESSION]
     if isinstance(collector, pytest.Directory):
         session.saw_folder(collector.path)
+    nodes = report.result or ()
+    if collector.config.getoption("lf", False):
+        session.saw_past_last_failed(collector, nodes)
     try:
-        for node in report.result or ():
+        for node in nodes:
             if isinstance(node, pytest.Item) and is_gate_test(node):
                 session.check_marker(node)
     except DistillError as error:
         report.outcome = "failed"
         report.result = []
-        report.longrepr = pytest.ExceptionInfo.from_exception(error).getrepr(style="value")
+        told = pytest.ExceptionInfo.from_exception(error).getrepr(style="value")
+        # Workers all report it; xdist tells what is equal once, and only text is equal.
+        report.longrepr = str(error) if hasattr(collector.config, "workerinput") else told
     return report
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     # Before -k and -m take any away: a gate that was deselected did not run.
-    gates = [item.nodeid for item in items if is_gate_test(item)]
-    config.stash[SESSION].gate_tests = gates
+    config.stash[SESSION].saw_gates(item.nodeid for item in items if is_gate_test(item))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -192,7 +200,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if fixtures is None or REQUEST_FIXTURE in fixtures:
         return
     if item.config.stash[SESSION].config_file(item) is not None:
-        fixtures.append(REQUEST_FIXTURE)
+        fixtures.insert(0, REQUEST_FIXTURE)  # `comparison` needs it
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -20,10 +20,10 @@ from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.tasks import TASKS
 from pytest_distill.evaluation import models as running
 from pytest_distill.evaluation import recorded, reported
-from pytest_distill.evaluation.evaluation import Evaluation, Measured, Reported, ReportedEval
+from pytest_distill.evaluation.evaluation import ReportedEval
 from pytest_distill.evaluation.keeping import Keeper
 from pytest_distill.verdicts.comparison import Comparison, Confidence
-from pytest_distill.verdicts.lookup import find_metric, find_model
+from pytest_distill.verdicts.lookup import find_model
 
 ComparisonT = TypeVar("ComparisonT", bound=Comparison)
 
@@ -158,32 +158,18 @@ class Project:
     def check_metric(self, eval: str | None, metric: str) -> None:
         """Raise ConfigError where an eval has no such metric; the gold set is not read."""
         name = self.eval_name(eval)
-        find_metric(name, metric, self.config.metrics[name], self.config.evals[name].task)
+        known = {m.name for m in self.config.metrics[name]}
+        task = self.config.evals[name].task
+        suited = set(TASKS[task].metrics) if task else set()
+        if metric not in known | suited:
+            raise ConfigError(
+                f"eval '{name}' has no metric '{metric}'; {did_you_mean(metric, known | suited)}"
+            )
 
-    def summary(self, config_name: str) -> dict[str, list[dict[str, Any]]]:
-        """Return what the models came to so far, in built-in types; nothing is evaluated for it.
-
-        Parameters
-        ----------
-        config_name : str
-            What tells this ``distill.yaml`` from others of the same run.
-        """
-        used = [m for m in (*self.models.values(), *self._adopted.values()) if m.evaluations]
-        return {
-            "models": [{"config": config_name, **self._told(model)} for model in used],
-            "evaluations": [
-                {"config": config_name, "model": m.name, "eval": e.eval.name, "n": e.n}
-                | {"left_out": len(e.eval.gold.left_out) if isinstance(e.eval, Eval) else 0}
-                | _made(e)
-                for m in used
-                for e in m.evaluations
-            ],
-            "comparisons": [
-                {"config": config_name, **row}
-                for name in self.config.evals
-                for row in _compared(name, used)
-            ],
-        }
+    @property
+    def all_models(self) -> list[running.Model]:
+        """Every model, those that fixtures put in place of others too."""
+        return [*self.models.values(), *self._adopted.values()]
 
     def share_out(self) -> None:
         """Let each of several processes begin with another model, so that none waits at first."""
@@ -224,18 +210,6 @@ class Project:
             model.trained = _trained(self.config.models.get(name))
             self._adopted[key] = model
         return self._adopted[key]
-
-    def _told(self, model: running.Model) -> dict[str, Any]:
-        info = model.info
-        entry = self.config.models.get(model.name)
-        own = model.name in self.models and model is self.models[model.name]
-        return {
-            **{f: getattr(info, f) for f in ("name", "role", "parameters", "bytes")},
-            **{f: getattr(info, f) for f in ("dtype", "device", "path", "digest")},
-            "engine": entry.engine if entry and own else "fixture",
-            "batch_tokens": getattr(entry, "batch_tokens", None) if own else None,
-            "trained": str(entry.trained) if entry and entry.trained else None,
-        }
 
     def _pointed(self, name: str, entry: ModelConfig, path: str | None) -> ModelConfig:
         """Return a model's entry with this run's path and device in it."""
@@ -290,7 +264,7 @@ class Project:
 
     def _make_room(self, wanted: running.RunModel) -> None:
         """Free the models that no test holds: two big ones need not fit beside each other."""
-        for model in (*self.models.values(), *self._adopted.values()):
+        for model in self.all_models:
             if isinstance(model, running.RunModel) and model is not wanted and not model.pinned:
                 model.close()
 
@@ -364,37 +338,3 @@ def _chance(entry: MeasuredEval, gold: GoldSet) -> Fraction | None:
         shares = [Fraction(1, len(example.fields[field])) for example in gold]
         return sum(shares, Fraction(0)) / len(shares)
     return None if entry.chance is None else Fraction(str(entry.chance))
-
-
-def _made(evaluation: Evaluation) -> dict[str, int | None]:
-    """Return how many examples were evaluated in this run, and how many came from the store."""
-    if not isinstance(evaluation, Measured) or evaluation.file is not None:
-        return {"evaluated": None, "from_store": None}
-    return {
-        "evaluated": evaluation.n - evaluation.from_store,
-        "from_store": evaluation.from_store,
-    }
-
-
-def _compared(eval: str, models: Sequence[running.Model]) -> list[dict[str, Any]]:
-    """Return a row for every metric of an eval that was scored: scores, retained, n."""
-    found = {m.name: e for m in models for e in m.evaluations if e.eval.name == eval}
-    metrics = {metric: None for e in found.values() for metric in e.metrics}
-    return [row for metric in metrics if (row := _row(eval, metric, found))["scores"]]
-
-
-def _row(eval: str, metric: Metric, found: Mapping[str, Evaluation]) -> dict[str, Any]:
-    """Return a metric's scores as exact fractions, in text: `Ledger` takes it in."""
-    scores = {}
-    for name, evaluation in found.items():
-        # A model whose scores are refused has made its test fail with the reason.
-        with suppress(DistillError):
-            scores[name] = evaluation.score(metric)
-    return {
-        "eval": eval,
-        "metric": metric.name,
-        "higher_is_better": metric.higher_is_better,
-        "scores": {name: str(score) for name, score in scores.items()},
-        "n": next((e.n for e in found.values() if e.n is not None), None),
-        "reported": [name for name, e in found.items() if isinstance(e, Reported)],
-    }

@@ -102,6 +102,8 @@ class Reporting:
         """Print the report."""
         strict = self._config.getini("distill_strict")
         tables = self._config.getoption("distill_report")
+        if self._problem:
+            terminalreporter.write_line(self._problem, red=True)
         if not (tables or strict) or self._config.getoption("collectonly"):
             return
         write = terminalreporter
@@ -109,14 +111,13 @@ class Reporting:
         width = min(shutil.get_terminal_size().columns, MOST_COLUMNS)
         for line in report_lines(self._ledger, width) if tables else ():
             write.write_line(line)
-        if self._problem:
-            write.write_line(self._problem, red=True)
         ships = self._ledger.decision().outcome == "SHIP"
         write.write_line(last_line(self._ledger, width), bold=True, green=ships, red=not ships)
 
     def _take(self, share: dict[str, Any]) -> None:
         self._ledger.expect(share["gate_tests"])
         self._ledger.add_summary(share["summary"])
+        self._ledger.skipped_files += share["skipped_files"]
         self._ledger.required |= share["required"]
         self._ledger.unreadable = sorted({*self._ledger.unreadable, *share["unreadable"]})
 
@@ -127,6 +128,7 @@ def share_of(config: pytest.Config) -> dict[str, Any]:
     required, unreadable = session.required_gates()
     return {
         "gate_tests": session.gate_tests,
+        "skipped_files": session.skipped_files,
         "summary": session.summary(),
         "required": required,
         "unreadable": unreadable,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from pytest_distill.records import (
     state_of,
     waived,
 )
+from pytest_distill.workers import threads_per_worker, worker_number
 
 if TYPE_CHECKING:
     from pytest_distill.assertions import GateComparison
@@ -61,6 +61,8 @@ class DistillSession:
         self._seen: set[Path] = set()
         self.gate_tests: list[str] = []
         """Node ids of the gate tests that were collected, deselected ones too."""
+        self.skipped_files: list[str] = []
+        """Files that ``--lf`` did not look into: nobody knows what gates are there."""
 
     @contextmanager
     def running(self, item: pytest.Item) -> Iterator[None]:
@@ -110,12 +112,15 @@ class DistillSession:
         check_marker(item)
         arguments = marker_arguments(item)
         project = self.project(item)
-        if arguments.get("eval") is not None:
-            project.eval_name(arguments["eval"])
-        if arguments.get("student") is not None:
-            project.student_name(arguments["student"])
-        if isinstance(arguments.get("metric"), str):
-            project.check_metric(arguments.get("eval"), arguments["metric"])
+        try:
+            if arguments.get("eval") is not None:
+                project.eval_name(arguments["eval"])
+            if arguments.get("student") is not None:
+                project.student_name(arguments["student"])
+            if isinstance(arguments.get("metric"), str):
+                project.check_metric(arguments.get("eval"), arguments["metric"])
+        except ConfigError as error:
+            raise ConfigError(f"marker distill of {item.name}: {error}") from None
 
     def comparison(
         self,
@@ -163,6 +168,19 @@ class DistillSession:
         if (folder / "distill.yaml").is_file():
             self._seen.add(folder / "distill.yaml")
 
+    def saw_gates(self, nodeids: Iterable[str]) -> None:
+        """Remember gate tests, whether they run or not."""
+        self.gate_tests = list(dict.fromkeys([*self.gate_tests, *nodeids]))
+
+    def saw_past_last_failed(
+        self, collector: pytest.Collector, nodes: Iterable[pytest.Item | pytest.Collector]
+    ) -> None:
+        """Remember the gate tests that ``--lf`` will drop, and the files that it skips unread."""
+        items = [node for node in nodes if isinstance(node, pytest.Item)]
+        self.saw_gates(item.nodeid for item in items if is_gate_test(item))
+        if isinstance(collector, pytest.File) and not list(nodes):
+            self.skipped_files.append(collector.nodeid)
+
     def required_gates(self) -> tuple[dict[str, list[str]], list[str]]:
         """Return the gates that must have passed, and the ``distill.yaml`` that cannot be read.
 
@@ -189,9 +207,13 @@ class DistillSession:
 
     def summary(self) -> dict[str, list[dict[str, Any]]]:
         """Return what this process's models came to, in built-in types."""
+        if not self._projects:
+            return {"models": [], "comparisons": [], "evaluations": []}
+        from pytest_distill.summary import summary
+
         rows: dict[str, list[dict[str, Any]]] = {"models": [], "comparisons": [], "evaluations": []}
         for path, project in self._projects.items():
-            for key, found in project.summary(self.shown(path)).items():
+            for key, found in summary(project, self.shown(path)).items():
                 rows[key] += found
         return rows
 
@@ -206,19 +228,12 @@ class DistillSession:
         return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
     def _open(self, path: Path) -> Project:
-        from pytest_distill.config import Extensions, load_config
-        from pytest_distill.config.reading import check_metric
+        from pytest_distill.config import load_config
+        from pytest_distill.extensions import extensions_of
         from pytest_distill.progress import progress_on
         from pytest_distill.project import Project
 
-        hook = self._config.hook
-        metrics = [
-            check_metric(metric, "hook pytest_distill_metrics")
-            for found in hook.pytest_distill_metrics()
-            for metric in found
-        ]
-        engines = {n: e for found in hook.pytest_distill_engines() for n, e in found.items()}
-        config = load_config(path, Extensions({m.name: m for m in metrics}, engines))
+        config = load_config(path, extensions_of(self._config))
         return Project(
             config,
             device=self._config.getoption("distill_device"),
@@ -258,13 +273,14 @@ class DistillSession:
 
     def _model_paths(self, known: Mapping[str, Any]) -> dict[str, str]:
         """Return what ``--distill-model NAME=PATH`` says, paths from the current folder."""
+        from pytest_distill.config.schema import absolute
+
         paths = {}
         for given in self._config.getoption("distill_model") or ():
             name, _, path = given.partition("=")
             if name not in known:
                 raise ConfigError(f"--distill-model {given}: {did_you_mean(name, known)}")
-            folder = self._config.invocation_params.dir / Path(path).expanduser()
-            paths[name] = str(folder) if folder.exists() else path
+            paths[name] = absolute(path, self._config.invocation_params.dir)
         return paths
 
     def _overridden(self, item: pytest.Item) -> dict[Role, Any]:
@@ -277,22 +293,6 @@ class DistillSession:
         roles: tuple[Role, ...] = ("teacher", "student", "sft")
         values = {role: request.getfixturevalue(role) for role in roles}
         return {role: v for role, v in values.items() if not isinstance(v, ModelHandle)}
-
-
-def worker_number() -> int | None:
-    """Return the number of this xdist worker; None without xdist."""
-    name = os.environ.get("PYTEST_XDIST_WORKER", "")
-    return int(name.removeprefix("gw")) if name.startswith("gw") else None
-
-
-def threads_per_worker() -> int | None:
-    """Return how many CPU threads one xdist worker may use; None without xdist."""
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
-    if not workers:
-        return None
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return max(1, cores // workers)
 
 
 def _nearest_config(folder: Path, root: Path) -> Path | None:

@@ -48,7 +48,10 @@ class Document:
             raise ConfigError(f"{path.name}{line}: is not valid YAML: {problem}") from None
         if not isinstance(self.content, dict):
             raise ConfigError(f"{path.name}: must be a mapping with the keys 'models' and 'evals'")
-        self._index(node, ())
+        try:
+            self._index(node, ())
+        except RecursionError:
+            raise ConfigError(f"{path.name}: an anchor refers to itself") from None
 
     def error(self, key: Key, problem: str) -> ConfigError:
         """Return the error that names file, line and key."""

@@ -25,7 +25,7 @@ from pytest_distill.config.schema import (
 )
 from pytest_distill.engines import ENGINES, SOURCES, Role
 from pytest_distill.errors import ConfigError, EvaluationError, did_you_mean
-from pytest_distill.evals.metrics import BUILT_IN, Answer, MeanMetric, Metric
+from pytest_distill.evals.metrics import BUILT_IN, Answer, MeanMetric, Metric, check_metric
 from pytest_distill.evals.tasks import TASKS
 
 
@@ -91,7 +91,11 @@ class Config:
         engine = self.models[name].engine
         if engine in self.engines:
             return self.engines[engine]
-        return load_object(ENGINES.get(engine, engine), f"{self.path.name}: models.{name}.engine")
+        where = f"{self.path.name}: models.{name}.engine"
+        found = load_object(ENGINES.get(engine, engine), where)
+        if not callable(found):
+            raise ConfigError(f"{where}: '{engine}' is {found!r}, not a class")
+        return found
 
 
 def load_object(dotted: str, where: str) -> Any:
@@ -100,11 +104,15 @@ def load_object(dotted: str, where: str) -> Any:
     if not module:
         raise ConfigError(f"{where}: '{dotted}' is no dotted path such as 'package.module:name'")
     try:
-        return getattr(importlib.import_module(module), name)
+        home = importlib.import_module(module)
     except ImportError as error:
         raise ConfigError(f"{where}: cannot import '{module}': {error}") from None
-    except AttributeError:
-        raise ConfigError(f"{where}: module '{module}' has no '{name}'") from None
+    except Exception as error:  # noqa: BLE001 (code of the user's project)
+        problem = f"importing '{module}' raised {type(error).__name__}: {error}"
+        raise ConfigError(f"{where}: {problem}") from None
+    if not hasattr(home, name):
+        raise ConfigError(f"{where}: module '{module}' has no '{name}'")
+    return getattr(home, name)
 
 
 def load_config(path: Path, extensions: Extensions | None = None) -> Config:
@@ -286,16 +294,6 @@ class _Reader:
                     ("models", name, key, unknown),
                     f"no such eval; {did_you_mean(unknown, self.evals)}",
                 )
-
-
-def check_metric(metric: object, where: str) -> Metric:
-    """Return `metric` where it has all that a metric needs; ConfigError where it does not."""
-    needed = [*("name", "higher_is_better", "range"), *("scores", "statistics", "aggregate")]
-    lacking = [attribute for attribute in needed if not hasattr(metric, attribute)]
-    if isinstance(metric, type) or lacking:
-        reason = "is a class, not an object" if isinstance(metric, type) else f"lacks {lacking[0]}"
-        raise ConfigError(f"{where}: {metric!r} is no metric: it {reason}; see MeanMetric")
-    return metric  # type: ignore[return-value]  # a metric by its attributes, not by its base class
 
 
 def _scored_elsewhere(name: str) -> Any:

@@ -79,11 +79,11 @@ class RunModel(ModelConfig):
         fields = self.model_dump(exclude={"engine", "trained", *(self.model_extra or {})})
         for key in ("path", "adapter", "tokenizer"):
             if fields.get(key):
-                fields[key] = _absolute(fields[key], folder)
+                fields[key] = absolute(fields[key], folder)
         return ModelSpec(name=name, options=self.model_extra or {}, **of_the_run, **fields)
 
 
-def _absolute(path: str, folder: Path) -> str:
+def absolute(path: str, folder: Path) -> str:
     """Return an absolute path where `path` is a folder or looks like one, else the hub id."""
     local = (folder / Path(path).expanduser()).resolve()
     looks_local = path.startswith((".", "/", "~")) or path.count("/") > 1

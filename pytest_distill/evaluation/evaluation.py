@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_distill.engines import ModelInfo
-from pytest_distill.errors import ComparisonError, EvaluationError
+from pytest_distill.errors import ComparisonError, ConfigError, EvaluationError, did_you_mean
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.metrics import Answer, MeanMetric, Metric
+from pytest_distill.evals.metrics import BUILT_IN, Answer, MeanMetric, Metric
 from pytest_distill.evals.requests import Prediction
 
 Indices = Sequence[int]
@@ -48,8 +48,22 @@ class Evaluation(ABC):
         """The metrics that may be told of: the eval's, and those that were asked for."""
 
     @abstractmethod
-    def score(self, metric: Metric, indices: Indices | None = None) -> Fraction:
+    def exact_score(self, metric: Metric, indices: Indices | None = None) -> Fraction:
         """Return the metric over all examples, or over those at `indices`."""
+
+    def score(self, metric: str | Metric | None = None) -> float:
+        """Return the score by a metric, by its name or as an object; the eval's first without one.
+
+        Raises
+        ------
+        ConfigError
+            Where the eval has no such metric.
+        """
+        if metric is None:
+            metric = self.eval.metrics[0]
+        elif isinstance(metric, str):
+            metric = find_metric(self.eval, metric)
+        return float(self.exact_score(metric))
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +145,7 @@ class Measured(Evaluation):
             self._scores[key] = metric, scores
         return self._scores[key][1]
 
-    def score(self, metric: Metric, indices: Indices | None = None) -> Fraction:
+    def exact_score(self, metric: Metric, indices: Indices | None = None) -> Fraction:
         """Return the metric over all examples, or over those at `indices`.
 
         Raises
@@ -208,7 +222,7 @@ class Reported(Evaluation):
         """The eval's metrics."""
         return self.eval.metrics
 
-    def score(self, metric: Metric, indices: Indices | None = None) -> Fraction:
+    def exact_score(self, metric: Metric, indices: Indices | None = None) -> Fraction:
         """Return the published score; there are no examples to choose from."""
         if indices is not None:
             raise ComparisonError(
@@ -221,6 +235,15 @@ class Reported(Evaluation):
                 f"it reports {', '.join(self.reported)}"
             )
         return self.reported[metric.name]
+
+
+def find_metric(on: Eval | ReportedEval, name: str) -> Metric:
+    """Return a metric by its name: one listed for the eval, or one that suits its task."""
+    suited = on.task.metrics if isinstance(on, Eval) else ()
+    known = {n: BUILT_IN[n] for n in suited} | {m.name: m for m in on.metrics}
+    if name not in known:
+        raise ConfigError(f"eval '{on.name}' has no metric '{name}'; {did_you_mean(name, known)}")
+    return known[name]
 
 
 def exact_mean(scores: NDArray[np.float64]) -> Fraction:

@@ -165,6 +165,10 @@ class RunModel(Model):
         self._before_load(self)
         with self._progress(who, len(requests)) as advance:
             for prediction in self._engine.predict(requests):
+                if not isinstance(prediction, Prediction):
+                    raise EvaluationError(
+                        f"the engine of model '{self.name}' gave {prediction!r}, not a Prediction"
+                    )
                 yield prediction
                 advance(1)
 

@@ -71,9 +71,12 @@ def fraction_of_one(model: str, eval: str, metric: Metric, table: ScoreTable) ->
         for scores in table.values()
         if metric.name in scores.get(eval, {})
     ]
+    for name, given in table.items():
+        other = given.get(eval, {}).get(metric.name, 0.0)
+        if not math.isfinite(other):
+            place = f"distill.yaml: models.{name}.scores.{eval}.{metric.name}"
+            raise ConfigError(f"{place}: is {other}, not a finite number")
     value = table[model][eval][metric.name]
-    if not math.isfinite(value):
-        raise ConfigError(f"{where}: is {value}, not a finite number")
     percent = _in_percent(scores, metric, where)
     exact = Fraction(str(value)) / (100 if percent else 1)
     low, high = metric.range

@@ -20,11 +20,15 @@ def as_dict(ledger: Ledger) -> dict[str, Any]:
         "outcome": decision.outcome,
         "reason": decision.reason,
         "culprits": decision.culprits,
-        "models": ledger.models,
-        "comparisons": ledger.compared(),
-        "evaluations": ledger.evaluations,
+        "models": _told(ledger.models),
+        "comparisons": _told(ledger.compared()),
+        "evaluations": _told(ledger.evaluations),
         "gates": ledger.gates(),
     }
+
+
+def _told(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in row.items() if key != "order"} for row in rows]
 
 
 def write_json(path: Path, ledger: Ledger) -> None:

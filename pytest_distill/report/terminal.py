@@ -77,7 +77,7 @@ def _eval_lines(
     about = [eval, f"{n:,} examples" if n is not None else "reported scores"]
     title = ", ".join([*about, *([config] if config else [])])
     columns = [_metric_columns(row, scored, headline=row is rows[0]) for row in rows]
-    lines = [title]
+    lines = _wrapped(title, width)
     for part in _that_fit(_model_columns(scored), columns, width):
         lines += [*_table(part), ""]
     for note in (*_footnotes(rows, scored), *_store_note(evaluations)):
@@ -103,7 +103,7 @@ def _metric_columns(row: Row, models: Sequence[Row], *, headline: bool) -> Colum
     names = [m["name"] for m in models]
     scores = [rounded(row["scores"][n]) if n in row["scores"] else "-" for n in names]
     retained = [floor_text(row["retained"][n]) if n in row["retained"] else "" for n in names]
-    columns = {row["metric"]: scores}
+    columns = {shortened(row["metric"], 24): scores}
     return columns | ({"retained": retained} if headline else {})
 
 

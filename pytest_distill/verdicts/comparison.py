@@ -12,10 +12,16 @@ from numpy.typing import NDArray
 
 from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.metrics import Metric
-from pytest_distill.evaluation.evaluation import Evaluation, Indices, Measured, ReportedEval
+from pytest_distill.evals.metrics import Metric, check_metric
+from pytest_distill.evaluation.evaluation import (
+    Evaluation,
+    Indices,
+    Measured,
+    ReportedEval,
+    find_metric,
+)
 from pytest_distill.evaluation.models import Model
-from pytest_distill.verdicts.lookup import find_metric, find_model
+from pytest_distill.verdicts.lookup import find_model
 from pytest_distill.verdicts.numbers import exact, kept
 from pytest_distill.verdicts.sameness import refuse_same_model, refuse_unlike
 
@@ -110,9 +116,8 @@ class Comparison:
         if metric is None:
             return self.on.metrics[0]
         if not isinstance(metric, str):
-            return metric
-        task = self.on.task.name if isinstance(self.on, Eval) else None
-        return find_metric(self.eval, metric, self.on.metrics, task)
+            return check_metric(metric, "metric=")
+        return find_metric(self.on, metric)
 
     def indices(self, selection: Selection) -> Indices | None:
         """Return the positions of the chosen examples; None for all."""
@@ -120,9 +125,13 @@ class Comparison:
             return None
         if not isinstance(self.on, Eval):
             raise ComparisonError(f"eval '{self.eval}' has only reported scores, and so no slices")
-        if isinstance(selection, str | Mapping):
+        if isinstance(selection, str) or (isinstance(selection, Mapping) and selection):
             return self.on.select(selection)
-        return selection
+        if isinstance(selection, Sequence) and not isinstance(selection, str):
+            return selection
+        raise ConfigError(
+            f"slice={selection!r}: write a field and its value, 'lang=de' or {{'lang': 'de'}}"
+        )
 
     def positions(self, selection: Selection) -> NDArray[np.intp]:
         """Return the positions of the chosen examples, all of them for None."""
@@ -170,7 +179,7 @@ class Comparison:
         self, model: str, metric: str | Metric | None = None, slice: Selection = None
     ) -> Fraction:
         """Return a model's score as an exact fraction."""
-        return self.evaluation(model).score(self.metric(metric), self.indices(slice))
+        return self.evaluation(model).exact_score(self.metric(metric), self.indices(slice))
 
     @property
     def scores(self) -> dict[str, dict[str, float]]:

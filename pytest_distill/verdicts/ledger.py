@@ -71,6 +71,7 @@ class Ledger:
 
     tests: dict[str, TestRecord] = field(default_factory=dict)
     collection_errors: list[str] = field(default_factory=list)
+    skipped_files: list[str] = field(default_factory=list)
     models: list[dict[str, Any]] = field(default_factory=list)
     comparisons: list[dict[str, Any]] = field(default_factory=list)
     """As processes tell them, scores as exact fractions in text; `compared` is for reports."""
@@ -92,7 +93,10 @@ class Ledger:
             test.position = position
 
     def add_summary(self, summary: Mapping[str, Any]) -> None:
-        """Take in what one process found out; what another one told already is not told twice."""
+        """Take in what one process found out; what another one told already is not told twice.
+
+        Rows stand in the order of ``distill.yaml``, whichever process ends first.
+        """
         for key in ("models", "comparisons", "evaluations"):
             rows: list[dict[str, Any]] = getattr(self, key)
             for row in summary[key]:
@@ -101,6 +105,7 @@ class Ledger:
                     rows.append(row)
                 else:
                     _merge(same, row)
+            rows.sort(key=lambda row: (row["config"], row["order"]))
 
     def compared(self) -> list[dict[str, Any]]:
         """Return the comparisons with their scores as floats, and what each student retained.
@@ -110,8 +115,10 @@ class Ledger:
         return [self._with_retained(row) for row in self.comparisons]
 
     def _with_retained(self, row: dict[str, Any]) -> dict[str, Any]:
-        scores = {name: Fraction(score) for name, score in row["scores"].items()}
         roles = {m["name"]: m["role"] for m in self.models if m["config"] == row["config"]}
+        order = {name: position for position, name in enumerate(roles)}
+        given = sorted(row["scores"].items(), key=lambda pair: order.get(pair[0], len(order)))
+        scores = {name: Fraction(score) for name, score in given}
         teacher = next((s for name, s in scores.items() if roles.get(name) == "teacher"), None)
         ratios = {
             name: kept(score, teacher, row["higher_is_better"])
@@ -164,6 +171,9 @@ class Ledger:
         missing = [g["nodeid"] for g in gates if g["outcome"] == Outcome.NOT_RUN]
         if missing:
             return Decision("INCOMPLETE", f"{_count(missing, 'gate')} did not run", missing)
+        if self.skipped_files:
+            skipped = list(dict.fromkeys(self.skipped_files))
+            return Decision("INCOMPLETE", f"{_count(skipped, 'file')} skipped by --lf", skipped)
         if self.collection_errors:
             count = _count(self.collection_errors, "file")
             return Decision("INCOMPLETE", f"{count} not collected", self.collection_errors)

@@ -1,14 +1,12 @@
-"""Finding what a test names: a model by name or role, a metric by name."""
+"""Finding the model that a test names, by name or role."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import get_args
 
 from pytest_distill.engines import Role
 from pytest_distill.errors import ConfigError, did_you_mean
-from pytest_distill.evals.metrics import BUILT_IN, Metric
-from pytest_distill.evals.tasks import TASKS
 from pytest_distill.evaluation.models import Model
 
 
@@ -31,7 +29,8 @@ def find_model(models: Mapping[str, Model], name: str, student: str | None) -> M
     """
     if name == "student" and student is not None:
         return models[student]
-    found = [models[name]] if name in models else [m for m in models.values() if m.role == name]
+    is_role = name in get_args(Role)
+    found = [m for n, m in models.items() if (m.role == name if is_role else n == name)]
     if len(found) == 1:
         return found[0]
     if found:
@@ -43,12 +42,3 @@ def find_model(models: Mapping[str, Model], name: str, student: str | None) -> M
         raise ConfigError(f"a model with the role '{name}' is needed, and distill.yaml has none")
     known = {*models, *(m.role for m in models.values())}
     raise ConfigError(f"distill.yaml has no model '{name}'; {did_you_mean(name, known)}")
-
-
-def find_metric(eval: str, name: str, listed: Sequence[Metric], task: str | None) -> Metric:
-    """Return a metric of an eval by its name: one listed for it, or one that suits its task."""
-    suited = TASKS[task].metrics if task else ()
-    known = {n: BUILT_IN[n] for n in suited} | {m.name: m for m in listed}
-    if name not in known:
-        raise ConfigError(f"eval '{eval}' has no metric '{name}'; {did_you_mean(name, known)}")
-    return known[name]

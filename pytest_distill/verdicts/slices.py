@@ -65,7 +65,7 @@ def slice_scores(comparison: Comparison, metric: Metric, by: str) -> list[SliceS
     teacher, student = comparison.pair("teacher", "student")
     found = []
     for name, positions in slice_positions(on, by).items():
-        t, s = teacher.score(metric, positions), student.score(metric, positions)
+        t, s = teacher.exact_score(metric, positions), student.exact_score(metric, positions)
         ratio = kept(s, t, metric.higher_is_better)
         found.append(SliceScores(name, positions, t, s, ratio))
     return sorted(found, key=lambda row: (row.retained is None, row.retained or Fraction(0)))

@@ -35,7 +35,7 @@ SHIPS = """
         assert_quality_retained(min=0.9)
 
     def test_pays():
-        assert_beats_sft()
+        assert_beats_sft(confidence=None)
 """
 
 FAILS = """

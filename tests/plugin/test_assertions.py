@@ -170,7 +170,7 @@ def test_a_lost_sft_gate_names_what_sft_got_right(project: Project, run: Run) ->
     """The examples of `assert_beats_sft` are those that the SFT student had right."""
     project.file("student.jsonl", (project.path / "sft.jsonl").read_text())
     project.file("sft.jsonl", (project.path / "teacher.jsonl").read_text())
-    gate(project, "assert_beats_sft()")
+    gate(project, "assert_beats_sft(confidence=None)")
     (line,) = [line for line in failing_lines(run()) if line.startswith("lost examples: ")]
     rows = (project.path / line.removeprefix("lost examples: ")).read_text().splitlines()
     assert [json.loads(row)["id"] for row in rows] == ["e0", "e1", "e2", "e3", "e4"]
@@ -360,7 +360,7 @@ def test_the_exact_boundary_passes(
 def test_equal_scores_do_not_beat(project: Project, run: Run) -> None:
     """A student as good as plain SFT was not worth distilling."""
     project.file("sft.jsonl", (project.path / "student.jsonl").read_text())
-    gate(project, "assert_beats_sft()")
+    gate(project, "assert_beats_sft(confidence=None)")
     result = run()
     result.assert_outcomes(failed=1)
     assert failing_lines(result)[:4] == [
@@ -374,7 +374,7 @@ def test_equal_scores_do_not_beat(project: Project, run: Run) -> None:
 def test_a_worse_student_has_a_negative_gain(project: Project, run: Run) -> None:
     """The gain is cut off towards minus infinity."""
     project.sizes(300, 200, 201, 300)
-    gate(project, "assert_beats_sft()")
+    gate(project, "assert_beats_sft(confidence=None)")
     assert failing_lines(run())[0] == "assert -0.0034 > 0 gained over SFT (accuracy)"
 
 
@@ -385,7 +385,7 @@ def test_sizes_may_differ_by_five_per_cent(
     """An SFT student of another size says nothing about distilling, and is refused."""
     project.models["sft"]["parameters"] = sft
     project.save()
-    gate(project, "assert_beats_sft()")
+    gate(project, "assert_beats_sft(confidence=None)")
     result = run()
     result.assert_outcomes(passed=not refused, failed=refused)
     if refused:
@@ -402,7 +402,7 @@ def test_the_tolerance_is_configurable(project: Project, run: Run) -> None:
     project.models["sft"]["parameters"] = 50
     project.config["sft_size_tolerance"] = 0.5
     project.save()
-    gate(project, "assert_beats_sft()")
+    gate(project, "assert_beats_sft(confidence=None)")
     run().assert_outcomes(passed=1)
     project.config["sft_size_tolerance"] = 0
     project.models["sft"]["parameters"] = 99
@@ -414,7 +414,7 @@ def test_an_unknown_size_is_noted(project: Project, run: Run) -> None:
     """It is not refused: the gate counts, and the JSON and a failing message say so."""
     project.models["sft"] = recorded("sft")
     project.save()
-    gate(project, "assert_beats_sft()")
+    gate(project, "assert_beats_sft(confidence=None)")
     run("--distill-json", "out.json").assert_outcomes(passed=1)
     assert project.json()["gates"][0]["notes"] == ["the size of sft is not known"]
     gate(project, "assert_beats_sft(min_gain=0.5)")
@@ -511,7 +511,7 @@ def test_an_xfailed_gate_does_not_ship(project: Project, run: Run) -> None:
 
 def test_several_gates_in_one_test_each_have_a_row(project: Project, run: Run) -> None:
     """The first that fails ends the test; those before it are recorded."""
-    gate(project, "assert_quality_retained(0.9)", "assert_score(0.9)", "assert_beats_sft()")
+    gate(project, "assert_quality_retained(0.9)", "assert_score(0.9)", "assert_beats_sft(confidence=None)")
     result = run("--distill-report")
     assert [row[:2] for row in rows_of(result, "PASSED")] == [["PASSED", "0.9444"]]
     assert [row[:2] for row in rows_of(result, "FAILED")] == [["FAILED", "0.8500"]]

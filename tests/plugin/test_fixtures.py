@@ -63,7 +63,7 @@ def test_only_the_models_that_a_gate_needs_are_loaded(project: Project, run: Run
             assert_quality_retained(min=0.9)
 
         def test_pays():
-            assert_beats_sft()
+            assert_beats_sft(confidence=None)
         """,
     )
     run("-k", "keeps").assert_outcomes(passed=1, deselected=1)
@@ -270,7 +270,7 @@ def test_an_overridden_student_is_evaluated_once(project: Project, run: Run) -> 
         ).replace("def predict", "asked = 0\n\n        def predict")
         + "\n    def pytest_unconfigure():\n        print('times', Mine.asked)\n",
     )
-    project.file("test_ship.py", SHIPS.replace("0.9", "0.6").replace("assert_beats_sft()", "..."))
+    project.file("test_ship.py", SHIPS.replace("0.9", "0.6").replace("assert_beats_sft(confidence=None)", "..."))
     result = run("-s", "--distill-report")
     assert "times 1" in said(result)
 

@@ -29,7 +29,7 @@ def test_a_test_case_carries_its_verdicts(project: Project, run_both: Run) -> No
         "test_ship.py",
         f"{SHIPS}"
         "\n    def test_strict():"
-        "\n        assert_beats_sft()"
+        "\n        assert_beats_sft(confidence=None)"
         "\n        assert_quality_retained(min=0.95)"
         "\n    def test_own(teacher):"
         "\n        assert teacher"
@@ -57,8 +57,8 @@ def test_each_test_case_has_one_property(project: Project, run: Run) -> None:
         "test_ship.py",
         f"{SHIPS}"
         "\n    def test_many():"
-        "\n        assert_beats_sft()"
-        "\n        assert_beats_sft()"
+        "\n        assert_beats_sft(confidence=None)"
+        "\n        assert_beats_sft(confidence=None)"
         "\n        1 / 0\n",
     )
     run("--junitxml", "out.xml")

@@ -12,7 +12,7 @@ SUITE = """
     pytestmark = pytest.mark.distill(eval="reviews")
 
     def test_a():
-        assert_beats_sft()
+        assert_beats_sft(confidence=None)
 
     def test_b():
         with contextlib.suppress(AssertionError):

@@ -58,7 +58,7 @@ def test_lists_models_as_the_yaml_does_whichever_worker_ends_first(
 
         @pytest.mark.distill(eval="second")
         def test_pays():
-            assert_beats_sft()
+            assert_beats_sft(confidence=None)
         """,
     )
     slowly = "def test_keeps():\n        import time; time.sleep(1)"
@@ -93,7 +93,7 @@ def test_is_incomplete_when_a_gate_was_deselected(
     project: Project, run_both: Run, option: tuple[str, ...], test: str
 ) -> None:
     """A gate that was deselected did not run: the run names it and does not exit with 0."""
-    slow = "@pytest.mark.slow\n    def test_slow():\n        assert_beats_sft()\n"
+    slow = "@pytest.mark.slow\n    def test_slow():\n        assert_beats_sft(confidence=None)\n"
     project.file("pytest.ini", "[pytest]\nmarkers = slow\n")
     project.file("test_ship.py", f"{SHIPS}\n    {slow if option[0] == '-m' else ''}")
     result = run_both("--distill-report", *option)
@@ -125,7 +125,7 @@ def test_is_incomplete_when_a_gate_that_passed_is_followed_by_an_error(
 ) -> None:
     """A test that broke after its gate passed leaves the run incomplete, not shippable."""
     project.file(
-        "test_ship.py", f"{SHIPS}\n    def test_odd():\n        assert_beats_sft()\n        1 / 0\n"
+        "test_ship.py", f"{SHIPS}\n    def test_odd():\n        assert_beats_sft(confidence=None)\n        1 / 0\n"
     )
     result = run("--distill-report")
     assert decision_of(result) == ("INCOMPLETE", "1 test failed: test_odd")

@@ -12,7 +12,7 @@ FLAKY = """
     @pytest.mark.distill(eval="reviews")
     def test_flaky():
         seen = pathlib.Path("seen")
-        assert_beats_sft()
+        assert_beats_sft(confidence=None)
         if not seen.exists():
             seen.touch()
             {first}

@@ -158,7 +158,7 @@ def test_a_distill_yaml_that_cannot_be_read_is_incomplete() -> None:
 def test_a_sample_is_partial() -> None:
     """All gates passed, but on some of the examples only."""
     made = ledger(a=("passed", ["PASSED"]))
-    row = {"config": "distill.yaml", "model": "student", "eval": "reviews"}
+    row = {"config": "distill.yaml", "model": "student", "eval": "reviews", "order": [0, 0]}
     evaluations = [row | {"n": 50, "left_out": 50}]
     made.add_summary({"models": [], "comparisons": [], "evaluations": evaluations})
     assert last_line(made, 80) == "INCOMPLETE (PARTIAL: 50 of 100)"
@@ -177,6 +177,7 @@ def comparison(**scores: str) -> dict[str, Any]:
     """Return a comparison's row as one process tells it."""
     return {
         "config": "distill.yaml",
+        "order": [0, 0],
         "eval": "reviews",
         "metric": "accuracy",
         "higher_is_better": True,
@@ -190,7 +191,14 @@ def model(name: str, **known: Any) -> dict[str, Any]:
     """Return a model's row as one process tells it."""
     keys = ("parameters", "bytes", "dtype", "device", "path", "digest", "trained")
     row = dict.fromkeys((*keys, "engine", "batch_tokens"))
-    return {"config": "distill.yaml", "name": name, "role": name.partition("-")[0], **row, **known}
+    return {
+        "config": "distill.yaml",
+        "order": [0],
+        "name": name,
+        "role": name.partition("-")[0],
+        **row,
+        **known,
+    }
 
 
 def test_shares_of_two_processes_make_one_table() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_distill.errors import ConfigError
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.requests import Prediction
 
@@ -112,6 +113,16 @@ class MeanMetric(Metric):
     def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
         """Return sum / count."""
         return ratio(totals[..., 0], totals[..., 1])
+
+
+def check_metric(metric: object, where: str) -> Metric:
+    """Return `metric` where it has all that a metric needs; ConfigError where it does not."""
+    needed = [*("name", "higher_is_better", "range"), *("scores", "statistics", "aggregate")]
+    lacking = [attribute for attribute in needed if not hasattr(metric, attribute)]
+    if isinstance(metric, type) or lacking:
+        reason = "is a class, not an object" if isinstance(metric, type) else f"lacks {lacking[0]}"
+        raise ConfigError(f"{where}: {metric!r} is no metric: it {reason}; see MeanMetric")
+    return metric  # type: ignore[return-value]  # a metric by its attributes, not by its base class
 
 
 def ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:

@@ -1,0 +1,40 @@
+"""What hooks of the user's project add."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from pytest_distill.config import Extensions
+from pytest_distill.errors import ConfigError
+from pytest_distill.evals.metrics import Metric, check_metric
+
+
+def extensions_of(config: pytest.Config) -> Extensions:
+    """Return what the project's hooks add; ConfigError where they give something else."""
+    metrics: dict[str, Metric] = {}
+    for found in _asked(config, "pytest_distill_metrics", list | tuple):
+        for metric in found:
+            checked = check_metric(metric, "hook pytest_distill_metrics")
+            metrics[checked.name] = checked
+    engines: dict[str, Any] = {}
+    for found in _asked(config, "pytest_distill_engines", Mapping):
+        engines |= found
+    for name, engine in engines.items():
+        if not callable(engine):
+            raise ConfigError(f"hook pytest_distill_engines: '{name}': {engine!r} is no class")
+    return Extensions(metrics, engines)
+
+
+def _asked(config: pytest.Config, name: str, kind: Any) -> list[Any]:
+    try:
+        given = getattr(config.hook, name)()
+    except Exception as error:  # noqa: BLE001 (code of the user's project)
+        raise ConfigError(f"hook {name} raised {type(error).__name__}: {error}") from None
+    for found in given:
+        if not isinstance(found, kind):
+            wanted = "a mapping" if kind is Mapping else "a list"
+            raise ConfigError(f"hook {name}: returned {found!r}, not {wanted}")
+    return list(given)

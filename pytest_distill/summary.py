@@ -1,0 +1,98 @@
+"""What a project's models came to, in built-in types: one process's share of the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from pytest_distill.errors import DistillError
+from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.metrics import Metric
+from pytest_distill.evaluation.evaluation import Evaluation, Measured, Reported
+from pytest_distill.evaluation.models import Model
+from pytest_distill.project import Project
+
+Rows = list[dict[str, Any]]
+
+
+def summary(project: Project, config_name: str) -> dict[str, Rows]:
+    """Return models, evaluations and comparisons so far; nothing is evaluated for it.
+
+    Parameters
+    ----------
+    project : Project
+        Whose evaluations are told of.
+    config_name : str
+        What tells this ``distill.yaml`` from others of the same run.
+    """
+    used = [model for model in project.all_models if model.evaluations]
+    models = {model.name: position for position, model in enumerate(project.all_models)}
+    evals = {name: position for position, name in enumerate(project.config.evals)}
+    about = {"config": config_name}
+    return {
+        "models": [
+            about | {"order": [models[model.name]]} | _model_row(project, model) for model in used
+        ],
+        "evaluations": [
+            about | {"order": [evals[e.eval.name], models[m.name]]} | _evaluation_row(m, e)
+            for m in used
+            for e in m.evaluations
+        ],
+        "comparisons": [
+            about | {"order": [evals[name], position]} | row
+            for name in project.config.evals
+            for position, row in enumerate(_compared(name, used))
+        ],
+    }
+
+
+def _model_row(project: Project, model: Model) -> dict[str, Any]:
+    info = model.info
+    entry = project.config.models.get(model.name)
+    own = entry is not None and model is project.models.get(model.name)
+    return {
+        **{f: getattr(info, f) for f in ("name", "role", "parameters", "bytes")},
+        **{f: getattr(info, f) for f in ("dtype", "device", "path", "digest")},
+        "engine": entry.engine if entry and own else "fixture",
+        "batch_tokens": getattr(entry, "batch_tokens", None) if own else None,
+        "trained": str(entry.trained) if entry and entry.trained else None,
+    }
+
+
+def _evaluation_row(model: Model, evaluation: Evaluation) -> dict[str, Any]:
+    on = evaluation.eval
+    ran = isinstance(evaluation, Measured) and evaluation.file is None
+    stored = evaluation.from_store if isinstance(evaluation, Measured) else 0
+    return {
+        "model": model.name,
+        "eval": on.name,
+        "n": evaluation.n,
+        "left_out": len(on.gold.left_out) if isinstance(on, Eval) else 0,
+        "evaluated": (evaluation.n or 0) - stored if ran else None,
+        "from_store": stored if ran else None,
+    }
+
+
+def _compared(eval: str, models: Sequence[Model]) -> Rows:
+    """Return a row for every metric of an eval that was scored."""
+    found = {m.name: e for m in models for e in m.evaluations if e.eval.name == eval}
+    metrics = {id(metric): metric for e in found.values() for metric in e.metrics}
+    return [row for metric in metrics.values() if (row := _row(eval, metric, found))["scores"]]
+
+
+def _row(eval: str, metric: Metric, found: Mapping[str, Evaluation]) -> dict[str, Any]:
+    """Return a metric's scores as exact fractions, in text: the ledger makes the ratios."""
+    scores = {}
+    for name, evaluation in found.items():
+        # A model whose scores are refused has made its test fail with the reason.
+        with suppress(DistillError):
+            scores[name] = evaluation.exact_score(metric)
+    return {
+        "eval": eval,
+        "metric": metric.name,
+        "higher_is_better": metric.higher_is_better,
+        "scores": {name: str(score) for name, score in scores.items()},
+        "n": next((e.n for e in found.values() if e.n is not None), None),
+        "reported": [name for name, e in found.items() if isinstance(e, Reported)],
+    }

@@ -1,0 +1,21 @@
+"""What one of several xdist workers may use of the machine that they share."""
+
+from __future__ import annotations
+
+import os
+
+
+def worker_number() -> int | None:
+    """Return the number of this xdist worker; None without xdist."""
+    name = os.environ.get("PYTEST_XDIST_WORKER", "")
+    return int(name.removeprefix("gw")) if name.startswith("gw") else None
+
+
+def threads_per_worker() -> int | None:
+    """Return how many CPU threads one xdist worker may use; None without xdist."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
+    if not workers:
+        return None
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, cores // workers)

@@ -73,6 +73,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="evaluate anew what is stored",
     )
     group.addoption(
+        "--distill-predictions",
+        metavar="DIR",
+        default=None,
+        help="take exported predictions from this folder for models whose weights are absent",
+    )
+    group.addoption(
         "--distill-config",
         metavar="PATH",
         default=None,

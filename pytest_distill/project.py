@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pytest_distill.config import Config
-from pytest_distill.config.schema import MeasuredEval, ModelConfig, RecordedModel, ReportedModel
+from pytest_distill.config.schema import (
+    MeasuredEval,
+    ModelConfig,
+    RecordedModel,
+    ReportedModel,
+    absolute,
+)
 from pytest_distill.config.schema import RunModel as RunModelConfig
 from pytest_distill.engines import Engine, ModelInfo, Role
 from pytest_distill.errors import ConfigError, DistillError, did_you_mean
@@ -18,8 +24,8 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import GoldSet, read_gold_set
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.tasks import TASKS
+from pytest_distill.evaluation import exported, recorded, reported
 from pytest_distill.evaluation import models as running
-from pytest_distill.evaluation import recorded, reported
 from pytest_distill.evaluation.evaluation import ReportedEval
 from pytest_distill.evaluation.keeping import Keeper
 from pytest_distill.verdicts.comparison import Comparison, Confidence
@@ -47,6 +53,8 @@ class Project:
         Tells how far an evaluation is.
     keeper : Keeper, optional
         Knows what was evaluated before.
+    predictions : Path, optional
+        Folder with exported predictions, for models whose weights are absent.
     worker : int, optional
         Number of this process where several share the work.
     """
@@ -61,12 +69,14 @@ class Project:
         limit: int | None = None,
         progress: running.Progress = running.silent,
         keeper: Keeper | None = None,
+        predictions: Path | None = None,
         worker: int | None = None,
     ) -> None:
         self.config = config
         self.owed: set[str] = set()
         """Evals that the selected tests name: a model that is loaded runs them all."""
         self._keeper = keeper
+        self._exported = predictions
         self._worker = worker
         self._spread = worker is not None
         self._device = device
@@ -178,6 +188,10 @@ class Project:
             self._spread = False
             self._run_owed(runnable[(self._worker or 0) % len(runnable)])
 
+    def start(self, name: str) -> Engine:
+        """Return a new engine for a model; nothing is loaded yet."""
+        return self._start(name, self.config.models[name])
+
     def close(self) -> None:
         """Free the models, and close the store."""
         for model in self.models.values():
@@ -234,6 +248,10 @@ class Project:
                 n: m.scores for n, m in self.config.models.items() if isinstance(m, ReportedModel)
             }
             return reported.ReportedModel(info, table)
+        if self._exported is not None and not self._is_here(entry):
+            known = exported.read_manifest(self._exported)
+            if name in known:
+                return exported.ExportedModel(name, entry.role, self._exported)
         return running.RunModel(
             name,
             entry.role,
@@ -243,6 +261,11 @@ class Project:
             before_load=self._make_room,
             after_load=self._run_owed,
         )
+
+    def _is_here(self, entry: ModelConfig) -> bool:
+        """Return whether a model's weights lie on this machine, as far as the path tells."""
+        path = getattr(entry, "path", "")
+        return not path or Path(absolute(path, self.config.folder)).is_dir()
 
     def _predictions_of(self, model: str, files: str | dict[str, str], on: str) -> Path:
         named = files if isinstance(files, str) else files.get(on)

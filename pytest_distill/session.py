@@ -84,8 +84,8 @@ class DistillSession:
         return self._config_files[folder]
 
     def _given_config(self) -> Path | None:
-        if option := self._config.getoption("distill_config"):
-            return self._config.invocation_params.dir / str(option)
+        if option := self._from_here("distill_config"):
+            return option
         if ini := self._config.getini("distill_config"):
             return self._config.rootpath / str(ini)
         return None
@@ -241,23 +241,24 @@ class DistillSession:
             threads=threads_per_worker(),
             limit=self._config.getoption("distill_limit"),
             keeper=self._keeper(path.parent),
+            predictions=self._from_here("distill_predictions"),
             worker=worker_number(),
             progress=progress_on(self._config),
         )
+
+    def _from_here(self, option: str) -> Path | None:
+        """Return the path that an option gives, from the current folder."""
+        given = self._config.getoption(option)
+        return self._config.invocation_params.dir / str(given) if given else None
 
     def _keeper(self, project: Path) -> Keeper:
         from pytest_distill.evaluation.keeping import Keeper
         from pytest_distill.progress import teller
 
-        cache = self._config.getoption("distill_cache")
         ini = self._config.getini("distill_cache")
-        folder = project / ".distill"
-        if cache:
-            folder = self._config.invocation_params.dir / str(cache)
-        elif ini:
-            folder = self._config.rootpath / str(ini)
+        folder = self._config.rootpath / str(ini) if ini else project / ".distill"
         return Keeper(
-            folder,
+            self._from_here("distill_cache") or folder,
             refresh=bool(self._config.getoption("distill_refresh")),
             warn=lambda message: warnings.warn(StoreWarning(message), stacklevel=2),
             tell=teller(self._config),

@@ -58,6 +58,12 @@ class RecordedModel(Model):
         return Measured(self._info, on, predictions, recorded, source, path.resolve())
 
 
+def read_predictions(path: Path) -> tuple[GoldSet, list[Prediction]]:
+    """Return the rows of a file of predictions, and the predictions in them."""
+    rows = _read(path)
+    return rows, [_prediction(row) for row in rows]
+
+
 def _read(path: Path) -> GoldSet:
     """Return the rows of a file of predictions, which is read as a gold set is."""
     try:

@@ -104,6 +104,7 @@ class RunModel(Model):
         super().__init__(name, role)
         self._start = start
         self._started: Engine | None = None
+        self._info: ModelInfo | None = None
         self._progress = progress
         self._keeper = keeper
         self._before_load = before_load
@@ -127,12 +128,14 @@ class RunModel(Model):
     @property
     def info(self) -> ModelInfo:
         """What is known of the model, under the name and role that it has here."""
-        engine = self._engine
-        if self._keeper is not None and isinstance(engine, Identified):
-            known = self._keeper.info(engine.identity, lambda: engine.info)
-        else:
-            known = engine.info
-        return replace(known, name=self.name, role=self.role)
+        if self._info is None:
+            engine = self._engine
+            if self._keeper is not None and isinstance(engine, Identified):
+                known = self._keeper.info(engine.identity, lambda: engine.info)
+            else:
+                known = engine.info
+            self._info = replace(known, name=self.name, role=self.role)
+        return self._info
 
     def evaluate(self, on: Eval | ReportedEval) -> Evaluation:
         """Return the evaluation on an eval, and run what else is owed while the model is loaded."""

@@ -1,0 +1,159 @@
+"""``--distill-predictions`` and ``python -m pytest_distill store``: a GPU job exports, CI gates."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .project import SHIPS, Project, Run, decision_of, said
+
+STORED = '''
+import hashlib
+from pathlib import Path
+
+import own
+
+class Stored(own.Counting):
+    """The counting engine, for a model that is one file; its predictions may be stored."""
+
+    def __init__(self, spec):
+        if not Path(spec.path).is_dir():
+            raise own.ModelError(f"no folder {spec.path}")
+        super().__init__(spec)
+
+    @property
+    def identity(self):
+        weights = (Path(self.spec.path) / "weights").read_bytes()
+        return {"model": hashlib.sha256(weights).hexdigest(), "engine": "stored"}
+'''
+
+
+@pytest.fixture
+def stored(project: Project) -> Project:
+    """Return a project whose three models lie in folders and are stored."""
+    project.use_own_engine()
+    project.file("own.py", (project.path / "own.py").read_text().replace(
+        "from pytest_distill import", "from pytest_distill import ModelError,"
+    ))  # fmt: skip
+    project.file("stored.py", STORED)
+    for name, entry in project.models.items():
+        entry["engine"] = "stored:Stored"
+        entry["path"] = f"models/{name}"
+        project.file(f"models/{name}/weights", name)
+    project.save()
+    project.file("test_ship.py", SHIPS)
+    return project
+
+
+def store(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run one command of the store in the project's folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest_distill", "store", *arguments],
+        cwd=project.path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def export(project: Project, run: Run) -> Path:
+    """Evaluate everything and export it."""
+    assert run().ret == 0
+    done = store(project, "export", "exported")
+    assert done.returncode == 0, done.stderr
+    return project.path / "exported"
+
+
+def test_exported_predictions_stand_in_for_absent_weights(stored: Project, run: Run) -> None:
+    """Without teacher, student and SFT student, the same gates give the same verdicts."""
+    export(stored, run)
+    shutil.rmtree(stored.path / "models")
+    shutil.rmtree(stored.path / ".distill")
+    (stored.path / "calls.jsonl").unlink()
+    result = run("--distill-report", "--distill-json=out.json", "--distill-predictions=exported")
+    assert decision_of(result)[0] == "SHIP"
+    assert stored.calls("predict") == []
+    digests = [model["digest"] for model in stored.json()["models"]]
+    assert len(digests) == 3
+
+
+def test_a_model_that_is_here_is_run(stored: Project, run: Run) -> None:
+    """Exported predictions of a checkpoint that lies on this machine are not believed."""
+    export(stored, run)
+    shutil.rmtree(stored.path / ".distill")
+    (stored.path / "calls.jsonl").unlink()
+    run("--distill-predictions=exported")
+    assert len(stored.calls("predict")) == 3
+
+
+def test_predictions_of_another_question_are_refused(stored: Project, run: Run) -> None:
+    """The gold set changed since the export: the error names file, line and example."""
+    folder = export(stored, run)
+    shutil.rmtree(stored.path / "models")
+    rows = [json.loads(line) for line in (stored.path / "gold.jsonl").read_text().splitlines()]
+    rows[3]["text"] = "another text"
+    stored.rows("gold.jsonl", rows)
+    result = run("--distill-predictions", str(folder))
+    assert result.ret == 1
+    assert "reviews.student.jsonl:4 (id 'e3'): the model was asked something else" in said(result)
+
+
+def test_a_folder_without_exports_is_an_error(stored: Project, run: Run) -> None:
+    """The error names the file that is missing."""
+    shutil.rmtree(stored.path / "models")
+    result = run("--distill-predictions=nowhere")
+    assert result.ret != 0
+    assert "models.json: no exported predictions" in said(result)
+
+
+def test_an_import_fills_the_store(stored: Project, run: Run) -> None:
+    """What was imported is not evaluated again where the weights are the same."""
+    export(stored, run)
+    shutil.rmtree(stored.path / ".distill")
+    (stored.path / "calls.jsonl").unlink()
+    done = store(stored, "import", "exported")
+    assert done.stdout.splitlines()[0] == "teacher on reviews: 20 predictions"
+    run("--distill-json=out.json")
+    assert [e["from_store"] for e in stored.json()["evaluations"]] == [20, 20, 20]
+
+
+def test_the_list_names_every_model(stored: Project, run: Run) -> None:
+    """Name, number of predictions, and the sum."""
+    run()
+    lines = store(stored, "list").stdout.splitlines()
+    assert [line.split()[0] for line in lines[:-1]] == ["student", "teacher", "sft"]
+    assert lines[-1].startswith("3 models, 60 predictions, ")
+
+
+def test_prune_drops_what_no_model_has(stored: Project, run: Run) -> None:
+    """A checkpoint that was overwritten in place leaves its old predictions behind, until then."""
+    run()
+    stored.file("models/student/weights", "trained on")
+    run()
+    assert store(stored, "prune").stdout == "1 models and 20 predictions dropped\n"
+    assert store(stored, "prune").stdout == "0 models and 0 predictions dropped\n"
+
+
+def test_a_checkpoint_overwritten_in_place_is_evaluated_again(stored: Project, run: Run) -> None:
+    """Its bytes are its identity; a folder that is moved keeps it."""
+    run()
+    stored.file("models/student/weights", "trained on")
+    (stored.path / "models" / "sft").rename(stored.path / "models" / "moved")
+    stored.models["sft"]["path"] = "models/moved"
+    stored.save()
+    run("--distill-json=out.json")
+    made = {e["model"]: e["evaluated"] for e in stored.json()["evaluations"]}
+    assert made == {"teacher": 0, "student": 20, "sft": 0}
+
+
+def test_an_export_of_nothing_is_an_error(stored: Project) -> None:
+    """Nothing was evaluated yet: exit status 1, and no folder that looks like an export."""
+    done = store(stored, "export", "exported")
+    assert done.returncode == 1
+    assert "no prediction of a model of" in done.stderr
+    assert not (stored.path / "exported" / "models.json").exists()

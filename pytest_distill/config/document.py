@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -71,7 +71,7 @@ class Document:
             return kind.model_validate(entry)
         except ValidationError as error:
             problems = [
-                self._located(self._key(key, entry, e), _sentence(e, _aliases(kind)))
+                self._located(self._key(key, entry, e), _sentence(e, _known_keys(kind, e["loc"])))
                 for e in error.errors()
             ]
             raise ConfigError("\n".join(dict.fromkeys(problems))) from None
@@ -114,8 +114,13 @@ class Document:
         return f"{self.path.name}{line}: {dotted}{': ' if dotted else ''}{problem}"
 
 
-def _aliases(kind: type[BaseModel]) -> list[str]:
-    return [field.alias or name for name, field in kind.model_fields.items()]
+def _known_keys(kind: type[BaseModel], path: Sequence[str | int]) -> list[str]:
+    """Return the keys that the entry has in which the last part of `path` stands."""
+    for part in path[:-1]:
+        field = kind.model_fields.get(str(part))
+        inside = [field.annotation, *get_args(field.annotation)] if field else []
+        kind = next((k for k in inside if isinstance(k, type) and issubclass(k, BaseModel)), kind)
+    return list(kind.model_fields)
 
 
 def _sentence(error: ErrorDetails, known: Collection[str]) -> str:

@@ -147,6 +147,11 @@ def test_keys_of_an_own_engine_are_its_options(tmp_path: Path) -> None:
             id="key-of-another-task",
         ),
         pytest.param(
+            "models:\n  teacher: {path: x, trained: {step: 3}}\n" + EVALS,
+            "distill.yaml:2: models.teacher.trained.step: unknown key; did you mean 'steps'?",
+            id="unknown-key-inside",
+        ),
+        pytest.param(
             "models:\n  teacher: {path: x, device: gpu}\n" + EVALS,
             "distill.yaml:2: models.teacher.device:",
             id="device",

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pytest_distill.config import Config
 from pytest_distill.config.schema import (
-    MeasuredEval,
     ModelConfig,
     RecordedModel,
     ReportedModel,
@@ -20,8 +18,8 @@ from pytest_distill.config.schema import (
 from pytest_distill.config.schema import RunModel as RunModelConfig
 from pytest_distill.engines import Engine, ModelInfo, Role
 from pytest_distill.errors import ConfigError, DistillError, did_you_mean
+from pytest_distill.eval_reading import read_eval
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.goldset import GoldSet, read_gold_set
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.tasks import TASKS
 from pytest_distill.evaluation import exported, recorded, reported
@@ -121,7 +119,7 @@ class Project:
     def eval(self, name: str) -> Eval | ReportedEval:
         """Return an eval; its gold set is read at the first call."""
         if name not in self._evals:
-            self._evals[name] = self._read_eval(name)
+            self._evals[name] = read_eval(self.config, name, self._limit)
         return self._evals[name]
 
     def comparison(
@@ -222,6 +220,7 @@ class Project:
         if key not in self._adopted:
             model = running.RunModel(name, role, lambda: engine, self._progress)
             model.trained = _trained(self.config.models.get(name))
+            model.pinned = True  # it is the fixture's to close
             self._adopted[key] = model
         return self._adopted[key]
 
@@ -297,67 +296,11 @@ class Project:
         An eval that it cannot do is left alone: if a test asks for it, the test is told why.
         """
         for name in sorted(self.owed):
-            on = self.eval(name)
-            if isinstance(on, Eval) and name not in {e.eval.name for e in model.evaluations}:
-                with suppress(DistillError):
+            with suppress(DistillError):
+                on = self.eval(name)
+                if isinstance(on, Eval) and name not in {e.eval.name for e in model.evaluations}:
                     model.evaluate(on)
-
-    def _read_eval(self, name: str) -> Eval | ReportedEval:
-        entry = self.config.evals[name]
-        metrics = self.config.metrics[name]
-        if not isinstance(entry, MeasuredEval):
-            return ReportedEval(name, metrics)
-        arguments = entry.task_arguments()
-        wanted = getattr(entry, "shots", None)
-        if wanted is not None:
-            shots = read_gold_set(self._data(wanted.data), id_field=entry.id)
-            if len(shots) < wanted.n:
-                raise ConfigError(
-                    f"{self.config.path.name}: evals.{name}.shots: {wanted.data} has "
-                    f"{len(shots)} examples, fewer than n: {wanted.n}"
-                )
-            arguments["shots"] = shots.examples[: wanted.n]
-        gold = read_gold_set(self._data(entry.data), id_field=entry.id, split=entry.split)
-        gold = gold if self._limit is None else gold.sample(self._limit)
-        task = TASKS[str(entry.task)](**arguments)
-        read = Eval(
-            name,
-            task,
-            gold,
-            metrics,
-            tuple(entry.slices),
-            cluster=entry.cluster,
-            chance=_chance(entry, gold),
-            must_keep=self._must_keep(name, entry, gold),
-        )
-        for field in (*entry.slices, *([entry.cluster] if entry.cluster else [])):
-            read.slice_ids(field)  # a field that an example lacks shows now, not in some gates
-        return read
-
-    def _must_keep(self, name: str, entry: MeasuredEval, gold: GoldSet) -> tuple[str, ...]:
-        known = {example.id for example in gold}
-        ids = tuple(map(str, entry.must_keep))
-        for unknown in (i for i in ids if i not in known | gold.left_out):
-            raise ConfigError(
-                f"{self.config.path.name}: evals.{name}.must_keep: no example '{unknown}'; "
-                f"{did_you_mean(unknown, known)}"
-            )
-        return tuple(i for i in ids if i in known)
-
-    def _data(self, data: str) -> Path | str:
-        """Return the file or folder beside ``distill.yaml``; else it may be a name on the hub."""
-        local = self.config.folder / data
-        return local if local.exists() or local.suffix else data
 
 
 def _trained(entry: ModelConfig | None) -> dict[str, int | str | None]:
     return entry.trained.model_dump() if entry and entry.trained else {}
-
-
-def _chance(entry: MeasuredEval, gold: GoldSet) -> Fraction | None:
-    """Return what guessing gets: the given number, or the mean of 1 / number of choices."""
-    if entry.chance == "uniform":
-        field = getattr(entry, "choices", "choices")
-        shares = [Fraction(1, len(example.fields[field])) for example in gold]
-        return sum(shares, Fraction(0)) / len(shares)
-    return None if entry.chance is None else Fraction(str(entry.chance))

@@ -1,0 +1,93 @@
+"""An entry under ``evals:`` -> the eval, with its gold set read."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+from pytest_distill.config import Config
+from pytest_distill.config.schema import MeasuredEval
+from pytest_distill.errors import ConfigError, did_you_mean
+from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.goldset import Example, GoldSet, read_gold_set
+from pytest_distill.evals.requests import ChoiceRequest
+from pytest_distill.evals.tasks import TASKS, Task
+from pytest_distill.evaluation.evaluation import ReportedEval
+
+
+def read_eval(config: Config, name: str, limit: int | None = None) -> Eval | ReportedEval:
+    """Return an eval of a ``distill.yaml``.
+
+    Parameters
+    ----------
+    config : Config
+        The validated file.
+    name : str
+        The eval's name.
+    limit : int, optional
+        Take a sample of at most so many examples.
+
+    Raises
+    ------
+    ConfigError, GoldSetError
+        Where the entry does not fit the gold set, or that cannot be read.
+    """
+    entry = config.evals[name]
+    if not isinstance(entry, MeasuredEval):
+        return ReportedEval(name, config.metrics[name])
+    gold = read_gold_set(_beside(config, entry.data), id_field=entry.id, split=entry.split)
+    gold = gold if limit is None else gold.sample(limit)
+    shots = _shots(config, name, entry)
+    task = TASKS[str(entry.task)](**entry.task_arguments(), **({"shots": shots} if shots else {}))
+    read = Eval(
+        name,
+        task,
+        gold,
+        config.metrics[name],
+        tuple(entry.slices),
+        cluster=entry.cluster,
+        chance=_chance(entry, task, gold),
+        must_keep=_must_keep(config, name, entry, gold),
+    )
+    for field in (*entry.slices, *([entry.cluster] if entry.cluster else [])):
+        read.slice_ids(field)  # a field that an example lacks shows now, not in some gates
+    return read
+
+
+def _beside(config: Config, data: str) -> Path | str:
+    """Return the file or folder beside ``distill.yaml``; else it may be a name on the hub."""
+    local = config.folder / data
+    return local if local.exists() or local.suffix else data
+
+
+def _shots(config: Config, name: str, entry: MeasuredEval) -> tuple[Example, ...]:
+    wanted = getattr(entry, "shots", None)
+    if wanted is None:
+        return ()
+    shots = read_gold_set(_beside(config, wanted.data), id_field=entry.id)
+    if len(shots) < wanted.n:
+        raise ConfigError(
+            f"{config.path.name}: evals.{name}.shots: {wanted.data} has {len(shots)} examples, "
+            f"fewer than n: {wanted.n}"
+        )
+    return shots.examples[: wanted.n]
+
+
+def _chance(entry: MeasuredEval, task: Task, gold: GoldSet) -> Fraction | None:
+    """Return what guessing gets: the given number, or the mean of 1 / number of choices."""
+    if entry.chance != "uniform":
+        return None if entry.chance is None else Fraction(str(entry.chance))
+    requests = [task.request(example) for example in gold]
+    counts = [len(r.continuations) for r in requests if isinstance(r, ChoiceRequest)]
+    return sum((Fraction(1, count) for count in counts), Fraction(0)) / len(counts)
+
+
+def _must_keep(config: Config, name: str, entry: MeasuredEval, gold: GoldSet) -> tuple[str, ...]:
+    known = {example.id for example in gold}
+    ids = tuple(map(str, entry.must_keep))
+    for unknown in (i for i in ids if i not in known | gold.left_out):
+        raise ConfigError(
+            f"{config.path.name}: evals.{name}.must_keep: no example '{unknown}'; "
+            f"{did_you_mean(unknown, known)}"
+        )
+    return tuple(i for i in ids if i in known)

@@ -37,8 +37,10 @@ def read_eval(config: Config, name: str, limit: int | None = None) -> Eval | Rep
         return ReportedEval(name, config.metrics[name])
     gold = read_gold_set(_beside(config, entry.data), id_field=entry.id, split=entry.split)
     gold = gold if limit is None else gold.sample(limit)
-    shots = _shots(config, name, entry)
-    task = TASKS[str(entry.task)](**entry.task_arguments(), **({"shots": shots} if shots else {}))
+    arguments = entry.task_arguments()
+    if shots := _shots(config, name, entry):
+        arguments["shots"] = shots
+    task = TASKS[str(entry.task)](**arguments)
     read = Eval(
         name,
         task,

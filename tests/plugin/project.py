@@ -7,6 +7,7 @@ student keeps 17/18 = 0.9444 of the teacher (three examples lost, two won) and g
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -24,6 +25,7 @@ Run = Callable[..., pytest.RunResult]
 Rows = Iterable[Mapping[str, Any]]
 
 LABELS = ("pos", "neg")
+OUTCOMES = ("PASSED", "FAILED", "INCONCLUSIVE", "NOT", "waived")
 
 SHIPS = """
     import pytest
@@ -47,6 +49,18 @@ FAILS = """
     def test_keeps():
         assert_quality_retained(min=0.95)
 """
+
+HEAD = """
+import contextlib
+import os
+
+import numpy as np
+import pytest
+from pytest_distill import *
+
+pytestmark = pytest.mark.distill(eval="reviews")
+"""
+"""What a test file of `write_gates` begins with."""
 
 ENGINE = '''
 import json
@@ -225,6 +239,34 @@ class Project:
         return report
 
 
+def write_gates(
+    project: Project, file: str = "test_ship.py", head: str = HEAD, **tests: str
+) -> None:
+    r"""Write a test file: name of a test -> its statement; a marker may stand before it.
+
+    A text such as ``"@pytest.mark.xfail\nassert_flips(0.1)"`` has its marker in a line of its own.
+    """
+    written = [head]
+    for name, text in tests.items():
+        lines = text.strip().splitlines()
+        markers = [line for line in lines if line.startswith("@")]
+        body = "".join(f"    {line}\n" for line in lines if not line.startswith("@"))
+        written.append("\n".join([*markers, f"def test_{name}():", body]))
+    (project.path / file).parent.mkdir(parents=True, exist_ok=True)
+    (project.path / file).write_text("\n".join(written), encoding="utf-8")
+
+
+def gates_of(project: Project) -> dict[str, dict[str, Any]]:
+    """Return the rows of the JSON report by the name of their test, which asks one gate."""
+    rows = project.json()["gates"]
+    return {row["nodeid"].rpartition("::test_")[2]: row for row in rows}
+
+
+def outcomes_of(project: Project) -> dict[str, str]:
+    """Return the outcome of each gate in the JSON report by the name of its test."""
+    return {name: row["outcome"] for name, row in gates_of(project).items()}
+
+
 def report_of(result: pytest.RunResult) -> list[str]:
     """Return the lines of the terminal report, without its heading."""
     start = next(i for i, line in enumerate(result.outlines) if " distill report " in line)
@@ -246,8 +288,26 @@ def decision_of(result: pytest.RunResult) -> tuple[str, str]:
 
 
 def rows_of(result: pytest.RunResult, first: str) -> list[list[str]]:
-    """Return the cells of the report's lines that start with the word `first`."""
-    return [line.split() for line in report_of(result) if line.split()[:1] == [first]]
+    """Return the cells of the report's lines that start with the word `first`.
+
+    The number in front of a gate's row is left out.
+    """
+    rows = (line.split() for line in report_of(result))
+    cells = (row[1:] if row[:1] and row[0].isdigit() else row for row in rows)
+    return [row for row in cells if row[:1] == [first]]
+
+
+def bases_of(result: pytest.RunResult) -> list[str]:
+    """Return what the report says below its gates, by their number: what each rests on."""
+    found: list[str] = []
+    for line in report_of(result):
+        words = line.split()
+        numbered = re.match(r" ?\d+  ", line) and words[1] not in OUTCOMES
+        if numbered:
+            found.append(" ".join(words))
+        elif found and line.startswith("    "):
+            found[-1] += " " + " ".join(words)
+    return found
 
 
 def said(result: pytest.RunResult) -> str:

@@ -17,6 +17,9 @@ from .project import (
     said,
 )
 
+IF_SO = "if the truth is as observed"
+LOST = "reviews-student-accuracy-quality-retained"
+
 HEAD = """
 import unittest
 import pytest
@@ -56,8 +59,8 @@ def gate(project: Project, *statements: str, marker: str = "eval='reviews'") -> 
             "assert 1.2500 >= 1.26 quality retained (accuracy)",
         ),
         (
-            "assert_beats_sft(min_gain=0.09)",
-            "assert_beats_sft(min_gain=0.1)",
+            "assert_beats_sft(min_gain=0.09, confidence=None)",
+            "assert_beats_sft(min_gain=0.1, confidence=None)",
             "assert 0.1000 > 0.1 gained over SFT (accuracy)",
         ),
         (
@@ -86,7 +89,7 @@ def test_passes_at_the_number_and_fails_beyond(
 
 
 def test_reads_like_a_native_assert(project: Project, run_both: Run) -> None:
-    """The message has n, both models, flips, worst slices and the file, in at most 15 lines."""
+    """The message has n, models, interval, flips, slices and file, in at most 15 lines."""
     gate(project, "assert_quality_retained(min=0.95)")
     result = run_both()
     message = [line for line in result.outlines if line.startswith("E ")]
@@ -95,11 +98,13 @@ def test_reads_like_a_native_assert(project: Project, run_both: Run) -> None:
         "E         eval reviews, n = 20",
         "E         teacher  accuracy 0.9000, 1,000 parameters",
         "E         student  accuracy 0.8500, 100 parameters",
-        "E         flips: 3 lost (student worse), 2 won",
+        "E         95 % interval 0.6876 to 1.2760 (score)",
+        "E         flips: 3 lost, 2 won",
+        f"E         within noise: about 58,589 examples would settle it, {IF_SO}",
         "E         worst slices (n, teacher, student, retained):",
         "E           lang=de      10  1.0000  0.7000  0.7000",
         "E           lang=en      10  0.8000  1.0000  1.2500",
-        "E         lost examples: .distill/lost/reviews-student-accuracy-quality-retained.jsonl",
+        f"E         lost examples: .distill/lost/test-gate-{LOST}.jsonl",
     ]
     assert "FAILED test_ship.py::test_gate - assert 0.9444 >= 0.95 quality" in said(result)
     refuse_package_frames(result)
@@ -302,7 +307,7 @@ def test_takes_a_metric_of_ones_own(project: Project, run: Run) -> None:
         "short = MeanMetric('short', lambda a: float(len(a.predicted) == 3 and a.correct))",
         "assert_quality_retained(min=0.94, metric=short)",
         "assert_score(min=0.85, metric=short)",
-        "assert_beats_sft(metric=short, min_gain=0.09)",
+        "assert_beats_sft(metric=short, min_gain=0.09, confidence=None)",
         "assert_quality_retained(min=0.95, metric=short)",
     )
     result = run("--distill-report")
@@ -322,7 +327,7 @@ def test_lower_is_better_turns_everything_round(project: Project, run: Run) -> N
     gate(
         project,
         "assert_quality_retained(min=0.8)",
-        "assert_beats_sft(min_gain=0.24)",
+        "assert_beats_sft(min_gain=0.24, confidence=None)",
         "assert_score(max=0.25)",
     )
     run().assert_outcomes(passed=1)
@@ -334,7 +339,8 @@ def test_lower_is_better_turns_everything_round(project: Project, run: Run) -> N
         gate(project, call)
         message = failing_lines(run())
         assert message[0] == headline
-        assert message[1] == "eval reviews, n = 20, lower is better"
+        noted = "note: lower wer is better: retained = teacher / student" in message
+        assert noted == ("retained" in call)
     for call in ("assert_score(min=0.2)", "assert_score()", "assert_score(0.1, max=0.3)"):
         gate(project, call)
         result = run()
@@ -511,7 +517,12 @@ def test_an_xfailed_gate_does_not_ship(project: Project, run: Run) -> None:
 
 def test_several_gates_in_one_test_each_have_a_row(project: Project, run: Run) -> None:
     """The first that fails ends the test; those before it are recorded."""
-    gate(project, "assert_quality_retained(0.9)", "assert_score(0.9)", "assert_beats_sft(confidence=None)")
+    gate(
+        project,
+        "assert_quality_retained(0.9)",
+        "assert_score(0.9)",
+        "assert_beats_sft(confidence=None)",
+    )
     result = run("--distill-report")
     assert [row[:2] for row in rows_of(result, "PASSED")] == [["PASSED", "0.9444"]]
     assert [row[:2] for row in rows_of(result, "FAILED")] == [["FAILED", "0.8500"]]

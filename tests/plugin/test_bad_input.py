@@ -203,6 +203,14 @@ CONFIG: dict[str, tuple[Break, list[str]]] = {
         ["distill.yaml:", "models.student.predictions.review", "did you mean 'reviews'?"],
     ),
     "number as a name": (_set("models", "student", "role", to=3), ["models.student.role", "3"]),
+    "labels with a gap": (
+        _set("evals", "reviews", "labels", to={"pos": 0, "neg": 2}),
+        ["distill.yaml:", "evals.reviews.labels: must give each output of the model one label"],
+    ),
+    "broken template": (
+        _set("evals", "reviews", "prompt", to="{{ text"),
+        ["distill.yaml:", "evals.reviews.prompt: unexpected end of template"],
+    ),
     "eval is a text": (
         _set("evals", "reviews", to="gold.jsonl"),
         ["distill.yaml:", "evals.reviews"],
@@ -271,10 +279,6 @@ DATA: dict[str, tuple[Break, list[str]]] = {
         _prediction_outside,
         ["teacher.jsonl", "(id 'e4')", "'poss' is not in labels; did you mean 'pos'?"],
     ),
-    "labels with a gap": (
-        _set("evals", "reviews", "labels", to={"pos": 0, "neg": 2}),
-        ["labels: must give each output of the model one label"],
-    ),
     "empty gold set": (_text("gold.jsonl", ""), ["gold.jsonl: it is empty"]),
     "blank gold set": (_text("gold.jsonl", "\n\n"), ["gold.jsonl: it is empty"]),
     "empty predictions": (_text("teacher.jsonl", ""), ["teacher.jsonl: it is empty"]),
@@ -284,10 +288,6 @@ DATA: dict[str, tuple[Break, list[str]]] = {
     ),
     "no student": (_drop("models", "student"), ["role 'student' is needed", "distill.yaml"]),
     "no teacher": (_drop("models", "teacher"), ["role 'teacher' is needed", "distill.yaml"]),
-    "broken template": (
-        _set("evals", "reviews", "prompt", to="{{ text"),
-        ["prompt"],
-    ),
     "unknown field in a template": (
         _unknown_field_in_a_template,
         ["gold.jsonl:1 (id 'e0')", "txt"],

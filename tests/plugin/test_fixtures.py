@@ -52,7 +52,7 @@ def test_nothing_is_loaded_that_is_not_used(project: Project, run: Run) -> None:
 
 
 def test_only_the_models_that_a_gate_needs_are_loaded(project: Project, run: Run) -> None:
-    """`assert_quality_retained` needs no SFT student, `assert_beats_sft` no teacher."""
+    """`assert_quality_retained` needs no SFT student; the gap to the teacher needs all three."""
     project.use_own_engine()
     project.file(
         "test_ship.py",
@@ -70,7 +70,16 @@ def test_only_the_models_that_a_gate_needs_are_loaded(project: Project, run: Run
     assert sorted(project.loaded()) == ["student", "teacher"]
     (project.path / "calls.jsonl").unlink()
     run("-k", "pays").assert_outcomes(passed=1, deselected=1)
-    assert sorted(project.loaded()) == ["sft", "student"]
+    assert sorted(project.loaded()) == ["sft", "student", "teacher"]
+
+
+def test_beating_sft_needs_no_teacher(project: Project, run: Run) -> None:
+    """Where there is no teacher, distilled and SFT student are compared all the same."""
+    del project.models["teacher"]
+    project.save()
+    project.file("test_ship.py", SHIPS)
+    run("-k", "pays", "--distill-json", "out.json").assert_outcomes(passed=1, deselected=1)
+    assert project.json()["gates"][1]["gap_recovered"] is None
 
 
 def test_one_evaluation_serves_the_whole_session(project: Project, run: Run) -> None:
@@ -172,7 +181,7 @@ def test_methods_of_comparison_are_the_functions(project: Project, run: Run) -> 
 
         def test_methods(comparison):
             comparison.assert_quality_retained(min=0.94)
-            comparison.assert_beats_sft(min_gain=0.05)
+            comparison.assert_beats_sft(min_gain=0.05, confidence=None)
             comparison.assert_score(min=0.85)
             with pytest.raises(AssertionError, match="^assert 0.9444 >= 0.95 "):
                 comparison.assert_quality_retained(0.95)
@@ -270,7 +279,10 @@ def test_an_overridden_student_is_evaluated_once(project: Project, run: Run) -> 
         ).replace("def predict", "asked = 0\n\n        def predict")
         + "\n    def pytest_unconfigure():\n        print('times', Mine.asked)\n",
     )
-    project.file("test_ship.py", SHIPS.replace("0.9", "0.6").replace("assert_beats_sft(confidence=None)", "..."))
+    project.file(
+        "test_ship.py",
+        SHIPS.replace("0.9", "0.6").replace("assert_beats_sft(confidence=None)", "..."),
+    )
     result = run("-s", "--distill-report")
     assert "times 1" in said(result)
 

@@ -207,7 +207,8 @@ def test_is_registered(project: Project, run: Run) -> None:
     project.file("test_ship.py", SHIPS)
     run("--strict-markers").assert_outcomes(passed=2)
     result = run("--markers")
-    assert "@pytest.mark.distill(eval=None, metric=None, student=None): a gate test" in said(result)
+    takes = "eval=None, metric=None, student=None, confidence=None"
+    assert f"@pytest.mark.distill({takes}): a gate test" in said(result)
 
 
 def test_needs_a_distill_yaml(project: Project, run_both: Run) -> None:

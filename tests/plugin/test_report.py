@@ -35,10 +35,16 @@ def test_prints_the_same_tables_with_workers(project: Project, run_both: Run) ->
         "student  student         100  unknown    0.8500    0.9444    0.8496",
         "sft      sft             100  unknown    0.7500    0.8333    0.7493",
         "",
-        "outcome  observed  required  gate              on        test",
-        "-------  --------  --------  ----------------  --------  ----------",
-        "PASSED     0.9444  >= 0.9    quality_retained  accuracy  test_keeps",
-        "PASSED     0.1000  > 0       beats_sft         accuracy  test_pays",
+        "   outcome  observed  required  gate              on        test",
+        "-  -------  --------  --------  ----------------  --------  ----------",
+        "1  PASSED     0.9444  >= 0.9    quality_retained  accuracy  test_keeps",
+        "2  PASSED     0.1000  > 0       beats_sft         accuracy  test_pays",
+        "",
+        " 1  95 % interval 0.6876 to 1.2760 (score); flips: 3 lost, 2 won; within noise:",
+        "    about 902 examples would settle it, if the truth is as observed",
+        " 2  p = 0.2500 (exact McNemar), 2 wins, 0 losses, 18 ties; within noise: about",
+        "    60 examples would settle it, if the truth is as observed; gap recovered",
+        "    0.6666 (the gap itself is within noise)",
         "",
         "SHIP",
     ]
@@ -65,7 +71,10 @@ def test_lists_models_as_the_yaml_does_whichever_worker_ends_first(
     project.file("test_b.py", SHIPS.replace("def test_keeps():", slowly))
     result = run_both("--distill-report", "--dist=loadfile")
     lines = report_of(result)
-    assert [line.split()[0] for line in lines if "examples" in line] == ["reviews,", "second,"]
+    assert [line.split()[0] for line in lines if line.endswith(" 20 examples")] == [
+        "reviews,",
+        "second,",
+    ]
     names = [line.split()[0] for line in lines[3:6]]
     assert names == ["teacher", "student", "sft"]
 
@@ -125,7 +134,8 @@ def test_is_incomplete_when_a_gate_that_passed_is_followed_by_an_error(
 ) -> None:
     """A test that broke after its gate passed leaves the run incomplete, not shippable."""
     project.file(
-        "test_ship.py", f"{SHIPS}\n    def test_odd():\n        assert_beats_sft(confidence=None)\n        1 / 0\n"
+        "test_ship.py",
+        f"{SHIPS}\n    def test_odd():\n        assert_beats_sft(confidence=None)\n        1 / 0\n",
     )
     result = run("--distill-report")
     assert decision_of(result) == ("INCOMPLETE", "1 test failed: test_odd")
@@ -343,7 +353,7 @@ def test_tells_several_distill_yaml_apart(project: Project, run_both: Run) -> No
     (project.path / "distill.yaml").unlink()
     result = run_both("--distill-report")
     assert decision_of(result) == ("SHIP", "")
-    assert sorted(line for line in report_of(result) if "examples" in line) == [
+    assert sorted(line for line in report_of(result) if ", 20 examples, " in line) == [
         "reviews, 20 examples, a/distill.yaml",
         "reviews, 20 examples, b/distill.yaml",
     ]
@@ -365,8 +375,8 @@ def test_says_what_a_model_was_trained_on(project: Project, run: Run) -> None:
     project.save()
     project.file("test_ship.py", SHIPS)
     lines = report_of(run("--distill-report"))
-    assert "student: trained on 3,000 labels, 400 steps; KD, T = 2" in lines
-    assert "sft: trained on 1,000,000 tokens" in lines
+    assert "student: trained: 3,000 labels, 400 steps; KD, T = 2" in lines
+    assert "sft: trained: 1,000,000 tokens" in lines
 
 
 def test_says_when_lower_is_better(project: Project, run: Run) -> None:

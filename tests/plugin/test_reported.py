@@ -136,6 +136,7 @@ def test_a_failing_gate_says_that_the_scores_are_reported(project: Project, run:
         "E         eval rte, reported scores",
         "E         bert       (teacher)  accuracy 0.6930, 110,000,000 parameters",
         "E         distilbert (student)  accuracy 0.5990, 66,000,000 parameters",
+        "E         note: reported, not measured: bert, distilbert",
     ]
 
 

@@ -29,6 +29,7 @@ from pytest_distill.fixtures import (
 )
 from pytest_distill.records import is_gate_test, publish, state_of
 from pytest_distill.session import SESSION, DistillSession
+from pytest_distill.workers import STARTED
 
 __all__ = ["_distill_request", "comparison", "gold", "sft", "student", "teacher"]
 
@@ -174,6 +175,11 @@ def pytest_make_collect_report(
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     # Before -k and -m take any away: a gate that was deselected did not run.
     config.stash[SESSION].saw_gates(item.nodeid for item in items if is_gate_test(item))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput[STARTED] = node.config.stash[SESSION].started
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from pytest_distill.config import load_config
 from pytest_distill.config.schema import RunModel
 from pytest_distill.engines import Identified
-from pytest_distill.errors import ConfigError
+from pytest_distill.errors import ConfigError, ModelError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evaluation.digest import request_key, run_key
 from pytest_distill.evaluation.exported import (
@@ -23,7 +23,7 @@ from pytest_distill.evaluation.exported import (
 )
 from pytest_distill.evaluation.keeping import Keeper, make_folder
 from pytest_distill.evaluation.recorded import read_predictions
-from pytest_distill.evaluation.store import Store
+from pytest_distill.evaluation.store import FILE_NAME, Store
 from pytest_distill.project import Project
 from pytest_distill.report.files import write_atomically
 
@@ -44,14 +44,17 @@ def run(command: str, config: Path, cache: Path | None, given: Mapping[str, Any]
     """
     path = config.resolve()
     folder = cache or path.parent / ".distill"
-    make_folder(folder)
+    loaded = load_config(path)
+    if command == "import":
+        make_folder(folder)
+    elif not (folder / FILE_NAME).is_file():
+        raise ConfigError(f"{folder}: no predictions are stored there")
     store = Store(folder)
     try:
         if command == "list":
             yield from _listed(store)
             return
-        keeper = Keeper(folder, warn=print, tell=print)
-        project = Project(load_config(path), keeper=keeper)
+        project = Project(loaded, keeper=Keeper(folder, warn=print, tell=print))
         if command == "export":
             yield from _export(store, project, given["folder"])
         elif command == "import":
@@ -76,6 +79,9 @@ def _listed(store: Store) -> Iterator[str]:
 def _export(store: Store, project: Project, folder: Path) -> Iterator[str]:
     manifest = {}
     for name, identity in _identities(project).items():
+        if identity is None:
+            yield f"{name}: left out, its weights are not here"
+            continue
         run = run_key(identity)
         info = store.info(run)
         if info is None:
@@ -116,19 +122,25 @@ def _import(store: Store, project: Project, folder: Path) -> Iterator[str]:
 
 
 def _prune(store: Store, project: Project) -> Iterator[str]:
-    kept = {run_key(identity) for identity in _identities(project).values()}
-    old = [found.run for found in store.runs() if found.run not in kept]
+    identities = _identities(project)
+    absent = {name for name, identity in identities.items() if identity is None}
+    kept = {run_key(identity) for identity in identities.values() if identity is not None}
+    # Of a model whose weights are not here nobody can tell which predictions are its own.
+    old = [r.run for r in store.runs() if r.run not in kept and r.info.name not in absent]
     yield f"{len(old)} models and {store.forget(old):,} predictions dropped"
 
 
-def _identities(project: Project) -> dict[str, Mapping[str, Any]]:
-    """Return the identity of every model that an engine runs here and whose weights are here."""
-    found = {}
+def _identities(project: Project) -> dict[str, Mapping[str, Any] | None]:
+    """Return the identity of every model that an engine runs; None where its weights are absent."""
+    found: dict[str, Mapping[str, Any] | None] = {}
     for name, entry in project.config.models.items():
         if isinstance(entry, RunModel):
-            engine = project.start(name)
-            if isinstance(engine, Identified):
-                found[name] = engine.identity
+            try:
+                engine = project.start(name)
+                if isinstance(engine, Identified):
+                    found[name] = engine.identity
+            except ModelError:
+                found[name] = None
     return found
 
 

@@ -3,6 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
+from typing import Any
+
+import pytest
+
+STARTED = "distill_started"
+"""Key under which a worker is told when the whole run started."""
+
+
+def started_at(config: pytest.Config) -> float:
+    """Return when the run started, in seconds since 1970: of all workers the same."""
+    given: dict[str, Any] = getattr(config, "workerinput", {})
+    return float(given.get(STARTED, time.time()))
 
 
 def worker_number() -> int | None:

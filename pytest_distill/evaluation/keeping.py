@@ -44,8 +44,8 @@ class Keeper:
     ----------
     folder : Path
         Where the store is; made when it is first needed.
-    refresh : bool
-        Evaluate anew what is stored.
+    since : float
+        Evaluate anew what was stored before, in seconds since 1970.
     warn : callable
         Told, once each, why the store was set aside or is not used.
     tell : callable
@@ -56,12 +56,12 @@ class Keeper:
         self,
         folder: Path,
         *,
-        refresh: bool = False,
+        since: float = 0.0,
         warn: Callable[[str], None],
         tell: Callable[[str], None],
     ) -> None:
         self._folder = folder
-        self._refresh = refresh
+        self._since = since
         self._warn = warn
         self._tell = tell
         self._store: Store | None = None
@@ -85,14 +85,14 @@ class Keeper:
         """
         run = run_key(identity)
         keys = {request.id: request_key(request) for request in requests}
-        found = {} if self._refresh else self._read(run, list(dict.fromkeys(keys.values())))
+        found = self._read(run, list(dict.fromkeys(keys.values())))
         missing = _first_of_each(requests, keys, found)
         if not missing:
             return _kept(requests, keys, found, {}, [])
         with self._alone(run, who):
-            if not self._refresh:  # somebody else may have been at it meanwhile
-                found |= self._read(run, [keys[request.id] for request in missing])
-                missing = _first_of_each(requests, keys, found)
+            # Somebody else may have been at it meanwhile.
+            found |= self._read(run, [keys[request.id] for request in missing])
+            missing = _first_of_each(requests, keys, found)
             made, odd = self._make(run, missing, keys, predict)
         return _kept(requests, keys, found, made, odd)
 
@@ -102,7 +102,7 @@ class Keeper:
         known: ModelInfo | None = self._try(lambda store: store.info(run))
         if known is not None:
             return known
-        info = describe()
+        info = replace(describe(), path=None)  # the same model may lie elsewhere next time
         self._try(lambda store: store.add_run(run, identity, info))
         return info
 
@@ -147,7 +147,7 @@ class Keeper:
         return made, odd
 
     def _read(self, run: str, keys: Sequence[bytes]) -> dict[bytes, Prediction]:
-        return self._try(lambda store: store.read(run, keys)) or {}
+        return self._try(lambda store: store.read(run, keys, self._since)) or {}
 
     def _try(self, act: Callable[[Store], Any]) -> Any:
         """Use the store where it can be used; a damaged one is set aside and begun anew."""

@@ -134,7 +134,9 @@ class RunModel(Model):
                 known = self._keeper.info(engine.identity, lambda: engine.info)
             else:
                 known = engine.info
-            self._info = replace(known, name=self.name, role=self.role)
+            here = getattr(getattr(engine, "spec", None), "path", None)
+            path = here or known.path
+            self._info = replace(known, name=self.name, role=self.role, path=path)
         return self._info
 
     def evaluate(self, on: Eval | ReportedEval) -> Evaluation:

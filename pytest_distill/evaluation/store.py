@@ -10,6 +10,7 @@ import json
 import queue
 import sqlite3
 import threading
+import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_distill.engines import ModelInfo
+from pytest_distill.errors import DistillError
 from pytest_distill.evals.requests import Prediction
 
 FILE_NAME = "predictions.sqlite3"
@@ -38,6 +40,7 @@ CREATE TABLE IF NOT EXISTS predictions (
     request BLOB NOT NULL,         -- digest of the rendered request
     answer TEXT NOT NULL,          -- JSON: the fields of a Prediction that are there
     checksum INTEGER NOT NULL,     -- CRC-32 of `answer`
+    made REAL NOT NULL,            -- seconds since 1970
     PRIMARY KEY (run, request)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (
@@ -48,7 +51,7 @@ CREATE TABLE IF NOT EXISTS files (
 """
 
 
-class DamagedStoreError(Exception):
+class DamagedStoreError(DistillError):
     """The store's file is not what was written to it."""
 
 
@@ -99,8 +102,19 @@ class Store:
         """Close the file."""
         self._connection.close()
 
-    def read(self, run: str, requests: Sequence[bytes]) -> dict[bytes, Prediction]:
+    def read(
+        self, run: str, requests: Sequence[bytes], since: float = 0.0
+    ) -> dict[bytes, Prediction]:
         """Return what is stored of these requests, by request; ids are left empty.
+
+        Parameters
+        ----------
+        run : str
+            The model and its settings.
+        requests : sequence of bytes
+            Digests of requests.
+        since : float
+            Leave out what was made before, in seconds since 1970.
 
         Raises
         ------
@@ -113,8 +127,8 @@ class Store:
             marks = ",".join("?" * len(chunk))
             rows = self._ask(
                 "SELECT request, answer, checksum FROM predictions "  # noqa: S608 (marks only)
-                f"WHERE run = ? AND request IN ({marks})",
-                (run, *chunk),
+                f"WHERE run = ? AND made >= ? AND request IN ({marks})",
+                (run, since, *chunk),
             )
             for request, answer, checksum in rows:
                 if zlib.crc32(answer.encode()) != checksum:
@@ -257,16 +271,16 @@ class Writer:
                 try:
                     with connection:
                         connection.executemany(
-                            "INSERT OR REPLACE INTO predictions VALUES (?, ?, ?, ?)", rows
+                            "INSERT OR REPLACE INTO predictions VALUES (?, ?, ?, ?, ?)", rows
                         )
                 except sqlite3.Error as error:
                     self.problem = error
         if connection is not None:
             connection.close()
 
-    def _row(self, request: bytes, prediction: Prediction) -> tuple[str, bytes, str, int]:
+    def _row(self, request: bytes, prediction: Prediction) -> tuple[str, bytes, str, int, float]:
         answer = json.dumps(prediction_fields(prediction))
-        return self._run, request, answer, zlib.crc32(answer.encode())
+        return self._run, request, answer, zlib.crc32(answer.encode()), time.time()
 
 
 def _once(path: Path, error: Exception) -> str:

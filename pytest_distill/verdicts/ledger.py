@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from pytest_distill.verdicts.numbers import kept, rounded_down
-from pytest_distill.verdicts.verdict import Outcome
+from pytest_distill.verdicts.verdict import Evidence, Outcome
 
 
 @dataclass(frozen=True)
@@ -212,9 +212,8 @@ class Ledger:
 def _without_verdict(nodeid: str, test: TestRecord) -> dict[str, Any]:
     outcomes = {"passed": Outcome.PASSED, "failed": Outcome.FAILED}
     outcome = outcomes.get(test.result or "", Outcome.NOT_RUN)
-    nothing = dict.fromkeys(
-        ("config", "eval", "metric", "model", "observed", "required", "relation", "n", "slice")
-    )
+    known = ("config", "eval", "metric", "model", "observed", "required", "relation", "n", "slice")
+    nothing = dict.fromkeys((*known, "confidence", *Evidence().to_dict()))
     return {
         "nodeid": nodeid,
         "gate": OWN_ASSERTION if outcome != Outcome.NOT_RUN else None,
@@ -234,6 +233,10 @@ def _same_row(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
 
 def _merge(row: dict[str, Any], other: Mapping[str, Any]) -> None:
     """Add what another process knows of the same comparison: its models need not be the same."""
+    if row.get("evaluated") is not None and other.get("evaluated") is not None:
+        # What one worker made, the others found in the store.
+        row["evaluated"] = max(row["evaluated"], other["evaluated"])
+        row["from_store"] = (row["n"] or 0) - row["evaluated"]
     for key, value in other.items():
         if isinstance(value, dict) and isinstance(row.get(key), dict):
             row[key] |= value

@@ -155,5 +155,5 @@ def test_an_export_of_nothing_is_an_error(stored: Project) -> None:
     """Nothing was evaluated yet: exit status 1, and no folder that looks like an export."""
     done = store(stored, "export", "exported")
     assert done.returncode == 1
-    assert "no prediction of a model of" in done.stderr
+    assert "no predictions are stored there" in done.stderr
     assert not (stored.path / "exported" / "models.json").exists()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -52,12 +53,10 @@ class Counting:
 class Told:
     """A keeper on a folder, and what it said."""
 
-    def __init__(self, folder: Path, *, refresh: bool = False) -> None:
+    def __init__(self, folder: Path, *, since: float = 0.0) -> None:
         self.warnings: list[str] = []
         self.lines: list[str] = []
-        self.keeper = Keeper(
-            folder, refresh=refresh, warn=self.warnings.append, tell=self.lines.append
-        )
+        self.keeper = Keeper(folder, since=since, warn=self.warnings.append, tell=self.lines.append)
 
     def evaluate(self, wanted: Sequence[Request], engine: Counting) -> Kept:
         """Evaluate with the engine what the store lacks."""
@@ -123,7 +122,10 @@ def test_refresh_evaluates_anew(tmp_path: Path) -> None:
     """What is stored is asked again, and replaced."""
     engine = Counting()
     Told(tmp_path).evaluate(requests(3), engine)
-    Told(tmp_path, refresh=True).evaluate(requests(3), engine)
+    now = time.time()
+    Told(tmp_path, since=now).evaluate(requests(3), engine)
+    assert len(engine.asked) == 6
+    Told(tmp_path, since=now).evaluate(requests(3), engine)  # another worker of the same run
     assert len(engine.asked) == 6
 
 

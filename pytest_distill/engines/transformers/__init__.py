@@ -42,6 +42,10 @@ _NEEDS: dict[type[Any], tuple[str, tuple[str, ...], str]] = {
 }
 
 
+REVISION = 1
+"""Raised when this engine's own code changes what it answers, so that nothing older is believed."""
+
+
 class TransformersEngine:
     """Runs one checkpoint with transformers.
 
@@ -70,6 +74,7 @@ class TransformersEngine:
         return {
             "model": self.checkpoint.digest,
             "engine": "transformers",
+            "revision": REVISION,
             "versions": {name: version(name) for name in ("transformers", "torch")},
             "dtype": self.spec.dtype,
             "load": dict(self.spec.load),

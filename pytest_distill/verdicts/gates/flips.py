@@ -64,7 +64,9 @@ class Flips:
             if broken
             else ()
         )
-        if broken and share <= most:
+        observed, required = share, most
+        if broken:  # graver than any share, so that no waiver of the share covers it
+            observed, required = Fraction(len(broken)), Fraction(0)
             headline = f"assert {len(broken)} <= 0 must_keep examples wrong ({metric.name})"
         pair = ("teacher", "student")
         return Verdict(
@@ -72,8 +74,8 @@ class Flips:
             eval=comparison.eval,
             metric=metric.name,
             model=comparison.model("student").name,
-            observed=as_float(share, "<="),
-            required=float(most),
+            observed=as_float(observed, "<="),
+            required=float(required),
             relation="<=",
             outcome=decided(share <= most and not broken),
             confidence=None,

@@ -56,7 +56,7 @@ class SlicesRetained:
     slices (Holm), is under the floor. A floor under the observed ratio of every small slice would
     fail a student that is as good as its teacher. With ``confidence=None`` the observed ratio
     decides in slices of at least `min_examples`. A slice that is too small to tell is INCONCLUSIVE,
-    which fails the gate only where it is `strict`.
+    which fails the gate only where it is `strict`, or where no slice could be told.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ class SlicesRetained:
         outcomes = {row.outcome for row in rows}
         if Outcome.FAILED in outcomes:
             return Outcome.FAILED
-        if self.strict and Outcome.INCONCLUSIVE in outcomes:
+        if outcomes == {Outcome.INCONCLUSIVE} or (self.strict and Outcome.INCONCLUSIVE in outcomes):
             return Outcome.INCONCLUSIVE
         return Outcome.PASSED
 

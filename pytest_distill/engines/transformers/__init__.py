@@ -54,6 +54,12 @@ class TransformersEngine:
     spec : ModelSpec
         The model's entry in ``distill.yaml``. Nothing is read before it is needed.
 
+    Attributes
+    ----------
+    notes : list of str
+        Sentences about how the predictions came about that a reader should see: a model that
+        can't be run the fast way, a batch that didn't fit into memory.
+
     Notes
     -----
     Predictions don't depend on what else is in a batch, up to rounding.
@@ -61,6 +67,7 @@ class TransformersEngine:
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
+        self.notes: list[str] = []
         self._loaded: Loaded | None = None
 
     @cached_property
@@ -137,7 +144,7 @@ class TransformersEngine:
         if self._loaded is None:
             from pytest_distill.engines.transformers.loading import load
 
-            self._loaded = load(self.spec, self.checkpoint)
+            self._loaded = load(self.spec, self.checkpoint, self.notes)
         return self._loaded
 
     @staticmethod

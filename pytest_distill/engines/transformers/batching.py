@@ -7,6 +7,10 @@ from typing import Literal
 
 import torch
 
+# Of a batch this share of the budget may be padding: about what a forward pass costs beside its
+# tokens, so that one more batch would be no gain.
+_PADDING = 1 / 16
+
 
 def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
     """Yield groups of indices into `lengths`; each group fits the budget when padded.
@@ -20,15 +24,21 @@ def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
 
     Notes
     -----
-    Rows of like length stand together, so that little is padded, and the longest come first: a
-    batch that doesn't fit in memory fails at once and not after an hour. The order of equal
-    lengths is that of the input, so the same input gives the same batches.
+    Rows of like length stand together, so that little is padded: a batch ends before a row that
+    would bring its padding above a sixteenth of the budget. The longest rows come first: a batch
+    that doesn't fit in memory fails at once and not after an hour. The order of equal lengths is
+    that of the input, so the same input gives the same batches.
     """
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     start = 0
     while start < len(order):
         longest = max(1, lengths[order[start]])
-        stop = start + max(1, budget // longest)
+        stop, padding = start + 1, 0
+        while stop < len(order) and (stop + 1 - start) * longest <= budget:
+            padding += longest - lengths[order[stop]]
+            if padding > max(1, budget * _PADDING):
+                break
+            stop += 1
         yield order[start:stop]
         start = stop
 

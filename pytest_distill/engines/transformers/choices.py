@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from pytest_distill.engines.transformers.batching import batches
 from pytest_distill.engines.transformers.encoding import encode_pairs
 from pytest_distill.engines.transformers.likelihood import Span, score_spans
 from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.memory import in_batches
 from pytest_distill.engines.transformers.quiet import quiet
+from pytest_distill.engines.transformers.tree_choices import score_in_trees
+from pytest_distill.engines.transformers.trees import Part
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import ChoiceRequest, Prediction
 
@@ -26,28 +28,45 @@ def score_choices(loaded: Loaded, requests: Sequence[ChoiceRequest]) -> Iterator
     ModelError
         When a prompt is too long for the model, or a choice adds no token to it.
     """
-    # Choices that differ in their last token only (" A", " B") share one row.
-    wanted: defaultdict[tuple[int, ...], list[tuple[int, int, Span]]] = defaultdict(list)
     with quiet():
-        for index, request in enumerate(requests):
-            for choice, (row, span) in enumerate(_rows(loaded, request)):
-                wanted[row].append((index, choice, span))
-    rows = list(wanted)
+        parts = [part for index in range(len(requests)) for part in _parts(loaded, requests, index)]
     scores: list[dict[int, float]] = [{} for _ in requests]
-    for batch in batches([len(row) for row in rows], loaded.budget):
-        places = [place for row in batch for place in wanted[rows[row]]]
-        spans = [[span for _, _, span in wanted[rows[row]]] for row in batch]
-        values = score_spans(loaded, [rows[row] for row in batch], spans)
-        for (index, choice, _), value in zip(places, values, strict=True):
-            scores[index][choice] = value
-            count = len(requests[index].continuations)
-            if len(scores[index]) == count:
-                loglikelihoods = tuple(scores[index][choice] for choice in range(count))
-                yield Prediction(id=requests[index].id, loglikelihoods=loglikelihoods)
+    for part, value in _scored(loaded, parts):
+        own, request = scores[part.request], requests[part.request]
+        own[part.choice] = value
+        count = len(request.continuations)
+        if len(own) == count:
+            loglikelihoods = tuple(own[choice] for choice in range(count))
+            yield Prediction(id=request.id, loglikelihoods=loglikelihoods)
 
 
-def _rows(loaded: Loaded, request: ChoiceRequest) -> Iterator[tuple[tuple[int, ...], Span]]:
-    """Yield what the model reads and what is scored in it, for each choice."""
+def _scored(loaded: Loaded, parts: Sequence[Part]) -> Iterator[tuple[Part, float]]:
+    """Yield every part with its log-likelihood: in trees, and where they can't be, in rows."""
+    left = yield from score_in_trees(loaded, parts)
+    yield from score_in_rows(loaded, left)
+
+
+def score_in_rows(loaded: Loaded, parts: Sequence[Part]) -> Iterator[tuple[Part, float]]:
+    """Yield every part with its log-likelihood, each different row by itself, padded."""
+    # Choices that differ in their last token only (" A", " B") share one row.
+    wanted: defaultdict[tuple[int, ...], list[Part]] = defaultdict(list)
+    for part in parts:
+        wanted[part.row].append(part)
+    rows = list(wanted)
+
+    def forward(batch: list[int]) -> list[float]:
+        chosen = [rows[index] for index in batch]
+        return score_spans(loaded, chosen, [[part.span for part in wanted[row]] for row in chosen])
+
+    for batch, values in in_batches(loaded, loaded.budget, [len(row) for row in rows], forward):
+        yield from zip(
+            [part for index in batch for part in wanted[rows[index]]], values, strict=True
+        )
+
+
+def _parts(loaded: Loaded, requests: Sequence[ChoiceRequest], index: int) -> Iterator[Part]:
+    """Yield what the model reads and what is scored in it, for each choice of a request."""
+    request = requests[index]
     pairs = encode_pairs(loaded, request.context, request.continuations)
     for choice, (context, continuation) in enumerate(pairs):
         where = f"model '{loaded.name}', example '{request.id}'"
@@ -66,4 +85,4 @@ def _rows(loaded: Loaded, request: ChoiceRequest) -> Iterator[tuple[tuple[int, .
                 )
             tokens = tokens[-limit:]
         start = len(tokens) - 1 - len(continuation)
-        yield tuple(tokens[:-1]), Span(start, tuple(continuation))
+        yield Part(index, choice, tuple(tokens[:-1]), Span(start, tuple(continuation)))

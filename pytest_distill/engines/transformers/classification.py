@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from pytest_distill.engines.transformers.batching import batches, pad
+from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.memory import Budget, in_batches
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import ClassificationRequest, Prediction
@@ -25,14 +26,17 @@ def classify(loaded: Loaded, requests: Sequence[ClassificationRequest]) -> Itera
     """
     labels = output_labels(loaded)
     with quiet():
-        rows = [_encode(loaded, request) for request in requests]
+        rows = _encode(loaded, requests)
     # Without a padding token a decoder doesn't know where a text ends: one text at a time.
     alone = loaded.model.config.get_text_config().pad_token_id is None
+    budget = Budget(1) if alone else loaded.budget
+
+    def forward(batch: list[int]) -> list[list[float]]:
+        return _forward(loaded, [rows[index] for index in batch])
+
     lengths = [len(row["input_ids"]) for row in rows]
-    for batch in batches(lengths, 1 if alone else loaded.budget):
-        for index, probabilities in zip(
-            batch, _forward(loaded, [rows[i] for i in batch]), strict=True
-        ):
+    for batch, outputs in in_batches(loaded, budget, lengths, forward):
+        for index, probabilities in zip(batch, outputs, strict=True):
             yield Prediction(
                 id=requests[index].id, probabilities=tuple(probabilities), labels=labels
             )
@@ -53,26 +57,49 @@ def output_labels(loaded: Loaded) -> tuple[str, ...]:
     return tuple(str(config.id2label[index]) for index in range(config.num_labels))
 
 
-def _encode(loaded: Loaded, request: ClassificationRequest) -> dict[str, list[int]]:
-    tokenizer = loaded.tokenizer
-    encoded = tokenizer(request.text, request.text_pair, truncation=False)
-    length = len(encoded["input_ids"])
+Row = dict[str, list[int]]
+
+
+def _encode(loaded: Loaded, requests: Sequence[ClassificationRequest]) -> list[Row]:
+    """Return what the model reads of every request, cut where that is asked for."""
+    rows: list[Row] = [{} for _ in requests]
+    for paired in (False, True):
+        chosen = [
+            n for n, request in enumerate(requests) if (request.text_pair is not None) is paired
+        ]
+        if not chosen:
+            continue
+        texts = [requests[n].text for n in chosen]
+        pairs = [requests[n].text_pair for n in chosen] if paired else None
+        encoded = loaded.tokenizer(texts, pairs, truncation=False)
+        for place, n in enumerate(chosen):
+            row = {key: list(values[place]) for key, values in encoded.items()}
+            rows[n] = _fitting(loaded, requests[n], row)
+    return rows
+
+
+def _fitting(loaded: Loaded, request: ClassificationRequest, row: Row) -> Row:
+    """Return the row, cut to the model's context where the request allows it."""
+    length = len(row["input_ids"])
     if loaded.context is not None and length > loaded.context:
         if request.truncate is None:
             raise ModelError(
                 f"model '{loaded.name}', example '{request.id}': the text has {length} tokens, and "
                 f"the model's context is {loaded.context}; shorten it, or set 'truncate: right'"
             )
-        side = tokenizer.truncation_side
-        tokenizer.truncation_side = request.truncate
-        try:
-            encoded = tokenizer(
-                request.text, request.text_pair, truncation=True, max_length=loaded.context
-            )
-        finally:
-            tokenizer.truncation_side = side
-    loaded.checked(request.id, encoded["input_ids"])
-    return dict(encoded)
+        row = _cut(loaded, request, loaded.context)
+    loaded.checked(request.id, row["input_ids"])
+    return row
+
+
+def _cut(loaded: Loaded, request: ClassificationRequest, length: int) -> Row:
+    tokenizer = loaded.tokenizer
+    side = tokenizer.truncation_side
+    tokenizer.truncation_side = request.truncate
+    try:
+        return dict(tokenizer(request.text, request.text_pair, truncation=True, max_length=length))
+    finally:
+        tokenizer.truncation_side = side
 
 
 @torch.inference_mode()

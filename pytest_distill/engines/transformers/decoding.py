@@ -51,6 +51,15 @@ class SeededSampling(transformers.LogitsProcessor):
         return logits + noise.to(logits.device)
 
 
+def tail_length(stop: Sequence[str]) -> int:
+    """Return how many tokens at the end of a text have to be looked at for stop strings.
+
+    A token holds a byte at least, so as many as the longest string has bytes. The rest is room
+    for what a decoder strips from the first token.
+    """
+    return max((len(string.encode()) for string in stop), default=0) + 8
+
+
 class StopAtStrings(transformers.StoppingCriteria):
     """Ends a row when a stop string stands in what it generated.
 
@@ -65,9 +74,7 @@ class StopAtStrings(transformers.StoppingCriteria):
 
     def __init__(self, tokenizer: Any, stop: Sequence[str], skip: int, rows: int) -> None:
         self.tokenizer, self.stop, self.skip, self.rows = tokenizer, stop, skip, rows
-        # A token holds a byte at least, so this many hold the longest stop string. The rest is
-        # room for what a decoder strips from the first token.
-        self.tail = max((len(string.encode()) for string in stop), default=0) + 8
+        self.tail = tail_length(stop)
         self.lengths: dict[int, int] = {}
 
     def __call__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from typing import Any
 
 import torch
 
@@ -12,7 +13,8 @@ from pytest_distill.errors import ModelError
 # On a CPU a batch should stay in its caches: with SmolLM2-135M (one thread, 20 ARC-Easy questions)
 # batches of 256, 512, 1024, 2048 and 4096 tokens took 7.0, 7.4, 8.0, 10.8 and 15.9 s of CPU time.
 _TOKENS_ON_CPU = 512
-_TOKENS_ON_CUDA = 16384
+# Bounds of what is found from the free memory: fewer tokens leave a GPU idle, more gain nothing.
+_TOKENS_ON_CUDA = (1024, 32768)
 # Generating reads all weights for one token a row, so here more rows always help.
 _TOKENS_GENERATING_ON_CPU = 4096
 
@@ -53,13 +55,48 @@ def resolve_device(spec: ModelSpec) -> torch.device:
     return device
 
 
-def token_budget(spec: ModelSpec, device: torch.device, *, generating: bool = False) -> int:
-    """Return how many tokens, padding included, a batch has: ``batch_tokens``, else a default."""
+def token_budget(
+    spec: ModelSpec, device: torch.device, model: Any, *, generating: bool = False
+) -> int:
+    """Return how many tokens, padding included, a batch has: ``batch_tokens``, else a default.
+
+    On CUDA the default follows from the memory that is free once `model` is loaded.
+    """
     if spec.batch_tokens is not None:
         return spec.batch_tokens
     if device.type == "cuda":
-        return _TOKENS_ON_CUDA
+        free, _ = torch.cuda.mem_get_info(device)
+        return tokens_that_fit(free, bytes_per_token(model))
     return _TOKENS_GENERATING_ON_CPU if generating else _TOKENS_ON_CPU
+
+
+def tokens_that_fit(free: int, each: int) -> int:
+    """Return how many tokens of `each` bytes half of the `free` memory takes, within bounds.
+
+    Half, because the allocator's blocks are not all of one size; a batch that doesn't fit all the
+    same is halved.
+    """
+    least, most = _TOKENS_ON_CUDA
+    return max(least, min(most, free // (2 * each)))
+
+
+def bytes_per_token(model: Any) -> int:
+    """Return about how many bytes a forward pass takes for a token, at its widest.
+
+    One layer's activations (hidden states, queries, keys and values, and the feed-forward part,
+    of which a few live at a time), all layers' cached keys and values, and the logits in the
+    model's type and in float32.
+    """
+    config = model.config.get_text_config()
+    hidden = getattr(config, "hidden_size", 1024)
+    inner = getattr(config, "intermediate_size", None) or 4 * hidden
+    heads = getattr(config, "num_attention_heads", None) or 1
+    kept = getattr(config, "num_key_value_heads", None) or heads
+    layers = getattr(config, "num_hidden_layers", 1)
+    cached = 2 * layers * hidden * kept // heads
+    size = model.dtype.itemsize
+    outputs = getattr(config, "vocab_size", 0)
+    return int(size * (8 * hidden + 3 * inner + cached + outputs) + 2 * 4 * outputs)
 
 
 def release(device: torch.device) -> None:

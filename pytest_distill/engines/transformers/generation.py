@@ -12,11 +12,14 @@ import torch
 import transformers
 from jinja2 import TemplateError
 
-from pytest_distill.engines.transformers.batching import batches, mask, pad
+from pytest_distill.engines.transformers.batching import mask, pad
 from pytest_distill.engines.transformers.decoding import SeededSampling, StopAtStrings
 from pytest_distill.engines.transformers.encoding import encode, prefix_token
 from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.memory import in_batches
 from pytest_distill.engines.transformers.quiet import quiet
+from pytest_distill.engines.transformers.running import Text, run_all
+from pytest_distill.engines.transformers.tree_attention import obstacle
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Decoding, GenerationRequest, Prediction
 
@@ -43,13 +46,31 @@ def generate(loaded: Loaded, requests: Sequence[GenerationRequest]) -> Iterator[
     for index, request in enumerate(requests):
         groups[replace(request.decoding, seed=None)].append(index)
     for decoding, indices in groups.items():
-        lengths = [len(prompts[index]) + decoding.max_new_tokens for index in indices]
-        for batch in batches(lengths, loaded.generation_budget):
-            chosen = [indices[place] for place in batch]
-            seeds = [requests[index].decoding.seed for index in chosen]
-            texts = _forward(loaded, [prompts[index] for index in chosen], decoding, seeds)
-            for index, text in zip(chosen, texts, strict=True):
-                yield Prediction(id=requests[index].id, text=text)
+        texts = [Text(n, prompts[n], requests[n].decoding.seed) for n in indices]
+        for index, text in _texts(loaded, texts, decoding):
+            yield Prediction(id=requests[index].id, text=text)
+
+
+def _texts(loaded: Loaded, texts: Sequence[Text], decoding: Decoding) -> Iterator[tuple[int, str]]:
+    """Yield every finished text with the index of its request.
+
+    Our own loop, in which a finished text makes room for the next one, runs causal models with
+    plain attention caches; transformers' ``generate`` runs all others, batch by batch.
+    """
+    if loaded.kind == "causal" and not loaded.trust.refused and obstacle(loaded) is None:
+        ends = _end_tokens(loaded)
+        for text in run_all(loaded, texts, decoding, ends):
+            yield text.index, _decoded(loaded, text.tokens, decoding, ends)
+        return
+
+    def forward(batch: list[int]) -> list[str]:
+        chosen = [texts[place] for place in batch]
+        seeds = [text.seed for text in chosen]
+        return _forward(loaded, [text.prompt for text in chosen], decoding, seeds)
+
+    lengths = [len(text.prompt) + decoding.max_new_tokens for text in texts]
+    for batch, made in in_batches(loaded, loaded.generation_budget, lengths, forward):
+        yield from zip([texts[place].index for place in batch], made, strict=True)
 
 
 def _prompts(loaded: Loaded, requests: Sequence[GenerationRequest]) -> list[list[int]]:
@@ -147,10 +168,15 @@ def _forward(
     texts = []
     for row, tokens in enumerate(output[:, skip:].tolist()):
         length = stopper.lengths.get(row, len(tokens))
-        end = next((at for at, token in enumerate(tokens[:length]) if token in ends), length)
-        text = loaded.tokenizer.decode(tokens[:end], skip_special_tokens=True)
-        texts.append(_cut(text, decoding.stop))
+        texts.append(_decoded(loaded, tokens[:length], decoding, ends))
     return texts
+
+
+def _decoded(loaded: Loaded, tokens: Sequence[int], decoding: Decoding, ends: Sequence[int]) -> str:
+    """Return generated tokens as text, up to an end token or a stop string."""
+    end = next((at for at, token in enumerate(tokens) if token in ends), len(tokens))
+    text = loaded.tokenizer.decode(list(tokens[:end]), skip_special_tokens=True)
+    return _cut(text, decoding.stop)
 
 
 def _cut(text: str, stop: Sequence[str]) -> str:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import fsum
 from typing import Any
 
 import torch
 
 from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.loading import Loaded
-from pytest_distill.engines.transformers.quiet import quiet
-
-_CHUNK = 512  # positions whose logits become float32 log-probabilities at a time
+from pytest_distill.engines.transformers.logits import log_probabilities, logits_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +20,10 @@ class Span:
 
     start: int
     targets: tuple[int, ...]
+
+
+Place = tuple[int, int]
+"""A row of a batch and a column in it."""
 
 
 @torch.inference_mode()
@@ -45,37 +47,40 @@ def score_spans(
     list of float
         Natural logarithms, summed in float64.
     """
-    # The vocabulary projection is most of the cost of a small model: only for positions that
-    # some row of the batch is scored at.
-    positions = sorted(
-        {
-            span.start + offset
-            for row in spans
-            for span in row
-            for offset in range(len(span.targets))
-        }
+    inputs = {"input_ids": pad(rows, 0, loaded.device), "use_cache": False}
+    wanted = [
+        ([(row, span.start + offset) for offset in range(len(span.targets))], span.targets)
+        for row, own in enumerate(spans)
+        for span in own
+    ]
+    return score_places(loaded, inputs, wanted)
+
+
+def score_places(
+    loaded: Loaded,
+    inputs: dict[str, Any],
+    wanted: Sequence[tuple[Sequence[Place], Sequence[int]]],
+) -> list[float]:
+    """Return the summed log-probability of each sequence of targets at its places.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        A causal model.
+    inputs : dict
+        Keyword arguments of its ``forward``.
+    wanted : sequence of (places, targets)
+        Which positions of the batch predict which tokens. Several may share a position: it goes
+        through the vocabulary projection once.
+    """
+    places = sorted({place for own, _ in wanted for place in own})
+    number = {place: index for index, place in enumerate(places)}
+    logits = logits_at(loaded, inputs, *zip(*places, strict=True))
+    values = iter(
+        log_probabilities(
+            logits,
+            [number[place] for own, _ in wanted for place in own],
+            [target for _, targets in wanted for target in targets],
+        )
     )
-    inputs: dict[str, Any] = {"input_ids": pad(rows, 0, loaded.device), "use_cache": False}
-    if "logits_to_keep" in inspect.signature(loaded.model.forward).parameters:
-        inputs["logits_to_keep"] = torch.tensor(positions, device=loaded.device)
-        column = {position: index for index, position in enumerate(positions)}
-    else:
-        column = {position: position for position in positions}
-    with quiet():
-        logits = loaded.model(**inputs).logits
-    values = []
-    for row, wanted in enumerate(spans):
-        for span in wanted:
-            columns = [column[span.start + offset] for offset in range(len(span.targets))]
-            values.append(_span_score(logits[row], columns, span.targets))
-    return values
-
-
-def _span_score(logits: torch.Tensor, columns: Sequence[int], targets: Sequence[int]) -> float:
-    total = torch.zeros((), dtype=torch.float64)
-    for start in range(0, len(columns), _CHUNK):
-        part = logits[torch.tensor(columns[start : start + _CHUNK], device=logits.device)]
-        aims = torch.tensor(targets[start : start + _CHUNK], device=logits.device).unsqueeze(-1)
-        logprobs = torch.log_softmax(part, dim=-1, dtype=torch.float32).gather(-1, aims)
-        total += logprobs.double().sum().cpu()
-    return float(total)
+    return [fsum(next(values) for _ in targets) for _, targets in wanted]

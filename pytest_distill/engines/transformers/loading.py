@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from contextlib import redirect_stderr
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -23,10 +23,20 @@ from pytest_distill.engines.transformers.architecture import (
 )
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
 from pytest_distill.engines.transformers.device import resolve_device, token_budget
+from pytest_distill.engines.transformers.memory import Budget
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.errors import ModelError
 
 _LAYER_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
+
+
+@dataclass
+class Trust:
+    """What a model was seen to do as the plain path does; see `tree_choices`."""
+
+    trees: bool = False
+    prefix: bool = False
+    refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,11 +55,15 @@ class Loaded:
         Where the inputs go.
     context : int or None
         How many tokens the model can read; None where nothing limits it.
-    budget, generation_budget : int
+    budget, generation_budget : Budget
         How many tokens, padding included, one forward pass takes, and how many a batch that is
-        generated has in the end.
+        generated has in the end. They shrink when memory runs out.
     vocabulary : int or None
         How many tokens the model has embeddings for; None where it doesn't tell.
+    trust : Trust
+        Whether it takes trees of tokens; found out with its first batch.
+    notes : list of str
+        What a reader of the results should know about how they came about.
     """
 
     name: str
@@ -58,9 +72,11 @@ class Loaded:
     kind: Kind
     device: torch.device
     context: int | None
-    budget: int
-    generation_budget: int
+    budget: Budget
+    generation_budget: Budget
     vocabulary: int | None
+    trust: Trust = field(default_factory=Trust)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def architecture(self) -> str:
@@ -77,8 +93,8 @@ class Loaded:
         return tokens
 
 
-def load(spec: ModelSpec, checkpoint: Checkpoint) -> Loaded:
-    """Load a model with its adapter and its tokenizer.
+def load(spec: ModelSpec, checkpoint: Checkpoint, notes: list[str] | None = None) -> Loaded:
+    """Load a model with its adapter and its tokenizer; `notes` is where it leaves its notes.
 
     Raises
     ------
@@ -108,9 +124,10 @@ def load(spec: ModelSpec, checkpoint: Checkpoint) -> Loaded:
         kind=kind,
         device=embeddings.device if spec.device_map and embeddings is not None else device,
         context=context_length(model, tokenizer, kind),
-        budget=token_budget(spec, device),
-        generation_budget=token_budget(spec, device, generating=True),
+        budget=Budget(token_budget(spec, device, model)),
+        generation_budget=Budget(token_budget(spec, device, model, generating=True)),
         vocabulary=None if embeddings is None else embeddings.shape[0],
+        notes=[] if notes is None else notes,
     )
 
 

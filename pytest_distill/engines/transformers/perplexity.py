@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pytest_distill.engines.transformers.batching import batches
 from pytest_distill.engines.transformers.encoding import encode, prefix_token
 from pytest_distill.engines.transformers.likelihood import Span, score_spans
 from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.memory import in_batches
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import PerplexityRequest, Prediction
@@ -42,12 +42,15 @@ def score_texts(loaded: Loaded, requests: Sequence[PerplexityRequest]) -> Iterat
         if not tokens:
             yield Prediction(id=request.id, loglikelihoods=(0.0,), tokens=0)
     totals = [0.0] * len(requests)
-    for batch in batches([len(row) for _, row, _ in parts], loaded.budget):
+
+    def forward(batch: list[int]) -> list[float]:
         chosen = [parts[part] for part in batch]
-        values = score_spans(
-            loaded, [row for _, row, _ in chosen], [[span] for _, _, span in chosen]
-        )
-        for (index, _, _), value in zip(chosen, values, strict=True):
+        return score_spans(loaded, [row for _, row, _ in chosen], [[span] for *_, span in chosen])
+
+    lengths = [len(row) for _, row, _ in parts]
+    for batch, values in in_batches(loaded, loaded.budget, lengths, forward):
+        for part, value in zip(batch, values, strict=True):
+            index = parts[part][0]
             totals[index] += value
             due[index] -= 1
             if due[index] == 0:
@@ -76,6 +79,12 @@ def windows(
         With ``stride == window`` the windows are disjoint, as in lm-evaluation-harness, except
         that the last one is filled up with context; a smaller stride gives every token at least
         ``window - stride`` tokens of context, for more windows.
+
+    Notes
+    -----
+    Overlapping windows share no cache: what a layer keeps of a token depends on all that stood
+    before it in its window, so that only windows with the same first token could, and no two
+    have that.
     """
     end = min(window, len(tokens))
     if end:

@@ -1,0 +1,150 @@
+"""Generation and perplexity against lm-evaluation-harness's ``hf`` model at its best batch size.
+
+Run from the repository's root; prints Markdown:
+
+    python benchmarks/speed/generation_perplexity.py [--rounds 3] [--seed 0] [--threads 1]
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from common import SMOLLM2, Measured, best, data, header, interleaved, machine, options
+
+from pytest_distill.engines import ModelSpec
+from pytest_distill.engines.transformers import TransformersEngine
+from pytest_distill.evals.requests import Decoding, GenerationRequest, PerplexityRequest, Request
+
+STOP = ("\n", "Question:")
+NEW_TOKENS = 32
+TEXTS, PROMPTS, SHOT_PROMPTS = 10, 24, 16
+SHOTS = 5
+
+
+def passages() -> list[str]:
+    """Return texts of many lengths: SciQ's support texts."""
+    return [row["support"] for row in data("sciq/none/validation") if len(row["support"]) > 20]
+
+
+def questions() -> list[str]:
+    """Return ARC-Easy's questions as prompts."""
+    return [f"Question: {q['question']}\nAnswer:" for q in data("ai2_arc/ARC-Easy/validation")]
+
+
+def few_shot() -> list[str]:
+    """Return the questions after five solved ones."""
+    rows = data("ai2_arc/ARC-Easy/validation")
+    solved = ""
+    for row in list(rows)[-SHOTS:]:
+        right = row["choices"]["text"][row["choices"]["label"].index(row["answerKey"])]
+        solved += f"Question: {row['question']}\nAnswer: {right}\n\n"
+    return [solved + prompt for prompt in questions()[:-SHOTS]]
+
+
+def answers(engine: TransformersEngine, requests: list[Request]) -> dict[str, Any]:
+    """Return our predictions by id."""
+    return {prediction.id: prediction for prediction in engine.predict(requests)}
+
+
+def our_perplexity(engine: TransformersEngine, texts: list[str]) -> list[float]:
+    """Return the total log-likelihood of every text."""
+    got = answers(engine, [PerplexityRequest(str(n), text) for n, text in enumerate(texts)])
+    return [got[str(n)].loglikelihoods[0] for n in range(len(texts))]
+
+
+def our_generation(engine: TransformersEngine, prompts: list[str]) -> list[str]:
+    """Return the text after every prompt."""
+    decoding = Decoding(max_new_tokens=NEW_TOKENS, stop=STOP)
+    got = answers(
+        engine, [GenerationRequest(str(n), p, decoding=decoding) for n, p in enumerate(prompts)]
+    )
+    return [got[str(n)].text for n in range(len(prompts))]
+
+
+def their_perplexity(harness: Any, texts: list[str], batch_size: int) -> list[float]:
+    """Return lm-evaluation-harness's total log-likelihood of every text."""
+    from lm_eval.api.instance import Instance
+
+    harness.batch_size_per_gpu = batch_size
+    instances = [Instance("loglikelihood_rolling", {}, (text,), n) for n, text in enumerate(texts)]
+    return list(harness.loglikelihood_rolling(instances, disable_tqdm=True))
+
+
+def their_generation(harness: Any, prompts: list[str], batch_size: int) -> list[str]:
+    """Return lm-evaluation-harness's text after every prompt."""
+    from lm_eval.api.instance import Instance
+
+    harness.batch_size_per_gpu = batch_size
+    options = {"until": list(STOP), "max_gen_toks": NEW_TOKENS, "do_sample": False}
+    instances = [
+        Instance("generate_until", {}, (prompt, dict(options)), n)
+        for n, prompt in enumerate(prompts)
+    ]
+    return list(harness.generate_until(instances, disable_tqdm=True))
+
+
+Case = tuple[
+    Callable[[], list[str]],
+    int,
+    float,
+    tuple[int, ...],
+    Callable[[Any, list[str], int], list[Any]],
+    Callable[[TransformersEngine, list[str]], list[Any]],
+]
+CASES: dict[str, Case] = {
+    "perplexity, passages": (passages, TEXTS, 1.3, (4, 1, 8), their_perplexity, our_perplexity),
+    "generation, 0 shots": (questions, PROMPTS, 1.3, (24, 8, 16), their_generation, our_generation),
+    "generation, 5 shots": (
+        few_shot,
+        SHOT_PROMPTS,
+        1.3,
+        (16, 4, 8),
+        their_generation,
+        our_generation,
+    ),
+}
+
+
+def same(theirs: list[Any], ours: list[Any]) -> float:
+    """Return the share of equal answers; log-likelihoods are equal within 1e-2."""
+    equal = [
+        abs(a - b) < 1e-2 if isinstance(a, float) else a.strip() == b.strip()
+        for a, b in zip(theirs, ours, strict=True)
+    ]
+    return sum(equal) / len(equal)
+
+
+def main() -> None:
+    """Measure all cases and print the table."""
+    chosen = options(__doc__, rounds=3)
+    from lm_eval.models.huggingface import HFLM
+
+    harness = HFLM(pretrained=str(SMOLLM2), device="cpu", batch_size=8)
+    engine = TransformersEngine(
+        ModelSpec(name="m", role="teacher", path=str(SMOLLM2), device="cpu", threads=chosen.threads)
+    )
+    print(machine(chosen), "\n")
+    print(header("lm-eval", "aim", "its batch size", "texts", "equal answers"))
+    for name, (load, size, bar, batch_sizes, theirs_of, ours_of) in CASES.items():
+        texts = load()
+        sample = random.Random(chosen.seed - 1).sample(texts, size // 2)  # noqa: S311
+        batch = best(batch_sizes, lambda b, s=sample, f=theirs_of: f(harness, s, b))
+        ours_of(engine, sample[:2])
+        measured, shares = Measured(name), []
+        for turn in range(chosen.rounds):
+            asked = random.Random(chosen.seed + turn).sample(texts, size)  # noqa: S311
+            theirs, ours = interleaved(
+                measured,
+                turn,
+                lambda a=asked, b=batch, f=theirs_of: f(harness, a, b),
+                lambda a=asked, f=ours_of: f(engine, a),
+            )
+            shares.append(same(theirs, ours))
+        equal = f"{sum(shares) / len(shares):.1%}"
+        print(measured.row(f"{bar}", str(batch), str(size), equal), flush=True)
+
+
+if __name__ == "__main__":
+    main()

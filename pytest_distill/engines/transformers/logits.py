@@ -1,0 +1,87 @@
+"""Logits at chosen positions, and the log-probabilities of chosen tokens there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.quiet import quiet
+
+_CHUNK = 512  # positions whose logits become float32 at a time
+
+
+def logits_at(
+    loaded: Loaded, inputs: Mapping[str, Any], rows: Sequence[int], columns: Sequence[int]
+) -> torch.Tensor:
+    """Return a causal model's logits at some positions of a batch.
+
+    The vocabulary projection is most of the cost of a small model, so it runs for these positions
+    alone: they are picked out of the hidden states on their way into it. (``logits_to_keep``
+    would take the same columns of every row.) What the model does to its logits afterwards,
+    scaling or capping, is done as ever.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        A causal model.
+    inputs : mapping of str to object
+        Keyword arguments of its ``forward``, ``input_ids`` among them.
+    rows, columns : sequence of int
+        The positions; their order is the result's.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape (positions, vocabulary), in the model's type.
+    """
+    row = torch.tensor(rows, dtype=torch.long)
+    column = torch.tensor(columns, dtype=torch.long)
+    shape = inputs["input_ids"].shape
+    picked = False
+
+    def pick(_module: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        nonlocal picked
+        hidden = args[0] if args else None
+        if not isinstance(hidden, torch.Tensor) or hidden.shape[:-1] != shape:
+            return None
+        picked = True
+        return (hidden[row.to(hidden.device), column.to(hidden.device)].unsqueeze(0), *args[1:])
+
+    projection = loaded.model.get_output_embeddings()
+    handle = None if projection is None else projection.register_forward_pre_hook(pick)
+    try:
+        with quiet():
+            logits: torch.Tensor = loaded.model(**inputs).logits
+    finally:
+        if handle is not None:
+            handle.remove()
+    if picked:
+        return logits[0]
+    return logits[row.to(logits.device), column.to(logits.device)]
+
+
+def log_probabilities(
+    logits: torch.Tensor, places: Sequence[int], targets: Sequence[int]
+) -> list[float]:
+    """Return the log-probability of each target token under the logits at its place.
+
+    The log-softmax is taken in float32 whatever the model runs in, once for every row of logits.
+
+    Parameters
+    ----------
+    logits : torch.Tensor
+        Shape (positions, vocabulary).
+    places : sequence of int
+        For every target a row of `logits`.
+    targets : sequence of int
+        Token ids.
+    """
+    device = logits.device
+    norms = torch.cat([part.float().logsumexp(dim=-1) for part in torch.split(logits, _CHUNK)])
+    place = torch.tensor(places, device=device)
+    values = logits[place, torch.tensor(targets, device=device)].float() - norms[place]
+    result: list[float] = values.tolist()
+    return result

@@ -1,0 +1,155 @@
+"""Trees of tokens through a causal model: each token sees its own past and nothing else."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import transformers
+
+from pytest_distill.engines.transformers.batching import pad
+from pytest_distill.engines.transformers.likelihood import Place, score_places
+from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.logits import logits_at
+from pytest_distill.engines.transformers.trees import Part, Tree
+
+# Any, because the kinds of layers that we never meet here make its types a thicket.
+_Cache: Any = transformers.DynamicCache
+
+_NEEDED = ("attention_mask", "position_ids", "past_key_values")
+Cached = list[tuple[torch.Tensor, torch.Tensor]]
+"""Keys and values of every layer, each of shape (1, heads, tokens, head size)."""
+
+
+def obstacle(loaded: Loaded) -> str | None:
+    """Return why a model can't take trees, as far as its config and signature tell; else None."""
+    model = loaded.model
+    config = model.config.get_text_config()
+    missing = set(_NEEDED) - set(inspect.signature(model.forward).parameters)
+    if missing:
+        return f"its forward() takes no {', '.join(sorted(missing))}"
+    if getattr(model, "_is_stateful", False):
+        return "it keeps a recurrent state"
+    kinds = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
+    if kinds:
+        return f"it has layers of {', '.join(sorted(kinds))}"
+    for name in ("sliding_window", "attention_chunk_size"):
+        if getattr(config, name, None) and getattr(config, "use_sliding_window", True):
+            return f"its config sets {name}"
+    attention = getattr(config, "_attn_implementation", None)
+    if attention not in ("sdpa", "eager"):
+        return f"its attention ({attention}) takes no mask of our own"
+    return None
+
+
+@torch.inference_mode()
+def read_prefix(loaded: Loaded, prefix: Sequence[int]) -> Cached:
+    """Return what a model keeps of the tokens that all trees begin with."""
+    cache = _Cache()
+    inputs = {
+        "input_ids": pad([prefix], 0, loaded.device),
+        "past_key_values": cache,
+        "use_cache": True,
+    }
+    logits_at(loaded, inputs, [0], [len(prefix) - 1])
+    return [(layer.keys, layer.values) for layer in cache.layers]
+
+
+@torch.inference_mode()
+def score_trees(
+    loaded: Loaded, rows: Sequence[Sequence[Tree]], skip: int, cached: Cached | None
+) -> list[tuple[Part, float]]:
+    """Return the log-likelihood of every part of the trees.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        A causal model that takes masks of our own.
+    rows : sequence of sequence of Tree
+        Which trees stand one after the other in each row of the batch.
+    skip : int
+        How many tokens at the start of every trunk are in `cached`.
+    cached : list of (keys, values), optional
+        What the model keeps of them.
+    """
+    packed = [_pack(row, skip) for row in rows]
+    inputs: dict[str, Any] = {
+        "input_ids": pad([row.tokens for row in packed], 0, loaded.device),
+        "position_ids": pad([row.positions for row in packed], 0, loaded.device),
+        "attention_mask": _mask(packed, skip, loaded),
+        "use_cache": cached is not None,
+    }
+    if cached is not None:
+        cache = _Cache()
+        for layer, states in enumerate(cached):
+            # A view on the batch: the layer copies it when it appends what is new.
+            cache.update(*(state.expand(len(rows), -1, -1, -1) for state in states), layer)
+        inputs["past_key_values"] = cache
+    leaves = [
+        (part, [(row, column) for column in columns])
+        for row, own in enumerate(packed)
+        for part, columns in own.leaves
+    ]
+    wanted: list[tuple[Sequence[Place], Sequence[int]]] = [
+        (places, part.span.targets) for part, places in leaves
+    ]
+    values = score_places(loaded, inputs, wanted)
+    return [(part, value) for (part, _), value in zip(leaves, values, strict=True)]
+
+
+@dataclass
+class _Packed:
+    """A row of a batch: its tokens, what they belong to, and where its parts are scored."""
+
+    tokens: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    trees: list[int] = field(default_factory=list)
+    branches: list[int] = field(default_factory=list)  # 0 in a trunk
+    leaves: list[tuple[Part, list[int]]] = field(default_factory=list)
+
+    def append(self, tokens: Sequence[int], position: int, tree: int, branch: int) -> int:
+        """Put a trunk or a branch at the end; return where it begins."""
+        begin = len(self.tokens)
+        self.tokens += tokens
+        self.positions += range(position, position + len(tokens))
+        self.trees += [tree] * len(tokens)
+        self.branches += [branch] * len(tokens)
+        return begin
+
+
+def _pack(trees: Sequence[Tree], skip: int) -> _Packed:
+    packed = _Packed()
+    for number, tree in enumerate(trees, 1):
+        length = len(tree.trunk)
+        trunk = packed.append(tree.trunk[skip:], skip, number, 0) - skip
+        begins = [
+            packed.append(tokens, length, number, branch) - length
+            for branch, tokens in enumerate(tree.branches, 1)
+        ]
+        for part, branch in tree.leaves:
+            span = range(part.span.start, part.span.start + len(part.span.targets))
+            columns = [at + (trunk if at < length else begins[branch]) for at in span]
+            packed.leaves.append((part, columns))
+    return packed
+
+
+def _mask(packed: Sequence[_Packed], skip: int, loaded: Loaded) -> torch.Tensor:
+    """Return the additive mask, of shape (rows, 1, tokens, skip + tokens).
+
+    A token sees the prefix, and before itself the trunk of its tree and its own branch. Padding
+    is tree 0 and sees the padding before it, so that no row of the mask is empty.
+    """
+    device = loaded.device
+    tree = pad([row.trees for row in packed], 0, device)
+    branch = pad([row.branches for row in packed], 0, device)
+    same_tree = tree[:, :, None] == tree[:, None, :]
+    in_sight = (branch[:, None, :] == 0) | (branch[:, :, None] == branch[:, None, :])
+    dtype = loaded.model.dtype
+    size = tree.shape[1]
+    seen = (same_tree & in_sight).tril_()
+    mask = torch.full((len(packed), size, skip + size), 0, dtype=dtype, device=device)
+    mask[:, :, skip:].masked_fill_(~seen, torch.finfo(dtype).min)
+    return mask.unsqueeze(1)

@@ -1,4 +1,4 @@
-"""May the distilled student ship?"""
+"""The criteria by which the distilled student ships."""
 
 import pytest
 
@@ -13,11 +13,11 @@ pytestmark = pytest.mark.distill(eval="reviews")
 
 
 def test_keeps_the_teachers_quality() -> None:
-    assert_quality_retained(min=0.90)
+    assert_quality_retained(min=0.93)
 
 
 def test_macro_f1_too(comparison) -> None:
-    comparison.assert_quality_retained(min=0.90, metric="macro_f1")
+    comparison.assert_quality_retained(min=0.93, metric="macro_f1")
 
 
 def test_distilling_paid_off() -> None:

@@ -214,9 +214,11 @@ def assert_suite_retained(
     names = list(session.project(item).config.evals) if evals is None else list(evals)
     if not names:
         raise ConfigError("evals=[]: name at least one eval")
-    comparisons = [session.comparison(item, name, student, alone=True) for name in names]
     gate = SuiteRetained(min, aggregate)
-    _settle(gate, gate.judge_all(comparisons), comparisons[0])
+    with session.asking(item):
+        comparisons = [session.comparison(item, name, student, alone=True) for name in names]
+        judged = gate.judge_all(comparisons)
+    _settle(gate, judged, comparisons[0])
 
 
 def assert_flips(
@@ -280,6 +282,8 @@ def assert_not_contaminated(
     """
     __tracebackhide__ = True
     session, item = running_test("assert_not_contaminated")
+    if not isinstance(train, str | os.PathLike):
+        raise ConfigError(f"train={train!r}: must be the path of a file")
     path = session.project(item).config.folder / Path(train)
     _ask(NotContaminated(path, field, n, max_overlap), eval, student)
 
@@ -288,9 +292,11 @@ def _ask(gate: Gate, eval: str | None, student: str | None) -> None:
     __tracebackhide__ = True
     session, item = running_test(f"assert_{gate.name}")
     comparison = _subject.get()
-    if comparison is None or eval is not None or student is not None:
-        comparison = session.comparison(item, eval, student)
-    _settle(gate, gate.judge(comparison), comparison)
+    with session.asking(item):
+        if comparison is None or eval is not None or student is not None:
+            comparison = session.comparison(item, eval, student)
+        judged = gate.judge(comparison)
+    _settle(gate, judged, comparison)
 
 
 def _settle(gate: Gate, judged: Verdict, comparison: Comparison) -> None:

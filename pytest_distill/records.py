@@ -6,6 +6,7 @@ import datetime
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -58,8 +59,17 @@ def check_marker(item: pytest.Item) -> None:
                 raise ConfigError(
                     f"{written}: unknown argument '{name}'; {did_you_mean(name, MARKER_ARGUMENTS)}"
                 )
+            if name == "confidence" and not _is_confidence(value):
+                raise ConfigError(
+                    f"{written}: confidence={value!r}: must be above 0.5 and below 1, or None"
+                )
             if name in ("eval", "student") and not isinstance(value, str | None):
                 raise ConfigError(f"{written}: {name}={value!r} is no name")
+
+
+def _is_confidence(value: object) -> bool:
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    return value is None or (number and 0.5 < float(value) < 1)  # type: ignore[arg-type]
 
 
 def is_gate_test(item: pytest.Item) -> bool:

@@ -67,12 +67,22 @@ class Reporting:
         elif report.skipped:
             test.result = "xfailed" if hasattr(report, "wasxfail") else "skipped"
         elif report.when == "call":
-            test.result = "passed"
+            swallowed = record is not None and json.loads(str(record))["error"]
+            test.result = "error" if swallowed else "passed"
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Remember what could not be collected."""
         if report.failed:
             self._ledger.collection_errors.append(report.nodeid)
+        elif report.skipped and self._speaks_of_gates(report.nodeid):
+            self._ledger.skipped_files.append(report.nodeid)
+
+    def _speaks_of_gates(self, nodeid: str) -> bool:
+        """Return whether a file that skipped itself may have held gates: nobody saw them."""
+        try:
+            return "distill" in (self._config.rootpath / nodeid).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return False
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

@@ -154,6 +154,16 @@ class DistillSession:
         student = marker_arguments(item).get("student")
         return self.project(item).model(role, student, self._overridden(item))
 
+    @contextmanager
+    def asking(self, item: pytest.Item) -> Iterator[None]:
+        """Remember where a gate gave no verdict: a test that swallows the error did not pass it."""
+        try:
+            yield
+        except Exception:
+            state_of(item).error = True
+            publish(item)
+            raise
+
     def record(self, item: pytest.Item, verdict: Verdict) -> Verdict:
         """Keep a verdict with the test that asked for it; return it, waived where that holds."""
         config = self.project(item).config

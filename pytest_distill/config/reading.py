@@ -79,8 +79,12 @@ class Config:
     @property
     def all_required_gates(self) -> tuple[str, ...]:
         """`required_gates`, and the gate that looks at ``must_keep:`` where an eval has it."""
-        listed = any(getattr(entry, "must_keep", ()) for entry in self.evals.values())
-        return tuple(dict.fromkeys((*self.required_gates, *(("flips",) if listed else ()))))
+        listed = [
+            f"flips({name})"
+            for name, entry in self.evals.items()
+            if getattr(entry, "must_keep", ())
+        ]
+        return tuple(dict.fromkeys((*self.required_gates, *listed)))
 
     def named(self, role: Role) -> list[str]:
         """Return the names of the models with that role, in the order of the file."""

@@ -173,7 +173,7 @@ class Ledger:
             return Decision("INCOMPLETE", f"{_count(missing, 'gate')} did not run", missing)
         if self.skipped_files:
             skipped = list(dict.fromkeys(self.skipped_files))
-            return Decision("INCOMPLETE", f"{_count(skipped, 'file')} skipped by --lf", skipped)
+            return Decision("INCOMPLETE", f"{_count(skipped, 'file')} skipped unread", skipped)
         if self.collection_errors:
             count = _count(self.collection_errors, "file")
             return Decision("INCOMPLETE", f"{count} not collected", self.collection_errors)
@@ -202,11 +202,16 @@ class Ledger:
             for config, names in self.required.items()
             for name in names
             if not any(
-                (g["nodeid"] == name or (g["gate"], g["config"]) == (name, config))
+                (g["nodeid"] == name or (g["config"] == config and name in _names(g)))
                 and (g["waived"] or g["outcome"] == Outcome.PASSED)
                 for g in gates
             )
         ]
+
+
+def _names(gate: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what a requirement may call a gate: its name, with its eval or without."""
+    return gate["gate"], f"{gate['gate']}({gate['eval']})"
 
 
 def _without_verdict(nodeid: str, test: TestRecord) -> dict[str, Any]:

@@ -210,7 +210,7 @@ def test_a_defect_of_an_engine_shows_its_own_frames(project: Project, run: Run) 
     [
         ("pytest_distill_metrics():\n    return mine.first_half", ["pytest_distill_metrics"]),
         ("pytest_distill_metrics():\n    return [3]", ["pytest_distill_metrics", "lacks name"]),
-        ("pytest_distill_metrics():\n    1 / 0", ["ZeroDivisionError", "conftest.py"]),
+        ("pytest_distill_metrics():\n    1 / 0", ["ZeroDivisionError", "pytest_distill_metrics"]),
         ("pytest_distill_engines():\n    return [3]", ["pytest_distill_engines"]),
     ],
 )

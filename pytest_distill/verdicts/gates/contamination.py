@@ -13,7 +13,7 @@ from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.rows import open_rows
 from pytest_distill.verdicts.comparison import Comparison
-from pytest_distill.verdicts.numbers import ceil_text, floor_text
+from pytest_distill.verdicts.numbers import ceil_text, exact, floor_text
 from pytest_distill.verdicts.verdict import Verdict, as_float, decided
 
 MOST_IDS = 10
@@ -56,9 +56,16 @@ class NotContaminated:
     def judge(self, comparison: Comparison) -> Verdict:
         """Look for the gold examples in the training data."""
         on = _measured(comparison)
+        most = exact(self.max_overlap, "max_overlap")
+        if not 0 <= most <= 1:
+            raise ConfigError(f"max_overlap={self.max_overlap!r}: must be a share in [0, 1]")
+        whole = self.n is None or (isinstance(self.n, int) and not isinstance(self.n, bool))
+        if not whole or (self.n is not None and self.n < 1):
+            raise ConfigError(f"n={self.n!r}: must be a number of words, at least 1, or None")
         overlap = self._overlap(comparison)
+        if not overlap.rows:
+            raise ConfigError(f"{self.train}: has no rows, so that it proves nothing")
         share = Fraction(len(overlap.ids), len(on.gold))
-        most = Fraction(str(self.max_overlap))
         clean = [i for i, example in enumerate(on.gold) if example.id not in set(overlap.ids)]
         remainder = self._remainder(comparison, clean) if overlap.ids else ()
         return Verdict(
@@ -144,7 +151,8 @@ def find_overlap(gold: dict[str, list[str]], train: Iterator[list[str]], n: int 
     whole: dict[tuple[str, ...], list[str]] = {}
     runs: dict[tuple[str, ...], set[str]] = {}
     for identity, text in gold.items():
-        whole.setdefault(tuple(text), []).append(identity)
+        if text:
+            whole.setdefault(tuple(text), []).append(identity)
         for run in _runs(text, n):
             runs.setdefault(run, set()).add(identity)
     exact: dict[str, None] = {}

@@ -186,7 +186,7 @@ def _noise_text(needed: int | None) -> str:
 
 
 def _gap_text(gap: GapRecovered) -> str:
-    recovered = floor_text(gap.recovered or 0.0)
+    recovered = floor_text(round(gap.recovered or 0.0, 10))  # 0.15 / 0.2 is 0.7499999999999998
     if gap.lower is None or gap.upper is None or math.isinf(gap.lower):
         return f"gap recovered {recovered} (the gap itself is within noise)"
     low, high = bound_text(gap.lower, lower=True), bound_text(gap.upper, lower=False)

@@ -52,6 +52,8 @@ class Flips:
         if self.max_lost is None and not must_keep:
             raise ConfigError(f"give max_lost=, or must_keep: in eval '{comparison.eval}'")
         most = Fraction(1) if self.max_lost is None else exact(self.max_lost, "max_lost")
+        if not 0 <= most <= 1:
+            raise ConfigError(f"max_lost={self.max_lost!r}: must be a share in [0, 1]")
         metric = comparison.metric(self.metric)
         flips = comparison.flips_by(metric, self.slice)
         n = comparison.n(self.slice) or 0
@@ -91,7 +93,8 @@ class Flips:
                     *explain.note_lines(kept_note),
                 ]
             ),
-            evidence=Evidence(lost=len(flips.lost), won=len(flips.won)),
+            evidence=(evidence := Evidence(lost=len(flips.lost), won=len(flips.won))),
+            basis="; ".join(explain.basis(evidence)),
             details={"must_keep_broken": list(broken)} if must_keep else {},
         )
 

@@ -141,5 +141,5 @@ class QualityRetained:
             bound, side = evidence.interval.one_sided_lower, "lower"
         return (
             f"assert {floor_text(bound)} >= {self.min} quality retained ({metric.name}, {side} "
-            f"{confidence:.0%} bound; observed {floor_text(retained)})"
+            f"{100 * confidence:.10g} % bound; observed {floor_text(retained)})"
         )

@@ -53,6 +53,9 @@ class Recipe:
     hidden_size: int = 128
     layers: int = 2
     student_steps: int = 800
+    # Each student has the rate that suits it. At the distilled one's, SFT overfits its labels,
+    # and distilling would look better than it is.
+    sft_learning_rate: float = 1e-4
     student_learning_rate: float = 1e-3
     alpha: float = 0.1
     temperature: float = 2.0
@@ -117,7 +120,7 @@ def _make_models(models: Path, recipe: Recipe, data: Split, keep: list[str]) -> 
 
     if "sft" not in keep:
         loss = distilling.sft_loss(distilling.targets(data.labelled))
-        sft = _train_student("sft", recipe, encoder, labelled, loss)
+        sft = _train_student("sft", recipe, encoder, labelled, loss, recipe.sft_learning_rate)
         save("sft", sft, labelled=len(labelled), steps=recipe.student_steps)
 
     if "student" not in keep:
@@ -128,7 +131,9 @@ def _make_models(models: Path, recipe: Recipe, data: Split, keep: list[str]) -> 
             alpha=recipe.alpha,
             temperature=recipe.temperature,
         )
-        student = _train_student("student", recipe, encoder, texts, loss)
+        student = _train_student(
+            "student", recipe, encoder, texts, loss, recipe.student_learning_rate
+        )
         save(
             "student",
             student,
@@ -160,9 +165,14 @@ def _train_teacher(
 
 
 def _train_student(
-    role: str, recipe: Recipe, encoder: Path, texts: list[Tensor], loss: Loss
+    role: str,
+    recipe: Recipe,
+    encoder: Path,
+    texts: list[Tensor],
+    loss: Loss,
+    learning_rate: float,
 ) -> PreTrainedModel:
-    """Train the small student; between the two roles only the texts and the loss differ."""
+    """Train the small student; between the roles only the last three arguments differ."""
     import distilling
 
     student = distilling.small_student(
@@ -173,7 +183,7 @@ def _train_student(
         texts,
         loss,
         steps=recipe.student_steps,
-        learning_rate=recipe.student_learning_rate,
+        learning_rate=learning_rate,
         batch_size=recipe.batch_size,
         seed=recipe.seed,
         title=role,

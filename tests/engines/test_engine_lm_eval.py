@@ -164,5 +164,6 @@ def test_rolling_loglikelihoods_are_equal(
     requests = [PerplexityRequest(str(n), text, window=window) for n, text in enumerate(texts)]
     got = {prediction.id: prediction for prediction in distill.predict(requests)}
     for n, text in enumerate(texts):
-        assert got[str(n)].loglikelihoods == pytest.approx([theirs[n]], abs=1e-3)
+        # Both sum float32 values over a whole text, so that the rounding grows with the total.
+        assert got[str(n)].loglikelihoods == pytest.approx([theirs[n]], rel=1e-5)
         assert got[str(n)].tokens == len(harness.tok_encode(text))

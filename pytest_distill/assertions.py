@@ -212,8 +212,11 @@ def assert_suite_retained(
     __tracebackhide__ = True
     session, item = running_test("assert_suite_retained")
     names = list(session.project(item).config.evals) if evals is None else list(evals)
-    if not names:
-        raise ConfigError("evals=[]: name at least one eval")
+    if isinstance(evals, str) or not names:
+        raise ConfigError(f"evals={evals!r}: must be a list of names; name at least one eval")
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        raise ConfigError(f"evals={names!r}: '{twice[0]}' stands twice, and would count twice")
     gate = SuiteRetained(min, aggregate)
     with session.asking(item):
         comparisons = [session.comparison(item, name, student, alone=True) for name in names]

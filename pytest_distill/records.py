@@ -97,11 +97,18 @@ def waived(verdict: Verdict, nodeid: str, waivers: Sequence[Waiver]) -> Verdict:
     about = [waiver for waiver in waivers if waiver.gate in (verdict.gate, nodeid)]
     if verdict.passed or not about:
         return verdict
-    waiver = about[0]
-    if waiver.expires < datetime.date.today():
-        note = f"the waiver by {waiver.owner} expired on {waiver.expires}"
-    elif not verdict.reaches(waiver.floor):
-        note = f"worse than the floor {waiver.floor} of the waiver by {waiver.owner}"
-    else:
-        return replace(verdict, waived=str(waiver))
+    broken = [(waiver, why_not(waiver, verdict)) for waiver in about]
+    for waiver, why in broken:
+        if why is None:
+            return replace(verdict, waived=str(waiver))
+    note = str(broken[0][1])
     return replace(verdict, notes=(*verdict.notes, note), message=f"{verdict.message}\n  {note}")
+
+
+def why_not(waiver: Waiver, verdict: Verdict) -> str | None:
+    """Return why a waiver does not hold for a failed verdict; None where it does."""
+    if waiver.expires < datetime.date.today():
+        return f"the waiver by {waiver.owner} expired on {waiver.expires}"
+    if not verdict.reaches(waiver.floor):
+        return f"worse than the floor {waiver.floor} of the waiver by {waiver.owner}"
+    return None

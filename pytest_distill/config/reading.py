@@ -27,6 +27,7 @@ from pytest_distill.engines import ENGINES, SOURCES, Role
 from pytest_distill.errors import ConfigError, EvaluationError, did_you_mean
 from pytest_distill.evals.metrics import BUILT_IN, Answer, MeanMetric, Metric, check_metric
 from pytest_distill.evals.tasks import TASKS
+from pytest_distill.verdicts.gates import GATE_NAMES
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,21 @@ class _Reader:
 
     @cached_property
     def file(self) -> File:
-        return self.document.validated(File, self.document.content, ())
+        file = self.document.validated(File, self.document.content, ())
+        for number, waiver in enumerate(file.waivers):
+            self.check_gate(waiver.gate, ("waivers", number, "gate"))
+        for number, gate in enumerate(file.required_gates):
+            self.check_gate(gate, ("required_gates", number))
+        return file
+
+    def check_gate(self, name: str, key: tuple[str | int, ...]) -> None:
+        """Refuse a name that is neither a gate's nor a test's: it would never apply."""
+        if "::" not in name and name not in GATE_NAMES:
+            raise self.document.error(
+                key,
+                f"no gate is called '{name}'; {did_you_mean(name, GATE_NAMES)} "
+                "(a test is meant by its node id)",
+            )
 
     @cached_property
     def models(self) -> dict[str, ModelConfig]:

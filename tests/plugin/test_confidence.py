@@ -33,7 +33,7 @@ def perfect_teacher(project: Project, *, sft: int = 80) -> None:
     project.sizes(100, 95, sft, 100)
 
 
-def test_the_bound_decides(project: Project, run_both: Run) -> None:
+def test_the_bound_decides(project: Project, run: Run) -> None:
     """PASSED above the lower bound, FAILED under the upper one, INCONCLUSIVE in between."""
     perfect_teacher(project)
     write_gates(
@@ -42,7 +42,7 @@ def test_the_bound_decides(project: Project, run_both: Run) -> None:
         unclear="assert_quality_retained(0.92, confidence=0.95)",
         fails="assert_quality_retained(0.98, confidence=0.95)",
     )
-    result = run_both(*REPORTS)
+    result = run(*REPORTS)
     result.assert_outcomes(passed=1, failed=2)
     assert outcomes_of(project) == {
         "passes": "PASSED",
@@ -112,11 +112,11 @@ def test_no_flip_is_no_proof_of_equality(project: Project, run: Run) -> None:
     assert lower == pytest.approx(18 / (18 + 1.6448536**2), abs=1e-6)
 
 
-def test_inconclusive_has_a_message_of_its_own(project: Project, run_both: Run) -> None:
+def test_inconclusive_has_a_message_of_its_own(project: Project, run: Run) -> None:
     """It names bound, observed ratio and the number of examples, and says that it is no pass."""
     perfect_teacher(project)
     write_gates(project, it="assert_quality_retained(0.92, confidence=0.95)")
-    message = failing_lines(run_both())
+    message = failing_lines(run())
     assert message[0].startswith("assert 0.9008 >= 0.92 quality retained (accuracy, lower 95")
     assert "observed 0.9500" in message[0]
     (needed,) = [line for line in message if line.startswith("within noise: about ")]
@@ -251,12 +251,12 @@ def test_reported_scores_give_no_confidence(project: Project, run: Run) -> None:
     [(5, "PASSED", 1 / 32), (4, "INCONCLUSIVE", 1 / 16), (0, "FAILED", 1.0)],
 )
 def test_beating_sft_needs_evidence(
-    project: Project, run_both: Run, won: int, outcome: str, p: float
+    project: Project, run: Run, won: int, outcome: str, p: float
 ) -> None:
     """Exact McNemar: with k wins and no loss p = 2^-k, which must be at most 0.05."""
     project.sizes(20, 10 + won, 10, 20)
     write_gates(project, it="assert_beats_sft()")
-    result = run_both(*REPORTS)
+    result = run(*REPORTS)
     row = gates_of(project)["it"]
     assert row["outcome"] == outcome
     assert (row["wins"], row["losses"], row["ties"]) == (won, 0, 20 - won)

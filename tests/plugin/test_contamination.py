@@ -32,11 +32,11 @@ def check(arguments: str = "") -> str:
     return f"assert_not_contaminated('data/train.jsonl', field='text'{arguments})"
 
 
-def test_clean_data_passes(project: Project, run_both: Run) -> None:
+def test_clean_data_passes(project: Project, run: Run) -> None:
     """No gold text is in the training data, so the share is 0 and the run ships."""
     train(project, "something else", "text 3 and more")
     write_gates(project, it=check())
-    result = run_both(*REPORTS)
+    result = run(*REPORTS)
     assert outcomes_of(project) == {"it": "PASSED"}
     assert gates_of(project)["it"]["observed"] == 0
     assert decision_of(result) == ("SHIP", "")

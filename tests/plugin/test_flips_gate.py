@@ -29,10 +29,10 @@ def must_keep(project: Project, *ids: Any, eval: str = "reviews") -> None:
     project.save()
 
 
-def test_the_share_of_lost_examples_is_bounded(project: Project, run_both: Run) -> None:
+def test_the_share_of_lost_examples_is_bounded(project: Project, run: Run) -> None:
     """3 of 20 were lost: 0.15 is within 0.15 and not within 0.149; the 2 won make up for none."""
     write_gates(project, at="assert_flips(max_lost=0.15)", beyond="assert_flips(0.149)")
-    result = run_both(*REPORTS)
+    result = run(*REPORTS)
     assert outcomes_of(project) == {"at": "PASSED", "beyond": "FAILED"}
     row = gates_of(project)["beyond"]
     assert (row["observed"], row["required"], row["relation"]) == (0.15, 0.149, "<=")
@@ -59,11 +59,11 @@ def test_the_report_says_what_it_rests_on(project: Project, run: Run) -> None:
     assert any("3 lost, 2 won" in line for line in bases_of(result))
 
 
-def test_a_must_keep_example_may_not_be_wrong(project: Project, run_both: Run) -> None:
+def test_a_must_keep_example_may_not_be_wrong(project: Project, run: Run) -> None:
     """However few were lost, one of the list fails the gate and is named."""
     must_keep(project, "e0", "e7")
     write_gates(project, it="assert_flips(0.5)")
-    result = run_both(*REPORTS)
+    result = run(*REPORTS)
     assert outcomes_of(project) == {"it": "FAILED"}
     assert gates_of(project)["it"]["details"]["must_keep_broken"] == ["e0"]
     message = failing_lines(result)
@@ -71,11 +71,11 @@ def test_a_must_keep_example_may_not_be_wrong(project: Project, run_both: Run) -
     assert "note: must_keep: 1 of 2 broken: e0" in message
 
 
-def test_must_keep_that_is_kept_passes(project: Project, run_both: Run) -> None:
+def test_must_keep_that_is_kept_passes(project: Project, run: Run) -> None:
     """`assert_flips()` alone looks at the list and at nothing else."""
     must_keep(project, "e7", "e19")
     write_gates(project, it="assert_flips()")
-    result = run_both(*REPORTS)
+    result = run(*REPORTS)
     assert outcomes_of(project) == {"it": "PASSED"}
     assert decision_of(result) == ("SHIP", "")
 

@@ -80,7 +80,7 @@ def test_a_gate_without_a_result_is_not_run(project: Project, run: Run, name: st
     assert list(found.values()) == ["NOT RUN"]
 
 
-@pytest.mark.parametrize("name", ["skip", "fixture error", "xfail not run"])
+@pytest.mark.parametrize("name", ["skip", "fixture error"])
 def test_it_is_the_same_with_workers(project: Project, run: Run, name: str) -> None:
     """The controller hears of it."""
     project.file("conftest.py", FIXTURES)
@@ -101,13 +101,28 @@ def test_all_gates_skipped(project: Project, run_both: Run) -> None:
     [("-k", "kept"), ("-m", "not slow"), ("--deselect", "test_ship.py::test_odd")],
     ids=["k", "m", "deselect"],
 )
-def test_a_deselected_gate_is_not_run(
-    project: Project, run_both: Run, option: tuple[str, ...]
-) -> None:
-    """By `-k`, `-m` and `--deselect`, with and without workers."""
+def test_a_deselected_gate_is_not_run(project: Project, run: Run, option: tuple[str, ...]) -> None:
+    """By `-k`, `-m` and `--deselect`."""
     project.file("pytest.ini", "[pytest]\nmarkers = slow\n")
     write_gates(project, kept=KEPT, odd="@pytest.mark.slow\nassert_flips(0.2)")
-    not_shipped(run_both(*REPORTS, *option), "test_odd")
+    not_shipped(run(*REPORTS, *option), "test_odd")
+
+
+def test_a_gate_that_was_deselected_in_the_workers_is_not_run(project: Project, run: Run) -> None:
+    """The controller never sees what its workers deselect; they tell it at their end."""
+    write_gates(project, kept=KEPT, odd="assert_flips(0.2)")
+    not_shipped(run("-n", "2", "-k", "kept", *REPORTS), "test_odd")
+
+
+@pytest.mark.parametrize("metric", ["nan", "raises"])
+def test_a_metric_without_a_number_is_told_by_the_workers(
+    project: Project, run: Run, metric: str
+) -> None:
+    """NaN crosses no JSON: the gate is NOT RUN, and no worker breaks on it."""
+    project.file("mine.py", METRICS)
+    odd = f"assert_quality_retained(0.01, metric=mine.{metric})"
+    write_gates(project, head=f"import mine\n{HEAD}", kept=KEPT, odd=odd)
+    not_shipped(run("-n", "2", *REPORTS), "test_odd")
 
 
 def test_a_gate_that_a_conftest_takes_away_is_not_run(project: Project, run: Run) -> None:
@@ -208,7 +223,7 @@ METRICS = """
 
 @pytest.mark.parametrize("metric", ["nan", "numpy_nan", "inf", "none", "text", "big", "raises"])
 def test_a_metric_without_a_number_gives_no_verdict(
-    project: Project, run_both: Run, metric: str
+    project: Project, run: Run, metric: str
 ) -> None:
     """NaN, an infinite score, one outside of its range, no number, an exception: NOT RUN."""
     project.file("mine.py", METRICS)
@@ -219,7 +234,7 @@ def test_a_metric_without_a_number_gives_no_verdict(
         odd=f"assert_quality_retained(0.01, metric=mine.{metric})",
         kept=KEPT,
     )
-    not_shipped(run_both(*REPORTS), "test_odd")
+    not_shipped(run(*REPORTS), "test_odd")
 
 
 @pytest.mark.parametrize("metric", ["float32", "integer", "boolean"])
@@ -252,11 +267,11 @@ def test_numpy_scalars_of_a_metric_cross_to_the_controller(
     ],
 )
 def test_a_gate_whose_error_was_swallowed_is_no_own_assertion(
-    project: Project, run_both: Run, swallow: str
+    project: Project, run: Run, swallow: str
 ) -> None:
     """A gate was asked and gave no verdict: that its test went on makes it no pass."""
     write_gates(project, kept=KEPT, odd=swallow)
-    result = run_both(*REPORTS)
+    result = run(*REPORTS)
     assert decision_of(result)[0] == "INCOMPLETE"
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert outcomes_of(project)["odd"] != "PASSED"
@@ -289,8 +304,6 @@ def test_an_error_at_the_end_of_a_gate_test(project: Project, run: Run) -> None:
         ("-q",),
         ("-qq",),
         ("-n", "2", "--dist", "loadfile"),
-        ("-n", "2", "--dist", "loadscope"),
-        ("-n", "2", "--dist", "each"),
         ("-n", "0"),
         ("--reruns", "1"),
         ("-p", "no:xdist"),
@@ -352,10 +365,10 @@ def test_a_gate_that_passes_at_its_second_attempt(project: Project, run_both: Ru
     assert len(project.json()["gates"]) == 1
 
 
-def test_junit_has_what_did_not_run(project: Project, run_both: Run) -> None:
+def test_junit_has_what_did_not_run(project: Project, run: Run) -> None:
     """The property of a skipped gate test stands there, without a verdict."""
     write_gates(project, kept=KEPT, odd=ODD["skip"])
-    run_both("--junitxml", "out.xml")
+    run("--junitxml", "out.xml")
     tree = ElementTree.parse(project.path / "out.xml")  # noqa: S314
     found = {
         str(case.get("name")): json.loads(str(value.get("value")))["verdicts"]

@@ -13,21 +13,21 @@ def require(project: Project, *gates: str, where: str = "distill.yaml") -> None:
     project.save(where)
 
 
-def test_a_required_gate_that_passed_ships(project: Project, run_both: Run) -> None:
+def test_a_required_gate_that_passed_ships(project: Project, run: Run) -> None:
     """By the gate's name and by a node id."""
     require(project, "quality_retained", "test_ship.py::test_lost")
     write_gates(project, kept="assert_quality_retained(0.9)", lost="assert_flips(0.2)")
-    result = run_both(*REPORTS)
+    result = run(*REPORTS)
     assert decision_of(result) == ("SHIP", "")
     assert result.ret == pytest.ExitCode.OK
 
 
 @pytest.mark.parametrize("name", ["beats_sft", "test_ship.py::test_pays", "test_gone.py::test_it"])
-def test_one_that_nobody_asked_is_incomplete(project: Project, run_both: Run, name: str) -> None:
+def test_one_that_nobody_asked_is_incomplete(project: Project, run: Run, name: str) -> None:
     """All tests pass, and the run does not ship, naming what is missing."""
     require(project, "quality_retained", name)
     write_gates(project, kept="assert_quality_retained(0.9)")
-    result = run_both(*REPORTS)
+    result = run(*REPORTS)
     result.assert_outcomes(passed=1)
     outcome, reason = decision_of(result)
     assert outcome == "INCOMPLETE"
@@ -48,11 +48,11 @@ def test_a_deleted_test_file_ships_nothing(project: Project, run_both: Run) -> N
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
-def test_nothing_ships_when_all_gates_are_deleted(project: Project, run_both: Run) -> None:
+def test_nothing_ships_when_all_gates_are_deleted(project: Project, run: Run) -> None:
     """A folder whose distill.yaml requires gates and whose tests have none is no pass."""
     require(project, "quality_retained")
     project.file("test_other.py", "def test_other():\n    pass\n")
-    result = run_both(*REPORTS)
+    result = run(*REPORTS)
     assert decision_of(result)[0] == "INCOMPLETE"
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 

@@ -35,6 +35,8 @@ class Digested:
     @property
     def info(self):
         options = {k: v for k, v in self.spec.options.items() if k != "wrong"}
+        if self.spec.device != "auto":
+            options["device"] = self.spec.device
         return ModelInfo(name=self.spec.name, role=self.spec.role, **options)
 
     def predict(self, requests):
@@ -100,11 +102,11 @@ def test_a_link_to_the_same_file_is_the_same_file(project: Project, run: Run) ->
     assert "have the same predictions" in said(run())
 
 
-def test_identical_answers_are_judged_and_suspicious(project: Project, run_both: Run) -> None:
+def test_identical_answers_are_judged_and_suspicious(project: Project, run: Run) -> None:
     """Another file with the same answers is judged, since flawless students exist, and noted."""
     project.rows("student.jsonl", answers(TEACHER))
     write_gates(project, it="assert_quality_retained(0.9)")
-    result = run_both(*REPORTS)
+    result = run(*REPORTS)
     row = gates_of(project)["it"]
     assert (row["outcome"], row["observed"]) == ("PASSED", 1.0)
     note = "suspicious: teacher and student gave identical answers to every example"
@@ -121,12 +123,12 @@ def test_the_same_score_by_other_answers_is_not_suspicious(project: Project, run
     assert gates_of(project)["it"]["notes"] == []
 
 
-def test_the_same_weights_are_refused(project: Project, run_both: Run) -> None:
+def test_the_same_weights_are_refused(project: Project, run: Run) -> None:
     """Two roles whose engines give one digest are one model, whatever their paths are."""
     same = "ab" * 32
     digested(project, teacher={"digest": same}, student={"digest": same, "wrong": 1})
     write_gates(project, it="assert_quality_retained(0.5)")
-    result = run_both("--distill-report")
+    result = run("--distill-report")
     result.assert_outcomes(failed=1)
     assert "have the same weights (digest abababababab)" in said(result)
     assert decision_of(result)[0] == "INCOMPLETE"
@@ -202,12 +204,12 @@ def test_the_same_setting_is_not(project: Project, run: Run) -> None:
     assert "run under another" not in said(run("--distill-report"))
 
 
-def test_another_engine_is_marked(project: Project, run_both: Run) -> None:
+def test_another_engine_is_marked(project: Project, run: Run) -> None:
     """A recorded teacher beside a student that runs here."""
     project.use_own_engine()
     project.models["teacher"] = {"engine": "recorded", "predictions": "teacher.jsonl"}
     project.models["student"] = own_engine("student", STUDENT)
     project.save()
     write_gates(project, it="assert_quality_retained(0.9)")
-    lines = " ".join(report_of(run_both("--distill-report")))
+    lines = " ".join(report_of(run("--distill-report")))
     assert "run under another engine: teacher recorded, student own:Counting" in lines

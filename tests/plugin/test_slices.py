@@ -43,11 +43,11 @@ def test_one_bad_slice_fails_the_gate(project: Project, run_both: Run) -> None:
     assert (row["observed"], row["required"], row["slice"]) == (0.7, 0.8, "by lang")
 
 
-def test_the_message_is_a_table_of_slices(project: Project, run_both: Run) -> None:
+def test_the_message_is_a_table_of_slices(project: Project, run: Run) -> None:
     """n, both scores, retained, interval and outcome, the failed one first."""
     many(project)
     write_gates(project, it="assert_slices_retained(0.8, by='lang')")
-    message = failing_lines(run_both())
+    message = failing_lines(run())
     assert message[0].startswith("assert 0.7000 >= 0.8 quality retained in every slice by lang")
     start = next(i for i, line in enumerate(message) if line.startswith("slice "))
     assert message[start].split() == [
@@ -175,7 +175,7 @@ def test_a_wrong_argument_is_an_error(
     refuse_package_frames(result)
 
 
-def test_every_assertion_takes_a_slice(project: Project, run_both: Run) -> None:
+def test_every_assertion_takes_a_slice(project: Project, run: Run) -> None:
     """`slice=` narrows each to 10 examples, written either way, and the report shows it."""
     write_gates(
         project,
@@ -184,7 +184,7 @@ def test_every_assertion_takes_a_slice(project: Project, run_both: Run) -> None:
         sft="assert_beats_sft(slice='lang=de', confidence=None)",
         flips="assert_flips(0.3, slice='lang=de')",
     )
-    result = run_both(*REPORTS)
+    result = run(*REPORTS)
     result.assert_outcomes(passed=4)
     rows = gates_of(project)
     assert {row["n"] for row in rows.values()} == {10}

@@ -18,12 +18,12 @@ def test_the_exit_status_agrees_without_the_option(project: Project, run_both: R
     assert decision_of(result) == ("INCOMPLETE", "1 gate did not run: test_pays")
 
 
-def test_it_prints_the_last_line_alone(project: Project, run_both: Run) -> None:
+def test_it_prints_the_last_line_alone(project: Project, run: Run) -> None:
     """The tables are for `--distill-report`."""
     project.file("pytest.ini", INI)
     project.file("test_ship.py", SHIPS)
-    assert report_of(run_both()) == ["SHIP"]
-    assert len(report_of(run_both("--distill-report"))) > 5
+    assert report_of(run()) == ["SHIP"]
+    assert len(report_of(run("--distill-report"))) > 5
 
 
 def test_a_failed_gate_keeps_pytest_s_own_status(project: Project, run: Run) -> None:

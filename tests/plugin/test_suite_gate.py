@@ -168,7 +168,7 @@ def test_says_when_the_choice_of_aggregate_decides(project: Project, run: Run) -
     assert "the verdict depends on the aggregate" in bases_of(result)[0]
 
 
-def test_takes_measured_evals(project: Project, run_both: Run) -> None:
+def test_takes_measured_evals(project: Project, run: Run) -> None:
     """Evals with gold sets count by their headline metric: (0.85 + 0.7) / (0.9 + 1.0)."""
     project.evals["german"] = review_eval(data="german.jsonl", metrics=["accuracy"])
     project.save()
@@ -180,7 +180,7 @@ def test_takes_measured_evals(project: Project, run_both: Run) -> None:
         project.models[name]["predictions"] = files
     project.save()
     write_gates(project, head=HEAD, it="assert_suite_retained(0.9)")
-    run_both(*REPORTS)
+    run(*REPORTS)
     found = aggregates(project, "it")
     assert found["ratio_of_averages"] == pytest.approx(1.55 / 1.9, abs=1e-12)
     assert found["minimum"] == pytest.approx(0.7, abs=1e-12)

@@ -50,20 +50,20 @@ def test_a_known_failure_is_an_xfail(project: Project, run_both: Run) -> None:
     assert project.json()["outcome"] == "SHIP"
 
 
-def test_without_the_report_it_is_an_xfail_too(project: Project, run_both: Run) -> None:
+def test_without_the_report_it_is_an_xfail_too(project: Project, run: Run) -> None:
     """The waiver is the project's, not the report's: a plain run is green."""
     waive(project)
     write_gates(project, known="assert_quality_retained(0.95)")
-    result = run_both()
+    result = run()
     result.assert_outcomes(xfailed=1)
     assert result.ret == pytest.ExitCode.OK
 
 
-def test_owner_reason_and_date_are_shown(project: Project, run_both: Run) -> None:
+def test_owner_reason_and_date_are_shown(project: Project, run: Run) -> None:
     """By `-rx`, in the report, and in the JSON, whose outcome stays FAILED."""
     waive(project)
     write_gates(project, known="assert_quality_retained(0.95)")
-    result = run_both("-rx", *REPORTS)
+    result = run("-rx", *REPORTS)
     assert f"XFAIL test_ship.py::test_known - {TOLD}" in result.outlines
     assert rows_of(result, "waived")[0][1:4] == ["0.9444", ">=", "0.95"]
     assert TOLD in bases_of(result)[0]
@@ -139,7 +139,7 @@ def test_a_waiver_of_flips_is_none_of_must_keep(project: Project, run: Run) -> N
     assert decision_of(result)[0] == "DO NOT SHIP"
 
 
-def test_a_node_id_waives_one_test_alone(project: Project, run_both: Run) -> None:
+def test_a_node_id_waives_one_test_alone(project: Project, run: Run) -> None:
     """The same gate in another test still fails."""
     waive(project, gate="test_ship.py::test_known")
     write_gates(
@@ -147,7 +147,7 @@ def test_a_node_id_waives_one_test_alone(project: Project, run_both: Run) -> Non
         known="assert_quality_retained(0.95)",
         other="assert_quality_retained(0.95)",
     )
-    result = run_both(*REPORTS)
+    result = run(*REPORTS)
     result.assert_outcomes(xfailed=1, failed=1)
     assert decision_of(result) == ("DO NOT SHIP", "1 gate of 2 did not pass: test_other")
 

@@ -27,7 +27,17 @@ class Gate(Protocol):
         """Return the examples to look at after a failure, as JSON-able rows."""
 
 
+GATE_NAMES = tuple(
+    gate.name
+    for gate in (
+        *(BeatsSft, Flips, NotContaminated, QualityRetained, Score),
+        *(SlicesRetained, SuiteRetained),
+    )
+)
+"""What ``required_gates:`` and ``waivers:`` may call a gate."""
+
 __all__ = [
+    "GATE_NAMES",
     "BeatsSft",
     "Flips",
     "Gate",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Integral
 from typing import ClassVar
 
-from pytest_distill.errors import ComparisonError
+from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.verdicts.comparison import Comparison, Confidence
 from pytest_distill.verdicts.evidence import retention_evidence
@@ -90,6 +91,11 @@ class SlicesRetained:
     def judge(self, comparison: Comparison) -> Verdict:
         """Judge every slice, and all of them together."""
         floor = positive(self.min, "min")
+        if not isinstance(self.by, str):
+            raise ConfigError(f"by={self.by!r}: must be the name of a field, such as 'lang'")
+        least: object = self.min_examples
+        if isinstance(least, bool) or not isinstance(least, Integral) or int(least) < 1:
+            raise ConfigError(f"min_examples={least!r}: must be a number of at least 1")
         confidence = comparison.sure(self.confidence, default=0.95)
         metric = comparison.metric(self.metric)
         rows = self._rows(comparison, metric, floor, confidence)

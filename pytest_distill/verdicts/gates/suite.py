@@ -55,7 +55,8 @@ class SuiteRetained:
         floor = positive(self.min, "min")
         if self.aggregate not in get_args(Aggregate):
             raise ConfigError(
-                f"aggregate='{self.aggregate}': {did_you_mean(self.aggregate, get_args(Aggregate))}"
+                f"aggregate={self.aggregate!r}: "
+                f"{did_you_mean(str(self.aggregate), get_args(Aggregate))}"
             )
         rows = [_row(comparison) for comparison in comparisons]
         values = aggregates(rows)

@@ -105,6 +105,7 @@ def options(description: str | None, rounds: int) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--seed", type=int, default=0, help="round r draws with seed + r")
     parser.add_argument("--threads", type=int, default=1, help="torch's threads, for both sides")
+    parser.add_argument("--only", default="", help="the cases whose name contains this")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     return chosen

@@ -128,6 +128,8 @@ def main() -> None:
     print(machine(chosen), "\n")
     print(header("lm-eval", "aim", "its batch size", "texts", "equal answers"))
     for name, (load, size, bar, batch_sizes, theirs_of, ours_of) in CASES.items():
+        if chosen.only not in name:
+            continue
         texts = load()
         sample = random.Random(chosen.seed - 1).sample(texts, size // 2)  # noqa: S311
         batch = best(batch_sizes, lambda b, s=sample, f=theirs_of: f(harness, s, b))

@@ -131,6 +131,8 @@ def main() -> None:
     print(machine(chosen), "\n")
     print(header("lm-eval", "aim", "its batch size", "examples", "acc, acc_norm", "largest diff."))
     for name, (load, size, bar) in CASES.items():
+        if chosen.only not in name:
+            continue
         questions = load()
         sample = random.Random(chosen.seed - 1).sample(questions, 4)  # noqa: S311
         batch = best(BATCH_SIZES, lambda b, sample=sample: ask_harness(harness, sample, b))

@@ -430,8 +430,14 @@ class Slow:
 def _interrupted(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
     """Return the end of a pytest run that got Ctrl-C while its engine slept."""
     command = [sys.executable, "-m", "pytest", "-W", "error", *args]
+    # A background job of a shell ignores SIGINT, and hands that on to what it starts.
     with subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as running:
         deadline = time.monotonic() + 60
         while not (folder / "sleeps").exists():

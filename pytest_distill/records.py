@@ -6,7 +6,6 @@ import datetime
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -59,23 +58,19 @@ def check_marker(item: pytest.Item) -> None:
                 raise ConfigError(
                     f"{written}: unknown argument '{name}'; {did_you_mean(name, MARKER_ARGUMENTS)}"
                 )
-            if name == "confidence" and not _is_confidence(value):
-                raise ConfigError(
-                    f"{written}: confidence={value!r}: must be above 0.5 and below 1, or None"
-                )
+            if name == "confidence":
+                _check_confidence(value, written)
             if name in ("eval", "student") and not isinstance(value, str | None):
                 raise ConfigError(f"{written}: {name}={value!r} is no name")
 
 
-def _is_confidence(value: object) -> bool:
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    return value is None or (number and 0.5 < float(value) < 1)  # type: ignore[arg-type]
+def _check_confidence(value: object, written: str) -> None:
+    from pytest_distill.verdicts.numbers import confidence
 
-
-def is_gate_test(item: pytest.Item) -> bool:
-    """Return whether a test carries the marker or asks for the fixture `comparison`."""
-    fixtures = getattr(item, "fixturenames", ())
-    return item.get_closest_marker(MARKER) is not None or "comparison" in fixtures
+    try:
+        confidence(value)
+    except ConfigError as error:
+        raise ConfigError(f"{written}: {error}") from None
 
 
 def state_of(item: pytest.Item) -> TestState:

@@ -16,12 +16,10 @@ from pytest_distill.report.json_file import write_json
 from pytest_distill.report.terminal import last_line, report_lines
 from pytest_distill.session import SESSION
 from pytest_distill.verdicts.ledger import Ledger
+from pytest_distill.workers import OUTPUT
 
 MOST_COLUMNS = 100
 """Wider tables are harder to read, not easier."""
-
-WORKER_OUTPUT = "distill"
-"""Key under which an xdist worker hands over its share of the ledger, as JSON."""
 
 
 class Reporting:
@@ -87,7 +85,7 @@ class Reporting:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Take in what an xdist worker found out."""
-        handed = getattr(node, "workeroutput", {}).get(WORKER_OUTPUT)
+        handed = getattr(node, "workeroutput", {}).get(OUTPUT)
         if handed is not None:
             share = json.loads(handed)
             self._take(share)
@@ -97,7 +95,7 @@ class Reporting:
         """Decide the run, and let the exit status agree."""
         if self._config.getoption("collectonly"):
             return
-        self._take(share_of(self._config))
+        self._take(self._config.stash[SESSION].share())
         if self._json:
             try:
                 write_json(self._json, self._ledger)
@@ -130,21 +128,3 @@ class Reporting:
         self._ledger.skipped_files += share["skipped_files"]
         self._ledger.required |= share["required"]
         self._ledger.unreadable = sorted({*self._ledger.unreadable, *share["unreadable"]})
-
-
-def share_of(config: pytest.Config) -> dict[str, Any]:
-    """Return what one process adds to the ledger beside the reports of its tests."""
-    session = config.stash[SESSION]
-    required, unreadable = session.required_gates()
-    return {
-        "gate_tests": session.gate_tests,
-        "skipped_files": session.skipped_files,
-        "summary": session.summary(),
-        "required": required,
-        "unreadable": unreadable,
-    }
-
-
-def write_worker_output(config: pytest.Config, output: dict[str, Any]) -> None:
-    """Hand an xdist worker's share of the ledger to the controlling process."""
-    output[WORKER_OUTPUT] = json.dumps(share_of(config), allow_nan=False)

@@ -12,8 +12,8 @@ import pytest
 
 from pytest_distill.errors import ConfigError, DistillError, StoreWarning, did_you_mean
 from pytest_distill.records import (
+    MARKER,
     check_marker,
-    is_gate_test,
     marker_arguments,
     publish,
     state_of,
@@ -65,6 +65,12 @@ class DistillSession:
         self.skipped_files: list[str] = []
         """Files that ``--lf`` did not look into: nobody knows what gates are there."""
 
+    @property
+    def reports(self) -> bool:
+        """Whether anything is made of what the tests find out, beside their own results."""
+        asked = (self._config.getoption(o) for o in ("distill_report", "distill_json"))
+        return any(asked) or bool(self._config.getini("distill_strict"))
+
     @contextmanager
     def running(self, item: pytest.Item) -> Iterator[None]:
         """Make `item` the test that the functions of the DSL act on."""
@@ -103,10 +109,15 @@ class DistillSession:
             self._projects[path] = self._open(path)
         return self._projects[path]
 
-    @property
-    def projects(self) -> Mapping[Path, Project]:
-        """The projects opened so far, by the path of their ``distill.yaml``."""
-        return self._projects
+    def is_gate_test(self, item: pytest.Item) -> bool:
+        """Return whether a test carries the marker, or asks for `comparison` in a project of ours.
+
+        Without a ``distill.yaml`` the fixture of that name may be anybody's.
+        """
+        if item.get_closest_marker(MARKER) is not None:
+            return True
+        asks = "comparison" in getattr(item, "fixturenames", ())
+        return asks and self.config_file(item) is not None
 
     def check_marker(self, item: pytest.Item) -> None:
         """Raise ConfigError where a test's marker is wrong, or the ``distill.yaml`` it needs."""
@@ -188,7 +199,7 @@ class DistillSession:
     ) -> None:
         """Remember the gate tests that ``--lf`` will drop, and the files that it skips unread."""
         items = [node for node in nodes if isinstance(node, pytest.Item)]
-        self.saw_gates(item.nodeid for item in items if is_gate_test(item))
+        self.saw_gates(item.nodeid for item in items if self.is_gate_test(item))
         if isinstance(collector, pytest.File) and not list(nodes):
             self.skipped_files.append(collector.nodeid)
 
@@ -215,6 +226,17 @@ class DistillSession:
             else:
                 required[self.shown(path)] = list(project.config.all_required_gates)
         return required, unreadable
+
+    def share(self) -> dict[str, Any]:
+        """Return what this process adds to the ledger beside the reports of its tests."""
+        required, unreadable = self.required_gates()
+        return {
+            "gate_tests": self.gate_tests,
+            "skipped_files": self.skipped_files,
+            "summary": self.summary(),
+            "required": required,
+            "unreadable": unreadable,
+        }
 
     def summary(self) -> dict[str, list[dict[str, Any]]]:
         """Return what this process's models came to, in built-in types."""
@@ -278,7 +300,7 @@ class DistillSession:
     def plan(self, items: Sequence[pytest.Item]) -> None:
         """Note which evals the selected tests name: each model runs them while it is loaded."""
         for item in items:
-            if is_gate_test(item):
+            if self.is_gate_test(item):
                 project = self.project(item)
                 with suppress(DistillError):
                     project.owed.add(project.eval_name(marker_arguments(item).get("eval")))

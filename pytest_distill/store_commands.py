@@ -21,11 +21,11 @@ from pytest_distill.evaluation.exported import (
     read_manifest,
     rows_of,
 )
-from pytest_distill.evaluation.keeping import Keeper, make_folder
+from pytest_distill.evaluation.keeping import Keeper
 from pytest_distill.evaluation.recorded import read_predictions
 from pytest_distill.evaluation.store import FILE_NAME, Store
+from pytest_distill.files import make_folder, write_atomically
 from pytest_distill.project import Project
-from pytest_distill.report.files import write_atomically
 
 
 def run(command: str, config: Path, cache: Path | None, given: Mapping[str, Any]) -> Iterator[str]:

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+OUTPUT = "distill"
+"""Key under which a worker hands over its share of the ledger, as JSON."""
+
 STARTED = "distill_started"
 """Key under which a worker is told when the whole run started."""
 

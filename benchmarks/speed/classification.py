@@ -89,12 +89,12 @@ def main() -> None:
             ModelSpec(name="m", role="teacher", path=path, device="cpu", threads=chosen.threads)
         )
         loaded = engine._load()
-        sample = random.Random(chosen.seed - 1).sample(pool, TEXTS // 2)  # noqa: S311
+        sample = random.Random(chosen.seed - 1).sample(pool, TEXTS // 2)
         batch = best(BATCH_SIZES, lambda b: theirs(pipeline, sample, b))
         ours(engine, sample)
         against, padding, worst = Measured("mixed lengths"), Measured("rows of one length"), 0.0
         for turn in range(chosen.rounds):
-            asked = random.Random(chosen.seed + turn).sample(pool, TEXTS)  # noqa: S311
+            asked = random.Random(chosen.seed + turn).sample(pool, TEXTS)
             a, b = interleaved(
                 against,
                 turn,

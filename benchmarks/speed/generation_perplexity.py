@@ -131,12 +131,12 @@ def main() -> None:
         if chosen.only not in name:
             continue
         texts = load()
-        sample = random.Random(chosen.seed - 1).sample(texts, size // 2)  # noqa: S311
+        sample = random.Random(chosen.seed - 1).sample(texts, size // 2)
         batch = best(batch_sizes, lambda b, s=sample, f=theirs_of: f(harness, s, b))
         ours_of(engine, sample[:2])
         measured, shares = Measured(name), []
         for turn in range(chosen.rounds):
-            asked = random.Random(chosen.seed + turn).sample(texts, size)  # noqa: S311
+            asked = random.Random(chosen.seed + turn).sample(texts, size)
             theirs, ours = interleaved(
                 measured,
                 turn,

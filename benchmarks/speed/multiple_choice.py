@@ -134,12 +134,12 @@ def main() -> None:
         if chosen.only not in name:
             continue
         questions = load()
-        sample = random.Random(chosen.seed - 1).sample(questions, 4)  # noqa: S311
+        sample = random.Random(chosen.seed - 1).sample(questions, 4)
         batch = best(BATCH_SIZES, lambda b, sample=sample: ask_harness(harness, sample, b))
         ask_ours(engine, sample)  # loads, and checks the fast path, once a model
         measured, worst, equal = Measured(name), 0.0, True
         for turn in range(chosen.rounds):
-            asked = random.Random(chosen.seed + turn).sample(questions, size)  # noqa: S311
+            asked = random.Random(chosen.seed + turn).sample(questions, size)
             theirs, ours = interleaved(
                 measured,
                 turn,

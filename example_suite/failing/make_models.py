@@ -19,7 +19,7 @@ import pyarrow as pa
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # where the example suite keeps its helpers
 
-from _artifacts import (  # noqa: E402
+from _artifacts import (  # noqa: E402 - found by the path above
     is_current,
     one_at_a_time,
     package_folder,

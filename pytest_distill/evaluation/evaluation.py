@@ -240,9 +240,14 @@ class Reported(Evaluation):
 def find_metric(on: Eval | ReportedEval, name: str) -> Metric:
     """Return a metric by its name: one listed for the eval, or one that suits its task."""
     suited = on.task.metrics if isinstance(on, Eval) else ()
-    known = {n: BUILT_IN[n] for n in suited} | {m.name: m for m in on.metrics}
+    return choose_metric(on.name, name, on.metrics, suited)
+
+
+def choose_metric(eval: str, name: str, listed: Sequence[Metric], suited: Sequence[str]) -> Metric:
+    """Return the metric of a name among those listed for an eval and those that suit its task."""
+    known = {n: BUILT_IN[n] for n in suited} | {m.name: m for m in listed}
     if name not in known:
-        raise ConfigError(f"eval '{on.name}' has no metric '{name}'; {did_you_mean(name, known)}")
+        raise ConfigError(f"eval '{eval}' has no metric '{name}'; {did_you_mean(name, known)}")
     return known[name]
 
 

@@ -15,6 +15,7 @@ from pytest_distill.engines import ModelInfo, sha256_of
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.digest import request_key, run_key
 from pytest_distill.evaluation.store import FILE_NAME, DamagedStoreError, Store
+from pytest_distill.files import make_folder
 
 Predict = Callable[[Sequence[Request]], Iterator[Prediction]]
 BIG_FILE = 10_000_000
@@ -213,14 +214,6 @@ class Keeper:
             yield
         finally:
             lock.release()
-
-
-def make_folder(folder: Path) -> None:
-    """Make a working folder that git ignores."""
-    folder.mkdir(parents=True, exist_ok=True)
-    ignore = folder / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")
 
 
 def _first_of_each(

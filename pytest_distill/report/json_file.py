@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pytest_distill.report.files import write_atomically
+from pytest_distill.files import write_atomically
 from pytest_distill.verdicts.ledger import Ledger
 
 SCHEMA = 1

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_distill.report.files import working_folder, write_atomically
+from pytest_distill.files import make_folder, write_atomically
 
 
 def write_lost(rows: Sequence[Mapping[str, Any]], project: Path, name: str) -> Path | None:
@@ -33,7 +33,9 @@ def write_lost(rows: Sequence[Mapping[str, Any]], project: Path, name: str) -> P
         return None
     text = "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
     try:
-        path = working_folder(project) / "lost" / f"{re.sub(r'[^A-Za-z0-9.=-]+', '-', name)}.jsonl"
+        folder = project / ".distill"
+        make_folder(folder)
+        path = folder / "lost" / f"{re.sub(r'[^A-Za-z0-9.=-]+', '-', name)}.jsonl"
         write_atomically(path, text)
     except OSError:
         return None

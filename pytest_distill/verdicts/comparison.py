@@ -22,7 +22,7 @@ from pytest_distill.evaluation.evaluation import (
 )
 from pytest_distill.evaluation.models import Model
 from pytest_distill.verdicts.lookup import find_model
-from pytest_distill.verdicts.numbers import exact, kept
+from pytest_distill.verdicts.numbers import confidence, kept
 from pytest_distill.verdicts.sameness import refuse_same_model, refuse_unlike
 
 Slice = str | Mapping[str, object]
@@ -250,13 +250,7 @@ class Comparison:
             Where it is no confidence that a verdict can rest on.
         """
         given = self.confidence if asked == "default" else asked
-        chosen = default if given == "default" else given
-        if chosen is None:
-            return None
-        sure = exact(chosen, "confidence")
-        if not Fraction(1, 2) < sure < 1:
-            raise ConfigError(f"confidence={chosen!r}: must be above 0.5 and below 1, or None")
-        return float(sure)
+        return confidence(default if given == "default" else given)
 
     def measured(self) -> bool:
         """Return whether there are examples to look at, or scores alone."""

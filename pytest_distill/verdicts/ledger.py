@@ -135,10 +135,11 @@ class Ledger:
     def sft_notes(self) -> list[str]:
         """Return a sentence for every retention gate whose floor the SFT student meets alone."""
         notes: dict[str, None] = {}
+        compared = self.compared()
         for gate in self.gates():
             if gate["gate"] != "quality_retained" or gate["slice"]:
                 continue
-            for row in self.compared():
+            for row in compared:
                 if any(row[key] != gate[key] for key in ("config", "eval", "metric")):
                     continue
                 roles = {m["name"]: m["role"] for m in self.models if m["config"] == row["config"]}

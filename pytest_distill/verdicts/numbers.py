@@ -33,6 +33,22 @@ def positive(value: object, name: str) -> Fraction:
     return number
 
 
+def confidence(value: object) -> float | None:
+    """Return how sure a verdict must be; None where the observed numbers decide.
+
+    Raises
+    ------
+    ConfigError
+        Where `value` is no confidence that a verdict can rest on.
+    """
+    if value is None:
+        return None
+    sure = exact(value, "confidence")
+    if not Fraction(1, 2) < sure < 1:
+        raise ConfigError(f"confidence={value!r}: must be above 0.5 and below 1, or None")
+    return float(sure)
+
+
 def kept(student: Fraction, teacher: Fraction, higher_is_better: bool) -> Fraction | None:
     """Return which share of the teacher's quality a student kept; None where no ratio exists."""
     if teacher <= 0 or (student <= 0 and not higher_is_better):

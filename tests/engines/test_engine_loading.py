@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from pytest_distill import ModelError
 from pytest_distill.engines import Engine
+from pytest_distill.engines.transformers.device import dealt_gpu
 from pytest_distill.evals.requests import (
     ChoiceRequest,
     ClassificationRequest,
@@ -380,3 +381,12 @@ def test_a_caller_between_two_predictions_is_outside_of_inference_mode(
     for _ in made.predict([PerplexityRequest(t, t) for t in TEXTS]):
         assert not torch.is_inference_mode_enabled()
         assert hf.utils.logging.get_verbosity() == verbosity
+
+
+@pytest.mark.parametrize(
+    ("worker", "count", "device"),
+    [(0, 1, "cuda"), (3, 1, "cuda"), (0, 2, "cuda:0"), (3, 2, "cuda:1")],
+)
+def test_gpus_are_dealt_out_to_workers(worker: int, count: int, device: str) -> None:
+    """Worker i takes GPU i mod G; where there is one GPU it is just cuda."""
+    assert str(dealt_gpu(worker, count)) == device

@@ -106,3 +106,30 @@ def test_the_public_names_are_there() -> None:
 
     assert [name for name in pytest_distill.__all__ if not hasattr(pytest_distill, name)] == []
     assert not hasattr(pytest_distill, "no_such_name")
+
+
+def test_a_fixture_of_the_same_name_is_left_alone(pytester: pytest.Pytester) -> None:
+    """A project without distill.yaml may call a fixture of its own `comparison`."""
+    pytester.makeconftest("import pytest\n@pytest.fixture\ndef comparison():\n    return 1\n")
+    pytester.makepyfile("def test_it(comparison):\n    assert comparison == 1\n")
+    pytester.runpytest_subprocess("-W", "error").assert_outcomes(passed=1)
+
+
+def test_workers_without_gates_import_nothing_heavy(pytester: pytest.Pytester) -> None:
+    """Handing over an empty share at the end would cost every xdist user numpy and scipy."""
+    pytester.makeconftest(
+        """
+        import sys
+        from pathlib import Path
+        import pytest
+
+        @pytest.hookimpl(trylast=True)
+        def pytest_unconfigure(config):
+            if hasattr(config, "workerinput"):
+                heavy = {"numpy", "scipy", "tabulate", "pydantic", "yaml"} & set(sys.modules)
+                Path(config.workerinput["workerid"]).write_text(" ".join(sorted(heavy)))
+        """
+    )
+    pytester.makepyfile("def test_it():\n    pass\n")
+    pytester.runpytest_subprocess("-n", "2").assert_outcomes(passed=1)
+    assert [(pytester.path / name).read_text() for name in ("gw0", "gw1")] == ["", ""]

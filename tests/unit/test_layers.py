@@ -15,9 +15,9 @@ PACKAGE = Path(pytest_distill.__file__).parent
 MAY_IMPORT = {
     "evals": {"errors"},
     "engines": {"errors", "evals"},
-    "evaluation": {"errors", "evals", "engines"},
+    "evaluation": {"errors", "files", "evals", "engines"},
     "verdicts": {"errors", "evals", "engines", "evaluation"},
-    "report": {"errors", "verdicts"},
+    "report": {"errors", "files", "verdicts"},
     "config": {"errors", "evals", "engines", "verdicts"},
 }
 HEAVY = {"torch", "transformers", "pytest", "_pytest"}

@@ -34,7 +34,7 @@ class SeededSampling(transformers.LogitsProcessor):
 
     def __call__(
         self,
-        input_ids: torch.Tensor,  # noqa: ARG002
+        input_ids: torch.Tensor,  # noqa: ARG002 - as in the base class
         scores: torch.Tensor,
     ) -> torch.Tensor:
         """Return the scores, cut to the nucleus and with noise added."""

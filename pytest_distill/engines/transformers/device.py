@@ -28,8 +28,10 @@ def resolve_device(spec: ModelSpec) -> torch.device:
         When it names CUDA, or a CUDA device, that is not there, or no device at all: a model that
         was meant for a GPU never runs silently on the CPU.
     """
-    if spec.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if spec.device == "auto" and not torch.cuda.is_available():
+        return torch.device("cpu")
+    if spec.device in ("auto", "cuda") and torch.cuda.is_available():
+        return dealt_gpu(spec.worker, torch.cuda.device_count())
     try:
         device = torch.device(spec.device)
     except RuntimeError:
@@ -53,6 +55,11 @@ def resolve_device(spec: ModelSpec) -> torch.device:
                 "has only cuda:0"
             )
     return device
+
+
+def dealt_gpu(worker: int, count: int) -> torch.device:
+    """Return the GPU of one of several processes that share a machine; plain where it has one."""
+    return torch.device("cuda", worker % count) if count > 1 else torch.device("cuda")
 
 
 def token_budget(

@@ -5,6 +5,6 @@ summed rows into the metric's value. Leaving examples out is then a subtraction.
 """
 
 from pytest_distill.evals.metrics.base import Answer, MeanMetric, Metric, check_metric
-from pytest_distill.evals.metrics.built_in import BUILT_IN, get_metric
+from pytest_distill.evals.metrics.built_in import BUILT_IN
 
-__all__ = ["BUILT_IN", "Answer", "MeanMetric", "Metric", "check_metric", "get_metric"]
+__all__ = ["BUILT_IN", "Answer", "MeanMetric", "Metric", "check_metric"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from pytest_distill.errors import ConfigError, did_you_mean
 from pytest_distill.evals.metrics.base import Metric
 from pytest_distill.evals.metrics.corpus import BLEU, CHRF
 from pytest_distill.evals.metrics.labels import ACCURACY, ACCURACY_NORM, MACRO_F1, MATTHEWS
@@ -31,11 +30,3 @@ BUILT_IN: Mapping[str, Metric] = MappingProxyType(
         )
     }
 )
-
-
-def get_metric(name: str) -> Metric:
-    """Return the built-in metric called `name`; ConfigError where there is none."""
-    try:
-        return BUILT_IN[name]
-    except KeyError:
-        raise ConfigError(f"unknown metric '{name}'; {did_you_mean(name, BUILT_IN)}") from None

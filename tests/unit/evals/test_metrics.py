@@ -6,19 +6,23 @@ import sys
 import pytest
 
 from pytest_distill.errors import ConfigError
-from pytest_distill.evals.metrics import BUILT_IN, get_metric
+from pytest_distill.evals.metrics import BUILT_IN
 from pytest_distill.evals.tasks import TASKS
+from pytest_distill.evaluation.evaluation import choose_metric
 
 
 def test_metrics_are_found_by_name() -> None:
     """Each built-in metric bears the name under which it is found."""
-    assert {name: get_metric(name).name for name in BUILT_IN} == {name: name for name in BUILT_IN}
+    assert {name: metric.name for name, metric in BUILT_IN.items()} == {
+        name: name for name in BUILT_IN
+    }
 
 
 def test_unknown_metric() -> None:
     """An unknown name is met with the nearest one."""
-    with pytest.raises(ConfigError, match=r"^unknown metric 'acuracy'; did you mean 'accuracy'\?$"):
-        get_metric("acuracy")
+    problem = r"^eval 'reviews' has no metric 'acuracy'; did you mean 'accuracy'\?$"
+    with pytest.raises(ConfigError, match=problem):
+        choose_metric("reviews", "acuracy", (), tuple(BUILT_IN))
 
 
 def test_tasks_name_only_metrics_that_exist() -> None:

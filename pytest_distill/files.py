@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Files that are either whole or not there, and the folder that git ignores."""
 
 from __future__ import annotations
 
@@ -29,11 +29,9 @@ def _umask() -> int:
     return current
 
 
-def working_folder(project: Path) -> Path:
-    """Return the project's git-ignored folder ``.distill``, made where it is not there yet."""
-    folder = project / ".distill"
-    folder.mkdir(exist_ok=True)
+def make_folder(folder: Path) -> None:
+    """Make a working folder that git ignores."""
+    folder.mkdir(parents=True, exist_ok=True)
     ignore = folder / ".gitignore"
     if not ignore.exists():
         ignore.write_text("*\n", encoding="utf-8")
-    return folder

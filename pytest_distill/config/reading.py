@@ -27,7 +27,7 @@ from pytest_distill.engines import ENGINES, SOURCES, Role
 from pytest_distill.errors import ConfigError, EvaluationError, did_you_mean
 from pytest_distill.evals.metrics import BUILT_IN, Answer, MeanMetric, Metric, check_metric
 from pytest_distill.evals.tasks import TASKS
-from pytest_distill.verdicts.gates import GATE_NAMES
+from pytest_distill.verdicts.gates import GATES
 
 
 @dataclass(frozen=True)
@@ -164,10 +164,10 @@ class _Reader:
 
     def check_gate(self, name: str, key: tuple[str | int, ...]) -> None:
         """Refuse a name that is neither a gate's nor a test's: it would never apply."""
-        if "::" not in name and name not in GATE_NAMES:
+        if "::" not in name and name not in GATES:
             raise self.document.error(
                 key,
-                f"no gate is called '{name}'; {did_you_mean(name, GATE_NAMES)} "
+                f"no gate is called '{name}'; {did_you_mean(name, GATES)} "
                 "(a test is meant by its node id)",
             )
 

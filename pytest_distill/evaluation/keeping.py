@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -106,6 +107,24 @@ class Keeper:
         info = replace(describe(), path=None)  # the same model may lie elsewhere next time
         self._try(lambda store: store.add_run(run, identity, info))
         return info
+
+    def figure(self, about: Mapping[str, Any], measure: Callable[[], Any]) -> tuple[Any, float]:
+        """Return a figure, and when it was taken in seconds since 1970; measured where not stored.
+
+        Parameters
+        ----------
+        about : mapping
+            What is measured, of which models, on which device and how: all that it hangs on.
+        measure : callable
+            Gives the figure, JSON-able.
+        """
+        key = run_key(about)
+        known: tuple[Any, float] | None = self._try(lambda store: store.figure(key, self._since))
+        if known is not None:
+            return known
+        value, made = measure(), time.time()
+        self._try(lambda store: store.add_figure(key, value, made))
+        return value, made
 
     def hash_file(self, path: Path) -> str:
         """Return a file's SHA-256, remembered by device, inode, size and time for big files."""

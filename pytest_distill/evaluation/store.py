@@ -48,6 +48,12 @@ CREATE TABLE IF NOT EXISTS files (
     digest TEXT NOT NULL,
     PRIMARY KEY (device, inode, size, modified)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS figures (
+    key TEXT PRIMARY KEY,          -- digest of what was measured, of whom, where and how
+    value TEXT NOT NULL,           -- JSON
+    checksum INTEGER NOT NULL,     -- CRC-32 of `value`
+    made REAL NOT NULL             -- seconds since 1970
+) STRICT;
 """
 
 
@@ -182,6 +188,33 @@ class Store:
                 self._connection.execute("DELETE FROM runs WHERE run = ?", (run,))
         self._connection.execute("VACUUM")
         return dropped
+
+    def figure(self, key: str, since: float = 0.0) -> tuple[Any, float] | None:
+        """Return what was measured, and when in seconds since 1970; None where it was not.
+
+        Raises
+        ------
+        DamagedStoreError
+            Where it is not as it was written.
+        """
+        rows = self._ask(
+            "SELECT value, checksum, made FROM figures WHERE key = ? AND made >= ?", (key, since)
+        )
+        if not rows:
+            return None
+        value, checksum, made = rows[0]
+        if zlib.crc32(value.encode()) != checksum:
+            raise DamagedStoreError(f"{self.path}: a figure is not as it was written")
+        return json.loads(value), made
+
+    def add_figure(self, key: str, value: Any, made: float) -> None:
+        """Keep what was measured, JSON-able."""
+        text = json.dumps(value)
+        with self._writing():
+            self._connection.execute(
+                "INSERT OR REPLACE INTO figures VALUES (?, ?, ?, ?)",
+                (key, text, zlib.crc32(text.encode()), made),
+            )
 
     def file_digest(self, identity: tuple[int, int, int, int]) -> str | None:
         """Return the digest of a file that had this device, inode, size and time (ns) before."""

@@ -11,6 +11,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -301,3 +302,31 @@ def test_a_store_of_another_version_is_set_aside(tmp_path: Path) -> None:
     told = Told(tmp_path)
     told.evaluate(requests(1), Counting())
     assert "made by another version (99)" in told.warnings[0]
+
+
+def test_a_figure_is_measured_once_for_what_it_hangs_on(tmp_path: Path) -> None:
+    """What was measured is found again, with its time; on another device it is measured anew."""
+    measured: list[str] = []
+
+    def on(device: str) -> list[float]:
+        measured.append(device)
+        return [0.25, 1.5]
+
+    first = Told(tmp_path).keeper.figure({"device": "cpu"}, lambda: on("cpu"))
+    again = Told(tmp_path).keeper.figure({"device": "cpu"}, lambda: on("cpu"))
+    Told(tmp_path).keeper.figure({"device": "cuda"}, lambda: on("cuda"))
+    assert first == again == ([0.25, 1.5], first[1])
+    assert abs(first[1] - time.time()) < 60
+    assert measured == ["cpu", "cuda"]
+
+
+def test_a_damaged_figure_is_measured_again(tmp_path: Path) -> None:
+    """A figure that is not as it was written is not believed, and the user is told."""
+    told = Told(tmp_path)
+    told.keeper.figure({"of": "student"}, lambda: 1)
+    told.keeper.close()
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection, connection:
+        connection.execute("UPDATE figures SET value = '2'")
+    later = Told(tmp_path)
+    assert later.keeper.figure({"of": "student"}, lambda: 3)[0] == 3
+    assert "a figure is not as it was written" in later.warnings[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Protocol
 
 from pytest_distill.verdicts.comparison import Comparison
@@ -27,17 +28,17 @@ class Gate(Protocol):
         """Return the examples to look at after a failure, as JSON-able rows."""
 
 
-GATE_NAMES = tuple(
-    gate.name
+GATES: Mapping[str, type[Gate]] = {
+    gate.name: gate
     for gate in (
         *(BeatsSft, Flips, NotContaminated, QualityRetained, Score),
         *(SlicesRetained, SuiteRetained),
     )
-)
-"""What ``required_gates:`` and ``waivers:`` may call a gate."""
+}
+"""Every gate by its name, as ``required_gates:`` and ``waivers:`` call it."""
 
 __all__ = [
-    "GATE_NAMES",
+    "GATES",
     "BeatsSft",
     "Flips",
     "Gate",

@@ -1,23 +1,19 @@
-"""The assertions: ask a gate, record its verdict on the running test, raise if it did not pass."""
+"""Assertions about quality: what the student kept, and whether it beats plain SFT."""
 
 from __future__ import annotations
 
-import functools
 import os
-from collections.abc import Callable, Sequence
-from contextvars import ContextVar
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Concatenate, ParamSpec
 
-from pytest_distill.errors import ConfigError, printable
+from pytest_distill.assertions.asking import ask, settle
+from pytest_distill.errors import ConfigError
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.report.lost import write_lost
 from pytest_distill.session import running_test
-from pytest_distill.verdicts.comparison import Comparison, Confidence, Slice
+from pytest_distill.verdicts.comparison import Confidence, Slice
 from pytest_distill.verdicts.gates import (
     BeatsSft,
     Flips,
-    Gate,
     NotContaminated,
     QualityRetained,
     Score,
@@ -26,12 +22,6 @@ from pytest_distill.verdicts.gates import (
 )
 from pytest_distill.verdicts.gates.slices import MIN_EXAMPLES
 from pytest_distill.verdicts.gates.suite import Aggregate
-from pytest_distill.verdicts.verdict import Outcome, Verdict
-
-P = ParamSpec("P")
-
-_subject: ContextVar[Comparison | None] = ContextVar("_subject", default=None)
-"""The comparison whose method was called; None where a function of the DSL was."""
 
 
 def assert_quality_retained(
@@ -69,7 +59,7 @@ def assert_quality_retained(
         When no verdict can be given; the message says what to mend.
     """
     __tracebackhide__ = True
-    _ask(QualityRetained(min, metric, slice, confidence), eval, student)
+    ask(QualityRetained(min, metric, slice, confidence), eval, student)
 
 
 def assert_beats_sft(
@@ -104,7 +94,7 @@ def assert_beats_sft(
         When no verdict can be given, for one because the two differ in size.
     """
     __tracebackhide__ = True
-    _ask(BeatsSft(min_gain, metric, slice, confidence, mid_p), eval, student)
+    ask(BeatsSft(min_gain, metric, slice, confidence, mid_p), eval, student)
 
 
 def assert_score(
@@ -136,7 +126,7 @@ def assert_score(
         When no verdict can be given.
     """
     __tracebackhide__ = True
-    _ask(Score(min, max, metric, model, slice), eval, student)
+    ask(Score(min, max, metric, model, slice), eval, student)
 
 
 def assert_slices_retained(
@@ -178,7 +168,7 @@ def assert_slices_retained(
     """
     __tracebackhide__ = True
     gate = SlicesRetained(min, by, min_examples, strict, metric, confidence)
-    _ask(gate, eval, student)
+    ask(gate, eval, student)
 
 
 def assert_suite_retained(
@@ -221,7 +211,7 @@ def assert_suite_retained(
     with session.asking(item):
         comparisons = [session.comparison(item, name, student, alone=True) for name in names]
         judged = gate.judge_all(comparisons)
-    _settle(gate, judged, comparisons[0])
+    settle(gate, judged, comparisons[0])
 
 
 def assert_flips(
@@ -249,7 +239,7 @@ def assert_flips(
         When no verdict can be given.
     """
     __tracebackhide__ = True
-    _ask(Flips(max_lost, metric, slice), eval, student)
+    ask(Flips(max_lost, metric, slice), eval, student)
 
 
 def assert_not_contaminated(
@@ -288,68 +278,4 @@ def assert_not_contaminated(
     if not isinstance(train, str | os.PathLike):
         raise ConfigError(f"train={train!r}: must be the path of a file")
     path = session.project(item).config.folder / Path(train)
-    _ask(NotContaminated(path, field, n, max_overlap), eval, student)
-
-
-def _ask(gate: Gate, eval: str | None, student: str | None) -> None:
-    __tracebackhide__ = True
-    session, item = running_test(f"assert_{gate.name}")
-    comparison = _subject.get()
-    with session.asking(item):
-        if comparison is None or eval is not None or student is not None:
-            comparison = session.comparison(item, eval, student)
-        judged = gate.judge(comparison)
-    _settle(gate, judged, comparison)
-
-
-def _settle(gate: Gate, judged: Verdict, comparison: Comparison) -> None:
-    """Record a verdict, and raise where the test may not go on."""
-    __tracebackhide__ = True
-    session, item = running_test(f"assert_{gate.name}")
-    verdict = session.record(item, judged)
-    if verdict.stands:
-        return
-    slice = [verdict.slice] if verdict.slice else []
-    name = "-".join([item.name, verdict.eval, verdict.model, verdict.metric, gate.name, *slice])
-    lost = write_lost(gate.lost(comparison), session.project(item).config.folder, name)
-    where = [f"  lost examples: {_from_here(lost)}"] if lost else []
-    raise AssertionError(printable("\n".join([*_told(verdict), *where])))
-
-
-def _told(verdict: Verdict) -> list[str]:
-    if verdict.outcome is not Outcome.INCONCLUSIVE:
-        return [verdict.message]
-    return [verdict.message, "  INCONCLUSIVE: the examples do not tell, which is not a pass"]
-
-
-def _from_here(path: Path) -> str:
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def _on_this(function: Callable[P, None]) -> Callable[Concatenate[Comparison, P], None]:
-    """Return a function of the DSL as a method, which judges the comparison that it belongs to."""
-
-    @functools.wraps(function)
-    def method(self: Comparison, /, *args: P.args, **kwargs: P.kwargs) -> None:
-        __tracebackhide__ = True
-        token = _subject.set(self)
-        try:
-            function(*args, **kwargs)
-        finally:
-            _subject.reset(token)
-
-    return method
-
-
-class GateComparison(Comparison):
-    """A comparison whose assertions record their verdicts on the running test."""
-
-    assert_quality_retained = _on_this(assert_quality_retained)
-    assert_beats_sft = _on_this(assert_beats_sft)
-    assert_score = _on_this(assert_score)
-    assert_slices_retained = _on_this(assert_slices_retained)
-    assert_flips = _on_this(assert_flips)
-    assert_not_contaminated = _on_this(assert_not_contaminated)
-
-    def __repr__(self) -> str:
-        return f"<comparison on '{self.eval}'>"
+    ask(NotContaminated(path, field, n, max_overlap), eval, student)

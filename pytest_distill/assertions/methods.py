@@ -1,0 +1,42 @@
+"""The assertions as methods of the fixture `comparison`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec
+
+from pytest_distill.assertions import quality
+from pytest_distill.assertions.asking import subject
+from pytest_distill.verdicts.comparison import Comparison
+
+P = ParamSpec("P")
+
+
+def _on_this(function: Callable[P, None]) -> Callable[Concatenate[Comparison, P], None]:
+    """Return a function of the DSL as a method, which judges the comparison that it belongs to."""
+
+    @functools.wraps(function)
+    def method(self: Comparison, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        __tracebackhide__ = True
+        token = subject.set(self)
+        try:
+            function(*args, **kwargs)
+        finally:
+            subject.reset(token)
+
+    return method
+
+
+class GateComparison(Comparison):
+    """A comparison whose assertions record their verdicts on the running test."""
+
+    assert_quality_retained = _on_this(quality.assert_quality_retained)
+    assert_beats_sft = _on_this(quality.assert_beats_sft)
+    assert_score = _on_this(quality.assert_score)
+    assert_slices_retained = _on_this(quality.assert_slices_retained)
+    assert_flips = _on_this(quality.assert_flips)
+    assert_not_contaminated = _on_this(quality.assert_not_contaminated)
+
+    def __repr__(self) -> str:
+        return f"<comparison on '{self.eval}'>"

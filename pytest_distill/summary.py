@@ -56,6 +56,7 @@ def _model_row(project: Project, model: Model) -> dict[str, Any]:
         **{f: getattr(info, f) for f in ("dtype", "device", "path", "digest")},
         "engine": entry.engine if entry and own else "fixture",
         "batch_tokens": getattr(entry, "batch_tokens", None) if own else None,
+        "notes": list(model.notes),
         "trained": str(entry.trained) if entry and entry.trained else None,
     }
 

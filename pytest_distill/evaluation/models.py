@@ -49,6 +49,11 @@ class Model(ABC):
         """What is known of the model beside its answers."""
 
     @property
+    def notes(self) -> Sequence[str]:
+        """What a reader must know of how its predictions came about in this run."""
+        return ()
+
+    @property
     def engine(self) -> Any:
         """What runs the model; ModelError where nothing does."""
         raise ModelError(
@@ -105,6 +110,7 @@ class RunModel(Model):
         self._start = start
         self._started: Engine | None = None
         self._info: ModelInfo | None = None
+        self._notes: list[str] = []
         self._progress = progress
         self._keeper = keeper
         self._before_load = before_load
@@ -138,6 +144,14 @@ class RunModel(Model):
             path = here or known.path
             self._info = replace(known, name=self.name, role=self.role, path=path)
         return self._info
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the engine says of its own: what could not run the fast way, what did not fit."""
+        if self._started is not None:
+            said = getattr(self._started, "notes", ())
+            self._notes = [*self._notes, *(note for note in said if note not in self._notes)]
+        return self._notes
 
     def evaluate(self, on: Eval | ReportedEval) -> Evaluation:
         """Return the evaluation on an eval, and run what else is owed while the model is loaded."""
@@ -181,6 +195,7 @@ class RunModel(Model):
         """Free the model's memory."""
         self.pinned = False
         if self._started is not None:
+            self._notes = list(self.notes)  # they outlive the engine
             self._started.close()
             self._started = None
 

@@ -150,6 +150,7 @@ def _wrapped(note: str, width: int) -> list[str]:
 def _footnotes(rows: Sequence[Row], models: Sequence[Row]) -> list[str]:
     notes = [f"{m['name']}: trained: {m['trained']}" for m in models if m["trained"]]
     notes += _unlike(models)
+    notes += [note for m in models for note in m["notes"]]
     lower = [row["metric"] for row in rows if not row["higher_is_better"]]
     if lower:
         notes.append(f"lower is better, retained = teacher / student: {', '.join(lower)}")

@@ -246,6 +246,8 @@ def _merge(row: dict[str, Any], other: Mapping[str, Any]) -> None:
     for key, value in other.items():
         if isinstance(value, dict) and isinstance(row.get(key), dict):
             row[key] |= value
+        elif key == "notes":
+            row[key] = list(dict.fromkeys((*row[key], *value)))
         elif row.get(key) is None:
             row[key] = value
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from .project import (
@@ -413,3 +415,16 @@ def test_control_characters_do_not_reach_the_terminal(project: Project, run: Run
     result = run("--distill-report")
     assert report_of(result)[0] == r"re\x1b[31mviews, 20 examples"
     assert "\x1b[31mviews" not in said(result)
+
+
+def test_what_an_engine_says_of_a_run_is_a_footnote(project: Project, run_both: Run) -> None:
+    """A model that could not run the fast way is no secret; told once, whoever ran it."""
+    project.use_own_engine()
+    source = (project.path / "own.py").read_text()
+    project.file("own.py", source + "\n    notes = ['no masks of our own: plain rows']\n")
+    project.file("test_ship.py", SHIPS)
+    result = run_both("--distill-report", "--distill-json", "report.json")
+    assert result.ret == 0
+    assert str(result.stdout).count("no masks of our own: plain rows") == 3
+    models = json.loads((project.path / "report.json").read_text())["models"]
+    assert [model["notes"] for model in models] == [["no masks of our own: plain rows"]] * 3

@@ -190,7 +190,7 @@ def comparison(**scores: str) -> dict[str, Any]:
 def model(name: str, **known: Any) -> dict[str, Any]:
     """Return a model's row as one process tells it."""
     keys = ("parameters", "bytes", "dtype", "device", "path", "digest", "trained")
-    row = dict.fromkeys((*keys, "engine", "batch_tokens"))
+    row = dict.fromkeys((*keys, "engine", "batch_tokens")) | {"notes": []}
     return {
         "config": "distill.yaml",
         "order": [0],

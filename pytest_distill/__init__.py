@@ -9,12 +9,20 @@ if TYPE_CHECKING:
     from pytest_distill.assertions import (
         GateComparison,
         assert_beats_sft,
+        assert_faster,
         assert_flips,
+        assert_latency,
+        assert_meets,
+        assert_memory,
         assert_not_contaminated,
         assert_quality_retained,
         assert_score,
+        assert_size,
         assert_slices_retained,
+        assert_smaller,
         assert_suite_retained,
+        assert_throughput,
+        recommend,
     )
     from pytest_distill.engines import Engine, ModelInfo, ModelSpec
     from pytest_distill.errors import (
@@ -38,12 +46,20 @@ _HOMES = {
     "assertions": (
         "GateComparison",
         "assert_beats_sft",
+        "assert_faster",
         "assert_flips",
+        "assert_latency",
+        "assert_meets",
+        "assert_memory",
         "assert_not_contaminated",
         "assert_quality_retained",
         "assert_score",
+        "assert_size",
         "assert_slices_retained",
+        "assert_smaller",
         "assert_suite_retained",
+        "assert_throughput",
+        "recommend",
     ),
     "engines": ("Engine", "ModelInfo", "ModelSpec"),
     "errors": (
@@ -85,12 +101,20 @@ __all__ = [
     "PerplexityRequest",
     "Prediction",
     "assert_beats_sft",
+    "assert_faster",
     "assert_flips",
+    "assert_latency",
+    "assert_meets",
+    "assert_memory",
     "assert_not_contaminated",
     "assert_quality_retained",
     "assert_score",
+    "assert_size",
     "assert_slices_retained",
+    "assert_smaller",
     "assert_suite_retained",
+    "assert_throughput",
+    "recommend",
 ]
 
 

@@ -16,7 +16,7 @@ from pytest_distill.config.schema import (
     absolute,
 )
 from pytest_distill.config.schema import RunModel as RunModelConfig
-from pytest_distill.engines import Engine, ModelInfo, Role
+from pytest_distill.engines import DECLARABLE, Engine, ModelInfo, Role
 from pytest_distill.errors import ConfigError, DistillError, did_you_mean
 from pytest_distill.eval_reading import read_eval
 from pytest_distill.evals.eval import Eval
@@ -27,6 +27,7 @@ from pytest_distill.evaluation import models as running
 from pytest_distill.evaluation.evaluation import ReportedEval, choose_metric
 from pytest_distill.evaluation.keeping import Keeper
 from pytest_distill.verdicts.comparison import Comparison, Confidence
+from pytest_distill.verdicts.gates.size import size_of
 from pytest_distill.verdicts.lookup import find_model
 
 ComparisonT = TypeVar("ComparisonT", bound=Comparison)
@@ -73,6 +74,8 @@ class Project:
         self.config = config
         self.owed: set[str] = set()
         """Evals that the selected tests name: a model that is loaded runs them all."""
+        self.recommended: dict[str, str] = {}
+        """Criterion -> the student that was recommended for it."""
         self._keeper = keeper
         self._exported = predictions
         self._worker = worker
@@ -116,6 +119,21 @@ class Project:
             )
         return name
 
+    def students_by_size(self) -> list[str]:
+        """Return the names of the students, the one with the fewest parameters first.
+
+        Raises
+        ------
+        ConfigError
+            Where there is none.
+        ComparisonError
+            Where the size of one is not known.
+        """
+        students = self.config.named("student")
+        if not students:
+            raise ConfigError(f"{self.config.path.name} has no student")
+        return sorted(students, key=lambda name: size_of(self.models[name].info, "parameters"))
+
     def eval(self, name: str) -> Eval | ReportedEval:
         """Return an eval; its gold set is read at the first call."""
         if name not in self._evals:
@@ -154,7 +172,7 @@ class Project:
             confidence = self.config.confidence
         on = self.eval(self.eval_name(eval))
         tolerance = self.config.sft_size_tolerance
-        return kind(on, models, chosen, metric, tolerance, confidence)
+        return kind(on, models, chosen, metric, tolerance, confidence, self.config.folder)
 
     def model(
         self, name: str, student: str | None = None, engines: Mapping[Role, Engine] | None = None
@@ -229,8 +247,7 @@ class Project:
         return entry.model_copy(update={k: v for k, v in changes.items() if v is not None})
 
     def _model(self, name: str, entry: ModelConfig) -> running.Model:
-        declared = {k: getattr(entry, k, None) for k in ("parameters", "bytes")}
-        info = ModelInfo(name=name, role=entry.role, **declared)
+        info = _declared(name, entry)
         if isinstance(entry, RecordedModel):
             files = entry.predictions
             path = files if isinstance(files, str) else None
@@ -245,12 +262,13 @@ class Project:
         if self._exported is not None and not self._is_here(entry):
             known = exported.read_manifest(self._exported)
             if name in known:
-                return exported.ExportedModel(name, entry.role, self._exported)
+                return exported.ExportedModel(info, self._exported)
         return running.RunModel(
             name,
             entry.role,
             lambda: self._start(name, entry),
             self._progress,
+            declared=info,
             keeper=self._keeper,
             before_load=self._make_room,
             after_load=self._run_owed,
@@ -295,6 +313,12 @@ class Project:
                 on = self.eval(name)
                 if isinstance(on, Eval) and name not in {e.eval.name for e in model.evaluations}:
                     model.evaluate(on)
+
+
+def _declared(name: str, entry: ModelConfig) -> ModelInfo:
+    """Return what ``distill.yaml`` itself says of a model, marked as declared."""
+    stated = {key: value for key in DECLARABLE if (value := getattr(entry, key, None)) is not None}
+    return ModelInfo(name, entry.role, declared=tuple(stated), **stated)
 
 
 def _trained(entry: ModelConfig | None) -> dict[str, int | str | None]:

@@ -141,18 +141,23 @@ class DistillSession:
         student: str | None = None,
         *,
         alone: bool = False,
+        any_eval: bool = False,
     ) -> GateComparison:
         """Return the comparison that a test means: by arguments, else by its marker.
 
         One of several evals stands `alone`: the marker's metric is not meant for all of them.
+        Where no example is looked at, `any_eval` will do.
         """
         from pytest_distill.assertions import GateComparison
 
         arguments = marker_arguments(item)
         project = self.project(item)
         project.share_out()
+        named = eval or arguments.get("eval")
+        if named is None and any_eval:
+            named = next(iter(project.config.evals))
         return project.comparison(
-            eval or arguments.get("eval"),
+            named,
             student=student or arguments.get("student"),
             metric=None if alone else arguments.get("metric"),
             confidence=arguments.get("confidence", "default"),
@@ -240,14 +245,14 @@ class DistillSession:
 
     def summary(self) -> dict[str, list[dict[str, Any]]]:
         """Return what this process's models came to, in built-in types."""
+        rows: dict[str, list[dict[str, Any]]] = {}
         if not self._projects:
-            return {"models": [], "comparisons": [], "evaluations": []}
+            return rows
         from pytest_distill.summary import summary
 
-        rows: dict[str, list[dict[str, Any]]] = {"models": [], "comparisons": [], "evaluations": []}
         for path, project in self._projects.items():
             for key, found in summary(project, self.shown(path)).items():
-                rows[key] += found
+                rows.setdefault(key, []).extend(found)
         return rows
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 from pytest_distill.errors import DistillError
@@ -12,6 +13,10 @@ from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.evaluation import Evaluation, Measured, Reported
 from pytest_distill.evaluation.models import Model
 from pytest_distill.project import Project
+from pytest_distill.verdicts.gates.latency import interval_dict
+from pytest_distill.verdicts.statistics.quantiles import quantile_interval
+
+QUANTILES = {"p50": 0.5, "p95": 0.95}
 
 Rows = list[dict[str, Any]]
 
@@ -26,7 +31,7 @@ def summary(project: Project, config_name: str) -> dict[str, Rows]:
     config_name : str
         What tells this ``distill.yaml`` from others of the same run.
     """
-    used = [model for model in project.all_models if model.evaluations]
+    used = [model for model in project.all_models if model.evaluations or model.figures]
     models = {model.name: position for position, model in enumerate(project.all_models)}
     evals = {name: position for position, name in enumerate(project.config.evals)}
     about = {"config": config_name}
@@ -34,10 +39,19 @@ def summary(project: Project, config_name: str) -> dict[str, Rows]:
         "models": [
             about | {"order": [models[model.name]]} | _model_row(project, model) for model in used
         ],
+        "figures": [
+            about | {"order": [evals[eval], models[m.name]]} | _figures_row(m, eval)
+            for m in used
+            for eval in dict.fromkeys(eval for eval, _ in m.figures)
+        ],
         "evaluations": [
             about | {"order": [evals[e.eval.name], models[m.name]]} | _evaluation_row(m, e)
             for m in used
             for e in m.evaluations
+        ],
+        "recommendations": [
+            about | {"order": [position], "criterion": criterion, "model": model}
+            for position, (criterion, model) in enumerate(project.recommended.items())
         ],
         "comparisons": [
             about | {"order": [evals[name], position]} | row
@@ -53,12 +67,36 @@ def _model_row(project: Project, model: Model) -> dict[str, Any]:
     own = entry is not None and model is project.models.get(model.name)
     return {
         **{f: getattr(info, f) for f in ("name", "role", "parameters", "bytes")},
+        **{f: getattr(info, f) for f in ("active_parameters", "embedding_parameters")},
+        **{f: getattr(info, f) for f in ("quantization", "latency_ms", "cost_per_1k")},
+        "declared": list(info.declared),
         **{f: getattr(info, f) for f in ("dtype", "device", "path", "digest")},
         "engine": entry.engine if entry and own else "fixture",
         "batch_tokens": getattr(entry, "batch_tokens", None) if own else None,
         "notes": list(model.notes),
         "trained": str(entry.trained) if entry and entry.trained else None,
     }
+
+
+def _figures_row(model: Model, eval: str) -> dict[str, Any]:
+    """Return what was measured of a model on an eval's examples."""
+    figures = {kind: figure for (on, kind), figure in model.figures.items() if on == eval}
+    latency, throughput, memory = (figures.get(k) for k in ("latency", "throughput", "memory"))
+    row: dict[str, Any] = {"model": model.name, "eval": eval, "taken": {}}
+    for kind, figure in figures.items():
+        row["taken"][kind] = {"setting": dict(figure.setting), "made": figure.made}
+    parts = ("example", "first_token", "token")
+    row["latency"] = latency and {
+        part: {name: interval_dict(quantile_interval(times, q)) for name, q in QUANTILES.items()}
+        for part in parts
+        if (times := getattr(latency, part)) is not None
+    }
+    row["throughput"] = throughput and {
+        key: getattr(throughput, key)
+        for key in ("per_second", "lowest", "highest", "batch_tokens", "n")
+    }
+    row["memory"] = memory and {**asdict(memory.memory), "n": memory.n}
+    return row
 
 
 def _evaluation_row(model: Model, evaluation: Evaluation) -> dict[str, Any]:

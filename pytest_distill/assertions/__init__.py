@@ -1,5 +1,14 @@
 """The assertions: what a test file says a student must meet to ship."""
 
+from pytest_distill.assertions.criteria import assert_meets, recommend
+from pytest_distill.assertions.efficiency import (
+    assert_faster,
+    assert_latency,
+    assert_memory,
+    assert_size,
+    assert_smaller,
+    assert_throughput,
+)
 from pytest_distill.assertions.methods import GateComparison
 from pytest_distill.assertions.quality import (
     assert_beats_sft,
@@ -14,10 +23,18 @@ from pytest_distill.assertions.quality import (
 __all__ = [
     "GateComparison",
     "assert_beats_sft",
+    "assert_faster",
     "assert_flips",
+    "assert_latency",
+    "assert_meets",
+    "assert_memory",
     "assert_not_contaminated",
     "assert_quality_retained",
     "assert_score",
+    "assert_size",
     "assert_slices_retained",
+    "assert_smaller",
     "assert_suite_retained",
+    "assert_throughput",
+    "recommend",
 ]

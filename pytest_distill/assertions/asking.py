@@ -9,7 +9,7 @@ from pytest_distill.errors import printable
 from pytest_distill.report.lost import write_lost
 from pytest_distill.session import running_test
 from pytest_distill.verdicts.comparison import Comparison
-from pytest_distill.verdicts.gates import Gate
+from pytest_distill.verdicts.gates import Gate, SuiteRetained
 from pytest_distill.verdicts.verdict import Outcome, Verdict
 
 subject: ContextVar[Comparison | None] = ContextVar("subject", default=None)
@@ -19,27 +19,38 @@ subject: ContextVar[Comparison | None] = ContextVar("subject", default=None)
 def ask(gate: Gate, eval: str | None, student: str | None) -> None:
     """Judge the comparison that is meant, record the verdict, and raise if it did not pass."""
     __tracebackhide__ = True
+    shortfall = record(gate, *judge(gate, eval, student))
+    if shortfall is not None:
+        raise AssertionError(shortfall)
+
+
+def judge(gate: Gate, eval: str | None, student: str | None) -> tuple[Verdict, Comparison]:
+    """Return a gate's verdict, and the comparison that it is about: the method's, or the test's."""
+    __tracebackhide__ = True
     session, item = running_test(f"assert_{gate.name}")
     comparison = subject.get()
     with session.asking(item):
+        if isinstance(gate, SuiteRetained):
+            names = gate.names(list(session.project(item).config.evals))
+            suite = [session.comparison(item, name, student, alone=True) for name in names]
+            return gate.judge_all(suite), suite[0]
         if comparison is None or eval is not None or student is not None:
-            comparison = session.comparison(item, eval, student)
-        judged = gate.judge(comparison)
-    settle(gate, judged, comparison)
+            any_eval = not getattr(gate, "needs_eval", True)
+            comparison = session.comparison(item, eval, student, any_eval=any_eval)
+        return gate.judge(comparison), comparison
 
 
-def settle(gate: Gate, judged: Verdict, comparison: Comparison) -> None:
-    """Record a verdict, and raise where the test may not go on."""
-    __tracebackhide__ = True
+def record(gate: Gate, judged: Verdict, comparison: Comparison) -> str | None:
+    """Record a verdict on the running test; return what to say where the test may not go on."""
     session, item = running_test(f"assert_{gate.name}")
     verdict = session.record(item, judged)
     if verdict.stands:
-        return
+        return None
     slice = [verdict.slice] if verdict.slice else []
     name = "-".join([item.name, verdict.eval, verdict.model, verdict.metric, gate.name, *slice])
     lost = write_lost(gate.lost(comparison), session.project(item).config.folder, name)
     where = [f"  lost examples: {_from_here(lost)}"] if lost else []
-    raise AssertionError(printable("\n".join([*_told(verdict), *where])))
+    return printable("\n".join([*_told(verdict), *where]))
 
 
 def _told(verdict: Verdict) -> list[str]:

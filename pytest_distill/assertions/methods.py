@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec
 
-from pytest_distill.assertions import quality
+from pytest_distill.assertions import criteria, efficiency, quality
 from pytest_distill.assertions.asking import subject
 from pytest_distill.verdicts.comparison import Comparison
 
@@ -37,6 +37,13 @@ class GateComparison(Comparison):
     assert_slices_retained = _on_this(quality.assert_slices_retained)
     assert_flips = _on_this(quality.assert_flips)
     assert_not_contaminated = _on_this(quality.assert_not_contaminated)
+    assert_smaller = _on_this(efficiency.assert_smaller)
+    assert_size = _on_this(efficiency.assert_size)
+    assert_faster = _on_this(efficiency.assert_faster)
+    assert_latency = _on_this(efficiency.assert_latency)
+    assert_throughput = _on_this(efficiency.assert_throughput)
+    assert_memory = _on_this(efficiency.assert_memory)
+    assert_meets = _on_this(criteria.assert_meets)
 
     def __repr__(self) -> str:
         return f"<comparison on '{self.eval}'>"

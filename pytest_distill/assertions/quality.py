@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
-from pytest_distill.assertions.asking import ask, settle
-from pytest_distill.errors import ConfigError
+from pytest_distill.assertions.asking import ask
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.session import running_test
 from pytest_distill.verdicts.comparison import Confidence, Slice
 from pytest_distill.verdicts.gates import (
     BeatsSft,
@@ -200,18 +197,7 @@ def assert_suite_retained(
         When no verdict can be given.
     """
     __tracebackhide__ = True
-    session, item = running_test("assert_suite_retained")
-    names = list(session.project(item).config.evals) if evals is None else list(evals)
-    if isinstance(evals, str) or not names:
-        raise ConfigError(f"evals={evals!r}: must be a list of names; name at least one eval")
-    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-    if twice:
-        raise ConfigError(f"evals={names!r}: '{twice[0]}' stands twice, and would count twice")
-    gate = SuiteRetained(min, aggregate)
-    with session.asking(item):
-        comparisons = [session.comparison(item, name, student, alone=True) for name in names]
-        judged = gate.judge_all(comparisons)
-    settle(gate, judged, comparisons[0])
+    ask(SuiteRetained(min, aggregate, evals), None, student)
 
 
 def assert_flips(
@@ -274,8 +260,4 @@ def assert_not_contaminated(
         When no verdict can be given.
     """
     __tracebackhide__ = True
-    session, item = running_test("assert_not_contaminated")
-    if not isinstance(train, str | os.PathLike):
-        raise ConfigError(f"train={train!r}: must be the path of a file")
-    path = session.project(item).config.folder / Path(train)
-    ask(NotContaminated(path, field, n, max_overlap), eval, student)
+    ask(NotContaminated(train, field, n, max_overlap), eval, student)

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
+from pytest_distill.config.criteria import Part, read_criterion
 from pytest_distill.config.document import Document
 from pytest_distill.config.schema import (
     EVALS,
@@ -17,9 +18,9 @@ from pytest_distill.config.schema import (
     File,
     MeasuredEval,
     ModelConfig,
+    OwnModel,
     RecordedModel,
     ReportedModel,
-    RunModel,
     TransformersModel,
     Waiver,
 )
@@ -58,6 +59,8 @@ class Config:
         Gate names or node ids, each of which must have passed for a student to ship.
     waivers : tuple of Waiver
         Known failures.
+    criteria : mapping
+        Name -> the gates that a student must pass to meet it.
     engines : mapping
         Engine classes that hooks of the project add, by name.
     """
@@ -70,6 +73,7 @@ class Config:
     confidence: float | None
     required_gates: tuple[str, ...]
     waivers: tuple[Waiver, ...]
+    criteria: Mapping[str, tuple[Part, ...]]
     engines: Mapping[str, Any]
 
     @property
@@ -90,6 +94,16 @@ class Config:
     def named(self, role: Role) -> list[str]:
         """Return the names of the models with that role, in the order of the file."""
         return [name for name, model in self.models.items() if model.role == role]
+
+    def criterion(self, name: str) -> tuple[Part, ...]:
+        """Return the parts of a criterion; ConfigError where there is none of that name."""
+        if name in self.criteria:
+            return self.criteria[name]
+        if not self.criteria:
+            raise ConfigError(f"{self.path.name} has no criteria, and so no '{name}'")
+        raise ConfigError(
+            f"{self.path.name} has no criterion '{name}'; {did_you_mean(name, self.criteria)}"
+        )
 
     def engine_class(self, name: str) -> Any:
         """Return the engine class of the model `name`, importing its module."""
@@ -150,6 +164,9 @@ class _Reader:
             confidence=self.file.confidence,
             required_gates=tuple(self.file.required_gates),
             waivers=tuple(self.file.waivers),
+            criteria={
+                name: read_criterion(self.document, name, self.evals) for name in self.file.criteria
+            },
             engines=self.extensions.engines,
         )
 
@@ -200,7 +217,7 @@ class _Reader:
             return kinds[engine]
         name = str(engine)
         if name in self.extensions.engines or "." in name or ":" in name:
-            return RunModel
+            return OwnModel
         known = {*ENGINES, *SOURCES, *self.extensions.engines}
         raise self.document.error(
             (*key, "engine"),

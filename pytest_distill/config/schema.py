@@ -54,12 +54,16 @@ class ModelConfig(Entry):
     role: Role
     engine: str
     trained: Trained | None = None
+    latency_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    cost_per_1k: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+
+
+_NOT_THE_ENGINES = {"engine", "trained", "parameters", "bytes", "latency_ms", "cost_per_1k"}
+"""Keys of an entry that an engine is not built with."""
 
 
 class RunModel(ModelConfig):
-    """A model that an engine runs; for one of your own, further keys are its options."""
-
-    model_config = ConfigDict(extra="allow")
+    """A model that an engine runs."""
 
     path: str = ""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
@@ -76,7 +80,7 @@ class RunModel(ModelConfig):
         **of_the_run
             What this run adds: threads, worker, hash_file.
         """
-        fields = self.model_dump(exclude={"engine", "trained", *(self.model_extra or {})})
+        fields = self.model_dump(exclude=_NOT_THE_ENGINES | set(self.model_extra or {}))
         for key in ("path", "adapter", "tokenizer"):
             if fields.get(key):
                 fields[key] = absolute(fields[key], folder)
@@ -93,8 +97,6 @@ def absolute(path: str, folder: Path) -> str:
 class TransformersModel(RunModel):
     """A model that transformers loads."""
 
-    model_config = ConfigDict(extra="forbid")
-
     path: Annotated[str, Field(min_length=1)]
     revision: str | None = None
     adapter: str | None = None
@@ -108,10 +110,16 @@ class TransformersModel(RunModel):
 
 
 class DeclaredModel(ModelConfig):
-    """A model that does not run here, so that its size can only be declared."""
+    """A model whose size may not be known here, so that it can be declared."""
 
     parameters: PositiveCount | None = None
     bytes: PositiveCount | None = None
+
+
+class OwnModel(RunModel, DeclaredModel):
+    """A model that an engine of the user's own runs; further keys are its options."""
+
+    model_config = ConfigDict(extra="allow")
 
 
 class RecordedModel(DeclaredModel):
@@ -253,6 +261,7 @@ class File(Entry):
     confidence: Confidence | None = None
     required_gates: Names = []
     waivers: list[Waiver] = []
+    criteria: dict[str, dict[str, Any]] = {}
 
     @field_validator("models", "evals")
     @classmethod

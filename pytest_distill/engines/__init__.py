@@ -91,6 +91,19 @@ class ModelInfo:
         Data type and device that the model runs in; where it came from.
     digest : str, optional
         SHA-256 over the bytes of weights, config and tokenizer: the model's identity.
+    active_parameters : int, optional
+        How many parameters one token passes through: fewer than `parameters` for a mixture of
+        experts.
+    embedding_parameters : int, optional
+        How many of them are the table of token embeddings.
+    quantization : str, optional
+        How the weights are packed, e.g. ``Q4_1``; None where each is a number of its own.
+    latency_ms : float, optional
+        Milliseconds for one example alone, as declared.
+    cost_per_1k : float, optional
+        Price of 1,000 examples, as declared, in the team's own currency.
+    declared : tuple of str
+        Which of the fields were declared in ``distill.yaml``, not measured.
     """
 
     name: str
@@ -101,6 +114,54 @@ class ModelInfo:
     device: str | None = None
     path: str | None = None
     digest: str | None = None
+    active_parameters: int | None = None
+    embedding_parameters: int | None = None
+    quantization: str | None = None
+    latency_ms: float | None = None
+    cost_per_1k: float | None = None
+    declared: tuple[str, ...] = ()
+
+
+DECLARABLE = ("parameters", "bytes", "latency_ms", "cost_per_1k")
+"""What ``distill.yaml`` may say of a model where it cannot be measured here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long a model took for one request that was alone in its batch.
+
+    Parameters
+    ----------
+    seconds : float
+        For the whole answer, tokenization included.
+    first_token : float, optional
+        Seconds until the first generated token was there.
+    tokens : int, optional
+        Number of generated tokens, the one that ends the text included.
+    """
+
+    seconds: float
+    first_token: float | None = None
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a model holds in memory.
+
+    Parameters
+    ----------
+    weights : int
+        Bytes of its parameters and buffers, in the data type that it runs in.
+    peak : int
+        The most bytes that were held while it answered.
+    held_by : str
+        Whose they are: ``process`` (Python and its libraries included) or ``CUDA tensors``.
+    """
+
+    weights: int
+    peak: int
+    held_by: str
 
 
 @runtime_checkable
@@ -130,6 +191,27 @@ class Identified(Protocol):
         """
 
 
+@runtime_checkable
+class Measurable(Protocol):
+    """An engine that can say how fast it is and what it holds, and where."""
+
+    @property
+    def setting(self) -> Mapping[str, Any]:
+        """What a measurement hangs on beside `identity`: device, its name, dtype, threads.
+
+        JSON-able values. Figures of different settings are never compared.
+        """
+
+    def time_one(self, request: Request) -> Timing:
+        """Answer one request alone."""
+
+    def time_all(self, requests: Sequence[Request], batch_tokens: int) -> float:
+        """Return how many seconds all requests take in batches of at most so many tokens."""
+
+    def memory(self, requests: Sequence[Request]) -> Memory:
+        """Return what the model holds while it answers the requests."""
+
+
 ENGINES: Mapping[str, str] = {
     "transformers": "pytest_distill.engines.transformers:TransformersEngine",
 }
@@ -139,12 +221,16 @@ SOURCES = ("recorded", "reported")
 """Named like engines in ``distill.yaml``, but run nothing: predictions or scores made elsewhere."""
 
 __all__ = [
+    "DECLARABLE",
     "ENGINES",
     "SOURCES",
     "Engine",
     "Identified",
+    "Measurable",
+    "Memory",
     "ModelInfo",
     "ModelSpec",
     "Role",
+    "Timing",
     "sha256_of",
 ]

@@ -12,13 +12,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_distill.engines import ModelInfo, Role
+from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ComparisonError, ConfigError, EvaluationError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.digest import request_key
 from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval
-from pytest_distill.evaluation.models import Model, aligned
+from pytest_distill.evaluation.models import Model, aligned, with_declared
 from pytest_distill.evaluation.recorded import read_predictions
 from pytest_distill.evaluation.store import prediction_fields
 
@@ -30,16 +30,17 @@ class ExportedModel(Model):
 
     Parameters
     ----------
-    name, role : str
-        As in ``distill.yaml``.
+    declared : ModelInfo
+        Name and role as in ``distill.yaml``, and what that says of the model.
     folder : Path
         What was exported.
     """
 
-    def __init__(self, name: str, role: Role, folder: Path) -> None:
-        super().__init__(name, role)
+    def __init__(self, declared: ModelInfo, folder: Path) -> None:
+        super().__init__(declared.name, declared.role)
         self._folder = folder
-        self._info = replace(info_of(read_manifest(folder)[name]), name=name, role=role)
+        known = info_of(read_manifest(folder)[self.name])
+        self._info = with_declared(replace(known, name=self.name, role=self.role), declared)
 
     @property
     def info(self) -> ModelInfo:

@@ -39,6 +39,8 @@ class Model(ABC):
     def __init__(self, name: str, role: Role) -> None:
         self.name = name
         self.role = role
+        self.figures: dict[tuple[str, str], Any] = {}
+        """What was measured beside its answers: (eval, kind) -> figure; see `efficiency`."""
         self.trained: Mapping[str, int | str | None] = {}
         """What it was trained on: labels, steps, tokens, notes."""
         self._evaluations: dict[str, Evaluation] = {}
@@ -89,6 +91,8 @@ class RunModel(Model):
         Builds the engine; called when the model is first needed.
     progress : callable
         Tells how far an evaluation is.
+    declared : ModelInfo, optional
+        What ``distill.yaml`` says of it; it counts where the engine does not know better.
     keeper : Keeper, optional
         Knows what was evaluated before.
     before_load, after_load : callable
@@ -102,6 +106,7 @@ class RunModel(Model):
         role: Role,
         start: Callable[[], Engine],
         progress: Progress = silent,
+        declared: ModelInfo | None = None,
         keeper: Keeper | None = None,
         before_load: Callable[[RunModel], None] = lambda _model: None,
         after_load: Callable[[RunModel], None] = lambda _model: None,
@@ -112,7 +117,8 @@ class RunModel(Model):
         self._info: ModelInfo | None = None
         self._notes: list[str] = []
         self._progress = progress
-        self._keeper = keeper
+        self._declared = declared
+        self.keeper = keeper
         self._before_load = before_load
         self._after_load = after_load
         self.pinned = False
@@ -123,10 +129,22 @@ class RunModel(Model):
         """The engine, for a test that uses the loaded model itself."""
         self._before_load(self)
         self.pinned = True
-        return self._engine
+        return self.runner
+
+    @contextmanager
+    def held(self) -> Iterator[Engine]:
+        """Keep the engine in memory until the block ends, whatever else is loaded meanwhile."""
+        pinned = self.pinned
+        self._before_load(self)
+        self.pinned = True
+        try:
+            yield self.runner
+        finally:
+            self.pinned = pinned
 
     @property
-    def _engine(self) -> Engine:
+    def runner(self) -> Engine:
+        """The engine, whether its model is in memory or not."""
         if self._started is None:
             self._started = self._start()
         return self._started
@@ -135,14 +153,15 @@ class RunModel(Model):
     def info(self) -> ModelInfo:
         """What is known of the model, under the name and role that it has here."""
         if self._info is None:
-            engine = self._engine
-            if self._keeper is not None and isinstance(engine, Identified):
-                known = self._keeper.info(engine.identity, lambda: engine.info)
+            engine = self.runner
+            if self.keeper is not None and isinstance(engine, Identified):
+                known = self.keeper.info(engine.identity, lambda: engine.info)
             else:
                 known = engine.info
             here = getattr(getattr(engine, "spec", None), "path", None)
             path = here or known.path
-            self._info = replace(known, name=self.name, role=self.role, path=path)
+            known = replace(known, name=self.name, role=self.role, path=path)
+            self._info = with_declared(known, self._declared)
         return self._info
 
     @property
@@ -169,9 +188,9 @@ class RunModel(Model):
             )
         who = f"{self.name} on {on.name}"
         requests = on.requests()
-        engine = self._engine
-        if self._keeper is not None and isinstance(engine, Identified):
-            kept = self._keeper.evaluate(
+        engine = self.runner
+        if self.keeper is not None and isinstance(engine, Identified):
+            kept = self.keeper.evaluate(
                 who, engine.identity, requests, lambda missing: self._predict(who, missing)
             )
         else:
@@ -183,7 +202,7 @@ class RunModel(Model):
     def _predict(self, who: str, requests: Sequence[Request]) -> Iterator[Prediction]:
         self._before_load(self)
         with self._progress(who, len(requests)) as advance:
-            for prediction in self._engine.predict(requests):
+            for prediction in self.runner.predict(requests):
                 if not isinstance(prediction, Prediction):
                     raise EvaluationError(
                         f"the engine of model '{self.name}' gave {prediction!r}, not a Prediction"
@@ -198,6 +217,16 @@ class RunModel(Model):
             self._notes = list(self.notes)  # they outlive the engine
             self._started.close()
             self._started = None
+
+
+def with_declared(known: ModelInfo, declared: ModelInfo | None) -> ModelInfo:
+    """Return what is known of a model, and what is declared of it where nothing is known."""
+    stated = {
+        key: getattr(declared, key)
+        for key in (declared.declared if declared else ())
+        if getattr(known, key) is None
+    }
+    return replace(known, declared=tuple(stated), **stated)
 
 
 def aligned(predictions: Iterable[Prediction], on: Eval, source: str) -> tuple[Prediction, ...]:

@@ -23,6 +23,8 @@ def as_dict(ledger: Ledger) -> dict[str, Any]:
         "models": _told(ledger.models),
         "comparisons": _told(ledger.compared()),
         "evaluations": _told(ledger.evaluations),
+        "figures": _told(ledger.figures),
+        "recommendations": _told(ledger.recommendations),
         "gates": ledger.gates(),
     }
 

@@ -6,9 +6,16 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tabulate import tabulate
-
 from pytest_distill.errors import printable
+from pytest_distill.report.figures import figure_lines
+from pytest_distill.report.tables import (
+    Columns,
+    bytes_text,
+    count_text,
+    shortened,
+    table,
+    wrapped,
+)
 from pytest_distill.verdicts.ledger import Ledger
 from pytest_distill.verdicts.numbers import ceil_text, floor_text
 from pytest_distill.verdicts.verdict import observed_text, required_text
@@ -35,10 +42,11 @@ def report_lines(ledger: Ledger, width: int) -> list[str]:
         models = [m for m in ledger.models if m["config"] == config]
         made = [e for e in ledger.evaluations if (e["config"], e["eval"]) == (config, eval)]
         lines += _eval_lines(eval, rows, models, made, width, config if several else None)
+    lines += figure_lines(ledger.figures, width)
     gates = ledger.gates()
     if gates:
         lines += [*_gate_table(gates, width), "", *_bases(gates, width)]
-        notes = [line for note in ledger.sft_notes() for line in _wrapped(note, width)]
+        notes = [line for note in ledger.sft_notes() for line in wrapped(note, width)]
         lines += [*notes, *([""] if notes else [])]
     return [printable(line) for line in lines]
 
@@ -77,23 +85,20 @@ def _eval_lines(
     about = [eval, f"{n:,} examples" if n is not None else "reported scores"]
     title = ", ".join([*about, *([config] if config else [])])
     columns = [_metric_columns(row, scored, headline=row is rows[0]) for row in rows]
-    lines = _wrapped(title, width)
+    lines = wrapped(title, width)
     for part in _that_fit(_model_columns(scored), columns, width):
-        lines += [*_table(part), ""]
+        lines += [*table(part), ""]
     for note in (*_footnotes(rows, scored), *_store_note(evaluations)):
-        lines += _wrapped(note, width)
+        lines += wrapped(note, width)
     return [*lines, ""] if lines[-1] else lines
-
-
-Columns = dict[str, list[str]]
 
 
 def _model_columns(models: Sequence[Row]) -> Columns:
     return {
         "model": [shortened(m["name"], 20) for m in models],
         "role": [m["role"] for m in models],
-        "parameters": [_count(m["parameters"]) for m in models],
-        "size": [_bytes(m["bytes"]) for m in models],
+        "parameters": [count_text(m["parameters"]) for m in models],
+        "size": [bytes_text(m["bytes"]) for m in models],
     }
 
 
@@ -113,21 +118,11 @@ def _that_fit(first: Columns, others: Sequence[Columns], width: int) -> list[Col
     names = {"model": first["model"]}
     for columns in others:
         wider = {**parts[-1], **columns}
-        if max(map(len, _table(wider))) <= width or set(parts[-1]) == {"model"}:
+        if max(map(len, table(wider))) <= width or set(parts[-1]) == {"model"}:
             parts[-1] = wider
         else:
             parts.append({**names, **columns})
     return parts
-
-
-def _table(columns: Columns) -> list[str]:
-    words = ("model", "role", "gate", "on", "outcome", "test", "required")
-    align = ["left" if name in words else "right" for name in columns]
-    # Headers and rule as rows of their own: tabulate pads a header by two columns, which 80 lack.
-    rules = ["-" * max(map(len, [name, *cells])) for name, cells in columns.items()]
-    rows = [list(columns), rules, *zip(*columns.values(), strict=True)]
-    table = tabulate(rows, tablefmt="plain", disable_numparse=True, colalign=align)
-    return [line.rstrip() for line in table.splitlines()]
 
 
 def _bases(gates: Sequence[Row], width: int) -> list[str]:
@@ -141,10 +136,6 @@ def _bases(gates: Sequence[Row], width: int) -> list[str]:
                 about, width, initial_indent=f"{number:>2}  ", subsequent_indent="    "
             )
     return [*lines, ""] if lines else []
-
-
-def _wrapped(note: str, width: int) -> list[str]:
-    return textwrap.wrap(note, width, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _footnotes(rows: Sequence[Row], models: Sequence[Row]) -> list[str]:
@@ -193,12 +184,12 @@ def _gate_table(gates: Sequence[Row], width: int) -> list[str]:
     }
     # The test can be cut to little, then what it looked at: the numbers and the outcome never.
     for name, least in (("test", 16), ("on", 14), ("test", 8), ("on", 8)):
-        surplus = max(map(len, _table(columns))) - width
+        surplus = max(map(len, table(columns))) - width
         if surplus > 0:
             longest = max(map(len, columns[name]))
             room = max(least, longest - surplus)
             columns[name] = [shortened(cell, room) for cell in columns[name]]
-    return _table(columns)
+    return table(columns)
 
 
 def _subjects(gates: Sequence[Row]) -> list[str]:
@@ -206,29 +197,3 @@ def _subjects(gates: Sequence[Row]) -> list[str]:
     one_eval = len({g["eval"] for g in gates if g["eval"]}) == 1
     parts = ("metric", "slice") if one_eval else ("eval", "metric", "slice")
     return [" ".join(str(g[part]) for part in parts if g[part]) for g in gates]
-
-
-def shortened(text: str, room: int) -> str:
-    """Return `text`, its middle left out where it is longer than `room`."""
-    if len(text) <= room:
-        return text
-    head = (room - 2) // 2
-    return f"{text[:head]}..{text[len(text) - (room - 2 - head) :]}"
-
-
-def _count(count: int | None) -> str:
-    if count is None:
-        return "unknown"
-    for unit, size in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
-        if count >= size:
-            return f"{count / size:.1f}{unit}"
-    return str(count)
-
-
-def _bytes(count: int | None) -> str:
-    if count is None:
-        return "unknown"
-    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count} B"

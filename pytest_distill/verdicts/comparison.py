@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -68,6 +69,8 @@ class Comparison:
         By which share the parameters of SFT student and student may differ.
     confidence : float, optional
         How sure a verdict must be where its gate does not say.
+    folder : Path
+        Where relative paths start.
     """
 
     def __init__(
@@ -78,8 +81,10 @@ class Comparison:
         metric: str | Metric | None = None,
         sft_size_tolerance: float = 0.05,
         confidence: Confidence = "default",
+        folder: Path = Path(),
     ) -> None:
         self.on = on
+        self.folder = folder
         self.models = models
         self.sft_size_tolerance = sft_size_tolerance
         self.confidence = confidence

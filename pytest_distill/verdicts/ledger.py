@@ -31,6 +31,9 @@ class Decision:
     culprits: list[str] = field(default_factory=list)
 
 
+SUMMARY = ("models", "comparisons", "evaluations", "figures", "recommendations")
+"""What each process tells of its models, beside the reports of its tests."""
+
 NOT_PASSED = (Outcome.FAILED, Outcome.INCONCLUSIVE)
 
 OWN_ASSERTION = "own_assertion"
@@ -76,6 +79,10 @@ class Ledger:
     comparisons: list[dict[str, Any]] = field(default_factory=list)
     """As processes tell them, scores as exact fractions in text; `compared` is for reports."""
     evaluations: list[dict[str, Any]] = field(default_factory=list)
+    figures: list[dict[str, Any]] = field(default_factory=list)
+    """What was measured of a model on an eval's examples: latency, throughput, memory."""
+    recommendations: list[dict[str, Any]] = field(default_factory=list)
+    """The smallest student that meets a criterion, where a test asked for it."""
     required: dict[str, list[str]] = field(default_factory=dict)
     """Path of a ``distill.yaml`` -> gate names and node ids that must have passed."""
     unreadable: list[str] = field(default_factory=list)
@@ -97,9 +104,9 @@ class Ledger:
 
         Rows stand in the order of ``distill.yaml``, whichever process ends first.
         """
-        for key in ("models", "comparisons", "evaluations"):
+        for key in SUMMARY:
             rows: list[dict[str, Any]] = getattr(self, key)
-            for row in summary[key]:
+            for row in summary.get(key, ()):
                 same = next((r for r in rows if _same_row(r, row)), None)
                 if same is None:
                     rows.append(row)
@@ -228,12 +235,15 @@ def _without_verdict(nodeid: str, test: TestRecord) -> dict[str, Any]:
         "basis": "",
         "message": "",
         "waived": None,
+        "unit": "",
+        "criterion": None,
         "outcome": str(outcome),
     }
 
 
 def _same_row(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    keys = [k for k in ("config", "name", "model", "eval", "metric") if k in a or k in b]
+    names = ("config", "name", "model", "eval", "metric", "criterion")
+    keys = [k for k in names if k in a or k in b]
     return all(a.get(k) == b.get(k) for k in keys)
 
 

@@ -9,8 +9,9 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Any, Literal
 
-from pytest_distill.verdicts.numbers import ceil_text, floor_text, rounded_down
+from pytest_distill.verdicts.numbers import rounded_down
 from pytest_distill.verdicts.statistics import GapRecovered, PairedTest, RetentionInterval
+from pytest_distill.verdicts.units import Unit, text
 
 
 class Outcome(StrEnum):
@@ -128,6 +129,10 @@ class Verdict:
     basis: str = ""
     """What it rests on, in words."""
     waived: str | None = None
+    unit: Unit = ""
+    """What `observed` and `required` are counted in; nothing for scores and ratios."""
+    criterion: str | None = None
+    """The criterion of ``distill.yaml`` that this is a part of."""
 
     @property
     def passed(self) -> bool:
@@ -146,7 +151,7 @@ class Verdict:
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON-able values."""
         plain = ("gate", "eval", "metric", "model", "observed", "required", "relation")
-        more = ("confidence", "n", "slice", "basis", "message", "waived")
+        more = ("unit", "confidence", "n", "slice", "basis", "message", "waived", "criterion")
         return {
             **{name: getattr(self, name) for name in (*plain, *more)},
             "outcome": str(self.outcome),
@@ -163,13 +168,15 @@ def decided(passed: bool) -> Outcome:
 
 def observed_text(verdict: Mapping[str, Any]) -> str:
     """Return the observed number of a verdict, rounded towards failing."""
-    rounding = ceil_text if verdict["relation"] == "<=" else floor_text
-    return rounding(verdict["observed"])
+    return text(verdict["observed"], verdict["unit"], up=verdict["relation"] == "<=")
 
 
 def required_text(verdict: Mapping[str, Any]) -> str:
     """Return what was required, e.g. ``>= 0.95``."""
-    return f"{verdict['relation']} {str(verdict['required']).removesuffix('.0')}"
+    required = verdict["required"]
+    plain = str(required).removesuffix(".0")
+    shown = text(required, verdict["unit"], up=False) if verdict["unit"] else plain
+    return f"{verdict['relation']} {shown}"
 
 
 def as_float(value: Fraction, relation: Relation) -> float:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from pytest_distill.report.json_file import as_dict
-from pytest_distill.report.terminal import last_line, report_lines, shortened
+from pytest_distill.report.tables import shortened
+from pytest_distill.report.terminal import last_line, report_lines
 from pytest_distill.verdicts.ledger import Decision, Ledger
 
 VERDICT: dict[str, Any] = {
@@ -25,6 +26,8 @@ VERDICT: dict[str, Any] = {
     "message": "assert ...",
     "basis": "",
     "waived": None,
+    "unit": "",
+    "criterion": None,
     "outcome": "PASSED",
 }
 
@@ -105,7 +108,7 @@ def test_models_that_ran_differently_are_marked() -> None:
     made = ledger(a=("passed", ["PASSED"]))
     models = [model("teacher", dtype="bfloat16"), model("student", dtype="float32")]
     rows = [comparison(teacher="1", student="1/2")]
-    made.add_summary({"models": models, "comparisons": rows, "evaluations": []})
+    made.add_summary({"models": models, "comparisons": rows, "evaluations": [], "figures": []})
     assert "run under another dtype: teacher bfloat16, student float32" in report_lines(made, 80)
 
 
@@ -117,6 +120,7 @@ def test_an_sft_student_that_meets_the_floor_is_named() -> None:
             "models": [model("teacher"), model("sft")],
             "comparisons": [comparison(teacher="10/10", sft="9/10")],
             "evaluations": [],
+            "figures": [],
         }
     )
     assert made.sft_notes() == [
@@ -160,7 +164,7 @@ def test_a_sample_is_partial() -> None:
     made = ledger(a=("passed", ["PASSED"]))
     row = {"config": "distill.yaml", "model": "student", "eval": "reviews", "order": [0, 0]}
     evaluations = [row | {"n": 50, "left_out": 50}]
-    made.add_summary({"models": [], "comparisons": [], "evaluations": evaluations})
+    made.add_summary({"models": [], "comparisons": [], "evaluations": evaluations, "figures": []})
     assert last_line(made, 80) == "INCOMPLETE (PARTIAL: 50 of 100)"
 
 
@@ -210,6 +214,7 @@ def test_shares_of_two_processes_make_one_table() -> None:
                 "models": [model(name) for name in scores],
                 "comparisons": [comparison(**scores)],
                 "evaluations": [],
+                "figures": [],
             }
         )
     assert [m["name"] for m in made.models] == ["teacher", "student"]
@@ -226,6 +231,7 @@ def test_the_table_cuts_numbers_off() -> None:
             "models": [model("teacher", parameters=22_700_000, bytes=90_900_000)],
             "comparisons": [comparison(teacher="0.88889")],
             "evaluations": [],
+            "figures": [],
         }
     )
     text = "\n".join(report_lines(made, 80))
@@ -253,6 +259,7 @@ def test_no_line_is_longer_than_the_terminal(width: int) -> None:
                 for i in range(9)
             ],
             "evaluations": [],
+            "figures": [],
         }
     )
     lines = report_lines(made, width)

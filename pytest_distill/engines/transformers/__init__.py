@@ -10,7 +10,7 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from pytest_distill.engines import ModelInfo, ModelSpec
+from pytest_distill.engines import Memory, ModelInfo, ModelSpec, Timing
 from pytest_distill.engines.transformers.checkpoint import Checkpoint, locate
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import (
@@ -117,19 +117,33 @@ class TransformersEngine:
         ModelError
             When the model can't be loaded, can't do what is asked, or an example is too long.
         """
-        if not requests:
-            return
-        kind = type(requests[0])
-        if any(type(request) is not kind for request in requests):
-            raise TypeError("the requests of one call must all be of one kind")
-        loaded = self._load()
-        task, able, needed = _NEEDS[kind]
-        if loaded.kind not in able:
-            raise ModelError(
-                f"model '{self.spec.name}' is a {loaded.architecture}, which can't do the task "
-                f"{task}: it needs {needed}"
-            )
-        yield from self._runner(kind)(loaded, requests)
+        if requests:
+            yield from self._answer(requests)(self._load(), requests)
+
+    @property
+    def setting(self) -> dict[str, Any]:
+        """The device and its name, the data type and the CPU threads; the model isn't loaded."""
+        from pytest_distill.engines.transformers import measuring
+
+        return measuring.setting(self.spec, self.info.dtype)
+
+    def time_one(self, request: Request) -> Timing:
+        """Answer one request alone, and return how long that took."""
+        from pytest_distill.engines.transformers import measuring
+
+        return measuring.time_one(self._load(), self._answer([request]), request)
+
+    def time_all(self, requests: Sequence[Request], batch_tokens: int) -> float:
+        """Return how many seconds all requests take in batches of at most `batch_tokens`."""
+        from pytest_distill.engines.transformers import measuring
+
+        return measuring.time_all(self._load(), self._answer(requests), requests, batch_tokens)
+
+    def memory(self, requests: Sequence[Request]) -> Memory:
+        """Return the bytes of the weights, and the most that was held while the requests ran."""
+        from pytest_distill.engines.transformers import measuring
+
+        return measuring.memory(self._load(), self._answer(requests), requests)
 
     def close(self) -> None:
         """Free the model's memory, on CUDA too."""
@@ -146,6 +160,20 @@ class TransformersEngine:
 
             self._loaded = load(self.spec, self.checkpoint, self.notes)
         return self._loaded
+
+    def _answer(self, requests: Sequence[Request]) -> Any:
+        """Return the function that answers these requests; ModelError where the model cannot."""
+        kind = type(requests[0])
+        if any(type(request) is not kind for request in requests):
+            raise TypeError("the requests of one call must all be of one kind")
+        loaded = self._load()
+        task, able, needed = _NEEDS[kind]
+        if loaded.kind not in able:
+            raise ModelError(
+                f"model '{self.spec.name}' is a {loaded.architecture}, which can't do the task "
+                f"{task}: it needs {needed}"
+            )
+        return self._runner(kind)
 
     @staticmethod
     def _runner(kind: type[Any]) -> Any:

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 
 from pytest_distill.engines import ModelSpec
+from pytest_distill.engines.host import processor
+from pytest_distill.engines.transformers import cuda
 from pytest_distill.errors import ModelError
 
 # On a CPU a batch should stay in its caches: with SmolLM2-135M (one thread, 20 ARC-Easy questions)
@@ -28,10 +30,11 @@ def resolve_device(spec: ModelSpec) -> torch.device:
         When it names CUDA, or a CUDA device, that is not there, or no device at all: a model that
         was meant for a GPU never runs silently on the CPU.
     """
-    if spec.device == "auto" and not torch.cuda.is_available():
+    count = cuda.device_count()
+    if spec.device == "auto" and not count:
         return torch.device("cpu")
-    if spec.device in ("auto", "cuda") and torch.cuda.is_available():
-        return dealt_gpu(spec.worker, torch.cuda.device_count())
+    if spec.device in ("auto", "cuda") and count:
+        return dealt_gpu(spec.worker, count)
     try:
         device = torch.device(spec.device)
     except RuntimeError:
@@ -39,13 +42,12 @@ def resolve_device(spec: ModelSpec) -> torch.device:
             f"model '{spec.name}': device '{spec.device}' is unknown; use auto, cuda, cuda:N or cpu"
         ) from None
     if device.type == "cuda":
-        if not torch.cuda.is_available():
+        if not count:
             raise ModelError(
                 f"model '{spec.name}': device '{spec.device}' was asked for, but torch "
                 f"{torch.__version__} finds no CUDA device here; use 'device: auto' or 'cpu', or "
                 "run where a GPU is"
             )
-        count = torch.cuda.device_count()
         if device.index is not None and device.index >= count:
             raise ModelError(
                 f"model '{spec.name}': device '{spec.device}' was asked for, but this machine has "
@@ -72,8 +74,7 @@ def token_budget(
     if spec.batch_tokens is not None:
         return spec.batch_tokens
     if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return tokens_that_fit(free, bytes_per_token(model))
+        return tokens_that_fit(cuda.free_memory(device), bytes_per_token(model))
     return _TOKENS_GENERATING_ON_CPU if generating else _TOKENS_ON_CPU
 
 
@@ -110,4 +111,15 @@ def release(device: torch.device) -> None:
     """Give memory that nothing refers to any more back to the device."""
     gc.collect()
     if device.type == "cuda":
-        torch.cuda.empty_cache()
+        cuda.give_back(device)
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until a device has done all that it was given: kernels on CUDA run on their own."""
+    if device.type == "cuda":
+        cuda.synchronize(device)
+
+
+def device_name(device: torch.device) -> str:
+    """Return what the device is called, e.g. ``NVIDIA L4``."""
+    return cuda.name(device) if device.type == "cuda" else processor()

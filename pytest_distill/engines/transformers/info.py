@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -28,12 +29,15 @@ def describe(spec: ModelSpec, checkpoint: Checkpoint) -> ModelInfo:
     with quiet(), as_model_errors(spec):
         config = read_config(spec, checkpoint)
         _, cls = architecture(spec, checkpoint, config)
-        parameters = count_parameters(spec, cls, config)
-    parameters += sum(prod(shape) for shape in checkpoint.adapter_shapes().values())
+        count = count_parameters(spec, cls, config)
+    adapter = sum(prod(shape) for shape in checkpoint.adapter_shapes().values())
     return ModelInfo(
         name=spec.name,
         role=spec.role,
-        parameters=parameters,
+        parameters=count.total + adapter,
+        active_parameters=count.active + adapter,
+        embedding_parameters=count.embedding,
+        quantization=_quantization(spec, config),
         bytes=checkpoint.bytes,
         dtype=_dtype(spec, checkpoint, config),
         device=_device(spec),
@@ -42,11 +46,28 @@ def describe(spec: ModelSpec, checkpoint: Checkpoint) -> ModelInfo:
     )
 
 
-def count_parameters(spec: ModelSpec, cls: Any, config: Any) -> int:
-    """Return the number of parameters of an architecture, tied ones once.
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Numbers of parameters, tied ones once.
+
+    Parameters
+    ----------
+    total, active, embedding : int
+        All; those that one token passes through; those of the table of token embeddings.
+    """
+
+    total: int
+    active: int
+    embedding: int
+
+
+def count_parameters(spec: ModelSpec, cls: Any, config: Any) -> Count:
+    """Return how many parameters an architecture has.
 
     Counted on the meta device, where tensors have a shape and no memory. Packed weights of a
-    quantised checkpoint hold several parameters each, so its quantisation is left out.
+    quantised checkpoint hold several parameters each, so its quantisation is left out. Of a
+    mixture of experts a token passes through ``num_experts_per_tok`` of those that the router
+    chooses from, and through everything else.
     """
     config = copy.deepcopy(config)
     if hasattr(config, "quantization_config"):
@@ -56,7 +77,38 @@ def count_parameters(spec: ModelSpec, cls: Any, config: Any) -> int:
             model = cls.from_config(config, trust_remote_code=spec.trust_remote_code)
         else:
             model = cls(config)
-    return sum(parameter.numel() for parameter in model.parameters())
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    total = sum(sizes.values())
+    routed = sum(size for name, size in sizes.items() if ".experts." in name)
+    chosen, experts = _experts(config)
+    idle = routed * (experts - chosen) // experts if routed else 0
+    try:
+        embedding = model.get_input_embeddings().weight.numel()
+    except (NotImplementedError, AttributeError):  # code of the checkpoint's own
+        embedding = 0
+    return Count(total, total - idle, embedding)
+
+
+def _experts(config: Any) -> tuple[int, int]:
+    """Return how many experts a token passes through, and how many there are to choose from."""
+    text = config.get_text_config()
+    names = ("num_local_experts", "num_experts", "n_routed_experts")
+    experts = next((n for name in names if (n := getattr(text, name, None))), 1)
+    return min(getattr(text, "num_experts_per_tok", None) or experts, experts), experts
+
+
+def _quantization(spec: ModelSpec, config: Any) -> str | None:
+    """Return how the weights are packed on disk, as far as the checkpoint says it."""
+    if spec.gguf_file:
+        return f"GGUF {spec.gguf_file.removesuffix('.gguf')}"
+    stated = getattr(config, "quantization_config", None)
+    if stated is None:
+        return None
+    told = stated if isinstance(stated, dict) else stated.to_dict()
+    method = str(getattr(told.get("quant_method"), "value", told.get("quant_method")))
+    bits = told.get("bits") or (4 if told.get("load_in_4bit") else None)
+    bits = bits or (8 if told.get("load_in_8bit") else None)
+    return f"{method}, {bits} bits" if bits else method
 
 
 def _device(spec: ModelSpec) -> str:

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from typing import ClassVar, Protocol
 
 from pytest_distill.verdicts.comparison import Comparison
+from pytest_distill.verdicts.gates.capacity import MemoryUse, Throughput
 from pytest_distill.verdicts.gates.contamination import NotContaminated
 from pytest_distill.verdicts.gates.flips import Flips
+from pytest_distill.verdicts.gates.latency import Faster, Latency
 from pytest_distill.verdicts.gates.retention import QualityRetained
 from pytest_distill.verdicts.gates.score import Score
 from pytest_distill.verdicts.gates.sft import BeatsSft
+from pytest_distill.verdicts.gates.size import Size, Smaller
 from pytest_distill.verdicts.gates.slices import SlicesRetained
 from pytest_distill.verdicts.gates.suite import SuiteRetained
 from pytest_distill.verdicts.verdict import Verdict
@@ -33,6 +36,7 @@ GATES: Mapping[str, type[Gate]] = {
     for gate in (
         *(BeatsSft, Flips, NotContaminated, QualityRetained, Score),
         *(SlicesRetained, SuiteRetained),
+        *(Smaller, Size, Faster, Latency, Throughput, MemoryUse),
     )
 }
 """Every gate by its name, as ``required_gates:`` and ``waivers:`` call it."""
@@ -40,11 +44,17 @@ GATES: Mapping[str, type[Gate]] = {
 __all__ = [
     "GATES",
     "BeatsSft",
+    "Faster",
     "Flips",
     "Gate",
+    "Latency",
+    "MemoryUse",
     "NotContaminated",
     "QualityRetained",
     "Score",
+    "Size",
     "SlicesRetained",
+    "Smaller",
     "SuiteRetained",
+    "Throughput",
 ]

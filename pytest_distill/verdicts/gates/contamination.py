@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -29,8 +30,9 @@ class NotContaminated:
 
     Parameters
     ----------
-    train : Path
-        The training data: .jsonl, .csv, .parquet or a datasets folder.
+    train : str or path
+        The training data, relative to ``distill.yaml``: .jsonl, .csv, .parquet or a datasets
+        folder.
     field : str
         Field with the text, in the training data and in the gold set (there, where it lacks the
         field, what the task asks about).
@@ -42,7 +44,7 @@ class NotContaminated:
 
     name: ClassVar[str] = "not_contaminated"
 
-    train: Path
+    train: str | os.PathLike[str]
     field: str = "input"
     n: int | None = 13
     max_overlap: float = 0.0
@@ -56,6 +58,9 @@ class NotContaminated:
     def judge(self, comparison: Comparison) -> Verdict:
         """Look for the gold examples in the training data."""
         on = _measured(comparison)
+        if not isinstance(self.train, str | os.PathLike):
+            raise ConfigError(f"train={self.train!r}: must be the path of a file")
+        train = comparison.folder / self.train
         most = exact(self.max_overlap, "max_overlap")
         if not 0 <= most <= 1:
             raise ConfigError(f"max_overlap={self.max_overlap!r}: must be a share in [0, 1]")
@@ -64,7 +69,7 @@ class NotContaminated:
             raise ConfigError(f"n={self.n!r}: must be a number of words, at least 1, or None")
         overlap = self._overlap(comparison)
         if not overlap.rows:
-            raise ConfigError(f"{self.train}: has no rows, so that it proves nothing")
+            raise ConfigError(f"{train}: has no rows, so that it proves nothing")
         share = Fraction(len(overlap.ids), len(on.gold))
         clean = [i for i, example in enumerate(on.gold) if example.id not in set(overlap.ids)]
         remainder = self._remainder(comparison, clean) if overlap.ids else ()
@@ -80,11 +85,11 @@ class NotContaminated:
             confidence=None,
             n=len(on.gold),
             slice=None,
-            notes=(f"{overlap.rows:,} rows of {self.train.name} read", *remainder),
+            notes=(f"{overlap.rows:,} rows of {train.name} read", *remainder),
             message="\n".join(
                 [
                     f"assert {ceil_text(share)} <= {self.max_overlap:g} of the gold set in "
-                    f"{self.train.name}",
+                    f"{train.name}",
                     f"  {len(overlap.exact):,} whole texts: {_listed(overlap.exact)}",
                     f"  {len(overlap.partial):,} share {self.n} words in a row: "
                     f"{_listed(overlap.partial)}",
@@ -97,10 +102,10 @@ class NotContaminated:
     def _overlap(self, comparison: Comparison) -> Overlap:
         on = _measured(comparison)
         texts = {e.id: words(_text(dict(e.fields), self.field, on)) for e in on.gold}
-        return find_overlap(texts, self._train_texts(), self.n)
+        return find_overlap(texts, self._train_texts(comparison.folder / self.train), self.n)
 
-    def _train_texts(self) -> Iterator[list[str]]:
-        _, rows = open_rows(self.train, None)
+    def _train_texts(self, train: Path) -> Iterator[list[str]]:
+        _, rows = open_rows(train, None)
         for where, row in rows:
             if self.field not in row:
                 raise ConfigError(

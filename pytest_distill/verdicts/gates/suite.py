@@ -39,12 +39,27 @@ class SuiteRetained:
     aggregate : str
         ``ratio_of_averages``: mean student score / mean teacher score; ``average_of_ratios``;
         ``geometric``: the geometric mean of the ratios; ``minimum``: the worst eval.
+    evals : sequence of str, optional
+        Names of the evals; None for all.
     """
 
     name: ClassVar[str] = "suite_retained"
 
     min: float
     aggregate: Aggregate = "ratio_of_averages"
+    evals: Sequence[str] | None = None
+
+    def names(self, known: Sequence[str]) -> list[str]:
+        """Return the names of the evals; ConfigError where they are no list of different names."""
+        names = list(known) if self.evals is None else list(self.evals)
+        if isinstance(self.evals, str) or not names:
+            raise ConfigError(
+                f"evals={self.evals!r}: must be a list of names; name at least one eval"
+            )
+        twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+        if twice:
+            raise ConfigError(f"evals={names!r}: '{twice[0]}' stands twice, and would count twice")
+        return names
 
     def lost(self, comparison: Comparison) -> list[dict[str, object]]:  # noqa: ARG002 (a Gate)
         """Return nothing: each eval has a gate of its own for that."""

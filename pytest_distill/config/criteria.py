@@ -1,0 +1,107 @@
+"""The entries under ``criteria:``: gates by their names, with the arguments of their assertions."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, create_model
+
+from pytest_distill.config.document import Document
+from pytest_distill.errors import did_you_mean
+from pytest_distill.evals.metrics import Metric
+from pytest_distill.verdicts.gates import GATES, Gate
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One gate of a criterion.
+
+    Parameters
+    ----------
+    gate : Gate
+        With its arguments.
+    eval : str, optional
+        The eval that it is asked of; None for the test's.
+    """
+
+    gate: Gate
+    eval: str | None
+
+
+def read_criterion(document: Document, name: str, evals: Mapping[str, Any]) -> tuple[Part, ...]:
+    """Return the parts of a criterion, in the order of the file.
+
+    A gate that is asked twice, of two slices say, has a list of mappings.
+
+    Raises
+    ------
+    ConfigError
+        For a gate or an argument that does not exist, with file, line, key and a suggestion.
+    """
+    written = document.content["criteria"][name]
+    if not written:
+        raise document.error(("criteria", name), "names no gate, so that anything would meet it")
+    return tuple(
+        part for gate in written for part in _parts(document, ("criteria", name, gate), evals)
+    )
+
+
+def _parts(
+    document: Document, key: tuple[str, str, str], evals: Mapping[str, Any]
+) -> Iterator[Part]:
+    _, criterion, name = key
+    if name not in GATES:
+        raise document.error(key, f"no gate is called '{name}'; {did_you_mean(name, GATES)}")
+    written = document.content["criteria"][criterion][name]
+    if isinstance(written, list):
+        entries: list[tuple[Any, tuple[str | int, ...]]] = [
+            (entry, (*key, number)) for number, entry in enumerate(written)
+        ]
+    else:
+        entries = [({} if written is None else written, key)]
+    for entry, where in entries:
+        arguments = document.validated(_arguments(name), entry, where).model_dump(
+            exclude_unset=True
+        )
+        eval = arguments.pop("eval", None)
+        if eval is not None and eval not in evals:
+            raise document.error(
+                (*where, "eval"), f"no eval is called '{eval}'; {did_you_mean(eval, evals)}"
+            )
+        yield Part(GATES[name](**arguments), eval)
+
+
+@cache
+def _arguments(name: str) -> type[BaseModel]:
+    """Return the model that validates a gate's arguments, made of the gate's own fields."""
+    gate: Any = GATES[name]
+    hints = get_type_hints(gate)
+    fields: dict[str, Any] = {
+        field.name: (
+            _in_yaml(hints[field.name]),
+            ... if field.default is dataclasses.MISSING else field.default,
+        )
+        for field in dataclasses.fields(gate)
+    }
+    config = ConfigDict(extra="forbid", strict=True)
+    return create_model(name, __config__=config, eval=(str | None, None), **fields)
+
+
+def _in_yaml(hint: Any) -> Any:
+    """Return a field's type without the kinds of values that only Python has."""
+    only_python = (Metric, os.PathLike)
+    if get_origin(hint) is None or not get_args(hint):
+        return hint
+    kept = [
+        kind
+        for kind in get_args(hint)
+        if kind not in only_python and get_origin(kind) not in only_python
+    ]
+    if len(kept) == len(get_args(hint)):
+        return hint
+    return Union[tuple(kept)]  # noqa: UP007 (made of a list)

@@ -1,0 +1,104 @@
+"""How fast a loaded model is, one request at a time and in batches, and what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from pytest_distill.engines import Memory, ModelSpec, Timing, host
+from pytest_distill.engines.transformers import cuda
+from pytest_distill.engines.transformers.device import (
+    device_name,
+    release,
+    resolve_device,
+    synchronize,
+)
+from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.memory import Budget
+from pytest_distill.evals.requests import GenerationRequest, Prediction, Request
+
+Answer = Callable[[Loaded, Sequence[Request]], Iterator[Prediction]]
+"""The engine's way to answer requests of one kind."""
+
+
+def setting(spec: ModelSpec, dtype: str | None) -> dict[str, Any]:
+    """Return what a measurement hangs on beside the model and the versions; nothing is loaded."""
+    device = resolve_device(spec)
+    return {
+        "device": str(device) if spec.device_map is None else str(spec.device_map),
+        "device_name": device_name(device),
+        "dtype": dtype,
+        "threads": spec.threads or torch.get_num_threads() if device.type == "cpu" else None,
+    }
+
+
+def time_one(loaded: Loaded, answer: Answer, request: Request) -> Timing:
+    """Answer one request, and read the clock before, at the first generated token and after.
+
+    The device is synchronised before each reading: its kernels run on their own. Tokens are
+    counted at the projection onto the vocabulary, which runs once a token in every way to
+    generate.
+    """
+    generating = isinstance(request, GenerationRequest)
+    stamps: list[float] = []
+
+    def stamp(*_: Any) -> None:
+        if not stamps:
+            synchronize(loaded.device)
+        stamps.append(perf_counter())
+
+    projection = loaded.model.get_output_embeddings() if generating else None
+    hook = projection.register_forward_hook(stamp) if projection is not None else None
+    try:
+        synchronize(loaded.device)
+        begin = perf_counter()
+        list(answer(loaded, [request]))
+        synchronize(loaded.device)
+        seconds = perf_counter() - begin
+    finally:
+        if hook is not None:
+            hook.remove()
+    if not stamps:
+        return Timing(seconds)
+    return Timing(seconds, stamps[0] - begin, len(stamps))
+
+
+def time_all(
+    loaded: Loaded, answer: Answer, requests: Sequence[Request], batch_tokens: int
+) -> float:
+    """Return how many seconds all requests take together."""
+    sized = replace(
+        loaded, budget=Budget(batch_tokens), generation_budget=Budget(batch_tokens), notes=[]
+    )
+    synchronize(loaded.device)
+    begin = perf_counter()
+    list(answer(sized, requests))
+    synchronize(loaded.device)
+    return perf_counter() - begin
+
+
+def memory(loaded: Loaded, answer: Answer, requests: Sequence[Request]) -> Memory:
+    """Return the bytes of the weights, and the most that was held while the requests ran."""
+    tensors = (*loaded.model.parameters(), *loaded.model.buffers())
+    weights = sum(tensor.nbytes for tensor in {id(t): t for t in tensors}.values())
+    with _peak(loaded.device) as peak:
+        list(answer(loaded, requests))
+    held_by = "CUDA tensors" if loaded.device.type == "cuda" else "process"
+    return Memory(weights, peak[0], held_by)
+
+
+@contextmanager
+def _peak(device: torch.device) -> Iterator[list[int]]:
+    """Give a list that holds the peak, in bytes, once the block has ended."""
+    on_cuda = device.type == "cuda"
+    release(device)
+    cuda.forget_peak(device) if on_cuda else host.forget_peak()
+    peak: list[int] = []
+    yield peak
+    synchronize(device)
+    peak.append(cuda.peak_memory(device) if on_cuda else host.peak_memory())

@@ -1,0 +1,309 @@
+"""How fast models are and what they hold: measured on an eval's own examples, and kept.
+
+Figures hang on the device and the versions, so that a stored one serves only where both are as
+they were when it was taken.
+"""
+
+from __future__ import annotations
+
+import platform
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass
+from functools import partial
+from statistics import median
+from time import perf_counter, time
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_distill.engines import Engine, Identified, Measurable, Memory, Timing, host
+from pytest_distill.errors import ComparisonError, ModelError
+from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.requests import Request
+from pytest_distill.evaluation.digest import request_key
+from pytest_distill.evaluation.models import Model, RunModel
+
+T = TypeVar("T")
+Floats = NDArray[np.float64]
+Timer = Callable[[Request], Timing]
+
+SEED = 0
+WARM_UP = 3
+"""How many requests every model answers before the clock counts."""
+REPEATS = 3
+_FIRST_BATCH, _LAST_BATCH = 256, 65536  # tokens a batch, doubled while that helps
+
+
+@dataclass(frozen=True)
+class Latency:
+    """One model's times, in seconds, one value a request.
+
+    Parameters
+    ----------
+    example : array, shape (n,)
+        For the whole answer.
+    first_token, token : array, shape (n,), optional
+        For generated text: until its first token, and for each token after it.
+    setting : mapping
+        Device, its name, dtype, threads, versions.
+    made : float
+        When they were taken, in seconds since 1970.
+    """
+
+    example: Floats
+    first_token: Floats | None
+    token: Floats | None
+    setting: Mapping[str, Any]
+    made: float
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """How many examples a model answers in a second, in batches of the best size.
+
+    Parameters
+    ----------
+    per_second : float
+        The median of the repetitions.
+    lowest, highest : float
+        Their range.
+    batch_tokens : int, optional
+        Tokens a batch; None for an engine that batches as it likes.
+    n : int
+        Number of examples.
+    setting : mapping
+        Device, its name, dtype, threads, versions.
+    made : float
+        When it was taken, in seconds since 1970.
+    """
+
+    per_second: float
+    lowest: float
+    highest: float
+    batch_tokens: int | None
+    n: int
+    setting: Mapping[str, Any]
+    made: float
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a model holds in memory, where, and when that was taken (seconds since 1970)."""
+
+    memory: Memory
+    n: int
+    setting: Mapping[str, Any]
+    made: float
+
+
+def latencies(models: Sequence[Model], on: Eval, examples: int) -> list[Latency]:
+    """Return how long each model takes for an example alone; example i stands at place i of each.
+
+    All models answer the same examples, warmed up, and in an order that is drawn anew for each:
+    measuring one after the other misjudges a machine that drifts.
+
+    Parameters
+    ----------
+    models : sequence of Model
+        All of them are in memory at once.
+    on : Eval
+        Whose examples are answered.
+    examples : int
+        How many, drawn at random; where there are fewer, they come round again.
+    """
+    running = [runnable(model) for model in models]
+    chosen = _drawn(on.requests(), examples)
+
+    def measure() -> Any:
+        return _held(running, lambda engines: _timed(engines, chosen))
+
+    value, made = _figure("latency", running, chosen, measure)
+    found = [
+        _latency([Timing(*row) for row in rows], _setting(model), made)
+        for model, rows in zip(running, value, strict=True)
+    ]
+    for model, latency in zip(running, found, strict=True):
+        model.figures[on.name, "latency"] = latency
+    return found
+
+
+def throughput(model: Model, on: Eval, examples: int) -> Throughput:
+    """Return how many examples a model answers in a second, at the best of several batch sizes."""
+    running = runnable(model)
+    chosen = _drawn(on.requests(), min(examples, len(on.gold)))
+
+    def measure() -> Any:
+        with running.held() as engine:
+            return _best_batch(engine, chosen)
+
+    (batch_tokens, seconds), made = _figure("throughput", [running], chosen, measure)
+    rates = [len(chosen) / each for each in seconds]
+    found = Throughput(
+        per_second=median(rates),
+        lowest=min(rates),
+        highest=max(rates),
+        batch_tokens=batch_tokens,
+        n=len(chosen),
+        setting=_setting(running),
+        made=made,
+    )
+    model.figures[on.name, "throughput"] = found
+    return found
+
+
+def memory(model: Model, on: Eval, examples: int) -> Held:
+    """Return what a model holds while it answers the longest of an eval's examples.
+
+    Raises
+    ------
+    ModelError
+        Where its engine cannot tell.
+    """
+    running = runnable(model)
+    chosen = sorted(on.requests(), key=_length, reverse=True)[:examples]
+
+    def measure() -> Any:
+        with running.held() as engine:
+            if not isinstance(engine, Measurable):
+                raise ModelError(
+                    f"the engine of model '{model.name}' cannot tell what it holds in memory"
+                )
+            return asdict(engine.memory(chosen))
+
+    value, made = _figure("memory", [running], chosen, measure)
+    found = Held(Memory(**value), len(chosen), _setting(running), made)
+    model.figures[on.name, "memory"] = found
+    return found
+
+
+def runnable(model: Model) -> RunModel:
+    """Return a model that runs here; ComparisonError where only its answers are known."""
+    if isinstance(model, RunModel):
+        return model
+    raise ComparisonError(
+        f"model '{model.name}' does not run here, so its speed and memory cannot be measured: "
+        "declare 'latency_ms' in distill.yaml, or run it"
+    )
+
+
+def interleaved(
+    timers: Sequence[Timer], requests: Sequence[Request], seed: int = SEED
+) -> list[list[Timing]]:
+    """Time every request with all timers, in an order drawn anew for each request.
+
+    Returns
+    -------
+    list of list of Timing
+        One list a timer, in the order of the requests.
+    """
+    draw = random.Random(seed)
+    taken: list[list[Timing]] = [[] for _ in timers]
+    for request in requests:
+        for place in draw.sample(range(len(timers)), len(timers)):
+            taken[place].append(timers[place](request))
+    return taken
+
+
+def _timed(engines: Sequence[Engine], requests: Sequence[Request]) -> list[list[tuple[Any, ...]]]:
+    timers = [_timer(engine) for engine in engines]
+    for timer in timers:
+        for request in requests[:WARM_UP]:
+            timer(request)
+    return [[astuple(timing) for timing in rows] for rows in interleaved(timers, requests)]
+
+
+def _timer(engine: Engine) -> Timer:
+    if isinstance(engine, Measurable):
+        return engine.time_one
+    return lambda request: Timing(_seconds(partial(engine.predict, [request])))
+
+
+def _best_batch(engine: Engine, requests: Sequence[Request]) -> tuple[int | None, list[float]]:
+    """Return the batch size that answers fastest, and how many seconds it took each time."""
+    if not isinstance(engine, Measurable):
+        return None, [_seconds(partial(engine.predict, requests)) for _ in range(1 + REPEATS)][1:]
+    engine.time_all(requests[:WARM_UP], _FIRST_BATCH)
+    best, least, worse = _FIRST_BATCH, float("inf"), 0
+    size = _FIRST_BATCH
+    while size <= _LAST_BATCH and worse < 2:
+        seconds = engine.time_all(requests, size)
+        worse = 0 if seconds < least else worse + 1
+        best, least = (size, seconds) if seconds < least else (best, least)
+        size *= 2
+    return best, [engine.time_all(requests, best) for _ in range(REPEATS)]
+
+
+def _seconds(answer: Callable[[], Any]) -> float:
+    begin = perf_counter()
+    for _prediction in answer():
+        pass
+    return perf_counter() - begin
+
+
+def _latency(timings: Sequence[Timing], setting: Mapping[str, Any], made: float) -> Latency:
+    """Return times as arrays; those of tokens where every text has some."""
+    first = [t.first_token for t in timings if t.first_token is not None]
+    each = [
+        (t.seconds - t.first_token) / (t.tokens - 1)
+        for t in timings
+        if t.first_token is not None and t.tokens is not None and t.tokens > 1
+    ]
+    return Latency(
+        example=np.array([t.seconds for t in timings]),
+        first_token=np.array(first) if len(first) == len(timings) else None,
+        token=np.array(each) if each else None,
+        setting=setting,
+        made=made,
+    )
+
+
+def _figure(
+    kind: str, models: Sequence[RunModel], requests: Sequence[Request], measure: Callable[[], Any]
+) -> tuple[Any, float]:
+    """Return a figure, from the store where all that it hangs on is as it was."""
+    about = {
+        "figure": kind,
+        "settings": [_setting(model) for model in models],
+        "requests": [request_key(request).hex() for request in requests],
+        "how": [SEED, WARM_UP, REPEATS],
+    }
+    keeper, runners = models[0].keeper, [model.runner for model in models]
+    identities = [runner.identity for runner in runners if isinstance(runner, Identified)]
+    if keeper is None or len(identities) < len(models):
+        return measure(), time()
+    return keeper.figure({**about, "models": identities}, measure)
+
+
+def _setting(model: RunModel) -> dict[str, Any]:
+    """Return where and with what a model runs."""
+    engine = model.runner
+    if isinstance(engine, Measurable):
+        versions = engine.identity.get("versions", {}) if isinstance(engine, Identified) else {}
+        return {**engine.setting, **versions}
+    info = model.info
+    return {"device": info.device, "device_name": host.processor(), "dtype": info.dtype} | {
+        "python": platform.python_version()
+    }
+
+
+def _held(models: Sequence[RunModel], use: Callable[[Sequence[Engine]], T]) -> T:
+    """Call `use` with the engines of all models, none of which is freed meanwhile."""
+    if not models:
+        return use([])
+    with models[0].held() as engine:
+        return _held(models[1:], lambda rest: use([engine, *rest]))
+
+
+def _drawn(requests: Sequence[Request], count: int) -> list[Request]:
+    """Return requests in random order, each once before any comes again."""
+    draw = random.Random(SEED)
+    drawn: list[Request] = []
+    while len(drawn) < count:
+        drawn += draw.sample(requests, min(len(requests), count - len(drawn)))
+    return drawn
+
+
+def _length(request: Request) -> int:
+    return sum(len(value) for value in astuple(request) if isinstance(value, str | tuple))

@@ -1,0 +1,53 @@
+"""Plain tables and wrapped notes for the terminal."""
+
+from __future__ import annotations
+
+import textwrap
+
+from tabulate import tabulate
+
+Columns = dict[str, list[str]]
+
+
+def table(columns: Columns) -> list[str]:
+    """Return the lines of a table; texts stand left, numbers right."""
+    words = ("model", "role", "gate", "on", "outcome", "test", "required")
+    align = ["left" if name in words else "right" for name in columns]
+    # Headers and rule as rows of their own: tabulate pads a header by two columns, which 80 lack.
+    rules = ["-" * max(map(len, [name, *cells])) for name, cells in columns.items()]
+    rows = [list(columns), rules, *zip(*columns.values(), strict=True)]
+    lines = tabulate(rows, tablefmt="plain", disable_numparse=True, colalign=align)
+    return [line.rstrip() for line in lines.splitlines()]
+
+
+def wrapped(note: str, width: int) -> list[str]:
+    """Return a note as lines of at most `width` columns."""
+    return textwrap.wrap(note, width, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def shortened(text: str, room: int) -> str:
+    """Return `text`, its middle left out where it is longer than `room`."""
+    if len(text) <= room:
+        return text
+    head = (room - 2) // 2
+    return f"{text[:head]}..{text[len(text) - (room - 2 - head) :]}"
+
+
+def count_text(count: int | None) -> str:
+    """Return a number of parameters for people: 22.7M."""
+    if count is None:
+        return "unknown"
+    for unit, size in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
+        if count >= size:
+            return f"{count / size:.1f}{unit}"
+    return str(count)
+
+
+def bytes_text(count: int | None) -> str:
+    """Return a number of bytes for people: 90.9 MB."""
+    if count is None:
+        return "unknown"
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} B"

@@ -43,7 +43,6 @@ class Throughput(LooksAtNoAnswers):
         found = efficiency.throughput(
             student, examples_of(comparison), checked_count(self.examples)
         )
-        notes = (f"{student.name} {setting_text(found.setting, found.made)}",)
         batch = f" in batches of {found.batch_tokens:,} tokens" if found.batch_tokens else ""
         basis = (
             f"{text(found.lowest, '/s', up=False)} to {text(found.highest, '/s', up=True)}, "
@@ -61,13 +60,13 @@ class Throughput(LooksAtNoAnswers):
             confidence=None,
             n=found.n,
             slice=None,
-            notes=notes,
+            notes=(),
             message="\n".join(
                 [
                     f"assert {text(found.lowest, '/s', up=False)} >= "
                     f"{text(floor, '/s', up=False)} throughput of {student.name}",
                     f"  {basis}",
-                    *(f"  note: {note}" for note in notes),
+                    f"  {setting_text(found.setting, found.made)}",
                 ]
             ),
             basis=basis,
@@ -100,7 +99,6 @@ class MemoryUse(LooksAtNoAnswers):
         limit = quantity(self.max, "B", "max")
         student = comparison.model("student")
         found = efficiency.memory(student, examples_of(comparison), checked_count(self.examples))
-        notes = (f"{student.name} {setting_text(found.setting, found.made)}",)
         held = found.memory
         basis = (
             f"peak of the {held.held_by} over the {found.n} longest examples; weights "
@@ -118,13 +116,13 @@ class MemoryUse(LooksAtNoAnswers):
             confidence=None,
             n=found.n,
             slice=None,
-            notes=notes,
+            notes=(),
             message="\n".join(
                 [
                     f"assert {text(held.peak, 'B', up=True)} <= {text(limit, 'B', up=False)} "
                     f"memory of {student.name}",
                     f"  {basis}",
-                    *(f"  note: {note}" for note in notes),
+                    f"  {setting_text(found.setting, found.made)}",
                 ]
             ),
             basis=basis,

@@ -57,9 +57,8 @@ class Faster(LooksAtNoAnswers):
         """Measure both, or take what is declared, and judge the median of the ratios."""
         floor = positive(self.min_speedup, "min_speedup")
         confidence = comparison.sure(self.confidence, default=0.95)
-        teacher, student = (comparison.model(role) for role in ("teacher", "student"))
-        times, notes, details = _pair(comparison, teacher, student, self.examples)
-        ratios = times[0] / times[1]
+        teacher, student = _pair(comparison, self.examples)
+        ratios = teacher.seconds / student.seconds
         interval = quantile_interval(ratios, 0.5, confidence or 0.95)
         fixed = len(ratios) == 1
         observed = Fraction(interval.estimate)
@@ -70,23 +69,21 @@ class Faster(LooksAtNoAnswers):
         else:
             short = interval.one_sided_upper < floor
             outcome = Outcome.FAILED if short else Outcome.INCONCLUSIVE
-        medians = [text(float(np.median(t)), "s", up=True) for t in times]
-        basis = f"median ratio of {len(ratios)} pairs, {_bounds(interval)}" if not fixed else ""
+        basis = "" if fixed else f"median ratio of {len(ratios)} pairs, {_bounds(interval)}"
+        notes = (*teacher.notes, *student.notes)
+        sure = f" ({100 * confidence:g} % bound)" if confidence and not fixed else ""
         lines = [
             f"assert {floor_text(observed)} >= {self.min_speedup} times as fast as the teacher"
-            + (f" ({100 * confidence:g} % bound)" if confidence and not fixed else ""),
-            f"  {basis}" if basis else "  one declared figure each",
-            *(
-                f"  {model.name}  median {shown}"
-                for model, shown in zip((teacher, student), medians, strict=True)
-            ),
-            *(f"  note: {note}" for note in notes),
+            f"{sure}",
+            f"  {basis or 'one declared figure each'}",
+            teacher.line,
+            student.line,
         ]
         return Verdict(
             gate=self.name,
             eval=comparison.eval,
             metric="latency",
-            model=student.name,
+            model=student.model,
             observed=as_float(observed, ">="),
             required=float(self.min_speedup),
             relation=">=",
@@ -97,7 +94,7 @@ class Faster(LooksAtNoAnswers):
             notes=notes,
             message="\n".join(lines),
             basis=basis,
-            details={**details, "speedup": interval_dict(interval)},
+            details={"settings": _settings(teacher, student), "speedup": interval_dict(interval)},
         )
 
 
@@ -138,8 +135,8 @@ class Latency(LooksAtNoAnswers):
         if self.of not in get_args(Of):
             raise ConfigError(f"of={self.of!r}: {did_you_mean(str(self.of), get_args(Of))}")
         confidence = comparison.sure(self.confidence, default=0.95)
-        student = comparison.model("student")
-        times, notes, details = _alone(comparison, student, self.of, self.examples)
+        student = _alone(comparison, comparison.model("student"), self.of, self.examples)
+        times = student.seconds
         found = {
             name: quantile_interval(times, _QUANTILES[name], confidence or 0.95) for name in given
         }
@@ -162,7 +159,7 @@ class Latency(LooksAtNoAnswers):
             gate=self.name,
             eval=comparison.eval,
             metric=f"latency {worst}",
-            model=student.name,
+            model=student.model,
             observed=as_float(observed, "<="),
             required=float(given[worst]),
             relation="<=",
@@ -170,17 +167,20 @@ class Latency(LooksAtNoAnswers):
             confidence=confidence,
             n=len(times) if len(times) > 1 else None,
             slice=None,
-            notes=notes,
+            notes=student.notes,
             message="\n".join(
                 [
                     f"assert {text(observed, 's', up=True)} <= "
                     f"{text(given[worst], 's', up=False)} {worst} latency of {what[self.of]}",
                     *(f"  {line}" for line in told),
-                    *(f"  note: {note}" for note in notes),
+                    student.line,
                 ]
             ),
             basis=f"{'; '.join(told)}; n = {len(times)}, of {what[self.of]}",
-            details={**details, "quantiles": {k: interval_dict(v) for k, v in found.items()}},
+            details={
+                "settings": _settings(student),
+                "quantiles": {name: interval_dict(each) for name, each in found.items()},
+            },
             unit="s",
         )
 
@@ -198,34 +198,47 @@ def _within(
     return Outcome.FAILED if interval.one_sided_lower > limit else Outcome.INCONCLUSIVE
 
 
-def _pair(
-    comparison: Comparison, teacher: Model, student: Model, examples: int
-) -> tuple[tuple[Floats, Floats], tuple[str, ...], dict[str, Any]]:
-    """Return both models' times, notes on them, and details for JSON."""
-    if isinstance(teacher, RunModel) and isinstance(student, RunModel):
-        pair = (teacher, student)
-        taken = efficiency.latencies(pair, examples_of(comparison), checked_count(examples))
-        settings = {m.name: latency.setting for m, latency in zip(pair, taken, strict=True)}
-        _refuse_other_devices(settings)
-        notes = (
-            f"{model.name} {setting_text(latency.setting, latency.made)}"
-            for model, latency in zip(pair, taken, strict=True)
-        )
-        return (taken[0].example, taken[1].example), tuple(notes), {"settings": settings}
-    one, one_notes, one_details = _alone(comparison, teacher, "example", examples)
-    other, other_notes, other_details = _alone(comparison, student, "example", examples)
-    settings = {**one_details["settings"], **other_details["settings"]}
-    return (one, other), (*one_notes, *other_notes), {"settings": settings}
+@dataclass(frozen=True)
+class _Taken:
+    """A model's times in seconds, a single one where they are declared, and where they are from."""
+
+    model: str
+    seconds: Floats
+    setting: Mapping[str, Any] | None = None
+    made: float = 0.0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        if self.setting is not None:
+            return ()
+        return (f"latency declared, not measured: {self.model}",)
+
+    @property
+    def line(self) -> str:
+        where = setting_text(self.setting, self.made) if self.setting else "declared"
+        median = text(float(np.median(self.seconds)), "s", up=True)
+        return f"  {self.model}  median {median}, {where}"
 
 
-def _alone(
-    comparison: Comparison, model: Model, of: Of, examples: int
-) -> tuple[Floats, tuple[str, ...], dict[str, Any]]:
-    """Return one model's times, a single declared one where it does not run here."""
+def _pair(comparison: Comparison, examples: int) -> tuple[_Taken, _Taken]:
+    """Return the times of teacher and student, interleaved where both run here."""
+    pair = (comparison.model("teacher"), comparison.model("student"))
+    if not all(isinstance(model, RunModel) for model in pair):
+        teacher, student = (_alone(comparison, m, "example", examples) for m in pair)
+        return teacher, student
+    taken = efficiency.latencies(pair, examples_of(comparison), checked_count(examples))
+    teacher, student = (
+        _Taken(model.name, latency.example, latency.setting, latency.made)
+        for model, latency in zip(pair, taken, strict=True)
+    )
+    _refuse_other_devices(teacher, student)
+    return teacher, student
+
+
+def _alone(comparison: Comparison, model: Model, of: Of, examples: int) -> _Taken:
+    """Return one model's times, the declared one where it does not run here."""
     if not isinstance(model, RunModel) and model.info.latency_ms is not None and of == "example":
-        note = f"latency declared, not measured: {model.name}"
-        seconds = np.array([model.info.latency_ms / 1000])
-        return seconds, (note,), {"settings": {model.name: "declared"}}
+        return _Taken(model.name, np.array([model.info.latency_ms / 1000]))
     count = checked_count(examples)
     (latency,) = efficiency.latencies((model,), examples_of(comparison), count)
     times: Floats | None = getattr(latency, of)
@@ -234,15 +247,15 @@ def _alone(
             f"of={of!r}: eval '{comparison.eval}' generates no text of several tokens with model "
             f"'{model.name}': only the time of an example is known"
         )
-    note = f"{model.name} {setting_text(latency.setting, latency.made)}"
-    return times, (note,), {"settings": {model.name: latency.setting}}
+    return _Taken(model.name, times, latency.setting, latency.made)
 
 
-def _refuse_other_devices(settings: Mapping[str, Mapping[str, Any]]) -> None:
+def _refuse_other_devices(*taken: _Taken) -> None:
     """Refuse times of two models that ran on different devices."""
     where = {
-        name: f"{str(setting['device']).partition(':')[0]} ({setting['device_name']})"
-        for name, setting in settings.items()
+        one.model: f"{str(one.setting['device']).partition(':')[0]} ({one.setting['device_name']})"
+        for one in taken
+        if one.setting is not None
     }
     if len(set(where.values())) > 1:
         told = " and ".join(f"'{name}' on {device}" for name, device in where.items())
@@ -250,6 +263,10 @@ def _refuse_other_devices(settings: Mapping[str, Mapping[str, Any]]) -> None:
             f"model {told}: figures of different devices are not compared; give both models one "
             "device, e.g. --distill-device cpu"
         )
+
+
+def _settings(*taken: _Taken) -> dict[str, Any]:
+    return {one.model: dict(one.setting) if one.setting else "declared" for one in taken}
 
 
 def _bounds(interval: QuantileInterval, unit: Literal["", "s"] = "") -> str:

@@ -1,4 +1,4 @@
-"""The fixtures: `teacher`, `student`, `sft`, `gold` and `comparison`."""
+"""The fixtures: `teacher`, `student`, `students`, `sft`, `gold` and `comparison`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_distill.errors import ModelError
+from pytest_distill.errors import ConfigError, ModelError
 from pytest_distill.records import state_of
 from pytest_distill.session import SESSION, running_test
 
@@ -79,6 +79,14 @@ def student() -> ModelHandle:
     return ModelHandle("student")
 
 
+@pytest.fixture
+def students(request: pytest.FixtureRequest) -> ModelHandle:
+    """Each student of distill.yaml in turn: the test runs once for every one of them."""
+    if not hasattr(request, "param"):
+        raise ConfigError("fixture students: there is no distill.yaml with students to run through")
+    return ModelHandle("student")
+
+
 @pytest.fixture(scope="session")
 def sft() -> ModelHandle:
     """The plain-SFT student of the same size: .model, .tokenizer, .info, .evaluate("eval")."""
@@ -94,7 +102,6 @@ def comparison(request: pytest.FixtureRequest) -> GateComparison:
 @pytest.fixture
 def gold(request: pytest.FixtureRequest) -> GoldSet:
     """The gold set of the test's eval."""
-    from pytest_distill.errors import ConfigError
     from pytest_distill.evals.eval import Eval
 
     on = request.config.stash[SESSION].comparison(request.node).on

@@ -26,13 +26,14 @@ from pytest_distill.fixtures import (
     gold,
     sft,
     student,
+    students,
     teacher,
 )
-from pytest_distill.records import publish, state_of
+from pytest_distill.records import STUDENTS, publish, state_of
 from pytest_distill.session import SESSION, DistillSession
 from pytest_distill.workers import OUTPUT, STARTED
 
-__all__ = ["_distill_request", "comparison", "gold", "sft", "student", "teacher"]
+__all__ = ["_distill_request", "comparison", "gold", "sft", "student", "students", "teacher"]
 
 PACKAGE = Path(__file__).parent
 PYTEST_HOMES = (
@@ -169,6 +170,13 @@ def pytest_make_collect_report(
         # Workers all report it; xdist tells what is equal once, and only text is equal.
         report.longrepr = str(error) if hasattr(collector.config, "workerinput") else told
     return report
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if STUDENTS in metafunc.fixturenames:
+        names = metafunc.config.stash[SESSION].student_names(metafunc.definition)
+        if names:
+            metafunc.parametrize(STUDENTS, names, indirect=True)
 
 
 @pytest.hookimpl(tryfirst=True)

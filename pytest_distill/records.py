@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MARKER = "distill"
 MARKER_ARGUMENTS = ("eval", "metric", "student", "confidence")
+STUDENTS = "students"
+"""The fixture that runs a test once for every student."""
 PROPERTY = "distill"
 """Name of the user property that carries a gate test's record, also to JUnit XML."""
 
@@ -38,10 +40,16 @@ STATE = pytest.StashKey[TestState]()
 
 
 def marker_arguments(item: pytest.Item) -> dict[str, Any]:
-    """Return the arguments of a test's markers; those nearest to the test win."""
+    """Return the arguments of a test's markers; those nearest to the test win.
+
+    Where the test runs once for every student, it is about the one whose turn it is.
+    """
     arguments: dict[str, Any] = {}
     for marker in item.iter_markers(MARKER):
         arguments = {**marker.kwargs, **arguments}
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    if isinstance(parameters.get(STUDENTS), str):
+        arguments["student"] = parameters[STUDENTS]
     return arguments
 
 

@@ -13,6 +13,7 @@ import pytest
 from pytest_distill.errors import ConfigError, DistillError, StoreWarning, did_you_mean
 from pytest_distill.records import (
     MARKER,
+    STUDENTS,
     check_marker,
     marker_arguments,
     publish,
@@ -110,14 +111,20 @@ class DistillSession:
         return self._projects[path]
 
     def is_gate_test(self, item: pytest.Item) -> bool:
-        """Return whether a test carries the marker, or asks for `comparison` in a project of ours.
+        """Return whether a test carries the marker, or asks for a fixture that only gates need.
 
-        Without a ``distill.yaml`` the fixture of that name may be anybody's.
+        Without a ``distill.yaml`` fixtures of those names may be anybody's.
         """
         if item.get_closest_marker(MARKER) is not None:
             return True
-        asks = "comparison" in getattr(item, "fixturenames", ())
-        return asks and self.config_file(item) is not None
+        asks = {"comparison", STUDENTS} & set(getattr(item, "fixturenames", ()))
+        return bool(asks) and self.config_file(item) is not None
+
+    def student_names(self, item: pytest.Item) -> list[str]:
+        """Return the students that a test runs through; none where no ``distill.yaml`` holds."""
+        if self.config_file(item) is None:
+            return []
+        return self.project(item).config.named("student")
 
     def check_marker(self, item: pytest.Item) -> None:
         """Raise ConfigError where a test's marker is wrong, or the ``distill.yaml`` it needs."""

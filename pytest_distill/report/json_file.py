@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from pytest_distill.files import write_atomically
 from pytest_distill.verdicts.ledger import Ledger
+from pytest_distill.verdicts.worth import frontiers
 
 SCHEMA = 1
 
@@ -24,6 +26,7 @@ def as_dict(ledger: Ledger) -> dict[str, Any]:
         "comparisons": _told(ledger.compared()),
         "evaluations": _told(ledger.evaluations),
         "figures": _told(ledger.figures),
+        "frontiers": [asdict(frontier) for frontier in frontiers(ledger)],
         "recommendations": _told(ledger.recommendations),
         "gates": ledger.gates(),
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_distill.errors import printable
 from pytest_distill.report.figures import figure_lines
+from pytest_distill.report.frontier import frontier_lines
 from pytest_distill.report.tables import (
     Columns,
     bytes_text,
@@ -19,6 +20,7 @@ from pytest_distill.report.tables import (
 from pytest_distill.verdicts.ledger import Ledger
 from pytest_distill.verdicts.numbers import ceil_text, floor_text
 from pytest_distill.verdicts.verdict import observed_text, required_text
+from pytest_distill.verdicts.worth import frontiers, words
 
 Row = Mapping[str, Any]
 
@@ -43,10 +45,12 @@ def report_lines(ledger: Ledger, width: int) -> list[str]:
         made = [e for e in ledger.evaluations if (e["config"], e["eval"]) == (config, eval)]
         lines += _eval_lines(eval, rows, models, made, width, config if several else None)
     lines += figure_lines(ledger.figures, width)
+    for frontier in frontiers(ledger):
+        lines += frontier_lines(frontier, width)
     gates = ledger.gates()
     if gates:
         lines += [*_gate_table(gates, width), "", *_bases(gates, width)]
-        notes = [line for note in ledger.sft_notes() for line in wrapped(note, width)]
+        notes = [line for note in words(ledger) for line in wrapped(note, width)]
         lines += [*notes, *([""] if notes else [])]
     return [printable(line) for line in lines]
 
@@ -129,7 +133,9 @@ def _bases(gates: Sequence[Row], width: int) -> list[str]:
     """Return below the table, by number, what each verdict rests on and what to know of it."""
     lines = []
     for number, gate in enumerate(gates, start=1):
-        parts = [gate["basis"], *(gate["notes"] if gate["gate"] else ()), gate["waived"]]
+        part_of = f"part of '{gate['criterion']}'" if gate["criterion"] else ""
+        notes = gate["notes"] if gate["gate"] else ()
+        parts = [part_of, gate["basis"], *notes, gate["waived"]]
         if any(parts):
             about = "; ".join(part for part in parts if part)
             lines += textwrap.wrap(

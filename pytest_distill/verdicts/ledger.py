@@ -139,25 +139,6 @@ class Ledger:
             },
         }
 
-    def sft_notes(self) -> list[str]:
-        """Return a sentence for every retention gate whose floor the SFT student meets alone."""
-        notes: dict[str, None] = {}
-        compared = self.compared()
-        for gate in self.gates():
-            if gate["gate"] != "quality_retained" or gate["slice"]:
-                continue
-            for row in compared:
-                if any(row[key] != gate[key] for key in ("config", "eval", "metric")):
-                    continue
-                roles = {m["name"]: m["role"] for m in self.models if m["config"] == row["config"]}
-                for name, ratio in row["retained"].items():
-                    if roles.get(name) == "sft" and ratio >= gate["required"]:
-                        notes[
-                            f"SFT alone meets the floor {gate['required']:g} ({row['eval']}, "
-                            f"{row['metric']}): drop the teacher"
-                        ] = None
-        return list(notes)
-
     def gates(self) -> list[dict[str, Any]]:
         """Return one row a verdict, and one for every gate test without: what it came to."""
         rows: list[dict[str, Any]] = []

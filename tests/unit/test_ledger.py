@@ -10,6 +10,7 @@ from pytest_distill.report.json_file import as_dict
 from pytest_distill.report.tables import shortened
 from pytest_distill.report.terminal import last_line, report_lines
 from pytest_distill.verdicts.ledger import Decision, Ledger
+from pytest_distill.verdicts.worth import words
 
 VERDICT: dict[str, Any] = {
     "config": "distill.yaml",
@@ -123,9 +124,7 @@ def test_an_sft_student_that_meets_the_floor_is_named() -> None:
             "figures": [],
         }
     )
-    assert made.sft_notes() == [
-        "SFT alone meets the floor 0.9 (reviews, accuracy): drop the teacher"
-    ]
+    assert words(made) == ["SFT alone meets the floor 0.9 (reviews, accuracy): drop the teacher"]
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,12 @@ def p_text(p: float) -> str:
     return "< 0.0001" if p < 0.0001 else ceil_text(p)
 
 
+def equals(p: float) -> str:
+    """Return a p-value behind its sign: ``= 0.0012``, ``< 0.0001``."""
+    shown = p_text(p)
+    return shown if shown.startswith("<") else f"= {shown}"
+
+
 def bound_text(value: float, *, lower: bool) -> str:
     """Return a bound, rounded outwards; an infinite one in words."""
     if math.isinf(value):
@@ -168,15 +174,14 @@ def _interval_text(interval: RetentionInterval) -> str:
 
 
 def _paired_text(test: PairedTest) -> str:
-    p = p_text(test.p_value)
-    equals = "" if p.startswith("<") else "= "
+    p = equals(test.p_value)
     counts = ""
     if test.wins is not None and test.losses is not None and test.ties is not None:
         if not test.wins and not test.losses:
-            return f"p {equals}{p} ({test.method}), identical on every example"
+            return f"p {p} ({test.method}), identical on every example"
         counts = f", {test.wins:,} wins, {test.losses:,} losses, {test.ties:,} ties"
     clusters = f", {test.clusters} clusters" if test.clusters is not None else ""
-    return f"p {equals}{p} ({test.method}{clusters}){counts}"
+    return f"p {p} ({test.method}{clusters}){counts}"
 
 
 def _noise_text(needed: int | None) -> str:

@@ -89,6 +89,7 @@ class BeatsSft:
             message="\n".join(lines),
             evidence=evidence,
             basis="; ".join(explain.basis(evidence)),
+            details={"in_words": _in_words(gain, evidence, outcome, metric, confidence)},
         )
 
     def _gain(self, comparison: Comparison, metric: Metric) -> Fraction:
@@ -154,6 +155,25 @@ class BeatsSft:
         )
         better = teacher > sft if metric.higher_is_better else teacher < sft
         return () if better else ("the teacher is no better than SFT: the ratio says nothing",)
+
+
+def _in_words(
+    gain: Fraction, evidence: Evidence, outcome: Outcome, metric: Metric, confidence: float | None
+) -> str:
+    """Return whether distilling paid off, as one sentence without a full stop."""
+    in_points = tuple(metric.range) == (0, 1)
+    shown = floor_text(100 * gain, 1) if in_points else floor_text(gain)
+    signed = (
+        f"{'' if shown.startswith('-') else '+'}{shown} {'points' if in_points else metric.name}"
+    )
+    test = evidence.paired
+    p = "" if test is None else f" (p {explain.equals(test.p_value)})"
+    if outcome is Outcome.FAILED:
+        return f"plain SFT is enough: {signed} over SFT"
+    if outcome is Outcome.INCONCLUSIVE:
+        return f"distilling is not shown to have paid off: {signed} over SFT{p}"
+    sure = "" if confidence is not None else ", by the observed scores"
+    return f"distilling paid off: {signed} over SFT{p}{sure}"
 
 
 def refuse_other_size(student: ModelInfo, sft: ModelInfo, tolerance: float) -> tuple[str, ...]:

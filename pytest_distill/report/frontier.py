@@ -1,0 +1,61 @@
+"""The frontier of size and quality, drawn with letters."""
+
+from __future__ import annotations
+
+import math
+from string import ascii_lowercase
+
+from pytest_distill.report.tables import Columns, count_text, shortened, table, wrapped
+from pytest_distill.verdicts.numbers import ceil_text, floor_text
+from pytest_distill.verdicts.worth import Frontier
+
+HEIGHT, WIDTH = 7, 50
+_LETTERS = ascii_lowercase
+
+
+def frontier_lines(frontier: Frontier, width: int) -> list[str]:
+    """Return a drawing, size to the right (logarithmic) and quality up, and its legend."""
+    points = frontier.points[: len(_LETTERS)]
+    title = f"size and quality on {frontier.eval} ({frontier.metric})"
+    rounded = floor_text if frontier.higher_is_better else ceil_text
+    legend: Columns = {
+        "": list(_LETTERS[: len(points)]),
+        "model": [shortened(point.model, 20) for point in points],
+        "parameters": [count_text(point.parameters) for point in points],
+        frontier.metric: [rounded(point.score) for point in points],
+        "retained": ["" if p.retained is None else floor_text(p.retained) for p in points],
+    }
+    dominated = [
+        f"{letter}, {point.model}, is dominated: {point.dominated}"
+        for letter, point in zip(_LETTERS, points, strict=False)
+        if point.dominated
+    ]
+    notes = [line for note in dominated for line in wrapped(note, width)]
+    return [*wrapped(title, width), *_drawing(frontier), *table(legend), "", *notes, ""][
+        : None if notes else -1
+    ]
+
+
+def _drawing(frontier: Frontier) -> list[str]:
+    points = frontier.points[: len(_LETTERS)]
+    sign = 1 if frontier.higher_is_better else -1
+    across = _places([math.log(point.parameters) for point in points], WIDTH)
+    up = _places([sign * point.score for point in points], HEIGHT)
+    cells: dict[tuple[int, int], str] = {}
+    for letter, x, y in zip(_LETTERS, across, up, strict=False):
+        while (x, y) in cells:  # models that fall together stand side by side
+            x += 1
+        cells[x, y] = letter
+    rows = [
+        "".join(cells.get((x, y), " ") for x in range(WIDTH + len(points))).rstrip()
+        for y in reversed(range(HEIGHT))
+    ]
+    return [*(f"  | {row}".rstrip() for row in rows), f"  +{'-' * (WIDTH + 2)} size", ""]
+
+
+def _places(values: list[float], room: int) -> list[int]:
+    """Return for each value a whole number from 0 to room - 1."""
+    low, high = min(values), max(values)
+    if low == high:
+        return [0 for _ in values]
+    return [round((value - low) / (high - low) * (room - 1)) for value in values]

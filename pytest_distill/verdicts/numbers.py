@@ -59,20 +59,20 @@ def kept(student: Fraction, teacher: Fraction, higher_is_better: bool) -> Fracti
 def rounded_down(value: Fraction) -> float:
     """Return the greatest float that prints as a decimal not above `value`."""
     nearest = float(value)
-    return nearest if _decimal(nearest) <= value else math.nextafter(nearest, -math.inf)
+    return nearest if decimal(nearest) <= value else math.nextafter(nearest, -math.inf)
 
 
 def floor_text(value: float | Fraction, places: int = PLACES) -> str:
     """Return `value` cut off after `places` decimals, towards minus infinity: 0.94999 -> 0.9499."""
-    return _scaled_text(math.floor(_decimal(value) * 10**places), places)
+    return _scaled_text(math.floor(decimal(value) * 10**places), places)
 
 
 def ceil_text(value: float | Fraction, places: int = PLACES) -> str:
     """Return `value` raised to `places` decimals, towards plus infinity: 12.00001 -> 12.0001."""
-    return _scaled_text(math.ceil(_decimal(value) * 10**places), places)
+    return _scaled_text(math.ceil(decimal(value) * 10**places), places)
 
 
-def _decimal(value: float | Fraction) -> Fraction:
+def decimal(value: float | Fraction) -> Fraction:
     """Return the decimal that a float prints as: what 0.57 means is 57/100, not a bit less."""
     return value if isinstance(value, Fraction) else Fraction(str(value))
 

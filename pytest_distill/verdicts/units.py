@@ -9,7 +9,7 @@ from numbers import Real
 from typing import Literal
 
 from pytest_distill.errors import ConfigError
-from pytest_distill.verdicts.numbers import ceil_text, exact, floor_text
+from pytest_distill.verdicts.numbers import ceil_text, decimal, exact, floor_text
 
 Unit = Literal["", "B", "s", "/s", "parameters"]
 """Plain ratio or score; bytes; seconds; examples a second; number of parameters."""
@@ -75,7 +75,7 @@ def text(value: float | Fraction, unit: Unit, *, up: bool) -> str:
     rounded = ceil_text if up else floor_text
     if not unit:
         return rounded(value)
-    number = Fraction(value)
+    number = decimal(value)
     names = _SHOWN[unit]
     scale = next((n for n in names if abs(number) >= _SCALES[unit][n]), names[-1])
     shown = rounded(number / _SCALES[unit][scale], 2)

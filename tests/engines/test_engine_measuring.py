@@ -1,0 +1,170 @@
+"""Size, speed and memory of real models."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pytest_distill.engines import ModelSpec, host
+from pytest_distill.engines.transformers.info import Count, count_parameters
+from pytest_distill.evals.requests import (
+    ChoiceRequest,
+    ClassificationRequest,
+    Decoding,
+    GenerationRequest,
+    PerplexityRequest,
+    Request,
+)
+
+from .tiny import TEXTS, Make, hf
+
+SPEC = ModelSpec("student", "student")
+
+
+def generation(**keys: Any) -> GenerationRequest:
+    """Return a request for eight tokens."""
+    return GenerationRequest("g", TEXTS[1], decoding=Decoding(max_new_tokens=8, **keys))
+
+
+@pytest.mark.parametrize("folder", ["causal", "seq2seq"])
+@pytest.mark.parametrize("sampling", [{}, {"do_sample": True, "seed": 1}], ids=["greedy", "sample"])
+def test_a_generated_text_has_a_first_token_and_a_number_of_them(
+    engine: Make, request: pytest.FixtureRequest, folder: str, sampling: dict[str, Any]
+) -> None:
+    """The first token comes before the end, and all tokens are counted, whoever generates."""
+    made = engine(request.getfixturevalue(f"{folder}_folder"))
+    taken = made.time_one(generation(**sampling))
+    assert taken.first_token is not None
+    assert 0 < taken.first_token < taken.seconds
+    assert taken.tokens is not None
+    assert 1 <= taken.tokens <= 8
+    if not sampling:
+        prompt = made.tokenizer(TEXTS[1], return_tensors="pt")["input_ids"]
+        whole = made.model.generate(prompt, max_new_tokens=8, do_sample=False)[0]
+        skip = prompt.shape[1] if folder == "causal" else 1
+        assert taken.tokens == len(whole) - skip
+
+
+@pytest.mark.parametrize(
+    ("folder", "asked"),
+    [
+        ("classifier", ClassificationRequest("c", TEXTS[1])),
+        ("causal", ChoiceRequest("c", TEXTS[1], (" one", " two three"))),
+        ("causal", PerplexityRequest("c", TEXTS[1])),
+    ],
+)
+def test_other_answers_have_no_tokens(
+    engine: Make, request: pytest.FixtureRequest, folder: str, asked: Request
+) -> None:
+    """Where nothing is generated there is only the time of the whole answer."""
+    taken = engine(request.getfixturevalue(f"{folder}_folder")).time_one(asked)
+    assert taken.seconds > 0
+    assert (taken.first_token, taken.tokens) == (None, None)
+
+
+def test_timing_leaves_nothing_behind(engine: Make, causal_folder: Path) -> None:
+    """No hook stays on the model, and its own budget and notes are as they were."""
+    made = engine(causal_folder)
+    made.time_one(generation())
+    made.time_all([generation()], 64)
+    loaded = made._load()
+    assert not loaded.model.get_output_embeddings()._forward_hooks
+    assert loaded.budget.tokens == engine(causal_folder)._load().budget.tokens
+    assert made.notes == []
+
+
+def test_the_setting_is_known_without_loading(engine: Make, causal_folder: Path) -> None:
+    """Device, dtype and threads are those that the model runs in once it is loaded."""
+    made = engine(causal_folder, device="cpu", threads=1)
+    setting = made.setting
+    assert made._loaded is None
+    assert setting == {
+        "device": "cpu",
+        "device_name": host.processor(),
+        "dtype": str(made.model.dtype).removeprefix("torch."),
+        "threads": 1,
+    }
+
+
+def test_weights_in_memory_are_counted_at_their_data_type(
+    engine: Make, causal_folder: Path
+) -> None:
+    """Half the bytes in bfloat16; the process holds more than the weights."""
+    held = {
+        dtype: engine(causal_folder, device="cpu", dtype=dtype).memory([generation()])
+        for dtype in ("float32", "bfloat16")
+    }
+    parameters = engine(causal_folder).info.parameters
+    assert parameters is not None
+    buffers = held["float32"].weights - 4 * parameters
+    assert 0 <= buffers < 4096
+    assert held["bfloat16"].weights - 2 * parameters <= buffers
+    assert all(one.peak > one.weights for one in held.values())
+    assert {one.held_by for one in held.values()} == {"process"}
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux forgets a peak")
+def test_a_peak_before_does_not_count() -> None:
+    """What was held and freed before is not part of the peak, what is held meanwhile is."""
+    code = """
+        from pytest_distill.engines import host
+        before = bytearray(300_000_000)
+        del before
+        host.forget_peak()
+        start = host.peak_memory()
+        during = bytearray(100_000_000)
+        del during
+        print(start, host.peak_memory())
+    """
+    run = [sys.executable, "-c", textwrap.dedent(code)]
+    start, peak = map(int, subprocess.check_output(run, text=True).split())
+    assert start < 200_000_000
+    assert 95_000_000 < peak - start < 150_000_000
+
+
+def test_of_a_mixture_of_experts_only_the_chosen_ones_are_active() -> None:
+    """With two of eight experts a token passes through a fourth of their parameters."""
+    config = hf.MixtralConfig(
+        vocab_size=50,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        num_local_experts=8,
+        num_experts_per_tok=2,
+        tie_word_embeddings=False,
+    )
+    total = sum(p.numel() for p in hf.MixtralForCausalLM(config).parameters())
+    expert = 3 * 16 * 32  # gate, up and down
+    found = count_parameters(SPEC, hf.MixtralForCausalLM, config)
+    assert found == Count(total, total - 2 * 6 * expert, 50 * 16)
+
+
+def test_a_dense_model_is_active_as_a_whole(engine: Make, causal_folder: Path) -> None:
+    """All of its parameters count, tied embeddings once."""
+    info = engine(causal_folder).info
+    model = engine(causal_folder).model
+    assert info.parameters == info.active_parameters == sum(p.numel() for p in model.parameters())
+    assert info.embedding_parameters == model.get_input_embeddings().weight.numel()
+    assert info.quantization is None
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_measuring_on_cuda(engine: Make, causal_folder: Path) -> None:
+    """The GPU has a name, its tensors' peak is above the weights, and times are positive."""
+    made = engine(causal_folder, device="cuda")
+    assert made.setting["device_name"] == torch.cuda.get_device_name(0)
+    held = made.memory([generation()])
+    assert held.held_by == "CUDA tensors"
+    assert held.peak > held.weights > 0
+    taken = made.time_one(generation())
+    assert taken.first_token is not None
+    assert 0 < taken.first_token < taken.seconds

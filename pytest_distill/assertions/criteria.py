@@ -47,8 +47,9 @@ def assert_meets(criterion: str, *, eval: str | None = None, student: str | None
             short += [told] if told is not None else []
     unknown = [f"no verdict: {error}" for error in errors]
     if short:
-        head = f"assert {len(parts) - len(short) - len(errors)} >= {len(parts)} parts of criterion"
-        raise AssertionError("\n\n".join([f"{head} '{criterion}' met", *short, *unknown]))
+        met = len(parts) - len(short) - len(errors)
+        head = f"assert {met} >= {len(parts)} parts of criterion {criterion} met"
+        raise AssertionError("\n\n".join([head, *short, *unknown]))
     if errors:
         message = "\n".join(str(error) for error in errors)
         raise type(errors[0])(f"criterion '{criterion}': {message}") from None
@@ -88,5 +89,5 @@ def recommend(criterion: str, *, eval: str | None = None) -> str:
                 return name
             tried.append((name, failed))
     lines = [f"  {name}: {v.message.splitlines()[0]}" for name, failed in tried for v in failed]
-    head = f"assert 0 >= 1 students that meet criterion '{criterion}'"
+    head = f"assert 0 >= 1 students that meet criterion {criterion}"
     raise AssertionError("\n".join([head, *lines]))

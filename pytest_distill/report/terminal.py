@@ -101,9 +101,13 @@ def _model_columns(models: Sequence[Row]) -> Columns:
     return {
         "model": [shortened(m["name"], 20) for m in models],
         "role": [m["role"] for m in models],
-        "parameters": [count_text(m["parameters"]) for m in models],
-        "size": [bytes_text(m["bytes"]) for m in models],
+        "parameters": [_marked(m, "parameters", count_text(m["parameters"])) for m in models],
+        "size": [_marked(m, "bytes", bytes_text(m["bytes"])) for m in models],
     }
+
+
+def _marked(model: Row, key: str, shown: str) -> str:
+    return f"{shown}*" if key in model["declared"] else shown
 
 
 def _metric_columns(row: Row, models: Sequence[Row], *, headline: bool) -> Columns:
@@ -146,6 +150,7 @@ def _bases(gates: Sequence[Row], width: int) -> list[str]:
 
 def _footnotes(rows: Sequence[Row], models: Sequence[Row]) -> list[str]:
     notes = [f"{m['name']}: trained: {m['trained']}" for m in models if m["trained"]]
+    notes += _declared(models)
     notes += _unlike(models)
     notes += [note for m in models for note in m["notes"]]
     lower = [row["metric"] for row in rows if not row["higher_is_better"]]
@@ -154,6 +159,23 @@ def _footnotes(rows: Sequence[Row], models: Sequence[Row]) -> list[str]:
     reported = dict.fromkeys(name for row in rows for name in row["reported"])
     if reported:
         notes.append(f"reported, not measured: {', '.join(reported)}")
+    return notes
+
+
+def _declared(models: Sequence[Row]) -> list[str]:
+    """Return what ``distill.yaml`` says of models where nothing was measured."""
+    stars = [m["name"] for m in models if {"parameters", "bytes"} & set(m["declared"])]
+    notes = [f"* declared, not measured: {', '.join(stars)}"] if stars else []
+    for model in models:
+        figures = {
+            "latency": f"{model['latency_ms']:g} ms" if model["latency_ms"] is not None else "",
+            "cost": f"{model['cost_per_1k']:g} per 1,000"
+            if model["cost_per_1k"] is not None
+            else "",
+        }
+        told = [f"{name} {figure}" for name, figure in figures.items() if figure]
+        if told:
+            notes.append(f"{model['name']}: {', '.join(told)}, declared, not measured")
     return notes
 
 

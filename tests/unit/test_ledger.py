@@ -192,8 +192,18 @@ def comparison(**scores: str) -> dict[str, Any]:
 
 def model(name: str, **known: Any) -> dict[str, Any]:
     """Return a model's row as one process tells it."""
-    keys = ("parameters", "bytes", "dtype", "device", "path", "digest", "trained")
-    row = dict.fromkeys((*keys, "engine", "batch_tokens")) | {"notes": []}
+    keys = (
+        "parameters",
+        "bytes",
+        "dtype",
+        "device",
+        "path",
+        "digest",
+        "trained",
+        "latency_ms",
+        "cost_per_1k",
+    )
+    row = dict.fromkeys((*keys, "engine", "batch_tokens")) | {"notes": [], "declared": []}
     return {
         "config": "distill.yaml",
         "order": [0],

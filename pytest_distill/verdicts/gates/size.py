@@ -63,7 +63,8 @@ class Smaller:
             notes=notes,
             message="\n".join(
                 [
-                    f"assert {ceil_text(ratio)} <= {self.max_ratio} of the teacher's {self.by}",
+                    f"assert {ceil_text(ratio)} <= {self.max_ratio} of the {self.by} of "
+                    f"{teacher.name}",
                     *size_lines((teacher, student)),
                     *(f"  note: {note}" for note in notes),
                 ]

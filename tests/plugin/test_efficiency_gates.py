@@ -1,0 +1,192 @@
+"""Gates on size, speed and memory, and what the report says of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from .project import (
+    Project,
+    Run,
+    decision_of,
+    failing_lines,
+    gates_of,
+    outcomes_of,
+    report_of,
+    said,
+    write_gates,
+)
+
+JSON = ("--distill-report", "--distill-json", "out.json")
+
+SLOW = '''
+import time
+
+from own import Counting
+
+
+class Slow(Counting):
+    """Takes as many seconds for an example as the option `seconds` says, one after the other."""
+
+    def predict(self, requests):
+        for prediction in super().predict(requests):
+            time.sleep(self.spec.options["seconds"])
+            yield prediction
+'''
+
+SMALL = "from pytest_distill import *\n"
+
+
+@pytest.fixture
+def slow(project: Project) -> Project:
+    """Return a project whose teacher takes ten times as long as its student."""
+    project.use_own_engine()
+    project.file("slow.py", SLOW)
+    for name, seconds in (("teacher", 0.02), ("student", 0.002), ("sft", 0.002)):
+        project.models[name] |= {"engine": "slow:Slow", "seconds": seconds}
+    project.save()
+    return project
+
+
+def test_sizes_are_compared_exactly(project: Project, run_both: Run) -> None:
+    """100 of 1000 parameters are just 0.1 of them; what is declared is marked so."""
+    write_gates(
+        project,
+        just="assert_smaller(max_ratio=0.1)",
+        bigger="assert_smaller(max_ratio=0.0999)",
+        fits="assert_size(max_parameters=100)",
+        misfits="assert_size(max_parameters='0.099k')",
+    )
+    result = run_both(*JSON)
+    assert outcomes_of(project) == {
+        "just": "PASSED",
+        "bigger": "FAILED",
+        "fits": "PASSED",
+        "misfits": "FAILED",
+    }
+    assert "assert 0.1000 <= 0.0999 of the parameters of teacher" in failing_lines(result)
+    assert "assert 100 <= 99 parameters of student" in failing_lines(result)
+    assert gates_of(project)["just"]["notes"] == [
+        "parameters declared, not measured: teacher, student"
+    ]
+
+
+def test_a_size_needs_no_eval(project: Project, run: Run) -> None:
+    """With several evals and none named, a gate that looks at no example just answers."""
+    project.evals["more"] = project.evals["reviews"]
+    project.save()
+    project.file("test_ship.py", SMALL + "def test_small(): assert_smaller(max_ratio=0.2)\n")
+    assert decision_of(run("--distill-report")) == ("SHIP", "")
+
+
+@pytest.mark.parametrize(
+    ("gate", "problem"),
+    [
+        ("assert_smaller(0.1, by='bytes')", "the bytes of model 'student' are not known; declare"),
+        ("assert_smaller(0.1, by='paramters')", "did you mean 'parameters'?"),
+        ("assert_smaller(0)", "max_ratio=0: must be above 0"),
+        ("assert_size()", "give max_bytes=, max_parameters= or both"),
+        ("assert_size(max_bytes='3 Mb')", "unknown unit 'Mb'"),
+        ("assert_latency(p95='50 ms')", "'student' does not run here"),
+        ("assert_latency()", "give p50=, p95= or p99="),
+        ("assert_latency(p95='50')", "unknown unit ''"),
+        ("assert_latency(p95=1, of='word')", "of='word'"),
+        ("assert_faster(2, examples=0)", "examples=0: must be a number of at least 1"),
+        ("assert_throughput(0)", "min=0: must be above 0"),
+        ("assert_memory('1 GB')", "'student' does not run here"),
+    ],
+)
+def test_what_cannot_be_asked_is_an_error(
+    project: Project, run: Run, gate: str, problem: str
+) -> None:
+    """The error says what is wrong, and the gate did not run."""
+    if "examples=0" in gate:
+        project.use_own_engine()
+    write_gates(project, asks=gate)
+    result = run("--distill-report")
+    assert problem in said(result)
+    assert decision_of(result)[0] == "INCOMPLETE"
+
+
+def test_speed_is_measured_and_told(slow: Project, run_both: Run) -> None:
+    """A student that takes a tenth of the time is between 5 and 15 times as fast."""
+    write_gates(
+        slow,
+        faster="assert_faster(min_speedup=5, examples=20)",
+        not_that_fast="assert_faster(min_speedup=15, examples=20)",
+        quick="assert_latency(p50='15 ms', examples=20)",
+        slow="assert_latency(p50='1 ms', examples=20)",
+        too_few="assert_latency(p95='15 s', examples=20)",
+        many="assert_throughput(min=50)",
+        too_many="assert_throughput(min='500 /s')",
+    )
+    result = run_both(*JSON)
+    assert outcomes_of(slow) == {
+        "faster": "PASSED",
+        "not_that_fast": "FAILED",
+        "quick": "PASSED",
+        "slow": "FAILED",
+        "too_few": "INCONCLUSIVE",
+        "many": "PASSED",
+        "too_many": "FAILED",
+    }
+    told = " ".join(report_of(result))
+    assert "speed and memory on reviews, one example at a time" in told
+    assert "student: measured on auto" in told
+    figures = {row["model"]: row for row in slow.json()["figures"]}
+    assert 0.02 < figures["teacher"]["latency"]["example"]["p50"]["estimate"] < 0.1
+    assert figures["student"]["throughput"]["n"] == 20
+    assert gates_of(slow)["faster"]["details"]["speedup"]["n"] == 20
+    assert 5 <= gates_of(slow)["faster"]["observed"] <= 15
+
+
+def test_a_declared_latency_is_marked_so(slow: Project, run: Run) -> None:
+    """A teacher behind an API is as fast as is declared, and the report says who says so."""
+    slow.models["teacher"] = {
+        "engine": "recorded",
+        "predictions": "teacher.jsonl",
+        "latency_ms": 200,
+        "cost_per_1k": 1.5,
+    }
+    slow.save()
+    write_gates(slow, faster="assert_faster(min_speedup=10, examples=20)")
+    result = run(*JSON)
+    assert decision_of(result) == ("SHIP", "")
+    told = " ".join(" ".join(report_of(result)).split())
+    assert "latency declared, not measured: teacher" in told
+    assert gates_of(slow)["faster"]["details"]["settings"]["teacher"] == "declared"
+
+
+def test_figures_of_different_devices_are_not_compared(slow: Project, run: Run) -> None:
+    """A teacher on one device and a student on another have no speedup."""
+    slow.models["teacher"]["device"] = "cuda:0"
+    slow.models["student"]["device"] = "cpu"
+    slow.save()
+    write_gates(slow, faster="assert_faster(min_speedup=2, examples=4)")
+    result = run("--distill-report")
+    assert "figures of different devices are not compared" in said(result)
+    assert "'teacher' on cuda" in said(result)
+    assert decision_of(result)[0] == "INCOMPLETE"
+
+
+def test_memory_is_not_known_of_every_engine(slow: Project, run: Run) -> None:
+    """An engine that cannot tell what it holds gives no verdict."""
+    write_gates(slow, fits="assert_memory(max='1 GB')")
+    result = run("--distill-report")
+    assert "engine of model 'student' cannot tell what it holds in memory" in said(result)
+
+
+def test_a_waived_size_ships(project: Project, run: Run) -> None:
+    """A known shortfall is waived by the gate's name, down to its floor."""
+    project.config["waivers"] = [
+        {
+            "gate": "smaller",
+            "floor": 0.2,
+            "owner": "us",
+            "reason": "next quarter",
+            "expires": "2999-01-01",
+        }
+    ]
+    path = project.save()
+    path.write_text(path.read_text().replace("'2999-01-01'", "2999-01-01"))
+    write_gates(project, small="assert_smaller(max_ratio=0.05)")
+    assert decision_of(run("--distill-report")) == ("SHIP", "1 waived")

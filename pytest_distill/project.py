@@ -90,6 +90,7 @@ class Project:
         self.models = {name: self._model(name, entry) for name, entry in entries.items()}
         for name, model in self.models.items():
             model.trained = _trained(entries[name])
+            model.declared = entries[name].declared
 
     def eval_name(self, name: str | None) -> str:
         """Return `name` where it is an eval, or the only eval's; ConfigError else."""
@@ -214,7 +215,9 @@ class Project:
         key = (name, id(engine))
         if key not in self._adopted:
             model = running.RunModel(name, role, lambda: engine, self._progress)
-            model.trained = _trained(self.config.models.get(name))
+            known = self.config.models.get(name)
+            model.trained = _trained(known)
+            model.declared = known.declared if known else {}
             model.pinned = True  # it is the fixture's to close
             self._adopted[key] = model
         return self._adopted[key]
@@ -229,7 +232,7 @@ class Project:
         return entry.model_copy(update={k: v for k, v in changes.items() if v is not None})
 
     def _model(self, name: str, entry: ModelConfig) -> running.Model:
-        declared = {k: getattr(entry, k, None) for k in ("parameters", "bytes")}
+        declared = {k: getattr(entry, k, None) for k in ("parameters", "bytes")} | entry.declared
         info = ModelInfo(name=name, role=entry.role, **declared)
         if isinstance(entry, RecordedModel):
             files = entry.predictions

@@ -54,6 +54,14 @@ class ModelConfig(Entry):
     role: Role
     engine: str
     trained: Trained | None = None
+    latency_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    cost_per_1k: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+
+    @property
+    def declared(self) -> dict[str, Any]:
+        """What is said of the model beside what runs it, as fields of its `ModelInfo`."""
+        said = {"latency_ms": self.latency_ms, "cost_per_1k": self.cost_per_1k}
+        return {name: value for name, value in said.items() if value is not None}
 
 
 class RunModel(ModelConfig):
@@ -76,7 +84,8 @@ class RunModel(ModelConfig):
         **of_the_run
             What this run adds: threads, worker, hash_file.
         """
-        fields = self.model_dump(exclude={"engine", "trained", *(self.model_extra or {})})
+        of_the_model = {*ModelConfig.model_fields, *(self.model_extra or {})} - {"role"}
+        fields = self.model_dump(exclude=of_the_model)
         for key in ("path", "adapter", "tokenizer"):
             if fields.get(key):
                 fields[key] = absolute(fields[key], folder)

@@ -91,6 +91,10 @@ class ModelInfo:
         Data type and device that the model runs in; where it came from.
     digest : str, optional
         SHA-256 over the bytes of weights, config and tokenizer: the model's identity.
+    latency_ms : float, optional
+        Milliseconds that one request takes, as declared in ``distill.yaml``.
+    cost_per_1k : float, optional
+        Cost of 1,000 requests, as declared, in whatever unit all models of the file share.
     """
 
     name: str
@@ -101,6 +105,8 @@ class ModelInfo:
     device: str | None = None
     path: str | None = None
     digest: str | None = None
+    latency_ms: float | None = None
+    cost_per_1k: float | None = None
 
 
 @runtime_checkable

@@ -44,7 +44,7 @@ class ExportedModel(Model):
     @property
     def info(self) -> ModelInfo:
         """What the exporting machine knew of the model."""
-        return self._info
+        return replace(self._info, **self.declared)
 
     def _evaluate(self, on: Eval | ReportedEval) -> Evaluation:
         if isinstance(on, ReportedEval):
@@ -64,7 +64,7 @@ class ExportedModel(Model):
                     f"'{on.name}' asks now; evaluate and export again"
                 )
         found = aligned(predictions, on, rows.source)
-        return Measured(self._info, on, found, source=rows.source, file=path.resolve())
+        return Measured(self.info, on, found, source=rows.source, file=path.resolve())
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -41,6 +41,8 @@ class Model(ABC):
         self.role = role
         self.trained: Mapping[str, int | str | None] = {}
         """What it was trained on: labels, steps, tokens, notes."""
+        self.declared: Mapping[str, Any] = {}
+        """Fields of its `ModelInfo` that ``distill.yaml`` says of it."""
         self._evaluations: dict[str, Evaluation] = {}
 
     @property
@@ -136,7 +138,7 @@ class RunModel(Model):
                 known = engine.info
             here = getattr(getattr(engine, "spec", None), "path", None)
             path = here or known.path
-            self._info = replace(known, name=self.name, role=self.role, path=path)
+            self._info = replace(known, name=self.name, role=self.role, path=path, **self.declared)
         return self._info
 
     def evaluate(self, on: Eval | ReportedEval) -> Evaluation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -16,7 +17,11 @@ subject: ContextVar[Comparison | None] = ContextVar("subject", default=None)
 """The comparison whose method was called; None where a function of the DSL was."""
 
 
-def ask(gate: Gate, eval: str | None, student: str | None) -> None:
+Keep = Callable[[Verdict, Comparison, Path], Verdict]
+"""Writes what is to stay of a verdict below the folder of ``distill.yaml``; returns the verdict."""
+
+
+def ask(gate: Gate, eval: str | None, student: str | None, keep: Keep | None = None) -> None:
     """Judge the comparison that is meant, record the verdict, and raise if it did not pass."""
     __tracebackhide__ = True
     session, item = running_test(f"assert_{gate.name}")
@@ -25,6 +30,8 @@ def ask(gate: Gate, eval: str | None, student: str | None) -> None:
         if comparison is None or eval is not None or student is not None:
             comparison = session.comparison(item, eval, student)
         judged = gate.judge(comparison)
+        if keep is not None:
+            judged = keep(judged, comparison, session.project(item).config.folder)
     settle(gate, judged, comparison)
 
 

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec
 
-from pytest_distill.assertions import quality
+from pytest_distill.assertions import quality, routing
 from pytest_distill.assertions.asking import subject
 from pytest_distill.verdicts.comparison import Comparison
 
@@ -37,6 +37,7 @@ class GateComparison(Comparison):
     assert_slices_retained = _on_this(quality.assert_slices_retained)
     assert_flips = _on_this(quality.assert_flips)
     assert_not_contaminated = _on_this(quality.assert_not_contaminated)
+    assert_routable = _on_this(routing.assert_routable)
 
     def __repr__(self) -> str:
         return f"<comparison on '{self.eval}'>"

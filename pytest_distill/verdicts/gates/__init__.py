@@ -9,6 +9,7 @@ from pytest_distill.verdicts.comparison import Comparison
 from pytest_distill.verdicts.gates.contamination import NotContaminated
 from pytest_distill.verdicts.gates.flips import Flips
 from pytest_distill.verdicts.gates.retention import QualityRetained
+from pytest_distill.verdicts.gates.routing import Routable
 from pytest_distill.verdicts.gates.score import Score
 from pytest_distill.verdicts.gates.sft import BeatsSft
 from pytest_distill.verdicts.gates.slices import SlicesRetained
@@ -31,8 +32,8 @@ class Gate(Protocol):
 GATES: Mapping[str, type[Gate]] = {
     gate.name: gate
     for gate in (
-        *(BeatsSft, Flips, NotContaminated, QualityRetained, Score),
-        *(SlicesRetained, SuiteRetained),
+        *(BeatsSft, Flips, NotContaminated, QualityRetained, Routable),
+        *(Score, SlicesRetained, SuiteRetained),
     )
 }
 """Every gate by its name, as ``required_gates:`` and ``waivers:`` call it."""
@@ -44,6 +45,7 @@ __all__ = [
     "Gate",
     "NotContaminated",
     "QualityRetained",
+    "Routable",
     "Score",
     "SlicesRetained",
     "SuiteRetained",

@@ -282,3 +282,34 @@ def test_a_file_of_thresholds_is_whole(routed: Project, run: Run) -> None:
     write_gates(routed, it="assert_routable(0.8, 0.99, save='serving/a.json')")
     run()
     assert [path.name for path in Path(routed.path / "serving").iterdir()] == ["a.json"]
+
+
+def test_ready_scores_are_routed_by_a_field(routed: Project, run: Run) -> None:
+    """A judge's grades and a number of one's own need no predictions."""
+    for name, right in (("teacher", N), ("student", 500)):
+        rows = [
+            {"id": f"e{i}", "scores": {"accuracy": float(i < right)}, "sure": -i} for i in range(N)
+        ]
+        routed.rows(f"{name}.jsonl", rows)
+    write_gates(
+        routed,
+        field="assert_routable(0.8, 0.99, by='sure')",
+        none="assert_routable(0.8, 0.99)",
+    )
+    result = run(*REPORTS)
+    found = gates_of(routed)
+    assert found["field"]["observed"] == 0.8
+    assert found["field"]["details"]["threshold"] == -479.0
+    assert found["none"]["outcome"] == "NOT RUN"
+    assert "name it by by='field:NAME'" in said(result)
+
+
+def test_reported_scores_cannot_be_routed(routed: Project, run: Run) -> None:
+    """There are no examples to share out."""
+    routed.models["student"] = {"engine": "reported", "scores": {"reviews": {"accuracy": 0.9}}}
+    routed.save()
+    write_gates(routed, it="assert_routable(0.8, 0.9)")
+    result = run("--distill-report")
+    assert "'reviews' has reported scores: without examples nothing can be" in said(result)
+    assert decision_of(result)[0] == "INCOMPLETE"
+    refuse_package_frames(result)

@@ -87,10 +87,25 @@ def confidences(evaluation: Measured, by: str) -> NDArray[np.float64]:
 
 
 def probabilities(evaluation: Measured) -> NDArray[np.float64] | None:
-    """Return the probability of each answer, shape (n,); None where a model gave none."""
-    found = [_max_probability(p) for p in evaluation.predictions]
-    known = [value for value in found if value is not None]
-    return np.array(known) if known and len(known) == len(found) else None
+    """Return the probability of each answer, shape (n,); None where a model gave none.
+
+    Raises
+    ------
+    EvaluationError
+        Naming the example, where one is none: beside a label that is stated, nobody looked before.
+    """
+    found = []
+    for prediction in evaluation.predictions:
+        value = _max_probability(prediction)
+        if value is None:
+            return None
+        if not 0 <= value <= 1:
+            raise EvaluationError(
+                f"{evaluation.source}: example '{prediction.id}': the probability {value:g} is not "
+                "between 0 and 1"
+            )
+        found.append(value)
+    return np.array(found) if found else None
 
 
 def _field(evaluation: Measured, by: str) -> NDArray[np.float64]:
@@ -104,7 +119,7 @@ def _field(evaluation: Measured, by: str) -> NDArray[np.float64]:
 
 def _max_probability(prediction: Prediction) -> float | None:
     found = _distribution(prediction)
-    return None if found is None else float(np.clip(found[-1], 0, 1))
+    return None if found is None else float(found[-1])
 
 
 def _margin(prediction: Prediction) -> float | None:

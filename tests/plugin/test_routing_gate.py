@@ -313,3 +313,24 @@ def test_reported_scores_cannot_be_routed(routed: Project, run: Run) -> None:
     assert "'reviews' has reported scores: without examples nothing can be" in said(result)
     assert decision_of(result)[0] == "INCOMPLETE"
     refuse_package_frames(result)
+
+
+def test_recorded_texts_are_routed_by_their_log_likelihood(project: Project, run_both: Run) -> None:
+    """One for the whole text and the number of its tokens stand in a row, as in an export."""
+    project.rows("gold.jsonl", [{"id": f"e{i}", "input": "?", "target": "x"} for i in range(N)])
+    project.rows("teacher.jsonl", [{"id": f"e{i}", "text": "x"} for i in range(N)])
+    student = [
+        {"id": f"e{i}", "text": "xy"[i >= 500], "loglikelihoods": [-i / 8], "tokens": 4}
+        for i in range(N)
+    ]
+    project.rows("student.jsonl", student)
+    project.evals["reviews"] = {
+        "task": "generation", "data": "gold.jsonl", "metrics": ["exact_match"],
+    }  # fmt: skip
+    project.save()
+    write_gates(project, it="assert_routable(0.8, 0.99)")
+    run_both(*REPORTS)
+    row = gates_of(project)["it"]
+    assert row["outcome"] == "PASSED"
+    assert row["details"]["by"] == "mean_log_probability"
+    assert row["details"]["threshold"] == -479 / 8 / 4

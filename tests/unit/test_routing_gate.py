@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -22,6 +23,7 @@ from pytest_distill.verdicts.comparison import Comparison
 from pytest_distill.verdicts.confidences import confidences, probabilities
 from pytest_distill.verdicts.gates import QualityRetained, Routable
 from pytest_distill.verdicts.routing import Pair
+from pytest_distill.verdicts.sameness import identical_note
 from pytest_distill.verdicts.statistics import proportion_retention
 from pytest_distill.verdicts.verdict import Outcome
 
@@ -276,6 +278,14 @@ def test_a_text_is_as_sure_as_its_tokens_on_average() -> None:
     assert verdict.details["augrc"] == {"teacher": None, "student": 0.0}
 
 
+def test_empty_texts_are_the_same_answer() -> None:
+    """Two models that say nothing said the same, however likely each found it."""
+    said = [Prediction("e0", text="", loglikelihoods=(-nats,), tokens=1) for nats in (1.0, 2.0)]
+    pair = Pair(texts([{"text": "x"}]), BUILT_IN["exact_match"])
+    one, other = (replace(pair.student, predictions=(prediction,)) for prediction in said)
+    assert identical_note(one, other)
+
+
 @pytest.mark.parametrize(
     ("gate", "message"),
     [
@@ -302,6 +312,14 @@ def test_an_answer_without_a_confidence_is_named() -> None:
         EvaluationError, match="example 'e1' of model 'student' has no mean_log_prob"
     ):
         Routable(0.5, 0.9).judge(texts(rows))
+
+
+def test_per_cent_are_no_probabilities() -> None:
+    """Beside a stated label nobody has looked at them before: the error names the example."""
+    rows = [{**row, "prediction": "a"} for row in labelled([True] * 40, [90.0] * 40)]
+    comparison = compare(letters(40, "accuracy"), labelled([True] * 40, [0.9] * 40), rows)
+    with pytest.raises(EvaluationError, match="example 'e0': the probability 90 is not between"):
+        Routable(0.5, 0.5).judge(comparison)
 
 
 def test_perplexity_has_no_answers_to_route() -> None:

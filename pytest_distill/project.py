@@ -16,7 +16,7 @@ from pytest_distill.config.schema import (
     absolute,
 )
 from pytest_distill.config.schema import RunModel as RunModelConfig
-from pytest_distill.engines import DECLARABLE, Engine, ModelInfo, Role
+from pytest_distill.engines import Engine, ModelInfo, Role
 from pytest_distill.errors import ConfigError, DistillError, did_you_mean
 from pytest_distill.eval_reading import read_eval
 from pytest_distill.evals.eval import Eval
@@ -93,6 +93,7 @@ class Project:
         self.models = {name: self._model(name, entry) for name, entry in entries.items()}
         for name, model in self.models.items():
             model.trained = _trained(entries[name])
+            model.declared = entries[name].declared
 
     def eval_name(self, name: str | None) -> str:
         """Return `name` where it is an eval, or the only eval's; ConfigError else."""
@@ -232,7 +233,9 @@ class Project:
         key = (name, id(engine))
         if key not in self._adopted:
             model = running.RunModel(name, role, lambda: engine, self._progress)
-            model.trained = _trained(self.config.models.get(name))
+            known = self.config.models.get(name)
+            model.trained = _trained(known)
+            model.declared = known.declared if known else {}
             model.pinned = True  # it is the fixture's to close
             self._adopted[key] = model
         return self._adopted[key]
@@ -247,7 +250,7 @@ class Project:
         return entry.model_copy(update={k: v for k, v in changes.items() if v is not None})
 
     def _model(self, name: str, entry: ModelConfig) -> running.Model:
-        info = _declared(name, entry)
+        info = ModelInfo(name, entry.role, declared=tuple(entry.declared), **entry.declared)
         if isinstance(entry, RecordedModel):
             files = entry.predictions
             path = files if isinstance(files, str) else None
@@ -262,13 +265,12 @@ class Project:
         if self._exported is not None and not self._is_here(entry):
             known = exported.read_manifest(self._exported)
             if name in known:
-                return exported.ExportedModel(info, self._exported)
+                return exported.ExportedModel(name, entry.role, self._exported)
         return running.RunModel(
             name,
             entry.role,
             lambda: self._start(name, entry),
             self._progress,
-            declared=info,
             keeper=self._keeper,
             before_load=self._make_room,
             after_load=self._run_owed,
@@ -313,12 +315,6 @@ class Project:
                 on = self.eval(name)
                 if isinstance(on, Eval) and name not in {e.eval.name for e in model.evaluations}:
                     model.evaluate(on)
-
-
-def _declared(name: str, entry: ModelConfig) -> ModelInfo:
-    """Return what ``distill.yaml`` itself says of a model, marked as declared."""
-    stated = {key: value for key in DECLARABLE if (value := getattr(entry, key, None)) is not None}
-    return ModelInfo(name, entry.role, declared=tuple(stated), **stated)
 
 
 def _trained(entry: ModelConfig | None) -> dict[str, int | str | None]:

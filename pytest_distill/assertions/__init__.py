@@ -19,6 +19,7 @@ from pytest_distill.assertions.quality import (
     assert_slices_retained,
     assert_suite_retained,
 )
+from pytest_distill.assertions.routing import assert_routable
 
 __all__ = [
     "GateComparison",
@@ -30,6 +31,7 @@ __all__ = [
     "assert_memory",
     "assert_not_contaminated",
     "assert_quality_retained",
+    "assert_routable",
     "assert_score",
     "assert_size",
     "assert_slices_retained",

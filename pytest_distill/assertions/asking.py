@@ -5,11 +5,12 @@ from __future__ import annotations
 from contextvars import ContextVar
 from pathlib import Path
 
+from pytest_distill.assertions.threshold import keep_threshold
 from pytest_distill.errors import printable
 from pytest_distill.report.lost import write_lost
 from pytest_distill.session import running_test
 from pytest_distill.verdicts.comparison import Comparison
-from pytest_distill.verdicts.gates import Gate, SuiteRetained
+from pytest_distill.verdicts.gates import Gate, Routable, SuiteRetained
 from pytest_distill.verdicts.verdict import Outcome, Verdict
 
 subject: ContextVar[Comparison | None] = ContextVar("subject", default=None)
@@ -37,7 +38,10 @@ def judge(gate: Gate, eval: str | None, student: str | None) -> tuple[Verdict, C
         if comparison is None or eval is not None or student is not None:
             any_eval = not getattr(gate, "needs_eval", True)
             comparison = session.comparison(item, eval, student, any_eval=any_eval)
-        return gate.judge(comparison), comparison
+        verdict = gate.judge(comparison)
+        if isinstance(gate, Routable):
+            verdict = keep_threshold(gate.save, verdict, comparison)
+        return verdict, comparison
 
 
 def record(gate: Gate, judged: Verdict, comparison: Comparison) -> str | None:

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec
 
-from pytest_distill.assertions import criteria, efficiency, quality
+from pytest_distill.assertions import criteria, efficiency, quality, routing
 from pytest_distill.assertions.asking import subject
 from pytest_distill.verdicts.comparison import Comparison
 
@@ -44,6 +44,7 @@ class GateComparison(Comparison):
     assert_throughput = _on_this(efficiency.assert_throughput)
     assert_memory = _on_this(efficiency.assert_memory)
     assert_meets = _on_this(criteria.assert_meets)
+    assert_routable = _on_this(routing.assert_routable)
 
     def __repr__(self) -> str:
         return f"<comparison on '{self.eval}'>"

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from pytest_distill.engines import ModelSpec, Role
+from pytest_distill.engines import DECLARABLE, ModelSpec, Role
 
 
 def _listed(value: object) -> object:
@@ -57,9 +57,11 @@ class ModelConfig(Entry):
     latency_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     cost_per_1k: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
-
-_NOT_THE_ENGINES = {"engine", "trained", "parameters", "bytes", "latency_ms", "cost_per_1k"}
-"""Keys of an entry that an engine is not built with."""
+    @property
+    def declared(self) -> dict[str, Any]:
+        """What is said of the model beside what runs it, as fields of its `ModelInfo`."""
+        said = {name: getattr(self, name, None) for name in DECLARABLE}
+        return {name: value for name, value in said.items() if value is not None}
 
 
 class RunModel(ModelConfig):
@@ -80,7 +82,8 @@ class RunModel(ModelConfig):
         **of_the_run
             What this run adds: threads, worker, hash_file.
         """
-        fields = self.model_dump(exclude=_NOT_THE_ENGINES | set(self.model_extra or {}))
+        of_the_model = {*ModelConfig.model_fields, *(self.model_extra or {}), *DECLARABLE}
+        fields = self.model_dump(exclude=of_the_model - {"role"})
         for key in ("path", "adapter", "tokenizer"):
             if fields.get(key):
                 fields[key] = absolute(fields[key], folder)

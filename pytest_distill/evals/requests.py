@@ -117,11 +117,12 @@ class Prediction:
     labels : tuple of str, optional
         The names of those outputs, in the same order.
     loglikelihoods : tuple of float, optional
-        Natural logarithms: one a choice, or a single one for the whole text (perplexity).
+        Natural logarithms: one a choice, or a single one for the whole text (perplexity, and
+        generation where it is known).
     text : str, optional
         The generated text, without the prompt and without the stop string.
     tokens : int, optional
-        Over how many tokens the log-likelihood of a text was taken (perplexity).
+        Over how many tokens the log-likelihood of a text was taken (perplexity, generation).
     """
 
     id: str

@@ -12,13 +12,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_distill.engines import ModelInfo
+from pytest_distill.engines import ModelInfo, Role
 from pytest_distill.errors import ComparisonError, ConfigError, EvaluationError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.digest import request_key
 from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval
-from pytest_distill.evaluation.models import Model, aligned, with_declared
+from pytest_distill.evaluation.models import Model, aligned
 from pytest_distill.evaluation.recorded import read_predictions
 from pytest_distill.evaluation.store import prediction_fields
 
@@ -30,22 +30,21 @@ class ExportedModel(Model):
 
     Parameters
     ----------
-    declared : ModelInfo
-        Name and role as in ``distill.yaml``, and what that says of the model.
+    name, role : str
+        As in ``distill.yaml``.
     folder : Path
         What was exported.
     """
 
-    def __init__(self, declared: ModelInfo, folder: Path) -> None:
-        super().__init__(declared.name, declared.role)
+    def __init__(self, name: str, role: Role, folder: Path) -> None:
+        super().__init__(name, role)
         self._folder = folder
-        known = info_of(read_manifest(folder)[self.name])
-        self._info = with_declared(replace(known, name=self.name, role=self.role), declared)
+        self._info = replace(info_of(read_manifest(folder)[name]), name=name, role=role)
 
     @property
     def info(self) -> ModelInfo:
         """What the exporting machine knew of the model."""
-        return self._info
+        return replace(self._info, **self.declared)
 
     def _evaluate(self, on: Eval | ReportedEval) -> Evaluation:
         if isinstance(on, ReportedEval):
@@ -65,7 +64,7 @@ class ExportedModel(Model):
                     f"'{on.name}' asks now; evaluate and export again"
                 )
         found = aligned(predictions, on, rows.source)
-        return Measured(self._info, on, found, source=rows.source, file=path.resolve())
+        return Measured(self.info, on, found, source=rows.source, file=path.resolve())
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -43,6 +43,8 @@ class Model(ABC):
         """What was measured beside its answers: (eval, kind) -> figure; see `efficiency`."""
         self.trained: Mapping[str, int | str | None] = {}
         """What it was trained on: labels, steps, tokens, notes."""
+        self.declared: Mapping[str, Any] = {}
+        """Fields of its `ModelInfo` that ``distill.yaml`` says of it."""
         self._evaluations: dict[str, Evaluation] = {}
 
     @property
@@ -91,8 +93,6 @@ class RunModel(Model):
         Builds the engine; called when the model is first needed.
     progress : callable
         Tells how far an evaluation is.
-    declared : ModelInfo, optional
-        What ``distill.yaml`` says of it; it counts where the engine does not know better.
     keeper : Keeper, optional
         Knows what was evaluated before.
     before_load, after_load : callable
@@ -106,7 +106,6 @@ class RunModel(Model):
         role: Role,
         start: Callable[[], Engine],
         progress: Progress = silent,
-        declared: ModelInfo | None = None,
         keeper: Keeper | None = None,
         before_load: Callable[[RunModel], None] = lambda _model: None,
         after_load: Callable[[RunModel], None] = lambda _model: None,
@@ -117,7 +116,6 @@ class RunModel(Model):
         self._info: ModelInfo | None = None
         self._notes: list[str] = []
         self._progress = progress
-        self._declared = declared
         self.keeper = keeper
         self._before_load = before_load
         self._after_load = after_load
@@ -161,7 +159,7 @@ class RunModel(Model):
             here = getattr(getattr(engine, "spec", None), "path", None)
             path = here or known.path
             known = replace(known, name=self.name, role=self.role, path=path)
-            self._info = with_declared(known, self._declared)
+            self._info = with_declared(known, self.declared)
         return self._info
 
     @property
@@ -219,13 +217,9 @@ class RunModel(Model):
             self._started = None
 
 
-def with_declared(known: ModelInfo, declared: ModelInfo | None) -> ModelInfo:
+def with_declared(known: ModelInfo, declared: Mapping[str, Any]) -> ModelInfo:
     """Return what is known of a model, and what is declared of it where nothing is known."""
-    stated = {
-        key: getattr(declared, key)
-        for key in (declared.declared if declared else ())
-        if getattr(known, key) is None
-    }
+    stated = {key: value for key, value in declared.items() if getattr(known, key) is None}
     return replace(known, declared=tuple(stated), **stated)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ConfigError, EvaluationError, GoldSetError, did_you_mean
@@ -62,6 +63,53 @@ def read_predictions(path: Path) -> tuple[GoldSet, list[Prediction]]:
     """Return the rows of a file of predictions, and the predictions in them."""
     rows = _read(path)
     return rows, [_prediction(row) for row in rows]
+
+
+class FieldError(ValueError):
+    """A model's predictions have no such field; `fields` are those with numbers that they have."""
+
+    def __init__(self, message: str, fields: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.fields = fields
+
+
+def recorded_field(evaluation: Measured, name: str) -> NDArray[np.float64]:
+    """Return a further field of a file of predictions, in the order of the gold set, shape (n,).
+
+    The file is read again: few gates ask for one, and an evaluation need not hold all fields.
+
+    Raises
+    ------
+    FieldError
+        Where the predictions stand in no file, or the file has no such field.
+    EvaluationError
+        Naming line and id, where a row lacks the field or has no finite number there.
+    """
+    model = evaluation.info.name
+    if evaluation.file is None:
+        raise FieldError(f"the predictions of '{model}' were not recorded, and have no fields")
+    rows = _read(evaluation.file)
+    by_id = {row.id: row for row in rows}
+    order = [by_id[i] for i in matched(by_id, evaluation.eval, rows.source)]
+    if not any(name in row.fields for row in order):
+        own = {n for n, v in order[0].fields.items() if isinstance(_parsed(v), float)} - {"id"}
+        raise FieldError(f"{rows.source} has no field '{name}'", tuple(sorted(own)))
+    found = []
+    for row in order:
+        if name not in row.fields:
+            raise EvaluationError(f"{row.where} (id '{row.id}'): no field '{name}'")
+        found.append(_number(row, f"field '{name}'", _parsed(row.fields[name])))
+    return np.array(found)
+
+
+def _parsed(value: object) -> object:
+    """Return a number as a float, also one that stands as text in a CSV file."""
+    if isinstance(value, bool) or not isinstance(value, str | Real):
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        return value
 
 
 def _read(path: Path) -> GoldSet:

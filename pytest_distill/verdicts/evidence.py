@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -62,11 +63,7 @@ def _retention(
     higher = metric.higher_is_better
     if has_mean(metric, student, teacher):
         s, t = (e.scores(metric)[chosen] for e in (student, teacher))
-        if clusters is None and zero_or_one(s, t):
-            return statistics.proportion_retention(s, t, higher_is_better=higher)
-        return statistics.mean_retention(
-            s, t, metric.range, higher_is_better=higher, clusters=clusters
-        )
+        return retention_of_means(s, t, metric, clusters)
     s, t = (e.statistics(metric)[chosen] for e in (student, teacher))
     same_units = isinstance(metric, PerplexityMetric | BitsPerByte) and (s[:, 1] == t[:, 1]).all()
     if same_units and isinstance(metric, PerplexityMetric):
@@ -75,6 +72,21 @@ def _retention(
         return statistics.bits_per_byte_retention(s[:, 0], t[:, 0], clusters=clusters)
     return statistics.metric_retention(
         s, t, metric.aggregate, metric.range, higher_is_better=higher, clusters=clusters
+    )
+
+
+def retention_of_means(
+    student: NDArray[np.float64],
+    teacher: NDArray[np.float64],
+    metric: Metric,
+    clusters: Sequence[str] | None,
+) -> Retention:
+    """Return the evidence on the retention of a mean, from each example's own scores."""
+    higher = metric.higher_is_better
+    if clusters is None and zero_or_one(student, teacher):
+        return statistics.proportion_retention(student, teacher, higher_is_better=higher)
+    return statistics.mean_retention(
+        student, teacher, metric.range, higher_is_better=higher, clusters=clusters
     )
 
 

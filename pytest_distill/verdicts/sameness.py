@@ -61,5 +61,6 @@ def identical_note(one: Evaluation, other: Evaluation) -> tuple[str, ...]:
 
 
 def _said(answer: Answer) -> object:
-    # A model that only rates a text says nothing but how likely it is.
-    return answer.predicted or answer.prediction.loglikelihoods
+    # A model that only rates a text says nothing but how likely it is; an empty text is an answer.
+    only_rates = not answer.predicted and answer.prediction.text is None
+    return answer.prediction.loglikelihoods if only_rates else answer.predicted

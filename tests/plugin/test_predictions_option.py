@@ -103,6 +103,22 @@ def test_predictions_of_another_question_are_refused(stored: Project, run: Run) 
     assert "reviews.student.jsonl:4 (id 'e3'): the model was asked something else" in said(result)
 
 
+def test_latency_and_cost_are_what_the_file_says_here(stored: Project, run: Run) -> None:
+    """The model is run or known by its export alone: what is declared of it holds all the same."""
+    stored.models["student"]["latency_ms"] = 5
+    stored.save()
+    body = "assert (student.info.latency_ms, student.info.cost_per_1k) == ({}, {})"
+    head = "import pytest\n\ndef test_it(student):\n    "
+    stored.file("test_info.py", head + body.format(5, None))
+    run("test_info.py").assert_outcomes(passed=1)
+    export(stored, run)
+    shutil.rmtree(stored.path / "models")
+    stored.models["student"] |= {"latency_ms": 6, "cost_per_1k": 0.5}
+    stored.save()
+    stored.file("test_info.py", head + body.format(6, 0.5))
+    run("test_info.py", "--distill-predictions=exported").assert_outcomes(passed=1)
+
+
 def test_a_folder_without_exports_is_an_error(stored: Project, run: Run) -> None:
     """The error names the file that is missing."""
     shutil.rmtree(stored.path / "models")

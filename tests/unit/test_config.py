@@ -65,6 +65,25 @@ def test_paths_start_from_the_file(tmp_path: Path) -> None:
     assert specs["student"].threads == 2
 
 
+@pytest.mark.parametrize("engine", ["transformers", "my.module:Engine"])
+def test_latency_and_cost_are_declared_of_any_model(tmp_path: Path, engine: str) -> None:
+    """They are said of the model, and are no setting of what runs it."""
+    entry = f"engine: '{engine}', path: models/t, latency_ms: 40, cost_per_1k: 0.5"
+    config = load(tmp_path, f"models:\n  teacher: {{{entry}}}\n" + EVALS)
+    teacher = config.models["teacher"]
+    assert teacher.declared == {"latency_ms": 40.0, "cost_per_1k": 0.5}
+    assert isinstance(teacher, RunModel)
+    assert teacher.spec("teacher", tmp_path).options == {}
+
+
+@pytest.mark.parametrize("wrong", ["latency_ms: 0", "latency_ms: .inf", "cost_per_1k: -0.1"])
+def test_an_impossible_latency_or_cost_is_refused(tmp_path: Path, wrong: str) -> None:
+    """No request takes no time, and none is paid for being asked."""
+    key = wrong.partition(":")[0]
+    with pytest.raises(ConfigError, match=f"models.teacher.{key}"):
+        load(tmp_path, f"models:\n  teacher: {{path: models/t, {wrong}}}\n" + EVALS)
+
+
 def test_keys_of_an_own_engine_are_its_options(tmp_path: Path) -> None:
     """What the schema does not know reaches a class of one's own unchanged."""
     config = load(

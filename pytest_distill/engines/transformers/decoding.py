@@ -1,4 +1,4 @@
-"""The two pieces of decoding that transformers does otherwise: sampling by row, and stopping."""
+"""What transformers does otherwise or not: sampling by row, stopping, telling likelihoods."""
 
 from __future__ import annotations
 
@@ -49,6 +49,47 @@ class SeededSampling(transformers.LogitsProcessor):
         uniform = torch.stack([torch.rand(size, generator=own) for own in self.generators])
         noise = -torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))
         return logits + noise.to(logits.device)
+
+
+def of_tokens(scores: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """Return the log-probability of one token a row, shape (rows,), under float32 scores."""
+    chosen = scores.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+    return chosen - scores.logsumexp(dim=-1)
+
+
+class Likelihoods(transformers.LogitsProcessor):
+    """Writes down the log-probability of every token that ``generate`` chooses; changes nothing.
+
+    It stands before the sampling, and sees what the model itself says. A token is known when the
+    next one is asked for, so that one step's scores are kept; ``generate`` would keep all of them.
+
+    Parameters
+    ----------
+    skip : int
+        How many tokens of a row were not generated.
+    """
+
+    def __init__(self, skip: int) -> None:
+        self.skip = skip
+        self.scores: torch.Tensor | None = None
+        self.steps: list[torch.Tensor] = []
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Take in the last step's tokens and this step's scores; return the scores as they are."""
+        self._take(input_ids)
+        self.scores = scores.float()
+        return scores
+
+    def of(self, output: torch.Tensor) -> list[list[float]]:
+        """Return the log-probabilities of all generated tokens, those after a row's end too."""
+        self._take(output)
+        self.scores = None
+        rows: list[list[float]] = torch.stack(self.steps, dim=1).tolist()
+        return rows
+
+    def _take(self, tokens: torch.Tensor) -> None:
+        if self.scores is not None:
+            self.steps.append(of_tokens(self.scores, tokens[:, self.skip + len(self.steps)]))
 
 
 def tail_length(stop: Sequence[str]) -> int:

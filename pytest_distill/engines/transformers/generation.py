@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import transformers
 from jinja2 import TemplateError
 
 from pytest_distill.engines.transformers.batching import mask, pad
-from pytest_distill.engines.transformers.decoding import SeededSampling, StopAtStrings
+from pytest_distill.engines.transformers.decoding import (
+    Likelihoods,
+    SeededSampling,
+    StopAtStrings,
+)
 from pytest_distill.engines.transformers.encoding import encode, prefix_token
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.memory import in_batches
@@ -34,6 +39,9 @@ def generate(loaded: Loaded, requests: Sequence[GenerationRequest]) -> Iterator[
     A sampled text depends on the seed and on its prompt, and neither on the batch nor on the
     other requests, up to the rounding of the logits.
 
+    With each text comes its log-likelihood under the model itself, before temperature and nucleus:
+    the sum over its tokens, that of the end token or of the stop string included.
+
     Raises
     ------
     ModelError
@@ -47,11 +55,25 @@ def generate(loaded: Loaded, requests: Sequence[GenerationRequest]) -> Iterator[
         groups[replace(request.decoding, seed=None)].append(index)
     for decoding, indices in groups.items():
         texts = [Text(n, prompts[n], requests[n].decoding.seed) for n in indices]
-        for index, text in _texts(loaded, texts, decoding):
-            yield Prediction(id=requests[index].id, text=text)
+        for index, made in _texts(loaded, texts, decoding):
+            yield Prediction(
+                id=requests[index].id,
+                text=made.text,
+                loglikelihoods=(math.fsum(made.log_probabilities),),
+                tokens=len(made.log_probabilities),
+            )
 
 
-def _texts(loaded: Loaded, texts: Sequence[Text], decoding: Decoding) -> Iterator[tuple[int, str]]:
+class _Made(NamedTuple):
+    """A generated text, and the log-probability of each token up to its end token or stop."""
+
+    text: str
+    log_probabilities: Sequence[float]
+
+
+def _texts(
+    loaded: Loaded, texts: Sequence[Text], decoding: Decoding
+) -> Iterator[tuple[int, _Made]]:
     """Yield every finished text with the index of its request.
 
     Our own loop, in which a finished text makes room for the next one, runs causal models with
@@ -60,17 +82,18 @@ def _texts(loaded: Loaded, texts: Sequence[Text], decoding: Decoding) -> Iterato
     if loaded.kind == "causal" and not loaded.trust.refused and obstacle(loaded) is None:
         ends = _end_tokens(loaded)
         for text in run_all(loaded, texts, decoding, ends):
-            yield text.index, _decoded(loaded, text.tokens, decoding, ends)
+            made = _decoded(loaded, text.tokens, decoding, ends)
+            yield text.index, _Made(made, text.log_probabilities)
         return
 
-    def forward(batch: list[int]) -> list[str]:
+    def forward(batch: list[int]) -> list[_Made]:
         chosen = [texts[place] for place in batch]
         seeds = [text.seed for text in chosen]
         return _forward(loaded, [text.prompt for text in chosen], decoding, seeds)
 
     lengths = [len(text.prompt) + decoding.max_new_tokens for text in texts]
-    for batch, made in in_batches(loaded, loaded.generation_budget, lengths, forward):
-        yield from zip([texts[place].index for place in batch], made, strict=True)
+    for batch, finished in in_batches(loaded, loaded.generation_budget, lengths, forward):
+        yield from zip([texts[place].index for place in batch], finished, strict=True)
 
 
 def _prompts(loaded: Loaded, requests: Sequence[GenerationRequest]) -> list[list[int]]:
@@ -142,7 +165,7 @@ def _check_decoding(loaded: Loaded, request: GenerationRequest) -> None:
 @torch.inference_mode()
 def _forward(
     loaded: Loaded, rows: Sequence[list[int]], decoding: Decoding, seeds: Sequence[int | None]
-) -> list[str]:
+) -> list[_Made]:
     """Return the text that follows each row."""
     causal = loaded.kind == "causal"
     # A causal model goes on from the last token of a row, which must not be padding.
@@ -154,7 +177,8 @@ def _forward(
         "attention_mask": mask(rows, loaded.device, side),
     }
     skip = inputs["input_ids"].shape[1] if causal else 1  # the prompt, or the start token
-    processors = transformers.LogitsProcessorList()
+    likelihoods = Likelihoods(skip)
+    processors = transformers.LogitsProcessorList([likelihoods])
     if decoding.do_sample:
         processors.append(SeededSampling(decoding, rows, seeds))
     criteria = transformers.StoppingCriteriaList()
@@ -166,9 +190,12 @@ def _forward(
             **inputs, logits_processor=processors, stopping_criteria=criteria
         )
     texts = []
+    likely = likelihoods.of(output)
     for row, tokens in enumerate(output[:, skip:].tolist()):
         length = stopper.lengths.get(row, len(tokens))
-        texts.append(_decoded(loaded, tokens[:length], decoding, ends))
+        text = _decoded(loaded, tokens[:length], decoding, ends)
+        ended = next((at + 1 for at, token in enumerate(tokens) if token in ends), length)
+        texts.append(_Made(text, likely[row][: min(length, ended)]))
     return texts
 
 

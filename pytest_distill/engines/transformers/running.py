@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from pytest_distill.engines.transformers.batching import mask, pad
-from pytest_distill.engines.transformers.decoding import SeededSampling, tail_length
+from pytest_distill.engines.transformers.decoding import SeededSampling, of_tokens, tail_length
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.memory import attempt, shrink
@@ -37,12 +37,15 @@ class Text:
         Of its sampling.
     tokens : list of int
         What was generated so far, an end token included.
+    log_probabilities : list of float
+        The model's log-probability of each of these tokens, before temperature and nucleus.
     """
 
     index: int
     prompt: list[int]
     seed: int | None
     tokens: list[int] = field(default_factory=list)
+    log_probabilities: list[float] = field(default_factory=list)
     sampling: SeededSampling | None = None
 
 
@@ -95,6 +98,7 @@ class _Running:
         self.skip = 0
         for text in self.queue:
             text.tokens.clear()
+            text.log_probabilities.clear()
             text.sampling = (
                 SeededSampling(decoding, [text.prompt], [text.seed]) if decoding.do_sample else None
             )
@@ -115,8 +119,9 @@ class _Running:
         else:
             entering, logits = self.texts, self._go_on()
         chosen = self._choose(entering, logits)
-        for text, token in zip(entering, chosen, strict=True):
+        for text, token, log_probability in zip(entering, *chosen, strict=True):
             text.tokens.append(token)
+            text.log_probabilities.append(log_probability)
         finished = [text for text in entering if self._is_finished(text)]
         if finished:
             self._leave(finished)
@@ -179,8 +184,9 @@ class _Running:
         self.kept = _kept(cache)
         return logits
 
-    def _choose(self, texts: Sequence[Text], logits: torch.Tensor) -> list[int]:
-        scores = logits.float()
+    def _choose(self, texts: Sequence[Text], logits: torch.Tensor) -> tuple[list[int], list[float]]:
+        """Return the next token of each text, and the model's log-probability of it."""
+        own = scores = logits.float()
         if self.decoding.do_sample:
             none = torch.empty(0)
             drawn = [
@@ -189,8 +195,9 @@ class _Running:
                 if text.sampling is not None
             ]
             scores = torch.cat(drawn)
-        tokens: list[int] = scores.argmax(dim=-1).tolist()
-        return tokens
+        tokens = scores.argmax(dim=-1)
+        likely: list[float] = of_tokens(own, tokens).tolist()
+        return tokens.tolist(), likely
 
     def _is_finished(self, text: Text) -> bool:
         if text.tokens[-1] in self.ends or len(text.tokens) >= self.decoding.max_new_tokens:

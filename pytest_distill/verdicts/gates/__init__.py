@@ -11,6 +11,7 @@ from pytest_distill.verdicts.gates.contamination import NotContaminated
 from pytest_distill.verdicts.gates.flips import Flips
 from pytest_distill.verdicts.gates.latency import Faster, Latency
 from pytest_distill.verdicts.gates.retention import QualityRetained
+from pytest_distill.verdicts.gates.routing import Routable
 from pytest_distill.verdicts.gates.score import Score
 from pytest_distill.verdicts.gates.sft import BeatsSft
 from pytest_distill.verdicts.gates.size import Size, Smaller
@@ -34,8 +35,8 @@ class Gate(Protocol):
 GATES: Mapping[str, type[Gate]] = {
     gate.name: gate
     for gate in (
-        *(BeatsSft, Flips, NotContaminated, QualityRetained, Score),
-        *(SlicesRetained, SuiteRetained),
+        *(BeatsSft, Flips, NotContaminated, QualityRetained, Routable),
+        *(Score, SlicesRetained, SuiteRetained),
         *(Smaller, Size, Faster, Latency, Throughput, MemoryUse),
     )
 }
@@ -51,6 +52,7 @@ __all__ = [
     "MemoryUse",
     "NotContaminated",
     "QualityRetained",
+    "Routable",
     "Score",
     "Size",
     "SlicesRetained",

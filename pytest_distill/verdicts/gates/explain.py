@@ -109,6 +109,16 @@ def models(
     return lines
 
 
+def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table as lines of a message."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    return [
+        "  "
+        + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in (header, *rows)
+    ]
+
+
 def basis(evidence: Evidence) -> list[str]:
     """Return what a verdict rests on, a few words each."""
     parts = []

@@ -185,14 +185,8 @@ def table(rows: Sequence[Row]) -> list[str]:
     sorted_rows = sorted(rows, key=lambda row: order.index(row.outcome))
     shown = [row.cells() for row in sorted_rows[:MOST_ROWS]]
     header = ["slice", "n", "teacher", "student", "retained", "95 % interval", "outcome"]
-    widths = [max(map(len, column)) for column in zip(header, *shown, strict=True)]
-    lines = [
-        "  "
-        + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in (header, *shown)
-    ]
     rest = len(rows) - len(shown)
-    return [*lines, *([f"  and {rest} more slices"] if rest else [])]
+    return [*explain.columns(header, shown), *([f"  and {rest} more slices"] if rest else [])]
 
 
 def _told(row: Row) -> dict[str, object]:

@@ -3,6 +3,7 @@
 Needs numpy and ``scipy.special`` alone: importing ``scipy.stats`` takes over a second.
 """
 
+from pytest_distill.verdicts.statistics.calibration import calibration_error
 from pytest_distill.verdicts.statistics.chance import above_chance
 from pytest_distill.verdicts.statistics.gap import GapRecovered, gap_recovered
 from pytest_distill.verdicts.statistics.jackknife import PseudoValues, of_mean, of_metric
@@ -29,6 +30,13 @@ from pytest_distill.verdicts.statistics.retention import (
     metric_retention,
     perplexity_retention,
 )
+from pytest_distill.verdicts.statistics.routing import (
+    augrc,
+    cross_fitted,
+    fixed_sequence,
+    folds,
+    thresholds,
+)
 from pytest_distill.verdicts.statistics.score import difference_statistic, score_statistic
 from pytest_distill.verdicts.statistics.superiority import (
     PairedTest,
@@ -51,10 +59,15 @@ __all__ = [
     "RetentionInterval",
     "TRetention",
     "above_chance",
+    "augrc",
     "bits_per_byte_retention",
+    "calibration_error",
+    "cross_fitted",
     "difference_statistic",
     "examples_needed",
     "examples_needed_to_beat",
+    "fixed_sequence",
+    "folds",
     "gap_recovered",
     "holm",
     "mcnemar_p",
@@ -70,4 +83,5 @@ __all__ = [
     "sign_flip_test",
     "slices_below",
     "teacher_right_needed",
+    "thresholds",
 ]

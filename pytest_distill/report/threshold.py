@@ -1,0 +1,48 @@
+"""The threshold of a routed pair, as a file that a serving stack reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_distill.files import write_atomically
+
+SCHEMA = 1
+RULE = (
+    "answer with the student where its confidence (by) is >= threshold, else with the teacher; "
+    "where threshold is null, always with the teacher"
+)
+
+
+def write_threshold(
+    path: Path, verdict: Mapping[str, Any], models: Mapping[str, Mapping[str, str | None]]
+) -> None:
+    """Write the threshold of a verdict on routing; OSError where that fails.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it is whole or as it was before.
+    verdict : mapping
+        As `Verdict.to_dict` gives it.
+    models : mapping
+        Role -> name and digest.
+    """
+    details = verdict["details"]
+    told = {
+        "schema": SCHEMA,
+        "eval": verdict["eval"],
+        **models,
+        "by": details["by"],
+        "threshold": details["threshold"],
+        "rule": RULE,
+        "outcome": verdict["outcome"],
+        "handled": details["handled"],
+        "retained_at_least": details["retained_required"],
+        "confidence": verdict["confidence"],
+        "metric": verdict["metric"],
+        "n": verdict["n"],
+    }
+    write_atomically(path, json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

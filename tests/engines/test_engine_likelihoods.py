@@ -1,0 +1,146 @@
+"""The log-likelihood that comes with a generated text, against plain forward passes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pytest_distill.engines.transformers.running import Text, run_all
+from pytest_distill.evals.requests import Decoding, GenerationRequest, Prediction
+
+from .tiny import TEXTS, Make, hf
+
+GREEDY = Decoding(max_new_tokens=12)
+SAMPLED = Decoding(max_new_tokens=12, do_sample=True, temperature=2.0, top_p=0.8, seed=3)
+ENDS = [1]
+
+
+def forward(model: Any, prompt: list[int], tokens: list[int]) -> list[float]:
+    """Return the log-probability of each token, from one pass over the whole text."""
+    with torch.no_grad():
+        if model.config.is_encoder_decoder:
+            start = [model.config.decoder_start_token_id, *tokens[:-1]]
+            decoder = torch.tensor([start])
+            logits = model(torch.tensor([prompt]), decoder_input_ids=decoder).logits[0]
+        else:
+            logits = model(torch.tensor([prompt + tokens[:-1]])).logits[0, len(prompt) - 1 :]
+    likely = logits.double().log_softmax(-1)
+    return [float(likely[place, token]) for place, token in enumerate(tokens)]
+
+
+def until_the_end(tokens: list[int]) -> list[int]:
+    """Return generated tokens up to the end token, which is one of them."""
+    return tokens[: tokens.index(1) + 1] if 1 in tokens else tokens
+
+
+@pytest.fixture
+def sliding_folder(tokenizer: Any, tmp_path: Path) -> Path:
+    """Return a Mistral with a sliding window, which transformers' own ``generate`` runs."""
+    torch.manual_seed(7)
+    config = hf.MistralConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        sliding_window=8,
+        initializer_range=0.3,
+    )
+    hf.MistralForCausalLM(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("batch_tokens", [40, 4096])
+@pytest.mark.parametrize("decoding", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
+def test_log_probabilities_are_those_of_a_forward_pass(
+    engine: Make, causal_folder: Path, decoding: Decoding, batch_tokens: int
+) -> None:
+    """Of every generated token, in any batch, and before temperature and nucleus where sampled."""
+    made = engine(causal_folder, batch_tokens=batch_tokens)
+    rows = [made.tokenizer(text)["input_ids"] for text in TEXTS]
+    texts = [Text(n, row, decoding.seed) for n, row in enumerate(rows)]
+    done = list(run_all(made._load(), texts, decoding, ENDS))
+    assert len(done) == len(TEXTS)
+    for text in done:
+        expected = forward(made.model, text.prompt, text.tokens)
+        assert text.log_probabilities == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("decoding", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
+@pytest.mark.parametrize("kind", ["seq2seq", "sliding"])
+def test_transformers_own_loop_tells_the_same(
+    engine: Make,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    decoding: Decoding,
+) -> None:
+    """Where ``generate`` runs a model, each prediction has the sum and the number of its tokens."""
+    made = engine(request.getfixturevalue(f"{kind}_folder"))
+    outputs: list[list[int]] = []
+    plain = made.model.generate
+
+    def spied(**options: Any) -> Any:
+        output = plain(**options)
+        skip = 1 if kind == "seq2seq" else options["input_ids"].shape[1]
+        outputs.extend(output[:, skip:].tolist())
+        return output
+
+    monkeypatch.setattr(made.model, "generate", spied)
+    requests = [GenerationRequest(text, text, decoding=decoding) for text in TEXTS]
+    got = list(made.predict(requests))
+    assert len(outputs) == len(got) == len(TEXTS)
+    for prediction, tokens in zip(got, map(until_the_end, outputs), strict=True):
+        prompt = made.tokenizer(prediction.id)["input_ids"]
+        expected = forward(made.model, prompt, tokens)
+        assert prediction.tokens == len(tokens)
+        assert prediction.loglikelihoods == pytest.approx((sum(expected),), abs=1e-3)
+
+
+def only(predictions: Any) -> Prediction:
+    """Return the one prediction that there is."""
+    (prediction,) = predictions
+    assert isinstance(prediction, Prediction)
+    return prediction
+
+
+def test_the_end_token_counts(engine: Make, causal_folder: Path, tmp_path: Path) -> None:
+    """Its log-probability is one of the sum: to end the text is part of the answer."""
+    made = engine(causal_folder)
+    prompt = made.tokenizer("one, two")["input_ids"]
+    (text,) = run_all(made._load(), [Text(0, prompt, None)], GREEDY, [])
+    at = next(i for i in range(2, 12) if text.tokens[i] not in text.tokens[:i])
+    copy = shutil.copytree(causal_folder, tmp_path / "copy")
+    (copy / "generation_config.json").write_text(json.dumps({"eos_token_id": [1, text.tokens[at]]}))
+    got = only(engine(copy).predict([GenerationRequest("1", "one, two", decoding=GREEDY)]))
+    assert got.tokens == at + 1
+    assert got.loglikelihoods == pytest.approx((sum(text.log_probabilities[: at + 1]),))
+
+
+@pytest.mark.parametrize("kind", ["causal", "sliding"])
+def test_the_tokens_of_a_stop_string_count(
+    engine: Make, request: pytest.FixtureRequest, kind: str
+) -> None:
+    """All tokens that were generated until a stop string stood there, and none after."""
+    made = engine(request.getfixturevalue(f"{kind}_folder"))
+    ask = GenerationRequest("1", "one, two", decoding=GREEDY)
+    whole = only(made.predict([ask])).text or ""
+    stop = whole[3:5]
+    decoding = Decoding(max_new_tokens=12, stop=(stop,))
+    got = only(made.predict([GenerationRequest("1", "one, two", decoding=decoding)]))
+    prompt = made.tokenizer("one, two")["input_ids"]
+    output = made.model.generate(
+        input_ids=torch.tensor([prompt]), do_sample=False, max_new_tokens=12
+    )
+    tokens = output[0, len(prompt) :].tolist()
+    ended = next(n for n in range(1, 13) if stop in made.tokenizer.decode(tokens[:n]))
+    assert got.tokens == ended < 12
+    expected = forward(made.model, prompt, tokens[:ended])
+    assert got.loglikelihoods == pytest.approx((sum(expected),), abs=1e-3)

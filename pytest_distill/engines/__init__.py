@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from pytest_distill.engines.likeness import Captured, Distributional, TokenLikeness
 from pytest_distill.evals.requests import Prediction, Request
 
 Role = Literal["teacher", "student", "sft"]
@@ -141,10 +142,13 @@ SOURCES = ("recorded", "reported")
 __all__ = [
     "ENGINES",
     "SOURCES",
+    "Captured",
+    "Distributional",
     "Engine",
     "Identified",
     "ModelInfo",
     "ModelSpec",
     "Role",
+    "TokenLikeness",
     "sha256_of",
 ]

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_distill.assertions import (
         GateComparison,
+        assert_acceptance,
+        assert_agreement,
         assert_beats_sft,
+        assert_divergence,
         assert_flips,
+        assert_inherited_errors,
         assert_not_contaminated,
         assert_quality_retained,
         assert_score,
@@ -37,8 +41,12 @@ if TYPE_CHECKING:
 _HOMES = {
     "assertions": (
         "GateComparison",
+        "assert_acceptance",
+        "assert_agreement",
         "assert_beats_sft",
+        "assert_divergence",
         "assert_flips",
+        "assert_inherited_errors",
         "assert_not_contaminated",
         "assert_quality_retained",
         "assert_score",
@@ -84,8 +92,12 @@ __all__ = [
     "ModelSpec",
     "PerplexityRequest",
     "Prediction",
+    "assert_acceptance",
+    "assert_agreement",
     "assert_beats_sft",
+    "assert_divergence",
     "assert_flips",
+    "assert_inherited_errors",
     "assert_not_contaminated",
     "assert_quality_retained",
     "assert_score",

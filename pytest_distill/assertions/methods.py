@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec
 
-from pytest_distill.assertions import quality
+from pytest_distill.assertions import likeness, quality
 from pytest_distill.assertions.asking import subject
 from pytest_distill.verdicts.comparison import Comparison
 
@@ -37,6 +37,10 @@ class GateComparison(Comparison):
     assert_slices_retained = _on_this(quality.assert_slices_retained)
     assert_flips = _on_this(quality.assert_flips)
     assert_not_contaminated = _on_this(quality.assert_not_contaminated)
+    assert_agreement = _on_this(likeness.assert_agreement)
+    assert_divergence = _on_this(likeness.assert_divergence)
+    assert_acceptance = _on_this(likeness.assert_acceptance)
+    assert_inherited_errors = _on_this(likeness.assert_inherited_errors)
 
     def __repr__(self) -> str:
         return f"<comparison on '{self.eval}'>"

@@ -42,6 +42,8 @@ class Model(ABC):
         self.trained: Mapping[str, int | str | None] = {}
         """What it was trained on: labels, steps, tokens, notes."""
         self._evaluations: dict[str, Evaluation] = {}
+        self.figures: dict[Any, Any] = {}
+        """What was measured of it in this run beside its evaluations, by what it is."""
 
     @property
     @abstractmethod
@@ -138,6 +140,23 @@ class RunModel(Model):
             path = here or known.path
             self._info = replace(known, name=self.name, role=self.role, path=path)
         return self._info
+
+    @property
+    def identity(self) -> Mapping[str, Any] | None:
+        """What makes the model's answers; None where its engine cannot say. Nothing is loaded."""
+        engine = self._engine
+        return engine.identity if isinstance(engine, Identified) else None
+
+    def figure(self, about: Mapping[str, Any] | None, measure: Callable[[], Any]) -> Any:
+        """Return a JSON-able figure from the store, where `about` says what it hangs on."""
+        if self._keeper is None or about is None:
+            return measure()
+        value, _ = self._keeper.figure(about, measure)
+        return value
+
+    def telling(self, what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """Tell how far something is that takes long."""
+        return self._progress(what, total)
 
     def evaluate(self, on: Eval | ReportedEval) -> Evaluation:
         """Return the evaluation on an eval, and run what else is owed while the model is loaded."""

@@ -88,7 +88,8 @@ class Verdict:
     eval, metric, model : str
         What was compared, by which metric, and whom the verdict is about.
     observed, required : float
-        The number that was measured, unrounded, and the one that it is held against.
+        The number that was measured, unrounded, and the one that it is held against. Infinite, or
+        NaN where there is none: both are null in JSON.
     relation : {">=", ">", "<="}
         How `observed` must stand to `required`.
     outcome : Outcome
@@ -149,6 +150,7 @@ class Verdict:
         more = ("confidence", "n", "slice", "basis", "message", "waived")
         return {
             **{name: getattr(self, name) for name in (*plain, *more)},
+            "observed": finite(self.observed),
             "outcome": str(self.outcome),
             "notes": list(self.notes),
             **self.evidence.to_dict(),
@@ -162,7 +164,9 @@ def decided(passed: bool) -> Outcome:
 
 
 def observed_text(verdict: Mapping[str, Any]) -> str:
-    """Return the observed number of a verdict, rounded towards failing."""
+    """Return the observed number of a verdict, rounded towards failing; a dash for none."""
+    if verdict["observed"] is None:
+        return "-"
     rounding = ceil_text if verdict["relation"] == "<=" else floor_text
     return rounding(verdict["observed"])
 

@@ -8,6 +8,8 @@ from typing import ClassVar, Protocol
 from pytest_distill.verdicts.comparison import Comparison
 from pytest_distill.verdicts.gates.contamination import NotContaminated
 from pytest_distill.verdicts.gates.flips import Flips
+from pytest_distill.verdicts.gates.inherited import InheritedErrors
+from pytest_distill.verdicts.gates.likeness import Acceptance, Agreement, Divergence
 from pytest_distill.verdicts.gates.retention import QualityRetained
 from pytest_distill.verdicts.gates.score import Score
 from pytest_distill.verdicts.gates.sft import BeatsSft
@@ -33,15 +35,20 @@ GATES: Mapping[str, type[Gate]] = {
     for gate in (
         *(BeatsSft, Flips, NotContaminated, QualityRetained, Score),
         *(SlicesRetained, SuiteRetained),
+        *(Acceptance, Agreement, Divergence, InheritedErrors),
     )
 }
 """Every gate by its name, as ``required_gates:`` and ``waivers:`` call it."""
 
 __all__ = [
     "GATES",
+    "Acceptance",
+    "Agreement",
     "BeatsSft",
+    "Divergence",
     "Flips",
     "Gate",
+    "InheritedErrors",
     "NotContaminated",
     "QualityRetained",
     "Score",

@@ -16,6 +16,7 @@ from pytest_distill.verdicts.statistics.proportions import (
     ProportionRetention,
     proportion_retention,
 )
+from pytest_distill.verdicts.statistics.rates import Rate, clopper_pearson
 from pytest_distill.verdicts.statistics.results import (
     FloorTest,
     Judgement,
@@ -47,11 +48,13 @@ __all__ = [
     "PairedTest",
     "ProportionRetention",
     "PseudoValues",
+    "Rate",
     "Retention",
     "RetentionInterval",
     "TRetention",
     "above_chance",
     "bits_per_byte_retention",
+    "clopper_pearson",
     "difference_statistic",
     "examples_needed",
     "examples_needed_to_beat",

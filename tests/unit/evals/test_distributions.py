@@ -95,7 +95,7 @@ def test_whatever_is_missing_lies_within_the_bounds(captured: list[int]) -> None
 
 
 def test_the_bounds_are_sharp() -> None:
-    """The lower ones are reached by the student's own spread, the upper by its unlikeliest token."""
+    """The student's own spread reaches the lower ones, its least likely token the upper."""
     teacher, student = drawn(5, 30, 6)
     found = bounds(teacher, student, [0, 1])
     missing = 1 - teacher[:, :2].sum(axis=1)

@@ -166,7 +166,7 @@ def test_padded_outputs_are_left_out_and_named(
     n = len(tokenizer)
     notes = {one.note for one in student.token_likeness(teacher, texts())}
     assert notes == {
-        f"'student' and 'student': of {n} and {n + 13} outputs the {n} tokens of the vocabulary "
+        f"of {n} and {n + 13} outputs the {n} tokens of the vocabulary "
         "are compared; their probabilities are made to sum to 1"
     }
 

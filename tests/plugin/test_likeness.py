@@ -408,7 +408,7 @@ def test_a_captured_teacher_is_judged_on_the_bad_side(
         "far": "FAILED",
         "acceptance": "INCONCLUSIVE",
     }
-    assert any("of the teacher's probability was captured" in line for line in bases_of(result))
+    assert any("of the teacher was captured" in line for line in bases_of(result))
 
     causal.models["teacher"] = {"path": str(tiny_models / "teacher"), "device": "cpu"}
     causal.save()

@@ -275,7 +275,7 @@ def test_inherited_errors_are_the_same_wrong_answers(make_comparison: MakeCompar
         "p_value": 0.5,
     }
     failed = InheritedErrors(0.49).judge(comparison)
-    assert failed.message.startswith("assert 0.5000 <= 0.49 of the teacher's errors repeated (acc")
+    assert failed.message.startswith("assert 0.5000 <= 0.49 of the errors of the teacher repea")
     assert "the SFT student repeats 0.2500 of the same" in failed.message
     assert [row["id"] for row in InheritedErrors(0.49).lost(comparison)] == ["e2", "e3"]
 
@@ -294,7 +294,7 @@ def test_a_teacher_without_errors_tells_nothing(make_comparison: MakeComparison)
     """There is nothing to inherit: neither a pass without evidence nor a failure."""
     verdict = InheritedErrors(0.5).judge(make_comparison("aaa", "aaa", "abb", "aab"))
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert verdict.message.startswith("assert 0 of 0 <= 0.5 of the teacher's errors repeated")
+    assert verdict.message.startswith("assert 0 of 0 <= 0.5 of the errors of the teacher repeated")
     assert json.loads(json.dumps(verdict.to_dict(), allow_nan=False))["observed"] is None
     assert not verdict.reaches(1.0)  # so that no waiver covers it
 

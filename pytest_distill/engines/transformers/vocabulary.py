@@ -39,8 +39,8 @@ class Vocabulary:
             return ""
         outputs = " and ".join(f"{width:,}" for width in dict.fromkeys(widths))
         return (
-            f"{self.names}: of {outputs} outputs the {len(kept):,} tokens of the vocabulary are "
-            "compared; their probabilities are made to sum to 1"
+            f"of {outputs} outputs the {len(kept):,} tokens of the vocabulary are compared; their "
+            "probabilities are made to sum to 1"
         )
 
 

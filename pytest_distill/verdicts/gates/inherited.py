@@ -154,9 +154,9 @@ class InheritedErrors:
         rate = Fraction(int(theirs.sum()), len(wrong))
         said = explain.p_text(p)
         return [
-            f"the SFT student repeats {ceil_text(rate)} of the same: {more:,} are the student's "
-            f"alone, {fewer:,} the SFT student's (p {said if said[0] == '<' else '= ' + said} that "
-            "distilling adds none, exact McNemar)"
+            f"the SFT student repeats {ceil_text(rate)} of the same: {more:,} are repeated by the "
+            f"student alone, {fewer:,} by the SFT student alone (exact McNemar, p "
+            f"{said if said[0] == '<' else '= ' + said})"
         ], {"sft_rate": float(rate), "student_only": more, "sft_only": fewer, "p_value": p}
 
     def _headline(
@@ -167,7 +167,7 @@ class InheritedErrors:
         confidence: float | None,
         metric: Metric,
     ) -> str:
-        what = f"of the teacher's errors repeated ({metric.name}"
+        what = f"of the errors of the teacher repeated ({metric.name}"
         if observed is None or evidence.interval is None:
             return f"assert 0 of 0 <= {self.max} {what}): the teacher makes none to inherit"
         if confidence is None:

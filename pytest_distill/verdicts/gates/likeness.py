@@ -121,7 +121,7 @@ class Acceptance(LikenessGate):
     """
 
     name: ClassVar[str] = "acceptance"
-    measure: ClassVar[str] = "acceptance rate (1 - TV)"
+    measure: ClassVar[str] = "acceptance rate"
     relation: ClassVar[Relation] = ">="
 
     min: float

@@ -200,7 +200,7 @@ class LikenessGate(ABC):
         mass = likeness.mass[chosen].sum() / likeness.units[chosen].sum()
         return [
             f"between {number_text(low, lower=True)} and {number_text(high, lower=False)}: "
-            f"{floor_text(float(mass))} of the teacher's probability was captured"
+            f"{floor_text(float(mass))} of the probability of the teacher was captured"
         ]
 
     def notes(self, likeness: Likeness, comparison: Comparison) -> tuple[str, ...]:

@@ -356,7 +356,8 @@ def top_rows(tiny_models: Path, k: int) -> list[dict[str, Any]]:
     import torch
     import transformers
 
-    model = transformers.AutoModelForCausalLM.from_pretrained(tiny_models / "teacher").eval()
+    model: Any = transformers.AutoModelForCausalLM.from_pretrained(tiny_models / "teacher")
+    model.eval()
     rows = []
     for text in TEXTS:
         tokens = [2 + LETTERS.index(letter) for letter in text]

@@ -9,6 +9,12 @@ from pytest_distill.assertions.efficiency import (
     assert_smaller,
     assert_throughput,
 )
+from pytest_distill.assertions.likeness import (
+    assert_acceptance,
+    assert_agreement,
+    assert_divergence,
+    assert_inherited_errors,
+)
 from pytest_distill.assertions.methods import GateComparison
 from pytest_distill.assertions.quality import (
     assert_beats_sft,
@@ -23,9 +29,13 @@ from pytest_distill.assertions.routing import assert_routable
 
 __all__ = [
     "GateComparison",
+    "assert_acceptance",
+    "assert_agreement",
     "assert_beats_sft",
+    "assert_divergence",
     "assert_faster",
     "assert_flips",
+    "assert_inherited_errors",
     "assert_latency",
     "assert_meets",
     "assert_memory",

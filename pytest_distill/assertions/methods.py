@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec
 
-from pytest_distill.assertions import criteria, efficiency, quality, routing
+from pytest_distill.assertions import criteria, efficiency, likeness, quality, routing
 from pytest_distill.assertions.asking import subject
 from pytest_distill.verdicts.comparison import Comparison
 
@@ -45,6 +45,10 @@ class GateComparison(Comparison):
     assert_memory = _on_this(efficiency.assert_memory)
     assert_meets = _on_this(criteria.assert_meets)
     assert_routable = _on_this(routing.assert_routable)
+    assert_agreement = _on_this(likeness.assert_agreement)
+    assert_divergence = _on_this(likeness.assert_divergence)
+    assert_acceptance = _on_this(likeness.assert_acceptance)
+    assert_inherited_errors = _on_this(likeness.assert_inherited_errors)
 
     def __repr__(self) -> str:
         return f"<comparison on '{self.eval}'>"

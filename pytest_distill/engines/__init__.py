@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from pytest_distill.engines.likeness import Captured, Distributional, TokenLikeness
 from pytest_distill.evals.requests import Prediction, Request
 
 Role = Literal["teacher", "student", "sft"]
@@ -224,6 +225,8 @@ __all__ = [
     "DECLARABLE",
     "ENGINES",
     "SOURCES",
+    "Captured",
+    "Distributional",
     "Engine",
     "Identified",
     "Measurable",
@@ -232,5 +235,6 @@ __all__ = [
     "ModelSpec",
     "Role",
     "Timing",
+    "TokenLikeness",
     "sha256_of",
 ]

@@ -103,6 +103,27 @@ Request = ClassificationRequest | ChoiceRequest | GenerationRequest | Perplexity
 
 
 @dataclass(frozen=True, slots=True)
+class GoldText:
+    """A gold text on whose tokens two models' distributions are compared.
+
+    Parameters
+    ----------
+    request : PerplexityRequest or GenerationRequest
+        What a model is asked: a whole text, or a prompt.
+    target : str
+        The accepted answer that follows a prompt, with what stands between the two.
+    """
+
+    request: PerplexityRequest | GenerationRequest
+    target: str = ""
+
+    @property
+    def id(self) -> str:
+        """The example's id."""
+        return self.request.id
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """What one model answered for one example; the fields that its task does not need stay None.
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from functools import partial
 from statistics import median
-from time import perf_counter, time
-from typing import Any, TypeVar
+from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,8 @@ from pytest_distill.errors import ComparisonError, ModelError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Request
 from pytest_distill.evaluation.digest import request_key
-from pytest_distill.evaluation.models import Model, RunModel
+from pytest_distill.evaluation.models import Model, RunModel, together
 
-T = TypeVar("T")
 Floats = NDArray[np.float64]
 Timer = Callable[[Request], Timing]
 
@@ -117,7 +116,8 @@ def latencies(models: Sequence[Model], on: Eval, examples: int) -> list[Latency]
     chosen = _drawn(on.requests(), examples)
 
     def measure() -> Any:
-        return _held(running, lambda engines: _timed(engines, chosen))
+        with together(running) as engines:
+            return _timed(engines, chosen)
 
     value, made = _figure("latency", running, chosen, measure)
     found = [
@@ -135,7 +135,7 @@ def throughput(model: Model, on: Eval, examples: int) -> Throughput:
     chosen = _drawn(on.requests(), min(examples, len(on.gold)))
 
     def measure() -> Any:
-        with running.held() as engine:
+        with together([running]) as (engine,):
             return _best_batch(engine, chosen)
 
     (batch_tokens, seconds), made = _figure("throughput", [running], chosen, measure)
@@ -165,7 +165,7 @@ def memory(model: Model, on: Eval, examples: int) -> Held:
     chosen = sorted(on.requests(), key=_length, reverse=True)[:examples]
 
     def measure() -> Any:
-        with running.held() as engine:
+        with together([running]) as (engine,):
             if not isinstance(engine, Measurable):
                 raise ModelError(
                     f"the engine of model '{model.name}' cannot tell what it holds in memory"
@@ -269,11 +269,9 @@ def _figure(
         "requests": [request_key(request).hex() for request in requests],
         "how": [SEED, WARM_UP, REPEATS],
     }
-    keeper, runners = models[0].keeper, [model.runner for model in models]
-    identities = [runner.identity for runner in runners if isinstance(runner, Identified)]
-    if keeper is None or len(identities) < len(models):
-        return measure(), time()
-    return keeper.figure({**about, "models": identities}, measure)
+    identities = [model.identity for model in models]
+    known = None not in identities
+    return models[0].figure({**about, "models": identities} if known else None, measure)
 
 
 def _setting(model: RunModel) -> dict[str, Any]:
@@ -286,14 +284,6 @@ def _setting(model: RunModel) -> dict[str, Any]:
     return {"device": info.device, "device_name": host.processor(), "dtype": info.dtype} | {
         "python": platform.python_version()
     }
-
-
-def _held(models: Sequence[RunModel], use: Callable[[Sequence[Engine]], T]) -> T:
-    """Call `use` with the engines of all models, none of which is freed meanwhile."""
-    if not models:
-        return use([])
-    with models[0].held() as engine:
-        return _held(models[1:], lambda rest: use([engine, *rest]))
 
 
 def _drawn(requests: Sequence[Request], count: int) -> list[Request]:

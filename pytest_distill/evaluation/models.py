@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -46,6 +47,8 @@ class Model(ABC):
         self.declared: Mapping[str, Any] = {}
         """Fields of its `ModelInfo` that ``distill.yaml`` says of it."""
         self._evaluations: dict[str, Evaluation] = {}
+        self.likenesses: dict[Any, Any] = {}
+        """How alike it is to its teacher, by teacher and eval; see `likeness`."""
 
     @property
     @abstractmethod
@@ -129,17 +132,6 @@ class RunModel(Model):
         self.pinned = True
         return self.runner
 
-    @contextmanager
-    def held(self) -> Iterator[Engine]:
-        """Keep the engine in memory until the block ends, whatever else is loaded meanwhile."""
-        pinned = self.pinned
-        self._before_load(self)
-        self.pinned = True
-        try:
-            yield self.runner
-        finally:
-            self.pinned = pinned
-
     @property
     def runner(self) -> Engine:
         """The engine, whether its model is in memory or not."""
@@ -169,6 +161,27 @@ class RunModel(Model):
             said = getattr(self._started, "notes", ())
             self._notes = [*self._notes, *(note for note in said if note not in self._notes)]
         return self._notes
+
+    @property
+    def identity(self) -> Mapping[str, Any] | None:
+        """What makes the model's answers; None where its engine cannot say. Nothing is loaded."""
+        engine = self.runner
+        return engine.identity if isinstance(engine, Identified) else None
+
+    def figure(
+        self, about: Mapping[str, Any] | None, measure: Callable[[], Any]
+    ) -> tuple[Any, float]:
+        """Return a JSON-able figure, and when it was taken in seconds since 1970.
+
+        It comes from the store where `about` says what it hangs on.
+        """
+        if self.keeper is None or about is None:
+            return measure(), time.time()
+        return self.keeper.figure(about, measure)
+
+    def telling(self, what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """Tell how far something is that takes long."""
+        return self._progress(what, total)
 
     def evaluate(self, on: Eval | ReportedEval) -> Evaluation:
         """Return the evaluation on an eval, and run what else is owed while the model is loaded."""
@@ -215,6 +228,19 @@ class RunModel(Model):
             self._notes = list(self.notes)  # they outlive the engine
             self._started.close()
             self._started = None
+
+
+@contextmanager
+def together(models: Sequence[RunModel]) -> Iterator[list[Any]]:
+    """Give the engines of models that stay in memory beside each other, until the block ends."""
+    before = [model.pinned for model in models]
+    try:
+        for model in models:
+            model.pinned = True
+        yield [model.engine for model in models]
+    finally:
+        for model, pinned in zip(models, before, strict=True):
+            model.pinned = pinned
 
 
 def with_declared(known: ModelInfo, declared: Mapping[str, Any]) -> ModelInfo:

@@ -43,6 +43,10 @@ class RecordedModel(Model):
         """What is declared of the model."""
         return self._info
 
+    def file(self, on: str) -> Path:
+        """Return the file of an eval; ConfigError where there is none."""
+        return self._files(on)
+
     def _evaluate(self, on: Eval | ReportedEval) -> Evaluation:
         if isinstance(on, ReportedEval):
             raise ConfigError(f"eval '{on.name}' has no gold set, and so no recorded predictions")
@@ -141,6 +145,8 @@ def _prediction(row: Example) -> Prediction:
     if isinstance(probabilities, Mapping):
         labels, probabilities = list(probabilities), list(probabilities.values())
     text, tokens = fields.get("text"), fields.get("tokens")
+    if isinstance(tokens, list):  # the tokens themselves, beside their log-probabilities
+        tokens = len(tokens)
     if text is not None and not isinstance(text, str):
         raise EvaluationError(f"{row.where} (id '{row.id}'): text is {text!r}, not text")
     if tokens is not None and (isinstance(tokens, bool) or not isinstance(tokens, int)):

@@ -324,12 +324,30 @@ def connect(path: Path) -> sqlite3.Connection:
     """Open a store's file so that a committed row survives a power cut."""
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(connection)
         connection.execute("PRAGMA synchronous = FULL")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Turn on WAL mode, in which readers and a writer don't wait for each other.
+
+    SQLite's own timeout doesn't hold for the first switch of a file: of several processes that
+    open a new one at once all but one are told at once that it is locked.
+    """
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def prediction_fields(prediction: Prediction) -> dict[str, Any]:

@@ -21,10 +21,11 @@ from pytest_distill.evaluation.evaluation import (
     ReportedEval,
     find_metric,
 )
+from pytest_distill.evaluation.likeness import Likeness, Texts, label_likeness, token_likeness
 from pytest_distill.evaluation.models import Model
 from pytest_distill.verdicts.lookup import find_model
 from pytest_distill.verdicts.numbers import confidence, kept
-from pytest_distill.verdicts.sameness import refuse_same_model, refuse_unlike
+from pytest_distill.verdicts.sameness import refuse_same_model, refuse_same_weights, refuse_unlike
 
 Slice = str | Mapping[str, object]
 
@@ -245,6 +246,22 @@ class Comparison:
             lost=tuple(examples[i].id for i in chosen if gain[i] < 0),
             won=tuple(examples[i].id for i in chosen if gain[i] > 0),
         )
+
+    def likeness(self) -> Likeness:
+        """Return how alike the student's distributions are to the teacher's, over all examples.
+
+        Over tokens where the examples are texts, for which both models are run beside each other
+        once; else over labels or choices.
+        """
+        if not isinstance(self.on, Eval):
+            raise ComparisonError(f"eval '{self.eval}' has reported scores: no answers are known")
+        if isinstance(self.on.task, Texts):
+            refuse_same_weights(self.teacher.info, self.student.info)
+            return token_likeness(self.teacher, self.student, self.on)
+        teacher, student = self.pair("teacher", "student")
+        if not isinstance(teacher, Measured) or not isinstance(student, Measured):
+            raise ComparisonError(f"eval '{self.eval}' has reported scores: no answers are known")
+        return label_likeness(teacher, student)
 
     def sure(self, asked: Confidence, default: float | None) -> float | None:
         """Return how sure a verdict must be: as asked, else as the comparison says, else `default`.

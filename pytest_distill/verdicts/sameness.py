@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Answer
@@ -28,16 +29,21 @@ def refuse_same_model(one: Evaluation, other: Evaluation) -> None:
     They are the same where the bytes of weights, config and tokenizer are, or where both were
     recorded in one file.
     """
+    refuse_same_weights(one.info, other.info)
     names = f"'{one.info.name}' and '{other.info.name}'"
-    if one.info.digest is not None and one.info.digest == other.info.digest:
-        raise ComparisonError(
-            f"{names} have the same weights (digest {one.info.digest[:12]}): a comparison of a "
-            "model with itself says nothing; correct a path in distill.yaml"
-        )
     files = [e.file for e in (one, other) if isinstance(e, Measured) and e.file is not None]
     if len(files) == 2 and files[0] == files[1]:
         raise ComparisonError(
             f"{names} have the same predictions, {files[0]}: name a file of its own for each"
+        )
+
+
+def refuse_same_weights(one: ModelInfo, other: ModelInfo) -> None:
+    """Raise ComparisonError where two models are the same bytes."""
+    if one.digest is not None and one.digest == other.digest:
+        raise ComparisonError(
+            f"'{one.name}' and '{other.name}' have the same weights (digest {one.digest[:12]}): a "
+            "comparison of a model with itself says nothing; correct a path in distill.yaml"
         )
 
 

@@ -89,7 +89,8 @@ class Verdict:
     eval, metric, model : str
         What was compared, by which metric, and whom the verdict is about.
     observed, required : float
-        The number that was measured, unrounded, and the one that it is held against.
+        The number that was measured, unrounded, and the one that it is held against. Infinite, or
+        NaN where there is none: both are null in JSON.
     relation : {">=", ">", "<="}
         How `observed` must stand to `required`.
     outcome : Outcome
@@ -154,6 +155,7 @@ class Verdict:
         more = ("unit", "confidence", "n", "slice", "basis", "message", "waived", "criterion")
         return {
             **{name: getattr(self, name) for name in (*plain, *more)},
+            "observed": finite(self.observed),
             "outcome": str(self.outcome),
             "notes": list(self.notes),
             **self.evidence.to_dict(),
@@ -167,7 +169,9 @@ def decided(passed: bool) -> Outcome:
 
 
 def observed_text(verdict: Mapping[str, Any]) -> str:
-    """Return the observed number of a verdict, rounded towards failing."""
+    """Return the observed number of a verdict, rounded towards failing; a dash for none."""
+    if verdict["observed"] is None:
+        return "-"
     return text(verdict["observed"], verdict["unit"], up=verdict["relation"] == "<=")
 
 

@@ -330,3 +330,30 @@ def test_a_damaged_figure_is_measured_again(tmp_path: Path) -> None:
     later = Told(tmp_path)
     assert later.keeper.figure({"of": "student"}, lambda: 3)[0] == 3
     assert "a figure is not as it was written" in later.warnings[0]
+
+
+def test_several_processes_may_begin_a_store_at_once(tmp_path: Path) -> None:
+    """None of them is told that the new file is locked."""
+    script = textwrap.dedent(
+        f"""
+        import sys
+        import time
+        from pathlib import Path
+
+        from pytest_distill.evaluation.store import Store
+
+        start = float(sys.argv[1])
+        for number in range(20):
+            folder = Path({str(tmp_path)!r}) / str(number)
+            folder.mkdir(exist_ok=True)
+            time.sleep(max(0.0, start + 0.03 * number - time.time()))
+            Store(folder).close()
+        """
+    )
+    start = str(time.time() + 3)
+    processes = [
+        subprocess.Popen([sys.executable, "-c", script, start], stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    said = [process.communicate()[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0, 0], "\n".join(said)

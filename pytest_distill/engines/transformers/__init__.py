@@ -5,18 +5,19 @@ torch and transformers are imported when a model is looked into or loaded, not w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from pytest_distill.engines import Memory, ModelInfo, ModelSpec, Timing
+from pytest_distill.engines import Memory, ModelInfo, ModelSpec, Timing, TokenLikeness
 from pytest_distill.engines.transformers.checkpoint import Checkpoint, locate
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import (
     ChoiceRequest,
     ClassificationRequest,
     GenerationRequest,
+    GoldText,
     PerplexityRequest,
     Prediction,
     Request,
@@ -145,6 +146,36 @@ class TransformersEngine:
 
         return measuring.memory(self._load(), self._answer(requests), requests)
 
+    def token_likeness(self, teacher: Any, texts: Sequence[GoldText]) -> Iterator[TokenLikeness]:
+        """Yield how alike the model is to its teacher on every text, token by token.
+
+        Parameters
+        ----------
+        teacher : TransformersEngine, or mapping of str to Captured
+            The teacher's engine, whose model is loaded beside this one; or by id what was captured
+            of the teacher elsewhere.
+        texts : sequence of GoldText
+            What is compared, in any number.
+
+        Raises
+        ------
+        ModelError
+            Where the two cannot be compared token by token.
+        """
+        if isinstance(teacher, TransformersEngine):
+            from pytest_distill.engines.transformers.likeness import compare
+
+            yield from compare(self._causal(), teacher._causal(), texts)
+        elif isinstance(teacher, Mapping):
+            from pytest_distill.engines.transformers.likeness import compare_captured
+
+            yield from compare_captured(self._causal(), teacher, texts)
+        else:
+            raise ModelError(
+                f"model '{self.spec.name}' runs with transformers and its teacher does not, so "
+                "that they cannot read the same batch: record the teacher's most likely tokens"
+            )
+
     def close(self) -> None:
         """Free the model's memory, on CUDA too."""
         if self._loaded is None:
@@ -153,6 +184,16 @@ class TransformersEngine:
 
         device, self._loaded = self._loaded.device, None
         release(device)
+
+    def _causal(self) -> Loaded:
+        """Return the loaded model; ModelError where it is not a causal one."""
+        loaded = self._load()
+        if loaded.kind != "causal":
+            raise ModelError(
+                f"model '{self.spec.name}' is a {loaded.architecture}; to be compared token by "
+                "token it must be a causal model (...ForCausalLM)"
+            )
+        return loaded
 
     def _load(self) -> Loaded:
         if self._loaded is None:

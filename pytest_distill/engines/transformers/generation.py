@@ -102,7 +102,7 @@ def _prompts(loaded: Loaded, requests: Sequence[GenerationRequest]) -> list[list
     fitting = []
     for request, row in zip(requests, rows, strict=True):
         _check_decoding(loaded, request)
-        tokens = _chat(loaded, request) if request.chat else row
+        tokens = chat_tokens(loaded, request) if request.chat else row
         tokens = loaded.checked(request.id, tokens or [prefix_token(loaded)])
         room = _room(loaded, request.decoding)
         if room is not None and len(tokens) > room:
@@ -117,7 +117,7 @@ def _prompts(loaded: Loaded, requests: Sequence[GenerationRequest]) -> list[list
     return fitting
 
 
-def _chat(loaded: Loaded, request: GenerationRequest) -> list[int]:
+def chat_tokens(loaded: Loaded, request: GenerationRequest) -> list[int]:
     """Return the tokens of the prompt as a user's message, up to where the answer begins."""
     if not getattr(loaded.tokenizer, "chat_template", None):
         raise ModelError(

@@ -35,7 +35,7 @@ def score_texts(loaded: Loaded, requests: Sequence[PerplexityRequest]) -> Iterat
     due = [0] * len(requests)
     for index, (request, tokens) in enumerate(zip(requests, texts, strict=True)):
         loaded.checked(request.id, tokens)
-        window, stride = _window(loaded, request)
+        window, stride = window_and_stride(loaded, request)
         for row, span in windows(tokens, prefix, window, stride):
             parts.append((index, row, span))
             due[index] += 1
@@ -95,7 +95,8 @@ def windows(
         yield row, Span(window - (end - begin), tuple(tokens[begin:end]))
 
 
-def _window(loaded: Loaded, request: PerplexityRequest) -> tuple[int, int]:
+def window_and_stride(loaded: Loaded, request: PerplexityRequest) -> tuple[int, int]:
+    """Return how a text is read: as the request says, else as much at once as the model can."""
     window = request.window or loaded.context or _WINDOW
     stride = request.stride or window
     where = f"model '{loaded.name}', example '{request.id}'"

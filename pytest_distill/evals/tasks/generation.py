@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 from pytest_distill.errors import ConfigError, GoldSetError
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import Answer
-from pytest_distill.evals.requests import Decoding, GenerationRequest, Prediction
+from pytest_distill.evals.requests import Decoding, GenerationRequest, GoldText, Prediction
 from pytest_distill.evals.tasks import fields, prompts
 from pytest_distill.evals.tasks.base import dataclass_settings
 from pytest_distill.evals.tasks.predictions import no_answer
@@ -74,6 +74,16 @@ class Generation:
         self._targets(example)
         prompt = self._solved + self._prompt(example)
         return GenerationRequest(example.id, prompt, self.chat, self._decoding(), self.truncate)
+
+    def gold_text(self, example: Example) -> GoldText:
+        """Return the prompt and its first accepted answer, on whose tokens models are compared.
+
+        Between the two stands a blank, as in a solved example, but none after a prompt that ends
+        in a blank or a new line, and none in a chat.
+        """
+        request = self.request(example)
+        joined = self.chat or request.prompt[-1:].isspace() or not request.prompt
+        return GoldText(request, ("" if joined else " ") + self._targets(example)[0])
 
     def answer(self, example: Example, prediction: Prediction) -> Answer:
         """Return the text with `extract` applied; a recorded `prediction` is taken as it is."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from pytest_distill.errors import ConfigError, EvaluationError, GoldSetError
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import Answer
-from pytest_distill.evals.requests import PerplexityRequest, Prediction
+from pytest_distill.evals.requests import GoldText, PerplexityRequest, Prediction
 from pytest_distill.evals.tasks import fields
 from pytest_distill.evals.tasks.base import dataclass_settings
 from pytest_distill.evals.tasks.predictions import check_loglikelihoods, no_answer
@@ -48,6 +48,10 @@ class Perplexity:
     def request(self, example: Example) -> PerplexityRequest:
         """Return the text to score."""
         return PerplexityRequest(example.id, self._text(example), self.window, self.stride)
+
+    def gold_text(self, example: Example) -> GoldText:
+        """Return the text, on whose tokens two models can be compared."""
+        return GoldText(self.request(example))
 
     def answer(self, example: Example, prediction: Prediction) -> Answer:
         """Return the text beside its log-likelihood; nothing is predicted."""

@@ -9,7 +9,9 @@ from pytest_distill.verdicts.comparison import Comparison
 from pytest_distill.verdicts.gates.capacity import MemoryUse, Throughput
 from pytest_distill.verdicts.gates.contamination import NotContaminated
 from pytest_distill.verdicts.gates.flips import Flips
+from pytest_distill.verdicts.gates.inherited import InheritedErrors
 from pytest_distill.verdicts.gates.latency import Faster, Latency
+from pytest_distill.verdicts.gates.likeness import Acceptance, Agreement, Divergence
 from pytest_distill.verdicts.gates.retention import QualityRetained
 from pytest_distill.verdicts.gates.routing import Routable
 from pytest_distill.verdicts.gates.score import Score
@@ -38,16 +40,21 @@ GATES: Mapping[str, type[Gate]] = {
         *(BeatsSft, Flips, NotContaminated, QualityRetained, Routable),
         *(Score, SlicesRetained, SuiteRetained),
         *(Smaller, Size, Faster, Latency, Throughput, MemoryUse),
+        *(Acceptance, Agreement, Divergence, InheritedErrors),
     )
 }
 """Every gate by its name, as ``required_gates:`` and ``waivers:`` call it."""
 
 __all__ = [
     "GATES",
+    "Acceptance",
+    "Agreement",
     "BeatsSft",
+    "Divergence",
     "Faster",
     "Flips",
     "Gate",
+    "InheritedErrors",
     "Latency",
     "MemoryUse",
     "NotContaminated",

@@ -17,6 +17,7 @@ from pytest_distill.verdicts.statistics.proportions import (
     ProportionRetention,
     proportion_retention,
 )
+from pytest_distill.verdicts.statistics.rates import Rate, clopper_pearson
 from pytest_distill.verdicts.statistics.results import (
     FloorTest,
     Judgement,
@@ -55,6 +56,7 @@ __all__ = [
     "PairedTest",
     "ProportionRetention",
     "PseudoValues",
+    "Rate",
     "Retention",
     "RetentionInterval",
     "TRetention",
@@ -62,6 +64,7 @@ __all__ = [
     "augrc",
     "bits_per_byte_retention",
     "calibration_error",
+    "clopper_pearson",
     "cross_fitted",
     "difference_statistic",
     "examples_needed",

@@ -1,0 +1,240 @@
+"""How alike two causal models are on the tokens of gold texts, without keeping a distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from pytest_distill.engines.likeness import Captured, TokenLikeness
+from pytest_distill.engines.transformers.batching import pad
+from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.logits import logits_at
+from pytest_distill.engines.transformers.memory import Budget, in_batches
+from pytest_distill.engines.transformers.quiet import quiet
+from pytest_distill.engines.transformers.reading import Row, read
+from pytest_distill.engines.transformers.reducing import Figures, captured, whole
+from pytest_distill.engines.transformers.vocabulary import (
+    Vocabulary,
+    own_vocabulary,
+    refuse_unlike_rows,
+    restricted,
+    shared_vocabulary,
+    widths,
+)
+from pytest_distill.errors import EvaluationError, ModelError
+from pytest_distill.evals.requests import GoldText
+
+# Both bound floats of positions x vocabulary: the logits of one pass of each model, in its own
+# type; and what becomes float32 at a time, of which some eight live at once.
+_LOGITS = 2**26
+_CHUNK = 2**22
+
+Places = Sequence[tuple[int, int]]
+"""Of every position the text, and the number of the token that is predicted there."""
+
+Reduce = Callable[[Sequence[torch.Tensor], Places], Figures]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of a text that fits into one pass: what is read, and where tokens are predicted."""
+
+    text: int
+    row: list[int]
+    start: int
+    first: int
+
+    @property
+    def places(self) -> int:
+        return len(self.row) - self.start
+
+
+def compare(student: Loaded, teacher: Loaded, texts: Sequence[GoldText]) -> Iterator[TokenLikeness]:
+    """Yield how alike two models are on every text.
+
+    Both read the same rows of the same batches, each on its own device. What is kept of a pass is
+    seven numbers a token.
+
+    Raises
+    ------
+    ModelError
+        Where the two do not see the same token ids, or a text does not fit.
+    """
+    shared = shared_vocabulary(student, teacher)
+    models = [student, teacher]
+    with quiet():
+        rows, theirs = (read(loaded, texts, models) for loaded in models)
+    for text, mine, other in zip(texts, rows, theirs, strict=True):
+        for (a, _), (b, _) in zip(mine.windows, other.windows, strict=False):
+            refuse_unlike_rows(text.id, (student, a), (teacher, b))
+        refuse_unlike_rows(text.id, (student, mine.tokens), (teacher, other.tokens))
+    kept = _kept(shared, models, texts, rows)
+    step = max(1, _CHUNK // len(kept))
+
+    def reduce(logits: Sequence[torch.Tensor], _places: Places) -> Figures:
+        pairs = zip(*(torch.split(restricted(one, kept), step) for one in logits), strict=True)
+        return np.concatenate([whole(there, here) for here, there in pairs])
+
+    yield from _in_parts(models, texts, rows, reduce, shared.note(widths(models)))
+
+
+def compare_captured(
+    student: Loaded, recorded: Mapping[str, Captured], texts: Sequence[GoldText]
+) -> Iterator[TokenLikeness]:
+    """Yield bounds of how alike a model is to a teacher whose most likely tokens were recorded.
+
+    Raises
+    ------
+    EvaluationError
+        Where the recorded tokens are not those that the student's tokenizer makes of a text.
+    """
+    own = own_vocabulary(student)
+    with quiet():
+        rows = read(student, texts, [student])
+    found = [recorded[text.id] for text in texts]
+    kept = _kept(own, [student], texts, rows)
+    column = {token: place for place, token in enumerate(kept)}
+    for of, row in zip(found, rows, strict=True):
+        _refuse_unlike_capture(student, of, row.tokens, column)
+    step = max(1, _CHUNK // len(kept))
+
+    def reduce(logits: Sequence[torch.Tensor], places: Places) -> Figures:
+        widest = max(found[text].top.shape[1] for text, _ in places)
+        top = np.full((len(places), widest), -1)
+        logprobs = np.full((len(places), widest), -np.inf)
+        for line, (text, number) in enumerate(places):
+            tokens = found[text].top[number]
+            top[line, : len(tokens)] = [column.get(token, -1) for token in tokens.tolist()]
+            logprobs[line, : len(tokens)] = found[text].logprobs[number]
+        chunks = torch.split(restricted(logits[0], kept), step)
+        return np.concatenate(
+            [
+                captured(chunk, top[at : at + step], logprobs[at : at + step])
+                for chunk, at in zip(chunks, range(0, len(top), step), strict=True)
+            ]
+        )
+
+    yield from _in_parts([student], texts, rows, reduce, own.note(widths([student])))
+
+
+def _kept(
+    vocabulary: Vocabulary, models: Sequence[Loaded], texts: Sequence[GoldText], rows: Sequence[Row]
+) -> tuple[int, ...]:
+    """Return the tokens that the distributions are over; ModelError where a text has others."""
+    kept = vocabulary.kept(widths(models))
+    known = set(kept)
+    for text, row in zip(texts, rows, strict=True):
+        odd = next((token for token in row.tokens if token not in known), None)
+        if odd is not None:
+            raise ModelError(
+                f"example '{text.id}': token {odd} is not in the vocabulary of "
+                f"{vocabulary.names}, so that no probability of it can be compared"
+            )
+    return kept
+
+
+def _in_parts(
+    models: Sequence[Loaded],
+    texts: Sequence[GoldText],
+    rows: Sequence[Row],
+    reduce: Reduce,
+    note: str,
+) -> Iterator[TokenLikeness]:
+    """Yield each text's sums as soon as its last part is done."""
+    most = max(1, _LOGITS // max(widths(models)))
+    parts = [part for index, row in enumerate(rows) for part in _parts(index, row, most)]
+    due = np.bincount([part.text for part in parts], minlength=len(texts))
+    totals = np.zeros((len(texts), 7))
+    for index in np.flatnonzero(due == 0).tolist():
+        yield _told(texts[index], totals[index], note)
+
+    def forward(batch: list[int]) -> list[Figures]:
+        done: list[Figures] = []
+        for group in _groups([parts[index] for index in batch], most):
+            figures = reduce(*_logits(models, group))
+            ends = np.cumsum([part.places for part in group])
+            done += [piece.sum(axis=0) for piece in np.split(figures, ends[:-1])]
+        return done
+
+    budget = Budget(min(loaded.budget.tokens for loaded in models))
+    lengths = [len(part.row) for part in parts]
+    for batch, sums in in_batches(models[0], budget, lengths, forward):
+        for index, figures in zip(batch, sums, strict=True):
+            text = parts[index].text
+            totals[text] += figures
+            due[text] -= 1
+            if due[text] == 0:
+                yield _told(texts[text], totals[text], note)
+
+
+@torch.inference_mode()
+def _logits(
+    models: Sequence[Loaded], parts: Sequence[_Part]
+) -> tuple[list[torch.Tensor], list[tuple[int, int]]]:
+    """Return every model's logits where tokens are predicted, and text and number of each."""
+    rows = [row for row, part in enumerate(parts) for _ in range(part.places)]
+    columns = [column for part in parts for column in range(part.start, len(part.row))]
+    numbers = [(part.text, part.first + offset) for part in parts for offset in range(part.places)]
+    logits = []
+    for loaded in models:
+        # Padded on the right: no token attends to what comes after it, so no mask is needed.
+        read = pad([part.row for part in parts], 0, loaded.device)
+        logits.append(logits_at(loaded, {"input_ids": read, "use_cache": False}, rows, columns))
+    return logits, numbers
+
+
+def _parts(index: int, text: Row, most: int) -> Iterator[_Part]:
+    """Yield a text in parts of at most `most` compared tokens.
+
+    A part reads all that stands before its tokens and nothing behind them.
+    """
+    first = 0
+    for row, span in text.windows:
+        for begin in range(0, len(span.targets), most):
+            end = min(begin + most, len(span.targets))
+            yield _Part(index, row[: span.start + end], span.start + begin, first + begin)
+        first += len(span.targets)
+
+
+def _groups(parts: Sequence[_Part], most: int) -> Iterator[list[_Part]]:
+    """Yield parts in groups of at most `most` compared tokens."""
+    group: list[_Part] = []
+    for part in parts:
+        if group and sum(p.places for p in group) + part.places > most:
+            yield group
+            group = []
+        group.append(part)
+    yield group
+
+
+def _refuse_unlike_capture(
+    student: Loaded, recorded: Captured, tokens: list[int], known: Mapping[int, int]
+) -> None:
+    if list(recorded.tokens) != tokens:
+        pairs = enumerate(zip(recorded.tokens, tokens, strict=False))
+        end = min(len(recorded.tokens), len(tokens))
+        at = next((i for i, (a, b) in pairs if a != b), end)
+        raise EvaluationError(
+            f"{recorded.place}: 'tokens' has {len(recorded.tokens)} tokens and differs from token "
+            f"{at} on from the {len(tokens)} that the tokenizer of '{student.name}' makes of the "
+            "gold text; capture the teacher on the same text, with the same tokenizer"
+        )
+    odd = sorted(set(np.unique(recorded.top).tolist()) - known.keys() - {-1})
+    if odd:
+        raise EvaluationError(
+            f"{recorded.place}: top_tokens has {odd[0]}, which is no token of '{student.name}': it "
+            "was captured with another tokenizer"
+        )
+
+
+def _told(text: GoldText, totals: Figures, note: str) -> TokenLikeness:
+    if np.isnan(totals).any():
+        raise ModelError(
+            f"example '{text.id}': a model gives logits that are no numbers (NaN): no distribution "
+            "can be compared; use another dtype"
+        )
+    count, agreed, low, high, least, most, mass = totals.tolist()
+    return TokenLikeness(text.id, int(count), int(agreed), low, high, least, most, mass, note)

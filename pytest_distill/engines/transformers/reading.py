@@ -1,0 +1,69 @@
+"""Gold texts into rows of tokens: what a model reads, and which of the tokens are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_distill.engines.transformers.encoding import encode, encode_pairs, prefix_token
+from pytest_distill.engines.transformers.generation import chat_tokens
+from pytest_distill.engines.transformers.likelihood import Span
+from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.perplexity import window_and_stride, windows
+from pytest_distill.errors import ModelError
+from pytest_distill.evals.requests import GenerationRequest, GoldText, PerplexityRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Some tokens in the order in which a model reads them, and which are compared."""
+
+    windows: tuple[tuple[list[int], Span], ...]
+
+    @property
+    def tokens(self) -> list[int]:
+        """The compared tokens of the text."""
+        return [token for _, span in self.windows for token in span.targets]
+
+
+def read(loaded: Loaded, texts: Sequence[GoldText], models: Sequence[Loaded]) -> list[Row]:
+    """Return what is read of every text, with one model's tokenizer and the contexts of all."""
+    plain = [text.request for text in texts if isinstance(text.request, PerplexityRequest)]
+    encoded = iter(encode(loaded, [request.text for request in plain]))
+    rows = []
+    for text in texts:
+        if isinstance(text.request, PerplexityRequest):
+            tokens = loaded.checked(text.id, next(encoded))
+            read = [window_and_stride(one, text.request) for one in models]
+            window, stride = (min(sizes) for sizes in zip(*read, strict=True))
+            prefix = prefix_token(loaded) if tokens else 0
+            rows.append(Row(tuple(windows(tokens, prefix, window, stride))))
+        else:
+            rows.append(_prompted(loaded, text.request, text.target, models))
+    return rows
+
+
+def _prompted(
+    loaded: Loaded, request: GenerationRequest, target: str, models: Sequence[Loaded]
+) -> Row:
+    """Return prompt and target as one row, cut from the left where that is allowed."""
+    if request.chat:
+        prompt = chat_tokens(loaded, request)
+        answer = list(loaded.tokenizer(target, add_special_tokens=False)["input_ids"])
+    else:
+        ((prompt, answer),) = encode_pairs(loaded, request.prompt, [target])
+    prompt = list(prompt) or [prefix_token(loaded)]
+    loaded.checked(request.id, [*prompt, *answer])
+    contexts = [one.context for one in models if one.context is not None]
+    over = len(prompt) + len(answer) - 1 - min(contexts) if contexts else 0
+    if over > 0:
+        if request.truncate is None or over >= len(prompt):
+            raise ModelError(
+                f"model '{loaded.name}', example '{request.id}': prompt and answer have "
+                f"{len(prompt) + len(answer)} tokens, but the context is {min(contexts)}; shorten "
+                "them, or set 'truncate: left'"
+            )
+        prompt = prompt[over:]
+    if not answer:
+        return Row(())
+    return Row((([*prompt, *answer[:-1]], Span(len(prompt) - 1, tuple(answer))),))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -49,6 +49,7 @@ class Eval:
     cluster: str | None = None
     chance: Fraction | None = None
     must_keep: tuple[str, ...] = ()
+    _slices: dict[str, dict[str, list[int]]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.metrics:
@@ -65,6 +66,16 @@ class Eval:
         Every field that the task reads is checked, the target included.
         """
         return [self.task.request(example) for example in self.gold]
+
+    def check(self) -> None:
+        """Raise GoldSetError where a model could not be asked an example; looks at them once."""
+        _ = self._can_be_asked
+
+    @cached_property
+    def _can_be_asked(self) -> bool:
+        for example in self.gold:
+            self.task.request(example)
+        return True
 
     @cached_property
     def digest(self) -> str:
@@ -89,10 +100,12 @@ class Eval:
         GoldSetError
             An example lacks the field, or its value is a list or an object.
         """
-        positions: dict[str, list[int]] = {}
-        for position, example in enumerate(self.gold):
-            positions.setdefault(_slice_value(example, field), []).append(position)
-        return positions
+        if field not in self._slices:
+            positions: dict[str, list[int]] = {}
+            for position, example in enumerate(self.gold):
+                positions.setdefault(_slice_value(example, field), []).append(position)
+            self._slices[field] = positions
+        return self._slices[field]
 
     def select(self, slice: str | Mapping[str, object]) -> list[int]:
         """Return the positions of one slice's examples, in the gold set's order.
@@ -109,8 +122,8 @@ class Eval:
         """
         wanted = _parsed(slice) if isinstance(slice, str) else slice
         chosen = set(range(len(self.gold)))
-        for field, value in wanted.items():
-            chosen &= set(self._having(field, str(value)))
+        for name, value in wanted.items():
+            chosen &= set(self._having(name, str(value)))
         if not chosen:
             raise ConfigError(f"eval '{self.name}': no example is in the slice {slice!r}")
         return sorted(chosen)

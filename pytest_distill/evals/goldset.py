@@ -11,6 +11,7 @@ from typing import Any
 
 from pytest_distill.errors import GoldSetError, did_you_mean
 from pytest_distill.evals.rows import Rows, open_rows
+from pytest_distill.memory import collector_paused
 
 DEFAULT_ID_FIELD = "id"
 
@@ -67,6 +68,7 @@ class GoldSet:
         return iter(self.examples)
 
 
+@collector_paused()
 def read_gold_set(
     source: Path | str, *, id_field: str = DEFAULT_ID_FIELD, split: str | None = None
 ) -> GoldSet:

@@ -6,6 +6,7 @@ import csv
 import difflib
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -130,7 +131,8 @@ def _id_in(line: str) -> str:
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> Row:
-    row = dict(pairs)
+    # One text a field's name for all rows, which are many and have the same few fields.
+    row = {sys.intern(name): value for name, value in pairs}
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
 from pytest_distill.evals.requests import Request
@@ -16,9 +16,8 @@ def request_key(request: Request) -> bytes:
 
     So an example that is renamed or moved is found again, and one whose text changed is not.
     """
-    fields = asdict(request)
-    del fields["id"]
-    return _sha256([type(request).__name__, fields]).digest()
+    asked = {f.name: getattr(request, f.name) for f in fields(request) if f.name != "id"}
+    return _sha256([type(request).__name__, asked]).digest()
 
 
 def run_key(identity: Mapping[str, Any]) -> str:
@@ -27,5 +26,10 @@ def run_key(identity: Mapping[str, Any]) -> str:
 
 
 def _sha256(value: Any) -> hashlib._Hash:
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=_plain)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass"))
+
+
+def _plain(value: Any) -> Any:
+    # The decoding within a request. asdict on the request itself would copy every value.
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)

@@ -19,6 +19,7 @@ from pytest_distill.errors import ComparisonError, ConfigError, EvaluationError,
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import BUILT_IN, Answer, MeanMetric, Metric
 from pytest_distill.evals.requests import Prediction
+from pytest_distill.memory import collector_paused
 
 Indices = Sequence[int]
 
@@ -124,7 +125,8 @@ class Measured(Evaluation):
         answer = self.eval.task.answer
         pairs = zip(self.eval.gold, self.predictions, strict=True)
         try:
-            return tuple(answer(example, prediction) for example, prediction in pairs)
+            with collector_paused():
+                return tuple(answer(example, prediction) for example, prediction in pairs)
         except EvaluationError as error:
             raise EvaluationError(f"{self.source}: {error}") from None
 

@@ -17,6 +17,7 @@ from pytest_distill.evals.goldset import Example, GoldSet, read_gold_set
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval
 from pytest_distill.evaluation.models import Model, aligned, matched
+from pytest_distill.memory import collector_paused
 
 ANSWERS = ("prediction", "probabilities", "loglikelihoods", "text", "scores")
 """The fields of a row, at least one of which it must have beside its id."""
@@ -47,10 +48,11 @@ class RecordedModel(Model):
         """Return the file of an eval; ConfigError where there is none."""
         return self._files(on)
 
+    @collector_paused()
     def _evaluate(self, on: Eval | ReportedEval) -> Evaluation:
         if isinstance(on, ReportedEval):
             raise ConfigError(f"eval '{on.name}' has no gold set, and so no recorded predictions")
-        on.requests()  # nothing is asked, but the gold set must be one that could be
+        on.check()  # nothing is asked, but the gold set must be one that could be
         path = self._files(on.name)
         rows = _read(path)
         with_scores = [row for row in rows if "scores" in row.fields]

@@ -14,7 +14,7 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from pytest_distill.evals.requests import Prediction
 FILE_NAME = "predictions.sqlite3"
 SCHEMA = 1
 BUSY_SECONDS = 60.0
+_ANSWER = tuple(field.name for field in fields(Prediction) if field.name != "id")
 _CHUNK = 500  # SQLite's least limit for variables in one statement is 999
 
 _TABLES = """
@@ -352,11 +353,11 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 def prediction_fields(prediction: Prediction) -> dict[str, Any]:
     """Return the fields that are there, without the id."""
-    fields = asdict(prediction)
-    return {name: v for name, v in fields.items() if v is not None and name != "id"}
+    # asdict would copy every value of very many predictions.
+    return {name: v for name in _ANSWER if (v := getattr(prediction, name)) is not None}
 
 
-def prediction_from(fields: Mapping[str, Any], id: str = "") -> Prediction:
+def prediction_from(answer: Mapping[str, Any], id: str = "") -> Prediction:
     """Return the prediction of `prediction_fields`."""
-    values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in fields.items()}
+    values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in answer.items()}
     return Prediction(id=id, **values)

@@ -13,9 +13,9 @@ import pytest_distill
 PACKAGE = Path(pytest_distill.__file__).parent
 # Each folder may import from itself and from those listed; the top-level modules from everything.
 MAY_IMPORT = {
-    "evals": {"errors"},
+    "evals": {"errors", "memory"},
     "engines": {"errors", "evals"},
-    "evaluation": {"errors", "files", "evals", "engines"},
+    "evaluation": {"errors", "files", "memory", "evals", "engines"},
     "verdicts": {"errors", "evals", "engines", "evaluation"},
     "report": {"errors", "files", "verdicts"},
     "config": {"errors", "evals", "engines", "verdicts"},

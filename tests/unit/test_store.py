@@ -17,9 +17,11 @@ from pathlib import Path
 import pytest
 
 from pytest_distill.evals.requests import (
+    ChoiceRequest,
     ClassificationRequest,
     Decoding,
     GenerationRequest,
+    PerplexityRequest,
     Prediction,
     Request,
 )
@@ -111,6 +113,20 @@ def test_what_is_asked_is_the_key() -> None:
         GenerationRequest("a", "text", decoding=Decoding(max_new_tokens=5)),
     ]
     assert len({request_key(one), *map(request_key, others)}) == 5
+
+
+@pytest.mark.parametrize(
+    ("request_", "digest"),
+    [
+        (ClassificationRequest("a", "gut é", "pair", "left"), "55fca898e52fcaea"),
+        (ChoiceRequest("a", "c", (" a", " b")), "de0bbcfba6ba2ea8"),
+        (GenerationRequest("a", "p", True, Decoding(3, ("\n",))), "231241790e5800a8"),
+        (PerplexityRequest("a", "t", 3, 1), "7bf6478c86803f72"),
+    ],
+)
+def test_request_key_stays_what_it_is(request_: Request, digest: str) -> None:
+    """A digest that an earlier version stored is found by this one."""
+    assert request_key(request_).hex().startswith(digest)
 
 
 def test_another_model_or_setting_is_another_run() -> None:

@@ -16,7 +16,12 @@ from pytest_distill.verdicts.flips import lost_rows
 from pytest_distill.verdicts.gates import explain
 from pytest_distill.verdicts.numbers import floor_text, positive
 from pytest_distill.verdicts.slices import SliceScores, slice_scores
-from pytest_distill.verdicts.statistics import Judgement, Retention, RetentionInterval, slices_below
+from pytest_distill.verdicts.statistics import (
+    Judgement,
+    RetentionInterval,
+    intervals,
+    slices_below,
+)
 from pytest_distill.verdicts.verdict import Outcome, Verdict, as_float, decided, finite
 
 MIN_EXAMPLES = 30
@@ -141,21 +146,25 @@ class SlicesRetained:
             None if s.retained is None else retention_evidence(comparison, metric, s.positions)
             for s in slices
         ]
+        known = [ratio for ratio in ratios if ratio is not None]
+        found = iter(intervals(known, confidence or 0.95))
+        bounds = [None if ratio is None else next(found) for ratio in ratios]
         if confidence is None:
             return [
-                self._observed(s, ratio, floor) for s, ratio in zip(slices, ratios, strict=True)
+                self._observed(s, interval, floor)
+                for s, interval in zip(slices, bounds, strict=True)
             ]
-        known = [ratio for ratio in ratios if ratio is not None]
         below = iter(slices_below((r.test(float(floor)) for r in known), confidence))
         return [
             Row(s, None, Outcome.INCONCLUSIVE)
-            if ratio is None
-            else _sure(s, ratio, floor, confidence, below=next(below))
-            for s, ratio in zip(slices, ratios, strict=True)
+            if interval is None
+            else _sure(s, interval, floor, below=next(below))
+            for s, interval in zip(slices, bounds, strict=True)
         ]
 
-    def _observed(self, scores: SliceScores, ratio: Retention | None, floor: Fraction) -> Row:
-        interval = ratio.interval() if ratio is not None else None
+    def _observed(
+        self, scores: SliceScores, interval: RetentionInterval | None, floor: Fraction
+    ) -> Row:
         if scores.retained is None or scores.n < self.min_examples:
             return Row(scores, interval, Outcome.INCONCLUSIVE)
         return Row(scores, interval, decided(scores.retained >= floor))
@@ -169,10 +178,7 @@ class SlicesRetained:
         return Outcome.PASSED
 
 
-def _sure(
-    scores: SliceScores, ratio: Retention, floor: Fraction, confidence: float, *, below: bool
-) -> Row:
-    interval = ratio.interval(confidence)
+def _sure(scores: SliceScores, interval: RetentionInterval, floor: Fraction, *, below: bool) -> Row:
     if below:
         return Row(scores, interval, Outcome.FAILED)
     holds = interval.judge(floor) is Judgement.RETAINED

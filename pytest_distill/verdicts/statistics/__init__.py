@@ -7,7 +7,7 @@ from pytest_distill.verdicts.statistics.calibration import calibration_error
 from pytest_distill.verdicts.statistics.chance import above_chance
 from pytest_distill.verdicts.statistics.gap import GapRecovered, gap_recovered
 from pytest_distill.verdicts.statistics.jackknife import PseudoValues, of_mean, of_metric
-from pytest_distill.verdicts.statistics.multiple import holm, slices_below
+from pytest_distill.verdicts.statistics.multiple import holm, intervals, slices_below
 from pytest_distill.verdicts.statistics.planning import (
     examples_needed,
     examples_needed_to_beat,
@@ -73,6 +73,7 @@ __all__ = [
     "folds",
     "gap_recovered",
     "holm",
+    "intervals",
     "mcnemar_p",
     "mean_retention",
     "metric_retention",

@@ -1,4 +1,4 @@
-"""Several tests at once.
+"""Several tests, and several intervals, at once.
 
 References
 ----------
@@ -8,11 +8,20 @@ Statistics 6:65-70.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from pytest_distill.verdicts.statistics.results import Floats, FloorTest
+from pytest_distill.verdicts.statistics.proportions import (
+    ProportionRetention,
+    proportion_intervals,
+)
+from pytest_distill.verdicts.statistics.results import (
+    Floats,
+    FloorTest,
+    Retention,
+    RetentionInterval,
+)
 
 
 def holm(p_values: Iterable[float]) -> Floats:
@@ -36,3 +45,13 @@ def slices_below(tests: Iterable[FloorTest], confidence: float = 0.95) -> list[b
     most 1 - `confidence`.
     """
     return [bool(p < 1 - confidence) for p in holm(test.p_below for test in tests)]
+
+
+def intervals(ratios: Sequence[Retention], confidence: float = 0.95) -> list[RetentionInterval]:
+    """Return the interval of each ratio, those of 0/1 scores all in one go: slices may be many."""
+    proportions = [ratio for ratio in ratios if isinstance(ratio, ProportionRetention)]
+    found = iter(proportion_intervals(proportions, confidence))
+    return [
+        next(found) if isinstance(ratio, ProportionRetention) else ratio.interval(confidence)
+        for ratio in ratios
+    ]

@@ -10,7 +10,9 @@ risk for matched-pair design. Statistics in Medicine 22:1217-1233.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -64,13 +66,7 @@ class ProportionRetention:
 
     def interval(self, confidence: float = 0.95) -> RetentionInterval:
         """Return the ratio's bounds: two one-sided ones at `confidence`, and the 95 % interval."""
-        levels = np.array([one_sided(confidence), (1 + TWO_SIDED) / 2])
-        z = np.asarray(ndtri(levels), np.float64)
-        (one_lower, lower), (one_upper, upper) = self._lower(z), self._upper(z)
-        return RetentionInterval(
-            float(one_lower), float(one_upper), float(lower), float(upper),
-            confidence, "score", self.n,
-        )  # fmt: skip
+        return proportion_intervals([self], confidence)[0]
 
     def test(self, floor: float) -> FloorTest:
         """Return the p-values at a floor."""
@@ -91,26 +87,44 @@ class ProportionRetention:
     def _score(self, ratio: Floats) -> Floats:
         return score_statistic(self.both, self.teacher_only, self.student_only, ratio)
 
-    # Both bisect on t = m / (1 + m), which keeps every ratio m in [0, 1], and return the end that
-    # the test has judged: a bound is never better than it is.
-    def _lower(self, z: Floats) -> Floats:
-        low = np.zeros_like(z)
-        high = np.full_like(z, self.observed / (1 + self.observed))
-        for _ in range(_HALVINGS):
-            middle = (low + high) / 2
-            shown = self._score(middle / (1 - middle)) >= z
-            low, high = np.where(shown, middle, low), np.where(shown, high, middle)
-        return np.asarray(low / (1 - low), np.float64)
 
-    def _upper(self, z: Floats) -> Floats:
-        low = np.full_like(z, self.observed / (1 + self.observed))
-        high = np.ones_like(z)
-        for _ in range(_HALVINGS):
-            middle = np.minimum((low + high) / 2, np.nextafter(1.0, 0.0))
-            refuted = self._score(middle / (1 - middle)) < -z
-            low, high = np.where(refuted, low, middle), np.where(refuted, middle, high)
-        with np.errstate(divide="ignore"):
-            return np.asarray(high / (1 - high), np.float64)
+def proportion_intervals(
+    ratios: Sequence[ProportionRetention], confidence: float = 0.95
+) -> list[RetentionInterval]:
+    """Return the interval of each of many ratios, bisecting for all of them at once."""
+    levels = np.array([one_sided(confidence), (1 + TWO_SIDED) / 2])
+    z = np.asarray(ndtri(levels), np.float64)
+    counts = np.array([[r.both, r.teacher_only, r.student_only] for r in ratios], np.float64)
+    score = partial(score_statistic, *counts.reshape(-1, 3, 1).swapaxes(0, 1))
+    observed = np.array([[r.observed] for r in ratios]).reshape(-1, 1)
+    lower, upper = _lower(score, observed, z), _upper(score, observed, z)
+    return [
+        RetentionInterval(low[0], high[0], low[1], high[1], confidence, "score", ratio.n)
+        for ratio, low, high in zip(ratios, lower.tolist(), upper.tolist(), strict=True)
+    ]
+
+
+# Both bisect on t = m / (1 + m), which keeps every ratio m in [0, 1], and return the end that the
+# test has judged: a bound is never better than it is.
+def _lower(score: Callable[[Floats], Floats], observed: Floats, z: Floats) -> Floats:
+    high = observed / (1 + observed) + np.zeros_like(z)
+    low = np.zeros_like(high)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        shown = score(middle / (1 - middle)) >= z
+        low, high = np.where(shown, middle, low), np.where(shown, high, middle)
+    return np.asarray(low / (1 - low), np.float64)
+
+
+def _upper(score: Callable[[Floats], Floats], observed: Floats, z: Floats) -> Floats:
+    low = observed / (1 + observed) + np.zeros_like(z)
+    high = np.ones_like(low)
+    for _ in range(_HALVINGS):
+        middle = np.minimum((low + high) / 2, np.nextafter(1.0, 0.0))
+        refuted = score(middle / (1 - middle)) < -z
+        low, high = np.where(refuted, low, middle), np.where(refuted, middle, high)
+    with np.errstate(divide="ignore"):
+        return np.asarray(high / (1 - high), np.float64)
 
 
 def proportion_retention(

@@ -9,6 +9,7 @@ from pytest_distill.errors import ConfigError, GoldSetError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.metrics import BUILT_IN
+from pytest_distill.evals.requests import ClassificationRequest
 from pytest_distill.evals.tasks import Classification, MultipleChoice, Task
 
 ROWS: tuple[Mapping[str, Any], ...] = (
@@ -43,6 +44,29 @@ def test_no_metric() -> None:
 def test_requests_follow_the_gold_set() -> None:
     """One request an example, in its order."""
     assert [request.id for request in make().requests()] == ["0", "1", "2"]
+
+
+def test_check_looks_at_the_examples_once() -> None:
+    """A gold set that every model shares is looked at for the first of them alone."""
+    asked: list[str] = []
+
+    class Noting(Classification):
+        def request(self, example: Example) -> ClassificationRequest:
+            asked.append(example.id)
+            return super().request(example)
+
+    on = make(task=Noting())
+    on.check()
+    on.check()
+    assert asked == ["0", "1", "2"]
+
+
+def test_check_refuses_what_no_model_could_be_asked() -> None:
+    """An example without the field of the text is refused at every call."""
+    on = make(({"target": "pos"},))
+    for _ in range(2):
+        with pytest.raises(GoldSetError, match="no field 'input'"):
+            on.check()
 
 
 def test_digest_is_stable() -> None:

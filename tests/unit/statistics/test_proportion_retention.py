@@ -15,6 +15,9 @@ from pytest_distill.verdicts.statistics import (
     Judgement,
     NoRatioError,
     ProportionRetention,
+    Retention,
+    intervals,
+    mean_retention,
     proportion_retention,
     score_statistic,
 )
@@ -137,6 +140,14 @@ def test_no_discordant_example() -> None:
     interval = ProportionRetention(90, 0, 0, 10).interval()
     assert interval.one_sided_lower == pytest.approx(90 / (90 + Z**2))
     assert interval.one_sided_upper == pytest.approx((90 + Z**2) / 90)
+
+
+def test_many_at_once_are_each_alone() -> None:
+    """The intervals of many ratios at once, of 0/1 and other scores, are those of each alone."""
+    tables = [ProportionRetention(a, b, c, 3) for a, b, c in small_tables(4)]
+    ratios: list[Retention] = [*tables[:9], mean_retention([0.5, 0.9], [0.6, 0.8]), *tables[9:]]
+    assert intervals(ratios, 0.9) == [ratio.interval(0.9) for ratio in ratios]
+    assert intervals([]) == []
 
 
 def test_swapping_the_models_inverts_the_interval() -> None:

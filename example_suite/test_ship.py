@@ -3,9 +3,14 @@
 import pytest
 
 from pytest_distill import (
+    assert_agreement,
     assert_beats_sft,
+    assert_faster,
     assert_flips,
+    assert_inherited_errors,
+    assert_meets,
     assert_quality_retained,
+    assert_routable,
     assert_slices_retained,
 )
 
@@ -38,5 +43,21 @@ def test_few_right_answers_are_lost() -> None:
     assert_flips(max_lost=0.15)
 
 
-def test_is_small(teacher, student) -> None:
-    assert student.info.parameters < teacher.info.parameters / 4
+def test_fits_an_edge_device() -> None:
+    assert_meets("edge")
+
+
+def test_is_faster_than_the_teacher() -> None:
+    assert_faster(min_speedup=1.5)
+
+
+def test_the_teacher_is_needed_for_hard_cases_only() -> None:
+    assert_routable(min_handled=0.5, retained=0.97)
+
+
+def test_answers_as_the_teacher_does() -> None:
+    assert_agreement(min=0.8)
+
+
+def test_repeats_few_of_the_teachers_errors() -> None:
+    assert_inherited_errors(max=0.7)

@@ -170,10 +170,12 @@ def _in_words(
     p = "" if test is None else f" (p {explain.equals(test.p_value)})"
     if outcome is Outcome.FAILED:
         return f"plain SFT is enough: {signed} over SFT"
-    if outcome is Outcome.INCONCLUSIVE:
+    if test is None:
+        return f"distilling paid off: {signed} over SFT, by the reported scores alone"
+    # Where the observed scores decide, the gate may pass on what chance alone would give.
+    if test.p_value > 1 - (confidence or 0.95):
         return f"distilling is not shown to have paid off: {signed} over SFT{p}"
-    sure = "" if confidence is not None else ", by the observed scores"
-    return f"distilling paid off: {signed} over SFT{p}{sure}"
+    return f"distilling paid off: {signed} over SFT{p}"
 
 
 def refuse_other_size(student: ModelInfo, sft: ModelInfo, tolerance: float) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from pytest_distill.verdicts.gates.measured import (
     examples_of,
     setting_text,
 )
-from pytest_distill.verdicts.numbers import floor_text, positive
+from pytest_distill.verdicts.numbers import decimal, floor_text, positive
 from pytest_distill.verdicts.statistics.quantiles import QuantileInterval, quantile_interval
 from pytest_distill.verdicts.units import quantity, text
 from pytest_distill.verdicts.verdict import Outcome, Verdict, as_float, decided, finite
@@ -61,7 +61,7 @@ class Faster(LooksAtNoAnswers):
         ratios = teacher.seconds / student.seconds
         interval = quantile_interval(ratios, 0.5, confidence or 0.95)
         fixed = len(ratios) == 1
-        observed = Fraction(interval.estimate)
+        observed = decimal(interval.estimate)
         if confidence is None or fixed:
             outcome = decided(observed >= floor)
         elif interval.one_sided_lower >= floor:
@@ -137,23 +137,24 @@ class Latency(LooksAtNoAnswers):
         confidence = comparison.sure(self.confidence, default=0.95)
         student = _alone(comparison, comparison.model("student"), self.of, self.examples)
         times = student.seconds
+        fixed = len(times) == 1
         found = {
             name: quantile_interval(times, _QUANTILES[name], confidence or 0.95) for name in given
         }
         outcomes = {
-            name: _within(interval, given[name], confidence, fixed=len(times) == 1)
+            name: _within(interval, given[name], confidence, fixed=fixed)
             for name, interval in found.items()
         }
         worst = max(
-            given, key=lambda n: (_BADNESS[outcomes[n]], Fraction(found[n].estimate) / given[n])
+            given, key=lambda n: (_BADNESS[outcomes[n]], decimal(found[n].estimate) / given[n])
         )
         told = [
             f"{name} {text(found[name].estimate, 's', up=True)} <= "
-            f"{text(limit, 's', up=False)} ({_bounds(found[name], 's')})"
+            f"{text(limit, 's', up=False)}" + ("" if fixed else f" ({_bounds(found[name], 's')})")
             for name, limit in given.items()
         ]
         interval = found[worst]
-        observed = Fraction(interval.estimate)
+        observed = decimal(interval.estimate)
         what = {"example": "an example", "first_token": "the first token", "token": "a token"}
         return Verdict(
             gate=self.name,
@@ -165,7 +166,7 @@ class Latency(LooksAtNoAnswers):
             relation="<=",
             outcome=outcomes[worst],
             confidence=confidence,
-            n=len(times) if len(times) > 1 else None,
+            n=None if fixed else len(times),
             slice=None,
             notes=student.notes,
             message="\n".join(
@@ -176,7 +177,7 @@ class Latency(LooksAtNoAnswers):
                     student.line,
                 ]
             ),
-            basis=f"{'; '.join(told)}; n = {len(times)}, of {what[self.of]}",
+            basis="; ".join(told) + ("" if fixed else f"; n = {len(times)}, of {what[self.of]}"),
             details={
                 "settings": _settings(student),
                 "quantiles": {name: interval_dict(each) for name, each in found.items()},
@@ -192,7 +193,7 @@ def _within(
     interval: QuantileInterval, limit: Fraction, confidence: float | None, *, fixed: bool
 ) -> Outcome:
     if confidence is None or fixed:
-        return decided(Fraction(interval.estimate) <= limit)
+        return decided(decimal(interval.estimate) <= limit)
     if interval.one_sided_upper <= limit:
         return Outcome.PASSED
     return Outcome.FAILED if interval.one_sided_lower > limit else Outcome.INCONCLUSIVE

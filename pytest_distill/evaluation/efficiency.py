@@ -188,6 +188,16 @@ def runnable(model: Model) -> RunModel:
     )
 
 
+def device_text(setting: Mapping[str, Any]) -> str:
+    """Return the kind of device and its name: figures are compared where both are the same."""
+    return f"{str(setting['device']).partition(':')[0]} ({setting['device_name']})"
+
+
+def same_device(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two figures were taken on the same kind of device."""
+    return device_text(one) == device_text(other)
+
+
 def interleaved(
     timers: Sequence[Timer], requests: Sequence[Request], seed: int = SEED
 ) -> list[list[Timing]]:

@@ -254,9 +254,7 @@ def _alone(comparison: Comparison, model: Model, of: Of, examples: int) -> _Take
 def _refuse_other_devices(*taken: _Taken) -> None:
     """Refuse times of two models that ran on different devices."""
     where = {
-        one.model: f"{str(one.setting['device']).partition(':')[0]} ({one.setting['device_name']})"
-        for one in taken
-        if one.setting is not None
+        one.model: efficiency.device_text(one.setting) for one in taken if one.setting is not None
     }
     if len(set(where.values())) > 1:
         told = " and ".join(f"'{name}' on {device}" for name, device in where.items())

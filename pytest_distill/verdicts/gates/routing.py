@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, ClassVar
 
+from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.metrics import Metric
+from pytest_distill.evaluation import efficiency
 from pytest_distill.verdicts import routing
 from pytest_distill.verdicts.comparison import Comparison, Confidence
 from pytest_distill.verdicts.confidences import confidence_name, confidences
@@ -83,7 +85,10 @@ class Routable:
         pair = Pair(comparison, metric)
         found = routing.route(pair, self.by, floor, confidence, wanted)
         outcome, needed = _outcome(pair, found, wanted, floor, confidence)
-        details = _details(pair, found) | {"retained_required": float(floor), "needed": needed}
+        details = _details(pair, found, comparison) | {
+            "retained_required": float(floor),
+            "needed": needed,
+        }
         basis = _basis(found, details, needed)
         notes = explain.notes(comparison, metric, ("teacher", "student"))
         models = [comparison.model(role).name for role in ("teacher", "student")]
@@ -130,15 +135,16 @@ def _outcome(
     return Outcome.INCONCLUSIVE, needed
 
 
-def _details(pair: Pair, found: Routing) -> dict[str, Any]:
+def _details(pair: Pair, found: Routing, comparison: Comparison) -> dict[str, Any]:
     chosen = found.chosen
     models = (pair.teacher, pair.student)
+    teacher, student, source = _known(comparison)
     expected = {
         name: {
-            "pair": routing.expected(pair.student.info, pair.teacher.info, name, found),
-            "teacher": getattr(pair.teacher.info, name),
-            "student": getattr(pair.student.info, name),
-            "source": "declared",
+            "pair": routing.expected(student, teacher, name, found),
+            "teacher": getattr(teacher, name),
+            "student": getattr(student, name),
+            "source": source if name == "latency_ms" else "declared",
         }
         for name in _FIGURES
     }
@@ -169,6 +175,25 @@ def _details(pair: Pair, found: Routing) -> dict[str, Any]:
     }
 
 
+def _known(comparison: Comparison) -> tuple[ModelInfo, ModelInfo, str]:
+    """Return teacher and student with their latencies, and where these come from.
+
+    What both declare counts; else what a gate of this run measured of both, on one device.
+    """
+    models = [comparison.model(role) for role in ("teacher", "student")]
+    teacher, student = (model.info for model in models)
+    key = (comparison.eval, "latency")
+    taken = [model.figures[key] for model in models if key in model.figures]
+    declared = any("latency_ms" in info.declared for info in (teacher, student))
+    if declared or len(taken) < 2 or not efficiency.same_device(*(t.setting for t in taken)):
+        return teacher, student, "declared"
+    means = [1000 * float(times.example.mean()) for times in taken]
+    teacher, student = (
+        replace(info, latency_ms=mean) for info, mean in zip((teacher, student), means, strict=True)
+    )
+    return teacher, student, "measured"
+
+
 def _basis(found: Routing, details: dict[str, Any], needed: int | None) -> list[str]:
     """Return what the verdict rests on, a few words each."""
     if found.chosen is None:
@@ -187,7 +212,8 @@ def _basis(found: Routing, details: dict[str, Any], needed: int | None) -> list[
         figures = details["expected"][name]
         if figures["pair"] is not None:
             pair, teacher = (ceil_text(figures[k], places) for k in ("pair", "teacher"))
-            parts.append(f"expected {what} {pair}{unit}, the teacher alone {teacher} (declared)")
+            source = figures["source"]
+            parts.append(f"expected {what} {pair}{unit}, the teacher alone {teacher} ({source})")
     for shown, key in (("AUGRC", "augrc"), (f"ECE ({BINS} bins)", "ece")):
         known = {name: value for name, value in details[key].items() if value is not None}
         if known:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_distill.errors import printable
+from pytest_distill.report.deferral import deferral_lines
 from pytest_distill.report.figures import figure_lines
 from pytest_distill.report.frontier import frontier_lines
 from pytest_distill.report.tables import (
@@ -47,6 +48,7 @@ def report_lines(ledger: Ledger, width: int) -> list[str]:
     lines += figure_lines(ledger.figures, width)
     for frontier in frontiers(ledger):
         lines += frontier_lines(frontier, width)
+    lines += deferral_lines(ledger.gates(), width)
     gates = ledger.gates()
     if gates:
         lines += [*_gate_table(gates, width), "", *_bases(gates, width)]

@@ -21,6 +21,7 @@ from .project import (
     gold,
     outcomes_of,
     refuse_package_frames,
+    report_of,
     rows_of,
     said,
     write_gates,
@@ -334,3 +335,14 @@ def test_recorded_texts_are_routed_by_their_log_likelihood(project: Project, run
     assert row["outcome"] == "PASSED"
     assert row["details"]["by"] == "mean_log_probability"
     assert row["details"]["threshold"] == -479 / 8 / 4
+
+
+def test_the_report_has_the_deferral_curve(routed: Project, run_both: Run) -> None:
+    """From few answers of the student to all: 500 of 600 right is 0.8333 of a flawless teacher."""
+    write_gates(routed, it="assert_routable(min_handled=0.8, retained=0.99)")
+    told = report_of(run_both("--distill-report"))
+    assert "student with its teacher on reviews, by max_probability" in told
+    start = told.index("student with its teacher on reviews, by max_probability") + 3
+    rows = [line.split() for line in told[start : told.index("", start)]]
+    assert rows[0][1:] == ["1.0000", "1.0000"]
+    assert rows[-1] == ["1.0000", "0.8333", "0.8333"]

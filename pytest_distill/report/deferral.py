@@ -1,0 +1,34 @@
+"""The deferral curve of a routed pair: what it keeps by how much the student answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytest_distill.report.tables import Columns, table, wrapped
+from pytest_distill.verdicts.numbers import floor_text
+
+MOST_ROWS = 6
+
+
+def deferral_lines(gates: Sequence[Mapping[str, Any]], width: int) -> list[str]:
+    """Return a table for each verdict on routing, with rows from all teacher to all student."""
+    lines: list[str] = []
+    for gate in gates:
+        if gate["gate"] != "routable":
+            continue
+        curve = sorted(gate["details"]["curve"], key=lambda point: point["handled"])
+        last = len(curve) - 1
+        places = dict.fromkeys(round(i * last / (MOST_ROWS - 1)) for i in range(MOST_ROWS))
+        chosen = [curve[place] for place in places]
+        columns: Columns = {
+            "student answers": [floor_text(point["handled"]) for point in chosen],
+            f"{gate['metric']} of the pair": [floor_text(point["score"]) for point in chosen],
+            "retained": [
+                "-" if point["retained"] is None else floor_text(point["retained"])
+                for point in chosen
+            ],
+        }
+        title = f"{gate['model']} with its teacher on {gate['eval']}, by {gate['details']['by']}"
+        lines += [*wrapped(title, width), *table(columns), ""]
+    return lines

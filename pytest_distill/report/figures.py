@@ -10,6 +10,12 @@ from pytest_distill.verdicts.gates.measured import setting_text
 from pytest_distill.verdicts.units import Unit, text
 
 Row = Mapping[str, Any]
+_PLAIN: tuple[tuple[str, str, str, Unit], ...] = (
+    ("in batches", "throughput", "lowest", "/s"),
+    ("weights", "memory", "weights", "B"),
+    ("peak", "memory", "peak", "B"),
+)
+"""Column, figure, its key, and unit."""
 _PARTS = {"example": "", "first_token": "first token ", "token": "token "}
 
 
@@ -33,13 +39,9 @@ def _columns(rows: Sequence[Row]) -> Columns:
             cells = [_quantile(row, part, quantile) for row in rows]
             if any(cells):
                 columns[f"{name}{quantile}"] = [cell or "-" for cell in cells]
-    for name, kind, key, unit in (
-        ("in batches", "throughput", "lowest", "/s"),
-        ("weights", "memory", "weights", "B"),
-        ("peak", "memory", "peak", "B"),
-    ):
+    for name, kind, key, unit in _PLAIN:
         if any(row[kind] for row in rows):
-            columns[name] = [_shown(row[kind], key, unit) for row in rows]  # type: ignore[arg-type]
+            columns[name] = [_shown(row[kind], key, unit) for row in rows]
     return columns
 
 

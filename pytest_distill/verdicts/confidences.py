@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from pytest_distill.errors import ConfigError, EvaluationError, did_you_mean
+from pytest_distill.evals.distributions import softmax
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evaluation.evaluation import Measured
@@ -140,7 +140,7 @@ def _distribution(prediction: Prediction) -> NDArray[np.float64] | None:
     if prediction.probabilities is not None:
         found = np.asarray(prediction.probabilities, np.float64)
     elif prediction.loglikelihoods is not None:
-        found = np.asarray(softmax(prediction.loglikelihoods), np.float64)
+        found = softmax(prediction.loglikelihoods)
     else:
         return None
     return np.sort(found) if len(found) > 1 else None

@@ -1,10 +1,10 @@
-"""What gates share that look at clocks and memory: the examples, the setting, when it was taken."""
+"""What gates share that look at sizes, clocks and memory, and at nobody's answers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.eval import Eval
@@ -14,9 +14,7 @@ EXAMPLES = 100
 
 
 class LooksAtNoAnswers:
-    """What gates have in common that look at clocks and memory."""
-
-    needs_eval: ClassVar[bool] = True
+    """What gates have in common that look at sizes, clocks and memory."""
 
     def lost(self, comparison: Comparison) -> list[dict[str, object]]:  # noqa: ARG002 (a Gate)
         """Return nothing: no answer is looked at."""

@@ -9,6 +9,8 @@ from typing import ClassVar, Literal, get_args
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean
 from pytest_distill.verdicts.comparison import Comparison
+from pytest_distill.verdicts.gates import explain
+from pytest_distill.verdicts.gates.measured import LooksAtNoAnswers
 from pytest_distill.verdicts.numbers import ceil_text, positive
 from pytest_distill.verdicts.units import Unit, quantity, text
 from pytest_distill.verdicts.verdict import Verdict, as_float, decided
@@ -18,7 +20,7 @@ UNITS: dict[str, Unit] = {"parameters": "parameters", "bytes": "B"}
 
 
 @dataclass(frozen=True)
-class Smaller:
+class Smaller(LooksAtNoAnswers):
     """Student size / teacher size <= `max_ratio`.
 
     Parameters
@@ -34,10 +36,6 @@ class Smaller:
 
     max_ratio: float
     by: Measure = "parameters"
-
-    def lost(self, comparison: Comparison) -> list[dict[str, object]]:  # noqa: ARG002 (a Gate)
-        """Return nothing: no example is looked at."""
-        return []
 
     def judge(self, comparison: Comparison) -> Verdict:
         """Compare the exact ratio with the limit."""
@@ -66,7 +64,7 @@ class Smaller:
                     f"assert {ceil_text(ratio)} <= {self.max_ratio} of the {self.by} of "
                     f"{teacher.name}",
                     *size_lines((teacher, student)),
-                    *(f"  note: {note}" for note in notes),
+                    *explain.note_lines(notes),
                 ]
             ),
             basis=f"{_shown(student, self.by)} of {_shown(teacher, self.by)}",
@@ -74,7 +72,7 @@ class Smaller:
 
 
 @dataclass(frozen=True)
-class Size:
+class Size(LooksAtNoAnswers):
     """The student has at most so many bytes on disk, or parameters, or both.
 
     Parameters
@@ -88,10 +86,6 @@ class Size:
 
     max_bytes: str | int | None = None
     max_parameters: str | int | None = None
-
-    def lost(self, comparison: Comparison) -> list[dict[str, object]]:  # noqa: ARG002 (a Gate)
-        """Return nothing: no example is looked at."""
-        return []
 
     def judge(self, comparison: Comparison) -> Verdict:
         """Compare with each limit; the verdict is about the one that is nearest to being broken."""
@@ -128,7 +122,7 @@ class Size:
                 [
                     f"assert {told[0]} {by} of {student.name}",
                     *size_lines((student,)),
-                    *(f"  note: {note}" for note in notes),
+                    *explain.note_lines(notes),
                 ]
             ),
             basis="; ".join(told[1:]),

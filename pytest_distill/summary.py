@@ -13,10 +13,10 @@ from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.evaluation import Evaluation, Measured, Reported
 from pytest_distill.evaluation.models import Model
 from pytest_distill.project import Project
-from pytest_distill.verdicts.gates.latency import interval_dict
+from pytest_distill.verdicts.gates.latency import QUANTILES, interval_dict
 from pytest_distill.verdicts.statistics.quantiles import quantile_interval
 
-QUANTILES = {"p50": 0.5, "p95": 0.95}
+REPORTED = ("p50", "p95")
 
 Rows = list[dict[str, Any]]
 
@@ -87,7 +87,7 @@ def _figures_row(model: Model, eval: str) -> dict[str, Any]:
         row["taken"][kind] = {"setting": dict(figure.setting), "made": figure.made}
     parts = ("example", "first_token", "token")
     row["latency"] = latency and {
-        part: {name: interval_dict(quantile_interval(times, q)) for name, q in QUANTILES.items()}
+        part: {name: interval_dict(quantile_interval(times, QUANTILES[name])) for name in REPORTED}
         for part in parts
         if (times := getattr(latency, part)) is not None
     }

@@ -129,6 +129,7 @@ def test_speed_is_measured_and_told(slow: Project, run_both: Run) -> None:
         "many": "PASSED",
         "too_many": "FAILED",
     }
+    assert "20 examples give no upper bound of p95: examples=59 do" in failing_lines(result)
     told = " ".join(report_of(result))
     assert "speed and memory on reviews, one example at a time" in told
     assert "student: measured on auto" in told
@@ -137,6 +138,22 @@ def test_speed_is_measured_and_told(slow: Project, run_both: Run) -> None:
     assert figures["student"]["throughput"]["n"] == 20
     assert gates_of(slow)["faster"]["details"]["speedup"]["n"] == 20
     assert 5 <= gates_of(slow)["faster"]["observed"] <= 15
+
+
+def test_one_measured_example_is_no_evidence(slow: Project, run: Run) -> None:
+    """A single time is not a declared one: no bound exists, and nothing is passed on it."""
+    write_gates(
+        slow,
+        faster="assert_faster(min_speedup=0.1, examples=1)",
+        quick="assert_latency(p50='15 s', examples=1)",
+        observed="assert_latency(p50='15 s', examples=1, confidence=None)",
+    )
+    run(*JSON)
+    assert outcomes_of(slow) == {
+        "faster": "INCONCLUSIVE",
+        "quick": "INCONCLUSIVE",
+        "observed": "PASSED",
+    }
 
 
 def test_a_declared_latency_is_marked_so(slow: Project, run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,7 +29,7 @@ from pytest_distill.verdicts.verdict import Outcome, Verdict, as_float, decided,
 
 Floats = NDArray[np.float64]
 Of = Literal["example", "first_token", "token"]
-_QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Faster(LooksAtNoAnswers):
         teacher, student = _pair(comparison, self.examples)
         ratios = teacher.seconds / student.seconds
         interval = quantile_interval(ratios, 0.5, confidence or 0.95)
-        fixed = len(ratios) == 1
+        fixed = teacher.declared and student.declared
         observed = decimal(interval.estimate)
         if confidence is None or fixed:
             outcome = decided(observed >= floor)
@@ -127,7 +128,7 @@ class Latency(LooksAtNoAnswers):
         """Measure the student, and judge the quantile that is nearest to its limit."""
         given = {
             name: quantity(limit, "s", name)
-            for name in _QUANTILES
+            for name in QUANTILES
             if (limit := getattr(self, name)) is not None
         }
         if not given:
@@ -137,9 +138,9 @@ class Latency(LooksAtNoAnswers):
         confidence = comparison.sure(self.confidence, default=0.95)
         student = _alone(comparison, comparison.model("student"), self.of, self.examples)
         times = student.seconds
-        fixed = len(times) == 1
+        fixed = student.declared
         found = {
-            name: quantile_interval(times, _QUANTILES[name], confidence or 0.95) for name in given
+            name: quantile_interval(times, QUANTILES[name], confidence or 0.95) for name in given
         }
         outcomes = {
             name: _within(interval, given[name], confidence, fixed=fixed)
@@ -165,7 +166,7 @@ class Latency(LooksAtNoAnswers):
             required=float(given[worst]),
             relation="<=",
             outcome=outcomes[worst],
-            confidence=confidence,
+            confidence=None if fixed else confidence,
             n=None if fixed else len(times),
             slice=None,
             notes=student.notes,
@@ -174,6 +175,7 @@ class Latency(LooksAtNoAnswers):
                     f"assert {text(observed, 's', up=True)} <= "
                     f"{text(given[worst], 's', up=False)} {worst} latency of {what[self.of]}",
                     *(f"  {line}" for line in told),
+                    *_too_few(worst, outcomes[worst], interval),
                     student.line,
                 ]
             ),
@@ -199,6 +201,14 @@ def _within(
     return Outcome.FAILED if interval.one_sided_lower > limit else Outcome.INCONCLUSIVE
 
 
+def _too_few(name: str, outcome: Outcome, interval: QuantileInterval) -> list[str]:
+    """Return how many examples a bound needs, where it is for want of them that none exists."""
+    if outcome is not Outcome.INCONCLUSIVE or np.isfinite(interval.one_sided_upper):
+        return []
+    needed = math.ceil(math.log(1 - interval.confidence) / math.log(QUANTILES[name]))
+    return [f"  {interval.n} examples give no upper bound of {name}: examples={needed} do"]
+
+
 @dataclass(frozen=True)
 class _Taken:
     """A model's times in seconds, a single one where they are declared, and where they are from."""
@@ -209,8 +219,12 @@ class _Taken:
     made: float = 0.0
 
     @property
+    def declared(self) -> bool:
+        return self.setting is None
+
+    @property
     def notes(self) -> tuple[str, ...]:
-        if self.setting is not None:
+        if not self.declared:
             return ()
         return (f"latency declared, not measured: {self.model}",)
 

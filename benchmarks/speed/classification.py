@@ -1,12 +1,12 @@
 """Classification against ``transformers.pipeline`` at its best batch size, on mixed lengths.
 
 The model is MiniLM with a classification head that nobody trained: its speed is that of a trained
-one. The second row measures what padding still costs: the same number of tokens in rows that are
-all of one length.
+one. The second row measures what padding costs: the same batches with as many tokens in them, in
+rows that are all of one length.
 
 Run from the repository's root; prints Markdown:
 
-    python benchmarks/speed/classification.py [--rounds 5] [--seed 0] [--threads 1]
+    python benchmarks/speed/classification.py [--rounds 5] [--threads 1] [--torch-products]
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from common import Measured, best, data, folder, header, interleaved, machine, options
+from common import Measured, best, data, folder, header, interleaved, machine, options, our_engine
 
-from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers import TransformersEngine
 from pytest_distill.evals.requests import ClassificationRequest
 
 BATCH_SIZES = (8, 1, 4, 16, 32)
 TEXTS = 200
+
+Row = dict[str, list[int]]
 
 
 def texts() -> list[str]:
@@ -57,20 +58,27 @@ def theirs(pipeline: Any, chosen: list[str], batch_size: int) -> list[float]:
     return [next(o["score"] for o in output if o["label"] == "LABEL_0") for output in outputs]
 
 
-def forward_all(engine: TransformersEngine, rows: list[dict[str, list[int]]]) -> None:
-    """Run rows of tokens in the engine's batches."""
+def plan_of(engine: TransformersEngine, rows: list[Row]) -> list[list[Row]]:
+    """Return the batches in which the engine runs rows of tokens."""
     from pytest_distill.engines.transformers.batching import batches
+
+    lengths = [len(row["input_ids"]) for row in rows]
+    plan = batches(lengths, engine._load().budget.tokens)
+    return [[rows[index] for index in batch] for batch in plan]
+
+
+def levelled(batch: list[Row]) -> list[Row]:
+    """Return as many rows with as many tokens, up to rounding, all of one length."""
+    length = round(sum(len(row["input_ids"]) for row in batch) / len(batch))
+    return [{key: (values * length)[:length] for key, values in row.items()} for row in batch]
+
+
+def forward_all(engine: TransformersEngine, plan: list[list[Row]]) -> None:
+    """Run batches."""
     from pytest_distill.engines.transformers.classification import _forward
 
-    loaded = engine._load()
-    for batch in batches([len(row["input_ids"]) for row in rows], loaded.budget.tokens):
-        _forward(loaded, [rows[index] for index in batch])
-
-
-def levelled(rows: list[dict[str, list[int]]]) -> list[dict[str, list[int]]]:
-    """Return as many tokens in as many rows of one length."""
-    length = round(sum(len(row["input_ids"]) for row in rows) / len(rows))
-    return [{key: (values * length)[:length] for key, values in row.items()} for row in rows]
+    for batch in plan:
+        _forward(engine._load(), batch)
 
 
 def main() -> None:
@@ -85,35 +93,36 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as path:
         save_model(Path(path))
         pipeline = transformers.pipeline("text-classification", model=path, device="cpu")
-        engine = TransformersEngine(
-            ModelSpec(name="m", role="teacher", path=path, device="cpu", threads=chosen.threads)
-        )
-        loaded = engine._load()
+        engine = our_engine(path, chosen)
         sample = random.Random(chosen.seed - 1).sample(pool, TEXTS // 2)
-        batch = best(BATCH_SIZES, lambda b: theirs(pipeline, sample, b))
+        size = best(BATCH_SIZES, lambda b: theirs(pipeline, sample, b))
         ours(engine, sample)
-        against, padding, worst = Measured("mixed lengths"), Measured("rows of one length"), 0.0
+        against, padding, worst = (
+            Measured("mixed lengths"),
+            Measured("batches of rows of one length"),
+            0.0,
+        )
         for turn in range(chosen.rounds):
             asked = random.Random(chosen.seed + turn).sample(pool, TEXTS)
             a, b = interleaved(
                 against,
                 turn,
-                lambda asked=asked: theirs(pipeline, asked, batch),
+                lambda asked=asked: theirs(pipeline, asked, size),
                 lambda asked=asked: ours(engine, asked),
             )
             worst = max(worst, *(abs(x - y) for x, y in zip(a, b, strict=True)))
             requests = [ClassificationRequest("", text, truncate="right") for text in asked]
-            rows = _encode(loaded, requests)
-            level = levelled(rows)
+            plan = plan_of(engine, _encode(engine._load(), requests))
+            level = [levelled(batch) for batch in plan]
             interleaved(
                 padding,
                 turn,
                 lambda level=level: forward_all(engine, level),
-                lambda rows=rows: forward_all(engine, rows),
+                lambda plan=plan: forward_all(engine, plan),
             )
     print(machine(chosen), "\n")
     print(header("the other", "aim", "the pipeline's batch size", "texts", "largest diff."))
-    print(against.row("1.5", str(batch), str(TEXTS), f"{worst:.0e}"))
+    print(against.row("1.5", str(size), str(TEXTS), f"{worst:.0e}"))
     print(padding.row("0.9", "", str(TEXTS), ""))
 
 

@@ -16,7 +16,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,23 +106,42 @@ def options(description: str | None, rounds: int) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="round r draws with seed + r")
     parser.add_argument("--threads", type=int, default=1, help="torch's threads, for both sides")
     parser.add_argument("--only", default="", help="the cases whose name contains this")
+    parser.add_argument(
+        "--torch-products", action="store_true", help="let torch choose who multiplies, for us too"
+    )
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     return chosen
+
+
+def our_engine(path: str | Path, chosen: argparse.Namespace) -> Any:
+    """Return our engine with its model loaded."""
+    from pytest_distill.engines import ModelSpec
+    from pytest_distill.engines.transformers import TransformersEngine
+
+    spec = ModelSpec("m", "teacher", path=str(path), device="cpu", threads=chosen.threads)
+    engine = TransformersEngine(spec)
+    loaded = engine._load()
+    engine._loaded = replace(loaded, onednn=loaded.onednn and not chosen.torch_products)
+    return engine
 
 
 def machine(chosen: argparse.Namespace) -> str:
     """Return a sentence on where this runs."""
     from importlib.metadata import version
 
+    from pytest_distill.engines.transformers.products import onednn_is_faster
+
+    ours = "oneDNN" if onednn_is_faster() and not chosen.torch_products else "torch's own choice"
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     cpu = next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), "?")
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "lm-eval"))
     return (
         f"{cpu}, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}; torch threads "
-        f"{chosen.threads}; Python {platform.python_version()}, {versions}; {chosen.rounds} "
-        f"rounds, seeds {chosen.seed} to {chosen.seed + chosen.rounds - 1}"
+        f"{chosen.threads}; our matrix products by {ours}; Python {platform.python_version()}, "
+        f"{versions}; {chosen.rounds} rounds, seeds {chosen.seed} to "
+        f"{chosen.seed + chosen.rounds - 1}"
     )
 
 

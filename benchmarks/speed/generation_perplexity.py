@@ -2,7 +2,7 @@
 
 Run from the repository's root; prints Markdown:
 
-    python benchmarks/speed/generation_perplexity.py [--rounds 3] [--seed 0] [--threads 1]
+    python benchmarks/speed/generation_perplexity.py [--rounds 3] [--threads 1] [--torch-products]
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from common import SMOLLM2, Measured, best, data, header, interleaved, machine, options
+from common import SMOLLM2, Measured, best, data, header, interleaved, machine, options, our_engine
 
-from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers import TransformersEngine
 from pytest_distill.evals.requests import Decoding, GenerationRequest, PerplexityRequest, Request
 
@@ -122,9 +121,7 @@ def main() -> None:
     from lm_eval.models.huggingface import HFLM
 
     harness = HFLM(pretrained=str(SMOLLM2), device="cpu", batch_size=8)
-    engine = TransformersEngine(
-        ModelSpec(name="m", role="teacher", path=str(SMOLLM2), device="cpu", threads=chosen.threads)
-    )
+    engine = our_engine(SMOLLM2, chosen)
     print(machine(chosen), "\n")
     print(header("lm-eval", "aim", "its batch size", "texts", "equal answers"))
     for name, (load, size, bar, batch_sizes, theirs_of, ours_of) in CASES.items():

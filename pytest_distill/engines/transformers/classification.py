@@ -11,6 +11,7 @@ import torch
 from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.memory import Budget, in_batches
+from pytest_distill.engines.transformers.products import computing
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import ClassificationRequest, Prediction
@@ -114,7 +115,7 @@ def _forward(loaded: Loaded, rows: Sequence[dict[str, list[int]]]) -> list[list[
         for key in rows[0]
         if key in taken
     }
-    with quiet():
+    with computing(loaded):
         logits = loaded.model(**inputs).logits
     probabilities: list[list[float]] = torch.softmax(logits.float(), dim=-1).tolist()
     return probabilities

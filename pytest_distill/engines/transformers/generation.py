@@ -22,6 +22,7 @@ from pytest_distill.engines.transformers.decoding import (
 from pytest_distill.engines.transformers.encoding import encode, prefix_token
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.memory import in_batches
+from pytest_distill.engines.transformers.products import computing
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.engines.transformers.running import Text, run_all
 from pytest_distill.engines.transformers.tree_attention import obstacle
@@ -185,7 +186,7 @@ def _forward(
     stopper = StopAtStrings(loaded.tokenizer, decoding.stop, skip, len(rows))
     if decoding.stop:
         criteria.append(stopper)
-    with quiet(), _own_decoding(loaded, decoding, ends, filler):
+    with computing(loaded), _own_decoding(loaded, decoding, ends, filler):
         output = loaded.model.generate(
             **inputs, logits_processor=processors, stopping_criteria=criteria
         )

@@ -24,6 +24,7 @@ from pytest_distill.engines.transformers.architecture import (
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
 from pytest_distill.engines.transformers.device import resolve_device, token_budget
 from pytest_distill.engines.transformers.memory import Budget
+from pytest_distill.engines.transformers.products import onednn_is_faster
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.errors import ModelError
 
@@ -60,6 +61,8 @@ class Loaded:
         generated has in the end. They shrink when memory runs out.
     vocabulary : int or None
         How many tokens the model has embeddings for; None where it doesn't tell.
+    onednn : bool
+        Whether matrix products run in oneDNN; see `products`.
     trust : Trust
         Whether it takes trees of tokens; found out with its first batch.
     notes : list of str
@@ -75,6 +78,7 @@ class Loaded:
     budget: Budget
     generation_budget: Budget
     vocabulary: int | None
+    onednn: bool = False
     trust: Trust = field(default_factory=Trust)
     notes: list[str] = field(default_factory=list)
 
@@ -127,6 +131,7 @@ def load(spec: ModelSpec, checkpoint: Checkpoint, notes: list[str] | None = None
         budget=Budget(token_budget(spec, device, model)),
         generation_budget=Budget(token_budget(spec, device, model, generating=True)),
         vocabulary=None if embeddings is None else embeddings.shape[0],
+        onednn=device.type == "cpu" and onednn_is_faster(),
         notes=[] if notes is None else notes,
     )
 

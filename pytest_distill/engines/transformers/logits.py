@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from pytest_distill.engines.transformers.loading import Loaded
-from pytest_distill.engines.transformers.quiet import quiet
+from pytest_distill.engines.transformers.products import computing
 
 _CHUNK = 512  # positions whose logits become float32 at a time
 
@@ -53,7 +53,7 @@ def logits_at(
     projection = loaded.model.get_output_embeddings()
     handle = None if projection is None else projection.register_forward_pre_hook(pick)
     try:
-        with quiet():
+        with computing(loaded):
             logits: torch.Tensor = loaded.model(**inputs).logits
     finally:
         if handle is not None:

@@ -1,4 +1,7 @@
-"""How fast a loaded model is, one request at a time and in batches, and what it holds."""
+"""How fast a loaded model is, one request at a time and in batches, and what it holds.
+
+Measured is the model as torch runs it by itself, without `products`: as it would be served.
+"""
 
 from __future__ import annotations
 
@@ -44,6 +47,7 @@ def time_one(loaded: Loaded, answer: Answer, request: Request) -> Timing:
     counted at the projection onto the vocabulary, which runs once a token in every way to
     generate.
     """
+    loaded = replace(loaded, onednn=False)
     generating = isinstance(request, GenerationRequest)
     stamps: list[float] = []
 
@@ -73,7 +77,11 @@ def time_all(
 ) -> float:
     """Return how many seconds all requests take together."""
     sized = replace(
-        loaded, budget=Budget(batch_tokens), generation_budget=Budget(batch_tokens), notes=[]
+        loaded,
+        budget=Budget(batch_tokens),
+        generation_budget=Budget(batch_tokens),
+        onednn=False,
+        notes=[],
     )
     synchronize(loaded.device)
     begin = perf_counter()
@@ -87,7 +95,7 @@ def memory(loaded: Loaded, answer: Answer, requests: Sequence[Request]) -> Memor
     tensors = (*loaded.model.parameters(), *loaded.model.buffers())
     weights = sum(tensor.nbytes for tensor in {id(t): t for t in tensors}.values())
     with _peak(loaded.device) as peak:
-        list(answer(loaded, requests))
+        list(answer(replace(loaded, onednn=False), requests))
     held_by = "CUDA tensors" if loaded.device.type == "cuda" else "process"
     return Memory(weights, peak[0], held_by)
 

@@ -14,7 +14,7 @@ from pytest_distill.engines.transformers.decoding import SeededSampling, of_toke
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.memory import attempt, shrink
-from pytest_distill.engines.transformers.quiet import quiet
+from pytest_distill.engines.transformers.products import computing
 from pytest_distill.engines.transformers.tree_attention import Cached, read_prefix
 from pytest_distill.engines.transformers.trees import common_prefix
 from pytest_distill.evals.requests import Decoding
@@ -173,7 +173,7 @@ class _Running:
         device = self.loaded.device
         self.seen = torch.nn.functional.pad(self.seen, (0, 1), value=1)
         cache = _filled(self.kept, len(self.texts))
-        with quiet():
+        with computing(self.loaded):
             logits: torch.Tensor = self.loaded.model(
                 input_ids=torch.tensor([[text.tokens[-1]] for text in self.texts], device=device),
                 attention_mask=self.seen,

@@ -116,6 +116,13 @@ def test_small_products_and_gradients_stay_with_torch(
     assert counted == [(8, 64)]
 
 
+def test_what_onednn_fails_at_is_left_to_torch() -> None:
+    """Shapes that don't fit give torch's own error."""
+    refused = pytest.raises(RuntimeError, match="mat1 and mat2 shapes cannot be multiplied")
+    with torch.inference_mode(), products.OneDNN(), refused:
+        linear(rows(3000, 64), rows(32, 65))
+
+
 REQUESTS: dict[str, tuple[str, list[Request]]] = {
     "classification": ("classifier", [ClassificationRequest(t, t) for t in TEXTS]),
     "multiple choice": ("causal", [ChoiceRequest(t, t, (" one", " two three")) for t in TEXTS]),

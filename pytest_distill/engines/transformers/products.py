@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_distill.engines.transformers.loading import Loaded
 
 _SMALL = 2**21  # multiplications up to which calling oneDNN costs more than it gains
+_WORKSPACE = 2**22  # more floats than oneDNN was seen to need beside its result
 _TRIALS = 5
 _GAIN = 1.2  # by less, a measurement of some milliseconds doesn't tell
 
@@ -97,7 +98,12 @@ def _product(
         return None
     if input.numel() * weight.shape[0] < _SMALL:
         return None
-    return _onednn(input, weight, bias)
+    try:
+        # Where oneDNN finds no memory it may end the process. What is only reserved costs nothing.
+        torch.empty(input.numel() // weight.shape[1] * weight.shape[0] + _WORKSPACE)
+        return _onednn(input, weight, bias)
+    except RuntimeError:  # torch's own product says better what is wrong
+        return None
 
 
 def _onednn(input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:

@@ -227,6 +227,7 @@ class PerplexityEval(MeasuredEval):
     input: str = "input"
     window: Annotated[int, Field(ge=2)] | None = None
     stride: PositiveCount | None = None
+    share_cache: bool = False
 
 
 EVALS: Mapping[str, type[MeasuredEval]] = {

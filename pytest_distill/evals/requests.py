@@ -90,13 +90,15 @@ class PerplexityRequest:
     """Ask for the log-likelihood of a text and the number of tokens that it was taken over.
 
     Texts longer than the model's context (or than `window`) are scored with a sliding window that
-    moves `stride` tokens a step; every token is scored once.
+    moves `stride` tokens a step; every token is scored once. With `share_cache` a window that has
+    moved reads its new tokens alone, after what the model kept of the others.
     """
 
     id: str
     text: str
     window: int | None = None
     stride: int | None = None
+    share_cache: bool = False
 
 
 Request = ClassificationRequest | ChoiceRequest | GenerationRequest | PerplexityRequest

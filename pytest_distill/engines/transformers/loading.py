@@ -33,11 +33,20 @@ _LAYER_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 @dataclass
 class Trust:
-    """What a model was seen to do as the plain path does; see `tree_choices`."""
+    """What a model was seen to do as the plain path does.
+
+    Parameters
+    ----------
+    trees, prefix, refused : bool
+        Whether it takes trees of tokens, and a shared prefix before them; see `tree_choices`.
+    moves : bool
+        Whether it goes on from its cache at any position; see `shared_cache`.
+    """
 
     trees: bool = False
     prefix: bool = False
     refused: bool = False
+    moves: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,7 @@ class Loaded:
     onednn : bool
         Whether matrix products run in oneDNN; see `products`.
     trust : Trust
-        Whether it takes trees of tokens; found out with its first batch.
+        What it was found to do with its first batch.
     notes : list of str
         What a reader of the results should know about how they came about.
     """

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from pytest_distill.engines.transformers.encoding import encode, prefix_token
 from pytest_distill.engines.transformers.likelihood import Span, score_spans
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.memory import in_batches
 from pytest_distill.engines.transformers.quiet import quiet
+from pytest_distill.engines.transformers.shared_cache import (
+    Sight,
+    Stretch,
+    score_stretches,
+    stretches,
+)
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import PerplexityRequest, Prediction
 
@@ -31,34 +39,46 @@ def score_texts(loaded: Loaded, requests: Sequence[PerplexityRequest]) -> Iterat
     prefix = prefix_token(loaded)
     with quiet():
         texts = encode(loaded, [request.text for request in requests])
-    parts: list[tuple[int, list[int], Span]] = []
+    rows: list[tuple[int, Stretch]] = []
+    sharing: defaultdict[Sight, list[tuple[int, Stretch]]] = defaultdict(list)
     due = [0] * len(requests)
     for index, (request, tokens) in enumerate(zip(requests, texts, strict=True)):
         loaded.checked(request.id, tokens)
         window, stride = window_and_stride(loaded, request)
-        for row, span in windows(tokens, prefix, window, stride):
-            parts.append((index, row, span))
-            due[index] += 1
+        if request.share_cache and stride < window < len(tokens):
+            sight = Sight(window, stride)
+            own = [(index, stretch) for stretch in stretches(tokens, prefix, sight)]
+            sharing[sight] += own
+        else:
+            own = [(index, Stretch(*one)) for one in windows(tokens, prefix, window, stride)]
+            rows += own
+        due[index] = len(own)
         if not tokens:
             yield Prediction(id=request.id, loglikelihoods=(0.0,), tokens=0)
     totals = [0.0] * len(requests)
+    for index, value in chain(
+        _score_rows(loaded, rows),
+        *(score_stretches(loaded, own, sight) for sight, own in sharing.items()),
+    ):
+        totals[index] += value
+        due[index] -= 1
+        if due[index] == 0:
+            yield Prediction(
+                id=requests[index].id, loglikelihoods=(totals[index],), tokens=len(texts[index])
+            )
+
+
+def _score_rows(loaded: Loaded, rows: Sequence[tuple[int, Stretch]]) -> Iterator[tuple[int, float]]:
+    """Yield the number of each row's text with the row's log-likelihood, batch by batch."""
 
     def forward(batch: list[int]) -> list[float]:
-        chosen = [parts[part] for part in batch]
-        return score_spans(loaded, [row for _, row, _ in chosen], [[span] for *_, span in chosen])
+        chosen = [rows[place][1] for place in batch]
+        return score_spans(loaded, [one.row for one in chosen], [[one.span] for one in chosen])
 
-    lengths = [len(row) for _, row, _ in parts]
+    lengths = [len(stretch.row) for _, stretch in rows]
     for batch, values in in_batches(loaded, loaded.budget, lengths, forward):
-        for part, value in zip(batch, values, strict=True):
-            index = parts[part][0]
-            totals[index] += value
-            due[index] -= 1
-            if due[index] == 0:
-                yield Prediction(
-                    id=requests[index].id,
-                    loglikelihoods=(totals[index],),
-                    tokens=len(texts[index]),
-                )
+        for place, value in zip(batch, values, strict=True):
+            yield rows[place][0], value
 
 
 def windows(
@@ -82,9 +102,8 @@ def windows(
 
     Notes
     -----
-    Overlapping windows share no cache: what a layer keeps of a token depends on all that stood
-    before it in its window, so that only windows with the same first token could, and no two
-    have that.
+    What a layer keeps of a token depends on all that stood before it in its window: read like
+    this, no two windows have anything in common. See `shared_cache` for the other way.
     """
     end = min(window, len(tokens))
     if end:

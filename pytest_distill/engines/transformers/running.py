@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
-import transformers
 
 from pytest_distill.engines.transformers.batching import mask, pad
+from pytest_distill.engines.transformers.caching import Cached, filled, kept
 from pytest_distill.engines.transformers.decoding import SeededSampling, of_tokens, tail_length
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.memory import attempt, shrink
 from pytest_distill.engines.transformers.products import computing
-from pytest_distill.engines.transformers.tree_attention import Cached, read_prefix
+from pytest_distill.engines.transformers.tree_attention import read_prefix
 from pytest_distill.engines.transformers.trees import common_prefix
 from pytest_distill.evals.requests import Decoding
 
-_Cache: Any = transformers.DynamicCache  # Any: its layers' types are a thicket
 _ROOM = 4  # new texts are let in once a fourth of the places is free: every time costs a copy
 
 
@@ -146,7 +144,7 @@ class _Running:
         rows = [text.prompt[self.skip :] for text in texts]
         own = mask(rows, device, "left")
         shared = torch.ones(len(rows), self.skip, dtype=torch.long, device=device)
-        cache = _filled(self.prefix or [], len(rows))
+        cache = filled(self.prefix or [], len(rows))
         inputs = {
             "input_ids": pad(rows, 0, device, "left"),
             "attention_mask": torch.cat([shared, own], dim=1),
@@ -156,7 +154,7 @@ class _Running:
         }
         last = own.shape[1] - 1
         logits = logits_at(self.loaded, inputs, range(len(rows)), [last] * len(rows))
-        self._join(_kept(cache), inputs["attention_mask"])
+        self._join(kept(cache), inputs["attention_mask"])
         return logits
 
     def _share_prefix(self) -> None:
@@ -172,7 +170,7 @@ class _Running:
         """Read the last token of each text; return the logits that follow."""
         device = self.loaded.device
         self.seen = torch.nn.functional.pad(self.seen, (0, 1), value=1)
-        cache = _filled(self.kept, len(self.texts))
+        cache = filled(self.kept, len(self.texts))
         with computing(self.loaded):
             logits: torch.Tensor = self.loaded.model(
                 input_ids=torch.tensor([[text.tokens[-1]] for text in self.texts], device=device),
@@ -181,7 +179,7 @@ class _Running:
                 past_key_values=cache,
                 use_cache=True,
             ).logits[:, -1]
-        self.kept = _kept(cache)
+        self.kept = kept(cache)
         return logits
 
     def _choose(self, texts: Sequence[Text], logits: torch.Tensor) -> tuple[list[int], list[float]]:
@@ -244,18 +242,6 @@ class _Running:
             )
             for keys, values in self.kept
         ]
-
-
-def _filled(kept: Cached, rows: int) -> Any:
-    """Return a cache that holds keys and values, expanded to a number of rows."""
-    cache = _Cache()
-    for layer, states in enumerate(kept):
-        cache.update(*(state.expand(rows, -1, -1, -1) for state in states), layer)
-    return cache
-
-
-def _kept(cache: Any) -> Cached:
-    return [(layer.keys, layer.values) for layer in cache.layers]
 
 
 def _widened(states: torch.Tensor, width: int) -> torch.Tensor:

@@ -8,20 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import transformers
 
 from pytest_distill.engines.transformers.batching import pad
+from pytest_distill.engines.transformers.caching import Cached, filled, kept
 from pytest_distill.engines.transformers.likelihood import Place, score_places
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.trees import Part, Tree
 
-# Any, because the kinds of layers that we never meet here make its types a thicket.
-_Cache: Any = transformers.DynamicCache
-
 _NEEDED = ("attention_mask", "position_ids", "past_key_values")
-Cached = list[tuple[torch.Tensor, torch.Tensor]]
-"""Keys and values of every layer, each of shape (1, heads, tokens, head size)."""
 
 
 def obstacle(loaded: Loaded) -> str | None:
@@ -48,14 +43,14 @@ def obstacle(loaded: Loaded) -> str | None:
 @torch.inference_mode()
 def read_prefix(loaded: Loaded, prefix: Sequence[int]) -> Cached:
     """Return what a model keeps of the tokens that all trees begin with."""
-    cache = _Cache()
+    cache = filled([], 1)
     inputs = {
         "input_ids": pad([prefix], 0, loaded.device),
         "past_key_values": cache,
         "use_cache": True,
     }
     logits_at(loaded, inputs, [0], [len(prefix) - 1])
-    return [(layer.keys, layer.values) for layer in cache.layers]
+    return kept(cache)
 
 
 @torch.inference_mode()
@@ -83,11 +78,7 @@ def score_trees(
         "use_cache": cached is not None,
     }
     if cached is not None:
-        cache = _Cache()
-        for layer, states in enumerate(cached):
-            # A view on the batch: the layer copies it when it appends what is new.
-            cache.update(*(state.expand(len(rows), -1, -1, -1) for state in states), layer)
-        inputs["past_key_values"] = cache
+        inputs["past_key_values"] = filled(cached, len(rows))
     leaves = [
         (part, [(row, column) for column in columns])
         for row, own in enumerate(packed)

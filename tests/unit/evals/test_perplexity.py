@@ -134,6 +134,14 @@ def test_empty_text(example: Callable[..., Example]) -> None:
         ({"window": 0}, "window: must be at least 1, not 0"),
         ({"stride": 0}, "stride: must be at least 1, not 0"),
         ({"window": 4, "stride": 5}, "stride: 5 would skip tokens of a window of 4"),
+        *(
+            (
+                {"share_cache": True, **options},
+                "share_cache: windows share what they have in common, and these have nothing: set "
+                "a stride below the window",
+            )
+            for options in ({}, {"window": 8}, {"window": 8, "stride": 8})
+        ),
     ],
 )
 def test_bad_settings(options: dict[str, Any], message: str) -> None:
@@ -153,6 +161,7 @@ def test_settings_are_json() -> None:
             "input": "input",
             "window": 8,
             "stride": None,
+            "share_cache": False,
         }
     )
 

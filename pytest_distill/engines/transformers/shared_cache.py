@@ -1,0 +1,235 @@
+"""Overlapping windows of long texts, where each goes on with what the model kept of the last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from pytest_distill.engines.transformers.batching import pad
+from pytest_distill.engines.transformers.caching import Cached, filled, kept
+from pytest_distill.engines.transformers.likelihood import (
+    Place,
+    Span,
+    score_places,
+    score_spans,
+    tolerance,
+)
+from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.logits import logits_at
+from pytest_distill.engines.transformers.memory import in_batches, is_out_of_memory
+from pytest_distill.engines.transformers.tree_attention import obstacle
+from pytest_distill.errors import ModelError
+
+# Much attention rests on the first tokens of a text, whatever they are. Xiao et al. (2024),
+# "Efficient streaming language models with attention sinks": without them nothing is predicted
+# any more, and four of them are enough.
+_SINKS = 4
+_LONGEST = 2**15  # tokens read in one go; beyond, float32 places neighbours ever less precisely
+_CHECKED = 64  # tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a window sees: `size` tokens, of which `stride` are new.
+
+    The others are the first tokens of the text (the sinks) and the last ones before the new.
+    """
+
+    size: int
+    stride: int
+
+    @property
+    def overlap(self) -> int:
+        """How many tokens are not new."""
+        return self.size - self.stride
+
+    @property
+    def sinks(self) -> int:
+        """How many of them are the text's first."""
+        return min(_SINKS, self.overlap)
+
+    @property
+    def recent(self) -> int:
+        """How many of them stood just before the new ones."""
+        return self.overlap - self.sinks
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Tokens that are read in one go, more than are in sight at once, and what is scored."""
+
+    row: list[int]
+    span: Span
+
+    def wanted(self, row: int, begin: int, end: int) -> tuple[list[Place], Sequence[int]]:
+        """Return what is scored of columns `begin` to `end`, which a row of a batch consists of."""
+        first = max(begin, self.span.start)
+        end = min(end, len(self.row))
+        targets = self.span.targets[first - self.span.start : end - self.span.start]
+        return [(row, column - begin) for column in range(first, end)], targets
+
+
+def stretches(tokens: Sequence[int], prefix: int, sight: Sight) -> Iterator[Stretch]:
+    """Yield a text in stretches, so that every token is scored once.
+
+    All but the first begin with as much context as a window has before its new tokens.
+
+    Parameters
+    ----------
+    tokens : sequence of int
+        A text of more than ``sight.size`` tokens.
+    prefix : int
+        The token that the first one is predicted from.
+    sight : Sight
+        What a window sees.
+    """
+    read = [prefix, *tokens[:-1]]
+    begin, length = 0, max(_LONGEST, sight.size)
+    while begin < len(tokens):
+        end = begin + length if len(tokens) - begin - length > sight.size else len(tokens)
+        first = max(0, begin - sight.overlap)
+        yield Stretch(read[first:end], Span(begin - first, tuple(tokens[begin:end])))
+        begin = end
+
+
+def score_stretches(
+    loaded: Loaded, parts: Sequence[tuple[int, Stretch]], sight: Sight
+) -> Iterator[tuple[int, float]]:
+    """Yield the number of each stretch's text with its log-likelihood, batch by batch.
+
+    Raises
+    ------
+    ModelError
+        When the model is none whose windows can share what it keeps.
+    """
+    order = sorted(parts, key=lambda part: -len(part[1].row))
+    _check(loaded, order[0][1].row, sight)
+
+    def forward(batch: list[int]) -> list[float]:
+        return _score(loaded, [order[place][1] for place in batch], sight)
+
+    sizes = [sight.size] * len(parts)  # in memory at once, whatever the stretch's length
+    for batch, values in in_batches(loaded, loaded.budget, sizes, forward):
+        for place, value in zip(batch, values, strict=True):
+            yield order[place][0], value
+
+
+@torch.inference_mode()
+def _score(loaded: Loaded, parts: Sequence[Stretch], sight: Sight) -> list[float]:
+    """Return the log-likelihood of every stretch; all of them move on together."""
+    moves = range(sight.size, max(len(part.row) for part in parts), sight.stride)
+    sinks = _read_sinks(
+        loaded, [part.row[: sight.sinks] for part in parts], [at - sight.overlap for at in moves]
+    )
+    totals = [0.0] * len(parts)
+    going, seen, begin = list(range(len(parts))), Cached(), 0
+    for number, end in enumerate([*moves, moves.stop + sight.stride]):
+        rows = [parts[index].row[begin:end] for index in going]
+        wanted = [parts[index].wanted(row, begin, end) for row, index in enumerate(going)]
+        values, read = _read(loaded, rows, begin, seen, wanted)
+        for index, value in zip(going, values, strict=True):
+            totals[index] += value
+        stay = [row for row, index in enumerate(going) if len(parts[index].row) > end]
+        going, begin = [going[row] for row in stay], end
+        if not going:
+            break
+        own = [index * len(moves) + number for index in going]
+        seen = [
+            (_behind(first[own], keys[stay], sight), _behind(second[own], states[stay], sight))
+            for (first, second), (keys, states) in zip(sinks, read, strict=True)
+        ]
+    return totals
+
+
+def _behind(sinks: torch.Tensor, seen: torch.Tensor, sight: Sight) -> torch.Tensor:
+    """Return what stays of a window: the sinks, and the last of what was seen."""
+    return torch.cat([sinks, seen[:, :, seen.shape[2] - sight.recent :]], dim=2)
+
+
+def _read_sinks(loaded: Loaded, rows: Sequence[list[int]], positions: Sequence[int]) -> Cached:
+    """Return what the model keeps of the first tokens, were they at each of the positions.
+
+    They see nothing but each other, so that they can be put anywhere: just before the tokens that
+    stay, where they are as near as in the texts that the model was trained on.
+    """
+    ids = pad([row for row in rows for _ in positions], 0, loaded.device)
+    columns = torch.arange(ids.shape[1], device=loaded.device)
+    begins = torch.tensor([*positions] * len(rows), device=loaded.device)
+    cache = filled([], len(ids))
+    inputs = {
+        "input_ids": ids,
+        "position_ids": begins[:, None] + columns,
+        "past_key_values": cache,
+        "use_cache": True,
+    }
+    logits_at(loaded, inputs, [0], [0])
+    return kept(cache)
+
+
+def _read(
+    loaded: Loaded,
+    rows: Sequence[list[int]],
+    begin: int,
+    seen: Cached,
+    wanted: Sequence[tuple[Sequence[Place], Sequence[int]]],
+) -> tuple[list[float], Cached]:
+    """Return what is scored of tokens that begin at a position, and what the model keeps then.
+
+    Padded on the right: no token attends to what comes after it, and a row that ends isn't kept.
+    """
+    ids = pad(rows, 0, loaded.device)
+    cache = filled(seen, len(rows))
+    inputs = {
+        "input_ids": ids,
+        "position_ids": torch.arange(begin, begin + ids.shape[1], device=loaded.device)[None],
+        "past_key_values": cache,
+        "use_cache": True,
+    }
+    return score_places(loaded, inputs, wanted), kept(cache)
+
+
+def _check(loaded: Loaded, row: list[int], sight: Sight) -> None:
+    """Refuse a model that doesn't give the same log-likelihoods anywhere and from its cache.
+
+    Looked at are its config, and the first tokens of the longest row: read at once and from the
+    start, and read as far away as the row goes, the sinks before the rest.
+    """
+    if loaded.trust.moves:
+        return
+    reason = obstacle(loaded)
+    if reason is None and not any(
+        name.endswith("inv_freq") for name, _ in loaded.model.named_buffers()
+    ):
+        reason = "it has no rotary positions, and so none beyond its context"
+    if reason is None:
+        reason = _difference(loaded, row, sight)
+    if reason is not None:
+        raise ModelError(
+            f"model '{loaded.name}' ({loaded.architecture}) can't share its cache between windows: "
+            f"{reason}; leave out 'share_cache', so that all models read every window anew"
+        )
+    loaded.trust.moves = True
+
+
+@torch.inference_mode()
+def _difference(loaded: Loaded, row: list[int], sight: Sight) -> str | None:
+    count, sinks = min(_CHECKED, sight.size), sight.sinks
+    targets = tuple(row[sinks + 1 : count + 1])
+    (plain,) = score_spans(loaded, [row[:count]], [[Span(sinks, targets)]])
+    begin = len(row) - count + sinks
+    places = [(0, column) for column in range(count - sinks)]
+    try:
+        seen = _read_sinks(loaded, [row[:sinks]], [begin - sinks])
+        (moved,), _ = _read(loaded, [row[sinks:count]], begin, seen, [(places, targets)])
+    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+        if is_out_of_memory(error):
+            raise
+        return f"{type(error).__name__} in its forward()"
+    if abs(moved - plain) <= tolerance(loaded, len(targets), plain):
+        return None
+    return (
+        f"the log-likelihood of its first {len(targets)} tokens was {plain:.4f}, and {moved:.4f} "
+        f"at position {begin}"
+    )

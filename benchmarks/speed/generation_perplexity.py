@@ -1,5 +1,8 @@
 """Generation and perplexity against lm-evaluation-harness's ``hf`` model at its best batch size.
 
+The last rows compare two ways of ours to score long texts: overlapping windows that are read anew,
+and those that share their cache.
+
 Run from the repository's root; prints Markdown:
 
     python benchmarks/speed/generation_perplexity.py [--rounds 3] [--threads 1] [--torch-products]
@@ -8,7 +11,9 @@ Run from the repository's root; prints Markdown:
 from __future__ import annotations
 
 import random
+from argparse import Namespace
 from collections.abc import Callable
+from math import exp
 from typing import Any
 
 from common import SMOLLM2, Measured, best, data, header, interleaved, machine, options, our_engine
@@ -20,6 +25,8 @@ STOP = ("\n", "Question:")
 NEW_TOKENS = 32
 TEXTS, PROMPTS, SHOT_PROMPTS = 10, 24, 16
 SHOTS = 5
+WINDOWS = ((512, 256), (512, 128))  # and by how many tokens they move
+LONG_TEXTS, LONG = 2, 7000  # characters
 
 
 def passages() -> list[str]:
@@ -115,6 +122,47 @@ def same(theirs: list[Any], ours: list[Any]) -> float:
     return sum(equal) / len(equal)
 
 
+def articles(seed: int) -> list[str]:
+    """Return long texts: BoolQ's passages, some after the other."""
+    passages = sorted({row["passage"] for row in data("boolq/none/validation")})
+    random.Random(seed).shuffle(passages)
+    text = "\n\n".join(passages)
+    return [text[n * LONG : (n + 1) * LONG] for n in range(LONG_TEXTS)]
+
+
+def perplexities(
+    engine: TransformersEngine, texts: list[str], window: int, stride: int, share: bool
+) -> list[float]:
+    """Return the perplexity of every text."""
+    requests = [
+        PerplexityRequest(str(n), text, window, stride, share) for n, text in enumerate(texts)
+    ]
+    got = answers(engine, requests)
+    return [exp(-got[r.id].loglikelihoods[0] / got[r.id].tokens) for r in requests]
+
+
+def overlapping(engine: TransformersEngine, chosen: Namespace) -> None:
+    """Measure overlapping windows and print their table."""
+    print("\n" + header("read anew", "largest difference in perplexity", "mean"))
+    for window, stride in WINDOWS:
+        name = f"windows of {window} tokens that move by {stride}"
+        if chosen.only not in name:
+            continue
+        measured, differences = Measured(name), []
+        perplexities(engine, articles(chosen.seed - 1)[:1], window, stride, True)
+        for turn in range(chosen.rounds):
+            texts = articles(chosen.seed + turn)
+            anew, sharing = interleaved(
+                measured,
+                turn,
+                lambda t=texts, w=window, s=stride: perplexities(engine, t, w, s, False),
+                lambda t=texts, w=window, s=stride: perplexities(engine, t, w, s, True),
+            )
+            differences += [b / a - 1 for a, b in zip(anew, sharing, strict=True)]
+        mean = sum(differences) / len(differences)
+        print(measured.row(f"{max(map(abs, differences)):.1%}", f"{mean:+.1%}"), flush=True)
+
+
 def main() -> None:
     """Measure all cases and print the table."""
     chosen = options(__doc__, rounds=3)
@@ -143,6 +191,7 @@ def main() -> None:
             shares.append(same(theirs, ours))
         equal = f"{sum(shares) / len(shares):.1%}"
         print(measured.row(f"{bar}", str(batch), str(size), equal), flush=True)
+    overlapping(engine, chosen)
 
 
 if __name__ == "__main__":

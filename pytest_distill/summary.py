@@ -84,7 +84,7 @@ def _figures_row(model: Model, eval: str) -> dict[str, Any]:
     latency, throughput, memory = (figures.get(k) for k in ("latency", "throughput", "memory"))
     row: dict[str, Any] = {"model": model.name, "eval": eval, "taken": {}}
     for kind, figure in figures.items():
-        row["taken"][kind] = {"setting": dict(figure.setting), "made": figure.made}
+        row["taken"][kind] = asdict(figure.taken)
     parts = ("example", "first_token", "token")
     row["latency"] = latency and {
         part: {name: interval_dict(quantile_interval(times, QUANTILES[name])) for name in REPORTED}

@@ -23,6 +23,7 @@ from pytest_distill.errors import ComparisonError, ModelError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Request
 from pytest_distill.evaluation.digest import request_key
+from pytest_distill.evaluation.keeping import Figure
 from pytest_distill.evaluation.models import Model, RunModel, together
 
 Floats = NDArray[np.float64]
@@ -36,6 +37,25 @@ _FIRST_BATCH, _LAST_BATCH = 256, 65536  # tokens a batch, doubled while that hel
 
 
 @dataclass(frozen=True)
+class Taken:
+    """How a figure came about.
+
+    Parameters
+    ----------
+    setting : mapping
+        Device, its name, dtype, threads, versions.
+    made : float
+        When, in seconds since 1970.
+    earlier : bool
+        Whether that was before this run.
+    """
+
+    setting: Mapping[str, Any]
+    made: float
+    earlier: bool = False
+
+
+@dataclass(frozen=True)
 class Latency:
     """One model's times, in seconds, one value a request.
 
@@ -45,17 +65,14 @@ class Latency:
         For the whole answer.
     first_token, token : array, shape (n,), optional
         For generated text: until its first token, and for each token after it.
-    setting : mapping
-        Device, its name, dtype, threads, versions.
-    made : float
-        When they were taken, in seconds since 1970.
+    taken : Taken
+        How they came about.
     """
 
     example: Floats
     first_token: Floats | None
     token: Floats | None
-    setting: Mapping[str, Any]
-    made: float
+    taken: Taken
 
 
 @dataclass(frozen=True)
@@ -72,10 +89,8 @@ class Throughput:
         Tokens a batch; None for an engine that batches as it likes.
     n : int
         Number of examples.
-    setting : mapping
-        Device, its name, dtype, threads, versions.
-    made : float
-        When it was taken, in seconds since 1970.
+    taken : Taken
+        How it came about.
     """
 
     per_second: float
@@ -83,18 +98,16 @@ class Throughput:
     highest: float
     batch_tokens: int | None
     n: int
-    setting: Mapping[str, Any]
-    made: float
+    taken: Taken
 
 
 @dataclass(frozen=True)
 class Held:
-    """What a model holds in memory, where, and when that was taken (seconds since 1970)."""
+    """What a model holds in memory while it answers `n` examples, and how that came about."""
 
     memory: Memory
     n: int
-    setting: Mapping[str, Any]
-    made: float
+    taken: Taken
 
 
 def latencies(models: Sequence[Model], on: Eval, examples: int) -> list[Latency]:
@@ -119,10 +132,10 @@ def latencies(models: Sequence[Model], on: Eval, examples: int) -> list[Latency]
         with together(running) as engines:
             return _timed(engines, chosen)
 
-    value, made = _figure("latency", running, chosen, measure)
+    figure = _figure("latency", running, chosen, measure)
     found = [
-        _latency([Timing(*row) for row in rows], _setting(model), made)
-        for model, rows in zip(running, value, strict=True)
+        _latency([Timing(*row) for row in rows], _taken(model, figure))
+        for model, rows in zip(running, figure.value, strict=True)
     ]
     for model, latency in zip(running, found, strict=True):
         model.figures[on.name, "latency"] = latency
@@ -138,7 +151,8 @@ def throughput(model: Model, on: Eval, examples: int) -> Throughput:
         with together([running]) as (engine,):
             return _best_batch(engine, chosen)
 
-    (batch_tokens, seconds), made = _figure("throughput", [running], chosen, measure)
+    figure = _figure("throughput", [running], chosen, measure)
+    batch_tokens, seconds = figure.value
     rates = [len(chosen) / each for each in seconds]
     found = Throughput(
         per_second=median(rates),
@@ -146,8 +160,7 @@ def throughput(model: Model, on: Eval, examples: int) -> Throughput:
         highest=max(rates),
         batch_tokens=batch_tokens,
         n=len(chosen),
-        setting=_setting(running),
-        made=made,
+        taken=_taken(running, figure),
     )
     model.figures[on.name, "throughput"] = found
     return found
@@ -172,8 +185,8 @@ def memory(model: Model, on: Eval, examples: int) -> Held:
                 )
             return asdict(engine.memory(chosen))
 
-    value, made = _figure("memory", [running], chosen, measure)
-    found = Held(Memory(**value), len(chosen), _setting(running), made)
+    figure = _figure("memory", [running], chosen, measure)
+    found = Held(Memory(**figure.value), len(chosen), _taken(running, figure))
     model.figures[on.name, "memory"] = found
     return found
 
@@ -252,7 +265,7 @@ def _seconds(answer: Callable[[], Any]) -> float:
     return perf_counter() - begin
 
 
-def _latency(timings: Sequence[Timing], setting: Mapping[str, Any], made: float) -> Latency:
+def _latency(timings: Sequence[Timing], taken: Taken) -> Latency:
     """Return times as arrays; those of tokens where every text has some."""
     first = [t.first_token for t in timings if t.first_token is not None]
     each = [
@@ -264,14 +277,13 @@ def _latency(timings: Sequence[Timing], setting: Mapping[str, Any], made: float)
         example=np.array([t.seconds for t in timings]),
         first_token=np.array(first) if len(first) == len(timings) else None,
         token=np.array(each) if each else None,
-        setting=setting,
-        made=made,
+        taken=taken,
     )
 
 
 def _figure(
     kind: str, models: Sequence[RunModel], requests: Sequence[Request], measure: Callable[[], Any]
-) -> tuple[Any, float]:
+) -> Figure:
     """Return a figure, from the store where all that it hangs on is as it was."""
     about = {
         "figure": kind,
@@ -282,6 +294,10 @@ def _figure(
     identities = [model.identity for model in models]
     known = None not in identities
     return models[0].figure({**about, "models": identities} if known else None, measure)
+
+
+def _taken(model: RunModel, figure: Figure) -> Taken:
+    return Taken(_setting(model), figure.made, figure.earlier)
 
 
 def _setting(model: RunModel) -> dict[str, Any]:

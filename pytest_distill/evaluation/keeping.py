@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_distill.engines import ModelInfo, sha256_of
 from pytest_distill.evals.requests import Prediction, Request
@@ -37,6 +37,14 @@ class Kept:
 
     predictions: list[Prediction]
     from_store: int
+
+
+class Figure(NamedTuple):
+    """What was measured, when (seconds since 1970), and whether that was before this run."""
+
+    value: Any
+    made: float
+    earlier: bool = False
 
 
 class Keeper:
@@ -68,6 +76,7 @@ class Keeper:
         self._tell = tell
         self._store: Store | None = None
         self._usable = True
+        self._began = time.time()
 
     def evaluate(
         self, who: str, identity: Mapping[str, Any], requests: Sequence[Request], predict: Predict
@@ -108,8 +117,8 @@ class Keeper:
         self._try(lambda store: store.add_run(run, identity, info))
         return info
 
-    def figure(self, about: Mapping[str, Any], measure: Callable[[], Any]) -> tuple[Any, float]:
-        """Return a figure, and when it was taken in seconds since 1970; measured where not stored.
+    def figure(self, about: Mapping[str, Any], measure: Callable[[], Any]) -> Figure:
+        """Return a figure; measured where it is not stored.
 
         Parameters
         ----------
@@ -121,10 +130,11 @@ class Keeper:
         key = run_key(about)
         known: tuple[Any, float] | None = self._try(lambda store: store.figure(key, self._since))
         if known is not None:
-            return known
-        value, made = measure(), time.time()
-        self._try(lambda store: store.add_figure(key, value, made))
-        return value, made
+            value, made = known
+            return Figure(value, made, made < self._began)
+        new = Figure(measure(), time.time())
+        self._try(lambda store: store.add_figure(key, new.value, new.made))
+        return new
 
     def hash_file(self, path: Path) -> str:
         """Return a file's SHA-256, remembered by device, inode, size and time for big files."""

@@ -146,7 +146,7 @@ def _token_likeness(teacher: Model, student: Model, on: Eval) -> Likeness:
         )
     texts = [task.gold_text(example) for example in on.gold]
     about = _about(teacher, student, texts, on)
-    value, _made = student.figure(about, lambda: _measured(teacher, student, texts, on))
+    value = student.figure(about, lambda: _measured(teacher, student, texts, on)).value
     rows = np.array(value["rows"], dtype=np.float64)  # None, an infinite one, becomes NaN
     rows = np.where(np.isnan(rows), np.inf, rows)
     units, agreed, low, high, least, most, mass = rows.T

@@ -14,7 +14,7 @@ from pytest_distill.errors import ComparisonError, EvaluationError, ModelError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval
-from pytest_distill.evaluation.keeping import Keeper, Kept
+from pytest_distill.evaluation.keeping import Figure, Keeper, Kept
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """``with progress(what, total) as advance: ... advance(1)`` tells how far an evaluation is."""
@@ -168,15 +168,13 @@ class RunModel(Model):
         engine = self.runner
         return engine.identity if isinstance(engine, Identified) else None
 
-    def figure(
-        self, about: Mapping[str, Any] | None, measure: Callable[[], Any]
-    ) -> tuple[Any, float]:
-        """Return a JSON-able figure, and when it was taken in seconds since 1970.
+    def figure(self, about: Mapping[str, Any] | None, measure: Callable[[], Any]) -> Figure:
+        """Return a JSON-able figure.
 
         It comes from the store where `about` says what it hangs on.
         """
         if self.keeper is None or about is None:
-            return measure(), time.time()
+            return Figure(measure(), time.time())
         return self.keeper.figure(about, measure)
 
     def telling(self, what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:

@@ -78,7 +78,7 @@ def _settings(rows: Sequence[Row]) -> list[str]:
     told: dict[str, list[str]] = {}
     for row in rows:
         for taken in row["taken"].values():
-            names = told.setdefault(setting_text(taken["setting"], taken["made"]), [])
+            names = told.setdefault(setting_text(**taken), [])
             if row["model"] not in names:
                 names.append(row["model"])
     return [f"{', '.join(names)}: {setting}" for setting, names in told.items()]

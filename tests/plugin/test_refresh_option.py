@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from .project import Project, Run, decision_of, report_of
+from .project import Project, Run, decision_of, failing_lines, report_of, write_gates
 from .test_cache_option import ALL_NEW, ALL_STORED, REPORTS, counts, use_stored_engine
 
 
@@ -49,3 +49,16 @@ def test_the_footnote_agrees(project: Project, run: Run) -> None:
     run("--distill-report")
     lines = report_of(run("--distill-report", "--distill-refresh"))
     assert "predictions: 60 made in this run, 0 from the store" in lines
+
+
+def test_an_older_figure_says_so(project: Project, run: Run) -> None:
+    """A verdict on what an earlier run measured tells how to measure anew."""
+    use_stored_engine(project)
+    write_gates(project, slow="assert_latency(p50='0.0001 ms', examples=5)")
+    hint = "(stored; --distill-refresh measures anew)"
+    told = [
+        hint in " ".join(failing_lines(run(*options)))
+        for options in (REPORTS, REPORTS, (*REPORTS, "--distill-refresh"))
+    ]
+    assert told == [False, True, False]
+    assert [row["taken"]["latency"]["earlier"] for row in project.json()["figures"]] == [False]

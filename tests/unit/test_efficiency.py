@@ -166,7 +166,8 @@ def test_a_stored_figure_serves_only_where_nothing_changed(
     engine = Timed("renamed", **change)  # type: ignore[arg-type]
     after = efficiency.latencies([model(engine, keeper(tmp_path))], ON, 8)[0]
     assert bool(engine.asked) is again
-    assert (after.made == before.made) is not again
+    assert (after.taken.made == before.taken.made) is not again
+    assert after.taken.earlier is not again
     assert after.example.tolist() == before.example.tolist()
 
 

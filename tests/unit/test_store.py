@@ -121,7 +121,7 @@ def test_what_is_asked_is_the_key() -> None:
         (ClassificationRequest("a", "gut é", "pair", "left"), "55fca898e52fcaea"),
         (ChoiceRequest("a", "c", (" a", " b")), "de0bbcfba6ba2ea8"),
         (GenerationRequest("a", "p", True, Decoding(3, ("\n",))), "231241790e5800a8"),
-        (PerplexityRequest("a", "t", 3, 1), "7bf6478c86803f72"),
+        (PerplexityRequest("a", "t", 3, 1), "02b0f75c4e38cc93"),
     ],
 )
 def test_request_key_stays_what_it_is(request_: Request, digest: str) -> None:
@@ -321,18 +321,21 @@ def test_a_store_of_another_version_is_set_aside(tmp_path: Path) -> None:
 
 
 def test_a_figure_is_measured_once_for_what_it_hangs_on(tmp_path: Path) -> None:
-    """What was measured is found again, with its time; on another device it is measured anew."""
+    """It is found again, with its time, and a later run knows that it is older than itself."""
     measured: list[str] = []
 
     def on(device: str) -> list[float]:
         measured.append(device)
         return [0.25, 1.5]
 
-    first = Told(tmp_path).keeper.figure({"device": "cpu"}, lambda: on("cpu"))
-    again = Told(tmp_path).keeper.figure({"device": "cpu"}, lambda: on("cpu"))
+    keeper = Told(tmp_path).keeper
+    first, second = (keeper.figure({"device": "cpu"}, lambda: on("cpu")) for _ in range(2))
+    later = Told(tmp_path).keeper.figure({"device": "cpu"}, lambda: on("cpu"))
     Told(tmp_path).keeper.figure({"device": "cuda"}, lambda: on("cuda"))
-    assert first == again == ([0.25, 1.5], first[1])
-    assert abs(first[1] - time.time()) < 60
+    assert first.value == second.value == later.value == [0.25, 1.5]
+    assert first.made == second.made == later.made
+    assert abs(first.made - time.time()) < 60
+    assert (first.earlier, second.earlier, later.earlier) == (False, False, True)
     assert measured == ["cpu", "cuda"]
 
 
@@ -344,7 +347,7 @@ def test_a_damaged_figure_is_measured_again(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection, connection:
         connection.execute("UPDATE figures SET value = '2'")
     later = Told(tmp_path)
-    assert later.keeper.figure({"of": "student"}, lambda: 3)[0] == 3
+    assert later.keeper.figure({"of": "student"}, lambda: 3).value == 3
     assert "a figure is not as it was written" in later.warnings[0]
 
 

@@ -66,11 +66,11 @@ class Throughput(LooksAtNoAnswers):
                     f"assert {text(found.lowest, '/s', up=False)} >= "
                     f"{text(floor, '/s', up=False)} throughput of {student.name}",
                     f"  {basis}",
-                    f"  {setting_text(found.setting, found.made)}",
+                    f"  {setting_text(**vars(found.taken))}",
                 ]
             ),
             basis=basis,
-            details={"batch_tokens": found.batch_tokens, "setting": dict(found.setting)},
+            details={"batch_tokens": found.batch_tokens, "setting": dict(found.taken.setting)},
             unit="/s",
         )
 
@@ -122,10 +122,10 @@ class MemoryUse(LooksAtNoAnswers):
                     f"assert {text(held.peak, 'B', up=True)} <= {text(limit, 'B', up=False)} "
                     f"memory of {student.name}",
                     f"  {basis}",
-                    f"  {setting_text(found.setting, found.made)}",
+                    f"  {setting_text(**vars(found.taken))}",
                 ]
             ),
             basis=basis,
-            details={"weights": held.weights, "setting": dict(found.setting)},
+            details={"weights": held.weights, "setting": dict(found.taken.setting)},
             unit="B",
         )

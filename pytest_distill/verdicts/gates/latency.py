@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar, Literal, get_args
@@ -210,17 +209,16 @@ def _too_few(name: str, outcome: Outcome, interval: QuantileInterval) -> list[st
 
 
 @dataclass(frozen=True)
-class _Taken:
+class _Times:
     """A model's times in seconds, a single one where they are declared, and where they are from."""
 
     model: str
     seconds: Floats
-    setting: Mapping[str, Any] | None = None
-    made: float = 0.0
+    taken: efficiency.Taken | None = None
 
     @property
     def declared(self) -> bool:
-        return self.setting is None
+        return self.taken is None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -230,12 +228,12 @@ class _Taken:
 
     @property
     def line(self) -> str:
-        where = setting_text(self.setting, self.made) if self.setting else "declared"
+        where = setting_text(**vars(self.taken)) if self.taken else "declared"
         median = text(float(np.median(self.seconds)), "s", up=True)
         return f"  {self.model}  median {median}, {where}"
 
 
-def _pair(comparison: Comparison, examples: int) -> tuple[_Taken, _Taken]:
+def _pair(comparison: Comparison, examples: int) -> tuple[_Times, _Times]:
     """Return the times of teacher and student, interleaved where both run here."""
     pair = (comparison.model("teacher"), comparison.model("student"))
     if not all(isinstance(model, RunModel) for model in pair):
@@ -243,17 +241,17 @@ def _pair(comparison: Comparison, examples: int) -> tuple[_Taken, _Taken]:
         return teacher, student
     taken = efficiency.latencies(pair, examples_of(comparison), checked_count(examples))
     teacher, student = (
-        _Taken(model.name, latency.example, latency.setting, latency.made)
+        _Times(model.name, latency.example, latency.taken)
         for model, latency in zip(pair, taken, strict=True)
     )
     _refuse_other_devices(teacher, student)
     return teacher, student
 
 
-def _alone(comparison: Comparison, model: Model, of: Of, examples: int) -> _Taken:
+def _alone(comparison: Comparison, model: Model, of: Of, examples: int) -> _Times:
     """Return one model's times, the declared one where it does not run here."""
     if not isinstance(model, RunModel) and model.info.latency_ms is not None and of == "example":
-        return _Taken(model.name, np.array([model.info.latency_ms / 1000]))
+        return _Times(model.name, np.array([model.info.latency_ms / 1000]))
     count = checked_count(examples)
     (latency,) = efficiency.latencies((model,), examples_of(comparison), count)
     times: Floats | None = getattr(latency, of)
@@ -262,14 +260,12 @@ def _alone(comparison: Comparison, model: Model, of: Of, examples: int) -> _Take
             f"of={of!r}: eval '{comparison.eval}' generates no text of several tokens with model "
             f"'{model.name}': only the time of an example is known"
         )
-    return _Taken(model.name, times, latency.setting, latency.made)
+    return _Times(model.name, times, latency.taken)
 
 
-def _refuse_other_devices(*taken: _Taken) -> None:
+def _refuse_other_devices(*times: _Times) -> None:
     """Refuse times of two models that ran on different devices."""
-    where = {
-        one.model: efficiency.device_text(one.setting) for one in taken if one.setting is not None
-    }
+    where = {one.model: efficiency.device_text(one.taken.setting) for one in times if one.taken}
     if len(set(where.values())) > 1:
         told = " and ".join(f"'{name}' on {device}" for name, device in where.items())
         raise ComparisonError(
@@ -278,8 +274,8 @@ def _refuse_other_devices(*taken: _Taken) -> None:
         )
 
 
-def _settings(*taken: _Taken) -> dict[str, Any]:
-    return {one.model: dict(one.setting) if one.setting else "declared" for one in taken}
+def _settings(*times: _Times) -> dict[str, Any]:
+    return {one.model: dict(one.taken.setting) if one.taken else "declared" for one in times}
 
 
 def _bounds(interval: QuantileInterval, unit: Literal["", "s"] = "") -> str:

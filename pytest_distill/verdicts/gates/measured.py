@@ -37,8 +37,8 @@ def checked_count(examples: object) -> int:
     return examples
 
 
-def setting_text(setting: Mapping[str, Any], made: float) -> str:
-    """Return where, with what and when a figure was taken."""
+def setting_text(setting: Mapping[str, Any], made: float, earlier: bool) -> str:
+    """Return where, with what and when a figure was taken, and whether before this run."""
     where = {key: value for key, value in setting.items() if value is not None}
     device = f"{where.pop('device', 'unknown')} ({where.pop('device_name', 'unknown')})"
     threads, dtype = where.pop("threads", None), where.pop("dtype", None)
@@ -49,4 +49,5 @@ def setting_text(setting: Mapping[str, Any], made: float) -> str:
         *(f"{package} {version}" for package, version in where.items()),
     ]
     taken = datetime.fromtimestamp(made, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return f"measured on {', '.join(parts)}, {taken}"
+    stored = " (stored; --distill-refresh measures anew)" if earlier else ""
+    return f"measured on {', '.join(parts)}, {taken}{stored}"

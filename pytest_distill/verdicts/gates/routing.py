@@ -185,7 +185,7 @@ def _known(comparison: Comparison) -> tuple[ModelInfo, ModelInfo, str]:
     key = (comparison.eval, "latency")
     taken = [model.figures[key] for model in models if key in model.figures]
     declared = any("latency_ms" in info.declared for info in (teacher, student))
-    if declared or len(taken) < 2 or not efficiency.same_device(*(t.setting for t in taken)):
+    if declared or len(taken) < 2 or not efficiency.same_device(*(t.taken.setting for t in taken)):
         return teacher, student, "declared"
     means = [1000 * float(times.example.mean()) for times in taken]
     teacher, student = (

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from pytest_distill import ModelError
 from pytest_distill.engines import ModelSpec, host
+from pytest_distill.engines.transformers import measuring
 from pytest_distill.engines.transformers.info import Count, count_parameters
 from pytest_distill.evals.requests import (
     ChoiceRequest,
@@ -107,6 +112,35 @@ def test_weights_in_memory_are_counted_at_their_data_type(
     assert held["bfloat16"].weights - 2 * parameters <= buffers
     assert all(one.peak > one.weights for one in held.values())
     assert {one.held_by for one in held.values()} == {"process"}
+
+
+def test_what_else_this_process_holds_is_not_the_models_memory(
+    engine: Make, causal_folder: Path
+) -> None:
+    """On the CPU the peak is that of a process of its own, whatever was loaded here."""
+    made = engine(causal_folder, device="cpu")
+    before = made.memory([generation()])
+    ballast = np.ones(60_000_000)  # 480 MB
+    after = made.memory([generation()])
+    assert host.peak_memory() > ballast.nbytes
+    assert abs(after.peak - before.peak) < 100_000_000
+
+
+def test_a_model_that_cannot_be_measured_apart_is_an_error(
+    engine: Make, classifier_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Errors come out as they do here, and a process that was killed is told of."""
+    made = engine(classifier_folder, device="cpu")
+    with pytest.raises(ModelError, match="which can't do the task generation"):
+        made.memory([generation()])
+    monkeypatch.setattr(measuring, "_memory_of", kill_this_process)
+    with pytest.raises(ModelError, match="measures its memory was ended from outside"):
+        made.memory([ClassificationRequest("c", TEXTS[1])])
+
+
+def kill_this_process(*_: Any) -> None:
+    """End the process as the system does where memory runs out."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux forgets a peak")

@@ -6,14 +6,17 @@ Measured is the model as torch runs it by itself, without `products`: as it woul
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing import get_context
 from time import perf_counter
 from typing import Any
 
 import torch
 
-from pytest_distill.engines import Memory, ModelSpec, Timing, host
+from pytest_distill.engines import Memory, ModelSpec, Timing, host, sha256_of
 from pytest_distill.engines.transformers import cuda
 from pytest_distill.engines.transformers.device import (
     device_name,
@@ -23,6 +26,7 @@ from pytest_distill.engines.transformers.device import (
 )
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.memory import Budget
+from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import GenerationRequest, Prediction, Request
 
 Answer = Callable[[Loaded, Sequence[Request]], Iterator[Prediction]]
@@ -98,6 +102,40 @@ def memory(loaded: Loaded, answer: Answer, requests: Sequence[Request]) -> Memor
         list(answer(replace(loaded, onednn=False), requests))
     held_by = "CUDA tensors" if loaded.device.type == "cuda" else "process"
     return Memory(weights, peak[0], held_by)
+
+
+def on_cpu(spec: ModelSpec) -> bool:
+    """Return whether a model runs on the CPU, as far as can be told without loading it."""
+    return spec.device_map is None and resolve_device(spec).type == "cpu"
+
+
+def memory_apart(spec: ModelSpec, requests: Sequence[Request]) -> Memory:
+    """Return what `memory` does of a process that holds this model and nothing else.
+
+    Raises
+    ------
+    ModelError
+        As where the model is loaded here, or when the process is killed.
+    """
+    # The store's way to hash files can't leave this process; loading needs no digest.
+    alone = replace(spec, hash_file=sha256_of, load=dict(spec.load), options={})
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        try:
+            return pool.submit(_memory_of, alone, list(requests)).result()
+        except ModelError as error:
+            raise ModelError(str(error)) from None  # without the other process's traceback
+        except BrokenProcessPool:
+            raise ModelError(
+                f"model '{spec.name}': the process that measures its memory was ended from "
+                "outside, as the system does where memory runs out"
+            ) from None
+
+
+def _memory_of(spec: ModelSpec, requests: Sequence[Request]) -> Memory:
+    from pytest_distill.engines.transformers import TransformersEngine
+
+    engine = TransformersEngine(spec)
+    return memory(engine._load(), engine._answer(requests), requests)
 
 
 @contextmanager

@@ -194,8 +194,10 @@ def test_the_faster_one_is_chosen_by_trial(monkeypatch: pytest.MonkeyPatch) -> N
         raise AttributeError("no such operator")
 
     choose = products.onednn_is_faster.__wrapped__
+    before = torch.random.get_rng_state()
     monkeypatch.setattr(products, "_onednn", slow)
     assert choose() is False
+    assert torch.equal(torch.random.get_rng_state(), before)  # nobody's seed is used up
     monkeypatch.setattr(products, "_onednn", absent)
     assert choose() is False
     monkeypatch.undo()

@@ -210,6 +210,24 @@ def test_architectures_share_their_cache_or_are_refused(
     assert message.endswith("leave out 'share_cache', so that all models read every window anew")
 
 
+def test_a_longer_text_is_checked_again(engine: Make, tokenizer: Any, tmp_path: Path) -> None:
+    """What held as far as the first texts went is looked at anew where one goes on for longer."""
+    torch.manual_seed(5)
+    config = hf.LlamaConfig(
+        vocab_size=len(tokenizer),
+        rope_parameters={"rope_type": "dynamic", "factor": 4.0, "rope_theta": 1e4},
+        **SMALL,
+    )
+    hf.LlamaForCausalLM(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    made = engine(tmp_path)
+    short = TEXT[:150]
+    assert 24 < len(made.tokenizer(short)["input_ids"]) < SMALL["max_position_embeddings"]
+    assert shared(made, [short], 24, 7)[0] < 0
+    with pytest.raises(ModelError, match="can't share its cache between windows"):
+        shared(made, [TEXT], 24, 7)
+
+
 def test_a_real_model_loses_little_by_sharing(
     engine: Make, smollm2: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -39,14 +39,14 @@ class Trust:
     ----------
     trees, prefix, refused : bool
         Whether it takes trees of tokens, and a shared prefix before them; see `tree_choices`.
-    moves : bool
-        Whether it goes on from its cache at any position; see `shared_cache`.
+    moves : int
+        Up to which position it goes on from its cache; see `shared_cache`.
     """
 
     trees: bool = False
     prefix: bool = False
     refused: bool = False
-    moves: bool = False
+    moves: int = 0
 
 
 @dataclass(frozen=True)

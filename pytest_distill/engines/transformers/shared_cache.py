@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -119,53 +120,65 @@ def score_stretches(
 @torch.inference_mode()
 def _score(loaded: Loaded, parts: Sequence[Stretch], sight: Sight) -> list[float]:
     """Return the log-likelihood of every stretch; all of them move on together."""
-    moves = range(sight.size, max(len(part.row) for part in parts), sight.stride)
-    sinks = _read_sinks(
-        loaded, [part.row[: sight.sinks] for part in parts], [at - sight.overlap for at in moves]
-    )
     totals = [0.0] * len(parts)
-    going, seen, begin = list(range(len(parts))), Cached(), 0
-    for number, end in enumerate([*moves, moves.stop + sight.stride]):
+    going, begin, end = list(range(len(parts))), 0, sight.size
+    seen: Cached = []
+    ahead: list[Cached] = []  # the sinks of the next windows
+    while True:
         rows = [parts[index].row[begin:end] for index in going]
         wanted = [parts[index].wanted(row, begin, end) for row, index in enumerate(going)]
-        values, read = _read(loaded, rows, begin, seen, wanted)
+        values, seen = _read(loaded, rows, begin, seen, wanted)
         for index, value in zip(going, values, strict=True):
             totals[index] += value
         stay = [row for row, index in enumerate(going) if len(parts[index].row) > end]
-        going, begin = [going[row] for row in stay], end
-        if not going:
-            break
-        own = [index * len(moves) + number for index in going]
+        if not stay:
+            return totals
+        if len(stay) < len(going):
+            going = [going[row] for row in stay]
+            seen, *ahead = [_only(stay, cached) for cached in (seen, *ahead)]
+        begin, end = end, end + sight.stride
+        if not ahead:
+            read = [parts[index].row for index in going]
+            begins = range(begin, max(map(len, read)), sight.stride)
+            ahead = _read_sinks(loaded, read, begins, sight)
         seen = [
-            (_behind(first[own], keys[stay], sight), _behind(second[own], states[stay], sight))
-            for (first, second), (keys, states) in zip(sinks, read, strict=True)
+            (_joined(keys, old_keys, sight), _joined(values_, old_values, sight))
+            for (keys, values_), (old_keys, old_values) in zip(ahead.pop(0), seen, strict=True)
         ]
-    return totals
 
 
-def _behind(sinks: torch.Tensor, seen: torch.Tensor, sight: Sight) -> torch.Tensor:
-    """Return what stays of a window: the sinks, and the last of what was seen."""
+def _only(rows: list[int], cached: Cached) -> Cached:
+    return [(keys[rows], values[rows]) for keys, values in cached]
+
+
+def _joined(sinks: torch.Tensor, seen: torch.Tensor, sight: Sight) -> torch.Tensor:
+    """Return what a window that has moved sees: the sinks, and the last of what was seen."""
     return torch.cat([sinks, seen[:, :, seen.shape[2] - sight.recent :]], dim=2)
 
 
-def _read_sinks(loaded: Loaded, rows: Sequence[list[int]], positions: Sequence[int]) -> Cached:
-    """Return what the model keeps of the first tokens, were they at each of the positions.
+def _read_sinks(
+    loaded: Loaded, rows: Sequence[list[int]], begins: Sequence[int], sight: Sight
+) -> list[Cached]:
+    """Return what the model keeps of the sinks, for as many windows as a batch takes.
 
-    They see nothing but each other, so that they can be put anywhere: just before the tokens that
-    stay, where they are as near as in the texts that the model was trained on.
+    They stand just before the tokens that stay, as near as in the texts that the model was
+    trained on. They see nothing but each other, so that they can be read for any place.
     """
-    ids = pad([row for row in rows for _ in positions], 0, loaded.device)
-    columns = torch.arange(ids.shape[1], device=loaded.device)
-    begins = torch.tensor([*positions] * len(rows), device=loaded.device)
+    begins = begins[: max(1, loaded.budget.tokens // (sight.sinks * len(rows)))]
+    ids = pad([row[: sight.sinks] for row in rows for _ in begins], 0, loaded.device)
+    positions = torch.tensor([[*begins]] * len(rows), device=loaded.device).reshape(-1, 1)
     cache = filled([], len(ids))
     inputs = {
         "input_ids": ids,
-        "position_ids": begins[:, None] + columns,
+        "position_ids": positions - sight.overlap + torch.arange(sight.sinks, device=loaded.device),
         "past_key_values": cache,
         "use_cache": True,
     }
     logits_at(loaded, inputs, [0], [0])
-    return kept(cache)
+    return [
+        [(keys[at :: len(begins)], values[at :: len(begins)]) for keys, values in kept(cache)]
+        for at in range(len(begins))
+    ]
 
 
 def _read(
@@ -196,7 +209,7 @@ def _check(loaded: Loaded, row: list[int], sight: Sight) -> None:
     Looked at are its config, and the first tokens of the longest row: read at once and from the
     start, and read as far away as the row goes, the sinks before the rest.
     """
-    if loaded.trust.moves:
+    if len(row) <= loaded.trust.moves:
         return
     reason = obstacle(loaded)
     if reason is None and not any(
@@ -210,7 +223,7 @@ def _check(loaded: Loaded, row: list[int], sight: Sight) -> None:
             f"model '{loaded.name}' ({loaded.architecture}) can't share its cache between windows: "
             f"{reason}; leave out 'share_cache', so that all models read every window anew"
         )
-    loaded.trust.moves = True
+    loaded.trust.moves = len(row)
 
 
 @torch.inference_mode()
@@ -221,14 +234,14 @@ def _difference(loaded: Loaded, row: list[int], sight: Sight) -> str | None:
     begin = len(row) - count + sinks
     places = [(0, column) for column in range(count - sinks)]
     try:
-        seen = _read_sinks(loaded, [row[:sinks]], [begin - sinks])
+        (seen,) = _read_sinks(loaded, [row], [begin - sinks + sight.overlap], sight)
         (moved,), _ = _read(loaded, [row[sinks:count]], begin, seen, [(places, targets)])
     except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
         if is_out_of_memory(error):
             raise
         return f"{type(error).__name__} in its forward()"
-    if abs(moved - plain) <= tolerance(loaded, len(targets), plain):
-        return None
+    if math.isnan(plain) or abs(moved - plain) <= tolerance(loaded, len(targets), plain):
+        return None  # of a model that gives no numbers others tell
     return (
         f"the log-likelihood of its first {len(targets)} tokens was {plain:.4f}, and {moved:.4f} "
         f"at position {begin}"

@@ -305,6 +305,7 @@ class DistillSession:
         return Keeper(
             self._from_here("distill_cache") or folder,
             since=self.started if self._config.getoption("distill_refresh") else 0.0,
+            started=self.started,
             warn=lambda message: warnings.warn(StoreWarning(message), stacklevel=2),
             tell=teller(self._config),
         )

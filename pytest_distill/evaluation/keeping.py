@@ -56,6 +56,8 @@ class Keeper:
         Where the store is; made when it is first needed.
     since : float
         Evaluate anew what was stored before, in seconds since 1970.
+    started : float, optional
+        When the run started, of which this process may be one of several; now by default.
     warn : callable
         Told, once each, why the store was set aside or is not used.
     tell : callable
@@ -67,6 +69,7 @@ class Keeper:
         folder: Path,
         *,
         since: float = 0.0,
+        started: float | None = None,
         warn: Callable[[str], None],
         tell: Callable[[str], None],
     ) -> None:
@@ -76,7 +79,7 @@ class Keeper:
         self._tell = tell
         self._store: Store | None = None
         self._usable = True
-        self._began = time.time()
+        self._started = time.time() if started is None else started
 
     def evaluate(
         self, who: str, identity: Mapping[str, Any], requests: Sequence[Request], predict: Predict
@@ -131,7 +134,7 @@ class Keeper:
         known: tuple[Any, float] | None = self._try(lambda store: store.figure(key, self._since))
         if known is not None:
             value, made = known
-            return Figure(value, made, made < self._began)
+            return Figure(value, made, made < self._started)
         new = Figure(measure(), time.time())
         self._try(lambda store: store.add_figure(key, new.value, new.made))
         return new

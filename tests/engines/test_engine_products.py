@@ -84,6 +84,8 @@ class _Quantised(torch.nn.Parameter):
         ("another type", lambda: linear(rows(7, 64).bfloat16(), rows(32, 64).bfloat16())),
         ("float64", lambda: linear(rows(7, 64).double(), rows(32, 64).double())),
         ("weights of their own class", lambda: linear(rows(7, 64), _Quantised(rows(32, 64)))),
+        ("a bias that is one number", lambda: linear(rows(7, 64), rows(32, 64), rows(1)[0])),
+        ("a bias for the rows", lambda: linear(rows(7, 64), rows(32, 64), rows(7, 32))),
         ("one vector of weights", lambda: linear(rows(7, 64), rows(64))),
         ("scaled sums", lambda: torch.addmm(rows(32), rows(7, 64), rows(64, 32), alpha=2)),
         ("sums of matrices", lambda: torch.addmm(rows(7, 32), rows(7, 64), rows(64, 32))),
@@ -121,6 +123,8 @@ def test_what_onednn_fails_at_is_left_to_torch() -> None:
     refused = pytest.raises(RuntimeError, match="mat1 and mat2 shapes cannot be multiplied")
     with torch.inference_mode(), products.OneDNN(), refused:
         linear(rows(3000, 64), rows(32, 65))
+    with torch.inference_mode(), products.OneDNN(), refused:
+        linear(rows(3000, 2048), rows(64, 0))
 
 
 REQUESTS: dict[str, tuple[str, list[Request]]] = {

@@ -104,6 +104,18 @@ def test_every_token_is_read_once(engine: Make, causal_folder: Path) -> None:
     assert sum(read) == tokens + 4 * moves
 
 
+def test_no_pass_takes_more_than_the_budget(engine: Make, causal_folder: Path) -> None:
+    """The sinks of a few windows are read together, and not those of all."""
+    made = engine(causal_folder, batch_tokens=60)
+    read: list[int] = []
+    made.model.get_input_embeddings().register_forward_hook(
+        lambda _module, inputs, _output: read.append(inputs[0].numel())
+    )
+    shared(made, [TEXT, TEXT[40:], TEXT[:200]], 24, 3)
+    assert max(read) <= 60
+    assert sum(tokens > 48 for tokens in read) > 5  # more than two first windows: sinks
+
+
 def test_a_text_within_the_window_is_read_as_ever(engine: Make, causal_folder: Path) -> None:
     """Where one window holds the text, there is nothing to share, and nothing changes."""
     made = engine(causal_folder)
@@ -113,13 +125,13 @@ def test_a_text_within_the_window_is_read_as_ever(engine: Make, causal_folder: P
 
 
 @pytest.mark.parametrize("length", [26, 59, 60, 75, 76, 100, 131, 299])
-@pytest.mark.parametrize(("window", "stride"), [(24, 7), (10, 9)])
+@pytest.mark.parametrize(("window", "stride"), [(24, 7), (10, 9), (51, 20), (120, 1)])
 def test_stretches_score_every_token_once_after_enough_context(
     monkeypatch: pytest.MonkeyPatch, length: int, window: int, stride: int
 ) -> None:
     """A text is cut where it gets too long, and each part begins with a window's context."""
     monkeypatch.setattr(shared_cache, "_LONGEST", 50)
-    tokens = list(range(100, 100 + length))
+    tokens = list(range(100, 100 + max(length, window + 1)))
     following = [7, *tokens]
     parts = list(stretches(tokens, 7, Sight(window, stride)))
     assert [token for part in parts for token in part.span.targets] == tokens
@@ -157,6 +169,11 @@ SMALL = {
     "initializer_range": 0.3,
 }
 
+DYNAMIC: dict[str, Any] = {
+    **SMALL,
+    "rope_parameters": {"rope_type": "dynamic", "factor": 4.0, "rope_theta": 1e4},
+}
+
 
 @pytest.mark.parametrize(
     ("name", "config", "reason"),
@@ -166,17 +183,9 @@ SMALL = {
         (
             "GPT2LMHeadModel",
             lambda n: hf.GPT2Config(vocab_size=n, n_embd=32, n_layer=2, n_head=4, n_positions=96),
-            "it has no rotary positions, and so none beyond its context",
+            "it has no rotary positions (inv_freq) that reach beyond its context",
         ),
-        (
-            "LlamaForCausalLM",
-            lambda n: hf.LlamaConfig(
-                vocab_size=n,
-                rope_parameters={"rope_type": "dynamic", "factor": 4.0, "rope_theta": 1e4},
-                **SMALL,
-            ),
-            "at position ",
-        ),
+        ("LlamaForCausalLM", lambda n: hf.LlamaConfig(vocab_size=n, **DYNAMIC), "at position "),
         (
             "MistralForCausalLM",
             lambda n: hf.MistralConfig(vocab_size=n, sliding_window=16, **SMALL),
@@ -184,8 +193,10 @@ SMALL = {
         ),
     ],
 )
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_architectures_share_their_cache_or_are_refused(
     engine: Make,
+    dtype: str,
     tokenizer: Any,
     tmp_path: Path,
     name: str,
@@ -196,14 +207,15 @@ def test_architectures_share_their_cache_or_are_refused(
     torch.manual_seed(5)
     getattr(hf, name)(config(len(tokenizer))).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    made = engine(tmp_path)
+    made = engine(tmp_path, dtype=dtype)
     if reason is None:
         (got,) = shared(made, [TEXT], 24, 7)
-        tokens = made.tokenizer(TEXT)["input_ids"]
-        assert got == pytest.approx(in_one_pass(made, tokens, 24, 7), abs=2e-3)
+        if dtype == "float32":
+            tokens = made.tokenizer(TEXT)["input_ids"]
+            assert got == pytest.approx(in_one_pass(made, tokens, 24, 7), abs=2e-3)
         return
     with pytest.raises(ModelError) as raised:
-        shared(made, [TEXT], 24, 7)
+        shared(made, [TEXT, *(CORPUS[n : n + 20] for n in range(50))], 24, 7)
     message = str(raised.value)
     assert f"model 'student' ({name}) can't share its cache between windows: " in message
     assert reason in message
@@ -213,11 +225,7 @@ def test_architectures_share_their_cache_or_are_refused(
 def test_a_longer_text_is_checked_again(engine: Make, tokenizer: Any, tmp_path: Path) -> None:
     """What held as far as the first texts went is looked at anew where one goes on for longer."""
     torch.manual_seed(5)
-    config = hf.LlamaConfig(
-        vocab_size=len(tokenizer),
-        rope_parameters={"rope_type": "dynamic", "factor": 4.0, "rope_theta": 1e4},
-        **SMALL,
-    )
+    config = hf.LlamaConfig(vocab_size=len(tokenizer), **DYNAMIC)
     hf.LlamaForCausalLM(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     made = engine(tmp_path)

@@ -321,7 +321,7 @@ def test_a_store_of_another_version_is_set_aside(tmp_path: Path) -> None:
 
 
 def test_a_figure_is_measured_once_for_what_it_hangs_on(tmp_path: Path) -> None:
-    """It is found again, with its time, and a later run knows that it is older than itself."""
+    """It is found again, with its time; a later run, and no process of the same, calls it older."""
     measured: list[str] = []
 
     def on(device: str) -> list[float]:
@@ -331,6 +331,8 @@ def test_a_figure_is_measured_once_for_what_it_hangs_on(tmp_path: Path) -> None:
     keeper = Told(tmp_path).keeper
     first, second = (keeper.figure({"device": "cpu"}, lambda: on("cpu")) for _ in range(2))
     later = Told(tmp_path).keeper.figure({"device": "cpu"}, lambda: on("cpu"))
+    beside = Keeper(tmp_path, started=first.made - 1, warn=pytest.fail, tell=pytest.fail)
+    assert not beside.figure({"device": "cpu"}, lambda: on("cpu")).earlier
     Told(tmp_path).keeper.figure({"device": "cuda"}, lambda: on("cuda"))
     assert first.value == second.value == later.value == [0.25, 1.5]
     assert first.made == second.made == later.made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -22,9 +22,12 @@ class Span:
     targets: tuple[int, ...]
 
 
-# How far a log-likelihood may be from that of another way to compute it.
-_TOLERANCE = 1e-3
-_RELATIVE = 1e-5
+class Reading(NamedTuple):
+    """What a model reads in one go, and what is scored in it."""
+
+    row: list[int]
+    span: Span
+
 
 Place = tuple[int, int]
 """A row of a batch and a column in it."""
@@ -88,15 +91,3 @@ def score_places(
         )
     )
     return [fsum(next(values) for _ in targets) for _, targets in wanted]
-
-
-def tolerance(loaded: Loaded, tokens: int, expected: float) -> float:
-    """Return how far the log-likelihood of some tokens may be from another way to compute it.
-
-    In half precision a logit of about 16 is rounded to a unit in the last place, and two ways of
-    summing differ by a few of them at every token.
-    """
-    dtype = loaded.model.dtype
-    if dtype in (torch.float16, torch.bfloat16):
-        return 16 * 4 * torch.finfo(dtype).eps * tokens
-    return max(_TOLERANCE, _RELATIVE * abs(expected))

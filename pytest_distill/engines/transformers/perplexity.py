@@ -7,16 +7,11 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from pytest_distill.engines.transformers.encoding import encode, prefix_token
-from pytest_distill.engines.transformers.likelihood import Span, score_spans
+from pytest_distill.engines.transformers.likelihood import Reading, Span, score_spans
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.memory import in_batches
 from pytest_distill.engines.transformers.quiet import quiet
-from pytest_distill.engines.transformers.shared_cache import (
-    Sight,
-    Stretch,
-    score_stretches,
-    stretches,
-)
+from pytest_distill.engines.transformers.shared_cache import Sight, score_stretches, stretches
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import PerplexityRequest, Prediction
 
@@ -39,26 +34,26 @@ def score_texts(loaded: Loaded, requests: Sequence[PerplexityRequest]) -> Iterat
     prefix = prefix_token(loaded)
     with quiet():
         texts = encode(loaded, [request.text for request in requests])
-    rows: list[tuple[int, Stretch]] = []
-    sharing: defaultdict[Sight, list[tuple[int, Stretch]]] = defaultdict(list)
+    rows: list[tuple[int, Reading]] = []
+    sharing: defaultdict[Sight, list[tuple[int, Reading]]] = defaultdict(list)
     due = [0] * len(requests)
     for index, (request, tokens) in enumerate(zip(requests, texts, strict=True)):
         loaded.checked(request.id, tokens)
         window, stride = window_and_stride(loaded, request)
         if request.share_cache and stride < window < len(tokens):
             sight = Sight(window, stride)
-            own = [(index, stretch) for stretch in stretches(tokens, prefix, sight)]
+            own = [(index, one) for one in stretches(tokens, prefix, sight)]
             sharing[sight] += own
         else:
-            own = [(index, Stretch(*one)) for one in windows(tokens, prefix, window, stride)]
+            own = [(index, one) for one in windows(tokens, prefix, window, stride)]
             rows += own
         due[index] = len(own)
         if not tokens:
             yield Prediction(id=request.id, loglikelihoods=(0.0,), tokens=0)
     totals = [0.0] * len(requests)
     for index, value in chain(
-        _score_rows(loaded, rows),
         *(score_stretches(loaded, own, sight) for sight, own in sharing.items()),
+        _score_rows(loaded, rows),
     ):
         totals[index] += value
         due[index] -= 1
@@ -68,22 +63,20 @@ def score_texts(loaded: Loaded, requests: Sequence[PerplexityRequest]) -> Iterat
             )
 
 
-def _score_rows(loaded: Loaded, rows: Sequence[tuple[int, Stretch]]) -> Iterator[tuple[int, float]]:
+def _score_rows(loaded: Loaded, rows: Sequence[tuple[int, Reading]]) -> Iterator[tuple[int, float]]:
     """Yield the number of each row's text with the row's log-likelihood, batch by batch."""
 
     def forward(batch: list[int]) -> list[float]:
         chosen = [rows[place][1] for place in batch]
         return score_spans(loaded, [one.row for one in chosen], [[one.span] for one in chosen])
 
-    lengths = [len(stretch.row) for _, stretch in rows]
+    lengths = [len(one.row) for _, one in rows]
     for batch, values in in_batches(loaded, loaded.budget, lengths, forward):
         for place, value in zip(batch, values, strict=True):
             yield rows[place][0], value
 
 
-def windows(
-    tokens: Sequence[int], prefix: int, window: int, stride: int
-) -> Iterator[tuple[list[int], Span]]:
+def windows(tokens: Sequence[int], prefix: int, window: int, stride: int) -> Iterator[Reading]:
     """Yield what the model reads and what is scored in it, so that every token is scored once.
 
     Parameters
@@ -107,11 +100,11 @@ def windows(
     """
     end = min(window, len(tokens))
     if end:
-        yield [prefix, *tokens[: end - 1]], Span(0, tuple(tokens[:end]))
+        yield Reading([prefix, *tokens[: end - 1]], Span(0, tuple(tokens[:end])))
     while end < len(tokens):
         begin, end = end, min(end + stride, len(tokens))
         row = list(tokens[end - window - 1 : end - 1])
-        yield row, Span(window - (end - begin), tuple(tokens[begin:end]))
+        yield Reading(row, Span(window - (end - begin), tuple(tokens[begin:end])))
 
 
 def window_and_stride(loaded: Loaded, request: PerplexityRequest) -> tuple[int, int]:

@@ -96,6 +96,8 @@ def _product(
     )
     if not of_kind or weight.dim() != 2 or torch.is_grad_enabled():
         return None
+    if input.shape[-1:] != weight.shape[1:] or not (bias is None or bias.shape == weight.shape[:1]):
+        return None
     if input.numel() * weight.shape[0] < _SMALL:
         return None
     try:

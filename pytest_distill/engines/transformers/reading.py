@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pytest_distill.engines.transformers.encoding import encode, encode_pairs, prefix_token
 from pytest_distill.engines.transformers.generation import chat_tokens
-from pytest_distill.engines.transformers.likelihood import Span
+from pytest_distill.engines.transformers.likelihood import Reading, Span
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.perplexity import window_and_stride, windows
 from pytest_distill.errors import ModelError
@@ -18,7 +18,7 @@ from pytest_distill.evals.requests import GenerationRequest, GoldText, Perplexit
 class Row:
     """Some tokens in the order in which a model reads them, and which are compared."""
 
-    windows: tuple[tuple[list[int], Span], ...]
+    windows: tuple[Reading, ...]
 
     @property
     def tokens(self) -> list[int]:
@@ -66,4 +66,4 @@ def _prompted(
         prompt = prompt[over:]
     if not answer:
         return Row(())
-    return Row((([*prompt, *answer[:-1]], Span(len(prompt) - 1, tuple(answer))),))
+    return Row((Reading([*prompt, *answer[:-1]], Span(len(prompt) - 1, tuple(answer))),))

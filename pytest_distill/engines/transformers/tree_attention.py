@@ -21,6 +21,14 @@ _NEEDED = ("attention_mask", "position_ids", "past_key_values")
 
 def obstacle(loaded: Loaded) -> str | None:
     """Return why a model can't take trees, as far as its config and signature tell; else None."""
+    attention = getattr(loaded.model.config.get_text_config(), "_attn_implementation", None)
+    if attention not in ("sdpa", "eager"):
+        return f"its attention ({attention}) takes no mask of our own"
+    return cache_obstacle(loaded)
+
+
+def cache_obstacle(loaded: Loaded) -> str | None:
+    """Return why a model can't go on from keys and values put into its cache; else None."""
     model = loaded.model
     config = model.config.get_text_config()
     missing = set(_NEEDED) - set(inspect.signature(model.forward).parameters)
@@ -34,9 +42,6 @@ def obstacle(loaded: Loaded) -> str | None:
     for name in ("sliding_window", "attention_chunk_size"):
         if getattr(config, name, None) and getattr(config, "use_sliding_window", True):
             return f"its config sets {name}"
-    attention = getattr(config, "_attn_implementation", None)
-    if attention not in ("sdpa", "eager"):
-        return f"its attention ({attention}) takes no mask of our own"
     return None
 
 

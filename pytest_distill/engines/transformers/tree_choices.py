@@ -6,9 +6,11 @@ import math
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
 
+import torch
+
 from pytest_distill.engines.transformers.caching import Cached
 from pytest_distill.engines.transformers.device import release
-from pytest_distill.engines.transformers.likelihood import score_spans, tolerance
+from pytest_distill.engines.transformers.likelihood import score_spans
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.memory import in_batches, is_out_of_memory
 from pytest_distill.engines.transformers.tree_attention import (
@@ -24,6 +26,11 @@ Scored = list[tuple[Part, float]]
 # attention to its masked neighbours, and in return nothing is padded.
 _ROW = 512
 _MOST = 8192  # a prefix that saves half of this pays on any device
+
+# How far a log-likelihood may be from the plain path's. In half precision two orders of summing
+# differ by about a unit in the last place of a logit, for every token: see `_tolerance`.
+_TOLERANCE = 1e-3
+_RELATIVE = 1e-5
 
 
 class _RefusedError(Exception):
@@ -163,12 +170,24 @@ def _agrees(
         got = values[id(part)]
         if math.isnan(got) and math.isnan(expected):
             return False
-        if not abs(got - expected) <= tolerance(loaded, len(part.span.targets), expected):
+        if not abs(got - expected) <= _tolerance(loaded, part, expected):
             raise _RefusedError(
                 f"on its first batch a log-likelihood was {got:.4f} in a tree and {expected:.4f} "
                 "in a row of its own"
             )
     return True
+
+
+def _tolerance(loaded: Loaded, part: Part, expected: float) -> float:
+    """Return how far a log-likelihood may be from the plain path's.
+
+    In half precision a logit of about 16 is rounded to a unit in the last place, and two ways of
+    summing differ by a few of them at every token.
+    """
+    dtype = loaded.model.dtype
+    if dtype in (torch.float16, torch.bfloat16):
+        return 16 * 4 * torch.finfo(dtype).eps * len(part.span.targets)
+    return max(_TOLERANCE, _RELATIVE * abs(expected))
 
 
 def _refuse(loaded: Loaded, reason: str) -> None:

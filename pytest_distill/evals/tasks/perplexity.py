@@ -48,10 +48,10 @@ class Perplexity:
             raise ConfigError(
                 f"stride: {self.stride} would skip tokens of a window of {self.window}"
             )
-        if self.share_cache and (self.stride is None or self.stride == self.window):
+        if self.share_cache and (self.window is None or self.stride in (None, self.window)):
             raise ConfigError(
-                "share_cache: windows share what they have in common, and these have nothing: set "
-                "a stride below the window"
+                "share_cache: windows share what they have in common, for all models alike: set "
+                "'window', and a 'stride' below it"
             )
 
     def request(self, example: Example) -> PerplexityRequest:

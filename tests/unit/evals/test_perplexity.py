@@ -137,10 +137,10 @@ def test_empty_text(example: Callable[..., Example]) -> None:
         *(
             (
                 {"share_cache": True, **options},
-                "share_cache: windows share what they have in common, and these have nothing: set "
-                "a stride below the window",
+                "share_cache: windows share what they have in common, for all models alike: set "
+                "'window', and a 'stride' below it",
             )
-            for options in ({}, {"window": 8}, {"window": 8, "stride": 8})
+            for options in ({}, {"window": 8}, {"window": 8, "stride": 8}, {"stride": 4})
         ),
     ],
 )

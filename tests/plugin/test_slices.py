@@ -82,6 +82,8 @@ def test_a_slice_fails_on_evidence_alone(project: Project, run: Run) -> None:
     result = run(*REPORTS)
     assert outcomes_of(project) == {"it": "PASSED", "strict": "INCONCLUSIVE"}
     assert "1 INCONCLUSIVE" in bases_of(result)[0]
+    told = "the worst is below the floor, on too little evidence to fail"
+    assert [told in basis for basis in bases_of(result)] == [True, False]
     assert "INCONCLUSIVE: the examples do not tell, which is not a pass" in failing_lines(result)
 
 

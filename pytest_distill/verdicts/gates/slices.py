@@ -117,6 +117,9 @@ class SlicesRetained:
             f"assert {floor_text(worst)} >= {self.min} quality retained in every slice by "
             f"{self.by} ({metric.name}; {counts})"
         )
+        notes = [f"worst slice {rows[0].scores.name}; slices: {counts}"]
+        if outcome is Outcome.PASSED and worst < floor:
+            notes.append("the worst is below the floor, on too little evidence to fail")
         student = comparison.model("student").name
         pair = ("teacher", "student")
         return Verdict(
@@ -131,7 +134,7 @@ class SlicesRetained:
             confidence=confidence,
             n=comparison.n(),
             slice=f"by {self.by}",
-            notes=(f"worst slice {rows[0].scores.name}; slices: {counts}",),
+            notes=tuple(notes),
             message="\n".join(
                 [headline, *explain.models(comparison, metric, None, pair), *table(rows)]
             ),

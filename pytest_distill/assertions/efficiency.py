@@ -173,7 +173,7 @@ def assert_memory(
 ) -> None:
     """Assert how much memory the student takes at most while it answers.
 
-    On CUDA that of its tensors; on the CPU that of the whole process, Python included.
+    On CUDA that of its tensors; on the CPU that of a process of its own, Python included.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers import TransformersEngine
 
-from .tiny import CHAT_TEMPLATE, CORPUS, SPECIAL_TOKENS, Make, hf
+from .tiny import CHAT_TEMPLATE, CORPUS, SPECIAL_TOKENS, Make, hf, saved
 
 hf.utils.logging.disable_progress_bar()
 torch.set_num_threads(1)  # more threads cost tiny models more than they give
@@ -112,10 +112,7 @@ def classifier_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _save(factory: pytest.TempPathFactory, model: Any, tokenizer: Any) -> Path:
-    folder = factory.mktemp(type(model).__name__)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return saved(model, tokenizer, factory.mktemp(type(model).__name__))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import torch
 from pytest_distill import ModelError
 from pytest_distill.evals.requests import ChoiceRequest, ClassificationRequest
 
-from .tiny import TEXTS, Make, hf
+from .tiny import TEXTS, Make, hf, saved
 
 
 def _alone(engine: Any, text: str, pair: str | None = None) -> list[float]:
@@ -84,9 +84,7 @@ def test_position_tables_that_start_after_the_padding_index_are_shorter(
         max_position_embeddings=66,
         pad_token_id=2,
     )
-    hf.RobertaForSequenceClassification(config).save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    made = engine(tmp_path)
+    made = engine(saved(hf.RobertaForSequenceClassification(config), tokenizer, tmp_path))
     assert len(tokenizer("@" * 63)["input_ids"]) == 63
     (prediction,) = made.predict([ClassificationRequest("fits", "@" * 63)])
     assert prediction.probabilities is not None
@@ -109,9 +107,7 @@ def test_decoder_classifiers_read_the_last_token_with_and_without_padding_token(
         pad_token_id=pad_token_id,
         initializer_range=0.3,
     )
-    hf.LlamaForSequenceClassification(config).save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    made = engine(tmp_path)
+    made = engine(saved(hf.LlamaForSequenceClassification(config), tokenizer, tmp_path))
     requests = [ClassificationRequest(str(i), text) for i, text in enumerate(TEXTS)]
     for prediction in made.predict(requests):
         alone = _alone(made, TEXTS[int(prediction.id)])
@@ -167,9 +163,9 @@ def test_inputs_that_the_model_does_not_take_are_left_out(
     words = hf.AutoTokenizer.from_pretrained(classifier_folder)
     assert "token_type_ids" in words("good")
     size = {"vocab_size": len(words), "dim": 32, "hidden_dim": 32, "n_layers": 1, "n_heads": 2}
-    hf.DistilBertForSequenceClassification(hf.DistilBertConfig(**size)).save_pretrained(tmp_path)
-    words.save_pretrained(tmp_path)
-    made = engine(tmp_path)
+    made = engine(
+        saved(hf.DistilBertForSequenceClassification(hf.DistilBertConfig(**size)), words, tmp_path)
+    )
     for prediction in made.predict([ClassificationRequest(t, t) for t in TEXTS]):
         inputs = made.tokenizer(prediction.id, return_tensors="pt", return_token_type_ids=False)
         with torch.no_grad():

@@ -13,7 +13,7 @@ import torch
 from pytest_distill.engines.transformers.running import Text, run_all
 from pytest_distill.evals.requests import Decoding, GenerationRequest, Prediction
 
-from .tiny import TEXTS, Make, hf
+from .tiny import TEXTS, Make, hf, saved
 
 GREEDY = Decoding(max_new_tokens=12)
 SAMPLED = Decoding(max_new_tokens=12, do_sample=True, temperature=2.0, top_p=0.8, seed=3)
@@ -52,9 +52,7 @@ def sliding_folder(tokenizer: Any, tmp_path: Path) -> Path:
         sliding_window=8,
         initializer_range=0.3,
     )
-    hf.MistralForCausalLM(config).save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    return tmp_path
+    return saved(hf.MistralForCausalLM(config), tokenizer, tmp_path)
 
 
 @pytest.mark.parametrize("batch_tokens", [40, 4096])

@@ -21,7 +21,7 @@ from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.errors import EvaluationError
 from pytest_distill.evals.requests import GenerationRequest, GoldText, PerplexityRequest
 
-from .tiny import CORPUS, TEXTS, Make, hf
+from .tiny import CORPUS, TEXTS, Make, hf, saved
 
 Floats = NDArray[np.float64]
 
@@ -45,9 +45,7 @@ def teacher_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> 
         initializer_range=0.2,
     )
     folder = tmp_path_factory.mktemp("teacher")
-    hf.LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return saved(hf.LlamaForCausalLM(config), tokenizer, folder)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import torch
 
 from pytest_distill.evals.requests import Decoding, GenerationRequest
 
-from .tiny import CORPUS, TEXTS, Make, hf
+from .tiny import CORPUS, TEXTS, Make, hf, saved
 
 HEADER = "Question: what gets the worm?\nAnswer: the early bird\n\n" * 5
 
@@ -109,9 +109,7 @@ def test_models_that_keep_something_else_generate_with_transformers(
     torch.manual_seed(7)
     made_config = config(len(tokenizer))
     made_config.initializer_range = 0.3
-    getattr(hf, name)(made_config).save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    made = engine(tmp_path)
+    made = engine(saved(getattr(hf, name)(made_config), tokenizer, tmp_path))
     decoding = Decoding(max_new_tokens=6)
     got = _texts(made, [GenerationRequest(text, text, decoding=decoding) for text in TEXTS[:3]])
     assert got == {text: _alone(made, text, 6) for text in TEXTS[:3]}

@@ -15,7 +15,7 @@ from pytest_distill.engines.transformers import shared_cache
 from pytest_distill.engines.transformers.shared_cache import Sight, stretches
 from pytest_distill.evals.requests import PerplexityRequest
 
-from .tiny import CORPUS, Make, hf
+from .tiny import CORPUS, Make, hf, saved
 
 TEXT = CORPUS * 5  # more than 200 tokens, and a model whose context is 96
 SIGHTS = [(24, 7), (24, 12), (32, 29), (9, 5), (5, 1), (96, 40)]
@@ -205,9 +205,9 @@ def test_architectures_share_their_cache_or_are_refused(
 ) -> None:
     """Where a model can't, the error says why: its number would be of another kind."""
     torch.manual_seed(5)
-    getattr(hf, name)(config(len(tokenizer))).save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    made = engine(tmp_path, dtype=dtype)
+    made = engine(
+        saved(getattr(hf, name)(config(len(tokenizer))), tokenizer, tmp_path), dtype=dtype
+    )
     if reason is None:
         (got,) = shared(made, [TEXT], 24, 7)
         if dtype == "float32":
@@ -226,9 +226,7 @@ def test_a_longer_text_is_checked_again(engine: Make, tokenizer: Any, tmp_path: 
     """What held as far as the first texts went is looked at anew where one goes on for longer."""
     torch.manual_seed(5)
     config = hf.LlamaConfig(vocab_size=len(tokenizer), **DYNAMIC)
-    hf.LlamaForCausalLM(config).save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    made = engine(tmp_path)
+    made = engine(saved(hf.LlamaForCausalLM(config), tokenizer, tmp_path))
     short = TEXT[:150]
     assert 24 < len(made.tokenizer(short)["input_ids"]) < SMALL["max_position_embeddings"]
     assert shared(made, [short], 24, 7)[0] < 0

@@ -14,7 +14,7 @@ from pytest_distill.engines.transformers.tree_choices import plan
 from pytest_distill.engines.transformers.trees import Part, fill, groves, grow
 from pytest_distill.evals.requests import ChoiceRequest
 
-from .tiny import CORPUS, Make, hf
+from .tiny import CORPUS, Make, hf, saved
 
 SHOTS = "Question: what gets the worm?\nAnswer: the early bird\n\n" * 12
 REQUESTS = [
@@ -196,9 +196,7 @@ def test_architectures_take_trees_or_say_why_not(
     """Models with positions and full attention take trees; others fall back, with a note."""
     torch.manual_seed(5)
     model = getattr(hf, name)(config(len(tokenizer)))
-    model.save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    made = engine(tmp_path)
+    made = engine(saved(model, tokenizer, tmp_path))
     got = _answers(made, REQUESTS)
     assert set(got) == {request.id for request in REQUESTS}
     if reason is None:

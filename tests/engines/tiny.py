@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import transformers
@@ -31,3 +32,10 @@ CHAT_TEMPLATE = (
 )
 
 Make = Callable[..., TransformersEngine]
+
+
+def saved(model: Any, tokenizer: Any, folder: Path) -> Path:
+    """Write a checkpoint; return its folder."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -51,7 +51,7 @@ class OneDNN(TorchFunctionMode):
         elif func is torch.addmm and not kwargs and len(args) == 3:
             # The layers of GPT-2, whose weights stand the other way round.
             bias, rows, weight = args
-            product = _product(rows, weight.t(), bias) if bias.dim() == 1 else None
+            product = _product(rows, weight.t(), bias)
         else:
             product = None
         return func(*args, **kwargs or {}) if product is None else product

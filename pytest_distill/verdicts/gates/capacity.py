@@ -79,7 +79,7 @@ class Throughput(LooksAtNoAnswers):
 class MemoryUse(LooksAtNoAnswers):
     """The student's peak memory while it answers is at most `max`.
 
-    On CUDA the tensors' memory counts; on the CPU that of the whole process, Python included.
+    On CUDA the tensors' memory counts; on the CPU that of a process of its own, Python included.
 
     Parameters
     ----------

@@ -29,7 +29,13 @@ from pytest_distill.fixtures import (
     students,
     teacher,
 )
-from pytest_distill.records import STUDENTS, publish, state_of
+from pytest_distill.records import (
+    STUDENTS,
+    phase,
+    publish,
+    saw_report,
+    state_of,
+)
 from pytest_distill.session import SESSION, DistillSession
 from pytest_distill.workers import OUTPUT, STARTED
 
@@ -196,10 +202,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         session.config.stash[SESSION].plan(session.items)
 
 
+@pytest.hookimpl(tryfirst=True)  # before anything is decided
 def pytest_sessionfinish(session: pytest.Session) -> None:
     output = getattr(session.config, "workeroutput", None)
     own = session.config.stash[SESSION]
+    if own.reports:
+        own.wait_for_threads()
     if output is not None and own.reports:
+        # Where this fails the controlling process hears of no share, and nothing ships.
         output[OUTPUT] = json.dumps(own.share(), allow_nan=False)
 
 
@@ -209,19 +219,31 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
         return (yield)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    state = state_of(item)
-    state.verdicts.clear()  # of an attempt before, where the test is rerun
-    state.error = False
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # around whatever a phase consists of
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
     session = item.config.stash[SESSION]
-    if session.is_gate_test(item):
-        publish(item)
-    fixtures: list[str] | None = getattr(item, "fixturenames", None)
-    if fixtures is None or REQUEST_FIXTURE in fixtures:
-        return
-    if session.config_file(item) is not None:
-        fixtures.insert(0, REQUEST_FIXTURE)  # `comparison` needs it
+    state_of(item).gate_test = session.is_gate_test(item)
+    with phase(item, "setup"):
+        fixtures: list[str] | None = getattr(item, "fixturenames", None)
+        if (
+            fixtures is not None
+            and REQUEST_FIXTURE not in fixtures
+            and session.config_file(item) is not None
+        ):
+            fixtures.insert(0, REQUEST_FIXTURE)  # `comparison` needs it
+        yield
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    with phase(item, "call"):
+        yield
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
+    with phase(item, "teardown"):
+        yield
 
 
 @pytest.hookimpl(wrapper=True)
@@ -234,24 +256,23 @@ def pytest_runtest_makereport(
     report = yield
     if isinstance(error, DistillError) and call.excinfo is not None:
         _say_it_alone_in_fixtures(item, call.excinfo, report)
+    saw_report(item, report, error)
+    if report.when == "call" and not report.failed and state_of(item).phase is None:
+        _correct(item, report)
+    publish(item)
+    report.user_properties = list(item.user_properties)
+    return report
+
+
+def _correct(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Let a report that hides what gates said show it: unittest skips past its own failures."""
     state = state_of(item)
-    failed = [v for v in state.verdicts if not v.stands]
-    waived = [v.waived for v in state.verdicts if v.waived]
-    if report.when == "call" and report.passed and failed:
-        report.outcome = "failed"
-        report.longrepr = "\n\n".join(
-            f"the test went on after a gate that did not pass:\n{verdict.message}"
-            for verdict in failed
-        )
-    elif report.when == "call" and report.passed and waived:
+    waived = [v["waived"] for v in state.attempt.verdicts if v["waived"]]
+    if state.unheard is not None and not hasattr(report, "wasxfail"):
+        report.outcome, report.longrepr = "failed", state.unheard
+    elif report.passed and waived:
         report.outcome = "skipped"
         report.wasxfail = "; ".join(waived)
-    if report.failed and not isinstance(error, AssertionError | pytest.fail.Exception):
-        state.error = state.error or not failed
-        if item.config.stash[SESSION].is_gate_test(item):
-            publish(item)
-            report.user_properties = list(item.user_properties)
-    return report
 
 
 def _without_own_frames(error: DistillError) -> pytest.ExceptionInfo[DistillError]:

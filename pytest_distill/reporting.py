@@ -5,16 +5,20 @@ Registered as a plugin of its own, in the controlling process only, when a repor
 
 from __future__ import annotations
 
+import atexit
 import json
+import os
 import shutil
+import sys
 from typing import Any
 
 import pytest
 
-from pytest_distill.records import PROPERTY
+from pytest_distill.records import published
 from pytest_distill.report.json_file import write_json
 from pytest_distill.report.terminal import last_line, report_lines
 from pytest_distill.session import SESSION
+from pytest_distill.verdicts.attempt import TestRun
 from pytest_distill.verdicts.ledger import Ledger
 from pytest_distill.workers import OUTPUT
 
@@ -38,7 +42,7 @@ class Reporting:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._ledger = Ledger()
+        self._ledger = Ledger(limit=config.getoption("distill_limit"))
         self._problem: str | None = None
         path = config.getoption("distill_json")
         self._json = config.invocation_params.dir / path if path else None
@@ -50,23 +54,32 @@ class Reporting:
                 raise pytest.UsageError(f"--distill-json {path}: {error.strerror}") from None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take in one phase of one test."""
+        """Take in one phase of one test: its own record, and what pytest makes of it."""
         test = self._ledger.test(report.nodeid)
-        record = dict(report.user_properties).get(PROPERTY)
+        record = published(report.user_properties)
         if record is not None:
-            said = json.loads(str(record))
-            test.gate_test = True
-            test.verdicts = said["verdicts"]
+            test.take(*record)
         if report.outcome not in ("passed", "failed", "skipped"):
-            return  # an attempt that pytest-rerunfailures repeats
+            return  # an attempt that a plugin repeats
         if report.failed:
-            error = record is None or json.loads(str(record))["error"] or report.when != "call"
-            test.result = "error" if error else "failed"
+            test.result = "failed" if report.when == "call" else "error"
         elif report.skipped:
             test.result = "xfailed" if hasattr(report, "wasxfail") else "skipped"
         elif report.when == "call":
-            swallowed = record is not None and json.loads(str(record))["error"]
-            test.result = "error" if swallowed else "passed"
+            test.result = "passed"
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Remember that the run was cut off: gates after it did not run, known or not."""
+        if isinstance(excinfo.value, pytest.exit.Exception):
+            self._ledger.troubles.append(f"ended by pytest.exit: {excinfo.value.msg}")
+        elif excinfo.type is KeyboardInterrupt:
+            self._ledger.troubles.append("interrupted by Ctrl-C")
+        elif not self._ledger.collection_errors:  # pytest's own stop: that it is of, else
+            self._ledger.troubles.append(f"stopped: {excinfo.value}")
+
+    def pytest_internalerror(self, excrepr: object) -> None:  # noqa: ARG002 (a hook's arguments)
+        """Remember that pytest itself broke, or a plugin of it."""
+        self._ledger.troubles.append("pytest ended with an internal error")
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Remember what could not be collected."""
@@ -84,11 +97,11 @@ class Reporting:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Take in what an xdist worker found out."""
-        handed = getattr(node, "workeroutput", {}).get(OUTPUT)
-        if handed is not None:
-            share = json.loads(handed)
-            self._take(share)
+        """Take in what an xdist worker found out; of one that tells nothing, nobody knows what."""
+        try:
+            self._take(json.loads(node.workeroutput[OUTPUT]))
+        except (AttributeError, KeyError, ValueError):
+            self._ledger.lost_workers.append(node.gateway.id)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -96,15 +109,26 @@ class Reporting:
         if self._config.getoption("collectonly"):
             return
         self._take(self._config.stash[SESSION].share())
+        self._write_json()
+        binding = self._config.getoption("distill_report") or self._config.getini("distill_strict")
+        ships = not binding or self._ledger.decision().outcome == "SHIP"
+        if (not ships or self._problem) and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        self._config.stash[SESSION].on_late = self._decide_again
+
+    def _write_json(self) -> None:
         if self._json:
             try:
                 write_json(self._json, self._ledger)
             except OSError as error:
                 self._problem = f"{self._json}: cannot be written: {error.strerror}"
-        binding = self._config.getoption("distill_report") or self._config.getini("distill_strict")
-        ships = not binding or self._ledger.decision().outcome == "SHIP"
-        if (not ships or self._problem) and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _decide_again(self) -> None:
+        """Take back what was said, since a gate was asked after it: by a thread left running."""
+        self._ledger.troubles.append("a gate was asked after the run was decided")
+        self._write_json()
+        print(self._ledger.decision().outcome, self._ledger.troubles[-1], file=sys.__stderr__)
+        atexit.register(_exit_with_failure)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the report."""
@@ -124,7 +148,21 @@ class Reporting:
 
     def _take(self, share: dict[str, Any]) -> None:
         self._ledger.expect(share["gate_tests"])
+        for told in share["tests"]:
+            run = TestRun.from_dict(told["run"])
+            self._ledger.test(told["nodeid"]).take(told["name"], run)
+        self._ledger.troubles += [
+            f"{function}() was asked when no test ran" for function in share["late"]
+        ]
+        self._ledger.allow_reruns |= share["allow_reruns"]
         self._ledger.add_summary(share["summary"])
         self._ledger.skipped_files += share["skipped_files"]
         self._ledger.required |= share["required"]
         self._ledger.unreadable = sorted({*self._ledger.unreadable, *share["unreadable"]})
+
+
+def _exit_with_failure() -> None:
+    """End the process as pytest would have ended it: its own exit status is decided already."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(pytest.ExitCode.TESTS_FAILED)

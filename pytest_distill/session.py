@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import threading
+import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,14 +18,17 @@ import pytest
 from pytest_distill.errors import ConfigError, DistillError, StoreWarning, did_you_mean
 from pytest_distill.records import (
     MARKER,
+    STATE,
     STUDENTS,
+    TestState,
     check_marker,
     marker_arguments,
+    one_line,
     publish,
     state_of,
     waived,
 )
-from pytest_distill.workers import started_at, threads_per_worker, worker_number
+from pytest_distill.workers import started_at, threads_per_worker, worker_name, worker_number
 
 if TYPE_CHECKING:
     from pytest_distill.assertions import GateComparison
@@ -30,20 +38,46 @@ if TYPE_CHECKING:
     from pytest_distill.project import Project
     from pytest_distill.verdicts.verdict import Verdict
 
+MOST_SECONDS = 10.0
+"""How long the end of a run waits for threads that tests left running."""
+
 SESSION = pytest.StashKey["DistillSession"]()
 
+_sessions: list[DistillSession] = []
 _running: list[tuple[DistillSession, pytest.Item]] = []
+_left_running: weakref.WeakKeyDictionary[threading.Thread, tuple[DistillSession, pytest.Item]]
+_left_running = weakref.WeakKeyDictionary()
+"""Threads that outlived the test which started them."""
 
 
 def running_test(function: str) -> tuple[DistillSession, pytest.Item]:
-    """Return the session and the test that is running now; ConfigError outside of a test."""
+    """Return the session and the test that is running now; ConfigError outside of a test.
+
+    A gate that is asked too late gives no verdict, and the run is told, whoever catches the error.
+    """
     __tracebackhide__ = True
-    if not _running:
+    late = _left_running.get(threading.current_thread())
+    if late is not None:
+        session, item = late
+        session.too_late(function, item)
+        raise ConfigError(
+            f"{function}() was asked by a thread of {item.nodeid}, and that test has ended: wait "
+            "for the thread in the test"
+        )
+    if not _running or _running[-1][0] is not _sessions[-1]:
+        if _sessions:
+            _sessions[-1].too_late(function, None)
         raise ConfigError(
             f"{function}() judges the running test's models: call it in a test, with the plugin "
             "'distill' on"
         )
-    return _running[-1]
+    session, item = _running[-1]
+    if state_of(item).pid != os.getpid():
+        raise ConfigError(
+            f"{function}() was asked in a child process of the test, where its verdict is lost: "
+            "ask it in the test itself"
+        )
+    return session, item
 
 
 class DistillSession:
@@ -60,7 +94,14 @@ class DistillSession:
         self._projects: dict[Path, Project] = {}
         self._config_files: dict[Path, Path | None] = {}
         self._seen: set[Path] = set()
+        self._serial = itertools.count()
+        self._tests: list[tuple[str, TestState]] = []
+        self.on_late: Callable[[], None] = lambda: None
+        """Called where a gate is asked after the run was decided."""
+        self.late: list[str] = []
+        """Gates that were asked when no test ran."""
         self.started = started_at(config)
+        _sessions.append(self)
         self.gate_tests: list[str] = []
         """Node ids of the gate tests that were collected, deselected ones too."""
         self.skipped_files: list[str] = []
@@ -74,12 +115,40 @@ class DistillSession:
 
     @contextmanager
     def running(self, item: pytest.Item) -> Iterator[None]:
-        """Make `item` the test that the functions of the DSL act on."""
+        """Make `item` the test that the functions of the DSL act on, for one turn of it."""
+        state = TestState(name=f"{worker_name()}:{next(self._serial)}")
+        item.stash[STATE] = state
+        path = self.config_file(item)
+        state.run.config = self.shown(path) if path is not None else None
+        self._tests.append((item.nodeid, state))
+        before = set(threading.enumerate())
         _running.append((self, item))
         try:
             yield
         finally:
             _running.pop()
+            for thread in set(threading.enumerate()) - before:
+                _left_running[thread] = (self, item)
+
+    def wait_for_threads(self) -> None:
+        """Wait a while for threads that tests left running: they may still ask a gate.
+
+        The interpreter waits for these at its end, after the run was decided.
+        """
+        until = time.monotonic() + MOST_SECONDS
+        for thread, (session, _) in list(_left_running.items()):
+            pooled = thread.name.startswith("ThreadPoolExecutor")  # idle until the very end
+            if session is self and not (thread.daemon or pooled):
+                thread.join(max(0.0, until - time.monotonic()))
+
+    def too_late(self, function: str, item: pytest.Item | None) -> None:
+        """Remember a gate that was asked when its test had ended, or when none ran."""
+        if item is None:
+            self.late.append(function)
+        else:
+            error = {"gate": function.removeprefix("assert_"), "why": "asked after its test ended"}
+            state_of(item).attempt.errors.append(error)
+        self.on_late()
 
     def config_file(self, item: pytest.Item) -> Path | None:
         """Return the ``distill.yaml`` that holds for a test; None where there is none."""
@@ -178,12 +247,12 @@ class DistillSession:
         return self.project(item).model(role, student, self._overridden(item))
 
     @contextmanager
-    def asking(self, item: pytest.Item) -> Iterator[None]:
+    def asking(self, item: pytest.Item, gate: str) -> Iterator[None]:
         """Remember where a gate gave no verdict: a test that swallows the error did not pass it."""
         try:
             yield
-        except Exception:
-            state_of(item).error = True
+        except BaseException as error:
+            state_of(item).attempt.errors.append({"gate": gate, "why": one_line(error)})
             publish(item)
             raise
 
@@ -191,9 +260,8 @@ class DistillSession:
         """Keep a verdict with the test that asked for it; return it, waived where that holds."""
         config = self.project(item).config
         judged = waived(verdict, item.nodeid, config.waivers)
-        state = state_of(item)
-        state.config = self.shown(config.path)
-        state.verdicts.append(judged)
+        shown = {"config": self.shown(config.path), **judged.to_dict()}
+        state_of(item).attempt.verdicts.append(shown)
         publish(item)
         return judged
 
@@ -244,11 +312,30 @@ class DistillSession:
         required, unreadable = self.required_gates()
         return {
             "gate_tests": self.gate_tests,
+            "tests": self._records(),
+            "late": self.late,
+            "allow_reruns": self._allow_reruns(),
             "skipped_files": self.skipped_files,
             "summary": self.summary(),
             "required": required,
             "unreadable": unreadable,
         }
+
+    def _records(self) -> list[dict[str, Any]]:
+        """Return what the tests of this process asked and how they ended, reports aside."""
+        return [
+            {"nodeid": nodeid, "name": state.name, "run": state.run.to_dict()}
+            for nodeid, state in self._tests
+            if state.has_something and state.run.attempts
+        ]
+
+    def _allow_reruns(self) -> dict[str, bool | list[str]]:
+        """Return, by the shown path of a ``distill.yaml``, what a later attempt may excuse."""
+        found: dict[str, bool | list[str]] = {}
+        for path, project in self._projects.items():
+            allowed = project.config.allow_reruns
+            found[self.shown(path)] = allowed if isinstance(allowed, bool) else list(allowed)
+        return found
 
     def summary(self) -> dict[str, list[dict[str, Any]]]:
         """Return what this process's models came to, in built-in types."""
@@ -264,6 +351,7 @@ class DistillSession:
 
     def close(self) -> None:
         """Free every model."""
+        _sessions.remove(self)
         for project in self._projects.values():
             project.close()
 

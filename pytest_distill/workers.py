@@ -21,6 +21,11 @@ def started_at(config: pytest.Config) -> float:
     return float(given.get(STARTED, time.time()))
 
 
+def worker_name() -> str:
+    """Return what tells this process from others of the run."""
+    return os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+
 def worker_number() -> int | None:
     """Return the number of this xdist worker; None without xdist."""
     name = os.environ.get("PYTEST_XDIST_WORKER", "")

@@ -30,7 +30,7 @@ def judge(gate: Gate, eval: str | None, student: str | None) -> tuple[Verdict, C
     __tracebackhide__ = True
     session, item = running_test(f"assert_{gate.name}")
     comparison = subject.get()
-    with session.asking(item):
+    with session.asking(item, gate.name):
         if isinstance(gate, SuiteRetained):
             names = gate.names(list(session.project(item).config.evals))
             suite = [session.comparison(item, name, student, alone=True) for name in names]

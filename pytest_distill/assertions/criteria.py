@@ -33,7 +33,7 @@ def assert_meets(criterion: str, *, eval: str | None = None, student: str | None
     """
     __tracebackhide__ = True
     session, item = running_test("assert_meets")
-    with session.asking(item):
+    with session.asking(item, "meets"):
         parts = session.project(item).config.criterion(criterion)
     short: list[str] = []
     errors: list[DistillError] = []
@@ -77,17 +77,18 @@ def recommend(criterion: str, *, eval: str | None = None) -> str:
     """
     __tracebackhide__ = True
     session, item = running_test("recommend")
-    with session.asking(item):
+    with session.asking(item, "recommend"):
         project = session.project(item)
         parts = project.config.criterion(criterion)
-        tried = []
-        for name in project.students_by_size():
-            verdicts = [judge(part.gate, part.eval or eval, name)[0] for part in parts]
-            failed = [verdict for verdict in verdicts if not verdict.passed]
-            if not failed:
-                project.recommended[criterion] = name
-                return name
-            tried.append((name, failed))
+        students = project.students_by_size()
+    tried = []
+    for name in students:
+        verdicts = [judge(part.gate, part.eval or eval, name)[0] for part in parts]
+        failed = [verdict for verdict in verdicts if not verdict.passed]
+        if not failed:
+            project.recommended[criterion] = name
+            return name
+        tried.append((name, failed))
     lines = [f"  {name}: {v.message.splitlines()[0]}" for name, failed in tried for v in failed]
     head = f"assert 0 >= 1 students that meet criterion {criterion}"
     raise AssertionError("\n".join([head, *lines]))

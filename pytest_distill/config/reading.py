@@ -57,6 +57,9 @@ class Config:
         What every verdict must be sure to, unless a test says otherwise; None: observed numbers.
     required_gates : tuple of str
         Gate names or node ids, each of which must have passed for a student to ship.
+    allow_reruns : bool or tuple of str
+        Gates (names or node ids) of which the last attempt counts where a test is repeated; True
+        for all. Else an earlier failure stays one.
     waivers : tuple of Waiver
         Known failures.
     criteria : mapping
@@ -72,6 +75,7 @@ class Config:
     sft_size_tolerance: float
     confidence: float | None
     required_gates: tuple[str, ...]
+    allow_reruns: bool | tuple[str, ...]
     waivers: tuple[Waiver, ...]
     criteria: Mapping[str, tuple[Part, ...]]
     engines: Mapping[str, Any]
@@ -155,6 +159,7 @@ class _Reader:
     @cached_property
     def config(self) -> Config:
         self.refuse_misfits()
+        allowed = self.file.allow_reruns
         return Config(
             path=self.document.path,
             models=self.models,
@@ -163,6 +168,7 @@ class _Reader:
             sft_size_tolerance=self.file.sft_size_tolerance,
             confidence=self.file.confidence,
             required_gates=tuple(self.file.required_gates),
+            allow_reruns=allowed if isinstance(allowed, bool) else tuple(allowed),
             waivers=tuple(self.file.waivers),
             criteria={
                 name: read_criterion(self.document, name, self.evals) for name in self.file.criteria
@@ -177,6 +183,9 @@ class _Reader:
             self.check_gate(waiver.gate, ("waivers", number, "gate"))
         for number, gate in enumerate(file.required_gates):
             self.check_gate(gate, ("required_gates", number))
+        allowed = [] if isinstance(file.allow_reruns, bool) else file.allow_reruns
+        for number, gate in enumerate(allowed):
+            self.check_gate(gate, ("allow_reruns", number))
         return file
 
     def check_gate(self, name: str, key: tuple[str | int, ...]) -> None:

@@ -15,7 +15,7 @@ def deferral_lines(gates: Sequence[Mapping[str, Any]], width: int) -> list[str]:
     """Return a table for each verdict on routing, with rows from all teacher to all student."""
     lines: list[str] = []
     for gate in gates:
-        if gate["gate"] != "routable":
+        if gate["gate"] != "routable" or not gate["relation"]:  # it was asked, and gave none
             continue
         curve = sorted(gate["details"]["curve"], key=lambda point: point["handled"])
         last = len(curve) - 1

@@ -58,20 +58,34 @@ def report_lines(ledger: Ledger, width: int) -> list[str]:
 
 
 def last_line(ledger: Ledger, width: int) -> str:
-    """Return what the run comes to, with as many names behind it as fit."""
+    """Return what the run comes to, with as many names behind each reason as fit."""
     decision = ledger.decision()
-    if not decision.reason:
+    if not decision.parts:
         return decision.outcome
-    if not decision.culprits:
-        return f"{decision.outcome} ({decision.reason})"
-    line = f"{decision.outcome}: {decision.reason}"
-    names = list(dict.fromkeys(_test_name(nodeid) for nodeid in decision.culprits))
-    for shown in range(len(names), 0, -1):
-        rest = [f"and {len(names) - shown} more"] if shown < len(names) else []
-        named = printable(f"{line}: {', '.join([*names[:shown], *rest])}")
-        if len(named) <= width:
-            return named
-    return line
+    if decision.outcome == "SHIP":
+        return printable(f"SHIP ({decision.reason})")
+    names = [list(dict.fromkeys(map(_test_name, found))) for _, found in decision.parts]
+    if not any(names):
+        return printable(f"{decision.outcome} ({decision.reason})")
+    shown = [0] * len(names)
+
+    def line() -> str:
+        told = [
+            _named(text, found, n)
+            for (text, _), found, n in zip(decision.parts, names, shown, strict=True)
+        ]
+        return printable(f"{decision.outcome}: {'; '.join(told)}")
+
+    for part, found in enumerate(names):
+        for shown[part] in range(len(found), -1, -1):
+            if len(line()) <= width:
+                break
+    return line()
+
+
+def _named(text: str, names: Sequence[str], shown: int) -> str:
+    rest = [f"and {len(names) - shown} more"] if shown < len(names) else []
+    return f"{text}: {', '.join([*names[:shown], *rest])}" if shown else text
 
 
 def _test_name(nodeid: str) -> str:
@@ -140,7 +154,7 @@ def _bases(gates: Sequence[Row], width: int) -> list[str]:
     lines = []
     for number, gate in enumerate(gates, start=1):
         part_of = f"part of '{gate['criterion']}'" if gate["criterion"] else ""
-        notes = gate["notes"] if gate["gate"] else ()
+        notes = gate["notes"] if gate["gate"] else gate["notes"][1:]
         parts = [part_of, gate["basis"], *notes, gate["waived"]]
         if any(parts):
             about = "; ".join(part for part in parts if part)
@@ -208,7 +222,7 @@ def _gate_table(gates: Sequence[Row], width: int) -> list[str]:
         "outcome": ["waived" if g["waived"] else g["outcome"] for g in gates],
         "observed": [observed_text(g) if g["relation"] else "" for g in gates],
         "required": [required_text(g) if g["relation"] else "" for g in gates],
-        "gate": [g["gate"] or f"({', '.join(g['notes'])})" for g in gates],
+        "gate": [g["gate"] or f"({g['notes'][0]})" for g in gates],
         "on": _subjects(gates),
         "test": [_test_name(g["nodeid"]) for g in gates],
     }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
+from pytest_distill.verdicts.attempt import Attempt, TestRun
 from pytest_distill.verdicts.numbers import kept, rounded_down
 from pytest_distill.verdicts.verdict import Evidence, Outcome
 
@@ -20,15 +21,23 @@ class Decision:
     ----------
     outcome : {"SHIP", "DO NOT SHIP", "INCOMPLETE"}
         SHIP only when every gate ran and passed, and nothing else went wrong.
-    reason : str
-        Why it is not SHIP.
-    culprits : list of str
-        The node ids that are the reason.
+    parts : tuple of (str, tuple of str)
+        Everything that stands in its way, in words, with the node ids or files that it is about.
+        Of a SHIP: what it is of, and how many failures are waived.
     """
 
     outcome: Literal["SHIP", "DO NOT SHIP", "INCOMPLETE"]
-    reason: str = ""
-    culprits: list[str] = field(default_factory=list)
+    parts: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """The words of all parts."""
+        return "; ".join(text for text, _ in self.parts)
+
+    @property
+    def culprits(self) -> list[str]:
+        """The node ids and files of all parts."""
+        return [name for _, names in self.parts for name in names]
 
 
 SUMMARY = ("models", "comparisons", "evaluations", "figures", "recommendations")
@@ -49,10 +58,11 @@ class TestRecord:
     gate_test : bool
         Whether it carries the marker, requests `comparison`, or asked a gate.
     result : str, optional
-        How it ended: ``passed``, ``failed`` (an assertion), ``error`` (anything else that went
-        wrong), ``skipped``, ``xfailed``; None as long as it has not ended.
-    verdicts : list of dict
-        As `Verdict.to_dict` gives them.
+        How it ended by pytest's reports: ``passed``, ``failed`` (an assertion), ``error`` (anything
+        else that went wrong), ``skipped``, ``xfailed``; None as long as it has not ended.
+    runs : dict
+        What it asked by its own record, one for each turn: another worker's, an item of the same
+        node id.
     position : float
         Which of the collected gate tests it is; infinite where collection did not know it as one.
     """
@@ -61,8 +71,15 @@ class TestRecord:
 
     gate_test: bool = False
     result: str | None = None
-    verdicts: list[dict[str, Any]] = field(default_factory=list)
+    runs: dict[str, TestRun] = field(default_factory=dict)
     position: float = math.inf
+
+    def take(self, name: str, run: TestRun) -> None:
+        """Take in what one turn of the test has come to so far."""
+        known = self.runs.get(name, TestRun())
+        if run.attempts and len(run.attempts) >= len(known.attempts):
+            self.gate_test = True
+            self.runs[name] = run
 
 
 @dataclass
@@ -87,6 +104,14 @@ class Ledger:
     """Path of a ``distill.yaml`` -> gate names and node ids that must have passed."""
     unreadable: list[str] = field(default_factory=list)
     """Paths of ``distill.yaml`` files of which nobody knows what they require."""
+    allow_reruns: dict[str, bool | list[str]] = field(default_factory=dict)
+    """Path of a ``distill.yaml`` -> what a later attempt may excuse: all gates, or these."""
+    limit: int | None = None
+    """At most how many examples of each gold set were looked at."""
+    lost_workers: list[str] = field(default_factory=list)
+    """xdist workers that ended without a word of what they found out."""
+    troubles: list[str] = field(default_factory=list)
+    """What else kept the run from being whole: an interruption, a gate that was asked too late."""
 
     def test(self, nodeid: str) -> TestRecord:
         """Return the record of a test, a new one where there is none yet."""
@@ -140,49 +165,106 @@ class Ledger:
         }
 
     def gates(self) -> list[dict[str, Any]]:
-        """Return one row a verdict, and one for every gate test without: what it came to."""
+        """Return a row for every gate that was asked, and for every gate test without one."""
         rows: list[dict[str, Any]] = []
         for nodeid, test in sorted(self.tests.items(), key=lambda pair: pair[1].position):
-            rows += [{"nodeid": nodeid, **verdict} for verdict in test.verdicts]
-            if test.gate_test and not test.verdicts:
-                rows.append(_without_verdict(nodeid, test))
+            for run in test.runs.values():
+                rows += [{"nodeid": nodeid, **row} for row in self._run_rows(nodeid, run)]
+            if test.gate_test and not test.runs:
+                rows.append({"nodeid": nodeid, **_end_row(test.result, None)})
         return rows
 
+    def _run_rows(self, nodeid: str, run: TestRun) -> list[dict[str, Any]]:
+        """Return the rows of a test's last attempt; what failed in an earlier one stays failed."""
+        *earlier, last = (_attempt_rows(attempt, run.config) for attempt in run.attempts)
+        if not earlier:
+            return list(last.values())
+        n = len(run.attempts)
+        on_last = f"on attempt {n} of {n}"
+        rows = {key: _noted(row, f"{_word(row)} {on_last}") for key, row in last.items()}
+        for number, rows_before in enumerate(earlier, start=1):
+            for key, row in rows_before.items():
+                now = rows.get(key)
+                if not _short(row) or (now is not None and _short(now)):
+                    continue
+                excused = self._excused(nodeid, row)
+                if now is not None:
+                    note = f"{_word(last[key])} {on_last}, {row['outcome']} before"
+                    rows[key] = _noted(last[key] if excused else row, note)
+                elif not excused:
+                    rows[key] = _noted(row, f"{row['outcome']} on attempt {number} of {n}")
+        return list(rows.values())
+
+    def _excused(self, nodeid: str, row: Mapping[str, Any]) -> bool:
+        """Return whether a later attempt counts in place of this one."""
+        allowed = self.allow_reruns.get(row["config"] or "", False)
+        if isinstance(allowed, bool):
+            return allowed
+        return bool({nodeid, *_names(row)} & set(allowed))
+
     def decision(self) -> Decision:
-        """Return what the run comes to."""
+        """Return what the run comes to; the reason names everything that stands in its way."""
         gates = self.gates()
         waived = sum(1 for g in gates if g["waived"])
-        bad = [g["nodeid"] for g in gates if not g["waived"] and g["outcome"] in NOT_PASSED]
+        bad = [g for g in gates if _short(g)]
+        problems = list(self._problems(gates))
         if bad:
-            return Decision(
-                "DO NOT SHIP", f"{_count(bad, 'gate')} of {len(gates)} did not pass", bad
-            )
-        missing = [g["nodeid"] for g in gates if g["outcome"] == Outcome.NOT_RUN]
+            failed = f"{_count(bad, 'gate')} of {len(gates)} did not pass{self._whose(bad, gates)}"
+            problems.insert(0, (failed, [g["nodeid"] for g in bad]))
+        if not problems and not any(g["relation"] for g in gates):
+            problems.append(("no gate gave a verdict", []))
+        if problems:
+            parts = tuple((text, tuple(names)) for text, names in problems)
+            return Decision("DO NOT SHIP" if bad else "INCOMPLETE", parts)
+        said = [self._whose(gates, gates).strip(" ()"), f"{waived} waived" if waived else ""]
+        return Decision("SHIP", tuple((text, ()) for text in said if text))
+
+    def _problems(self, gates: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[str]]]:
+        """Yield what keeps a run from being whole beside gates that failed: words, and names."""
+        missing = [g for g in gates if g["outcome"] == Outcome.NOT_RUN]
         if missing:
-            return Decision("INCOMPLETE", f"{_count(missing, 'gate')} did not run", missing)
+            text = f"{_count(missing, 'gate')} did not run{self._whose(missing, gates)}"
+            yield text, [g["nodeid"] for g in missing]
         if self.skipped_files:
             skipped = list(dict.fromkeys(self.skipped_files))
-            return Decision("INCOMPLETE", f"{_count(skipped, 'file')} skipped unread", skipped)
+            yield f"{_count(skipped, 'file')} skipped unread", skipped
         if self.collection_errors:
-            count = _count(self.collection_errors, "file")
-            return Decision("INCOMPLETE", f"{count} not collected", self.collection_errors)
+            errors = list(dict.fromkeys(self.collection_errors))
+            yield f"{_count(errors, 'file')} not collected", errors
         if self.unreadable:
-            count = _count(self.unreadable, "distill.yaml")
-            return Decision("INCOMPLETE", f"{count} not readable", self.unreadable)
+            yield f"{_count(self.unreadable, 'distill.yaml')} not readable", self.unreadable
         lacking = self._lacking(gates)
         if lacking:
-            count = _count(lacking, "required gate")
-            return Decision("INCOMPLETE", f"{count} did not pass", lacking)
+            yield f"{_count(lacking, 'required gate')} did not pass", lacking
         partial = next((e for e in self.evaluations if e["left_out"]), None)
         if partial is not None:
-            whole = partial["n"] + partial["left_out"]
-            return Decision("INCOMPLETE", f"PARTIAL: {partial['n']} of {whole}")
-        broken = [n for n, t in self.tests.items() if t.result in ("failed", "error")]
+            yield f"PARTIAL: {partial['n']} of {partial['n'] + partial['left_out']}", []
+        elif self.limit is not None:
+            yield f"PARTIAL: at most {self.limit} examples a gold set", []
+        if self.lost_workers:
+            yield f"{_count(self.lost_workers, 'worker')} lost", self.lost_workers
+        for trouble in dict.fromkeys(self.troubles):
+            yield trouble, []
+        told = {g["nodeid"] for g in gates if g in missing or _short(g)}
+        broken = [
+            n for n, t in self.tests.items() if t.result in ("failed", "error") and n not in told
+        ]
         if broken:
-            return Decision("INCOMPLETE", f"{_count(broken, 'test')} failed", broken)
-        if not any(test.verdicts for test in self.tests.values()):
-            return Decision("INCOMPLETE", "no gate gave a verdict")
-        return Decision("SHIP", f"{waived} waived" if waived else "")
+            yield f"{_count(broken, 'test')} failed", broken
+
+    def _whose(self, some: Sequence[Mapping[str, Any]], gates: Sequence[Mapping[str, Any]]) -> str:
+        """Return whose gates some are, where a run has several projects or several students."""
+        students = {(m["config"], m["name"]) for m in self.models if m["role"] == "student"}
+        projects = {g["config"] for g in gates if g["config"]}
+        judged = {g["model"] for g in gates if (g["config"], g["model"]) in students}
+        parts = []
+        if len(projects) > 1:
+            parts.append(_some({g["config"] for g in some if g["config"]}))
+        if len(judged) > 1:
+            names = {g["model"] for g in some} & judged
+            parts.append(f"student{'s' if len(names) > 1 else ''} {_some(names)}" if names else "")
+        found = "; ".join(part for part in parts if part)
+        return f" ({found})" if found else ""
 
     def _lacking(self, gates: Sequence[Mapping[str, Any]]) -> list[str]:
         """Return the required gates that have no verdict that passed."""
@@ -203,16 +285,53 @@ def _names(gate: Mapping[str, Any]) -> tuple[str, str]:
     return gate["gate"], f"{gate['gate']}({gate['eval']})"
 
 
-def _without_verdict(nodeid: str, test: TestRecord) -> dict[str, Any]:
+Key = tuple[object, ...]
+
+
+def _attempt_rows(attempt: Attempt, config: str | None) -> dict[Key, dict[str, Any]]:
+    """Return a row for every gate that was asked, and for an end that no gate explains."""
+    rows: dict[Key, dict[str, Any]] = {}
+    for verdict in attempt.verdicts:
+        _add(rows, tuple(verdict[part] for part in _IDENTITY), verdict)
+    for error in attempt.errors:
+        _add(rows, (error["gate"],), _row(error["gate"], Outcome.NOT_RUN, config, [error["why"]]))
+    ended, why = attempt.ended
+    explained = bool(attempt.errors) or any(_short(verdict) for verdict in attempt.verdicts)
+    if ended == "passed" and not attempt.verdicts and not attempt.errors:
+        _add(rows, (OWN_ASSERTION,), _end_row(ended, config))
+    elif ended != "passed" and (ended in (None, "skipped") or not explained):
+        _add(rows, (OWN_ASSERTION,), _end_row(ended, config, why))
+    return rows
+
+
+_IDENTITY = ("gate", "eval", "metric", "model", "slice", "criterion")
+"""What tells a test's gates apart, and finds them again in another attempt."""
+
+
+def _add(rows: dict[Key, dict[str, Any]], key: Key, row: dict[str, Any]) -> None:
+    """Add a row; a test may ask the same gate twice."""
+    asked = sum(1 for known in rows if known[:-1] == key)
+    rows[*key, asked] = row
+
+
+def _end_row(ended: str | None, config: str | None, why: str = "") -> dict[str, Any]:
+    """Return the row of a gate test whose own end counts."""
     outcomes = {"passed": Outcome.PASSED, "failed": Outcome.FAILED}
-    outcome = outcomes.get(test.result or "", Outcome.NOT_RUN)
-    known = ("config", "eval", "metric", "model", "observed", "required", "relation", "n", "slice")
-    nothing = dict.fromkeys((*known, "confidence", *Evidence().to_dict()))
+    outcome = outcomes.get(ended or "", Outcome.NOT_RUN)
+    own = outcome != Outcome.NOT_RUN
+    notes = [why] if own else [ended or "did not run", why]
+    return _row(OWN_ASSERTION if own else None, outcome, config, [note for note in notes if note])
+
+
+def _row(
+    gate: str | None, outcome: Outcome, config: str | None, notes: list[str]
+) -> dict[str, Any]:
+    known = ("eval", "metric", "model", "observed", "required", "relation", "n", "slice")
     return {
-        "nodeid": nodeid,
-        "gate": OWN_ASSERTION if outcome != Outcome.NOT_RUN else None,
-        **nothing,
-        "notes": [] if outcome != Outcome.NOT_RUN else [test.result or "did not run"],
+        "config": config,
+        "gate": gate,
+        **dict.fromkeys((*known, "confidence", *Evidence().to_dict())),
+        "notes": notes,
         "basis": "",
         "message": "",
         "waived": None,
@@ -220,6 +339,29 @@ def _without_verdict(nodeid: str, test: TestRecord) -> dict[str, Any]:
         "criterion": None,
         "outcome": str(outcome),
     }
+
+
+def _short(row: Mapping[str, Any]) -> bool:
+    """Return whether a gate failed or was inconclusive, and nobody answers for it."""
+    return row["outcome"] in NOT_PASSED and not row["waived"]
+
+
+def _word(row: Mapping[str, Any]) -> str:
+    return "passed" if row["outcome"] == Outcome.PASSED else str(row["outcome"])
+
+
+def _noted(row: Mapping[str, Any], note: str) -> dict[str, Any]:
+    return {**row, "notes": [*row["notes"], note]}
+
+
+def _some(names: Iterable[str]) -> str:
+    """Return a few names, sorted, and how many more there are."""
+    found = sorted(names)
+    more = [f"{len(found) - MOST_NAMES} more"] if len(found) > MOST_NAMES else []
+    return ", ".join([*found[:MOST_NAMES], *more])
+
+
+MOST_NAMES = 4
 
 
 def _same_row(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
@@ -243,5 +385,5 @@ def _merge(row: dict[str, Any], other: Mapping[str, Any]) -> None:
             row[key] = value
 
 
-def _count(found: Sequence[str], what: str) -> str:
+def _count(found: Sequence[object], what: str) -> str:
     return f"{len(found)} {what}{'' if len(found) == 1 else 's'}"

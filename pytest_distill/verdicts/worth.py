@@ -53,7 +53,7 @@ def words(ledger: Ledger) -> list[str]:
     paid_off = [
         f"{gate['eval']}: {gate['details']['in_words']}"
         for gate in ledger.gates()
-        if gate["gate"] == "beats_sft" and not gate["slice"]
+        if gate["gate"] == "beats_sft" and gate["relation"] and not gate["slice"]
     ]
     recommended = [
         f"recommended for {row['criterion']}: {row['model']}" for row in ledger.recommendations
@@ -65,7 +65,7 @@ def _sft_alone(ledger: Ledger) -> Iterator[str]:
     """Yield a sentence for every retention gate whose floor the SFT student meets alone."""
     compared = ledger.compared()
     for gate in ledger.gates():
-        if gate["gate"] != "quality_retained" or gate["slice"]:
+        if gate["gate"] != "quality_retained" or not gate["relation"] or gate["slice"]:
             continue
         for row in compared:
             if any(row[key] != gate[key] for key in ("config", "eval", "metric")):

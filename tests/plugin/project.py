@@ -283,8 +283,9 @@ def decision_of(result: pytest.RunResult) -> tuple[str, str]:
         i for i, line in enumerate(lines) if line.startswith(("SHIP", "DO NOT SHIP", "INCOMPLETE"))
     ]
     words = " ".join(line.strip() for line in lines[last:])
-    outcome, _, reason = words.replace(" (", ": (", 1).partition(": ")
-    return outcome, reason.strip("()")
+    shown = re.sub(r"^([A-Z ]+) \((.*)\)$", r"\1: \2", words)
+    outcome, _, reason = shown.partition(": ")
+    return outcome, reason
 
 
 def rows_of(result: pytest.RunResult, first: str) -> list[list[str]]:

@@ -17,7 +17,7 @@ def properties(project: Project) -> dict[str, list[dict[str, Any]]]:
             verdict
             for found in case.iter("property")
             if found.get("name") == "distill"
-            for verdict in json.loads(str(found.get("value")))["verdicts"]
+            for verdict in json.loads(str(found.get("value")))["run"]["attempts"][-1]["verdicts"]
         ]
         for case in tree.iter("testcase")
     }

@@ -72,12 +72,13 @@ def test_a_bigger_sample_holds_the_smaller_one(project: Project, run: Run) -> No
 
 
 @pytest.mark.parametrize("limit", ["20", "1000"])
-def test_a_limit_that_takes_all_is_no_sample(project: Project, run: Run, limit: str) -> None:
-    """Twenty of twenty are the gold set, and the run ships."""
+def test_a_limit_that_takes_all_does_not_ship(project: Project, run: Run, limit: str) -> None:
+    """Whoever asks for a sample gets a PARTIAL run, even where it happens to hold everything."""
     project.file("test_ship.py", SHIPS)
     result = run("--distill-limit", limit, *REPORTS)
-    assert decision_of(result) == ("SHIP", "")
-    assert result.ret == pytest.ExitCode.OK
+    told = f"PARTIAL: at most {limit} examples a gold set"
+    assert decision_of(result) == ("INCOMPLETE", told)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
 def test_a_failure_on_a_sample_is_a_failure(project: Project, run: Run) -> None:

@@ -287,14 +287,14 @@ def test_an_error_in_an_unmarked_test_is_a_gate_not_run(project: Project, run: R
 
 
 def test_an_error_at_the_end_of_a_gate_test(project: Project, run: Run) -> None:
-    """A fixture that breaks after the verdict: the verdict stays, and the run is not complete."""
+    """A fixture that breaks after the verdict: the verdict stays, and the test's end is NOT RUN."""
     project.file(
         "conftest.py",
         "import pytest\n@pytest.fixture\ndef late():\n    yield\n    raise RuntimeError\n",
     )
     write_gates(project, odd=f"@pytest.mark.usefixtures('late')\n{KEPT}")
     not_shipped(run(*REPORTS), "test_odd")
-    assert outcomes_of(project) == {"odd": "PASSED"}
+    assert [row["outcome"] for row in project.json()["gates"]] == ["PASSED", "NOT RUN"]
 
 
 @pytest.mark.parametrize(
@@ -371,13 +371,14 @@ def test_junit_has_what_did_not_run(project: Project, run: Run) -> None:
     run("--junitxml", "out.xml")
     tree = ElementTree.parse(project.path / "out.xml")  # noqa: S314
     found = {
-        str(case.get("name")): json.loads(str(value.get("value")))["verdicts"]
+        str(case.get("name")): json.loads(str(value.get("value")))["run"]["attempts"][-1]
         for case in tree.iter("testcase")
         for value in case.iter("property")
         if value.get("name") == "distill"
     }
-    assert [v["outcome"] for v in found["test_kept"]] == ["PASSED"]
-    assert found["test_odd"] == []
+    assert [v["outcome"] for v in found["test_kept"]["verdicts"]] == ["PASSED"]
+    assert found["test_odd"]["verdicts"] == []
+    assert found["test_odd"]["ends"]["call"][0] == "skipped"
 
 
 def test_own_assertions_are_listed_as_such(project: Project, run: Run) -> None:

@@ -145,7 +145,7 @@ def test_is_incomplete_when_a_gate_that_passed_is_followed_by_an_error(
         f"{SHIPS}\n    def test_odd():\n        assert_beats_sft(confidence=None)\n        1 / 0\n",
     )
     result = run("--distill-report")
-    assert decision_of(result) == ("INCOMPLETE", "1 test failed: test_odd")
+    assert decision_of(result) == ("INCOMPLETE", "1 gate did not run: test_odd")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
@@ -359,7 +359,7 @@ def test_tells_several_distill_yaml_apart(project: Project, run_both: Run) -> No
     project.file("b/student.jsonl", (project.path / "teacher.jsonl").read_text())
     (project.path / "distill.yaml").unlink()
     result = run_both("--distill-report")
-    assert decision_of(result) == ("SHIP", "")
+    assert decision_of(result) == ("SHIP", "a/distill.yaml, b/distill.yaml")
     assert sorted(line for line in report_of(result) if ", 20 examples, " in line) == [
         "reviews, 20 examples, a/distill.yaml",
         "reviews, 20 examples, b/distill.yaml",

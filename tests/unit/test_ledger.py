@@ -9,6 +9,7 @@ import pytest
 from pytest_distill.report.json_file import as_dict
 from pytest_distill.report.tables import shortened
 from pytest_distill.report.terminal import last_line, report_lines
+from pytest_distill.verdicts.attempt import Attempt, TestRun
 from pytest_distill.verdicts.ledger import Decision, Ledger
 from pytest_distill.verdicts.worth import words
 
@@ -39,8 +40,21 @@ def ledger(**results: tuple[str | None, list[str]]) -> Ledger:
     made.expect(results)
     for nodeid, (result, outcomes) in results.items():
         made.test(nodeid).result = result
-        made.test(nodeid).verdicts = [VERDICT | {"outcome": o} for o in outcomes]
+        judged(made, nodeid, result, *[VERDICT | {"outcome": o} for o in outcomes])
     return made
+
+
+def judged(made: Ledger, nodeid: str, result: str | None, *verdicts: dict[str, Any]) -> None:
+    """Let a test have had one attempt, with these verdicts and this end."""
+    ends = {"call": (result, "")} if result is not None else {}
+    made.test(nodeid).take("main:0", TestRun("distill.yaml", [Attempt([*verdicts], [], ends)]))
+
+
+def verdict(made: Ledger, nodeid: str) -> dict[str, Any]:
+    """Return the only verdict of a test, to be changed."""
+    (run,) = made.test(nodeid).runs.values()
+    (only,) = run.attempts[-1].verdicts
+    return only
 
 
 @pytest.mark.parametrize(
@@ -51,7 +65,7 @@ def ledger(**results: tuple[str | None, list[str]]) -> Ledger:
         (
             {"a": ("failed", ["FAILED"]), "b": (None, [])},
             "DO NOT SHIP",
-            "1 gate of 2 did not pass",
+            "1 gate of 2 did not pass; 1 gate did not run",
         ),
         ({"a": ("failed", ["INCONCLUSIVE"])}, "DO NOT SHIP", "1 gate of 1 did not pass"),
         ({"a": ("failed", [])}, "DO NOT SHIP", "1 gate of 1 did not pass"),
@@ -59,7 +73,7 @@ def ledger(**results: tuple[str | None, list[str]]) -> Ledger:
         ({"a": ("passed", ["PASSED"]), "b": ("skipped", [])}, "INCOMPLETE", "1 gate did not run"),
         ({"a": ("passed", ["PASSED"]), "b": ("xfailed", [])}, "INCOMPLETE", "1 gate did not run"),
         ({"a": ("passed", ["PASSED"]), "b": ("error", [])}, "INCOMPLETE", "1 gate did not run"),
-        ({"a": ("error", ["PASSED"])}, "INCOMPLETE", "1 test failed"),
+        ({"a": ("error", ["PASSED"])}, "INCOMPLETE", "1 gate did not run"),
         ({"a": ("passed", [])}, "INCOMPLETE", "no gate gave a verdict"),
         ({}, "INCOMPLETE", "no gate gave a verdict"),
     ],
@@ -74,14 +88,14 @@ def test_a_collection_error_is_incomplete() -> None:
     """The gates of a file that could not be collected did not run."""
     made = ledger(a=("passed", ["PASSED"]))
     made.collection_errors.append("test_b.py")
-    assert made.decision() == Decision("INCOMPLETE", "1 file not collected", ["test_b.py"])
+    assert made.decision() == Decision("INCOMPLETE", (("1 file not collected", ("test_b.py",)),))
 
 
 def test_another_failing_test_is_incomplete() -> None:
     """A run that is red elsewhere does not ship."""
     made = ledger(a=("passed", ["PASSED"]))
     made.test("b").result = "failed"
-    assert made.decision() == Decision("INCOMPLETE", "1 test failed", ["b"])
+    assert made.decision() == Decision("INCOMPLETE", (("1 test failed", ("b",)),))
 
 
 WAIVED = "waived by ana until 2999-01-01: known"
@@ -89,8 +103,9 @@ WAIVED = "waived by ana until 2999-01-01: known"
 
 def test_a_waived_failure_ships_and_is_told() -> None:
     """The last line counts the waivers, the table marks them and a note says who answers."""
-    made = ledger(a=("xfailed", ["FAILED"]), b=("passed", ["PASSED"]))
-    made.test("a").verdicts[0]["waived"] = WAIVED
+    made = ledger(a=("passed", ["FAILED"]), b=("passed", ["PASSED"]))
+    verdict(made, "a")["waived"] = WAIVED
+    made.test("a").result = "xfailed"
     assert last_line(made, 80) == "SHIP (1 waived)"
     lines = report_lines(made, 80)
     assert any(line.startswith("1  waived     0.9499") for line in lines)
@@ -100,7 +115,7 @@ def test_a_waived_failure_ships_and_is_told() -> None:
 def test_what_a_verdict_rests_on_stands_under_the_table() -> None:
     """Basis and notes stand behind the verdict's number."""
     made = ledger(a=("passed", ["PASSED"]))
-    made.test("a").verdicts[0] |= {"basis": "firm", "notes": ["undertrained baseline"]}
+    verdict(made, "a").update(basis="firm", notes=["undertrained baseline"])
     assert " 1  firm; undertrained baseline" in report_lines(made, 80)
 
 
@@ -170,8 +185,8 @@ def test_a_sample_is_partial() -> None:
 def test_gates_stand_in_the_order_of_collection() -> None:
     """Whichever worker ends first, the table is the same."""
     made = Ledger()
-    made.test("b").verdicts = [VERDICT]
-    made.test("a").verdicts = [VERDICT]
+    judged(made, "b", "passed", VERDICT)
+    judged(made, "a", "passed", VERDICT)
     made.expect(["a", "b"])
     assert [g["nodeid"] for g in made.gates()] == ["a", "b"]
 
@@ -258,7 +273,7 @@ def test_control_characters_are_shown_not_obeyed() -> None:
 def test_no_line_is_longer_than_the_terminal(width: int) -> None:
     """Long names are cut, many metrics make more tables, notes are wrapped."""
     made = ledger(**{"test_" + "long" * 30: ("passed", ["PASSED"])})
-    made.test("test_" + "long" * 30).verdicts[0]["slice"] = "source=" + "x" * 60
+    verdict(made, "test_" + "long" * 30)["slice"] = "source=" + "x" * 60
     names = ["teacher", "student-" + "x" * 50]
     made.add_summary(
         {

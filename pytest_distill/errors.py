@@ -60,6 +60,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
+def one_line(text: str) -> str:
+    """Return `text` with new lines escaped too: no name makes a line of a report of its own."""
+    return printable(text).replace("\n", "\\n")
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return what to say after an unknown `word`: the nearest known one, else all of them."""
     names = sorted(map(str, known))

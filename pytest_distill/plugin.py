@@ -7,6 +7,7 @@ numpy, torch and the rest come when a test with a gate needs them.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Generator, Iterator
 from itertools import takewhile
@@ -29,6 +30,7 @@ from pytest_distill.fixtures import (
     students,
     teacher,
 )
+from pytest_distill.json_report import begin_report, tells_only
 from pytest_distill.records import STUDENTS, publish, state_of
 from pytest_distill.session import SESSION, DistillSession
 from pytest_distill.workers import OUTPUT, STARTED
@@ -59,8 +61,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--distill-limit",
         metavar="N",
-        type=int,
-        default=None,
+        default=None,  # text, as all values here: they are checked when the JSON report has begun
         help="evaluate a sample of N examples of each gold set; such a run is INCOMPLETE",
     )
     group.addoption(
@@ -116,26 +117,46 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Begin the JSON report before a conftest or an unknown option can end the run.
+
+    xdist's workers come here too, and only the environment tells them from the run itself.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        begin_report(early_config, early_config.known_args_namespace)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    worker = hasattr(config, "workerinput")
+    if not worker:
+        begin_report(config, config.option)
     config.addinivalue_line(
         "markers",
         "distill(eval=None, metric=None, student=None, confidence=None): a gate test, and what its "
         "assertions are about by default (pytest-distill)",
     )
     config.stash[SESSION] = DistillSession(config)
+    _check_options(config)
+    if config.stash[SESSION].reports and not worker and not tells_only(config.option):
+        from pytest_distill.reporting import Reporting
+
+        config.pluginmanager.register(Reporting(config), "distill-reporting")
+
+
+def _check_options(config: pytest.Config) -> None:
+    """Raise UsageError where the value of an option is wrong, and make the limit a number."""
     for given in config.getoption("distill_model") or ():
         if not all(given.partition("=")):
             raise pytest.UsageError(f"--distill-model {given}: write NAME=PATH")
     limit = config.getoption("distill_limit")
-    if limit is not None and limit < 1:
-        raise pytest.UsageError(f"--distill-limit {limit}: must be at least 1")
+    if limit is not None:
+        if not re.fullmatch(r"0*[1-9][0-9]{0,17}", str(limit)):
+            raise pytest.UsageError(f"--distill-limit {limit}: must be a whole number, at least 1")
+        config.option.distill_limit = int(limit)
     device = config.getoption("distill_device")
     if device is not None and not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         raise pytest.UsageError(f"--distill-device {device}: write auto, cpu, cuda or cuda:N")
-    if config.stash[SESSION].reports and not hasattr(config, "workerinput"):
-        from pytest_distill.reporting import Reporting
-
-        config.pluginmanager.register(Reporting(config), "distill-reporting")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

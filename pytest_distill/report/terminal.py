@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_distill.errors import printable
+from pytest_distill.errors import one_line
 from pytest_distill.report.deferral import deferral_lines
 from pytest_distill.report.figures import figure_lines
 from pytest_distill.report.frontier import frontier_lines
@@ -54,7 +54,7 @@ def report_lines(ledger: Ledger, width: int) -> list[str]:
         lines += [*_gate_table(gates, width), "", *_bases(gates, width)]
         notes = [line for note in words(ledger) for line in wrapped(note, width)]
         lines += [*notes, *([""] if notes else [])]
-    return [printable(line) for line in lines]
+    return [one_line(line) for line in lines]
 
 
 def last_line(ledger: Ledger, width: int) -> str:
@@ -63,12 +63,12 @@ def last_line(ledger: Ledger, width: int) -> str:
     if not decision.reason:
         return decision.outcome
     if not decision.culprits:
-        return f"{decision.outcome} ({decision.reason})"
+        return one_line(f"{decision.outcome} ({decision.reason})")
     line = f"{decision.outcome}: {decision.reason}"
     names = list(dict.fromkeys(_test_name(nodeid) for nodeid in decision.culprits))
     for shown in range(len(names), 0, -1):
         rest = [f"and {len(names) - shown} more"] if shown < len(names) else []
-        named = printable(f"{line}: {', '.join([*names[:shown], *rest])}")
+        named = one_line(f"{line}: {', '.join([*names[:shown], *rest])}")
         if len(named) <= width:
             return named
     return line

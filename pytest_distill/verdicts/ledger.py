@@ -87,6 +87,8 @@ class Ledger:
     """Path of a ``distill.yaml`` -> gate names and node ids that must have passed."""
     unreadable: list[str] = field(default_factory=list)
     """Paths of ``distill.yaml`` files of which nobody knows what they require."""
+    broken_off: str = ""
+    """Why the run did not run all that it was asked to, e.g. a Ctrl-C; empty where it did."""
 
     def test(self, nodeid: str) -> TestRecord:
         """Return the record of a test, a new one where there is none yet."""
@@ -157,6 +159,8 @@ class Ledger:
             return Decision(
                 "DO NOT SHIP", f"{_count(bad, 'gate')} of {len(gates)} did not pass", bad
             )
+        if self.broken_off:
+            return Decision("INCOMPLETE", self.broken_off)
         missing = [g["nodeid"] for g in gates if g["outcome"] == Outcome.NOT_RUN]
         if missing:
             return Decision("INCOMPLETE", f"{_count(missing, 'gate')} did not run", missing)

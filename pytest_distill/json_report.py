@@ -6,7 +6,8 @@ The plugin imports this at every start: the standard library and pytest alone.
 from __future__ import annotations
 
 import os
-from argparse import Namespace
+import shlex
+from argparse import ArgumentError, ArgumentParser, Namespace
 from pathlib import Path
 
 import pytest
@@ -68,16 +69,24 @@ def tells_only(options: Namespace) -> bool:
     return any(getattr(options, name, None) for name in TELLS_ONLY)
 
 
-def begin_report(config: pytest.Config, options: Namespace) -> None:
+def begin_report(config: pytest.Config, given: str | None) -> None:
     """Let the file say that the run did not end, where it is asked for; at the first call only.
+
+    Parameters
+    ----------
+    config : pytest.Config
+        Its stash keeps the file.
+    given : str, optional
+        What ``--distill-json`` says.
 
     Raises
     ------
     pytest.UsageError
         Where it cannot be written.
     """
-    given = getattr(options, "distill_json", None)
-    if REPORT in config.stash or given is None or tells_only(options):
+    if REPORT in config.stash or given is None:
+        return
+    if tells_only(config.known_args_namespace) or tells_only(config.option):
         return
     if not given:
         raise pytest.UsageError("--distill-json: names no file")
@@ -88,3 +97,24 @@ def begin_report(config: pytest.Config, options: Namespace) -> None:
         reason = getattr(error, "strerror", None) or error
         raise pytest.UsageError(f"--distill-json {given}: cannot be written: {reason}") from None
     config.stash[REPORT] = file
+
+
+def path_among(config: pytest.Config) -> str | None:
+    """Return what ``--distill-json`` says where pytest has not read the plugins' options yet.
+
+    A wrong value of any plugin's option ends the run there.
+    """
+    args = [
+        *config.getini("addopts"),
+        *shlex.split(os.environ.get("PYTEST_ADDOPTS", "")),
+        *map(str, config.invocation_params.args),
+    ]
+    only = ArgumentParser(
+        add_help=False, allow_abbrev=False, exit_on_error=False, fromfile_prefix_chars="@"
+    )
+    only.add_argument("--distill-json")
+    try:
+        given: str | None = only.parse_known_args(args)[0].distill_json
+    except (ArgumentError, SystemExit):  # its value is missing, as pytest will say
+        return None
+    return given

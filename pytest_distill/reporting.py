@@ -18,7 +18,7 @@ from pytest_distill.records import PROPERTY
 from pytest_distill.report.json_file import as_dict
 from pytest_distill.report.shape import as_text
 from pytest_distill.report.terminal import last_line, report_lines
-from pytest_distill.session import SESSION
+from pytest_distill.session import SESSION, SHIPS, binds
 from pytest_distill.verdicts.ledger import Ledger
 from pytest_distill.workers import OUTPUT
 
@@ -92,9 +92,10 @@ class Reporting:
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Remember a Ctrl-C, or that something called ``pytest.exit``: it may set any status."""
-        self._ledger.broken_off = "interrupted"
         if isinstance(excinfo.value, pytest.exit.Exception):
             self._ledger.broken_off = f"ended by pytest.exit: {excinfo.value.msg}"
+        elif not isinstance(excinfo.value, pytest.Session.Interrupted):  # pytest's own stop
+            self._ledger.broken_off = "interrupted"
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -109,14 +110,16 @@ class Reporting:
                 self._write(self._json)
         except Exception as error:  # noqa: BLE001 (whatever it is, such a run is no SHIP)
             self._problem = f"the report could not be made: {type(error).__name__}: {error}"
+        ships = self._ships and not self._problem
+        self._config.stash[SHIPS] = ships
         if session.exitstatus == pytest.ExitCode.OK and (
-            self._problem or (self._binding and not self._ships)
+            self._problem or (binds(self._config) and not ships)
         ):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the report."""
-        if not self._binding:
+        if not binds(self._config):
             if self._problem:
                 terminalreporter.write_line(one_line(self._problem), red=True)
             return
@@ -126,15 +129,8 @@ class Reporting:
         last = self._last
         if self._problem:
             last = f"{'INCOMPLETE' if self._ships else last}: {self._problem}"
-        ships = self._ships and not self._problem
+        ships = self._config.stash[SHIPS]
         terminalreporter.write_line(one_line(last), bold=True, green=ships, red=not ships)
-
-    @property
-    def _binding(self) -> bool:
-        """Whether the exit status is 0 only for SHIP; an editor that collects is not asking."""
-        asked = bool(self._config.getoption("distill_report"))
-        strict = bool(self._config.getini("distill_strict"))
-        return asked or (strict and not self._config.getoption("collectonly"))
 
     def _decide(self, status: int) -> None:
         """Take in what this process found out, and make the lines of the report."""
@@ -144,7 +140,7 @@ class Reporting:
             self._ledger.broken_off = "tests were collected and not run"
         else:
             self._take(self._config.stash[SESSION].share())
-            if status not in ENDS and not self._ledger.broken_off:
+            if status not in ENDS and self._ledger.decision().outcome == "SHIP":
                 self._ledger.broken_off = f"pytest ended with status {status}"
         if self._config.getoption("distill_report"):
             self._lines = report_lines(self._ledger, width)

@@ -31,8 +31,17 @@ if TYPE_CHECKING:
     from pytest_distill.verdicts.verdict import Verdict
 
 SESSION = pytest.StashKey["DistillSession"]()
+SHIPS = pytest.StashKey[bool]()
+"""Whether the report said SHIP."""
 
 _running: list[tuple[DistillSession, pytest.Item]] = []
+
+
+def binds(config: pytest.Config) -> bool:
+    """Return whether the exit status is 0 only for SHIP; an editor that collects is not asking."""
+    asked = bool(config.getoption("distill_report"))
+    strict = bool(config.getini("distill_strict"))
+    return asked or (strict and not config.getoption("collectonly"))
 
 
 def running_test(function: str) -> tuple[DistillSession, pytest.Item]:
@@ -60,6 +69,8 @@ class DistillSession:
         self._projects: dict[Path, Project] = {}
         self._config_files: dict[Path, Path | None] = {}
         self._seen: set[Path] = set()
+        self._required: dict[Path, list[str]] = {}
+        self._unreadable: set[Path] = set()
         self.started = started_at(config)
         self.gate_tests: list[str] = []
         """Node ids of the gate tests that were collected, deselected ones too."""
@@ -215,11 +226,23 @@ class DistillSession:
         if isinstance(collector, pytest.File) and not list(nodes):
             self.skipped_files.append(collector.nodeid)
 
+    def read_required(self) -> None:
+        """Read what must have passed, of every ``distill.yaml`` where pytest looked for tests.
+
+        A test file that was deleted asks for nothing, so that not only those have their say that a
+        test used. Reading one may import the user's metrics: the end of the run is too late.
+        """
+        given = self._given_config()
+        for path in sorted({given} if given else {*self._projects, *self._seen}):
+            try:
+                project = self._projects.get(path) or self._open(path)
+            except DistillError:
+                self._unreadable.add(path)
+            else:
+                self._required[path] = list(project.config.all_required_gates)
+
     def required_gates(self) -> tuple[dict[str, list[str]], list[str]]:
         """Return the gates that must have passed, and the ``distill.yaml`` that cannot be read.
-
-        A test file that was deleted asks for nothing, so that every ``distill.yaml`` in the
-        folders where pytest looked for tests has its say, not only those that a test used.
 
         Returns
         -------
@@ -228,16 +251,12 @@ class DistillSession:
         unreadable : list of str
             Shown paths.
         """
-        given = self._given_config()
-        required, unreadable = {}, []
-        for path in sorted({given} if given else {*self._projects, *self._seen}):
-            try:
-                project = self._projects.get(path) or self._open(path)
-            except DistillError:
-                unreadable.append(self.shown(path))
-            else:
-                required[self.shown(path)] = list(project.config.all_required_gates)
-        return required, unreadable
+        opened = {p: list(o.config.all_required_gates) for p, o in self._projects.items()}
+        required = {**self._required, **opened}
+        return (
+            {self.shown(path): required[path] for path in sorted(required)},
+            [self.shown(path) for path in sorted(self._unreadable)],
+        )
 
     def share(self) -> dict[str, Any]:
         """Return what this process adds to the ledger beside the reports of its tests."""

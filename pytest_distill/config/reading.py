@@ -28,6 +28,7 @@ from pytest_distill.engines import ENGINES, SOURCES, Role
 from pytest_distill.errors import ConfigError, EvaluationError, did_you_mean
 from pytest_distill.evals.metrics import BUILT_IN, Answer, MeanMetric, Metric, check_metric
 from pytest_distill.evals.tasks import TASKS
+from pytest_distill.user_code import user_code
 from pytest_distill.verdicts.gates import GATES
 
 
@@ -122,16 +123,14 @@ def load_object(dotted: str, where: str) -> Any:
     module, _, name = dotted.replace(":", ".").rpartition(".")
     if not module:
         raise ConfigError(f"{where}: '{dotted}' is no dotted path such as 'package.module:name'")
-    try:
-        home = importlib.import_module(module)
-    except ImportError as error:
-        raise ConfigError(f"{where}: cannot import '{module}': {error}") from None
-    except Exception as error:  # noqa: BLE001 (code of the user's project)
-        problem = f"importing '{module}' raised {type(error).__name__}: {error}"
-        raise ConfigError(f"{where}: {problem}") from None
-    if not hasattr(home, name):
-        raise ConfigError(f"{where}: module '{module}' has no '{name}'")
-    return getattr(home, name)
+    with user_code(f"{where}: importing '{module}'", ConfigError):
+        try:
+            home = importlib.import_module(module)
+        except ImportError as error:
+            raise ConfigError(f"{where}: cannot import '{module}': {error}") from None
+        if not hasattr(home, name):
+            raise ConfigError(f"{where}: module '{module}' has no '{name}'")
+        return getattr(home, name)
 
 
 def load_config(path: Path, extensions: Extensions | None = None) -> Config:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 from argparse import ArgumentError, ArgumentParser, Namespace
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -47,8 +48,13 @@ class JsonReport:
         OSError
             Where it cannot be written.
         """
-        if not is_stream(self.path):
+        if is_stream(self.path):
+            return
+        try:
             self._replace(as_text(report("INCOMPLETE", UNFINISHED)))
+        except OSError:
+            self._empty()
+            raise
 
     def end(self, text: str) -> None:
         """Write the report of the run; OSError where that fails."""
@@ -56,6 +62,12 @@ class JsonReport:
             write_stream(self.path, text)
         else:
             self._replace(text)
+
+    def _empty(self) -> None:
+        """Take away an older report in a place where a new one cannot be put, as on a full disk."""
+        with suppress(OSError):
+            if self.path.is_file():
+                os.truncate(self.path, 0)
 
     def _replace(self, text: str) -> None:
         write_atomically(Path(os.path.realpath(self.path)), text)  # a link stays, its target goes

@@ -214,7 +214,7 @@ def pytest_make_collect_report(
     except DistillError as error:
         report.outcome = "failed"
         report.result = []
-        told = pytest.ExceptionInfo.from_exception(error).getrepr(style="value")
+        told = _without_own_frames(error).getrepr(style="value")
         # Workers all report it; xdist tells what is equal once, and only text is equal.
         report.longrepr = str(error) if hasattr(collector.config, "workerinput") else told
     return report

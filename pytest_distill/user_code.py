@@ -8,6 +8,7 @@ the report is made would cost all of it.
 from __future__ import annotations
 
 import sysconfig
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -70,6 +71,15 @@ def said(error: BaseException) -> str:
     path = Path(last.filename)
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     return f"{told} ({shown}:{last.lineno}, in {last.name})"
+
+
+def warn_of(error: DistillError, kind: type[Warning]) -> None:
+    """Warn of an error that `user_code` raised, at the line of the user's that is to blame."""
+    cause = error.__cause__ or error
+    frames = list(user_frames(cause.__traceback__))
+    where = extract_tb(frames[-1], limit=1)[0] if frames else None
+    file, line = (where.filename, where.lineno or 0) if where else (PACKAGE.name, 0)
+    warnings.warn_explicit(kind(str(error)), kind, file, line)
 
 
 def user_frames(tb: TracebackType | None) -> Iterator[TracebackType]:

@@ -16,7 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_distill.engines import ModelInfo
-from pytest_distill.errors import ComparisonError, ConfigError, EvaluationError, did_you_mean
+from pytest_distill.errors import (
+    ComparisonError,
+    ConfigError,
+    DistillError,
+    EvaluationError,
+    did_you_mean,
+)
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import BUILT_IN, Answer, MeanMetric, Metric, identity_of
 from pytest_distill.evals.requests import Prediction
@@ -133,7 +139,7 @@ class Measured(Evaluation):
             key = identity_of(metric)
             if key not in self._told:
                 self._told[key] = None  # what is computed below comes here again
-                with suppress(EvaluationError):
+                with suppress(DistillError):
                     score = self.exact_score(metric)
                     self._told[key] = Told(metric.name, metric.higher_is_better, score)
 

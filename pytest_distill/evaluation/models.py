@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -16,7 +15,7 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval
 from pytest_distill.evaluation.keeping import Figure, Keeper, Kept
-from pytest_distill.user_code import unless_ours, user_code
+from pytest_distill.user_code import unless_ours, user_code, warn_of
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """``with progress(what, total) as advance: ... advance(1)`` tells how far an evaluation is."""
@@ -295,7 +294,7 @@ class RunModel(Model):
         except ModelError as error:
             self._notes.append(str(error))
             with suppress(ModelWarning):  # `-W error` must not fail the gate of another model
-                warnings.warn(ModelWarning(str(error)), stacklevel=2)
+                warn_of(error, ModelWarning)
         finally:
             self._started = None
 

@@ -55,9 +55,41 @@ class StoreWarning(UserWarning):
     __module__ = "pytest_distill"
 
 
+class ModelWarning(UserWarning):
+    """A model could not be freed. Its predictions and the verdicts on them stand."""
+
+    __module__ = "pytest_distill"
+
+
 def printable(text: str) -> str:
     """Return `text` with control characters escaped: gold text may hold a terminal's commands."""
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
+def one_line(text: str) -> str:
+    """Return `text` with new lines escaped too: no name makes a line of a report of its own."""
+    return printable(text).replace("\n", "\\n")
+
+
+def name_problem(name: str, *, of_a_file: bool) -> str | None:
+    """Return why something cannot be called `name`; None where it can.
+
+    Parameters
+    ----------
+    name : str
+        What stands in reports, and may be compared with node ids.
+    of_a_file : bool
+        Whether files are named after it.
+    """
+    if not name or name != name.strip():
+        return "must not be empty, nor begin or end with a blank"
+    if not name.isprintable():
+        return "has a character that cannot be printed"
+    if name.startswith("::"):
+        return "begins with '::', as a part of a node id does"
+    if of_a_file and (name.startswith(".") or "/" in name or "\\" in name):
+        return "files are named after it: it must not begin with '.', nor hold '/' or '\\'"
+    return None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ import pytest
 from pytest_distill.config import Extensions
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.metrics import Metric, check_metric
+from pytest_distill.user_code import user_code
 
 
 def extensions_of(config: pytest.Config) -> Extensions:
@@ -29,12 +30,10 @@ def extensions_of(config: pytest.Config) -> Extensions:
 
 
 def _asked(config: pytest.Config, name: str, kind: Any) -> list[Any]:
-    try:
-        given = getattr(config.hook, name)()
-    except Exception as error:  # noqa: BLE001 (code of the user's project)
-        raise ConfigError(f"hook {name} raised {type(error).__name__}: {error}") from None
-    for found in given:
-        if not isinstance(found, kind):
-            wanted = "a mapping" if kind is Mapping else "a list"
-            raise ConfigError(f"hook {name}: returned {found!r}, not {wanted}")
-    return list(given)
+    with user_code(f"hook {name}", ConfigError):
+        given = list(getattr(config.hook, name)())
+        for found in given:
+            if not isinstance(found, kind):
+                wanted = "a mapping" if kind is Mapping else "a list"
+                raise ConfigError(f"hook {name}: returned {found!r}, not {wanted}")
+    return given

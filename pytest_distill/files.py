@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import select
+import stat
 import tempfile
+import time
 from pathlib import Path
+
+PATIENCE = 10.0
+"""Seconds that whoever reads a FIFO may take until nothing is left to read."""
+
+MOST_LINKS = 40
+"""How many links the system itself follows."""
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Write `text` beside `path` and move it there, making folders as needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".distill-")
     try:
-        with open(handle, "w", encoding="utf-8") as file:  # noqa: PTH123 (a file descriptor)
-            file.write(text)
+        with open(handle, "wb") as file:  # noqa: PTH123 (a file descriptor)
+            file.write(_encoded(text))
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())  # noqa: PTH101 (mkstemp makes it private)
@@ -21,6 +31,66 @@ def write_atomically(path: Path, text: str) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether a path is a device, a FIFO or an open file: those are never replaced.
+
+    Raises
+    ------
+    OSError
+        Where the path is a folder, or leads nowhere.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return False
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    return not stat.S_ISREG(mode) or _is_open_file(path)
+
+
+def _is_open_file(path: Path) -> bool:
+    """Return whether links lead to what a process has open, as ``/dev/stdout`` does."""
+    for _ in range(MOST_LINKS):
+        folder = os.path.realpath(path.parent)
+        if folder.startswith(("/proc/", "/dev/fd")):
+            return True
+        if not path.is_symlink():
+            return False
+        path = Path(folder, path.readlink())
+    return False
+
+
+def write_stream(path: Path, text: str) -> None:
+    """Write `text` to a device or FIFO, and wait for no reader that is not there.
+
+    Raises
+    ------
+    OSError
+        Where nobody has the FIFO open, or what was written is not read within `PATIENCE`.
+    """
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise OSError(errno.ENXIO, "nobody reads it") from None
+        raise
+    rest = memoryview(_encoded(text))
+    until = time.monotonic() + PATIENCE
+    try:
+        while rest:
+            left = max(0.0, until - time.monotonic())
+            if not select.select([], [handle], [], left)[1]:
+                raise TimeoutError(errno.ETIMEDOUT, "whoever reads it stopped reading")
+            rest = rest[os.write(handle, rest) :]
+    finally:
+        os.close(handle)
+
+
+def _encoded(text: str) -> bytes:
+    # The rest of a file name that is not UTF-8 is no letter: the escape is JSON's own.
+    return text.encode(errors="backslashreplace")
 
 
 def _umask() -> int:

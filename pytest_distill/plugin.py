@@ -7,8 +7,11 @@ numpy, torch and the rest come when a test with a gate needs them.
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +32,7 @@ from pytest_distill.fixtures import (
     students,
     teacher,
 )
+from pytest_distill.json_report import begin_report, path_among, tells_only
 from pytest_distill.records import (
     STUDENTS,
     phase,
@@ -36,7 +40,8 @@ from pytest_distill.records import (
     saw_report,
     state_of,
 )
-from pytest_distill.session import SESSION, DistillSession
+from pytest_distill.session import SESSION, SHIPS, DistillSession, binds
+from pytest_distill.user_code import user_frames
 from pytest_distill.workers import OUTPUT, STARTED
 
 __all__ = ["_distill_request", "comparison", "gold", "sft", "student", "students", "teacher"]
@@ -48,7 +53,7 @@ PYTEST_HOMES = (
 )
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     group = parser.getgroup("distill", "may a distilled model ship? (pytest-distill)")
     group.addoption(
         "--distill-report",
@@ -65,8 +70,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--distill-limit",
         metavar="N",
-        type=int,
-        default=None,
+        default=None,  # text, as all values here: they are checked when the JSON report has begun
         help="evaluate a sample of N examples of each gold set; such a run is INCOMPLETE",
     )
     group.addoption(
@@ -116,32 +120,76 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "distill_cache", "folder of stored predictions, relative to rootdir", default=None
     )
     parser.addini("distill_config", "path of distill.yaml, relative to rootdir", default=None)
+    config: Any = pluginmanager.get_plugin("pytestconfig")
+    if config is not None and not _in_worker():
+        with suppress(pytest.UsageError):  # the next hook says so
+            begin_report(config, path_among(config))
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Begin the JSON report before a conftest or an unknown option can end the run."""
+    if not _in_worker():
+        begin_report(early_config, early_config.known_args_namespace.distill_json)
+
+
+def _in_worker() -> bool:
+    """Return whether this may be one of xdist's workers, which have no other mark so early."""
+    return "PYTEST_XDIST_WORKER" in os.environ
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main(
+    config: pytest.Config,
+) -> Generator[None, int | pytest.ExitCode | None, int | pytest.ExitCode | None]:
+    """End with 0 only for SHIP where that is asked for, whoever ended the run and however."""
+    status = yield
+    if status or hasattr(config, "workerinput") or tells_only(config.option):
+        return status
+    if not binds(config) or config.stash.get(SHIPS, False):
+        return status
+    sys.stderr.write("pytest-distill: INCOMPLETE: the run did not end with a report\n")
+    return pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    worker = hasattr(config, "workerinput")
+    if not worker:
+        begin_report(config, config.getoption("distill_json"))
     config.addinivalue_line(
         "markers",
         "distill(eval=None, metric=None, student=None, confidence=None): a gate test, and what its "
         "assertions are about by default (pytest-distill)",
     )
     config.stash[SESSION] = DistillSession(config)
-    for given in config.getoption("distill_model") or ():
-        if not all(given.partition("=")):
-            raise pytest.UsageError(f"--distill-model {given}: write NAME=PATH")
-    limit = config.getoption("distill_limit")
-    if limit is not None and limit < 1:
-        raise pytest.UsageError(f"--distill-limit {limit}: must be at least 1")
-    device = config.getoption("distill_device")
-    if device is not None and not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
-        raise pytest.UsageError(f"--distill-device {device}: write auto, cpu, cuda or cuda:N")
-    if config.stash[SESSION].reports and not hasattr(config, "workerinput"):
+    _check_options(config)
+    if config.stash[SESSION].reports and not worker and not tells_only(config.option):
         from pytest_distill.reporting import Reporting
 
         config.pluginmanager.register(Reporting(config), "distill-reporting")
+
+
+def _check_options(config: pytest.Config) -> None:
+    """Raise UsageError where the value of an option is wrong, and make the limit a number."""
+    for given in config.getoption("distill_model") or ():
+        if not all(given.partition("=")):
+            raise pytest.UsageError(f"--distill-model {given}: write NAME=PATH")
+    try:
+        config.getini("distill_strict")
+    except ValueError as error:
+        raise pytest.UsageError(f"distill_strict: {error}") from None
+    limit = config.getoption("distill_limit")
+    if limit is not None:
+        if not re.fullmatch(r"0*[1-9][0-9]{0,17}", str(limit)):
+            raise pytest.UsageError(f"--distill-limit {limit}: must be a whole number, at least 1")
+        config.option.distill_limit = int(limit)
+    device = config.getoption("distill_device")
+    if device is not None and not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+        raise pytest.UsageError(f"--distill-device {device}: write auto, cpu, cuda or cuda:N")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -172,7 +220,7 @@ def pytest_make_collect_report(
     except DistillError as error:
         report.outcome = "failed"
         report.result = []
-        told = pytest.ExceptionInfo.from_exception(error).getrepr(style="value")
+        told = _without_own_frames(error).getrepr(style="value")
         # Workers all report it; xdist tells what is equal once, and only text is equal.
         report.longrepr = str(error) if hasattr(collector.config, "workerinput") else told
     return report
@@ -198,8 +246,12 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    if not session.config.getoption("collectonly"):
-        session.config.stash[SESSION].plan(session.items)
+    own = session.config.stash[SESSION]
+    if session.config.getoption("collectonly"):
+        return
+    own.plan(session.items)
+    if own.reports:
+        own.read_required()
 
 
 @pytest.hookimpl(tryfirst=True)  # before anything is decided
@@ -278,11 +330,14 @@ def _correct(item: pytest.Item, report: pytest.TestReport) -> None:
 def _without_own_frames(error: DistillError) -> pytest.ExceptionInfo[DistillError]:
     """Leave only the user's own frames of an error that is the user's to mend.
 
-    The chain of frames is rebuilt, since pytest follows the chain again after filters of its own.
+    Where a metric or an engine raised, its own frames follow those of the test. The chain of
+    frames is rebuilt, since pytest follows the chain again after filters of its own.
     """
-    frames = takewhile(lambda tb: not _is_own(tb), _chain(error.__traceback__))
+    frames = [*takewhile(lambda tb: not _is_own(tb), _chain(error.__traceback__))]
+    if error.__cause__ is not None:
+        frames += user_frames(error.__cause__.__traceback__)
     kept = None
-    for tb in reversed(list(frames)):
+    for tb in reversed(frames):
         kept = TracebackType(kept, tb.tb_frame, tb.tb_lasti, tb.tb_lineno)
     error.__cause__ = None
     error.__suppress_context__ = True

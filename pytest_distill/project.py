@@ -17,7 +17,7 @@ from pytest_distill.config.schema import (
 )
 from pytest_distill.config.schema import RunModel as RunModelConfig
 from pytest_distill.engines import Engine, ModelInfo, Role
-from pytest_distill.errors import ConfigError, DistillError, did_you_mean
+from pytest_distill.errors import ConfigError, DistillError, ModelError, did_you_mean
 from pytest_distill.eval_reading import read_eval
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
@@ -26,6 +26,7 @@ from pytest_distill.evaluation import exported, recorded, reported
 from pytest_distill.evaluation import models as running
 from pytest_distill.evaluation.evaluation import ReportedEval, choose_metric
 from pytest_distill.evaluation.keeping import Keeper
+from pytest_distill.user_code import unless_ours
 from pytest_distill.verdicts.comparison import Comparison, Confidence
 from pytest_distill.verdicts.gates.size import size_of
 from pytest_distill.verdicts.lookup import find_model
@@ -225,11 +226,12 @@ class Project:
 
     def _adopt(self, name: str, role: Role, engine: Engine) -> running.Model:
         """Return a model that the given engine runs; the same one for the same engine."""
-        if not isinstance(engine, Engine):
-            raise ConfigError(
-                f"fixture '{role}' gives {engine!r}, which is no engine: it needs info, predict() "
-                "and close()"
-            )
+        with unless_ours(engine, f"the engine of fixture '{role}'", ModelError):
+            if not isinstance(engine, Engine):
+                raise ConfigError(
+                    f"fixture '{role}' gives {engine!r}, which is no engine: it needs info, "
+                    "predict() and close()"
+                )
         key = (name, id(engine))
         if key not in self._adopted:
             model = running.RunModel(name, role, lambda: engine, self._progress)
@@ -290,9 +292,10 @@ class Project:
         return self.config.folder / named
 
     def _start(self, name: str, entry: Any) -> Engine:
-        engine: Engine = self.config.engine_class(name)(
-            entry.spec(name, self.config.folder, **self._of_the_run())
-        )
+        kind = self.config.engine_class(name)
+        spec = entry.spec(name, self.config.folder, **self._of_the_run())
+        with unless_ours(kind, f"the engine of model '{name}'", ModelError):
+            engine: Engine = kind(spec)
         return engine
 
     def _of_the_run(self) -> dict[str, Any]:

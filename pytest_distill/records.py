@@ -221,7 +221,7 @@ def saw_report(item: pytest.Item, report: pytest.TestReport, error: BaseExceptio
         return
     was, why = ends.get(when, ("passed", ""))
     if ended != "failed" or was in ("passed", *_HIDING):  # else it is known better
-        ends[when] = (ended, one_line(error) if error else why)
+        ends[when] = (ended, in_one_line(error) if error else why)
 
 
 def _skipped(report: pytest.TestReport) -> str:
@@ -230,17 +230,17 @@ def _skipped(report: pytest.TestReport) -> str:
 
 def _end(error: BaseException, when: str) -> tuple[str, str]:
     if isinstance(error, pytest.xfail.Exception):
-        return "xfailed", one_line(error)
+        return "xfailed", in_one_line(error)
     if isinstance(error, pytest.skip.Exception | unittest.SkipTest):
-        return "skipped", one_line(error)
+        return "skipped", in_one_line(error)
     if isinstance(error, KeyboardInterrupt | pytest.exit.Exception):
         return "error", "interrupted"
     if when == "call" and isinstance(error, AssertionError | pytest.fail.Exception):
-        return "failed", one_line(error)
-    return "error", one_line(error)
+        return "failed", in_one_line(error)
+    return "error", in_one_line(error)
 
 
-def one_line(error: BaseException) -> str:
+def in_one_line(error: BaseException) -> str:
     """Return an error in one line."""
     told = str(error).strip().partition("\n")[0]
     if isinstance(error, DistillError | AssertionError | pytest.skip.Exception) and told:

@@ -10,20 +10,28 @@ import json
 import os
 import shutil
 import sys
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
+from pytest_distill.errors import one_line
+from pytest_distill.files import is_stream
+from pytest_distill.json_report import REPORT, JsonReport
 from pytest_distill.records import published
-from pytest_distill.report.json_file import write_json
+from pytest_distill.report.json_file import as_dict
+from pytest_distill.report.shape import as_text
 from pytest_distill.report.terminal import last_line, report_lines
-from pytest_distill.session import SESSION
+from pytest_distill.session import SESSION, SHIPS, binds
 from pytest_distill.verdicts.attempt import TestRun
 from pytest_distill.verdicts.ledger import Ledger
 from pytest_distill.workers import OUTPUT
 
 MOST_COLUMNS = 100
 """Wider tables are harder to read, not easier."""
+
+ENDS = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+"""How pytest ends where it ran all that it was asked to run."""
 
 
 class Reporting:
@@ -34,24 +42,17 @@ class Reporting:
     config : pytest.Config
         The options say which reports are wanted.
 
-    Raises
-    ------
-    pytest.UsageError
-        Where the JSON report cannot be written.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._ledger = Ledger(limit=config.getoption("distill_limit"))
-        self._problem: str | None = None
-        path = config.getoption("distill_json")
-        self._json = config.invocation_params.dir / path if path else None
-        if self._json and not config.getoption("collectonly"):
-            # Whatever happens next, no older report may stand there as this run's.
-            try:
-                write_json(self._json, self._ledger)
-            except OSError as error:
-                raise pytest.UsageError(f"--distill-json {path}: {error.strerror}") from None
+        self._json = config.stash.get(REPORT, None)
+        self._problem = ""
+        """Why the report is not what it should be; a run with such a report is no SHIP."""
+        self._ships = False
+        self._lines: list[str] = []
+        self._last = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in one phase of one test: its own record, and what pytest makes of it."""
@@ -105,46 +106,74 @@ class Reporting:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Decide the run, and let the exit status agree."""
-        if self._config.getoption("collectonly"):
-            return
-        self._take(self._config.stash[SESSION].share())
-        self._write_json()
-        binding = self._config.getoption("distill_report") or self._config.getini("distill_strict")
-        ships = not binding or self._ledger.decision().outcome == "SHIP"
-        if (not ships or self._problem) and session.exitstatus == pytest.ExitCode.OK:
+        """Decide the run, and let the exit status agree.
+
+        All that the summary prints is made here, and nothing is raised: pytest would end without
+        a report. What tests, models and metrics are is not asked any more, only what they told.
+        """
+        try:
+            self._decide(int(session.exitstatus))
+            if self._json:
+                self._write(self._json)
+        except Exception as error:  # noqa: BLE001 (whatever it is, such a run is no SHIP)
+            self._problem = f"the report could not be made: {type(error).__name__}: {error}"
+        ships = self._ships and not self._problem
+        self._config.stash[SHIPS] = ships
+        if session.exitstatus == pytest.ExitCode.OK and (
+            self._problem or (binds(self._config) and not ships)
+        ):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self._config.stash[SESSION].on_late = self._decide_again
 
-    def _write_json(self) -> None:
-        if self._json:
-            try:
-                write_json(self._json, self._ledger)
-            except OSError as error:
-                self._problem = f"{self._json}: cannot be written: {error.strerror}"
-
     def _decide_again(self) -> None:
-        """Take back what was said, since a gate was asked after it: by a thread left running."""
+        """Take back what was said, since a gate was asked after it, by a thread left running."""
         self._ledger.troubles.append("a gate was asked after the run was decided")
-        self._write_json()
-        print(self._ledger.decision().outcome, self._ledger.troubles[-1], file=sys.__stderr__)
-        atexit.register(_exit_with_failure)
+        if self._json and not is_stream(self._json.path):
+            self._write(self._json)
+        told = f"{self._ledger.decision().outcome}: {self._ledger.troubles[-1]}"
+        print(told, file=sys.__stderr__)  # the terminal reporter has ended
+        if binds(self._config):
+            atexit.register(_exit_with_failure)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the report."""
-        strict = self._config.getini("distill_strict")
-        tables = self._config.getoption("distill_report")
-        if self._problem:
-            terminalreporter.write_line(self._problem, red=True)
-        if not (tables or strict) or self._config.getoption("collectonly"):
+        if not binds(self._config):
+            if self._problem:
+                terminalreporter.write_line(one_line(self._problem), red=True)
             return
-        write = terminalreporter
-        write.section("distill report")
+        terminalreporter.section("distill report")
+        for line in self._lines:
+            terminalreporter.write_line(line)
+        last = self._last
+        if self._problem:
+            last = f"{'INCOMPLETE' if self._ships else last}: {self._problem}"
+        ships = self._config.stash[SHIPS]
+        terminalreporter.write_line(one_line(last), bold=True, green=ships, red=not ships)
+
+    def _decide(self, status: int) -> None:
+        """Take in what this process found out, and make the lines of the report."""
+        self._last = "INCOMPLETE"  # what stands where the rest fails
         width = min(shutil.get_terminal_size().columns, MOST_COLUMNS)
-        for line in report_lines(self._ledger, width) if tables else ():
-            write.write_line(line)
-        ships = self._ledger.decision().outcome == "SHIP"
-        write.write_line(last_line(self._ledger, width), bold=True, green=ships, red=not ships)
+        if self._config.getoption("collectonly"):
+            self._ledger.troubles.append("tests were collected and not run")
+        else:
+            self._take(self._config.stash[SESSION].share())
+            if status not in ENDS and self._ledger.decision().outcome == "SHIP":
+                self._ledger.troubles.append(f"pytest ended with status {status}")
+        if self._config.getoption("distill_report"):
+            self._lines = report_lines(self._ledger, width)
+        self._last = last_line(self._ledger, width)
+        self._ships = self._ledger.decision().outcome == "SHIP"
+
+    def _write(self, file: JsonReport) -> None:
+        capture: Any = self._config.pluginmanager.getplugin("capturemanager")
+        text = as_text(as_dict(self._ledger))
+        try:
+            # A path such as /dev/stdout means pytest's own, not what it captures.
+            with capture.global_and_fixture_disabled() if capture else nullcontext():
+                file.end(text)
+        except OSError as error:
+            self._problem = f"{file.path}: cannot be written: {error.strerror}"
 
     def _take(self, share: dict[str, Any]) -> None:
         self._ledger.expect(share["gate_tests"])

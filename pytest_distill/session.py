@@ -22,8 +22,8 @@ from pytest_distill.records import (
     STUDENTS,
     TestState,
     check_marker,
+    in_one_line,
     marker_arguments,
-    one_line,
     publish,
     state_of,
     waived,
@@ -42,12 +42,21 @@ MOST_SECONDS = 10.0
 """How long the end of a run waits for threads that tests left running."""
 
 SESSION = pytest.StashKey["DistillSession"]()
+SHIPS = pytest.StashKey[bool]()
+"""Whether the report said SHIP."""
 
 _sessions: list[DistillSession] = []
 _running: list[tuple[DistillSession, pytest.Item]] = []
 _left_running: weakref.WeakKeyDictionary[threading.Thread, tuple[DistillSession, pytest.Item]]
 _left_running = weakref.WeakKeyDictionary()
 """Threads that outlived the test which started them."""
+
+
+def binds(config: pytest.Config) -> bool:
+    """Return whether the exit status is 0 only for SHIP; an editor that collects is not asking."""
+    asked = bool(config.getoption("distill_report"))
+    strict = bool(config.getini("distill_strict"))
+    return asked or (strict and not config.getoption("collectonly"))
 
 
 def running_test(function: str) -> tuple[DistillSession, pytest.Item]:
@@ -100,6 +109,8 @@ class DistillSession:
         """Called where a gate is asked after the run was decided."""
         self.late: list[str] = []
         """Gates that were asked when no test ran."""
+        self._required: dict[Path, list[str]] = {}
+        self._unreadable: set[Path] = set()
         self.started = started_at(config)
         _sessions.append(self)
         self.gate_tests: list[str] = []
@@ -252,7 +263,7 @@ class DistillSession:
         try:
             yield
         except BaseException as error:
-            state_of(item).attempt.errors.append({"gate": gate, "why": one_line(error)})
+            state_of(item).attempt.errors.append({"gate": gate, "why": in_one_line(error)})
             publish(item)
             raise
 
@@ -283,11 +294,23 @@ class DistillSession:
         if isinstance(collector, pytest.File) and not list(nodes):
             self.skipped_files.append(collector.nodeid)
 
+    def read_required(self) -> None:
+        """Read what must have passed, of every ``distill.yaml`` where pytest looked for tests.
+
+        A test file that was deleted asks for nothing, so that not only those have their say that a
+        test used. Reading one may import the user's metrics: the end of the run is too late.
+        """
+        given = self._given_config()
+        for path in sorted({given} if given else {*self._projects, *self._seen}):
+            try:
+                project = self._projects.get(path) or self._open(path)
+            except DistillError:
+                self._unreadable.add(path)
+            else:
+                self._required[path] = list(project.config.all_required_gates)
+
     def required_gates(self) -> tuple[dict[str, list[str]], list[str]]:
         """Return the gates that must have passed, and the ``distill.yaml`` that cannot be read.
-
-        A test file that was deleted asks for nothing, so that every ``distill.yaml`` in the
-        folders where pytest looked for tests has its say, not only those that a test used.
 
         Returns
         -------
@@ -296,16 +319,12 @@ class DistillSession:
         unreadable : list of str
             Shown paths.
         """
-        given = self._given_config()
-        required, unreadable = {}, []
-        for path in sorted({given} if given else {*self._projects, *self._seen}):
-            try:
-                project = self._projects.get(path) or self._open(path)
-            except DistillError:
-                unreadable.append(self.shown(path))
-            else:
-                required[self.shown(path)] = list(project.config.all_required_gates)
-        return required, unreadable
+        opened = {p: list(o.config.all_required_gates) for p, o in self._projects.items()}
+        required = {**self._required, **opened}
+        return (
+            {self.shown(path): required[path] for path in sorted(required)},
+            [self.shown(path) for path in sorted(self._unreadable)],
+        )
 
     def share(self) -> dict[str, Any]:
         """Return what this process adds to the ledger beside the reports of its tests."""

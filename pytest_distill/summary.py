@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict
+from math import inf
 from typing import Any
 
-from pytest_distill.errors import DistillError
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.evaluation import Evaluation, Measured, Reported
 from pytest_distill.evaluation.models import Model
 from pytest_distill.project import Project
@@ -62,7 +60,7 @@ def summary(project: Project, config_name: str) -> dict[str, Rows]:
 
 
 def _model_row(project: Project, model: Model) -> dict[str, Any]:
-    info = model.info
+    info = model.known
     entry = project.config.models.get(model.name)
     own = entry is not None and model is project.models.get(model.name)
     return {
@@ -114,24 +112,30 @@ def _evaluation_row(model: Model, evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _compared(eval: str, models: Sequence[Model]) -> Rows:
-    """Return a row for every metric of an eval that was scored."""
+    """Return a row for every metric of an eval that a model was scored by.
+
+    Scores are exact fractions, in text: the ledger makes the ratios.
+    """
     found = {m.name: e for m in models for e in m.evaluations if e.eval.name == eval}
-    metrics = {id(metric): metric for e in found.values() for metric in e.metrics}
-    return [row for metric in metrics.values() if (row := _row(eval, metric, found))["scores"]]
-
-
-def _row(eval: str, metric: Metric, found: Mapping[str, Evaluation]) -> dict[str, Any]:
-    """Return a metric's scores as exact fractions, in text: the ledger makes the ratios."""
-    scores = {}
+    scores: dict[tuple[str, bool], dict[str, str]] = {}
     for name, evaluation in found.items():
-        # A model whose scores are refused has made its test fail with the reason.
-        with suppress(DistillError):
-            scores[name] = evaluation.exact_score(metric)
+        for told in evaluation.told:
+            by = scores.setdefault((told.metric, told.higher_is_better), {})
+            by.setdefault(name, str(told.score))
+    metrics = [metric.name for e in found.values() for metric in e.eval.metrics]
+    listed = sorted(scores, key=lambda by: metrics.index(by[0]) if by[0] in metrics else inf)
+    return [_row(eval, by, scores[by], found) for by in listed]
+
+
+def _row(
+    eval: str, by: tuple[str, bool], scores: dict[str, str], found: Mapping[str, Evaluation]
+) -> dict[str, Any]:
+    metric, higher_is_better = by
     return {
         "eval": eval,
-        "metric": metric.name,
-        "higher_is_better": metric.higher_is_better,
-        "scores": {name: str(score) for name, score in scores.items()},
+        "metric": metric,
+        "higher_is_better": higher_is_better,
+        "scores": scores,
         "n": next((e.n for e in found.values() if e.n is not None), None),
         "reported": [name for name, e in found.items() if isinstance(e, Reported)],
     }

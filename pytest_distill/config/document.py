@@ -10,10 +10,19 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from pytest_distill.errors import ConfigError, did_you_mean
+from pytest_distill.errors import ConfigError, did_you_mean, one_line
 
 Key = Sequence[str | int]
 ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+MOST_REPEATED = 10_000
+"""How many entries aliases may add to those that are written."""
+
+MOST_DIGITS = 100
+"""No number of a ``distill.yaml`` is longer, and Python refuses to print much longer ones."""
+
+INTEGER = "tag:yaml.org,2002:int"
 
 
 class Document:
@@ -27,7 +36,8 @@ class Document:
     Raises
     ------
     ConfigError
-        Where the file cannot be read, is not YAML, has a key twice, or holds no mapping.
+        Where the file cannot be read, is not YAML, has a key twice, holds no mapping, or stands
+        for far more than it says.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,6 +46,7 @@ class Document:
         try:
             text = path.read_text(encoding="utf-8-sig")
             node = yaml.compose(text, Loader=yaml.SafeLoader)
+            self._refuse_bomb(node)
             self.content: Any = yaml.safe_load(text)
         except OSError as error:
             raise ConfigError(f"cannot read {path}: {error.strerror}") from None
@@ -46,12 +57,14 @@ class Document:
             line = f":{mark.line + 1}" if mark else ""
             problem = getattr(error, "problem", None) or str(error)
             raise ConfigError(f"{path.name}{line}: is not valid YAML: {problem}") from None
+        except RecursionError:
+            raise ConfigError(f"{path.name}: is nested too deeply") from None
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            # What yaml raises for a tagged value that is none, and for a date such as 2025-13-01.
+            raise ConfigError(f"{path.name}: has a value that YAML cannot read: {error}") from None
         if not isinstance(self.content, dict):
             raise ConfigError(f"{path.name}: must be a mapping with the keys 'models' and 'evals'")
-        try:
-            self._index(node, ())
-        except RecursionError:
-            raise ConfigError(f"{path.name}: an anchor refers to itself") from None
+        self._index(node, ())
 
     def error(self, key: Key, problem: str) -> ConfigError:
         """Return the error that names file, line and key."""
@@ -88,6 +101,40 @@ class Document:
                 entry = entry[part]
         return path
 
+    def _refuse_bomb(self, root: yaml.Node | None) -> None:
+        """Refuse aliases that stand for too much, before anything goes through all of it.
+
+        Ten lines of aliases of aliases are a billion entries. Each node is counted once and
+        weighed as often as it is meant.
+        """
+        weights: dict[int, int | None] = {}  # None: not yet known, its own inside is being counted
+
+        def weight(node: yaml.Node) -> int:
+            if id(node) in weights:
+                known = weights[id(node)]
+                if known is None:
+                    raise self._at(node, "an anchor refers to itself")
+                return known
+            weights[id(node)] = None
+            total = 1
+            if isinstance(node, yaml.MappingNode):
+                total += sum(weight(name) + weight(value) for name, value in node.value)
+            elif isinstance(node, yaml.SequenceNode):
+                total += sum(weight(value) for value in node.value)
+            elif node.tag == INTEGER and len(node.value) > MOST_DIGITS:
+                raise self._at(node, f"a number of {len(node.value)} digits")
+            weights[id(node)] = total
+            return total
+
+        if root is not None and weight(root) - len(weights) > MOST_REPEATED:
+            raise ConfigError(
+                f"{self.path.name}: its aliases (*name) stand for more than {MOST_REPEATED:,} "
+                "entries; write what is meant"
+            )
+
+    def _at(self, node: yaml.Node, problem: str) -> ConfigError:
+        return ConfigError(f"{self.path.name}:{node.start_mark.line + 1}: {problem}")
+
     def _index(self, node: yaml.Node | None, key: tuple[str | int, ...]) -> None:
         """Remember the line of every key, and refuse one that stands twice: YAML drops one."""
         if isinstance(node, yaml.MappingNode):
@@ -110,7 +157,8 @@ class Document:
             for n in range(len(key), 0, -1)
         )
         line = next((f":{self._lines[p]}" for p in prefixes if p in self._lines), "")
-        dotted = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in key).lstrip(".")
+        parts = (f"[{k}]" if isinstance(k, int) else f".{one_line(k)}" for k in key)
+        dotted = "".join(parts).removeprefix(".")
         return f"{self.path.name}{line}: {dotted}{': ' if dotted else ''}{problem}"
 
 

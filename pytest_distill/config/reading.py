@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,9 +26,10 @@ from pytest_distill.config.schema import (
     Waiver,
 )
 from pytest_distill.engines import ENGINES, SOURCES, Role
-from pytest_distill.errors import ConfigError, EvaluationError, did_you_mean
+from pytest_distill.errors import ConfigError, EvaluationError, did_you_mean, name_problem
 from pytest_distill.evals.metrics import BUILT_IN, Answer, MeanMetric, Metric, check_metric
 from pytest_distill.evals.tasks import TASKS
+from pytest_distill.user_code import user_code
 from pytest_distill.verdicts.gates import GATES
 
 
@@ -126,16 +128,14 @@ def load_object(dotted: str, where: str) -> Any:
     module, _, name = dotted.replace(":", ".").rpartition(".")
     if not module:
         raise ConfigError(f"{where}: '{dotted}' is no dotted path such as 'package.module:name'")
-    try:
-        home = importlib.import_module(module)
-    except ImportError as error:
-        raise ConfigError(f"{where}: cannot import '{module}': {error}") from None
-    except Exception as error:  # noqa: BLE001 (code of the user's project)
-        problem = f"importing '{module}' raised {type(error).__name__}: {error}"
-        raise ConfigError(f"{where}: {problem}") from None
-    if not hasattr(home, name):
-        raise ConfigError(f"{where}: module '{module}' has no '{name}'")
-    return getattr(home, name)
+    with user_code(f"{where}: importing '{module}'", ConfigError):
+        try:
+            home = importlib.import_module(module)
+        except ImportError as error:
+            raise ConfigError(f"{where}: cannot import '{module}': {error}") from None
+        if not hasattr(home, name):
+            raise ConfigError(f"{where}: module '{module}' has no '{name}'")
+        return getattr(home, name)
 
 
 def load_config(path: Path, extensions: Extensions | None = None) -> Config:
@@ -158,6 +158,7 @@ class _Reader:
 
     @cached_property
     def config(self) -> Config:
+        self.refuse_names()
         self.refuse_misfits()
         allowed = self.file.allow_reruns
         return Config(
@@ -296,6 +297,8 @@ class _Reader:
         self, metric: str | DeclaredMetric, entry: EvalConfig, key: tuple[str | int, ...]
     ) -> Metric:
         if isinstance(metric, DeclaredMetric):
+            if problem := name_problem(metric.name, of_a_file=False):
+                raise self.document.error(key, f"the name {metric.name!r} {problem}")
             low, high = metric.range
             return MeanMetric(
                 metric.name, _scored_elsewhere(metric.name), metric.higher_is_better, (low, high)
@@ -318,6 +321,22 @@ class _Reader:
             f"unknown metric '{metric}'; {did_you_mean(metric, known)} "
             "(one of your own is a dotted path; one scored elsewhere is a mapping with a name)",
         )
+
+    def refuse_names(self) -> None:
+        """Refuse names that would make lines of the report of their own, or files elsewhere."""
+        for section in ("models", "evals", "criteria"):
+            for name in getattr(self.file, section):
+                if problem := name_problem(name, of_a_file=True):
+                    raise self.document.error((section, name), f"the name {name!r} {problem}")
+        files: dict[str, tuple[str, str]] = {}
+        for pair in product(self.file.evals, self.file.models):
+            other = files.setdefault(".".join(pair).casefold(), pair)
+            if other != pair:
+                raise self.document.error(
+                    ("evals", pair[0]),
+                    f"predictions of model '{pair[1]}' on it, and of '{other[1]}' on "
+                    f"'{other[0]}', would be exported into one file: call one of them otherwise",
+                )
 
     def refuse_misfits(self) -> None:
         """Refuse what is wrong between entries: roles that stand twice, names that do not exist."""

@@ -130,7 +130,7 @@ def latencies(models: Sequence[Model], on: Eval, examples: int) -> list[Latency]
 
     def measure() -> Any:
         with together(running) as engines:
-            return _timed(engines, chosen)
+            return _timed([_timer(*pair) for pair in zip(running, engines, strict=True)], chosen)
 
     figure = _figure("latency", running, chosen, measure)
     found = [
@@ -229,18 +229,23 @@ def interleaved(
     return taken
 
 
-def _timed(engines: Sequence[Engine], requests: Sequence[Request]) -> list[list[tuple[Any, ...]]]:
-    timers = [_timer(engine) for engine in engines]
+def _timed(timers: Sequence[Timer], requests: Sequence[Request]) -> list[list[tuple[Any, ...]]]:
     for timer in timers:
         for request in requests[:WARM_UP]:
             timer(request)
     return [[astuple(timing) for timing in rows] for rows in interleaved(timers, requests)]
 
 
-def _timer(engine: Engine) -> Timer:
-    if isinstance(engine, Measurable):
-        return engine.time_one
-    return lambda request: Timing(_seconds(partial(engine.predict, [request])))
+def _timer(model: RunModel, engine: Engine) -> Timer:
+    """Return what answers one request with a model, and blames that model for what it raises."""
+
+    def timed(request: Request) -> Timing:
+        with model.asking():
+            if isinstance(engine, Measurable):
+                return engine.time_one(request)
+            return Timing(_seconds(partial(engine.predict, [request])))
+
+    return timed
 
 
 def _best_batch(engine: Engine, requests: Sequence[Request]) -> tuple[int | None, list[float]]:
@@ -303,9 +308,10 @@ def _taken(model: RunModel, figure: Figure) -> Taken:
 def _setting(model: RunModel) -> dict[str, Any]:
     """Return where and with what a model runs."""
     engine = model.runner
-    if isinstance(engine, Measurable):
-        versions = engine.identity.get("versions", {}) if isinstance(engine, Identified) else {}
-        return {**engine.setting, **versions}
+    with model.asking():
+        if isinstance(engine, Measurable):
+            versions = engine.identity.get("versions", {}) if isinstance(engine, Identified) else {}
+            return {**engine.setting, **versions}
     info = model.info
     return {"device": info.device, "device_name": host.processor(), "dtype": info.dtype} | {
         "python": platform.python_version()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -15,9 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_distill.engines import ModelInfo
-from pytest_distill.errors import ComparisonError, ConfigError, EvaluationError, did_you_mean
+from pytest_distill.errors import (
+    ComparisonError,
+    ConfigError,
+    DistillError,
+    EvaluationError,
+    did_you_mean,
+)
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.metrics import BUILT_IN, Answer, MeanMetric, Metric
+from pytest_distill.evals.metrics import BUILT_IN, Answer, MeanMetric, Metric, identity_of
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.memory import collector_paused
 
@@ -30,6 +37,15 @@ class ReportedEval:
 
     name: str
     metrics: tuple[Metric, ...]
+
+
+@dataclass(frozen=True)
+class Told:
+    """A score over all examples that was computed while a gate asked: what a report may tell."""
+
+    metric: str
+    higher_is_better: bool
+    score: Fraction
 
 
 class Evaluation(ABC):
@@ -45,8 +61,8 @@ class Evaluation(ABC):
 
     @property
     @abstractmethod
-    def metrics(self) -> tuple[Metric, ...]:
-        """The metrics that may be told of: the eval's, and those that were asked for."""
+    def told(self) -> Sequence[Told]:
+        """The scores by the eval's metrics and those that were asked for; nothing is computed."""
 
     @abstractmethod
     def exact_score(self, metric: Metric, indices: Indices | None = None) -> Fraction:
@@ -96,6 +112,7 @@ class Measured(Evaluation):
     source: str = ""
     file: Path | None = None
     from_store: int = 0
+    _told: dict[int, Told | None] = field(default_factory=dict, init=False, repr=False)
     _scores: dict[int, tuple[Metric, NDArray[np.float64]]] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -109,10 +126,22 @@ class Measured(Evaluation):
         return len(self.eval.gold)
 
     @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """The eval's metrics, and those that were asked for beside them."""
-        asked = [metric for metric, _ in (*self._scores.values(), *self._statistics.values())]
-        return tuple({id(m): m for m in (*self.eval.metrics, *asked)}.values())
+    def told(self) -> Sequence[Told]:
+        """The scores by the eval's metrics and those that were asked for; nothing is computed."""
+        return [told for told in self._told.values() if told is not None]
+
+    def tell(self, metrics: Sequence[Metric]) -> None:
+        """Compute the scores by these metrics for the report, which runs no code of the user's.
+
+        One that is refused is left out: a gate that asks for it says why.
+        """
+        for metric in metrics:
+            key = identity_of(metric)
+            if key not in self._told:
+                self._told[key] = None  # what is computed below comes here again
+                with suppress(DistillError):
+                    score = self.exact_score(metric)
+                    self._told[key] = Told(metric.name, metric.higher_is_better, score)
 
     @cached_property
     def answers(self) -> tuple[Answer, ...]:
@@ -138,13 +167,14 @@ class Measured(Evaluation):
         EvaluationError
             Naming the source and the example, where a score is not.
         """
-        key = id(metric)
+        key = identity_of(metric)
         if key not in self._scores:
             recorded = self.recorded_scores.get(metric.name)
             scores = metric.scores(self.answers) if recorded is None else recorded
             scores = np.asarray(scores, dtype=np.float64)
             self._refuse_bad(scores, metric)
             self._scores[key] = metric, scores
+            self.tell([metric])
         return self._scores[key][1]
 
     def exact_score(self, metric: Metric, indices: Indices | None = None) -> Fraction:
@@ -173,9 +203,10 @@ class Measured(Evaluation):
 
     def statistics(self, metric: Metric) -> NDArray[Any]:
         """Return the metric's sufficient statistics, shape (n, k)."""
-        key = id(metric)
+        key = identity_of(metric)
         if key not in self._statistics:
             self._statistics[key] = metric, metric.statistics(self.answers)
+            self.tell([metric])
         return self._statistics[key][1]
 
     def _refuse_bad(self, scores: NDArray[np.float64], metric: Metric) -> None:
@@ -220,9 +251,13 @@ class Reported(Evaluation):
         return
 
     @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """The eval's metrics."""
-        return self.eval.metrics
+    def told(self) -> Sequence[Told]:
+        """The published scores by the eval's metrics."""
+        return [
+            Told(metric.name, metric.higher_is_better, self.reported[metric.name])
+            for metric in self.eval.metrics
+            if metric.name in self.reported
+        ]
 
     def exact_score(self, metric: Metric, indices: Indices | None = None) -> Fraction:
         """Return the published score; there are no examples to choose from."""

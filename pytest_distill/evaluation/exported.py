@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_distill.engines import ModelInfo, Role
-from pytest_distill.errors import ComparisonError, ConfigError, EvaluationError
+from pytest_distill.errors import ComparisonError, ConfigError, EvaluationError, name_problem
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.digest import request_key
@@ -90,7 +90,10 @@ def manifest_entry(info: ModelInfo, identity: Mapping[str, Any]) -> dict[str, An
 
 
 def file_of(folder: Path, eval: str, model: str) -> Path:
-    """Return the file with a model's predictions on an eval."""
+    """Return the file with a model's predictions on an eval; ConfigError where none may be."""
+    for name in (eval, model):  # of `distill.yaml`, or of a manifest that came from elsewhere
+        if problem := name_problem(name, of_a_file=True):
+            raise ConfigError(f"{folder}: the name {name!r} {problem}")
     return folder / f"{eval}.{model}.jsonl"
 
 

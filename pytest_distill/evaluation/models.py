@@ -5,19 +5,24 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 from pytest_distill.engines import Engine, Identified, ModelInfo, Role
-from pytest_distill.errors import ComparisonError, EvaluationError, ModelError
+from pytest_distill.errors import ComparisonError, EvaluationError, ModelError, ModelWarning
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval
 from pytest_distill.evaluation.keeping import Figure, Keeper, Kept
+from pytest_distill.user_code import unless_ours, user_code, warn_of
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """``with progress(what, total) as advance: ... advance(1)`` tells how far an evaluation is."""
+
+
+NO_MORE = object()
+"""What stands for the end of an engine's answers: it may answer anything, None too."""
 
 
 @contextmanager
@@ -56,8 +61,13 @@ class Model(ABC):
         """What is known of the model beside its answers."""
 
     @property
+    def known(self) -> ModelInfo:
+        """What is known of the model so far: nothing is asked of its engine."""
+        return self.info
+
+    @property
     def notes(self) -> Sequence[str]:
-        """What a reader must know of how its predictions came about in this run."""
+        """What a reader must know of how its predictions came about in this run, as far as told."""
         return ()
 
     @property
@@ -75,7 +85,10 @@ class Model(ABC):
     def evaluate(self, on: Eval | ReportedEval) -> Evaluation:
         """Return the model's evaluation on an eval; it is made at the first call only."""
         if on.name not in self._evaluations:
-            self._evaluations[on.name] = self._evaluate(on)
+            evaluation = self._evaluate(on)
+            if isinstance(evaluation, Measured):
+                evaluation.tell(on.metrics)
+            self._evaluations[on.name] = evaluation
         return self._evaluations[on.name]
 
     @abstractmethod
@@ -139,43 +152,83 @@ class RunModel(Model):
             self._started = self._start()
         return self._started
 
+    def asking(self) -> AbstractContextManager[None]:
+        """Let whatever the engine raises in the block be the error of the gate that asks."""
+        return unless_ours(self.runner, f"the engine of model '{self.name}'", ModelError)
+
     @property
     def info(self) -> ModelInfo:
         """What is known of the model, under the name and role that it has here."""
         if self._info is None:
-            engine = self.runner
-            if self.keeper is not None and isinstance(engine, Identified):
-                known = self.keeper.info(engine.identity, lambda: engine.info)
+            identity = self.identity
+            if self.keeper is not None and identity is not None:
+                known = self.keeper.info(identity, self._described)
             else:
-                known = engine.info
-            here = getattr(getattr(engine, "spec", None), "path", None)
+                known = self._described()
+            with self.asking():
+                here = getattr(getattr(self.runner, "spec", None), "path", None)
             path = here or known.path
             known = replace(known, name=self.name, role=self.role, path=path)
             self._info = with_declared(known, self.declared)
         return self._info
 
+    def _described(self) -> ModelInfo:
+        """Return what the engine knows of its model; this may load it."""
+        with self.asking():
+            info: object = self.runner.info
+            if not isinstance(info, ModelInfo):
+                raise ModelError(
+                    f"the engine of model '{self.name}' gave {info!r} as info, not a ModelInfo"
+                )
+        return info
+
+    @property
+    def known(self) -> ModelInfo:
+        """What the engine said of the model, if it was asked."""
+        return self._info or ModelInfo(self.name, self.role)
+
     @property
     def notes(self) -> Sequence[str]:
-        """What the engine says of its own: what could not run the fast way, what did not fit."""
-        if self._started is not None:
-            said = getattr(self._started, "notes", ())
-            self._notes = [*self._notes, *(note for note in said if note not in self._notes)]
+        """What the engine said of its own: what could not run the fast way, what did not fit."""
         return self._notes
+
+    def _keep_notes(self) -> None:
+        """Keep what the engine says now: the report does not ask it, and notes outlive it."""
+        with self.asking():
+            said = [str(note) for note in getattr(self.runner, "notes", ())]
+        self._notes = list(dict.fromkeys([*self._notes, *said]))
 
     @property
     def identity(self) -> Mapping[str, Any] | None:
         """What makes the model's answers; None where its engine cannot say. Nothing is loaded."""
-        engine = self.runner
-        return engine.identity if isinstance(engine, Identified) else None
+        with self.asking():
+            engine = self.runner
+            identity: object = engine.identity if isinstance(engine, Identified) else None
+            if identity is not None and not isinstance(identity, Mapping):
+                raise ModelError(
+                    f"the engine of model '{self.name}' gave {identity!r} as identity, not a "
+                    "mapping"
+                )
+        return identity
 
     def figure(self, about: Mapping[str, Any] | None, measure: Callable[[], Any]) -> Figure:
         """Return a JSON-able figure.
 
         It comes from the store where `about` says what it hangs on.
         """
+
+        def asked() -> Any:
+            with self.asking():
+                value = measure()
+            self._keep_notes()
+            return value
+
         if self.keeper is None or about is None:
-            return Figure(measure(), time.time())
-        return self.keeper.figure(about, measure)
+            figure = Figure(asked(), time.time())
+        else:
+            figure = self.keeper.figure(about, asked)
+        _ = self.info  # what the report tells of the model is known from now on
+        return figure
 
     def telling(self, what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
         """Tell how far something is that takes long."""
@@ -197,34 +250,52 @@ class RunModel(Model):
             )
         who = f"{self.name} on {on.name}"
         requests = on.requests()
-        engine = self.runner
-        if self.keeper is not None and isinstance(engine, Identified):
+        identity = self.identity
+        if self.keeper is not None and identity is not None:
             kept = self.keeper.evaluate(
-                who, engine.identity, requests, lambda missing: self._predict(who, missing)
+                who, identity, requests, lambda missing: self._predict(who, missing)
             )
         else:
             kept = Kept(list(self._predict(who, requests)), from_store=0)
         source = f"model '{self.name}' on '{on.name}'"
         predictions = aligned(kept.predictions, on, source)
+        self._keep_notes()
         return Measured(self.info, on, predictions, source=source, from_store=kept.from_store)
 
     def _predict(self, who: str, requests: Sequence[Request]) -> Iterator[Prediction]:
         self._before_load(self)
         with self._progress(who, len(requests)) as advance:
-            for prediction in self.runner.predict(requests):
-                if not isinstance(prediction, Prediction):
-                    raise EvaluationError(
-                        f"the engine of model '{self.name}' gave {prediction!r}, not a Prediction"
-                    )
+            with self.asking():
+                predictions = iter(self.runner.predict(requests))
+            while True:
+                with self.asking():
+                    prediction: object = next(predictions, NO_MORE)
+                    if prediction is NO_MORE:
+                        return
+                    if not isinstance(prediction, Prediction):
+                        raise EvaluationError(
+                            f"the engine of model '{self.name}' gave {prediction!r}, not a "
+                            "Prediction"
+                        )
                 yield prediction
                 advance(1)
 
     def close(self) -> None:
-        """Free the model's memory."""
+        """Free the model's memory. Where its engine fails at that, what it answered stands."""
         self.pinned = False
-        if self._started is not None:
-            self._notes = list(self.notes)  # they outlive the engine
-            self._started.close()
+        if self._started is None:
+            return
+        try:
+            with user_code(f"closing the engine of model '{self.name}'", ModelError):
+                try:
+                    self._keep_notes()
+                finally:
+                    self._started.close()
+        except ModelError as error:
+            self._notes.append(str(error))
+            with suppress(ModelWarning):  # `-W error` must not fail the gate of another model
+                warn_of(error, ModelWarning)
+        finally:
             self._started = None
 
 

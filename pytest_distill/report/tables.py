@@ -6,11 +6,14 @@ import textwrap
 
 from tabulate import tabulate
 
+from pytest_distill.errors import one_line
+
 Columns = dict[str, list[str]]
 
 
 def table(columns: Columns) -> list[str]:
     """Return the lines of a table; texts stand left, numbers right."""
+    columns = {one_line(name): [*map(one_line, cells)] for name, cells in columns.items()}
     words = ("model", "role", "gate", "on", "outcome", "test", "required")
     align = ["left" if name in words else "right" for name in columns]
     # Headers and rule as rows of their own: tabulate pads a header by two columns, which 80 lack.

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_distill.errors import printable
+from pytest_distill.errors import one_line
 from pytest_distill.report.deferral import deferral_lines
 from pytest_distill.report.figures import figure_lines
 from pytest_distill.report.frontier import frontier_lines
@@ -54,7 +54,7 @@ def report_lines(ledger: Ledger, width: int) -> list[str]:
         lines += [*_gate_table(gates, width), "", *_bases(gates, width)]
         notes = [line for note in words(ledger) for line in wrapped(note, width)]
         lines += [*notes, *([""] if notes else [])]
-    return [printable(line) for line in lines]
+    return [one_line(line) for line in lines]
 
 
 def last_line(ledger: Ledger, width: int) -> str:
@@ -63,10 +63,10 @@ def last_line(ledger: Ledger, width: int) -> str:
     if not decision.parts:
         return decision.outcome
     if decision.outcome == "SHIP":
-        return printable(f"SHIP ({decision.reason})")
+        return one_line(f"SHIP ({decision.reason})")
     names = [list(dict.fromkeys(map(_test_name, found))) for _, found in decision.parts]
     if not any(names):
-        return printable(f"{decision.outcome} ({decision.reason})")
+        return one_line(f"{decision.outcome} ({decision.reason})")
     shown = [0] * len(names)
 
     def line() -> str:
@@ -74,7 +74,7 @@ def last_line(ledger: Ledger, width: int) -> str:
             _named(text, found, n)
             for (text, _), found, n in zip(decision.parts, names, shown, strict=True)
         ]
-        return printable(f"{decision.outcome}: {'; '.join(told)}")
+        return one_line(f"{decision.outcome}: {'; '.join(told)}")
 
     for part, found in enumerate(names):
         for shown[part] in range(len(found), -1, -1):

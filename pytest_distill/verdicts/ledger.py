@@ -221,6 +221,8 @@ class Ledger:
 
     def _problems(self, gates: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[str]]]:
         """Yield what keeps a run from being whole beside gates that failed: words, and names."""
+        for trouble in dict.fromkeys(self.troubles):
+            yield trouble, []
         missing = [g for g in gates if g["outcome"] == Outcome.NOT_RUN]
         if missing:
             text = f"{_count(missing, 'gate')} did not run{self._whose(missing, gates)}"
@@ -243,8 +245,6 @@ class Ledger:
             yield f"PARTIAL: at most {self.limit} examples a gold set", []
         if self.lost_workers:
             yield f"{_count(self.lost_workers, 'worker')} lost", self.lost_workers
-        for trouble in dict.fromkeys(self.troubles):
-            yield trouble, []
         told = {g["nodeid"] for g in gates if g in missing or _short(g)}
         broken = [
             n for n, t in self.tests.items() if t.result in ("failed", "error") and n not in told

@@ -13,12 +13,12 @@ import pytest_distill
 PACKAGE = Path(pytest_distill.__file__).parent
 # Each folder may import from itself and from those listed; the top-level modules from everything.
 MAY_IMPORT = {
-    "evals": {"errors", "memory"},
+    "evals": {"errors", "memory", "user_code"},
     "engines": {"errors", "evals"},
-    "evaluation": {"errors", "files", "memory", "evals", "engines"},
+    "evaluation": {"errors", "files", "memory", "user_code", "evals", "engines"},
     "verdicts": {"errors", "evals", "engines", "evaluation"},
     "report": {"errors", "files", "verdicts"},
-    "config": {"errors", "evals", "engines", "verdicts"},
+    "config": {"errors", "user_code", "evals", "engines", "verdicts"},
 }
 HEAVY = {"torch", "transformers", "pytest", "_pytest"}
 

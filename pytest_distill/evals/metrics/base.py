@@ -5,14 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_distill.errors import ConfigError
+from pytest_distill.errors import ConfigError, EvaluationError, name_problem
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.requests import Prediction
+from pytest_distill.user_code import is_ours, user_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +104,21 @@ class MeanMetric(Metric):
     range: tuple[float, float] = (0.0, 1.0)
 
     def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
-        """Return each example's score, shape (n,)."""
-        return np.fromiter((self.score(a) for a in answers), np.float64, count=len(answers))
+        """Return each example's score, shape (n,).
+
+        Raises
+        ------
+        EvaluationError
+            Naming the example, where `score` raises.
+        """
+        scores: list[float] = []
+
+        def asked() -> str:
+            return f"metric '{self.name}' of example '{answers[len(scores)].example.id}'"
+
+        with user_code(asked, EvaluationError):
+            scores.extend(map(self.score, answers))
+        return np.fromiter(scores, np.float64, count=len(answers))
 
     def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
         """Return score and 1 a row, shape (n, 2)."""
@@ -115,14 +130,106 @@ class MeanMetric(Metric):
         return ratio(totals[..., 0], totals[..., 1])
 
 
+@dataclass(frozen=True, eq=False)
+class OwnMetric(Metric):
+    """A metric of a class of the user's: its values as they were when it was checked.
+
+    Parameters
+    ----------
+    own : object
+        What the user gave. Only what it computes is asked of it, and what it raises is an
+        `EvaluationError`.
+    name, higher_is_better, range
+        As for every metric.
+    """
+
+    own: Any
+    name: str
+    higher_is_better: bool
+    range: tuple[float, float]
+
+    def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
+        """Return each example's own score, shape (n,)."""
+        with user_code(f"metric '{self.name}'", EvaluationError):
+            return _numbers(self.own.scores(answers), self.name, "scores")
+
+    def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
+        """Return one row of sufficient statistics an example, shape (n, k)."""
+        with user_code(f"metric '{self.name}'", EvaluationError):
+            rows = _numbers(self.own.statistics(answers), self.name, "statistics")
+            if rows.ndim != 2 or len(rows) != len(answers):
+                raise EvaluationError(
+                    f"metric '{self.name}': statistics gives shape {rows.shape}, "
+                    f"not ({len(answers)}, columns)"
+                )
+            return rows
+
+    def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the metric for summed statistics, shape (..., k) -> (...)."""
+        with user_code(f"metric '{self.name}'", EvaluationError):
+            found = _numbers(self.own.aggregate(totals), self.name, "aggregate")
+            if found.shape != totals.shape[:-1]:
+                raise EvaluationError(
+                    f"metric '{self.name}': aggregate gives shape {found.shape} for totals of "
+                    f"shape {totals.shape}"
+                )
+            return found.astype(np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class OwnMean(MeanMetric):
+    """A `MeanMetric` of a class of the user's; see `OwnMetric`."""
+
+    own: Any = None
+
+    def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
+        """Return each example's score, shape (n,)."""
+        with user_code(f"metric '{self.name}'", EvaluationError):
+            return _numbers(self.own.scores(answers), self.name, "scores")
+
+
+def _numbers(values: Any, name: str, what: str) -> NDArray[Any]:
+    """Return what a user's metric gave as an array of numbers; EvaluationError where it is none."""
+    found = np.asarray(values)
+    if found.dtype.kind == "O" and all(isinstance(value, Real) for value in found.flat):
+        found = found.astype(np.float64)
+    if found.dtype.kind not in "biuf":
+        raise EvaluationError(f"metric '{name}': {what} gives {found.dtype}, not numbers")
+    return found
+
+
 def check_metric(metric: object, where: str) -> Metric:
     """Return `metric` where it has all that a metric needs; ConfigError where it does not."""
+    with user_code(f"{where}: the metric", ConfigError):
+        return _checked(metric, where)
+
+
+def identity_of(metric: Metric) -> int:
+    """Return a number that is the same for a user's metric however often it was checked."""
+    return id(metric.own if isinstance(metric, OwnMetric | OwnMean) else metric)
+
+
+def _checked(metric: object, where: str) -> Metric:
     needed = [*("name", "higher_is_better", "range"), *("scores", "statistics", "aggregate")]
     lacking = [attribute for attribute in needed if not hasattr(metric, attribute)]
     if isinstance(metric, type) or lacking:
         reason = "is a class, not an object" if isinstance(metric, type) else f"lacks {lacking[0]}"
         raise ConfigError(f"{where}: {metric!r} is no metric: it {reason}; see MeanMetric")
-    return metric  # type: ignore[return-value]  # a metric by its attributes, not by its base class
+    own: Any = metric  # a metric by its attributes, not by its base class
+    name, higher = own.name, own.higher_is_better
+    problem = name_problem(name, of_a_file=False) if isinstance(name, str) else "is no text"
+    if problem:
+        raise ConfigError(f"{where}: the metric's name {name!r} {problem}")
+    if not isinstance(higher, bool | np.bool_):
+        raise ConfigError(f"{where}: metric '{name}': higher_is_better must be True or False")
+    low, high = map(float, own.range)
+    if not low < high:
+        raise ConfigError(f"{where}: metric '{name}': range must be (least, greatest)")
+    if is_ours(own):
+        return own  # type: ignore[no-any-return]
+    if isinstance(own, MeanMetric):
+        return OwnMean(str(name), own.score, bool(higher), (low, high), own)
+    return OwnMetric(own, str(name), bool(higher), (low, high))
 
 
 def ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:

@@ -21,6 +21,8 @@ from pytest_distill import hookspecs
 from pytest_distill.errors import DistillError
 from pytest_distill.fixtures import (
     REQUEST_FIXTURE,
+    ROLES,
+    ModelHandle,
     _distill_request,
     comparison,
     gold,
@@ -30,7 +32,7 @@ from pytest_distill.fixtures import (
     teacher,
 )
 from pytest_distill.records import STUDENTS, publish, state_of
-from pytest_distill.session import SESSION, DistillSession
+from pytest_distill.session import SESSION, DistillSession, note_look
 from pytest_distill.workers import OUTPUT, STARTED
 
 __all__ = ["_distill_request", "comparison", "gold", "sft", "student", "students", "teacher"]
@@ -156,9 +158,10 @@ def pytest_make_collect_report(
     session = collector.config.stash[SESSION]
     if isinstance(collector, pytest.Directory):
         session.saw_folder(collector.path)
-    nodes = report.result or ()
-    if collector.config.getoption("lf", False):
-        session.saw_past_last_failed(collector, nodes)
+    nodes = report.result or []
+    if report.skipped:
+        session.skipped(collector.path)
+    session.saw_file(collector, nodes)
     try:
         for node in nodes:
             if isinstance(node, pytest.Item) and session.is_gate_test(node):
@@ -179,11 +182,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(STUDENTS, names, indirect=True)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # Before -k and -m take any away: a gate that was deselected did not run.
-    session = config.stash[SESSION]
-    session.saw_gates(item.nodeid for item in items if session.is_gate_test(item))
+@pytest.hookimpl(wrapper=True)
+def pytest_ignore_collect(
+    collection_path: Path, config: pytest.Config
+) -> Generator[None, bool | None, bool | None]:
+    ignored = yield
+    if ignored:
+        config.stash[SESSION].collected.ignored(collection_path)
+    return ignored
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    # Before -k, -m and hooks of the project take any away: a gate that was deselected did not run.
+    item.config.stash[SESSION].collected.selected([item])
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -192,6 +203,7 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
+    session.config.stash[SESSION].collected.selected(session.items)
     if not session.config.getoption("collectonly"):
         session.config.stash[SESSION].plan(session.items)
 
@@ -214,6 +226,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     state = state_of(item)
     state.verdicts.clear()  # of an attempt before, where the test is rerun
     state.error = False
+    state.looked = False
     session = item.config.stash[SESSION]
     if session.is_gate_test(item):
         publish(item)
@@ -222,6 +235,25 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         return
     if session.config_file(item) is not None:
         fixtures.insert(0, REQUEST_FIXTURE)  # `comparison` needs it
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    session = item.config.stash[SESSION]
+    if session.looks_through_fixtures(item):
+        session.looks(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    session = request.config.stash[SESSION]
+    with session.setting_up(fixturedef):
+        value = yield
+        if fixturedef.argname in ROLES and not isinstance(value, ModelHandle):
+            note_look(fixturedef.argname)  # the project's own: what is read of it cannot be seen
+    return value
 
 
 @pytest.hookimpl(wrapper=True)

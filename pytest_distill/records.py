@@ -26,13 +26,14 @@ PROPERTY = "distill"
 
 @dataclass
 class TestState:
-    """What one gate test recorded so far."""
+    """What one gate test recorded so far; `looked`: it took something of a model, or a verdict."""
 
     __test__ = False
 
     verdicts: list[Verdict] = field(default_factory=list)
     config: str | None = None
     error: bool = False
+    looked: bool = False
     request: pytest.FixtureRequest | None = None
 
 
@@ -90,7 +91,7 @@ def publish(item: pytest.Item) -> None:
     """Write a test's record into its user properties, which travel on every report of it."""
     state = state_of(item)
     verdicts = [{"config": state.config, **verdict.to_dict()} for verdict in state.verdicts]
-    record = {"verdicts": verdicts, "error": state.error}
+    record = {"verdicts": verdicts, "error": state.error, "looked": state.looked}
     item.user_properties[:] = [p for p in item.user_properties if p[0] != PROPERTY]
     item.user_properties.append((PROPERTY, json.dumps(record, allow_nan=False)))
 

@@ -13,7 +13,7 @@ import pytest
 
 from pytest_distill.records import PROPERTY
 from pytest_distill.report.json_file import write_json
-from pytest_distill.report.terminal import last_line, report_lines
+from pytest_distill.report.terminal import last_line, remark_lines, report_lines
 from pytest_distill.session import SESSION
 from pytest_distill.verdicts.ledger import Ledger
 from pytest_distill.workers import OUTPUT
@@ -57,6 +57,7 @@ class Reporting:
             said = json.loads(str(record))
             test.gate_test = True
             test.verdicts = said["verdicts"]
+            test.looked = said["looked"]
         if report.outcome not in ("passed", "failed", "skipped"):
             return  # an attempt that pytest-rerunfailures repeats
         if report.failed:
@@ -72,15 +73,6 @@ class Reporting:
         """Remember what could not be collected."""
         if report.failed:
             self._ledger.collection_errors.append(report.nodeid)
-        elif report.skipped and self._speaks_of_gates(report.nodeid):
-            self._ledger.skipped_files.append(report.nodeid)
-
-    def _speaks_of_gates(self, nodeid: str) -> bool:
-        """Return whether a file that skipped itself may have held gates: nobody saw them."""
-        try:
-            return "distill" in (self._config.rootpath / nodeid).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            return False
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -95,7 +87,10 @@ class Reporting:
         """Decide the run, and let the exit status agree."""
         if self._config.getoption("collectonly"):
             return
-        self._take(self._config.stash[SESSION].share())
+        own = self._config.stash[SESSION]
+        self._ledger.named = own.named
+        self._ledger.only_named_tests = own.only_named_tests
+        self._take(own.share())
         if self._json:
             try:
                 write_json(self._json, self._ledger)
@@ -119,12 +114,14 @@ class Reporting:
         width = min(shutil.get_terminal_size().columns, MOST_COLUMNS)
         for line in report_lines(self._ledger, width) if tables else ():
             write.write_line(line)
+        for line in remark_lines(self._ledger, width):
+            write.write_line(line)
         ships = self._ledger.decision().outcome == "SHIP"
         write.write_line(last_line(self._ledger, width), bold=True, green=ships, red=not ships)
 
     def _take(self, share: dict[str, Any]) -> None:
         self._ledger.expect(share["gate_tests"])
         self._ledger.add_summary(share["summary"])
-        self._ledger.skipped_files += share["skipped_files"]
+        self._ledger.add_remarks(share["skipped_files"], share["remarks"])
         self._ledger.required |= share["required"]
         self._ledger.unreadable = sorted({*self._ledger.unreadable, *share["unreadable"]})

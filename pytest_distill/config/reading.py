@@ -57,6 +57,8 @@ class Config:
         What every verdict must be sure to, unless a test says otherwise; None: observed numbers.
     required_gates : tuple of str
         Gate names or node ids, each of which must have passed for a student to ship.
+    allow_skipped : tuple of str
+        Globs, relative to `folder`, of test files that may be skipped when they are imported.
     waivers : tuple of Waiver
         Known failures.
     criteria : mapping
@@ -72,6 +74,7 @@ class Config:
     sft_size_tolerance: float
     confidence: float | None
     required_gates: tuple[str, ...]
+    allow_skipped: tuple[str, ...]
     waivers: tuple[Waiver, ...]
     criteria: Mapping[str, tuple[Part, ...]]
     engines: Mapping[str, Any]
@@ -163,6 +166,7 @@ class _Reader:
             sft_size_tolerance=self.file.sft_size_tolerance,
             confidence=self.file.confidence,
             required_gates=tuple(self.file.required_gates),
+            allow_skipped=tuple(self.file.allow_skipped),
             waivers=tuple(self.file.waivers),
             criteria={
                 name: read_criterion(self.document, name, self.evals) for name in self.file.criteria
@@ -177,6 +181,13 @@ class _Reader:
             self.check_gate(waiver.gate, ("waivers", number, "gate"))
         for number, gate in enumerate(file.required_gates):
             self.check_gate(gate, ("required_gates", number))
+        for number, pattern in enumerate(file.allow_skipped):
+            if not pattern or pattern.startswith("/"):
+                raise self.document.error(
+                    ("allow_skipped", number),
+                    f"'{pattern}' must be a glob that starts in the folder of this file, "
+                    "e.g. 'gpu/test_*.py'",
+                )
         return file
 
     def check_gate(self, name: str, key: tuple[str | int, ...]) -> None:

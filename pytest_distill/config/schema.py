@@ -264,6 +264,7 @@ class File(Entry):
     sft_size_tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.05
     confidence: Confidence | None = None
     required_gates: Names = []
+    allow_skipped: Names = []
     waivers: list[Waiver] = []
     criteria: dict[str, dict[str, Any]] = {}
 

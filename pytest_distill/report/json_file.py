@@ -29,6 +29,7 @@ def as_dict(ledger: Ledger) -> dict[str, Any]:
         "frontiers": [asdict(frontier) for frontier in frontiers(ledger)],
         "recommendations": _told(ledger.recommendations),
         "gates": ledger.gates(),
+        "remarks": ledger.remarks,
     }
 
 

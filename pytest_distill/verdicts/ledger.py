@@ -37,7 +37,10 @@ SUMMARY = ("models", "comparisons", "evaluations", "figures", "recommendations")
 NOT_PASSED = (Outcome.FAILED, Outcome.INCONCLUSIVE)
 
 OWN_ASSERTION = "own_assertion"
-"""The gate of a gate test that asserts something of its own and asks no gate of the DSL."""
+"""The gate of a gate test that asserts something of its own of a model, and asks no gate."""
+
+ASKED_NOTHING = "asked no gate and looked at no model"
+"""Why a gate test that passed did not run: it asserted nothing that a student must meet."""
 
 
 @dataclass
@@ -53,6 +56,8 @@ class TestRecord:
         wrong), ``skipped``, ``xfailed``; None as long as it has not ended.
     verdicts : list of dict
         As `Verdict.to_dict` gives them.
+    looked : bool
+        Whether it took something of a model, its own assertions then being about that.
     position : float
         Which of the collected gate tests it is; infinite where collection did not know it as one.
     """
@@ -62,6 +67,7 @@ class TestRecord:
     gate_test: bool = False
     result: str | None = None
     verdicts: list[dict[str, Any]] = field(default_factory=list)
+    looked: bool = False
     position: float = math.inf
 
 
@@ -75,6 +81,13 @@ class Ledger:
     tests: dict[str, TestRecord] = field(default_factory=dict)
     collection_errors: list[str] = field(default_factory=list)
     skipped_files: list[str] = field(default_factory=list)
+    """Files under a ``distill.yaml`` of which nobody knows what gates they have."""
+    remarks: list[str] = field(default_factory=list)
+    """What to know of files that were skipped or left out."""
+    named: list[str] = field(default_factory=list)
+    """The files, folders and tests that the command line names, where it names any."""
+    only_named_tests: bool = False
+    """Whether it names tests, so that nobody knows what else was to be asked."""
     models: list[dict[str, Any]] = field(default_factory=list)
     comparisons: list[dict[str, Any]] = field(default_factory=list)
     """As processes tell them, scores as exact fractions in text; `compared` is for reports."""
@@ -98,6 +111,11 @@ class Ledger:
             test = self.test(nodeid)
             test.gate_test = True
             test.position = position
+
+    def add_remarks(self, skipped: Iterable[str], remarks: Iterable[str]) -> None:
+        """Take in what one process did not look into; each of several tells the same."""
+        self.skipped_files = list(dict.fromkeys([*self.skipped_files, *skipped]))
+        self.remarks = list(dict.fromkeys([*self.remarks, *remarks]))
 
     def add_summary(self, summary: Mapping[str, Any]) -> None:
         """Take in what one process found out; what another one told already is not told twice.
@@ -161,14 +179,16 @@ class Ledger:
         if missing:
             return Decision("INCOMPLETE", f"{_count(missing, 'gate')} did not run", missing)
         if self.skipped_files:
-            skipped = list(dict.fromkeys(self.skipped_files))
-            return Decision("INCOMPLETE", f"{_count(skipped, 'file')} skipped unread", skipped)
+            count = _count(self.skipped_files, "file")
+            return Decision("INCOMPLETE", f"{count} skipped unread", self.skipped_files)
         if self.collection_errors:
             count = _count(self.collection_errors, "file")
             return Decision("INCOMPLETE", f"{count} not collected", self.collection_errors)
         if self.unreadable:
             count = _count(self.unreadable, "distill.yaml")
             return Decision("INCOMPLETE", f"{count} not readable", self.unreadable)
+        if self.only_named_tests:
+            return Decision("INCOMPLETE", "only the tests named", self.named)
         lacking = self._lacking(gates)
         if lacking:
             count = _count(lacking, "required gate")
@@ -182,7 +202,8 @@ class Ledger:
             return Decision("INCOMPLETE", f"{_count(broken, 'test')} failed", broken)
         if not any(test.verdicts for test in self.tests.values()):
             return Decision("INCOMPLETE", "no gate gave a verdict")
-        return Decision("SHIP", f"{waived} waived" if waived else "")
+        about = [", ".join(self.named), f"{waived} waived" if waived else ""]
+        return Decision("SHIP", "; ".join(part for part in about if part))
 
     def _lacking(self, gates: Sequence[Mapping[str, Any]]) -> list[str]:
         """Return the required gates that have no verdict that passed."""
@@ -204,15 +225,16 @@ def _names(gate: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _without_verdict(nodeid: str, test: TestRecord) -> dict[str, Any]:
-    outcomes = {"passed": Outcome.PASSED, "failed": Outcome.FAILED}
-    outcome = outcomes.get(test.result or "", Outcome.NOT_RUN)
+    outcomes = {"passed": Outcome.PASSED if test.looked else None, "failed": Outcome.FAILED}
+    outcome = outcomes.get(test.result or "") or Outcome.NOT_RUN
     known = ("config", "eval", "metric", "model", "observed", "required", "relation", "n", "slice")
     nothing = dict.fromkeys((*known, "confidence", *Evidence().to_dict()))
+    why = ASKED_NOTHING if test.result == "passed" else test.result or "did not run"
     return {
         "nodeid": nodeid,
         "gate": OWN_ASSERTION if outcome != Outcome.NOT_RUN else None,
         **nothing,
-        "notes": [] if outcome != Outcome.NOT_RUN else [test.result or "did not run"],
+        "notes": [] if outcome != Outcome.NOT_RUN else [why],
         "basis": "",
         "message": "",
         "waived": None,

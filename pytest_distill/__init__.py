@@ -91,6 +91,9 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
+GATE_FUNCTIONS = frozenset(_HOMES["assertions"]) - {"GateComparison"}
+"""The functions by which a test asks gates."""
+
 __all__ = [
     "Answer",
     "ChoiceRequest",

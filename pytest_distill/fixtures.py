@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pytest_distill.evaluation.models import Model
 
 REQUEST_FIXTURE = "_distill_request"
+ROLES: tuple[Role, ...] = ("teacher", "student", "sft")
+"""The fixtures that a project may replace by engines of its own."""
 
 
 class ModelHandle:
@@ -104,7 +106,7 @@ def gold(request: pytest.FixtureRequest) -> GoldSet:
     """The gold set of the test's eval."""
     from pytest_distill.evals.eval import Eval
 
-    on = request.config.stash[SESSION].comparison(request.node).on
+    on = request.config.stash[SESSION].eval(request.node)
     if not isinstance(on, Eval):
         raise ConfigError(f"eval '{on.name}' has only reported scores, and so no gold set")
     return on.gold

@@ -24,6 +24,8 @@ from pytest_distill import hookspecs
 from pytest_distill.errors import DistillError
 from pytest_distill.fixtures import (
     REQUEST_FIXTURE,
+    ROLES,
+    ModelHandle,
     _distill_request,
     comparison,
     gold,
@@ -40,7 +42,7 @@ from pytest_distill.records import (
     saw_report,
     state_of,
 )
-from pytest_distill.session import SESSION, SHIPS, DistillSession, binds
+from pytest_distill.session import SESSION, SHIPS, DistillSession, binds, note_look
 from pytest_distill.user_code import user_frames
 from pytest_distill.workers import OUTPUT, STARTED
 
@@ -210,9 +212,10 @@ def pytest_make_collect_report(
     session = collector.config.stash[SESSION]
     if isinstance(collector, pytest.Directory):
         session.saw_folder(collector.path)
-    nodes = report.result or ()
-    if collector.config.getoption("lf", False):
-        session.saw_past_last_failed(collector, nodes)
+    nodes = report.result or []
+    if report.skipped:
+        session.skipped(collector.path)
+    session.saw_file(collector, nodes)
     try:
         for node in nodes:
             if isinstance(node, pytest.Item) and session.is_gate_test(node):
@@ -233,11 +236,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(STUDENTS, names, indirect=True)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # Before -k and -m take any away: a gate that was deselected did not run.
-    session = config.stash[SESSION]
-    session.saw_gates(item.nodeid for item in items if session.is_gate_test(item))
+@pytest.hookimpl(wrapper=True)
+def pytest_ignore_collect(
+    collection_path: Path, config: pytest.Config
+) -> Generator[None, bool | None, bool | None]:
+    ignored = yield
+    if ignored:
+        config.stash[SESSION].collected.ignored(collection_path)
+    return ignored
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    # Before -k, -m and hooks of the project take any away: a gate that was deselected did not run.
+    item.config.stash[SESSION].collected.selected([item])
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -247,6 +258,7 @@ def pytest_configure_node(node: Any) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     own = session.config.stash[SESSION]
+    own.collected.selected(session.items)
     if session.config.getoption("collectonly"):
         return
     own.plan(session.items)
@@ -288,6 +300,9 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    session = item.config.stash[SESSION]
+    if session.looks_through_fixtures(item):
+        session.looks(item)
     with phase(item, "call"):
         yield
 
@@ -296,6 +311,18 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
     with phase(item, "teardown"):
         yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    session = request.config.stash[SESSION]
+    with session.setting_up(fixturedef):
+        value = yield
+        if fixturedef.argname in ROLES and not isinstance(value, ModelHandle):
+            note_look(fixturedef.argname)  # the project's own: what is read of it cannot be seen
+    return value
 
 
 @pytest.hookimpl(wrapper=True)

@@ -21,7 +21,7 @@ from pytest_distill.json_report import REPORT, JsonReport
 from pytest_distill.records import published
 from pytest_distill.report.json_file import as_dict
 from pytest_distill.report.shape import as_text
-from pytest_distill.report.terminal import last_line, report_lines
+from pytest_distill.report.terminal import last_line, remark_lines, report_lines
 from pytest_distill.session import SESSION, SHIPS, binds
 from pytest_distill.verdicts.attempt import TestRun
 from pytest_distill.verdicts.ledger import Ledger
@@ -86,15 +86,6 @@ class Reporting:
         """Remember what could not be collected."""
         if report.failed:
             self._ledger.collection_errors.append(report.nodeid)
-        elif report.skipped and self._speaks_of_gates(report.nodeid):
-            self._ledger.skipped_files.append(report.nodeid)
-
-    def _speaks_of_gates(self, nodeid: str) -> bool:
-        """Return whether a file that skipped itself may have held gates: nobody saw them."""
-        try:
-            return "distill" in (self._config.rootpath / nodeid).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            return False
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -157,11 +148,15 @@ class Reporting:
         if self._config.getoption("collectonly"):
             self._ledger.troubles.append("tests were collected and not run")
         else:
-            self._take(self._config.stash[SESSION].share())
+            own = self._config.stash[SESSION]
+            self._ledger.named = own.named
+            self._ledger.only_named_tests = own.only_named_tests
+            self._take(own.share())
             if status not in ENDS and self._ledger.decision().outcome == "SHIP":
                 self._ledger.troubles.append(f"pytest ended with status {status}")
         if self._config.getoption("distill_report"):
             self._lines = report_lines(self._ledger, width)
+        self._lines += remark_lines(self._ledger, width)
         self._last = last_line(self._ledger, width)
         self._ships = self._ledger.decision().outcome == "SHIP"
 
@@ -185,7 +180,7 @@ class Reporting:
         ]
         self._ledger.allow_reruns |= share["allow_reruns"]
         self._ledger.add_summary(share["summary"])
-        self._ledger.skipped_files += share["skipped_files"]
+        self._ledger.add_remarks(share["skipped_files"], share["remarks"])
         self._ledger.required |= share["required"]
         self._ledger.unreadable = sorted({*self._ledger.unreadable, *share["unreadable"]})
 

@@ -8,18 +8,19 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_distill.errors import ConfigError, DistillError, StoreWarning, did_you_mean
+from pytest_distill.collecting import Collected, allows, line_to_allow, named
+from pytest_distill.detection import FIXTURES, asks_a_gate
+from pytest_distill.errors import ConfigError, DistillError, StoreWarning, did_you_mean, printable
 from pytest_distill.records import (
     MARKER,
     STATE,
-    STUDENTS,
     TestState,
     check_marker,
     in_one_line,
@@ -32,7 +33,10 @@ from pytest_distill.workers import started_at, threads_per_worker, worker_name, 
 
 if TYPE_CHECKING:
     from pytest_distill.assertions import GateComparison
+    from pytest_distill.config import Config
     from pytest_distill.engines import Role
+    from pytest_distill.evals.eval import Eval
+    from pytest_distill.evaluation.evaluation import ReportedEval
     from pytest_distill.evaluation.keeping import Keeper
     from pytest_distill.evaluation.models import Model
     from pytest_distill.project import Project
@@ -40,6 +44,10 @@ if TYPE_CHECKING:
 
 MOST_SECONDS = 10.0
 """How long the end of a run waits for threads that tests left running."""
+
+SESSION = pytest.StashKey["DistillSession"]()
+ASKS = pytest.StashKey[bool]()
+"""Whether a test's code asks a gate; looked at once."""
 
 SESSION = pytest.StashKey["DistillSession"]()
 SHIPS = pytest.StashKey[bool]()
@@ -86,7 +94,16 @@ def running_test(function: str) -> tuple[DistillSession, pytest.Item]:
             f"{function}() was asked in a child process of the test, where its verdict is lost: "
             "ask it in the test itself"
         )
+    note_look()
     return session, item
+
+
+def note_look(fixture: str | None = None) -> None:
+    """Remember that the running test looks at a model; by a fixture, where it asked for that."""
+    if _running:
+        session, item = _running[-1]
+        if fixture is None or fixture in getattr(item, "fixturenames", ()):
+            session.looks(item)
 
 
 class DistillSession:
@@ -109,14 +126,12 @@ class DistillSession:
         """Called where a gate is asked after the run was decided."""
         self.late: list[str] = []
         """Gates that were asked when no test ran."""
-        self._required: dict[Path, list[str]] = {}
-        self._unreadable: set[Path] = set()
+        self._configs: dict[Path, Config | None] = {}
         self.started = started_at(config)
         _sessions.append(self)
-        self.gate_tests: list[str] = []
-        """Node ids of the gate tests that were collected, deselected ones too."""
-        self.skipped_files: list[str] = []
-        """Files that ``--lf`` did not look into: nobody knows what gates are there."""
+        self.collected = Collected()
+        self._set_up: list[pytest.FixtureDef[Any]] = []
+        self._looking: set[pytest.FixtureDef[Any]] = set()
 
     @property
     def reports(self) -> bool:
@@ -163,10 +178,14 @@ class DistillSession:
 
     def config_file(self, item: pytest.Item) -> Path | None:
         """Return the ``distill.yaml`` that holds for a test; None where there is none."""
+        return self._config_of(item.path)
+
+    def _config_of(self, path: Path) -> Path | None:
+        """Return the ``distill.yaml`` that holds for a test file; None where there is none."""
         given = self._given_config()
         if given is not None:
             return given
-        folder = item.path.parent
+        folder = path.parent
         if folder not in self._config_files:
             self._config_files[folder] = _nearest_config(folder, self._config.rootpath)
         return self._config_files[folder]
@@ -191,14 +210,19 @@ class DistillSession:
         return self._projects[path]
 
     def is_gate_test(self, item: pytest.Item) -> bool:
-        """Return whether a test carries the marker, or asks for a fixture that only gates need.
+        """Return whether a test carries the marker, or is seen to ask gates before it runs.
 
-        Without a ``distill.yaml`` fixtures of those names may be anybody's.
+        Without a ``distill.yaml`` fixtures and functions of those names may be anybody's.
         """
         if item.get_closest_marker(MARKER) is not None:
             return True
-        asks = {"comparison", STUDENTS} & set(getattr(item, "fixturenames", ()))
-        return bool(asks) and self.config_file(item) is not None
+        if self.config_file(item) is None:
+            return False
+        if FIXTURES & set(getattr(item, "fixturenames", ())):
+            return True
+        if ASKS not in item.stash:
+            item.stash[ASKS] = asks_a_gate(item)
+        return item.stash[ASKS]
 
     def student_names(self, item: pytest.Item) -> list[str]:
         """Return the students that a test runs through; none where no ``distill.yaml`` holds."""
@@ -257,15 +281,60 @@ class DistillSession:
         student = marker_arguments(item).get("student")
         return self.project(item).model(role, student, self._overridden(item))
 
+    def eval(self, item: pytest.Item) -> Eval | ReportedEval:
+        """Return the eval that a test means by its marker."""
+        project = self.project(item)
+        return project.eval(project.eval_name(marker_arguments(item).get("eval")))
+
+    def looks(self, item: pytest.Item) -> None:
+        """Remember that a test looks at a model, and through which fixtures it does."""
+        self._looking.update(self._set_up)
+        attempt = state_of(item).attempt
+        if not attempt.looked:
+            attempt.looked = True
+            publish(item)
+
+    @contextmanager
+    def setting_up(self, fixture: pytest.FixtureDef[Any]) -> Iterator[None]:
+        """Know which fixture is made: what it looks at, all tests that it serves look at."""
+        self._set_up.append(fixture)
+        try:
+            yield
+        finally:
+            self._set_up.pop()
+
+    def looks_through_fixtures(self, item: pytest.Item) -> bool:
+        """Return whether a fixture that serves several tests looked at a model for this one."""
+        info = getattr(item, "_fixtureinfo", None)
+        known = getattr(info, "name2fixturedefs", {}).values()
+        return any(
+            definition in self._looking and definition.scope != "function"
+            for definitions in known
+            for definition in definitions
+        )
+
     @contextmanager
     def asking(self, item: pytest.Item, gate: str) -> Iterator[None]:
-        """Remember where a gate gave no verdict: a test that swallows the error did not pass it."""
+        """Remember where a gate gave no verdict: a test that swallows the error did not pass it.
+
+        A gate is refused where nothing told before the test ran that it asks one.
+        """
         try:
+            if self.config_file(item) is not None:
+                self._refuse_unknown(item)
             yield
         except BaseException as error:
             state_of(item).attempt.errors.append({"gate": gate, "why": in_one_line(error)})
             publish(item)
             raise
+
+    def _refuse_unknown(self, item: pytest.Item) -> None:
+        if not self.is_gate_test(item):
+            raise ConfigError(
+                f"{item.name} asks a gate through a helper, and nothing tells so before it runs: "
+                "mark it with @pytest.mark.distill, else its absence would go unnoticed"
+            )
+        check_marker(item)  # one that came late was not looked at when the file was collected
 
     def record(self, item: pytest.Item, verdict: Verdict) -> Verdict:
         """Keep a verdict with the test that asked for it; return it, waived where that holds."""
@@ -281,18 +350,33 @@ class DistillSession:
         if (folder / "distill.yaml").is_file():
             self._seen.add(folder / "distill.yaml")
 
-    def saw_gates(self, nodeids: Iterable[str]) -> None:
-        """Remember gate tests, whether they run or not."""
-        self.gate_tests = list(dict.fromkeys([*self.gate_tests, *nodeids]))
-
-    def saw_past_last_failed(
-        self, collector: pytest.Collector, nodes: Iterable[pytest.Item | pytest.Collector]
+    def saw_file(
+        self, collector: pytest.Collector, nodes: Sequence[pytest.Item | pytest.Collector]
     ) -> None:
-        """Remember the gate tests that ``--lf`` will drop, and the files that it skips unread."""
-        items = [node for node in nodes if isinstance(node, pytest.Item)]
-        self.saw_gates(item.nodeid for item in items if self.is_gate_test(item))
-        if isinstance(collector, pytest.File) and not list(nodes):
-            self.skipped_files.append(collector.nodeid)
+        """Remember the tests of a file that hooks may hide, and what ``--lf`` skips unread."""
+        if self.only_named_tests:
+            return
+        self.collected.met(node for node in nodes if isinstance(node, pytest.Item))
+        if self._config.getoption("lf", False) and isinstance(collector, pytest.File) and not nodes:
+            self.skipped(collector.path)
+
+    def skipped(self, path: Path) -> None:
+        """Remember a file that was not looked into, where a ``distill.yaml`` holds for it."""
+        config = self._config_of(path)
+        if config is not None:
+            self.collected.skipped[path] = config
+
+    @property
+    def named(self) -> list[str]:
+        """What the command line names: files, folders, tests; nothing where it names none."""
+        if self._config.args_source is not self._config.ArgsSource.ARGS:
+            return []
+        return [printable(argument) for argument in self._config.args]
+
+    @property
+    def only_named_tests(self) -> bool:
+        """Whether the command line names tests, so that nobody looks at the others of a file."""
+        return any("::" in argument for argument in self._config.args)
 
     def read_required(self) -> None:
         """Read what must have passed, of every ``distill.yaml`` where pytest looked for tests.
@@ -301,13 +385,9 @@ class DistillSession:
         test used. Reading one may import the user's metrics: the end of the run is too late.
         """
         given = self._given_config()
-        for path in sorted({given} if given else {*self._projects, *self._seen}):
-            try:
-                project = self._projects.get(path) or self._open(path)
-            except DistillError:
-                self._unreadable.add(path)
-            else:
-                self._required[path] = list(project.config.all_required_gates)
+        met = {*self._projects, *self._seen, *self.collected.skipped.values()}
+        for path in {given} if given else met:
+            self._configs[path] = self._config_at(path)
 
     def required_gates(self) -> tuple[dict[str, list[str]], list[str]]:
         """Return the gates that must have passed, and the ``distill.yaml`` that cannot be read.
@@ -319,22 +399,61 @@ class DistillSession:
         unreadable : list of str
             Shown paths.
         """
-        opened = {p: list(o.config.all_required_gates) for p, o in self._projects.items()}
-        required = {**self._required, **opened}
-        return (
-            {self.shown(path): required[path] for path in sorted(required)},
-            [self.shown(path) for path in sorted(self._unreadable)],
-        )
+        configs = {**self._configs, **{path: p.config for path, p in self._projects.items()}}
+        required = {
+            self.shown(path): list(config.all_required_gates)
+            for path, config in sorted(configs.items())
+            if config is not None
+        }
+        return required, [self.shown(p) for p, config in sorted(configs.items()) if config is None]
+
+    def _config_at(self, path: Path) -> Config | None:
+        """Return what a ``distill.yaml`` says; None where it cannot be read."""
+        try:
+            project = self._projects.get(path) or self._open(path)
+        except DistillError:
+            return None
+        return project.config
+
+    def _skipped_files(self) -> tuple[list[str], list[str]]:
+        """Return the files that nobody looked into, and what to say of these and allowed ones."""
+        unread, allowed, remarks = [], [], []
+        for holds in dict.fromkeys(self.collected.skipped.values()):
+            config = self._configs.get(holds)
+            globs = config.allow_skipped if config is not None else ()
+            files = [path for path, of in self.collected.skipped.items() if of == holds]
+            missed = [path for path in files if not allows(globs, path, holds.parent)]
+            unread += [self.shown(path) for path in missed]
+            allowed += [self.shown(path) for path in files if path not in missed]
+            if missed:
+                remarks.append(
+                    f"{named([self.shown(path) for path in missed])}: skipped unread, so that "
+                    "nobody knows which gates are there; where that may be, "
+                    f"{self.shown(holds)} says so:\n  {line_to_allow(missed, holds.parent, globs)}"
+                )
+        if allowed:
+            remarks.append(f"skipped unread, as allow_skipped says: {named(allowed)}")
+        return unread, remarks
+
+    def _ignored_files(self) -> list[str]:
+        """Return what to say of the test files that pytest was told to leave out."""
+        patterns = self._config.getini("python_files")
+        files = self.collected.ignored_test_files(patterns)
+        under = [self.shown(file) for file in files if self._config_of(file) is not None]
+        return [f"left out by an option, a setting or a hook: {named(under)}"] if under else []
 
     def share(self) -> dict[str, Any]:
         """Return what this process adds to the ledger beside the reports of its tests."""
         required, unreadable = self.required_gates()
+        skipped, remarks = self._skipped_files()
+        gate_tests = (item.nodeid for item in self.collected.items if self.is_gate_test(item))
         return {
-            "gate_tests": self.gate_tests,
+            "gate_tests": list(dict.fromkeys(gate_tests)),
             "tests": self._records(),
             "late": self.late,
             "allow_reruns": self._allow_reruns(),
-            "skipped_files": self.skipped_files,
+            "skipped_files": skipped,
+            "remarks": [*remarks, *self._ignored_files()],
             "summary": self.summary(),
             "required": required,
             "unreadable": unreadable,
@@ -377,7 +496,7 @@ class DistillSession:
     def shown(self, path: Path) -> str:
         """Return a path as reports name it: relative to rootdir where it lies below."""
         root = self._config.rootpath
-        return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+        return printable(str(path.relative_to(root) if path.is_relative_to(root) else path))
 
     def _open(self, path: Path) -> Project:
         from pytest_distill.config import load_config
@@ -421,8 +540,8 @@ class DistillSession:
         """Note which evals the selected tests name: each model runs them while it is loaded."""
         for item in items:
             if self.is_gate_test(item):
-                project = self.project(item)
                 with suppress(DistillError):
+                    project = self.project(item)
                     project.owed.add(project.eval_name(marker_arguments(item).get("eval")))
 
     def _model_paths(self, known: Mapping[str, Any]) -> dict[str, str]:
@@ -439,13 +558,12 @@ class DistillSession:
 
     def _overridden(self, item: pytest.Item) -> dict[Role, Any]:
         """Return the engines that the project's own fixtures put in place of models, by role."""
-        from pytest_distill.fixtures import ModelHandle
+        from pytest_distill.fixtures import ROLES, ModelHandle
 
         request = state_of(item).request
         if request is None:
             return {}
-        roles: tuple[Role, ...] = ("teacher", "student", "sft")
-        values = {role: request.getfixturevalue(role) for role in roles}
+        values = {role: request.getfixturevalue(role) for role in ROLES}
         return {role: v for role, v in values.items() if not isinstance(v, ModelHandle)}
 
 

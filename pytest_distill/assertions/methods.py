@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from pytest_distill.assertions import criteria, efficiency, likeness, quality, routing
 from pytest_distill.assertions.asking import subject
+from pytest_distill.session import note_look
 from pytest_distill.verdicts.comparison import Comparison
 
 P = ParamSpec("P")
@@ -30,6 +31,18 @@ def _on_this(function: Callable[P, None]) -> Callable[Concatenate[Comparison, P]
 
 class GateComparison(Comparison):
     """A comparison whose assertions record their verdicts on the running test."""
+
+    if not TYPE_CHECKING:  # else every misspelt attribute would have a type
+
+        def __getattribute__(self, name: str) -> Any:
+            """Return an attribute; a test that reads a number of it looks at a model.
+
+            A method that is not called tells nothing, as in ``comparison.assert_flips``.
+            """
+            value = super().__getattribute__(name)
+            if not name.startswith("_") and not callable(value):
+                note_look()
+            return value
 
     assert_quality_retained = _on_this(quality.assert_quality_retained)
     assert_beats_sft = _on_this(quality.assert_beats_sft)

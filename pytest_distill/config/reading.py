@@ -62,6 +62,8 @@ class Config:
     allow_reruns : bool or tuple of str
         Gates (names or node ids) of which the last attempt counts where a test is repeated; True
         for all. Else an earlier failure stays one.
+    allow_skipped : tuple of str
+        Globs, relative to `folder`, of test files that may be skipped when they are imported.
     waivers : tuple of Waiver
         Known failures.
     criteria : mapping
@@ -78,6 +80,7 @@ class Config:
     confidence: float | None
     required_gates: tuple[str, ...]
     allow_reruns: bool | tuple[str, ...]
+    allow_skipped: tuple[str, ...]
     waivers: tuple[Waiver, ...]
     criteria: Mapping[str, tuple[Part, ...]]
     engines: Mapping[str, Any]
@@ -170,6 +173,7 @@ class _Reader:
             confidence=self.file.confidence,
             required_gates=tuple(self.file.required_gates),
             allow_reruns=allowed if isinstance(allowed, bool) else tuple(allowed),
+            allow_skipped=tuple(self.file.allow_skipped),
             waivers=tuple(self.file.waivers),
             criteria={
                 name: read_criterion(self.document, name, self.evals) for name in self.file.criteria
@@ -187,6 +191,13 @@ class _Reader:
         allowed = [] if isinstance(file.allow_reruns, bool) else file.allow_reruns
         for number, gate in enumerate(allowed):
             self.check_gate(gate, ("allow_reruns", number))
+        for number, pattern in enumerate(file.allow_skipped):
+            if not pattern or pattern.startswith("/"):
+                raise self.document.error(
+                    ("allow_skipped", number),
+                    f"'{pattern}' must be a glob that starts in the folder of this file, "
+                    "e.g. 'gpu/test_*.py'",
+                )
         return file
 
     def check_gate(self, name: str, key: tuple[str | int, ...]) -> None:

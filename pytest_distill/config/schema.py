@@ -265,6 +265,7 @@ class File(Entry):
     confidence: Confidence | None = None
     required_gates: Names = []
     allow_reruns: bool | Names = False
+    allow_skipped: Names = []
     waivers: list[Waiver] = []
     criteria: dict[str, dict[str, Any]] = {}
 

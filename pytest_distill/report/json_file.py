@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +14,7 @@ from pytest_distill.verdicts.worth import frontiers
 def as_dict(ledger: Ledger) -> dict[str, Any]:
     """Return the report in the shape that ``docs/report.md`` describes."""
     decision = ledger.decision()
-    told = {
+    told: dict[str, Sequence[Any]] = {
         "models": _told(ledger.models),
         "comparisons": _told(ledger.compared()),
         "evaluations": _told(ledger.evaluations),
@@ -21,6 +22,7 @@ def as_dict(ledger: Ledger) -> dict[str, Any]:
         "frontiers": [asdict(frontier) for frontier in frontiers(ledger)],
         "recommendations": _told(ledger.recommendations),
         "gates": ledger.gates(),
+        "remarks": ledger.remarks,
     }
     return report(decision.outcome, decision.reason, decision.culprits, told)
 

@@ -10,7 +10,7 @@ SCHEMA = 1
 
 TOLD = (
     *("models", "comparisons", "evaluations", "figures"),
-    *("frontiers", "recommendations", "gates"),
+    *("frontiers", "recommendations", "gates", "remarks"),
 )
 """The lists of the report, in their order."""
 

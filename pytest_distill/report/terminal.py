@@ -57,6 +57,14 @@ def report_lines(ledger: Ledger, width: int) -> list[str]:
     return [one_line(line) for line in lines]
 
 
+def remark_lines(ledger: Ledger, width: int) -> list[str]:
+    """Return what to know of files that were not looked into; nothing where all were."""
+    parts = [part for remark in ledger.remarks for part in remark.splitlines()]
+    # A line that is indented is to be copied.
+    lines = [line for p in parts for line in ([p] if p.startswith(" ") else wrapped(p, width))]
+    return [one_line(line) for line in [*lines, *([""] if lines else [])]]
+
+
 def last_line(ledger: Ledger, width: int) -> str:
     """Return what the run comes to, with as many names behind each reason as fit."""
     decision = ledger.decision()

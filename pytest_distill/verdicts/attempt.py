@@ -27,11 +27,14 @@ class Attempt:
     ends : dict
         Phase -> one of `ENDS`, and why in one line. A phase is ``setup``, ``call``, ``teardown``
         or a ``subtest`` that ended worse than by passing.
+    looked : bool
+        Whether it took something of a model: its own assertions are then about that.
     """
 
     verdicts: list[dict[str, Any]] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
     ends: dict[str, tuple[str, str]] = field(default_factory=dict)
+    looked: bool = False
 
     @property
     def ended(self) -> tuple[str | None, str]:
@@ -71,6 +74,7 @@ class TestRun:
                 attempt["verdicts"],
                 attempt["errors"],
                 {phase: (end[0], end[1]) for phase, end in attempt["ends"].items()},
+                attempt["looked"],
             )
             for attempt in told["attempts"]
         ]

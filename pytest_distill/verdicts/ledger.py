@@ -46,7 +46,10 @@ SUMMARY = ("models", "comparisons", "evaluations", "figures", "recommendations")
 NOT_PASSED = (Outcome.FAILED, Outcome.INCONCLUSIVE)
 
 OWN_ASSERTION = "own_assertion"
-"""The gate of a gate test that asserts something of its own and asks no gate of the DSL."""
+"""The gate of a gate test that asserts something of its own of a model, and asks no gate."""
+
+ASKED_NOTHING = "asked no gate and looked at no model"
+"""Why a gate test that passed did not run: it asserted nothing that a student must meet."""
 
 
 @dataclass
@@ -92,6 +95,13 @@ class Ledger:
     tests: dict[str, TestRecord] = field(default_factory=dict)
     collection_errors: list[str] = field(default_factory=list)
     skipped_files: list[str] = field(default_factory=list)
+    """Files under a ``distill.yaml`` of which nobody knows what gates they have."""
+    remarks: list[str] = field(default_factory=list)
+    """What to know of files that were skipped or left out."""
+    named: list[str] = field(default_factory=list)
+    """The files, folders and tests that the command line names, where it names any."""
+    only_named_tests: bool = False
+    """Whether it names tests, so that nobody knows what else was to be asked."""
     models: list[dict[str, Any]] = field(default_factory=list)
     comparisons: list[dict[str, Any]] = field(default_factory=list)
     """As processes tell them, scores as exact fractions in text; `compared` is for reports."""
@@ -123,6 +133,11 @@ class Ledger:
             test = self.test(nodeid)
             test.gate_test = True
             test.position = position
+
+    def add_remarks(self, skipped: Iterable[str], remarks: Iterable[str]) -> None:
+        """Take in what one process did not look into; each of several tells the same."""
+        self.skipped_files = list(dict.fromkeys([*self.skipped_files, *skipped]))
+        self.remarks = list(dict.fromkeys([*self.remarks, *remarks]))
 
     def add_summary(self, summary: Mapping[str, Any]) -> None:
         """Take in what one process found out; what another one told already is not told twice.
@@ -216,7 +231,8 @@ class Ledger:
         if problems:
             parts = tuple((text, tuple(names)) for text, names in problems)
             return Decision("DO NOT SHIP" if bad else "INCOMPLETE", parts)
-        said = [self._whose(gates, gates).strip(" ()"), f"{waived} waived" if waived else ""]
+        whose = self._whose(gates, gates).strip(" ()")
+        said = [some_of(self.named), whose, f"{waived} waived" if waived else ""]
         return Decision("SHIP", tuple((text, ()) for text in said if text))
 
     def _problems(self, gates: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[str]]]:
@@ -228,13 +244,14 @@ class Ledger:
             text = f"{_count(missing, 'gate')} did not run{self._whose(missing, gates)}"
             yield text, [g["nodeid"] for g in missing]
         if self.skipped_files:
-            skipped = list(dict.fromkeys(self.skipped_files))
-            yield f"{_count(skipped, 'file')} skipped unread", skipped
+            yield f"{_count(self.skipped_files, 'file')} skipped unread", self.skipped_files
         if self.collection_errors:
             errors = list(dict.fromkeys(self.collection_errors))
             yield f"{_count(errors, 'file')} not collected", errors
         if self.unreadable:
             yield f"{_count(self.unreadable, 'distill.yaml')} not readable", self.unreadable
+        if self.only_named_tests:
+            yield "only the tests named", self.named
         lacking = self._lacking(gates)
         if lacking:
             yield f"{_count(lacking, 'required gate')} did not pass", lacking
@@ -259,10 +276,11 @@ class Ledger:
         judged = {g["model"] for g in gates if (g["config"], g["model"]) in students}
         parts = []
         if len(projects) > 1:
-            parts.append(_some({g["config"] for g in some if g["config"]}))
+            parts.append(some_of(sorted({g["config"] for g in some if g["config"]})))
         if len(judged) > 1:
-            names = {g["model"] for g in some} & judged
-            parts.append(f"student{'s' if len(names) > 1 else ''} {_some(names)}" if names else "")
+            names = sorted({g["model"] for g in some} & judged)
+            several = "s" if len(names) > 1 else ""
+            parts.append(f"student{several} {some_of(names)}" if names else "")
         found = "; ".join(part for part in parts if part)
         return f" ({found})" if found else ""
 
@@ -298,7 +316,7 @@ def _attempt_rows(attempt: Attempt, config: str | None) -> dict[Key, dict[str, A
     ended, why = attempt.ended
     explained = bool(attempt.errors) or any(_short(verdict) for verdict in attempt.verdicts)
     if ended == "passed" and not attempt.verdicts and not attempt.errors:
-        _add(rows, (OWN_ASSERTION,), _end_row(ended, config))
+        _add(rows, (OWN_ASSERTION,), _end_row(ended if attempt.looked else ASKED_NOTHING, config))
     elif ended != "passed" and (ended in (None, "skipped") or not explained):
         _add(rows, (OWN_ASSERTION,), _end_row(ended, config, why))
     return rows
@@ -352,16 +370,6 @@ def _word(row: Mapping[str, Any]) -> str:
 
 def _noted(row: Mapping[str, Any], note: str) -> dict[str, Any]:
     return {**row, "notes": [*row["notes"], note]}
-
-
-def _some(names: Iterable[str]) -> str:
-    """Return a few names, sorted, and how many more there are."""
-    found = sorted(names)
-    more = [f"{len(found) - MOST_NAMES} more"] if len(found) > MOST_NAMES else []
-    return ", ".join([*found[:MOST_NAMES], *more])
-
-
-MOST_NAMES = 4
 
 
 def _same_row(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:

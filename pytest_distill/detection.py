@@ -1,0 +1,163 @@
+"""Which tests ask a gate, found from their code: one that never runs cannot tell by itself.
+
+Nothing is imported for it and nothing of the user's is called. A helper that asks for a test is
+not looked into: `DistillSession.asking` refuses what was not found here.
+"""
+
+from __future__ import annotations
+
+import dis
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache, partial, partialmethod
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import pytest
+
+from pytest_distill import GATE_FUNCTIONS
+
+PACKAGE = "pytest_distill"
+FIXTURES = frozenset({"comparison", "students"})
+"""The fixtures that only gate tests need."""
+
+SET_UP = ("setUp", "asyncSetUp", "tearDown", "asyncTearDown")
+"""What unittest calls around a test; pytest makes fixtures of all else of that kind."""
+
+MOST_ITEMS = 1000
+"""Longer containers are data, not gates."""
+
+
+def asks_a_gate(item: pytest.Item) -> bool:
+    """Return whether a test's code asks a gate, or takes a fixture that only gate tests need.
+
+    Looked at are the function, what it wraps and closes over, the values of its parameters, and
+    the fixtures that it requests.
+    """
+    search = _Search(getattr(item, "cls", None))
+    return any(search.holds(value, follow=True) for value in _code_of(item))
+
+
+def _code_of(item: pytest.Item) -> Iterator[object]:
+    """Yield everything that belongs to a test and may be code."""
+    yield getattr(item, "obj", None)
+    yield from getattr(getattr(item, "callspec", None), "params", {}).values()
+    cls = getattr(item, "cls", None)
+    for name in SET_UP:
+        yield getattr(cls, name, None)
+    fixtures = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    for definitions in fixtures.values():
+        yield from (definition.func for definition in definitions)
+
+
+class _Search:
+    """Looks for gates in one test's code, each function once.
+
+    Parameters
+    ----------
+    cls : type, optional
+        The test's class: its attributes may be gates.
+    """
+
+    def __init__(self, cls: type | None) -> None:
+        self._classes = cls.__mro__ if isinstance(cls, type) else ()
+        self._seen: set[int] = set()
+
+    def holds(self, value: Any, *, follow: bool, depth: int = 0) -> bool:
+        """Return whether a value is a gate's function, or has one in it.
+
+        Types are compared, and no attribute of an unknown object is read: that may run code.
+
+        Parameters
+        ----------
+        value
+            Whatever a test has at hand.
+        follow : bool
+            Whether to look into a function that is no gate's.
+        depth : int
+            How many containers are around it.
+        """
+        kind = type(value)
+        if kind is FunctionType:
+            return _is_gate(value) or (follow and self._function(value))
+        if kind in (MethodType, staticmethod, classmethod):
+            return self.holds(value.__func__, follow=follow, depth=depth)
+        if issubclass(kind, partial | partialmethod):
+            parts = (value.func, *value.args, *value.keywords.values())
+            return any(self.holds(part, follow=follow, depth=depth) for part in parts)
+        if kind in (list, tuple, set, frozenset, dict) and depth < 3:
+            inside = value.values() if kind is dict else value
+            small = len(value) <= MOST_ITEMS
+            return small and any(self.holds(v, follow=follow, depth=depth + 1) for v in inside)
+        return False
+
+    def _function(self, function: FunctionType) -> bool:
+        if id(function) in self._seen or _is_own(function.__module__):
+            return False
+        self._seen.add(id(function))
+        defaults = (function.__defaults__ or (), function.__kwdefaults__ or {})
+        own = (*_closed_over(function), *defaults, function.__dict__.get("__wrapped__"))
+        return self._names_a_gate(function.__code__, function.__globals__) or any(
+            self.holds(value, follow=True) for value in own
+        )
+
+    def _names_a_gate(self, code: CodeType, module: Mapping[str, Any]) -> bool:
+        names, constants = _words(code)
+        words = names | constants
+        if "getfixturevalue" in names and FIXTURES & constants:
+            return True
+        found = {name: module[name] for name in names if name in module}
+        modules = [value for value in found.values() if type(value) is ModuleType]
+        homes = {*words, *(home.__name__ for home in modules)}
+        if GATE_FUNCTIONS & words and any(_is_own(home) for home in homes):
+            return True
+        at_hand = [*found.values(), *_attributes(names, (*modules, *self._classes))]
+        if any(self.holds(value, follow=False) for value in at_hand):
+            return True
+        return bool(GATE_FUNCTIONS & names) and bool(GATE_FUNCTIONS & _imported(code))
+
+
+def _is_gate(function: FunctionType) -> bool:
+    """Return whether it is a function of the DSL, or a method of `comparison`."""
+    return function.__name__ in GATE_FUNCTIONS and _is_own(function.__module__)
+
+
+def _is_own(module: object) -> bool:
+    return isinstance(module, str) and (module == PACKAGE or module.startswith(f"{PACKAGE}."))
+
+
+def _attributes(names: Iterable[str], homes: Iterable[object]) -> Iterator[object]:
+    """Yield what modules and classes have of these names, without asking them for it."""
+    for home in homes:
+        yield from (vars(home)[name] for name in names if name in vars(home))
+
+
+def _closed_over(function: FunctionType) -> Iterator[object]:
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # not filled yet
+            continue
+
+
+@lru_cache(maxsize=4096)
+def _words(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names that code uses (globals, attributes, imports), and its text constants."""
+    names = set(code.co_names)
+    constants: set[str] = set()
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            inner_names, inner_constants = _words(constant)
+            names |= inner_names
+            constants |= inner_constants
+        elif isinstance(constant, str):
+            constants.add(constant)
+        elif isinstance(constant, tuple | frozenset):
+            constants |= {part for part in constant if isinstance(part, str)}
+    return frozenset(names), frozenset(constants)
+
+
+def _imported(code: CodeType) -> set[str]:
+    """Return the names that code itself imports from some module."""
+    inner = (_imported(c) for c in code.co_consts if isinstance(c, CodeType))
+    own = {str(i.argval) for i in dis.get_instructions(code) if i.opname == "IMPORT_FROM"}
+    return own.union(*inner)

@@ -7,7 +7,7 @@ prints them without frames of this package. Any other exception is a defect, tra
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class DistillError(Exception):
@@ -58,6 +58,12 @@ class StoreWarning(UserWarning):
 def printable(text: str) -> str:
     """Return `text` with control characters escaped: gold text may hold a terminal's commands."""
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
+def some_of(names: Sequence[str], most: int = 5) -> str:
+    """Return the first names, and how many more there are."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

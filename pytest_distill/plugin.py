@@ -194,7 +194,7 @@ def pytest_ignore_collect(
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     # Before -k, -m and hooks of the project take any away: a gate that was deselected did not run.
-    item.config.stash[SESSION].collected.selected([item])
+    item.config.stash[SESSION].selected([item])
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -203,7 +203,7 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    session.config.stash[SESSION].collected.selected(session.items)
+    session.config.stash[SESSION].selected(session.items)
     if not session.config.getoption("collectonly"):
         session.config.stash[SESSION].plan(session.items)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
+from pytest_distill.errors import some_of
 from pytest_distill.verdicts.numbers import kept, rounded_down
 from pytest_distill.verdicts.verdict import Evidence, Outcome
 
@@ -202,7 +203,7 @@ class Ledger:
             return Decision("INCOMPLETE", f"{_count(broken, 'test')} failed", broken)
         if not any(test.verdicts for test in self.tests.values()):
             return Decision("INCOMPLETE", "no gate gave a verdict")
-        about = [", ".join(self.named), f"{waived} waived" if waived else ""]
+        about = [some_of(self.named), f"{waived} waived" if waived else ""]
         return Decision("SHIP", "; ".join(part for part in about if part))
 
     def _lacking(self, gates: Sequence[Mapping[str, Any]]) -> list[str]:

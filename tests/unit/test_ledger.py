@@ -34,11 +34,16 @@ VERDICT: dict[str, Any] = {
 
 
 def ledger(**results: tuple[str | None, list[str]]) -> Ledger:
-    """Return a ledger: test name -> its result and the outcomes of its verdicts."""
+    """Return a ledger: test name -> its result and the outcomes of its verdicts.
+
+    A result such as ``passed and looked`` is that of a test which took something of a model.
+    """
     made = Ledger()
     made.expect(results)
     for nodeid, (result, outcomes) in results.items():
-        made.test(nodeid).result = result
+        looked = (result or "").partition(" and ")
+        made.test(nodeid).result = looked[0] if result else None
+        made.test(nodeid).looked = bool(looked[2])
         made.test(nodeid).verdicts = [VERDICT | {"outcome": o} for o in outcomes]
     return made
 
@@ -47,7 +52,8 @@ def ledger(**results: tuple[str | None, list[str]]) -> Ledger:
     ("results", "decision", "reason"),
     [
         ({"a": ("passed", ["PASSED"])}, "SHIP", ""),
-        ({"a": ("passed", ["PASSED"]), "b": ("passed", [])}, "SHIP", ""),
+        ({"a": ("passed", ["PASSED"]), "b": ("passed and looked", [])}, "SHIP", ""),
+        ({"a": ("passed", ["PASSED"]), "b": ("passed", [])}, "INCOMPLETE", "1 gate did not run"),
         (
             {"a": ("failed", ["FAILED"]), "b": (None, [])},
             "DO NOT SHIP",
@@ -60,7 +66,7 @@ def ledger(**results: tuple[str | None, list[str]]) -> Ledger:
         ({"a": ("passed", ["PASSED"]), "b": ("xfailed", [])}, "INCOMPLETE", "1 gate did not run"),
         ({"a": ("passed", ["PASSED"]), "b": ("error", [])}, "INCOMPLETE", "1 gate did not run"),
         ({"a": ("error", ["PASSED"])}, "INCOMPLETE", "1 test failed"),
-        ({"a": ("passed", [])}, "INCOMPLETE", "no gate gave a verdict"),
+        ({"a": ("passed and looked", [])}, "INCOMPLETE", "no gate gave a verdict"),
         ({}, "INCOMPLETE", "no gate gave a verdict"),
     ],
 )
@@ -75,6 +81,37 @@ def test_a_collection_error_is_incomplete() -> None:
     made = ledger(a=("passed", ["PASSED"]))
     made.collection_errors.append("test_b.py")
     assert made.decision() == Decision("INCOMPLETE", "1 file not collected", ["test_b.py"])
+
+
+def test_a_file_that_was_skipped_unread_is_told_once() -> None:
+    """Each of several workers tells of it."""
+    made = ledger(a=("passed", ["PASSED"]))
+    for _ in range(2):
+        made.add_remarks(["test_gpu.py"], ["test_gpu.py was skipped"])
+    assert made.decision() == Decision("INCOMPLETE", "1 file skipped unread", ["test_gpu.py"])
+    assert made.remarks == ["test_gpu.py was skipped"]
+
+
+def test_a_run_of_named_tests_is_incomplete() -> None:
+    """It is told after gates that failed or did not run, and before required ones."""
+    made = ledger(a=("passed", ["PASSED"]))
+    made.named = ["test_a.py::a"]
+    made.only_named_tests = True
+    made.required["distill.yaml"] = ["flips"]
+    assert last_line(made, 80) == "INCOMPLETE: only the tests named: a"
+    made.test("b").gate_test = True
+    assert made.decision().reason == "1 gate did not run"
+    made.test("c").verdicts = [VERDICT | {"outcome": "FAILED"}]
+    assert made.decision().outcome == "DO NOT SHIP"
+
+
+def test_a_run_of_named_files_says_so() -> None:
+    """The last line and the reason name them, the outcome is plain."""
+    made = ledger(a=("passed", ["PASSED"]))
+    made.named = ["gates/test_a.py", "gates/test_b.py"]
+    assert made.decision() == Decision("SHIP", "gates/test_a.py, gates/test_b.py")
+    made.test("a").verdicts[0]["waived"] = WAIVED
+    assert last_line(made, 80) == "SHIP (gates/test_a.py, gates/test_b.py; 1 waived)"
 
 
 def test_another_failing_test_is_incomplete() -> None:

@@ -13,9 +13,6 @@ import pytest
 
 from pytest_distill.errors import printable
 
-MOST_NAMES = 5
-"""How many files a line of the report names."""
-
 MOST_FOLDERS = 2000
 """How many folders are looked through for test files that were left out."""
 
@@ -87,12 +84,6 @@ def line_to_allow(files: Iterable[Path], folder: Path, before: Iterable[str]) ->
     """
     globs = [*before, *(glob.escape(_from(folder, path)) for path in files)]
     return f"allow_skipped: {json.dumps(globs, ensure_ascii=False)}"
-
-
-def named(files: Sequence[str]) -> str:
-    """Return the first few files and how many more there are."""
-    rest = len(files) - MOST_NAMES
-    return ", ".join(files[:MOST_NAMES]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _from(folder: Path, path: Path) -> str:

@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 
 from pytest_distill import GATE_FUNCTIONS
+from pytest_distill.records import STUDENTS
 
 PACKAGE = "pytest_distill"
-FIXTURES = frozenset({"comparison", "students"})
+FIXTURES = frozenset({"comparison", STUDENTS})
 """The fixtures that only gate tests need."""
 
-SET_UP = ("setUp", "asyncSetUp", "tearDown", "asyncTearDown")
-"""What unittest calls around a test; pytest makes fixtures of all else of that kind."""
+SET_UP = ("setUpClass", "setUp", "asyncSetUp", "asyncTearDown", "tearDown", "tearDownClass")
+"""What unittest calls around a test; what pytest calls stands among the fixtures."""
 
 MOST_ITEMS = 1000
 """Longer containers are data, not gates."""

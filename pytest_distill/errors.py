@@ -7,7 +7,7 @@ prints them without frames of this package. Any other exception is a defect, tra
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class DistillError(Exception):
@@ -90,6 +90,12 @@ def name_problem(name: str, *, of_a_file: bool) -> str | None:
     if of_a_file and (name.startswith(".") or "/" in name or "\\" in name):
         return "files are named after it: it must not begin with '.', nor hold '/' or '\\'"
     return None
+
+
+def some_of(names: Sequence[str], most: int = 5) -> str:
+    """Return the first names, and how many more there are."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -248,7 +248,7 @@ def pytest_ignore_collect(
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     # Before -k, -m and hooks of the project take any away: a gate that was deselected did not run.
-    item.config.stash[SESSION].collected.selected([item])
+    item.config.stash[SESSION].selected([item])
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -258,7 +258,7 @@ def pytest_configure_node(node: Any) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     own = session.config.stash[SESSION]
-    own.collected.selected(session.items)
+    own.selected(session.items)
     if session.config.getoption("collectonly"):
         return
     own.plan(session.items)

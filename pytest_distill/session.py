@@ -8,16 +8,23 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_distill.collecting import Collected, allows, line_to_allow, named
+from pytest_distill.collecting import Collected, allows, line_to_allow
 from pytest_distill.detection import FIXTURES, asks_a_gate
-from pytest_distill.errors import ConfigError, DistillError, StoreWarning, did_you_mean, printable
+from pytest_distill.errors import (
+    ConfigError,
+    DistillError,
+    StoreWarning,
+    did_you_mean,
+    printable,
+    some_of,
+)
 from pytest_distill.records import (
     MARKER,
     STATE,
@@ -178,14 +185,17 @@ class DistillSession:
 
     def config_file(self, item: pytest.Item) -> Path | None:
         """Return the ``distill.yaml`` that holds for a test; None where there is none."""
-        return self._config_of(item.path)
+        return self._config_in(item.path.parent)
 
     def _config_of(self, path: Path) -> Path | None:
-        """Return the ``distill.yaml`` that holds for a test file; None where there is none."""
+        """Return the ``distill.yaml`` that holds for a file or folder; None where there is none."""
+        return self._config_in(path if path.is_dir() else path.parent)
+
+    def _config_in(self, folder: Path) -> Path | None:
+        """Return the ``distill.yaml`` that holds for the tests in a folder."""
         given = self._given_config()
         if given is not None:
             return given
-        folder = path.parent
         if folder not in self._config_files:
             self._config_files[folder] = _nearest_config(folder, self._config.rootpath)
         return self._config_files[folder]
@@ -350,11 +360,16 @@ class DistillSession:
         if (folder / "distill.yaml").is_file():
             self._seen.add(folder / "distill.yaml")
 
+    def selected(self, items: Iterable[pytest.Item]) -> None:
+        """Remember tests that stand where the command line points, whether they run or not."""
+        if self.reports:
+            self.collected.selected(items)
+
     def saw_file(
         self, collector: pytest.Collector, nodes: Sequence[pytest.Item | pytest.Collector]
     ) -> None:
         """Remember the tests of a file that hooks may hide, and what ``--lf`` skips unread."""
-        if self.only_named_tests:
+        if self.only_named_tests or not self.reports:
             return
         self.collected.met(node for node in nodes if isinstance(node, pytest.Item))
         if self._config.getoption("lf", False) and isinstance(collector, pytest.File) and not nodes:
@@ -371,7 +386,7 @@ class DistillSession:
         """What the command line names: files, folders, tests; nothing where it names none."""
         if self._config.args_source is not self._config.ArgsSource.ARGS:
             return []
-        return [printable(argument) for argument in self._config.args]
+        return [printable(argument) for argument in dict.fromkeys(self._config.args)]
 
     @property
     def only_named_tests(self) -> bool:
@@ -427,12 +442,12 @@ class DistillSession:
             allowed += [self.shown(path) for path in files if path not in missed]
             if missed:
                 remarks.append(
-                    f"{named([self.shown(path) for path in missed])}: skipped unread, so that "
+                    f"{some_of([self.shown(path) for path in missed])}: skipped unread, so that "
                     "nobody knows which gates are there; where that may be, "
                     f"{self.shown(holds)} says so:\n  {line_to_allow(missed, holds.parent, globs)}"
                 )
         if allowed:
-            remarks.append(f"skipped unread, as allow_skipped says: {named(allowed)}")
+            remarks.append(f"skipped unread, as allow_skipped says: {some_of(allowed)}")
         return unread, remarks
 
     def _ignored_files(self) -> list[str]:
@@ -440,7 +455,7 @@ class DistillSession:
         patterns = self._config.getini("python_files")
         files = self.collected.ignored_test_files(patterns)
         under = [self.shown(file) for file in files if self._config_of(file) is not None]
-        return [f"left out by an option, a setting or a hook: {named(under)}"] if under else []
+        return [f"left out by an option, a setting or a hook: {some_of(under)}"] if under else []
 
     def share(self) -> dict[str, Any]:
         """Return what this process adds to the ledger beside the reports of its tests."""

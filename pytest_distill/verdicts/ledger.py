@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
+from pytest_distill.errors import some_of
 from pytest_distill.verdicts.attempt import Attempt, TestRun
 from pytest_distill.verdicts.numbers import kept, rounded_down
 from pytest_distill.verdicts.verdict import Evidence, Outcome

@@ -14,7 +14,6 @@ from .project import (
     gates_of,
     outcomes_of,
     report_of,
-    rows_of,
     said,
     write_gates,
 )
@@ -173,14 +172,6 @@ def test_a_file_with_gates_that_is_skipped_whole(project: Project, run_both: Run
     result = run_both(*REPORTS)
     result.assert_outcomes(passed=1, skipped=1)
     not_shipped(result, "test_gpu.py")
-
-
-def test_a_file_without_gates_that_is_skipped_whole_is_no_gate(project: Project, run: Run) -> None:
-    """A plain module that skips itself, with no word of gates in it, holds up no shipping."""
-    write_gates(project, kept=KEPT)
-    project.file("test_other.py", "import pytest\npytest.importorskip('no_such_module')\n")
-    result = run(*REPORTS)
-    assert decision_of(result) == ("SHIP", "")
 
 
 @pytest.mark.parametrize("workers", [("-n", "2"), ("-n", "2", "--dist", "loadfile")])
@@ -381,17 +372,10 @@ def test_junit_has_what_did_not_run(project: Project, run: Run) -> None:
     assert found["test_odd"]["ends"]["call"][0] == "skipped"
 
 
-def test_own_assertions_are_listed_as_such(project: Project, run: Run) -> None:
-    """A gate test without a gate of the DSL is told apart from one with a verdict."""
-    write_gates(project, kept=KEPT, own="assert 1")
-    result = run(*REPORTS)
-    assert rows_of(result, "PASSED")[-1] == ["PASSED", "own_assertion", "test_own"]
-    assert decision_of(result) == ("SHIP", "")
-
-
 def test_own_assertions_alone_are_no_verdict(project: Project, run: Run) -> None:
     """A run in which no gate of the DSL gave a verdict does not ship."""
-    write_gates(project, own="assert 1")
+    own = "def test_own(student): assert student.info.parameters == 100\n"
+    project.file("test_ship.py", f"{HEAD}\n{own}")
     result = run(*REPORTS)
     assert decision_of(result) == ("INCOMPLETE", "no gate gave a verdict")
     assert result.ret == pytest.ExitCode.TESTS_FAILED

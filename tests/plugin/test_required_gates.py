@@ -77,7 +77,9 @@ def test_one_that_failed_does_not_ship(project: Project, run: Run) -> None:
 def test_an_own_assertion_counts_by_its_node_id(project: Project, run: Run) -> None:
     """A gate test with an assertion of its own can be required."""
     require(project, "test_ship.py::test_small")
-    write_gates(project, kept="assert_quality_retained(0.9)", small="assert 1")
+    write_gates(project, kept="assert_quality_retained(0.9)")
+    with (project.path / "test_ship.py").open("a") as file:
+        file.write("\ndef test_small(student):\n    assert student.info.parameters == 100\n")
     assert decision_of(run(*REPORTS)) == ("SHIP", "")
 
 

@@ -35,12 +35,18 @@ VERDICT: dict[str, Any] = {
 
 
 def ledger(**results: tuple[str | None, list[str]]) -> Ledger:
-    """Return a ledger: test name -> its result and the outcomes of its verdicts."""
+    """Return a ledger: test name -> its result and the outcomes of its verdicts.
+
+    A result such as ``passed and looked`` is that of a test which took something of a model.
+    """
     made = Ledger()
     made.expect(results)
     for nodeid, (result, outcomes) in results.items():
-        made.test(nodeid).result = result
-        judged(made, nodeid, result, *[VERDICT | {"outcome": o} for o in outcomes])
+        end = (result or "").removesuffix(" and looked") or None
+        made.test(nodeid).result = end
+        judged(made, nodeid, end, *[VERDICT | {"outcome": o} for o in outcomes])
+        for run in made.test(nodeid).runs.values():
+            run.attempts[-1].looked = end != result
     return made
 
 
@@ -61,7 +67,8 @@ def verdict(made: Ledger, nodeid: str) -> dict[str, Any]:
     ("results", "decision", "reason"),
     [
         ({"a": ("passed", ["PASSED"])}, "SHIP", ""),
-        ({"a": ("passed", ["PASSED"]), "b": ("passed", [])}, "SHIP", ""),
+        ({"a": ("passed", ["PASSED"]), "b": ("passed and looked", [])}, "SHIP", ""),
+        ({"a": ("passed", ["PASSED"]), "b": ("passed", [])}, "INCOMPLETE", "1 gate did not run"),
         (
             {"a": ("failed", ["FAILED"]), "b": (None, [])},
             "DO NOT SHIP",
@@ -74,7 +81,7 @@ def verdict(made: Ledger, nodeid: str) -> dict[str, Any]:
         ({"a": ("passed", ["PASSED"]), "b": ("xfailed", [])}, "INCOMPLETE", "1 gate did not run"),
         ({"a": ("passed", ["PASSED"]), "b": ("error", [])}, "INCOMPLETE", "1 gate did not run"),
         ({"a": ("error", ["PASSED"])}, "INCOMPLETE", "1 gate did not run"),
-        ({"a": ("passed", [])}, "INCOMPLETE", "no gate gave a verdict"),
+        ({"a": ("passed and looked", [])}, "INCOMPLETE", "no gate gave a verdict"),
         ({}, "INCOMPLETE", "no gate gave a verdict"),
     ],
 )
@@ -89,6 +96,40 @@ def test_a_collection_error_is_incomplete() -> None:
     made = ledger(a=("passed", ["PASSED"]))
     made.collection_errors.append("test_b.py")
     assert made.decision() == Decision("INCOMPLETE", (("1 file not collected", ("test_b.py",)),))
+
+
+def test_a_file_that_was_skipped_unread_is_told_once() -> None:
+    """Each of several workers tells of it."""
+    made = ledger(a=("passed", ["PASSED"]))
+    for _ in range(2):
+        made.add_remarks(["test_gpu.py"], ["test_gpu.py was skipped"])
+    told = (("1 file skipped unread", ("test_gpu.py",)),)
+    assert made.decision() == Decision("INCOMPLETE", told)
+    assert made.remarks == ["test_gpu.py was skipped"]
+
+
+def test_a_run_of_named_tests_is_incomplete() -> None:
+    """It is told after gates that failed or did not run, and before required ones."""
+    made = ledger(a=("passed", ["PASSED"]))
+    made.named = ["test_a.py::a"]
+    made.only_named_tests = True
+    made.required["distill.yaml"] = ["flips"]
+    lacking = "only the tests named: a; 1 required gate did not pass: flips"
+    assert last_line(made, 80) == f"INCOMPLETE: {lacking}"
+    made.test("b").gate_test = True
+    assert last_line(made, 100) == f"INCOMPLETE: 1 gate did not run: b; {lacking}"
+    judged(made, "c", "failed", VERDICT | {"outcome": "FAILED"})
+    assert made.decision().outcome == "DO NOT SHIP"
+
+
+def test_a_run_of_named_files_says_so() -> None:
+    """The last line and the reason name them, the outcome is plain."""
+    made = ledger(a=("passed", ["PASSED"]))
+    made.named = ["gates/test_a.py", "gates/test_b.py"]
+    found = made.decision()
+    assert (found.outcome, found.reason) == ("SHIP", "gates/test_a.py, gates/test_b.py")
+    verdict(made, "a").update(outcome="FAILED", waived=WAIVED)
+    assert last_line(made, 80) == "SHIP (gates/test_a.py, gates/test_b.py; 1 waived)"
 
 
 def test_another_failing_test_is_incomplete() -> None:

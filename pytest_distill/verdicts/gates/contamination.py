@@ -14,7 +14,7 @@ from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.rows import open_rows
 from pytest_distill.verdicts.comparison import Comparison
-from pytest_distill.verdicts.numbers import ceil_text, exact, floor_text
+from pytest_distill.verdicts.numbers import bounded, ceil_text, floor_text
 from pytest_distill.verdicts.verdict import Verdict, as_float, decided
 
 MOST_IDS = 10
@@ -39,7 +39,7 @@ class NotContaminated:
     n : int
         Length of a shared run of words; None looks for whole texts only.
     max_overlap : float
-        Share of the gold examples that may overlap.
+        Share of the gold examples that may overlap, in [0, 1).
     """
 
     name: ClassVar[str] = "not_contaminated"
@@ -61,9 +61,9 @@ class NotContaminated:
         if not isinstance(self.train, str | os.PathLike):
             raise ConfigError(f"train={self.train!r}: must be the path of a file")
         train = comparison.folder / self.train
-        most = exact(self.max_overlap, "max_overlap")
-        if not 0 <= most <= 1:
-            raise ConfigError(f"max_overlap={self.max_overlap!r}: must be a share in [0, 1]")
+        most = bounded(
+            self.max_overlap, "max_overlap", least=0, below=1, what="a share of the gold examples"
+        )
         whole = self.n is None or (isinstance(self.n, int) and not isinstance(self.n, bool))
         if not whole or (self.n is not None and self.n < 1):
             raise ConfigError(f"n={self.n!r}: must be a number of words, at least 1, or None")

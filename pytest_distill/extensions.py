@@ -9,7 +9,7 @@ import pytest
 
 from pytest_distill.config import Extensions
 from pytest_distill.errors import ConfigError
-from pytest_distill.evals.metrics import Metric, check_metric
+from pytest_distill.evals.metrics import Metric, check_own_metric
 
 
 def extensions_of(config: pytest.Config) -> Extensions:
@@ -17,8 +17,11 @@ def extensions_of(config: pytest.Config) -> Extensions:
     metrics: dict[str, Metric] = {}
     for found in _asked(config, "pytest_distill_metrics", list | tuple):
         for metric in found:
-            checked = check_metric(metric, "hook pytest_distill_metrics")
-            metrics[checked.name] = checked
+            checked = check_own_metric(metric, "hook pytest_distill_metrics")
+            if metrics.setdefault(checked.name, checked) is not checked:
+                raise ConfigError(
+                    f"hook pytest_distill_metrics: two metrics are called '{checked.name}'"
+                )
     engines: dict[str, Any] = {}
     for found in _asked(config, "pytest_distill_engines", Mapping):
         engines |= found

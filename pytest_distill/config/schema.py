@@ -182,7 +182,7 @@ class ClassificationEval(MeasuredEval):
     input: str | Annotated[list[str], Field(min_length=2, max_length=2)] = "input"
     target: str = "target"
     prompt: str | None = None
-    labels: dict[str | int | bool, Count] | None = None
+    labels: Any = None  # three forms, which the task tells apart: see `read_labels`
     truncate: Literal["left", "right"] | None = None
 
 

@@ -46,8 +46,18 @@ class GoldSet:
 
     source: str
     examples: tuple[Example, ...]
-    left_out: frozenset[str] = frozenset()
-    """Ids of the file's examples that a sample left out."""
+    rest: tuple[Example, ...] = ()
+    """The file's examples that a sample left out."""
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """Ids of the examples that a sample left out."""
+        return frozenset(example.id for example in self.rest)
+
+    @property
+    def whole(self) -> tuple[Example, ...]:
+        """All examples of the file, for what a sample cannot tell: which labels there are."""
+        return (*self.examples, *self.rest)
 
     def sample(self, n: int) -> GoldSet:
         """Return `n` of the examples, the same ones at every call, in the order of the file.
@@ -59,7 +69,7 @@ class GoldSet:
         by_digest = sorted(self.examples, key=lambda e: hashlib.sha256(e.id.encode()).digest())
         chosen = {example.id for example in by_digest[:n]}
         kept = tuple(example for example in self.examples if example.id in chosen)
-        return GoldSet(self.source, kept, frozenset(e.id for e in by_digest[n:]))
+        return GoldSet(self.source, kept, (*by_digest[n:], *self.rest))
 
     def __len__(self) -> int:
         return len(self.examples)

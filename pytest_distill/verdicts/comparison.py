@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.metrics import Metric, check_metric
+from pytest_distill.evals.metrics import Metric, check_own_metric
 from pytest_distill.evaluation.evaluation import (
     Evaluation,
     Indices,
@@ -122,7 +122,9 @@ class Comparison:
         if metric is None:
             return self.on.metrics[0]
         if not isinstance(metric, str):
-            return check_metric(metric, "metric=")
+            if any(metric is listed for listed in self.on.metrics):  # e.g. declared
+                return metric
+            return check_own_metric(metric, "metric=")
         return find_metric(self.on, metric)
 
     def indices(self, selection: Selection) -> Indices | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_distill.errors import ConfigError
+from pytest_distill.errors import ConfigError, EvaluationError
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.requests import Prediction
 
@@ -35,6 +36,8 @@ class Answer:
         Index of the right choice.
     correct : bool, optional
         Whether the label or choice is right; None where the task has no such notion.
+    tied : bool
+        Whether it was picked from equally probable ones, by an order that is nobody's answer.
     """
 
     example: Example
@@ -44,6 +47,7 @@ class Answer:
     choices: tuple[str, ...] = ()
     target_index: int | None = None
     correct: bool | None = None
+    tied: bool = False
 
 
 class Metric(ABC):
@@ -103,7 +107,10 @@ class MeanMetric(Metric):
 
     def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
         """Return each example's score, shape (n,)."""
-        return np.fromiter((self.score(a) for a in answers), np.float64, count=len(answers))
+        found = map(self.score, answers)
+        pairs = zip(answers, found, strict=True)
+        scores = (as_number(value, self.name, a.example) for a, value in pairs)
+        return np.fromiter(scores, np.float64, count=len(answers))
 
     def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
         """Return score and 1 a row, shape (n, 2)."""
@@ -113,6 +120,24 @@ class MeanMetric(Metric):
     def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
         """Return sum / count."""
         return ratio(totals[..., 0], totals[..., 1])
+
+
+def as_number(value: object, metric: str, example: Example) -> float:
+    """Return what a metric gave for an example; EvaluationError where that is no real number.
+
+    Text such as "0.5" is none, though numpy would read it as one.
+    """
+    if type(value) is float or is_number(value):
+        return float(value)  # type: ignore[arg-type]
+    raise EvaluationError(
+        f"{example.place}: metric '{metric}' gave {value!r:.60} ({type(value).__name__}), not a "
+        "number"
+    )
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value is a real number, or a truth value that stands for 1 or 0."""
+    return isinstance(value, Real | np.bool_)
 
 
 def check_metric(metric: object, where: str) -> Metric:

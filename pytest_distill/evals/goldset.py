@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_distill.errors import GoldSetError, did_you_mean
+from pytest_distill.evals.readonly import read_only
 from pytest_distill.evals.rows import Rows, open_rows
 from pytest_distill.memory import collector_paused
 
@@ -25,7 +26,8 @@ class Example:
     id : str
         Stable over runs: the row's id field, else a digest of the row.
     fields : mapping
-        The row as it stands in the file, field name -> value.
+        The row as it stands in the file, field name -> value. What was read from a file is
+        read-only: metrics and engines share it.
     where : str
         File and line (or row), for messages.
     """
@@ -136,7 +138,7 @@ def _with_ids(rows: Rows, id_field: str) -> Iterator[Example]:
                 "or none"
             )
         id = _stated_id(where, id_field, row[id_field]) if stated else row_digest(row)
-        yield Example(id, row, where)
+        yield Example(id, read_only(row), where)
 
 
 def _stated_id(where: str, id_field: str, value: Any) -> str:

@@ -186,8 +186,10 @@ class Measured(Evaluation):
         """Return what a metric gave an example; EvaluationError where that is no number."""
         try:
             found = np.asarray(given)
-        except ValueError:  # rows of different lengths
-            found = np.asarray([None])
+        except ValueError:
+            raise EvaluationError(
+                f"{self.source}: metric '{metric.name}' gave rows of different lengths"
+            ) from None
         if found.dtype.kind in "fiub":
             return found.astype(np.float64, copy=False)
         rows = zip(self.eval.gold, given, strict=False)  # what is too short is refused by its shape

@@ -61,7 +61,9 @@ def compared(
 ) -> Comparison:
     """Return a comparison of given predictions; ids are e0, e1, ..."""
     examples = tuple(
-        Example(f"e{i}", {"input": "x", "target": target, **(fields or {})}, f"gold.jsonl:{i + 1}")
+        Example(
+            f"e{i}", {"input": f"x{i}", "target": target, **(fields or {})}, f"gold.jsonl:{i + 1}"
+        )
         for i, target in enumerate(gold)
     )
     task = task or Classification(labels=LETTERS)

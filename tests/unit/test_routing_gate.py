@@ -276,7 +276,7 @@ def test_choices_are_as_sure_as_their_softmax(by: str, expected: float) -> None:
 
 def texts(rows: Rows) -> Comparison:
     """Return a comparison on generation whose student says these things."""
-    gold = gold_of([{"input": "q", "target": "x"}] * len(rows))
+    gold = gold_of([{"input": f"q{i}", "target": "x"} for i in range(len(rows))])
     on = Eval("qa", Generation(), gold, (BUILT_IN["exact_match"],))
     return compare(on, [{"text": "x"}] * len(rows), rows)
 

@@ -26,6 +26,7 @@ from pytest_distill.evaluation.models import Model
 from pytest_distill.verdicts.lookup import find_model
 from pytest_distill.verdicts.numbers import confidence, kept
 from pytest_distill.verdicts.sameness import refuse_same_model, refuse_same_weights, refuse_unlike
+from pytest_distill.verdicts.standing import refuse_below_chance
 
 Slice = str | Mapping[str, object]
 
@@ -154,11 +155,15 @@ class Comparison:
         Raises
         ------
         ComparisonError
-            Where it is of another gold set, prompt or decoding than the eval's.
+            Where it is of another gold set, prompt or decoding than the eval's, or a teacher's
+            answers are shown to be worse than chance.
         """
-        evaluation = self.model(model).evaluate(self.on)
+        of = self.model(model)
+        evaluation = of.evaluate(self.on)
         if isinstance(evaluation, Measured) and isinstance(self.on, Eval):
             refuse_unlike(evaluation, self.on)
+        if of.role == "teacher":
+            refuse_below_chance(evaluation)
         return evaluation
 
     def pair(self, one: str, other: str) -> tuple[Evaluation, Evaluation]:

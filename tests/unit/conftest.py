@@ -16,7 +16,6 @@ from pytest_distill.evals.tasks import Classification
 from pytest_distill.evaluation.models import Model, RunModel
 from pytest_distill.verdicts.comparison import Comparison
 
-
 LETTERS = tuple(string.ascii_letters)
 """Every letter is a class: a gold set of a few need not have all that a model says."""
 

@@ -22,9 +22,9 @@ from pytest_distill.evaluation.efficiency import Latency, Taken
 from pytest_distill.evaluation.models import Model, RunModel
 from pytest_distill.verdicts.comparison import Comparison
 from pytest_distill.verdicts.confidences import confidences, probabilities
+from pytest_distill.verdicts.doubts import identical
 from pytest_distill.verdicts.gates import QualityRetained, Routable
 from pytest_distill.verdicts.routing import Pair
-from pytest_distill.verdicts.sameness import identical_note
 from pytest_distill.verdicts.statistics import proportion_retention
 from pytest_distill.verdicts.verdict import Outcome
 
@@ -297,7 +297,7 @@ def test_empty_texts_are_the_same_answer() -> None:
     said = [Prediction("e0", text="", loglikelihoods=(-nats,), tokens=1) for nats in (1.0, 2.0)]
     pair = Pair(texts([{"text": "x"}]), BUILT_IN["exact_match"])
     one, other = (replace(pair.student, predictions=(prediction,)) for prediction in said)
-    assert identical_note(one, other)
+    assert list(identical(one, other))
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ class InheritedErrors:
     """
 
     name: ClassVar[str] = "inherited_errors"
+    looks_at: ClassVar[tuple[str, ...]] = ("sft",)
 
     max: float
     metric: str | Metric | None = None

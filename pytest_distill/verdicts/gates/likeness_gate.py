@@ -20,6 +20,7 @@ from pytest_distill.verdicts.gates import explain
 from pytest_distill.verdicts.numbers import bounded, ceil_text, floor_text
 from pytest_distill.verdicts.statistics import Judgement, Rate, RetentionInterval
 from pytest_distill.verdicts.verdict import (
+    Doubt,
     Evidence,
     Outcome,
     Relation,
@@ -208,7 +209,8 @@ class LikenessGate(ABC):
         notes = likeness.notes
         if likeness.variation is not None and not likeness.variation[1].any():
             names = [comparison.model(role).name for role in ("teacher", "student")]
-            notes += (f"suspicious: {' and '.join(names)} have the same distributions everywhere",)
+            same = f"suspicious: {' and '.join(names)} have the same distributions everywhere"
+            notes += (Doubt(same),)
         return notes
 
     def _worst_first(

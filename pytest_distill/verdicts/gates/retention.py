@@ -13,7 +13,6 @@ from pytest_distill.verdicts.evidence import above_chance, retention_evidence
 from pytest_distill.verdicts.flips import lost_rows
 from pytest_distill.verdicts.gates import explain
 from pytest_distill.verdicts.numbers import floor_text, retained_floor
-from pytest_distill.verdicts.sameness import identical_note
 from pytest_distill.verdicts.statistics import Judgement, Retention
 from pytest_distill.verdicts.verdict import Evidence, Outcome, Verdict, as_float, decided
 
@@ -69,11 +68,9 @@ class QualityRetained:
         else:
             outcome = OUTCOMES[evidence.interval.judge(floor)]
         teacher, student = (comparison.model(role).name for role in ("teacher", "student"))
-        pair = comparison.pair("teacher", "student")
         notes = (
             *explain.notes(comparison, metric, ("teacher", "student")),
             *explain.ratio_note(metric),
-            *identical_note(*pair),
             *(evidence.interval.notes if evidence.interval else ()),
         )
         lines = [

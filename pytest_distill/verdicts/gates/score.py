@@ -32,6 +32,11 @@ class Score:
 
     name: ClassVar[str] = "score"
 
+    @property
+    def looks_at(self) -> tuple[str, ...]:
+        """The model that it is about, beside teacher and student."""
+        return (self.model,)
+
     min: float | None = None
     max: float | None = None
     metric: str | Metric | None = None

@@ -15,7 +15,6 @@ from pytest_distill.verdicts.evidence import gap_recovered, needed_to_beat, pair
 from pytest_distill.verdicts.flips import lost_rows
 from pytest_distill.verdicts.gates import explain
 from pytest_distill.verdicts.numbers import bounded, floor_text
-from pytest_distill.verdicts.sameness import identical_note
 from pytest_distill.verdicts.verdict import Evidence, Outcome, Verdict, as_float, decided
 
 
@@ -38,6 +37,7 @@ class BeatsSft:
     """
 
     name: ClassVar[str] = "beats_sft"
+    looks_at: ClassVar[tuple[str, ...]] = ("sft",)
 
     min_gain: float = 0.0
     metric: str | Metric | None = None
@@ -59,7 +59,7 @@ class BeatsSft:
             raise ConfigError(f"mid_p={self.mid_p!r}: must be True or False")
         confidence = comparison.sure(self.confidence, default=0.95)
         student, sft = comparison.model("student"), comparison.model("sft")
-        pair = comparison.pair("student", "sft")
+        comparison.pair("student", "sft")
         size_note = refuse_other_size(student.info, sft.info, comparison.sft_size_tolerance)
         gain = self._gain(comparison, metric)
         evidence = self._evidence(comparison, metric, confidence or 0.95, above=gain > least)
@@ -67,7 +67,6 @@ class BeatsSft:
         notes = (
             *size_note,
             *explain.notes(comparison, metric, ("student", "sft")),
-            *identical_note(*pair),
             *undertrained_notes(student, sft),
             *self._teacher_notes(comparison, metric),
         )

@@ -98,10 +98,11 @@ class Eval:
         prompt: str | None = getattr(self.task, "prompt", None)
         found = []
         if self.repeated:
-            n = sum(map(len, self.repeated))
+            n, things = sum(map(len, self.repeated)), len(self.repeated)
             found.append(
-                f"{n:,} of {len(self.gold):,} gold examples ask only {len(self.repeated):,} "
-                "different things, under several ids: those that ask the same are one cluster"
+                f"{n:,} of {len(self.gold):,} gold examples ask only {things:,} "
+                f"thing{'' if things == 1 else 's'}, under several ids: those that ask the same "
+                "are one cluster"
             )
         if target in prompts.variables(prompt):
             found.append(f"the prompt reads the target field '{target}': it tells the answer")

@@ -53,7 +53,7 @@ class BeatsSft:
         """Compare the scores of two students of the same size, on the same examples."""
         metric = comparison.metric(self.metric)
         width = metric.range[1] - metric.range[0]
-        what = f"a gain in {metric.name}, so that the student is better than SFT,"
+        what = f"a gain in {metric.name} over SFT"
         least = bounded(self.min_gain, "min_gain", least=0, below=width, what=what)
         if not isinstance(self.mid_p, bool):
             raise ConfigError(f"mid_p={self.mid_p!r}: must be True or False")

@@ -261,7 +261,7 @@ class File(Entry):
 
     models: dict[str, Any]
     evals: dict[str, Any]
-    sft_size_tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.05
+    sft_size_tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.05
     confidence: Confidence | None = None
     required_gates: Names = []
     waivers: list[Waiver] = []

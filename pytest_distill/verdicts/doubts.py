@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
+from weakref import WeakKeyDictionary
 
 from pytest_distill.errors import ConfigError, DistillError
 from pytest_distill.evals.eval import Eval
@@ -77,10 +77,18 @@ def _known(comparison: Comparison, role: str) -> Measured | None:
         model = comparison.model(role)
     except ConfigError:  # there is none, or nobody said which
         return None
-    evaluation: Evaluation | None = _made(model, comparison)
+    evaluation = _answering(_made(model, comparison))
     if evaluation is None and not isinstance(model, RunModel):
         with suppress(DistillError):  # nobody asked for it
-            evaluation = model.evaluate(comparison.on)
+            evaluation = _answering(model.evaluate(comparison.on))
+            if evaluation is not None:
+                _facts(evaluation)  # whether its answers can be read
+            return evaluation
+        return None
+    return evaluation
+
+
+def _answering(evaluation: Evaluation | None) -> Measured | None:
     return evaluation if isinstance(evaluation, Measured) and evaluation.predictions else None
 
 
@@ -102,11 +110,11 @@ def identical(one: Measured, other: Measured) -> Iterator[str]:
     That is judged, since a flawless student exists on a small gold set, but it is also what one
     model under two names looks like, in another dtype or with a bit flipped.
     """
-    pairs = list(zip(one.answers, other.answers, strict=True))
     names = f"{one.info.name} and {other.info.name}"
-    if all(_said(a) == _said(b) for a, b in pairs):
+    both = one.answers, other.answers
+    if all(_said(a) == _said(b) for a, b in zip(*both, strict=True)):
         yield Doubt(f"suspicious: {names} gave identical answers to every example")
-    elif all(_rated_alike(a, b) for a, b in pairs):
+    elif all(_rated_alike(a, b) for a, b in zip(*both, strict=True)):
         yield Doubt(
             f"suspicious: the log-likelihoods of {names} are within {SAME_LOGARITHM:.0%} of each "
             "other on every example"
@@ -134,31 +142,51 @@ def _rated_alike(one: Answer, other: Answer) -> bool:
 
 def _tie_notes(evaluations: Sequence[Measured]) -> Iterator[str]:
     for evaluation in evaluations:
-        with suppress(DistillError):
-            ties = sum(answer.tied for answer in evaluation.answers)
-            if ties:
-                first = "choice" if evaluation.answers[0].choices else "label in sorted order"
-                yield (
-                    f"{evaluation.info.name}: {ties:,} of {evaluation.n:,} answers are ties, which "
-                    f"go to the first {first}"
-                )
+        facts = _facts(evaluation)
+        if facts.ties:
+            first = "label in sorted order" if facts.labelled else "choice"
+            yield (
+                f"{evaluation.info.name}: {facts.ties:,} of {evaluation.n:,} answers are ties, "
+                f"which go to the first {first}"
+            )
 
 
 def _never_predicted(evaluations: Sequence[Measured]) -> Iterator[str]:
     """Yield a note on gold labels that no model predicts: a name that none of them knows."""
-    classified = [e for e in evaluations if _labelled(e)]
+    classified = [e for e in evaluations if _facts(e).labelled]
     if not classified:
         return
-    gold = Counter(answer.targets[0] for answer in classified[0].answers)
-    said = {answer.predicted for e in classified for answer in e.answers}
-    never: Mapping[str, int] = {label: n for label, n in gold.items() if label not in said}
+    said = set().union(*(_facts(e).said for e in classified))
+    gold = _facts(classified[0]).gold
+    never = {label: n for label, n in gold.items() if label not in said}
     if never:
-        shown: list[Any] = [f"{label!r} ({n:,})" for label, n in sorted(never.items())[:MOST_SHOWN]]
+        shown = [f"{label!r} ({n:,})" for label, n in sorted(never.items())[:MOST_SHOWN]]
         more = [f"and {len(never) - MOST_SHOWN} more"] if len(never) > MOST_SHOWN else []
         names = " and ".join(e.info.name for e in classified)
         yield f"gold labels that {names} never predict: {', '.join([*shown, *more])}"
 
 
-def _labelled(evaluation: Measured) -> bool:
-    answers = evaluation.answers
-    return all(answer.correct is not None and not answer.choices for answer in answers)
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What is counted of a model's answers once, for every verdict that is about them."""
+
+    ties: int
+    labelled: bool
+    gold: Counter[str]
+    said: frozenset[str]
+
+
+_FACTS: WeakKeyDictionary[Measured, _Facts] = WeakKeyDictionary()
+
+
+def _facts(evaluation: Measured) -> _Facts:
+    if evaluation not in _FACTS:
+        answers = evaluation.answers
+        labelled = all(a.correct is not None and not a.choices for a in answers)
+        _FACTS[evaluation] = _Facts(
+            sum(answer.tied for answer in answers),
+            labelled,
+            Counter(answer.targets[0] for answer in answers) if labelled else Counter(),
+            frozenset(answer.predicted for answer in answers) if labelled else frozenset(),
+        )
+    return _FACTS[evaluation]

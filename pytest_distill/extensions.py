@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from pytest_distill.config import Extensions
+from pytest_distill.engines import ENGINES, SOURCES
 from pytest_distill.errors import ConfigError
-from pytest_distill.evals.metrics import Metric, check_metric
+from pytest_distill.evals.metrics import Metric, check_own_metric
 from pytest_distill.user_code import user_code
 
 
@@ -18,12 +19,20 @@ def extensions_of(config: pytest.Config) -> Extensions:
     metrics: dict[str, Metric] = {}
     for found in _asked(config, "pytest_distill_metrics", list | tuple):
         for metric in found:
-            checked = check_metric(metric, "hook pytest_distill_metrics")
-            metrics[checked.name] = checked
+            checked = check_own_metric(metric, "hook pytest_distill_metrics")
+            if metrics.setdefault(checked.name, checked) is not checked:
+                raise ConfigError(
+                    f"hook pytest_distill_metrics: two metrics are called '{checked.name}'"
+                )
     engines: dict[str, Any] = {}
     for found in _asked(config, "pytest_distill_engines", Mapping):
         engines |= found
     for name, engine in engines.items():
+        if name in {*ENGINES, *SOURCES}:
+            raise ConfigError(
+                f"hook pytest_distill_engines: '{name}' is the name of a built-in engine, whose "
+                f"place it would take; give it another, such as 'my_{name}'"
+            )
         if not callable(engine):
             raise ConfigError(f"hook pytest_distill_engines: '{name}': {engine!r} is no class")
     return Extensions(metrics, engines)

@@ -10,6 +10,7 @@ from pytest_distill.errors import printable
 from pytest_distill.report.lost import write_lost
 from pytest_distill.session import running_test
 from pytest_distill.verdicts.comparison import Comparison
+from pytest_distill.verdicts.doubts import with_remarks
 from pytest_distill.verdicts.gates import Gate, Routable, SuiteRetained
 from pytest_distill.verdicts.verdict import Outcome, Verdict
 
@@ -34,11 +35,11 @@ def judge(gate: Gate, eval: str | None, student: str | None) -> tuple[Verdict, C
         if isinstance(gate, SuiteRetained):
             names = gate.names(list(session.project(item).config.evals))
             suite = [session.comparison(item, name, student, alone=True) for name in names]
-            return gate.judge_all(suite), suite[0]
+            return with_remarks(gate.judge_all(suite), gate, suite), suite[0]
         if comparison is None or eval is not None or student is not None:
             any_eval = not getattr(gate, "needs_eval", True)
             comparison = session.comparison(item, eval, student, any_eval=any_eval)
-        verdict = gate.judge(comparison)
+        verdict = with_remarks(gate.judge(comparison), gate, [comparison])
         if isinstance(gate, Routable):
             verdict = keep_threshold(gate.save, verdict, comparison)
         return verdict, comparison

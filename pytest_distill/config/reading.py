@@ -27,7 +27,7 @@ from pytest_distill.config.schema import (
 )
 from pytest_distill.engines import ENGINES, SOURCES, Role
 from pytest_distill.errors import ConfigError, EvaluationError, did_you_mean, name_problem
-from pytest_distill.evals.metrics import BUILT_IN, Answer, MeanMetric, Metric, check_metric
+from pytest_distill.evals.metrics import BUILT_IN, Answer, MeanMetric, Metric, check_own_metric
 from pytest_distill.evals.tasks import TASKS
 from pytest_distill.user_code import user_code
 from pytest_distill.verdicts.gates import GATES
@@ -325,7 +325,7 @@ class _Reader:
             )
         if "." in metric or ":" in metric:
             where = f"{self.document.path.name}: {'.'.join(map(str, key))}"
-            return check_metric(load_object(metric, where), where)
+            return check_own_metric(load_object(metric, where), where)
         known = suited | set(self.extensions.metrics)
         raise self.document.error(
             key,

@@ -182,7 +182,7 @@ class ClassificationEval(MeasuredEval):
     input: str | Annotated[list[str], Field(min_length=2, max_length=2)] = "input"
     target: str = "target"
     prompt: str | None = None
-    labels: dict[str | int | bool, Count] | None = None
+    labels: Any = None  # three forms, which the task tells apart: see `read_labels`
     truncate: Literal["left", "right"] | None = None
 
 
@@ -261,7 +261,7 @@ class File(Entry):
 
     models: dict[str, Any]
     evals: dict[str, Any]
-    sft_size_tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.05
+    sft_size_tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.05
     confidence: Confidence | None = None
     required_gates: Names = []
     allow_reruns: bool | Names = False

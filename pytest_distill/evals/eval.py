@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
 from pytest_distill.errors import ConfigError, did_you_mean
+from pytest_distill.evals.asked import quick_hashes, repeated, request_key
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.requests import Request
-from pytest_distill.evals.tasks import Task, fields
+from pytest_distill.evals.tasks import Task, fields, prompts
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,17 +66,63 @@ class Eval:
 
         Every field that the task reads is checked, the target included.
         """
-        return [self.task.request(example) for example in self.gold]
+        found = [self.task.request(example) for example in self.gold]
+        if "repeated" not in vars(self):  # as the cached property would, without asking again
+            vars(self)["repeated"] = self._repeated(found)
+        return found
 
     def check(self) -> None:
         """Raise GoldSetError where a model could not be asked an example; looks at them once."""
-        _ = self._can_be_asked
+        _ = self.repeated
 
     @cached_property
-    def _can_be_asked(self) -> bool:
-        for example in self.gold:
-            self.task.request(example)
-        return True
+    def repeated(self) -> list[list[int]]:
+        """The positions of examples that ask the same thing under several ids, a list a thing."""
+        return self._repeated(map(self.task.request, self.gold))
+
+    def _repeated(self, requests: Iterable[Request]) -> list[list[int]]:
+        numbers, examples = quick_hashes(requests), self.gold.examples
+        found = []
+        for positions in repeated(numbers):  # which their digests confirm
+            by_key: dict[bytes, list[int]] = {}
+            for position in positions:
+                key = request_key(self.task.request(examples[position]))
+                by_key.setdefault(key, []).append(position)
+            found += [same for same in by_key.values() if len(same) > 1]
+        return found
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of any verdict on this eval must know of its gold set and prompt."""
+        target = getattr(self.task, "target", None)
+        prompt: str | None = getattr(self.task, "prompt", None)
+        found = []
+        if self.repeated:
+            n, things = sum(map(len, self.repeated)), len(self.repeated)
+            found.append(
+                f"{n:,} of {len(self.gold):,} gold examples ask only {things:,} "
+                f"thing{'' if things == 1 else 's'}, under several ids: those that ask the same "
+                "are one cluster"
+            )
+        if target in prompts.variables(prompt):
+            found.append(f"the prompt reads the target field '{target}': it tells the answer")
+        asks = getattr(self.task, "input", None)
+        if prompt is None and target in (asks if isinstance(asks, tuple) else (asks,)):
+            found.append(f"the input is the target field '{target}': it tells the answer")
+        if self._shots_in_gold:
+            found.append(
+                f"{self._shots_in_gold} of the few-shot examples are gold examples too: the prompt "
+                "tells their answers"
+            )
+        return tuple(found)
+
+    @cached_property
+    def _shots_in_gold(self) -> int:
+        shots: tuple[Example, ...] = getattr(self.task, "shots", ())
+        if not shots:
+            return 0
+        asked = set(quick_hashes(map(self.task.request, self.gold)).tolist())
+        return sum(number in asked for number in quick_hashes(map(self.task.request, shots)))
 
     @cached_property
     def digest(self) -> str:
@@ -87,10 +134,37 @@ class Eval:
         return digest.hexdigest()
 
     def clusters(self) -> list[str] | None:
-        """Return the cluster of each example, in the gold set's order; None without clusters."""
-        if self.cluster is None:
+        """Return the cluster of each example, in the gold set's order; None without clusters.
+
+        Examples that ask the same thing are one cluster, and so are clusters that share a thing.
+        """
+        return self._clusters
+
+    @cached_property
+    def _clusters(self) -> list[str] | None:
+        if self.cluster is not None:
+            names = [_slice_value(example, self.cluster) for example in self.gold]
+        elif self.repeated:
+            names = [example.id for example in self.gold]
+        else:
             return None
-        return [_slice_value(example, self.cluster) for example in self.gold]
+        parents: dict[str, str] = {}
+
+        def root(name: str) -> str:
+            while name in parents:
+                above = parents[name]
+                if above in parents:  # halve the way for the next one
+                    parents[name] = parents[above]
+                name = above
+            return name
+
+        for positions in self.repeated:
+            first = root(names[positions[0]])
+            for position in positions[1:]:
+                other = root(names[position])
+                if other != first:
+                    parents[other] = first
+        return [root(name) for name in names] if parents else names
 
     def slice_ids(self, field: str) -> Mapping[str, list[int]]:
         """Return the value of a field -> positions of the examples that have it.

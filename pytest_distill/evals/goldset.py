@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_distill.errors import GoldSetError, did_you_mean
+from pytest_distill.evals.readonly import read_only
 from pytest_distill.evals.rows import Rows, open_rows
 from pytest_distill.memory import collector_paused
 
@@ -25,7 +26,8 @@ class Example:
     id : str
         Stable over runs: the row's id field, else a digest of the row.
     fields : mapping
-        The row as it stands in the file, field name -> value.
+        The row as it stands in the file, field name -> value. What was read from a file is
+        read-only: metrics and engines share it.
     where : str
         File and line (or row), for messages.
     """
@@ -46,8 +48,18 @@ class GoldSet:
 
     source: str
     examples: tuple[Example, ...]
-    left_out: frozenset[str] = frozenset()
-    """Ids of the file's examples that a sample left out."""
+    rest: tuple[Example, ...] = ()
+    """The file's examples that a sample left out."""
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """Ids of the examples that a sample left out."""
+        return frozenset(example.id for example in self.rest)
+
+    @property
+    def whole(self) -> tuple[Example, ...]:
+        """All examples of the file, for what a sample cannot tell: which labels there are."""
+        return (*self.examples, *self.rest)
 
     def sample(self, n: int) -> GoldSet:
         """Return `n` of the examples, the same ones at every call, in the order of the file.
@@ -59,7 +71,7 @@ class GoldSet:
         by_digest = sorted(self.examples, key=lambda e: hashlib.sha256(e.id.encode()).digest())
         chosen = {example.id for example in by_digest[:n]}
         kept = tuple(example for example in self.examples if example.id in chosen)
-        return GoldSet(self.source, kept, frozenset(e.id for e in by_digest[n:]))
+        return GoldSet(self.source, kept, (*by_digest[n:], *self.rest))
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -126,7 +138,7 @@ def _with_ids(rows: Rows, id_field: str) -> Iterator[Example]:
                 "or none"
             )
         id = _stated_id(where, id_field, row[id_field]) if stated else row_digest(row)
-        yield Example(id, row, where)
+        yield Example(id, read_only(row), where)
 
 
 def _stated_id(where: str, id_field: str, value: Any) -> str:

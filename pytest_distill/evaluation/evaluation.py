@@ -24,8 +24,16 @@ from pytest_distill.errors import (
     did_you_mean,
 )
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.metrics import BUILT_IN, Answer, MeanMetric, Metric, identity_of
+from pytest_distill.evals.metrics import (
+    BUILT_IN,
+    Answer,
+    MeanMetric,
+    Metric,
+    as_number,
+    identity_of,
+)
 from pytest_distill.evals.requests import Prediction
+from pytest_distill.evals.tasks import ChecksAnswers
 from pytest_distill.memory import collector_paused
 
 Indices = Sequence[int]
@@ -155,7 +163,10 @@ class Measured(Evaluation):
         pairs = zip(self.eval.gold, self.predictions, strict=True)
         try:
             with collector_paused():
-                return tuple(answer(example, prediction) for example, prediction in pairs)
+                answers = tuple(answer(example, prediction) for example, prediction in pairs)
+            if isinstance(self.eval.task, ChecksAnswers):
+                self.eval.task.check(answers, self.eval.gold)
+            return answers
         except EvaluationError as error:
             raise EvaluationError(f"{self.source}: {error}") from None
 
@@ -170,8 +181,8 @@ class Measured(Evaluation):
         key = identity_of(metric)
         if key not in self._scores:
             recorded = self.recorded_scores.get(metric.name)
-            scores = metric.scores(self.answers) if recorded is None else recorded
-            scores = np.asarray(scores, dtype=np.float64)
+            given = metric.scores(self.answers) if recorded is None else recorded
+            scores = self._numbers(given, metric)
             self._refuse_bad(scores, metric)
             self._scores[key] = metric, scores
             self.tell([metric])
@@ -193,7 +204,7 @@ class Measured(Evaluation):
                 f"{self.source}: '{metric.name}' is no mean over examples, "
                 "so it needs recorded predictions, not scores"
             )
-        value = float(metric.aggregate(self.statistics(metric)[every].sum(axis=0)))
+        value = self._aggregated(metric, self.statistics(metric)[every].sum(axis=0))
         low, high = metric.range
         if not math.isfinite(value) or not _within(value, low, high):
             raise EvaluationError(
@@ -205,9 +216,35 @@ class Measured(Evaluation):
         """Return the metric's sufficient statistics, shape (n, k)."""
         key = identity_of(metric)
         if key not in self._statistics:
-            self._statistics[key] = metric, metric.statistics(self.answers)
+            self._statistics[key] = metric, self._numbers(metric.statistics(self.answers), metric)
             self.tell([metric])
         return self._statistics[key][1]
+
+    def _numbers(self, given: Any, metric: Metric) -> NDArray[np.float64]:
+        """Return what a metric gave an example; EvaluationError where that is no number."""
+        try:
+            found = np.asarray(given)
+        except ValueError:
+            raise EvaluationError(
+                f"{self.source}: metric '{metric.name}' gave rows of different lengths"
+            ) from None
+        if found.dtype.kind in "fiub":
+            return found.astype(np.float64, copy=False)
+        rows = zip(self.eval.gold, given, strict=False)  # what is too short is refused by its shape
+        for example, row in rows:
+            cells = row if isinstance(row, np.ndarray | list | tuple) else [row]
+            for cell in cells:
+                as_number(cell, metric.name, example)
+        return found.astype(np.float64)
+
+    def _aggregated(self, metric: Metric, totals: NDArray[np.float64]) -> float:
+        value = np.asarray(metric.aggregate(totals))
+        if value.shape != () or value.dtype.kind not in "fiub":
+            raise EvaluationError(
+                f"{self.source}: metric '{metric.name}' gave {value!r:.60} as the score of all "
+                "examples, not a number"
+            )
+        return float(value)
 
     def _refuse_bad(self, scores: NDArray[np.float64], metric: Metric) -> None:
         low, high = metric.range

@@ -23,6 +23,7 @@ from pytest_distill.evals.distributions import divergence, softmax, total_variat
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.requests import GoldText
+from pytest_distill.evals.tasks import Classification
 from pytest_distill.evals.tasks.predictions import check_loglikelihoods, check_probabilities
 from pytest_distill.evaluation.captured import read_captured
 from pytest_distill.evaluation.digest import request_key
@@ -238,8 +239,9 @@ def _distribution(of: Measured, place: int, example: Example) -> dict[str, float
         return {str(number): float(p) for number, p in enumerate(softmax(values))}
     if prediction.probabilities is None:
         return None
-    labels: Mapping[str, int] | None = getattr(of.eval.task, "labels", None)
-    names = sorted(labels, key=labels.__getitem__) if labels else prediction.labels
+    task = of.eval.task
+    named = task.output_names(example, prediction) if isinstance(task, Classification) else None
+    names = named or prediction.labels
     if names is None:
         raise EvaluationError(
             f"{of.source}: {example.place}: probabilities, but no names for them; set labels: in "

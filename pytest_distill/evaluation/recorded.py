@@ -14,6 +14,7 @@ from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ConfigError, EvaluationError, GoldSetError, did_you_mean
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet, read_gold_set
+from pytest_distill.evals.metrics import BUILT_IN
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval
 from pytest_distill.evaluation.models import Model, aligned, matched
@@ -153,6 +154,11 @@ def _prediction(row: Example) -> Prediction:
         raise EvaluationError(f"{row.where} (id '{row.id}'): text is {text!r}, not text")
     if tokens is not None and (isinstance(tokens, bool) or not isinstance(tokens, int)):
         raise EvaluationError(f"{row.where} (id '{row.id}'): tokens is {tokens!r}, not a count")
+    if answer is not None and not isinstance(answer, str | Real):
+        raise EvaluationError(
+            f"{row.where} (id '{row.id}'): prediction is {answer!r:.60}, not a label, a text or an "
+            "index"
+        )
     return Prediction(
         id=row.id,
         prediction=None if answer is None else str(answer),
@@ -179,6 +185,21 @@ def _number(row: Example, name: str, value: Any) -> float:
     return float(value)
 
 
+def _refuse_undeclared(name: str, on: Eval, source: str) -> None:
+    """Raise EvaluationError where ready scores would pass for a built-in metric's."""
+    built_in = BUILT_IN.get(name)
+    if built_in is None or any(m.name == name and m is not built_in for m in on.metrics):
+        return
+    low, high = built_in.range
+    better = "" if built_in.higher_is_better else "higher_is_better: false, "
+    ends = ", ".join(f"{end:g}" if np.isfinite(end) else ".inf" for end in (low, high))
+    raise EvaluationError(
+        f"{source}: has ready scores of '{name}', which is a built-in metric: what was scored "
+        f"elsewhere is declared in distill.yaml, in evals.{on.name}.metrics: "
+        f"'- {{name: {name}, {better}range: [{ends}]}}'; else record predictions alone"
+    )
+
+
 def _scores(rows: list[Example], on: Eval, source: str) -> dict[str, Any]:
     """Return the ready scores by metric, each in the order of the gold set."""
     by_id: dict[str, dict[str, float]] = {}
@@ -190,6 +211,7 @@ def _scores(rows: list[Example], on: Eval, source: str) -> dict[str, Any]:
     order = matched(by_id, on, source)
     names = dict.fromkeys(name for scores in by_id.values() for name in scores)
     for name in names:
+        _refuse_undeclared(name, on, source)
         lacking = [i for i in order if name not in by_id[i]]
         if lacking:
             raise EvaluationError(f"{source}: no score '{name}' for example '{lacking[0]}'")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.metrics import Metric, check_metric
+from pytest_distill.evals.metrics import Metric, check_own_metric
 from pytest_distill.evaluation.evaluation import (
     Evaluation,
     Indices,
@@ -26,6 +26,7 @@ from pytest_distill.evaluation.models import Model
 from pytest_distill.verdicts.lookup import find_model
 from pytest_distill.verdicts.numbers import confidence, kept
 from pytest_distill.verdicts.sameness import refuse_same_model, refuse_same_weights, refuse_unlike
+from pytest_distill.verdicts.standing import refuse_below_chance
 
 Slice = str | Mapping[str, object]
 
@@ -122,7 +123,9 @@ class Comparison:
         if metric is None:
             return self.on.metrics[0]
         if not isinstance(metric, str):
-            return check_metric(metric, "metric=")
+            if any(metric is listed for listed in self.on.metrics):  # e.g. declared
+                return metric
+            return check_own_metric(metric, "metric=")
         return find_metric(self.on, metric)
 
     def indices(self, selection: Selection) -> Indices | None:
@@ -152,11 +155,15 @@ class Comparison:
         Raises
         ------
         ComparisonError
-            Where it is of another gold set, prompt or decoding than the eval's.
+            Where it is of another gold set, prompt or decoding than the eval's, or a teacher's
+            answers are shown to be worse than chance.
         """
-        evaluation = self.model(model).evaluate(self.on)
+        of = self.model(model)
+        evaluation = of.evaluate(self.on)
         if isinstance(evaluation, Measured) and isinstance(self.on, Eval):
             refuse_unlike(evaluation, self.on)
+        if of.role == "teacher":
+            refuse_below_chance(evaluation)
         return evaluation
 
     def pair(self, one: str, other: str) -> tuple[Evaluation, Evaluation]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Callable
 from fractions import Fraction
 from numbers import Real
 
 from pytest_distill.errors import ConfigError
 
 PLACES = 4
+MOST_RETAINED = 2
+"""A floor above it is no share of a teacher's quality: 95 is meant for 0.95."""
 
 
 def exact(value: object, name: str) -> Fraction:
@@ -27,10 +31,78 @@ def exact(value: object, name: str) -> Fraction:
 
 def positive(value: object, name: str) -> Fraction:
     """Return `exact` of a number that must be above zero."""
+    return bounded(value, name, above=0)
+
+
+def retained_floor(value: object, name: str) -> Fraction:
+    """Return a floor for a share of the teacher's quality: a student may be better, not 95-fold."""
+    return bounded(value, name, above=0, most=MOST_RETAINED, what="a share of the teacher's")
+
+
+def bounded(
+    value: object,
+    name: str,
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    below: float | None = None,
+    most: float | None = None,
+    what: str = "",
+    meant: Callable[[Fraction], Fraction] | None = None,
+) -> Fraction:
+    """Return `exact` of a number within bounds: beyond them a gate always passes, or never does.
+
+    Parameters
+    ----------
+    value : object
+        What the user wrote.
+    name : str
+        The argument that it was given for.
+    above, least : float, optional
+        The lower bound: exclusive, or inclusive. An infinite bound bars nothing.
+    below, most : float, optional
+        The upper bound: exclusive, or inclusive.
+    what : str
+        What the number is, for the message.
+    meant : callable, optional
+        What the user may have meant, beside a sign too many and per cent.
+
+    Raises
+    ------
+    ConfigError
+        Where it is no such number, with the one that was probably meant.
+    """
     number = exact(value, name)
-    if number <= 0:
-        raise ConfigError(f"{name}={value!r}: must be above 0, such as 0.95")
-    return number
+    words = (
+        ("above", operator.gt, above),
+        ("at least", operator.ge, least),
+        ("below", operator.lt, below),
+        ("at most", operator.le, most),
+    )
+    bars = [
+        (word, holds, limit)
+        for word, holds, limit in words
+        if limit is not None and math.isfinite(limit)
+    ]
+
+    def fits(candidate: Fraction) -> bool:
+        return all(holds(candidate, decimal(limit)) for _, holds, limit in bars)
+
+    if fits(number):
+        return number
+    limits = [f"{word} {limit:g}" for word, _, limit in bars]
+    guesses = [*([meant(number)] if meant and number > 0 else []), *_guesses(number)]
+    near = next((guess for guess in guesses if fits(guess)), None)
+    asked = f"; did you mean {float(near):g}?" if near is not None else ""
+    about = f"{what}, " if what else ""
+    raise ConfigError(f"{name}={value!r}: must be {about}{' and '.join(limits)}{asked}")
+
+
+def _guesses(number: Fraction) -> list[Fraction]:
+    """Return what is often meant by a number out of bounds: per cent, or the sign is too many."""
+    if number < 0:
+        return [-number]
+    return [number / 100] if number >= MOST_RETAINED else []
 
 
 def confidence(value: object) -> float | None:
@@ -43,10 +115,11 @@ def confidence(value: object) -> float | None:
     """
     if value is None:
         return None
-    sure = exact(value, "confidence")
-    if not Fraction(1, 2) < sure < 1:
-        raise ConfigError(f"confidence={value!r}: must be above 0.5 and below 1, or None")
-    return float(sure)
+    try:
+        sure = bounded(value, "confidence", above=0.5, below=1, meant=lambda level: 1 - level)
+        return float(sure)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (None lets the observed numbers decide)") from None
 
 
 def kept(student: Fraction, teacher: Fraction, higher_is_better: bool) -> Fraction | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.metrics import Answer
 from pytest_distill.evaluation.evaluation import Evaluation, Measured
 
 
@@ -45,28 +44,3 @@ def refuse_same_weights(one: ModelInfo, other: ModelInfo) -> None:
             f"'{one.name}' and '{other.name}' have the same weights (digest {one.digest[:12]}): a "
             "comparison of a model with itself says nothing; correct a path in distill.yaml"
         )
-
-
-def identical_note(one: Evaluation, other: Evaluation) -> tuple[str, ...]:
-    """Return a note where two models answered every example alike.
-
-    That is judged, since a flawless student exists on a small gold set, but it is also what one
-    model under two names looks like.
-    """
-    if not isinstance(one, Measured) or not isinstance(other, Measured):
-        return ()
-    if not one.predictions or not other.predictions:
-        return ()
-    pairs = zip(one.answers, other.answers, strict=True)
-    if any(_said(a) != _said(b) for a, b in pairs):
-        return ()
-    return (
-        f"suspicious: {one.info.name} and {other.info.name} gave identical answers to every "
-        "example",
-    )
-
-
-def _said(answer: Answer) -> object:
-    # A model that only rates a text says nothing but how likely it is; an empty text is an answer.
-    only_rates = not answer.predicted and answer.prediction.text is None
-    return answer.prediction.loglikelihoods if only_rates else answer.predicted

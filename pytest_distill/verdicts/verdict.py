@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
 from typing import Any, Literal
@@ -21,6 +21,17 @@ class Outcome(StrEnum):
     FAILED = "FAILED"
     INCONCLUSIVE = "INCONCLUSIVE"
     NOT_RUN = "NOT RUN"
+
+
+FIRM = "firm"
+"""What the basis of a verdict says where its bounds agree with the outcome."""
+IN_DOUBT = "not firm: see what is suspicious"
+
+
+class Doubt(str):
+    """A note that keeps a verdict from being called firm, whatever its bounds say."""
+
+    __slots__ = ()
 
 
 Relation = Literal[">=", ">", "<="]
@@ -104,7 +115,8 @@ class Verdict:
     evidence : Evidence
         What it rests on.
     notes : tuple of str
-        What a reader must know beside the numbers.
+        What a reader must know beside the numbers. Where one of them is a `Doubt` the verdict is
+        not firm, in its evidence, its basis and its message.
     message : str
         What a failing test says. Its first line starts with ``assert``.
     waived : str, optional
@@ -135,6 +147,19 @@ class Verdict:
     criterion: str | None = None
     """The criterion of ``distill.yaml`` that this is a part of."""
 
+    def __post_init__(self) -> None:
+        if not any(isinstance(note, Doubt) for note in self.notes) or not self.evidence.firm:
+            return
+        basis = [IN_DOUBT if part == FIRM else part for part in self.basis.split("; ")]
+        lines = [f"  {IN_DOUBT}" if x == f"  {FIRM}" else x for x in self.message.split("\n")]
+        changed = {
+            "evidence": replace(self.evidence, firm=False),
+            "basis": "; ".join(basis),
+            "message": "\n".join(lines),
+        }
+        for name, value in changed.items():
+            object.__setattr__(self, name, value)
+
     @property
     def passed(self) -> bool:
         """Whether the outcome is PASSED."""
@@ -157,7 +182,7 @@ class Verdict:
             **{name: getattr(self, name) for name in (*plain, *more)},
             "observed": finite(self.observed),
             "outcome": str(self.outcome),
-            "notes": list(self.notes),
+            "notes": [str(note) for note in self.notes],
             **self.evidence.to_dict(),
             **({"details": dict(self.details)} if self.details else {}),
         }

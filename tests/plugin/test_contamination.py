@@ -127,14 +127,42 @@ def test_csv_is_read_too(project: Project, run: Run) -> None:
     assert gates_of(project)["it"]["details"]["exact"] == ["e3"]
 
 
-def test_a_text_without_words_is_in_nothing(project: Project, run: Run) -> None:
-    """Two texts of signs alone have no word in common: that is no overlap."""
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (None, "null"),
+        ("", "''"),
+        ("  ", "'  '"),
+        ("...", "'...'"),
+        (3, "3"),
+        (["a text"], "['a text']"),
+    ],
+)
+@pytest.mark.parametrize("others", [True, False])
+def test_a_training_row_without_text_is_an_error(
+    project: Project, run: Run, text: object, shown: str, others: bool
+) -> None:
+    """Nothing is found in a field that holds no text: file and line are named, one row or all."""
+    rows = [{"text": "something else"}] if others else []
+    project.rows("data/train.jsonl", [*rows, {"text": text}])
+    write_gates(project, it=check())
+    result = run(*REPORTS)
+    line = (
+        f"train.jsonl:{len(rows) + 1}: field 'text' has no text with words to compare, but {shown}"
+    )
+    assert any(line in found for found in failing_lines(result))
+    assert decision_of(result)[0] == "INCOMPLETE"
+
+
+def test_a_gold_example_without_words_is_an_error(project: Project, run: Run) -> None:
+    """It would be in no training data, whatever that holds."""
     rows = [{**row, "text": "?!"} if row["id"] == "e5" else row for row in gold()]
     project.rows("gold.jsonl", rows)
-    train(project, "...", "other")
+    train(project, "other")
     write_gates(project, it=check())
-    run(*REPORTS)
-    assert outcomes_of(project) == {"it": "PASSED"}
+    result = run(*REPORTS)
+    assert any("gold.jsonl:6 (id 'e5'): field 'text' has no" in x for x in failing_lines(result))
+    assert decision_of(result)[0] == "INCOMPLETE"
 
 
 def test_empty_training_data_proves_nothing(project: Project, run: Run) -> None:

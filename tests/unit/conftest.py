@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pytest
@@ -14,6 +15,9 @@ from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks import Classification
 from pytest_distill.evaluation.models import Model, RunModel
 from pytest_distill.verdicts.comparison import Comparison
+
+LETTERS = tuple(string.ascii_letters)
+"""Every letter is a class: a gold set of a few need not have all that a model says."""
 
 
 class Scripted:
@@ -61,7 +65,7 @@ def gold_set(answers: str, *, langs: str = "") -> GoldSet:
 def classification(gold: GoldSet, *metrics: str, slices: tuple[str, ...] = ()) -> Eval:
     """Return a classification eval."""
     chosen = tuple(BUILT_IN[m] for m in metrics or ("accuracy",))
-    return Eval("letters", Classification(), gold, chosen, slices)
+    return Eval("letters", Classification(labels=LETTERS), gold, chosen, slices)
 
 
 def scripted(name: str, role: Role, gold: GoldSet, answers: str, size: int | None = 10) -> RunModel:

@@ -18,6 +18,7 @@ from pytest_distill.evals.tasks import Perplexity
 from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval
 from pytest_distill.evaluation.models import Model
 from pytest_distill.verdicts.comparison import Comparison
+from pytest_distill.verdicts.doubts import with_remarks
 from pytest_distill.verdicts.gates import BeatsSft, QualityRetained
 from pytest_distill.verdicts.verdict import Outcome
 from tests.unit.conftest import MakeComparison
@@ -115,7 +116,9 @@ def test_beating_sft_needs_evidence(
 
 def test_identical_students_are_named(make_comparison: MakeComparison) -> None:
     """No example on which the two differ: p is 1, and the words say so."""
-    verdict = BeatsSft().judge(make_comparison("aab", "aab", "aab", "aab"))
+    comparison = make_comparison("aab", "aab", "aab", "aab")
+    gate = BeatsSft()
+    verdict = with_remarks(gate.judge(comparison), gate, [comparison])
     assert "identical on every example" in verdict.basis
     assert any(note.startswith("suspicious: student and sft") for note in verdict.notes)
 

@@ -22,7 +22,7 @@ from pytest_distill.evaluation.models import Model
 from pytest_distill.verdicts.comparison import Comparison
 from pytest_distill.verdicts.gates import Acceptance, Agreement, Divergence, InheritedErrors
 from pytest_distill.verdicts.verdict import Outcome, observed_text
-from tests.unit.conftest import MakeComparison
+from tests.unit.conftest import LETTERS, MakeComparison
 
 LABELS = ("a", "b", "c")
 Given = Sequence[Mapping[str, Any]]
@@ -61,12 +61,13 @@ def compared(
 ) -> Comparison:
     """Return a comparison of given predictions; ids are e0, e1, ..."""
     examples = tuple(
-        Example(f"e{i}", {"input": "x", "target": target, **(fields or {})}, f"gold.jsonl:{i + 1}")
+        Example(
+            f"e{i}", {"input": f"x{i}", "target": target, **(fields or {})}, f"gold.jsonl:{i + 1}"
+        )
         for i, target in enumerate(gold)
     )
-    on = Eval(
-        "letters", task or Classification(), GoldSet("gold.jsonl", examples), (BUILT_IN[metric],)
-    )
+    task = task or Classification(labels=LETTERS)
+    on = Eval("letters", task, GoldSet("gold.jsonl", examples), (BUILT_IN[metric],))
     models: list[Model] = [Fixed("teacher", teacher), Fixed("student", student)]
     if sft is not None:
         models.append(Fixed("sft", sft))
@@ -313,9 +314,9 @@ def test_confident_inherited_errors_are_the_exact_binomial(
 
 def test_two_labels_leave_no_other_error(make_comparison: MakeComparison) -> None:
     """A note says why the share is that of all common errors; with three labels there is none."""
-    two = InheritedErrors(1.0).judge(make_comparison("aab", "abb", "abb"))
+    two = InheritedErrors(0.999).judge(make_comparison("aab", "abb", "abb"))
     assert two.notes == ("two labels: whatever both get wrong is the same error",)
-    assert InheritedErrors(1.0).judge(make_comparison("aac", "abb", "abb")).notes == ()
+    assert InheritedErrors(0.999).judge(make_comparison("aac", "abb", "abb")).notes == ()
 
 
 def test_texts_are_the_same_but_for_whitespace() -> None:
@@ -327,7 +328,7 @@ def test_texts_are_the_same_but_for_whitespace() -> None:
         task=Generation(),
         metric="exact_match",
     )
-    assert InheritedErrors(1.0).judge(there).observed == 0.5
+    assert InheritedErrors(0.999).judge(there).observed == 0.5
 
 
 def test_a_metric_that_looks_at_another_answer_is_refused() -> None:

@@ -22,9 +22,9 @@ from pytest_distill.evaluation.efficiency import Latency, Taken
 from pytest_distill.evaluation.models import Model, RunModel
 from pytest_distill.verdicts.comparison import Comparison
 from pytest_distill.verdicts.confidences import confidences, probabilities
+from pytest_distill.verdicts.doubts import identical
 from pytest_distill.verdicts.gates import QualityRetained, Routable
 from pytest_distill.verdicts.routing import Pair
-from pytest_distill.verdicts.sameness import identical_note
 from pytest_distill.verdicts.statistics import proportion_retention
 from pytest_distill.verdicts.verdict import Outcome
 
@@ -76,7 +76,8 @@ def labelled(right: Sequence[bool], sure: Sequence[float]) -> Rows:
 def letters(n: int, *metrics: str) -> Eval:
     """Return an eval of `n` examples of the label `a`."""
     gold = gold_of([{"input": f"text {i}", "target": "a"} for i in range(n)])
-    return Eval("letters", Classification(), gold, tuple(BUILT_IN[m] for m in metrics))
+    task = Classification(labels=("a", "b"))
+    return Eval("letters", task, gold, tuple(BUILT_IN[m] for m in metrics))
 
 
 def hard_tail(n: int = 1000, wrong: float = 0.2, known: Known | None = None) -> Comparison:
@@ -275,7 +276,7 @@ def test_choices_are_as_sure_as_their_softmax(by: str, expected: float) -> None:
 
 def texts(rows: Rows) -> Comparison:
     """Return a comparison on generation whose student says these things."""
-    gold = gold_of([{"input": "q", "target": "x"}] * len(rows))
+    gold = gold_of([{"input": f"q{i}", "target": "x"} for i in range(len(rows))])
     on = Eval("qa", Generation(), gold, (BUILT_IN["exact_match"],))
     return compare(on, [{"text": "x"}] * len(rows), rows)
 
@@ -296,15 +297,15 @@ def test_empty_texts_are_the_same_answer() -> None:
     said = [Prediction("e0", text="", loglikelihoods=(-nats,), tokens=1) for nats in (1.0, 2.0)]
     pair = Pair(texts([{"text": "x"}]), BUILT_IN["exact_match"])
     one, other = (replace(pair.student, predictions=(prediction,)) for prediction in said)
-    assert identical_note(one, other)
+    assert list(identical(one, other))
 
 
 @pytest.mark.parametrize(
     ("gate", "message"),
     [
-        (Routable(0, 0.9), "min_handled=0: must be a share in"),
-        (Routable(1.2, 0.9), "min_handled=1.2: must be a share in"),
-        (Routable(0.5, 0), "retained=0: must be above 0"),
+        (Routable(0, 0.9), "min_handled=0: must be a share of the examples, above 0 and at most 1"),
+        (Routable(90, 0.9), "min_handled=90: must be a share .* did you mean 0.9?"),
+        (Routable(0.5, 0), "retained=0: must be a share of the teacher's, above 0"),
         (Routable(0.5, 0.9, confidence=None), "needs evidence"),
         (Routable(0.5, 0.9, by=""), "by='': must be max_probability, margin"),
         (Routable(0.5, 0.9, by="field:"), "by='field:': must be"),
@@ -329,7 +330,8 @@ def test_an_answer_without_a_confidence_is_named() -> None:
 
 def test_per_cent_are_no_probabilities() -> None:
     """Beside a stated label nobody has looked at them before: the error names the example."""
-    rows = [{**row, "prediction": "a"} for row in labelled([True] * 40, [90.0] * 40)]
+    said = [{**row, "prediction": "a"} for row in labelled([True] * 40, [90.0] * 40)]
+    rows = [{k: v for k, v in row.items() if k != "labels"} for row in said]
     comparison = compare(letters(40, "accuracy"), labelled([True] * 40, [0.9] * 40), rows)
     with pytest.raises(EvaluationError, match="example 'e0': the probability 90 is not between"):
         Routable(0.5, 0.5).judge(comparison)
@@ -360,7 +362,8 @@ def test_few_clusters_choose_no_threshold() -> None:
     comparison = hard_tail(800)
     assert isinstance(comparison.on, Eval)
     gold = gold_of([{**e.fields, "passage": f"p{i % 8}"} for i, e in enumerate(comparison.on.gold)])
-    on = Eval("letters", Classification(), gold, comparison.on.metrics, cluster="passage")
+    task = comparison.on.task
+    on = Eval("letters", task, gold, comparison.on.metrics, cluster="passage")
     clustered = Comparison(on, comparison.models, None)
     verdict = Routable(0.5, 0.9).judge(clustered)
     assert verdict.outcome is Outcome.INCONCLUSIVE

@@ -37,6 +37,8 @@ class Answer:
         Index of the right choice.
     correct : bool, optional
         Whether the label or choice is right; None where the task has no such notion.
+    tied : bool
+        Whether it was picked from equally probable ones, by an order that is nobody's answer.
     """
 
     example: Example
@@ -46,6 +48,7 @@ class Answer:
     choices: tuple[str, ...] = ()
     target_index: int | None = None
     correct: bool | None = None
+    tied: bool = False
 
 
 class Metric(ABC):
@@ -109,15 +112,17 @@ class MeanMetric(Metric):
         Raises
         ------
         EvaluationError
-            Naming the example, where `score` raises.
+            Naming the example, where `score` raises, or gives what is no number.
         """
-        scores: list[float] = []
+        given: list[object] = []
 
         def asked() -> str:
-            return f"metric '{self.name}' of example '{answers[len(scores)].example.id}'"
+            return f"metric '{self.name}' of example '{answers[len(given)].example.id}'"
 
         with user_code(asked, EvaluationError):
-            scores.extend(map(self.score, answers))
+            given.extend(map(self.score, answers))
+        pairs = zip(answers, given, strict=True)
+        scores = (as_number(value, self.name, answer.example) for answer, value in pairs)
         return np.fromiter(scores, np.float64, count=len(answers))
 
     def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
@@ -151,7 +156,7 @@ class OwnMetric(Metric):
     def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
         """Return each example's own score, shape (n,)."""
         with user_code(f"metric '{self.name}'", EvaluationError):
-            return _numbers(self.own.scores(answers), self.name, "scores")
+            return self.own.scores(answers)  # type: ignore[no-any-return]  # whoever asks looks
 
     def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
         """Return one row of sufficient statistics an example, shape (n, k)."""
@@ -185,7 +190,7 @@ class OwnMean(MeanMetric):
     def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
         """Return each example's score, shape (n,)."""
         with user_code(f"metric '{self.name}'", EvaluationError):
-            return _numbers(self.own.scores(answers), self.name, "scores")
+            return self.own.scores(answers)  # type: ignore[no-any-return]  # whoever asks looks
 
 
 def _numbers(values: Any, name: str, what: str) -> NDArray[Any]:
@@ -196,6 +201,24 @@ def _numbers(values: Any, name: str, what: str) -> NDArray[Any]:
     if found.dtype.kind not in "biuf":
         raise EvaluationError(f"metric '{name}': {what} gives {found.dtype}, not numbers")
     return found
+
+
+def as_number(value: object, metric: str, example: Example) -> float:
+    """Return what a metric gave for an example; EvaluationError where that is no real number.
+
+    Text such as "0.5" is none, though numpy would read it as one.
+    """
+    if type(value) is float or is_number(value):
+        return float(value)  # type: ignore[arg-type]
+    raise EvaluationError(
+        f"{example.place}: metric '{metric}' gave {value!r:.60} ({type(value).__name__}), not a "
+        "number"
+    )
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value is a real number, or a truth value that stands for 1 or 0."""
+    return isinstance(value, Real | np.bool_)
 
 
 def check_metric(metric: object, where: str) -> Metric:

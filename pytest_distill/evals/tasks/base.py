@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.metrics import Answer
 from pytest_distill.evals.requests import Prediction, Request
 
@@ -26,6 +26,14 @@ class Task(Protocol):
 
     def settings(self) -> Mapping[str, Any]:
         """Return everything beside the examples that decides what is asked, as JSON-able values."""
+
+
+@runtime_checkable
+class ChecksAnswers(Protocol):
+    """A task that can tell only from all answers of a model whether they are in its words."""
+
+    def check(self, answers: Sequence[Answer], gold: GoldSet) -> None:
+        """Raise EvaluationError where they are not."""
 
 
 def dataclass_settings(task: Any) -> dict[str, Any]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 from pytest_distill.errors import ConfigError, EvaluationError, GoldSetError, did_you_mean
-from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.metrics import Answer
 from pytest_distill.evals.requests import ClassificationRequest, Prediction
 from pytest_distill.evals.tasks import fields, prompts
 from pytest_distill.evals.tasks.base import dataclass_settings
+from pytest_distill.evals.tasks.labels import Labels, read_labels
 from pytest_distill.evals.tasks.predictions import check_probabilities, no_answer
 
 
@@ -25,9 +27,10 @@ class Classification:
         The field that holds the text, or the two fields of a sentence pair.
     target : str
         The field that holds the gold label.
-    labels : mapping of str to int, optional
-        Gold label -> index of the model's output; every output once. Without it the gold labels
-        must be the model's own names of its outputs.
+    labels : mapping or tuple of str, optional
+        Gold label -> index of the model's output, every output once; or all classes, some of which
+        the gold set may lack; or what a model says -> the gold label that it means. Without it the
+        gold labels must be the model's own names of its outputs.
     prompt : str, optional
         A jinja2 template that gives the text, in place of `input`.
     truncate : {"left", "right"}, optional
@@ -39,7 +42,7 @@ class Classification:
 
     input: str | tuple[str, str] = "input"
     target: str = "target"
-    labels: Mapping[str, int] | None = None
+    labels: Mapping[str, int] | Mapping[str, str] | tuple[str, ...] | None = None
     prompt: str | None = None
     truncate: Literal["left", "right"] | None = None
 
@@ -49,15 +52,7 @@ class Classification:
             raise ConfigError(
                 "prompt: gives one text, but input names two fields; drop one of them"
             )
-        if self.labels is not None:
-            # In yaml an unquoted 1 or true is no text.
-            object.__setattr__(self, "labels", {str(k): v for k, v in self.labels.items()})
-            indices = sorted(self.labels.values())
-            if not indices or indices != list(range(len(indices))):
-                raise ConfigError(
-                    "labels: must give each output of the model one label, counted from 0; "
-                    f"got the outputs {indices}"
-                )
+        object.__setattr__(self, "labels", self._said.written)
 
     def request(self, example: Example) -> ClassificationRequest:
         """Return the text to classify; the gold label is checked as well, before any model runs."""
@@ -69,53 +64,104 @@ class Classification:
         return ClassificationRequest(example.id, text, pair, self.truncate)
 
     def answer(self, example: Example, prediction: Prediction) -> Answer:
-        """Return the stated label, else the most probable one (the first of equal ones)."""
+        """Return the stated label, else the most probable one.
+
+        Equal ones go to the first in the order of their names: which one a model names first may
+        hang on the example.
+        """
         gold = self._gold(example)
-        predicted = self._predicted(example, prediction, gold)
-        return Answer(example, prediction, predicted, (gold,), correct=predicted == gold)
+        predicted, tied = self._predicted(example, prediction, gold)
+        return Answer(example, prediction, predicted, (gold,), correct=predicted == gold, tied=tied)
+
+    def check(self, answers: Sequence[Answer], gold: GoldSet) -> None:
+        """Raise EvaluationError where a model predicts what is no class: it can never be right."""
+        self._said.refuse_unknown(answers, map(self._gold, gold.whole))
+
+    def output_names(self, example: Example, prediction: Prediction) -> Sequence[str] | None:
+        """Return the class of each of a model's outputs; None where nobody says it."""
+        if self._said.outputs is not None:
+            return self._said.outputs
+        if prediction.labels is None:
+            return None
+        names = tuple(map(self._said.class_of, prediction.labels))
+        if len(set(names)) < len(names):
+            raise EvaluationError(
+                f"{example.place}: two of the outputs ({', '.join(prediction.labels)}) are one "
+                "label; correct labels: in the eval, or the names of the outputs"
+            )
+        return names
 
     def settings(self) -> Mapping[str, Any]:
         """Return the fields of this task."""
         return dataclass_settings(self)
 
+    @cached_property
+    def _said(self) -> Labels:
+        return read_labels(self.labels)
+
     def _gold(self, example: Example) -> str:
         gold = fields.label(example, self.target)
-        if self.labels is not None and gold not in self.labels:
+        classes = self._said.classes
+        if classes is not None and gold not in classes:
             raise GoldSetError(
                 f"{example.place}: the label '{gold}' is not in labels; "
-                f"{did_you_mean(gold, self.labels)}"
+                f"{did_you_mean(gold, classes)}"
             )
         return gold
 
-    def _predicted(self, example: Example, prediction: Prediction, gold: str) -> str:
-        if prediction.prediction is not None:
-            return self._stated(example, prediction.prediction)
-        if prediction.probabilities is None:
+    def _predicted(self, example: Example, prediction: Prediction, gold: str) -> tuple[str, bool]:
+        """Return the predicted label, and whether it was picked from equally probable ones."""
+        probabilities = prediction.probabilities
+        stated = prediction.prediction
+        if stated is not None:
+            label = self._stated(example, stated)
+            self._refuse_contradiction(example, prediction, label)
+            return label, False
+        if probabilities is None:
             raise no_answer(example, "'prediction' or 'probabilities'")
-        names = self._output_names(example, prediction, gold)
-        check_probabilities(example, prediction.probabilities, len(names))
-        most_probable = max(range(len(names)), key=prediction.probabilities.__getitem__)
-        return names[most_probable]
-
-    def _stated(self, example: Example, label: str) -> str:
-        if self.labels is not None and label not in self.labels:
-            raise EvaluationError(
-                f"{example.place}: the predicted label '{label}' is not in labels; "
-                f"{did_you_mean(label, self.labels)}"
-            )
-        return label
-
-    def _output_names(self, example: Example, prediction: Prediction, gold: str) -> Sequence[str]:
-        if self.labels is not None:
-            return sorted(self.labels, key=self.labels.__getitem__)
-        if prediction.labels is None:
+        names = self.output_names(example, prediction)
+        if names is None:
             raise EvaluationError(
                 f"{example.place}: probabilities, but no names for them; set labels: in the eval"
             )
-        if gold not in prediction.labels:
+        if gold not in names:
             raise EvaluationError(
                 f"{example.place}: the gold label '{gold}' is none of the model's labels "
-                f"({', '.join(prediction.labels)}); set labels: in the eval, to map the gold "
+                f"({', '.join(names)}); set labels: in the eval, to map the gold "
                 "labels to the model's outputs"
             )
-        return prediction.labels
+        check_probabilities(example, probabilities, len(names))
+        likeliest = _likeliest(names, probabilities)
+        return min(likeliest), len(likeliest) > 1
+
+    def _stated(self, example: Example, said: str) -> str:
+        label, classes = self._said.class_of(said), self._said.classes
+        if classes is not None and label not in classes:
+            raise EvaluationError(
+                f"{example.place}: the predicted label '{label}' is not in labels; "
+                f"{did_you_mean(label, classes)}"
+            )
+        return label
+
+    def _refuse_contradiction(self, example: Example, prediction: Prediction, label: str) -> None:
+        """Raise EvaluationError where the probabilities beside a label are for another one."""
+        probabilities = prediction.probabilities
+        if probabilities is None:
+            return
+        names = self.output_names(example, prediction)
+        if names is None:  # numbers without names contradict nothing
+            return
+        check_probabilities(example, probabilities, len(names))
+        likeliest = _likeliest(names, probabilities)
+        if label not in likeliest:
+            raise EvaluationError(
+                f"{example.place}: 'prediction' is '{label}', but 'probabilities' are greatest for "
+                f"'{min(likeliest)}' ({max(probabilities):g}): record what the model gave, or one "
+                "of them alone"
+            )
+
+
+def _likeliest(names: Sequence[str], probabilities: Sequence[float]) -> list[str]:
+    """Return the names of the most probable outputs, several where they are equally so."""
+    most = max(probabilities)
+    return [name for name, p in zip(names, probabilities, strict=True) if p == most]

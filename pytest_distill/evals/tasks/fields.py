@@ -45,7 +45,8 @@ def texts(example: Example, name: str) -> tuple[str, ...]:
 
 def wrong_type(example: Example, name: str, wanted: str, value: Any) -> GoldSetError:
     """Return the error about a value of the wrong type."""
-    given = "null" if value is None else f"{_JSON_TYPES.get(type(value), 'a value')} {value!r:.60}"
+    kind = next((said for kind, said in _JSON_TYPES.items() if isinstance(value, kind)), "a value")
+    given = "null" if value is None else f"{kind} {value!r:.60}"
     return GoldSetError(f"{example.place}: '{name}' must be {wanted}, not {given}")
 
 

@@ -68,7 +68,7 @@ class MultipleChoice:
         """Return the stated choice, else the most likely one (the first of equal ones)."""
         choices = self._choices(example)
         target = self._target_index(example, choices)
-        predicted = _predicted_index(example, prediction, choices)
+        predicted, tied = _predicted_index(example, prediction, choices)
         return Answer(
             example,
             prediction,
@@ -77,6 +77,7 @@ class MultipleChoice:
             choices=choices,
             target_index=target,
             correct=predicted == target,
+            tied=tied,
         )
 
     def settings(self) -> Mapping[str, Any]:
@@ -130,18 +131,38 @@ class MultipleChoice:
         return choices.index(target)
 
 
-def _predicted_index(example: Example, prediction: Prediction, choices: Sequence[str]) -> int:
-    if prediction.prediction is not None:
-        return _stated_index(example, prediction.prediction, choices)
+def _predicted_index(
+    example: Example, prediction: Prediction, choices: Sequence[str]
+) -> tuple[int, bool]:
+    """Return the index of the predicted choice, and whether it was picked from equal ones."""
+    likeliest = _likeliest(example, prediction, choices)
+    if prediction.prediction is None:
+        if not likeliest:
+            raise no_answer(example, "'loglikelihoods' or 'prediction'")
+        return likeliest[0], len(likeliest) > 1
+    stated = _stated_index(example, prediction.prediction, choices)
+    if likeliest and stated not in likeliest:
+        raise EvaluationError(
+            f"{example.place}: 'prediction' is choice {stated} ('{choices[stated]}'), but "
+            f"'loglikelihoods' are greatest for choice {likeliest[0]} ('{choices[likeliest[0]]}'): "
+            "record what the model gave, or one of them alone (accuracy_norm divides by the "
+            "choices' lengths itself)"
+        )
+    return stated, False
+
+
+def _likeliest(example: Example, prediction: Prediction, choices: Sequence[str]) -> list[int]:
+    """Return the indices of the most likely choices; none where no log-likelihoods are known."""
     loglikelihoods = prediction.loglikelihoods
     if loglikelihoods is None:
-        raise no_answer(example, "'loglikelihoods' or 'prediction'")
+        return []
     if len(loglikelihoods) != len(choices):
         raise EvaluationError(
             f"{example.place}: {len(loglikelihoods)} log-likelihoods for {len(choices)} choices"
         )
     check_loglikelihoods(example, loglikelihoods)
-    return max(range(len(choices)), key=loglikelihoods.__getitem__)
+    most = max(loglikelihoods)
+    return [index for index, value in enumerate(loglikelihoods) if value == most]
 
 
 def _stated_index(example: Example, stated: str, choices: Sequence[str]) -> int:

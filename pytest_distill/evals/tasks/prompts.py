@@ -22,6 +22,11 @@ def check_prompt(prompt: str | None) -> None:
         _compiled(prompt)
 
 
+def variables(prompt: str | None) -> frozenset[str]:
+    """Return the names of the fields that a prompt reads; none without a prompt."""
+    return frozenset() if prompt is None else _compiled(prompt)[1]
+
+
 def render(prompt: str | None, example: Example, *, input: str) -> str:
     """Return the prompt filled in with the example's fields; without a prompt, the input field.
 
@@ -45,21 +50,21 @@ def render(prompt: str | None, example: Example, *, input: str) -> str:
         return fields.text(example, input)
     import jinja2
 
-    template, variables = _compiled(prompt)
+    template, names = _compiled(prompt)
     try:
         return template.render(dict(example.fields))
     except jinja2.exceptions.SecurityError as error:
         raise ConfigError(f"prompt: the sandbox forbids it: {error}") from None
     except jinja2.UndefinedError as error:
         raise GoldSetError(
-            f"{example.place}: prompt: {_undefined(error, variables, example)}"
+            f"{example.place}: prompt: {_undefined(error, names, example)}"
         ) from None
     except Exception as error:  # noqa: BLE001 - a template's expressions can raise anything
         raise GoldSetError(f"{example.place}: prompt: {type(error).__name__}: {error}") from None
 
 
-def _undefined(error: Exception, variables: frozenset[str], example: Example) -> str:
-    for name in variables - set(example.fields):
+def _undefined(error: Exception, names: frozenset[str], example: Example) -> str:
+    for name in names - set(example.fields):
         if str(error) == f"'{name}' is undefined":
             return f"no field '{name}'; {did_you_mean(name, example.fields)}"
     return str(error)
@@ -79,8 +84,8 @@ def _compiled(prompt: str) -> tuple[jinja2.Template, frozenset[str]]:
         autoescape=False,
     )
     try:
-        variables = jinja2.meta.find_undeclared_variables(environment.parse(prompt))
-        return environment.from_string(prompt), frozenset(variables)
+        names = jinja2.meta.find_undeclared_variables(environment.parse(prompt))
+        return environment.from_string(prompt), frozenset(names)
     except jinja2.TemplateSyntaxError as error:
         raise ConfigError(
             f"prompt: {error.message} (line {error.lineno} of the template)"

@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 
 from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean
 from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.rows import open_rows
 from pytest_distill.verdicts.comparison import Comparison
-from pytest_distill.verdicts.numbers import ceil_text, exact, floor_text
+from pytest_distill.verdicts.numbers import bounded, ceil_text, floor_text
 from pytest_distill.verdicts.verdict import Verdict, as_float, decided
 
 MOST_IDS = 10
@@ -39,7 +40,7 @@ class NotContaminated:
     n : int
         Length of a shared run of words; None looks for whole texts only.
     max_overlap : float
-        Share of the gold examples that may overlap.
+        Share of the gold examples that may overlap, in [0, 1).
     """
 
     name: ClassVar[str] = "not_contaminated"
@@ -61,9 +62,9 @@ class NotContaminated:
         if not isinstance(self.train, str | os.PathLike):
             raise ConfigError(f"train={self.train!r}: must be the path of a file")
         train = comparison.folder / self.train
-        most = exact(self.max_overlap, "max_overlap")
-        if not 0 <= most <= 1:
-            raise ConfigError(f"max_overlap={self.max_overlap!r}: must be a share in [0, 1]")
+        most = bounded(
+            self.max_overlap, "max_overlap", least=0, below=1, what="a share of the gold examples"
+        )
         whole = self.n is None or (isinstance(self.n, int) and not isinstance(self.n, bool))
         if not whole or (self.n is not None and self.n < 1):
             raise ConfigError(f"n={self.n!r}: must be a number of words, at least 1, or None")
@@ -101,7 +102,7 @@ class NotContaminated:
 
     def _overlap(self, comparison: Comparison) -> Overlap:
         on = _measured(comparison)
-        texts = {e.id: words(_text(dict(e.fields), self.field, on)) for e in on.gold}
+        texts = {e.id: self._gold_words(e, on) for e in on.gold}
         return find_overlap(texts, self._train_texts(comparison.folder / self.train), self.n)
 
     def _train_texts(self, train: Path) -> Iterator[list[str]]:
@@ -112,7 +113,21 @@ class NotContaminated:
                     f"{where}: no field '{self.field}'; {did_you_mean(self.field, row)} "
                     "(assert_not_contaminated(field=...))"
                 )
-            yield words(str(row[self.field]))
+            yield _words_in(row[self.field], self.field, where)
+
+    def _gold_words(self, example: Example, on: Eval) -> list[str]:
+        fields = example.fields
+        if self.field in fields:
+            return _words_in(fields[self.field], self.field, example.place)
+        asked = getattr(on.task, "input", self.field)
+        named = asked if isinstance(asked, tuple) else (asked,)
+        lacking = next((name for name in named if name not in fields), None)
+        if lacking is not None:
+            raise ConfigError(
+                f"eval '{on.name}' has no field '{self.field}'; {did_you_mean(self.field, fields)} "
+                "(assert_not_contaminated(field=...))"
+            )
+        return [word for name in named for word in _words_in(fields[name], name, example.place)]
 
     def _remainder(self, comparison: Comparison, clean: list[int]) -> tuple[str, ...]:
         if not clean:
@@ -188,18 +203,16 @@ def _measured(comparison: Comparison) -> Eval:
     return comparison.on
 
 
-def _text(fields: dict[str, Any], name: str, on: Eval) -> str:
-    if name in fields:
-        return str(fields[name])
-    asked = getattr(on.task, "input", name)
-    named = asked if isinstance(asked, tuple) else (asked,)
-    lacking = next((field for field in named if field not in fields), None)
-    if lacking is not None:
+def _words_in(value: Any, name: str, where: str) -> list[str]:
+    """Return the words of a field; ConfigError where it has none: nothing would be found there."""
+    found = words(value) if isinstance(value, str) else []
+    if not found:
+        given = "null" if value is None else repr(value)[:60]
         raise ConfigError(
-            f"eval '{on.name}' has no field '{name}'; {did_you_mean(name, fields)} "
-            "(assert_not_contaminated(field=...))"
+            f"{where}: field '{name}' has no text with words to compare, but {given}; remove the "
+            "row, or name the field with the text: assert_not_contaminated(field=...)"
         )
-    return " ".join(str(fields[field]) for field in named)
+    return found
 
 
 def _listed(ids: list[str]) -> str:

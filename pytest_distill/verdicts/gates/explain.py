@@ -13,7 +13,7 @@ from pytest_distill.verdicts.comparison import Comparison, Slice
 from pytest_distill.verdicts.numbers import ceil_text, floor_text
 from pytest_distill.verdicts.slices import worst_slices
 from pytest_distill.verdicts.statistics import GapRecovered, PairedTest, RetentionInterval
-from pytest_distill.verdicts.verdict import Evidence
+from pytest_distill.verdicts.verdict import FIRM, Evidence
 
 FEW_EXAMPLES = 10
 MOST_SLICES = 3
@@ -129,7 +129,7 @@ def basis(evidence: Evidence) -> list[str]:
     if evidence.paired is not None:
         parts.append(_paired_text(evidence.paired))
     if evidence.firm is not None:
-        parts.append("firm" if evidence.firm else _noise_text(evidence.needed))
+        parts.append(FIRM if evidence.firm else _noise_text(evidence.needed))
     if evidence.gap is not None and evidence.gap.recovered is not None:
         parts.append(_gap_text(evidence.gap))
     if evidence.above_chance is not None:

@@ -14,7 +14,7 @@ from pytest_distill.verdicts.comparison import Comparison, Slice
 from pytest_distill.verdicts.evidence import zero_or_one
 from pytest_distill.verdicts.flips import lost_rows
 from pytest_distill.verdicts.gates import explain
-from pytest_distill.verdicts.numbers import ceil_text, exact
+from pytest_distill.verdicts.numbers import bounded, ceil_text
 from pytest_distill.verdicts.verdict import Evidence, Verdict, as_float, decided
 
 MOST_IDS = 10
@@ -27,7 +27,7 @@ class Flips:
     Parameters
     ----------
     max_lost : float, optional
-        Share of all examples that the teacher gets right and the student wrong, in [0, 1]. None:
+        Share of all examples that the teacher gets right and the student wrong, in [0, 1). None:
         only ``must_keep`` is looked at.
     metric : str or Metric, optional
         The eval's headline metric by default. Where scores are not 0 or 1, an example is lost when
@@ -51,9 +51,11 @@ class Flips:
         must_keep = comparison.on.must_keep if isinstance(comparison.on, Eval) else ()
         if self.max_lost is None and not must_keep:
             raise ConfigError(f"give max_lost=, or must_keep: in eval '{comparison.eval}'")
-        most = Fraction(1) if self.max_lost is None else exact(self.max_lost, "max_lost")
-        if not 0 <= most <= 1:
-            raise ConfigError(f"max_lost={self.max_lost!r}: must be a share in [0, 1]")
+        most = Fraction(1)  # only must_keep is looked at
+        if self.max_lost is not None:
+            most = bounded(
+                self.max_lost, "max_lost", least=0, below=1, what="a share of the examples"
+            )
         metric = comparison.metric(self.metric)
         flips = comparison.flips_by(metric, self.slice)
         n = comparison.n(self.slice) or 0

@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_distill.errors import ComparisonError, ConfigError
+from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Answer, Metric
 from pytest_distill.evaluation.evaluation import Measured
 from pytest_distill.verdicts.comparison import Comparison, Confidence, Slice
 from pytest_distill.verdicts.evidence import clusters_of, zero_or_one
 from pytest_distill.verdicts.gates import explain
 from pytest_distill.verdicts.gates.likeness_gate import OUTCOMES
-from pytest_distill.verdicts.numbers import ceil_text, exact
+from pytest_distill.verdicts.numbers import bounded, ceil_text
 from pytest_distill.verdicts.statistics import Rate, mcnemar_p
 from pytest_distill.verdicts.verdict import Evidence, Outcome, Verdict, as_float, decided
 
@@ -31,7 +31,7 @@ class InheritedErrors:
     Parameters
     ----------
     max : float
-        Share of those examples, in [0, 1].
+        Share of those examples, in [0, 1).
     metric : str or Metric, optional
         What says that an answer is wrong: a score of 0 where all are 0 or 1. The eval's headline
         metric by default.
@@ -42,6 +42,7 @@ class InheritedErrors:
     """
 
     name: ClassVar[str] = "inherited_errors"
+    looks_at: ClassVar[tuple[str, ...]] = ("sft",)
 
     max: float
     metric: str | Metric | None = None
@@ -63,9 +64,7 @@ class InheritedErrors:
 
     def judge(self, comparison: Comparison) -> Verdict:
         """Count the repeated errors; INCONCLUSIVE where the teacher makes none."""
-        most = exact(self.max, "max")
-        if not 0 <= most <= 1:
-            raise ConfigError(f"max={self.max!r}: must be a share in [0, 1]")
+        most = bounded(self.max, "max", least=0, below=1, what="a share of the errors")
         confidence = comparison.sure(self.confidence, default=None)
         metric = comparison.metric(self.metric)
         wrong, same, student = self._repeated(comparison, metric)

@@ -9,11 +9,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_distill.errors import ComparisonError, ConfigError
+from pytest_distill.errors import ComparisonError
 from pytest_distill.evaluation.likeness import Bounds, Likeness
 from pytest_distill.verdicts.comparison import Comparison, Confidence, Slice
 from pytest_distill.verdicts.gates.likeness_gate import LikenessGate, share
-from pytest_distill.verdicts.numbers import exact
+from pytest_distill.verdicts.numbers import bounded
 from pytest_distill.verdicts.statistics import Rate
 from pytest_distill.verdicts.verdict import Relation
 
@@ -75,10 +75,7 @@ class Divergence(LikenessGate):
     @property
     def limit(self) -> tuple[float, Fraction]:
         """The ceiling."""
-        most = exact(self.max, "max")
-        if most < 0:
-            raise ConfigError(f"max={self.max!r}: a divergence is at least 0")
-        return self.max, most
+        return self.max, bounded(self.max, "max", least=0, what="a divergence in nats")
 
     @property
     def worst(self) -> None:

@@ -11,15 +11,16 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_distill.errors import ComparisonError, ConfigError
+from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evaluation.likeness import Bounds, Likeness
 from pytest_distill.verdicts.comparison import Comparison, Confidence, Slice
 from pytest_distill.verdicts.evidence import clusters_of
 from pytest_distill.verdicts.gates import explain
-from pytest_distill.verdicts.numbers import ceil_text, exact, floor_text
+from pytest_distill.verdicts.numbers import bounded, ceil_text, floor_text
 from pytest_distill.verdicts.statistics import Judgement, Rate, RetentionInterval
 from pytest_distill.verdicts.verdict import (
+    Doubt,
     Evidence,
     Outcome,
     Relation,
@@ -208,7 +209,8 @@ class LikenessGate(ABC):
         notes = likeness.notes
         if likeness.variation is not None and not likeness.variation[1].any():
             names = [comparison.model(role).name for role in ("teacher", "student")]
-            notes += (f"suspicious: {' and '.join(names)} have the same distributions everywhere",)
+            same = f"suspicious: {' and '.join(names)} have the same distributions everywhere"
+            notes += (Doubt(same),)
         return notes
 
     def _worst_first(
@@ -237,10 +239,7 @@ class LikenessGate(ABC):
 
 def share(value: object, name: str) -> Fraction:
     """Return a floor that is above 0 and at most 1, exactly; ConfigError where it is not."""
-    floor = exact(value, name)
-    if not 0 < floor <= 1:
-        raise ConfigError(f"{name}={value!r}: must be above 0 and at most 1, such as 0.9")
-    return floor
+    return bounded(value, name, above=0, most=1, what="a share")
 
 
 def about_lines(comparison: Comparison, slice: Slice | None, unit: str, units: int) -> list[str]:

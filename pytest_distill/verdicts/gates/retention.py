@@ -12,8 +12,7 @@ from pytest_distill.verdicts.comparison import Comparison, Confidence, Slice
 from pytest_distill.verdicts.evidence import above_chance, retention_evidence
 from pytest_distill.verdicts.flips import lost_rows
 from pytest_distill.verdicts.gates import explain
-from pytest_distill.verdicts.numbers import floor_text, positive
-from pytest_distill.verdicts.sameness import identical_note
+from pytest_distill.verdicts.numbers import floor_text, retained_floor
 from pytest_distill.verdicts.statistics import Judgement, Retention
 from pytest_distill.verdicts.verdict import Evidence, Outcome, Verdict, as_float, decided
 
@@ -31,7 +30,7 @@ class QualityRetained:
     Parameters
     ----------
     min : float
-        The floor, any number above 0: 0.95 asks for 95 % of the teacher's quality.
+        The floor, above 0 and at most 2: 0.95 asks for 95 % of the teacher's quality.
     metric : str or Metric, optional
         The eval's headline metric by default.
     slice : str or mapping, optional
@@ -53,7 +52,7 @@ class QualityRetained:
 
     def judge(self, comparison: Comparison) -> Verdict:
         """Compare the exact ratio with the floor, or its bounds where a confidence is asked for."""
-        floor = positive(self.min, "min")
+        floor = retained_floor(self.min, "min")
         confidence = comparison.sure(self.confidence, default=None)
         metric = comparison.metric(self.metric)
         retained = comparison.exact_retained(metric, slice=self.slice)
@@ -69,11 +68,9 @@ class QualityRetained:
         else:
             outcome = OUTCOMES[evidence.interval.judge(floor)]
         teacher, student = (comparison.model(role).name for role in ("teacher", "student"))
-        pair = comparison.pair("teacher", "student")
         notes = (
             *explain.notes(comparison, metric, ("teacher", "student")),
             *explain.ratio_note(metric),
-            *identical_note(*pair),
             *(evidence.interval.notes if evidence.interval else ()),
         )
         lines = [

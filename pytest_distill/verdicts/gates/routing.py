@@ -16,7 +16,7 @@ from pytest_distill.verdicts.comparison import Comparison, Confidence
 from pytest_distill.verdicts.confidences import confidence_name, confidences
 from pytest_distill.verdicts.flips import lost_rows
 from pytest_distill.verdicts.gates import explain
-from pytest_distill.verdicts.numbers import ceil_text, exact, floor_text, positive
+from pytest_distill.verdicts.numbers import bounded, ceil_text, floor_text, retained_floor
 from pytest_distill.verdicts.routing import Pair, Point, Routing
 from pytest_distill.verdicts.statistics import Judgement
 from pytest_distill.verdicts.statistics.calibration import BINS
@@ -38,7 +38,7 @@ class Routable:
     min_handled : float
         Which share of the examples the student must answer, in (0, 1].
     retained : float
-        Which share of the teacher's quality the pair must be shown to keep, any number above 0.
+        Which share of the teacher's quality the pair must be shown to keep, above 0 and at most 2.
     by : str, optional
         What the student's confidence is: ``max_probability``, ``margin``, ``mean_log_probability``
         or ``field:NAME``. By default as suits the eval's task.
@@ -71,10 +71,10 @@ class Routable:
 
     def judge(self, comparison: Comparison) -> Verdict:
         """Choose the threshold, and compare what the student handles there with what is asked."""
-        wanted = exact(self.min_handled, "min_handled")
-        if not 0 < wanted <= 1:
-            raise ConfigError(f"min_handled={self.min_handled!r}: must be a share in (0, 1]")
-        floor = positive(self.retained, "retained")
+        wanted = bounded(
+            self.min_handled, "min_handled", above=0, most=1, what="a share of the examples"
+        )
+        floor = retained_floor(self.retained, "retained")
         confidence = comparison.sure(self.confidence, default=0.95)
         if confidence is None:
             raise ConfigError(

@@ -9,7 +9,7 @@ from pytest_distill.errors import ConfigError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.verdicts.comparison import Comparison, Slice
 from pytest_distill.verdicts.gates import explain
-from pytest_distill.verdicts.numbers import ceil_text, exact, floor_text
+from pytest_distill.verdicts.numbers import bounded, ceil_text, floor_text
 from pytest_distill.verdicts.verdict import Relation, Verdict, as_float, decided
 
 
@@ -20,7 +20,8 @@ class Score:
     Parameters
     ----------
     min, max : float, optional
-        Just one of them: the one that the metric's direction asks for.
+        Just one of them: the one that the metric's direction asks for. Within the metric's range,
+        and such that a score can be beyond it.
     metric : str or Metric, optional
         The eval's headline metric by default.
     model : str
@@ -30,6 +31,11 @@ class Score:
     """
 
     name: ClassVar[str] = "score"
+
+    @property
+    def looks_at(self) -> tuple[str, ...]:
+        """The model that it is about, beside teacher and student."""
+        return (self.model,)
 
     min: float | None = None
     max: float | None = None
@@ -48,7 +54,12 @@ class Score:
         if getattr(self, needed) is None or getattr(self, other) is not None:
             better = "higher" if metric.higher_is_better else "lower"
             raise ConfigError(f"{better} {metric.name} is better: give {needed}=, not {other}=")
-        bound = exact(getattr(self, needed), needed)
+        low, high = metric.range
+        value, what = getattr(self, needed), f"a score of {metric.name}"
+        if metric.higher_is_better:
+            bound = bounded(value, needed, above=low, most=high, what=what)
+        else:
+            bound = bounded(value, needed, least=low, below=high, what=what)
         relation: Relation = ">=" if metric.higher_is_better else "<="
         score = comparison.exact_score(self.model, metric, self.slice)
         model = comparison.model(self.model).name

@@ -7,15 +7,14 @@ from fractions import Fraction
 from typing import ClassVar
 
 from pytest_distill.engines import ModelInfo
-from pytest_distill.errors import ComparisonError
+from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.models import Model
 from pytest_distill.verdicts.comparison import Comparison, Confidence, Slice
 from pytest_distill.verdicts.evidence import gap_recovered, needed_to_beat, paired_test
 from pytest_distill.verdicts.flips import lost_rows
 from pytest_distill.verdicts.gates import explain
-from pytest_distill.verdicts.numbers import exact, floor_text
-from pytest_distill.verdicts.sameness import identical_note
+from pytest_distill.verdicts.numbers import bounded, floor_text
 from pytest_distill.verdicts.verdict import Evidence, Outcome, Verdict, as_float, decided
 
 
@@ -26,7 +25,7 @@ class BeatsSft:
     Parameters
     ----------
     min_gain : float
-        In units of the metric; equal scores do not beat.
+        In units of the metric, at least 0; equal scores do not beat.
     metric : str or Metric, optional
         The eval's headline metric by default.
     slice : str or mapping, optional
@@ -38,6 +37,7 @@ class BeatsSft:
     """
 
     name: ClassVar[str] = "beats_sft"
+    looks_at: ClassVar[tuple[str, ...]] = ("sft",)
 
     min_gain: float = 0.0
     metric: str | Metric | None = None
@@ -51,11 +51,15 @@ class BeatsSft:
 
     def judge(self, comparison: Comparison) -> Verdict:
         """Compare the scores of two students of the same size, on the same examples."""
-        least = exact(self.min_gain, "min_gain")
-        confidence = comparison.sure(self.confidence, default=0.95)
         metric = comparison.metric(self.metric)
+        width = metric.range[1] - metric.range[0]
+        what = f"a gain in {metric.name} over SFT"
+        least = bounded(self.min_gain, "min_gain", least=0, below=width, what=what)
+        if not isinstance(self.mid_p, bool):
+            raise ConfigError(f"mid_p={self.mid_p!r}: must be True or False")
+        confidence = comparison.sure(self.confidence, default=0.95)
         student, sft = comparison.model("student"), comparison.model("sft")
-        pair = comparison.pair("student", "sft")
+        comparison.pair("student", "sft")
         size_note = refuse_other_size(student.info, sft.info, comparison.sft_size_tolerance)
         gain = self._gain(comparison, metric)
         evidence = self._evidence(comparison, metric, confidence or 0.95, above=gain > least)
@@ -63,7 +67,6 @@ class BeatsSft:
         notes = (
             *size_note,
             *explain.notes(comparison, metric, ("student", "sft")),
-            *identical_note(*pair),
             *undertrained_notes(student, sft),
             *self._teacher_notes(comparison, metric),
         )

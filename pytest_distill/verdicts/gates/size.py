@@ -11,7 +11,7 @@ from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean
 from pytest_distill.verdicts.comparison import Comparison
 from pytest_distill.verdicts.gates import explain
 from pytest_distill.verdicts.gates.measured import LooksAtNoAnswers
-from pytest_distill.verdicts.numbers import ceil_text, positive
+from pytest_distill.verdicts.numbers import bounded, ceil_text
 from pytest_distill.verdicts.units import Unit, quantity, text
 from pytest_distill.verdicts.verdict import Verdict, as_float, decided
 
@@ -26,7 +26,7 @@ class Smaller(LooksAtNoAnswers):
     Parameters
     ----------
     max_ratio : float
-        Any number above 0.
+        A share, above 0 and at most 1.
     by : {"parameters", "bytes"}
         What is counted: parameters, or bytes of weights and tokenizer on disk.
     """
@@ -39,7 +39,14 @@ class Smaller(LooksAtNoAnswers):
 
     def judge(self, comparison: Comparison) -> Verdict:
         """Compare the exact ratio with the limit."""
-        limit = positive(self.max_ratio, "max_ratio")
+        limit = bounded(
+            self.max_ratio,
+            "max_ratio",
+            above=0,
+            most=1,
+            what="the student's size as a share of the teacher's",
+            meant=lambda factor: 1 / factor,
+        )
         if self.by not in get_args(Measure):
             raise ConfigError(f"by={self.by!r}: {did_you_mean(str(self.by), get_args(Measure))}")
         teacher, student = (comparison.model(role).info for role in ("teacher", "student"))

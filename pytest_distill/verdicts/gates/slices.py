@@ -14,7 +14,7 @@ from pytest_distill.verdicts.comparison import Comparison, Confidence
 from pytest_distill.verdicts.evidence import retention_evidence
 from pytest_distill.verdicts.flips import lost_rows
 from pytest_distill.verdicts.gates import explain
-from pytest_distill.verdicts.numbers import floor_text, positive
+from pytest_distill.verdicts.numbers import floor_text, retained_floor
 from pytest_distill.verdicts.slices import SliceScores, slice_scores
 from pytest_distill.verdicts.statistics import (
     Judgement,
@@ -67,7 +67,7 @@ class SlicesRetained:
     Parameters
     ----------
     min : float
-        The floor, any number above 0.
+        The floor, above 0 and at most 2.
     by : str
         A field of the gold set, or ``field:quartiles`` (halves, thirds, quintiles, deciles).
     min_examples : int
@@ -95,12 +95,14 @@ class SlicesRetained:
 
     def judge(self, comparison: Comparison) -> Verdict:
         """Judge every slice, and all of them together."""
-        floor = positive(self.min, "min")
+        floor = retained_floor(self.min, "min")
         if not isinstance(self.by, str):
             raise ConfigError(f"by={self.by!r}: must be the name of a field, such as 'lang'")
         least: object = self.min_examples
         if isinstance(least, bool) or not isinstance(least, Integral) or int(least) < 1:
             raise ConfigError(f"min_examples={least!r}: must be a number of at least 1")
+        if not isinstance(self.strict, bool):
+            raise ConfigError(f"strict={self.strict!r}: must be True or False")
         confidence = comparison.sure(self.confidence, default=0.95)
         metric = comparison.metric(self.metric)
         rows = self._rows(comparison, metric, floor, confidence)

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, get_args
 from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean
 from pytest_distill.verdicts.comparison import Comparison
 from pytest_distill.verdicts.gates import explain
-from pytest_distill.verdicts.numbers import floor_text, positive
+from pytest_distill.verdicts.numbers import floor_text, retained_floor
 from pytest_distill.verdicts.verdict import Verdict, as_float, decided
 
 Aggregate = Literal["ratio_of_averages", "average_of_ratios", "geometric", "minimum"]
@@ -35,7 +35,7 @@ class SuiteRetained:
     Parameters
     ----------
     min : float
-        The floor, any number above 0.
+        The floor, above 0 and at most 2.
     aggregate : str
         ``ratio_of_averages``: mean student score / mean teacher score; ``average_of_ratios``;
         ``geometric``: the geometric mean of the ratios; ``minimum``: the worst eval.
@@ -67,7 +67,7 @@ class SuiteRetained:
 
     def judge_all(self, comparisons: Sequence[Comparison]) -> Verdict:
         """Compare the aggregate with the floor, and say whether the choice of it matters."""
-        floor = positive(self.min, "min")
+        floor = retained_floor(self.min, "min")
         if self.aggregate not in get_args(Aggregate):
             raise ConfigError(
                 f"aggregate={self.aggregate!r}: "

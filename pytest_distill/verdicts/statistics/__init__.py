@@ -3,10 +3,16 @@
 Needs numpy and ``scipy.special`` alone: importing ``scipy.stats`` takes over a second.
 """
 
+from pytest_distill.verdicts.statistics.association import Association, association
 from pytest_distill.verdicts.statistics.calibration import calibration_error
 from pytest_distill.verdicts.statistics.chance import above_chance
 from pytest_distill.verdicts.statistics.gap import GapRecovered, gap_recovered
-from pytest_distill.verdicts.statistics.jackknife import PseudoValues, of_mean, of_metric
+from pytest_distill.verdicts.statistics.jackknife import (
+    PseudoValues,
+    of_mean,
+    of_metric,
+    t_bounds,
+)
 from pytest_distill.verdicts.statistics.multiple import holm, intervals, slices_below
 from pytest_distill.verdicts.statistics.planning import (
     examples_needed,
@@ -49,6 +55,7 @@ from pytest_distill.verdicts.statistics.superiority import (
 from pytest_distill.verdicts.statistics.t_retention import TRetention
 
 __all__ = [
+    "Association",
     "FloorTest",
     "GapRecovered",
     "Judgement",
@@ -61,6 +68,7 @@ __all__ = [
     "RetentionInterval",
     "TRetention",
     "above_chance",
+    "association",
     "augrc",
     "bits_per_byte_retention",
     "calibration_error",
@@ -86,6 +94,7 @@ __all__ = [
     "score_statistic",
     "sign_flip_test",
     "slices_below",
+    "t_bounds",
     "teacher_right_needed",
     "thresholds",
 ]

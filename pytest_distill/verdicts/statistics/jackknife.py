@@ -9,12 +9,14 @@ Efron, B. and Tibshirani, R. J. (1993). An Introduction to the Bootstrap, chapte
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
 
 from pytest_distill.verdicts.statistics.results import Floats
 
@@ -88,6 +90,19 @@ def of_metric(
     if not np.isfinite(values).all():
         raise ValueError("the metric is not finite when one example is left out")
     return PseudoValues(estimate, values, n, None if clusters is None else units)
+
+
+def t_bounds(found: PseudoValues, level: float) -> tuple[float, float]:
+    """Return one-sided bounds of a metric, each at confidence `level`, by Student's t.
+
+    Infinite for a single unit, of which nothing is told.
+    """
+    units = len(found.values)
+    if units < 2:
+        return -math.inf, math.inf
+    error = float(found.values.std(ddof=1)) / math.sqrt(units)
+    half = float(stdtrit(units - 1, level)) * error
+    return float(found.values.mean()) - half, float(found.values.mean()) + half
 
 
 def sum_by_cluster(rows: ArrayLike, clusters: Clusters) -> Floats:

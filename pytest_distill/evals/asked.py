@@ -1,0 +1,72 @@
+"""What is asked, told apart by content: the digest of a request, and requests that are the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields, is_dataclass
+from functools import cache
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+from pytest_distill.evals.requests import Request
+
+
+def request_key(request: Request) -> bytes:
+    """Return the digest of all that a model is asked, decoding included, but not of the id.
+
+    So an example that is renamed or moved is found again, and one whose text changed is not.
+    """
+    asked = {name: getattr(request, name) for name in _names_of(request)}
+    return canonical_sha256([type(request).__name__, asked]).digest()
+
+
+def canonical_sha256(value: Any) -> hashlib._Hash:
+    """Return the SHA-256 of a JSON-able value, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=_plain)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass"))
+
+
+def quick_hashes(requests: Iterable[Request]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return a number for each request, the same for the same request in this process alone."""
+    return np.fromiter((hash(_content_of(r)) for r in requests), np.int64)
+
+
+def repeated(numbers: Sequence[int] | np.ndarray[Any, Any]) -> list[list[int]]:
+    """Return the positions of numbers that occur more than once, a list for each number."""
+    order = np.argsort(numbers, kind="stable")
+    ordered = np.asarray(numbers)[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    sizes = np.diff(np.r_[starts, len(ordered)])
+    return [
+        [int(position) for position in order[start : start + size]]
+        for start, size in zip(starts[sizes > 1], sizes[sizes > 1], strict=True)
+    ]
+
+
+def _names_of(request: Request) -> tuple[str, ...]:
+    kind: Any = type(request)
+    return _names(kind)
+
+
+def _content_of(request: Request) -> Any:
+    kind: Any = type(request)
+    return _content(kind)(request)
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind) if field.name != "id")
+
+
+@cache
+def _content(kind: Any) -> attrgetter[Any]:
+    return attrgetter(*_names(kind))
+
+
+def _plain(value: Any) -> Any:
+    # The decoding within a request. asdict on the request itself would copy every value.
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)

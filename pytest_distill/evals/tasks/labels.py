@@ -1,0 +1,130 @@
+"""What an eval says of its classes: which there are, and what the models call them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_distill.errors import ConfigError, EvaluationError
+from pytest_distill.evals.metrics import Answer
+
+MOST_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The key ``labels:`` of an eval, in one of its three forms.
+
+    Parameters
+    ----------
+    written : Mapping or tuple, optional
+        In text, as the eval's settings hold it.
+    classes : frozenset of str, optional
+        Every class, where the eval lists them: nothing else may be gold or predicted.
+    outputs : tuple of str, optional
+        The class of each output of a model, where the eval numbers them.
+    names : mapping
+        What a model says -> the class that it means.
+    """
+
+    written: Mapping[str, int] | Mapping[str, str] | tuple[str, ...] | None = None
+    classes: frozenset[str] | None = None
+    outputs: tuple[str, ...] | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def class_of(self, said: str) -> str:
+        """Return the class that a model means."""
+        return self.names.get(said, said)
+
+    def refuse_unknown(self, answers: Sequence[Answer], gold: Iterable[str]) -> None:
+        """Raise EvaluationError where a predicted label is neither a gold label nor declared.
+
+        Parameters
+        ----------
+        answers : sequence of Answer
+            All of one model's.
+        gold : iterable of str
+            The labels of the whole gold set, also of what a sample left out.
+        """
+        counts = Counter(gold)
+        known = self.classes or {*counts, *self.names.values()}
+        predicted = Counter(answer.predicted for answer in answers)
+        odd = {label: n for label, n in predicted.items() if label not in known}
+        if not odd:
+            return
+        first = next(answer for answer in answers if answer.predicted in odd)
+        name, near = first.predicted, sorted(counts)[0]
+        listed = ", ".join(map(repr, sorted({*counts, *odd})[:MOST_SHOWN]))
+        raise EvaluationError(
+            f"{first.example.place}: predicted labels that no gold example has: {_listed(odd)}; "
+            f"the gold labels: {_listed(counts)}. Where they mean gold labels, map them in the "
+            f"eval: 'labels: {{{name!r}: {_nearest(name, counts) or near!r}}}'; where they are "
+            f"classes that the gold set lacks, list all classes: 'labels: [{listed}]'"
+        )
+
+
+def read_labels(written: Any) -> Labels:
+    """Return what ``labels:`` says; ConfigError where it is none of its forms.
+
+    A mapping of gold label to output index, a list of all classes, or a mapping of what a model
+    says to the class that it means. In yaml an unquoted 1 or true is no text, and taken as text.
+    """
+    if written is None:
+        return Labels()
+    if isinstance(written, list | tuple):
+        return _of_list(written)
+    if not isinstance(written, Mapping):
+        raise ConfigError(f"labels: must be a mapping or a list of names, not {written!r}")
+    numbers = [value for value in written.values() if _is_index(value)]
+    if numbers and len(numbers) < len(written):
+        raise ConfigError(
+            f"labels: maps names to output numbers, or names to labels, not both: {written!r} "
+            "(quote a label that is a number)"
+        )
+    if not numbers and written:
+        return _of_names(written)
+    indices = sorted(numbers)
+    if not indices or indices != list(range(len(indices))):
+        raise ConfigError(
+            "labels: must give each output of the model one label, counted from 0; "
+            f"got the outputs {indices}"
+        )
+    outputs = {str(label): index for label, index in written.items()}
+    ordered = tuple(sorted(outputs, key=outputs.__getitem__))
+    return Labels(outputs, frozenset(outputs), ordered)
+
+
+def _of_list(written: Sequence[Any]) -> Labels:
+    listed = tuple(str(label) for label in written if isinstance(label, str | int))
+    if len(listed) < max(len(written), 2):
+        raise ConfigError(f"labels: must list two classes or more, by name; got {written!r}")
+    twice = next((label for label in listed if listed.count(label) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"labels: '{twice}' stands twice")
+    return Labels(listed, frozenset(listed))
+
+
+def _of_names(written: Mapping[Any, Any]) -> Labels:
+    odd = next((value for value in written.values() if not isinstance(value, str | bool)), None)
+    if odd is not None or None in written.values():
+        raise ConfigError(f"labels: must map a name to a label or to an output, not to {odd!r}")
+    names = {str(said): str(label) for said, label in written.items()}
+    return Labels(names, names=names)
+
+
+def _is_index(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the gold label that differs from a name by case or blanks alone."""
+    bare = {label.strip().casefold(): label for label in known}
+    return bare.get(name.strip().casefold())
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    shown = [f"{label!r} ({n:,})" for label, n in sorted(counts.items())[:MOST_SHOWN]]
+    more = [f"and {len(counts) - MOST_SHOWN} more"] if len(counts) > MOST_SHOWN else []
+    return ", ".join([*shown, *more])

@@ -1,0 +1,128 @@
+"""Predicted labels: that they are classes, agree with their probabilities, and how ties go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .project import (
+    LABELS,
+    Project,
+    Run,
+    answers,
+    decision_of,
+    failing_lines,
+    gates_of,
+    gold,
+    outcomes_of,
+    said,
+    write_gates,
+)
+
+REPORTS = ("--distill-report", "--distill-json", "out.json")
+KEEPS = "assert_quality_retained(0.9)"
+
+
+@pytest.mark.parametrize("wrong", ["Pos", " pos", "LABEL_0", "positive"])
+@pytest.mark.parametrize("limit", [(), ("--distill-limit", "6")])
+def test_a_predicted_label_that_is_no_class_is_an_error(
+    project: Project, run: Run, wrong: str, limit: tuple[str, ...]
+) -> None:
+    """Recorded under another name it would only count as wrong, and the student look the better."""
+    rows = answers(range(18))
+    named = [{**row, "prediction": wrong} if row["prediction"] == "pos" else row for row in rows]
+    project.rows("teacher.jsonl", named)
+    write_gates(project, it=KEEPS)
+    result = run(*REPORTS, *limit)
+    (line,) = [x for x in failing_lines(result) if "predicted labels that no gold" in x]
+    assert "teacher.jsonl: gold.jsonl:" in line
+    assert f"{wrong!r} (" in line
+    assert f"'labels: {{{wrong!r}: 'pos'}}'" in line or f"'labels: {{{wrong!r}: " in line
+    assert decision_of(result)[0] == "INCOMPLETE"
+
+
+def test_engines_are_held_to_the_classes_too(project: Project, run: Run) -> None:
+    """Whatever the predictions come from."""
+    project.use_own_engine()
+    engine = (project.path / "own.py").read_text().replace('("pos", "neg")', '("Pos", "neg")')
+    project.file("own.py", engine)
+    write_gates(project, it=KEEPS)
+    assert any("'Pos' (" in line for line in failing_lines(run(*REPORTS)))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [{"Pos": "pos"}, ["neg", "pos", "Pos"]],
+    ids=["mapped", "listed"],
+)
+def test_labels_says_that_it_is_a_class(project: Project, run: Run, labels: Any) -> None:
+    """The line that the error prints is enough: mapped it counts, listed it is wrong."""
+    named = [
+        {**row, "prediction": row["prediction"].replace("pos", "Pos")} for row in answers(range(18))
+    ]
+    project.rows("teacher.jsonl", named)
+    project.evals["reviews"]["labels"] = labels
+    project.save()
+    score = 0.9 if isinstance(labels, dict) else 0.45
+    write_gates(project, it=f"assert_score({score}, model='teacher')")
+    run(*REPORTS)
+    assert gates_of(project)["it"]["observed"] == score
+    assert outcomes_of(project) == {"it": "PASSED"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({"a": 0, "b": "pos"}, "evals.reviews.labels: maps names to output numbers, or names to"),
+        ("pos", "evals.reviews.labels: must be a mapping or a list of names, not 'pos'"),
+        (["pos", "pos"], "evals.reviews.labels: 'pos' stands twice"),
+    ],
+)
+def test_a_form_of_labels_that_is_none_is_told_with_its_line(
+    project: Project, run: Run, labels: Any, message: str
+) -> None:
+    """Before any file is read."""
+    project.evals["reviews"]["labels"] = labels
+    project.save()
+    write_gates(project, it=KEEPS)
+    printed = said(run())
+    assert "distill.yaml:" in printed
+    assert message in printed
+
+
+def test_a_label_that_contradicts_its_probabilities_is_an_error(project: Project, run: Run) -> None:
+    """One of the two is wrong, and nobody can tell which; the row is named."""
+    rows = [
+        {
+            **row,
+            "probabilities": {
+                label: 0.9 if label == row["prediction"] else 0.1 for label in LABELS
+            },
+        }
+        for row in answers(range(18))
+    ]
+    rows[4]["prediction"] = "neg"
+    project.rows("teacher.jsonl", rows)
+    write_gates(project, it=KEEPS)
+    (line,) = [x for x in failing_lines(run(*REPORTS)) if "'prediction' is" in x]
+    assert (
+        "(id 'e4'): 'prediction' is 'neg', but 'probabilities' are greatest for 'pos' (0.9)" in line
+    )
+
+
+def test_equal_probabilities_do_not_go_to_whichever_comes_first(project: Project, run: Run) -> None:
+    """A student that knows nothing named the gold label first in each row, and was always right."""
+    rows = []
+    for row in gold():
+        names = [row["label"], *(label for label in LABELS if label != row["label"])]
+        rows.append({"id": row["id"], "probabilities": dict.fromkeys(names, 0.5)})
+    project.rows("student.jsonl", rows)
+    write_gates(project, it="assert_score(0.9)")
+    run(*REPORTS)
+    row = gates_of(project)["it"]
+    assert (row["outcome"], row["observed"]) == ("FAILED", 0.5)
+    assert (
+        "student: 20 of 20 answers are ties, which go to the first label in sorted order"
+        in (row["notes"])
+    )

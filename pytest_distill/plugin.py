@@ -31,7 +31,7 @@ from pytest_distill.fixtures import (
 )
 from pytest_distill.records import STUDENTS, publish, state_of
 from pytest_distill.session import SESSION, DistillSession
-from pytest_distill.workers import OUTPUT, STARTED
+from pytest_distill.workers import OUTPUT, RUN
 
 __all__ = ["_distill_request", "comparison", "gold", "sft", "student", "students", "teacher"]
 
@@ -188,7 +188,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    node.workerinput[STARTED] = node.config.stash[SESSION].started
+    node.workerinput[RUN] = node.config.stash[SESSION].run
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

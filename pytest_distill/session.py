@@ -20,7 +20,7 @@ from pytest_distill.records import (
     state_of,
     waived,
 )
-from pytest_distill.workers import started_at, threads_per_worker, worker_number
+from pytest_distill.workers import run_number, threads_per_worker, worker_number
 
 if TYPE_CHECKING:
     from pytest_distill.assertions import GateComparison
@@ -60,7 +60,7 @@ class DistillSession:
         self._projects: dict[Path, Project] = {}
         self._config_files: dict[Path, Path | None] = {}
         self._seen: set[Path] = set()
-        self.started = started_at(config)
+        self.run = run_number(config)
         self.gate_tests: list[str] = []
         """Node ids of the gate tests that were collected, deselected ones too."""
         self.skipped_files: list[str] = []
@@ -304,8 +304,8 @@ class DistillSession:
         folder = self._config.rootpath / str(ini) if ini else project / ".distill"
         return Keeper(
             self._from_here("distill_cache") or folder,
-            since=self.started if self._config.getoption("distill_refresh") else 0.0,
-            started=self.started,
+            session=self.run,
+            refresh=bool(self._config.getoption("distill_refresh")),
             warn=lambda message: warnings.warn(StoreWarning(message), stacklevel=2),
             tell=teller(self._config),
         )

@@ -347,10 +347,13 @@ def plain_prediction(prediction: Prediction, who: str) -> Prediction:
     return Prediction(**values)
 
 
-def _is_plain(value: object, kind: type) -> bool:
-    if type(value) is tuple:
-        return all(type(entry) is kind for entry in value)
-    return type(value) is kind or value is None
+def _is_plain(value: object, kind: type | tuple[type]) -> bool:
+    """Return whether a value is of a built-in type, or a tuple of such values."""
+    if value is None:
+        return True
+    if isinstance(kind, tuple):
+        return type(value) is tuple and all(type(entry) is kind[0] for entry in value)
+    return type(value) is kind
 
 
 def _label(value: Any) -> str:
@@ -368,16 +371,16 @@ def _numbers(value: Any) -> tuple[float, ...]:
     return tuple(plain.real(entry) for entry in plain.sequence(value))
 
 
-_PREDICTION: Mapping[str, tuple[type, Callable[[Any], Any]]] = {
+_PREDICTION: Mapping[str, tuple[type | tuple[type], Callable[[Any], Any]]] = {
     "id": (str, plain.text),
     "prediction": (str, _label),
-    "probabilities": (float, _numbers),
-    "labels": (str, lambda value: tuple(_label(entry) for entry in plain.sequence(value))),
-    "loglikelihoods": (float, _numbers),
+    "probabilities": ((float,), _numbers),
+    "labels": ((str,), lambda value: tuple(_label(entry) for entry in plain.sequence(value))),
+    "loglikelihoods": ((float,), _numbers),
     "text": (str, plain.text),
     "tokens": (int, plain.whole),
 }
-"""Field of a prediction -> the built-in type that it is or holds, and what makes it so."""
+"""Field of a prediction -> its built-in type, or that of a tuple's values; and what makes it so."""
 
 
 def aligned(predictions: Iterable[Prediction], on: Eval, source: str) -> tuple[Prediction, ...]:

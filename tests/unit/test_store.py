@@ -27,7 +27,7 @@ from pytest_distill.evals.requests import (
 )
 from pytest_distill.evaluation.digest import request_key, run_key
 from pytest_distill.evaluation.keeping import Keeper, Kept
-from pytest_distill.evaluation.store import FILE_NAME, Store
+from pytest_distill.evaluation.store import FILE_NAME
 
 IDENTITY = {"model": "d" * 64, "engine": "test", "dtype": "auto"}
 

@@ -64,6 +64,8 @@ _TABLES: Mapping[str, str] = {
     checksum INTEGER NOT NULL
 ) STRICT""",
 }
+# A damaged length asks for more memory than there is, and a damaged name cannot even be told.
+_FAILURES = (sqlite3.Error, MemoryError, UnicodeDecodeError)
 # What SQLite says where the file is not at fault: busy, no space, no permission and the like.
 _NOT_THE_FILE = {
     sqlite3.SQLITE_PERM,
@@ -322,7 +324,7 @@ class Store:
         """Tell a damaged file from one that cannot be used."""
         try:
             yield
-        except (sqlite3.DatabaseError, MemoryError) as error:  # a damaged length asks for the moon
+        except _FAILURES as error:
             if is_damage(error):
                 raise DamagedStoreError(_once(self.path, error)) from None
             raise
@@ -398,7 +400,7 @@ class Writer:
     def _work(self) -> None:
         try:
             connection = connect(self._path)
-        except sqlite3.Error as error:
+        except _FAILURES as error:
             self.problem = error
             connection = None
         closing = False
@@ -414,7 +416,7 @@ class Writer:
                         connection.executemany(
                             "INSERT OR REPLACE INTO predictions VALUES (?, ?, ?, ?, ?, ?)", rows
                         )
-                except sqlite3.Error as error:
+                except _FAILURES as error:
                     self.problem = error
         if connection is not None:
             connection.close()

@@ -37,14 +37,16 @@ def keeper(folder: Path, *, session: int = 0, refresh: bool = False) -> Keeper:
     return Keeper(store, session=session, refresh=refresh, warn=pytest.fail, tell=pytest.fail)
 
 
-def read_of(digests: FileDigests, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+def read_from_now_on(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Return a list that gets every file that is read from now on."""
     read: list[Path] = []
     piece = file_digests._piece
-    monkeypatch.setattr(
-        file_digests, "_piece", lambda path, at: (read.append(path), piece(path, at))[1]
-    )
-    assert digests is not None
+
+    def noted(path: Path, start: int) -> bytes:
+        read.append(path)
+        return piece(path, start)
+
+    monkeypatch.setattr(file_digests, "_piece", noted)
     return read
 
 
@@ -89,9 +91,8 @@ def test_new_bytes_have_a_new_digest(
     big: Path, change: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where size, time and inode are the old file's; what did not change is known."""
-    digests = keeper(big.parent).file_digests()
-    old = digests(big)
-    read = read_of(digests, monkeypatch)
+    old = keeper(big.parent).file_digests()(big)
+    read = read_from_now_on(monkeypatch)
     assert keeper(big.parent).file_digests()(big) == old
     assert read == []
     time.sleep(0.02)  # a tick of the file system's clock
@@ -104,9 +105,8 @@ def test_a_file_that_was_just_written_is_not_remembered(
 ) -> None:
     """A second change within the same tick of the file system's clock would leave no trace."""
     monkeypatch.setattr(file_digests, "SETTLED_SECONDS", 3.0)
-    digests = keeper(big.parent).file_digests()
-    digests(big)
-    read = read_of(digests, monkeypatch)
+    keeper(big.parent).file_digests()(big)
+    read = read_from_now_on(monkeypatch)
     keeper(big.parent).file_digests()(big)
     assert read == [big]
 
@@ -114,18 +114,16 @@ def test_a_file_that_was_just_written_is_not_remembered(
 def test_a_small_file_is_always_read(big: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its digest is not worth a row."""
     monkeypatch.setattr(keeping, "BIG_FILE", 101)
-    digests = keeper(big.parent).file_digests()
-    digests(big)
-    read = read_of(digests, monkeypatch)
+    keeper(big.parent).file_digests()(big)
+    read = read_from_now_on(monkeypatch)
     keeper(big.parent).file_digests()(big)
     assert read == [big]
 
 
 def test_refresh_reads_a_file_anew(big: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once a run: its other workers use what the first has read."""
-    digests = keeper(big.parent).file_digests()
-    digests(big)
-    read = read_of(digests, monkeypatch)
+    keeper(big.parent).file_digests()(big)
+    read = read_from_now_on(monkeypatch)
     for _worker in range(2):
         keeper(big.parent, session=1, refresh=True).file_digests()(big)
     assert read == [big]

@@ -44,7 +44,7 @@ from pytest_distill.records import (
 )
 from pytest_distill.session import SESSION, SHIPS, DistillSession, binds, note_look
 from pytest_distill.user_code import user_frames
-from pytest_distill.workers import OUTPUT, STARTED
+from pytest_distill.workers import OUTPUT, RUN
 
 __all__ = ["_distill_request", "comparison", "gold", "sft", "student", "students", "teacher"]
 
@@ -253,7 +253,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    node.workerinput[STARTED] = node.config.stash[SESSION].started
+    node.workerinput[RUN] = node.config.stash[SESSION].run
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

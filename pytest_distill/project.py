@@ -13,10 +13,11 @@ from pytest_distill.config.schema import (
     ModelConfig,
     RecordedModel,
     ReportedModel,
+    TransformersModel,
     absolute,
 )
 from pytest_distill.config.schema import RunModel as RunModelConfig
-from pytest_distill.engines import Engine, ModelInfo, Role
+from pytest_distill.engines import Engine, FileDigests, ModelInfo, Role
 from pytest_distill.errors import ConfigError, DistillError, ModelError, did_you_mean
 from pytest_distill.eval_reading import read_eval
 from pytest_distill.evals.eval import Eval
@@ -91,6 +92,8 @@ class Project:
             name: self._pointed(name, entry, (paths or {}).get(name))
             for name, entry in config.models.items()
         }
+        self._pointed_at = dict(paths or {})
+        self._reading: list[FileDigests] = []
         self.models = {name: self._model(name, entry) for name, entry in entries.items()}
         for name, model in self.models.items():
             model.trained = _trained(entries[name])
@@ -203,12 +206,14 @@ class Project:
 
     def start(self, name: str) -> Engine:
         """Return a new engine for a model; nothing is loaded yet."""
-        return self._start(name, self.config.models[name])
+        return self._start(name, self.config.models[name], self._digests())
 
     def close(self) -> None:
         """Free the models, and close the store."""
         for model in self.models.values():
             model.close()
+        for digests in self._reading:
+            digests.cancel()
         if self._keeper is not None:
             self._keeper.close()
 
@@ -264,19 +269,39 @@ class Project:
                 n: m.scores for n, m in self.config.models.items() if isinstance(m, ReportedModel)
             }
             return reported.ReportedModel(info, table)
-        if self._exported is not None and not self._is_here(entry):
-            known = exported.read_manifest(self._exported)
-            if name in known:
-                return exported.ExportedModel(name, entry.role, self._exported)
+        exported_model = self._exported_model(name, entry)
+        if exported_model is not None:
+            return exported_model
+        digests = self._digests()
+        self._reading.append(digests)
         return running.RunModel(
             name,
             entry.role,
-            lambda: self._start(name, entry),
+            lambda: self._start(name, entry, digests),
             self._progress,
             keeper=self._keeper,
+            digests=digests,
+            reads_ahead=isinstance(entry, TransformersModel),
             before_load=self._make_room,
             after_load=self._run_owed,
         )
+
+    def _exported_model(self, name: str, entry: ModelConfig) -> exported.ExportedModel | None:
+        """Return the model of exported predictions, where they stand in for absent weights."""
+        if self._exported is None or not isinstance(entry, RunModelConfig) or self._is_here(entry):
+            return None
+        known = exported.read_manifest(self._exported)
+        if name not in known:
+            return None
+        if name in self._pointed_at:
+            raise ConfigError(
+                f"--distill-model {name}={self._pointed_at[name]}: no such folder, and the "
+                f"predictions in {self._exported} are of another checkpoint: correct the path, or "
+                "leave the option out to judge what was exported"
+            )
+        manifest = self._exported / exported.MANIFEST
+        exported.refuse_unlike(manifest, name, known[name].model, entry.written)
+        return exported.ExportedModel(name, entry.role, self._exported, known[name])
 
     def _is_here(self, entry: ModelConfig) -> bool:
         """Return whether a model's weights lie on this machine, as far as the path tells."""
@@ -291,22 +316,36 @@ class Project:
             )
         return self.config.folder / named
 
-    def _start(self, name: str, entry: Any) -> Engine:
+    def _start(self, name: str, entry: Any, digests: FileDigests) -> Engine:
         kind = self.config.engine_class(name)
-        spec = entry.spec(name, self.config.folder, **self._of_the_run())
+        spec = entry.spec(
+            name,
+            self.config.folder,
+            threads=self._threads,
+            worker=self._worker or 0,
+            hash_file=digests,
+        )
         with unless_ours(kind, f"the engine of model '{name}'", ModelError):
             engine: Engine = kind(spec)
         return engine
 
-    def _of_the_run(self) -> dict[str, Any]:
-        remembering = {"hash_file": self._keeper.hash_file} if self._keeper else {}
-        return {"threads": self._threads, "worker": self._worker or 0, **remembering}
+    def _digests(self) -> FileDigests:
+        if self._keeper is None:
+            return FileDigests(threads=self._threads)
+        return self._keeper.file_digests(self._threads)
 
     def _make_room(self, wanted: running.RunModel) -> None:
-        """Free the models that no test holds: two big ones need not fit beside each other."""
+        """Free the models that no test holds: two big ones need not fit beside each other.
+
+        While one is loaded and asked, the files of the others are read for their digests; of
+        several processes each reads its own.
+        """
         for model in self.all_models:
-            if isinstance(model, running.RunModel) and model is not wanted and not model.pinned:
-                model.close()
+            if isinstance(model, running.RunModel) and model is not wanted:
+                if not model.pinned:
+                    model.close()
+                if self._worker is None and model.reads_ahead:
+                    model.read_ahead()
 
     def _run_owed(self, model: running.RunModel) -> None:
         """Run what a model owes as long as it is loaded, and not load it again for each test.

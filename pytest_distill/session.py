@@ -36,7 +36,7 @@ from pytest_distill.records import (
     state_of,
     waived,
 )
-from pytest_distill.workers import started_at, threads_per_worker, worker_name, worker_number
+from pytest_distill.workers import run_number, threads_per_worker, worker_name, worker_number
 
 if TYPE_CHECKING:
     from pytest_distill.assertions import GateComparison
@@ -134,7 +134,7 @@ class DistillSession:
         self.late: list[str] = []
         """Gates that were asked when no test ran."""
         self._configs: dict[Path, Config | None] = {}
-        self.started = started_at(config)
+        self.run = run_number(config)
         _sessions.append(self)
         self.collected = Collected()
         self._set_up: list[pytest.FixtureDef[Any]] = []
@@ -545,8 +545,8 @@ class DistillSession:
         folder = self._config.rootpath / str(ini) if ini else project / ".distill"
         return Keeper(
             self._from_here("distill_cache") or folder,
-            since=self.started if self._config.getoption("distill_refresh") else 0.0,
-            started=self.started,
+            session=self.run,
+            refresh=bool(self._config.getoption("distill_refresh")),
             warn=lambda message: warnings.warn(StoreWarning(message), stacklevel=2),
             tell=teller(self._config),
         )

@@ -9,19 +9,20 @@ from typing import Any
 
 from pytest_distill.config import load_config
 from pytest_distill.config.schema import RunModel
-from pytest_distill.engines import Identified
-from pytest_distill.errors import ConfigError, ModelError
+from pytest_distill.engines import file_digest
+from pytest_distill.errors import ConfigError, EvaluationError, ModelError
 from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.goldset import Example
 from pytest_distill.evaluation.digest import request_key, run_key
 from pytest_distill.evaluation.exported import (
     MANIFEST,
+    ManifestEntry,
     file_of,
-    info_of,
-    manifest_entry,
     read_manifest,
     rows_of,
 )
-from pytest_distill.evaluation.keeping import Keeper
+from pytest_distill.evaluation.keeping import MIGRATED, Keeper
+from pytest_distill.evaluation.models import identity_of
 from pytest_distill.evaluation.recorded import read_predictions
 from pytest_distill.evaluation.store import FILE_NAME, Store
 from pytest_distill.files import make_folder, write_atomically
@@ -50,6 +51,8 @@ def run(command: str, config: Path, cache: Path | None, given: Mapping[str, Any]
     elif not (folder / FILE_NAME).is_file():
         raise ConfigError(f"{folder}: no predictions are stored there")
     store = Store(folder)
+    if store.migrated:
+        yield MIGRATED.format(path=store.path)
     try:
         if command == "list":
             yield from _listed(store)
@@ -87,16 +90,19 @@ def _export(store: Store, project: Project, folder: Path) -> Iterator[str]:
         if info is None:
             yield f"{name}: nothing is stored"
             continue
-        manifest[name] = manifest_entry(info, identity)
+        files = {}
         for on in _evals(project):
             requests = on.requests()
             lines = rows_of(requests, store.read(run, [request_key(r) for r in requests]))
             if len(lines) == len(requests):
                 path = file_of(folder, on.name, name)
                 write_atomically(path, "".join(f"{line}\n" for line in lines))
+                files[path.name] = file_digest(path)
                 yield f"{path}: {len(lines):,} predictions"
             elif lines:
                 yield f"{name} on {on.name}: left out, {len(lines)} of {len(requests)} are stored"
+        written = _run_models(project)[name].written
+        manifest[name] = ManifestEntry(written, identity, info, files).to_json()
     if not manifest:
         raise ConfigError(
             f"{store.path}: no prediction of a model of {project.config.path} is there"
@@ -106,19 +112,31 @@ def _export(store: Store, project: Project, folder: Path) -> Iterator[str]:
 
 def _import(store: Store, project: Project, folder: Path) -> Iterator[str]:
     for name, entry in read_manifest(folder).items():
-        run = run_key(entry["identity"])
-        store.add_run(run, entry["identity"], info_of(entry))
+        run = run_key(entry.identity)
+        store.add_run(run, entry.identity, entry.info)
         for on in project.config.evals:
             path = file_of(folder, on, name)
             if not path.is_file():
                 continue
+            entry.refuse_other(path)
             rows, predictions = read_predictions(path)
+            asked = [_request_of(row) for row in rows]
             with store.writing(run) as writer:
-                for row, prediction in zip(rows, predictions, strict=True):
-                    writer.put(bytes.fromhex(str(row.fields["request"])), prediction)
+                for request, prediction in zip(asked, predictions, strict=True):
+                    writer.put(request, prediction)
             if writer.problem is not None:
                 raise writer.problem
             yield f"{name} on {on}: {len(predictions):,} predictions"
+
+
+def _request_of(row: Example) -> bytes:
+    """Return the digest of what was asked, which each exported row has."""
+    try:
+        return bytes.fromhex(row.fields["request"])
+    except (KeyError, TypeError, ValueError):
+        raise EvaluationError(
+            f"{row.where} (id '{row.id}'): no digest of what was asked in 'request'; export again"
+        ) from None
 
 
 def _prune(store: Store, project: Project) -> Iterator[str]:
@@ -130,17 +148,23 @@ def _prune(store: Store, project: Project) -> Iterator[str]:
     yield f"{len(old)} models and {store.forget(old):,} predictions dropped"
 
 
+def _run_models(project: Project) -> dict[str, RunModel]:
+    """Return the entries of the models that an engine runs."""
+    entries = project.config.models.items()
+    return {name: entry for name, entry in entries if isinstance(entry, RunModel)}
+
+
 def _identities(project: Project) -> dict[str, Mapping[str, Any] | None]:
     """Return the identity of every model that an engine runs; None where its weights are absent."""
     found: dict[str, Mapping[str, Any] | None] = {}
-    for name, entry in project.config.models.items():
-        if isinstance(entry, RunModel):
-            try:
-                engine = project.start(name)
-                if isinstance(engine, Identified):
-                    found[name] = engine.identity
-            except ModelError:
-                found[name] = None
+    for name in _run_models(project):
+        try:
+            identity = identity_of(name, project.start(name))
+        except ModelError:
+            found[name] = None
+        else:
+            if identity is not None:
+                found[name] = identity
     return found
 
 

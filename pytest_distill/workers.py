@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
+import secrets
 from typing import Any
 
 import pytest
@@ -11,14 +11,17 @@ import pytest
 OUTPUT = "distill"
 """Key under which a worker hands over its share of the ledger, as JSON."""
 
-STARTED = "distill_started"
-"""Key under which a worker is told when the whole run started."""
+RUN = "distill_run"
+"""Key under which a worker is told the number of the whole run."""
 
 
-def started_at(config: pytest.Config) -> float:
-    """Return when the run started, in seconds since 1970: of all workers the same."""
+def run_number(config: pytest.Config) -> int:
+    """Return a number that no other run has, and all workers of this one share.
+
+    Clocks jump, so that the time of the start would not tell runs apart.
+    """
     given: dict[str, Any] = getattr(config, "workerinput", {})
-    return float(given.get(STARTED, time.time()))
+    return int(given.get(RUN) or secrets.randbits(62))
 
 
 def worker_name() -> str:

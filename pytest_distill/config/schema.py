@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -88,6 +89,13 @@ class RunModel(ModelConfig):
             if fields.get(key):
                 fields[key] = absolute(fields[key], folder)
         return ModelSpec(name=name, options=self.model_extra or {}, **of_the_run, **fields)
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """What the entry says that may change an answer: engine, path as it is written, options."""
+        aside = {*ModelConfig.model_fields, *DECLARABLE, "device", "device_map", "batch_tokens"}
+        said = self.model_dump(exclude=aside - {"engine"})
+        return dict(json.loads(json.dumps(said, default=str)))  # a date of yaml's is text in JSON
 
 
 def absolute(path: str, folder: Path) -> str:

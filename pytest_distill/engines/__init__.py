@@ -5,22 +5,18 @@ Nothing heavy is imported here; an engine's module is imported when one of its m
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from pytest_distill.engines import plain
+from pytest_distill.engines.file_digests import FileDigests, file_digest
 from pytest_distill.engines.likeness import Captured, Distributional, TokenLikeness
+from pytest_distill.errors import ModelError, did_you_mean
 from pytest_distill.evals.requests import Prediction, Request
 
 Role = Literal["teacher", "student", "sft"]
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +48,8 @@ class ModelSpec:
     worker : int
         Number of this process among several that share a machine; GPUs are dealt out by it.
     hash_file : callable
-        File -> SHA-256 of its bytes. The store gives one that remembers big files.
+        File -> digest of its bytes. What it has hashed must stay as it is while the model is used:
+        that is checked. The store gives one that remembers big files.
     options : mapping
         Further keys of the entry, for a user's own engine.
     """
@@ -72,7 +69,7 @@ class ModelSpec:
     batch_tokens: int | None = None
     threads: int | None = None
     worker: int = 0
-    hash_file: Callable[[Path], str] = sha256_of
+    hash_file: Callable[[Path], str] = field(default_factory=FileDigests)
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -92,6 +89,8 @@ class ModelInfo:
         Data type and device that the model runs in; where it came from.
     digest : str, optional
         SHA-256 over the bytes of weights, config and tokenizer: the model's identity.
+    weights_digest : str, optional
+        SHA-256 over the bytes of the weights alone, an adapter's included.
     active_parameters : int, optional
         How many parameters one token passes through: fewer than `parameters` for a mixture of
         experts.
@@ -105,6 +104,12 @@ class ModelInfo:
         Price of 1,000 examples, as declared, in the team's own currency.
     declared : tuple of str
         Which of the fields were declared in ``distill.yaml``, not measured.
+
+    Raises
+    ------
+    ModelError
+        Where a field is of another type, or a size is not above zero. Numbers and arrays with a
+        single number of numpy, torch and the like become built-in ones.
     """
 
     name: str
@@ -121,6 +126,78 @@ class ModelInfo:
     latency_ms: float | None = None
     cost_per_1k: float | None = None
     declared: tuple[str, ...] = ()
+    weights_digest: str | None = None
+
+    def __post_init__(self) -> None:
+        """Take plain values only: they go into reports and the store, and decide on gates."""
+        where = f"model {plain.quoted(self.name)}: what its engine says of it, ModelInfo"
+        plainly(
+            self,
+            where,
+            **dict.fromkeys(("name", "role", "dtype", "device", "path"), plain.text),
+            **dict.fromkeys(("digest", "weights_digest", "quantization"), plain.text),
+            **dict.fromkeys(("parameters", "bytes", "active_parameters"), _size),
+            embedding_parameters=_count,
+            **dict.fromkeys(("latency_ms", "cost_per_1k"), plain.finite),
+            declared=plain.texts,
+        )
+        for part in ("active_parameters", "embedding_parameters"):
+            of, whole = getattr(self, part), self.parameters
+            if of is not None and whole is not None and of > whole:
+                raise ModelError(f"{where}: {part}: {of:,} is more than all parameters, {whole:,}")
+
+
+def info_from(values: object) -> ModelInfo:
+    """Return a `ModelInfo` from its fields, as they were written down somewhere.
+
+    Raises
+    ------
+    ModelError
+        Where a field is missing, not known or not what it must be.
+    """
+    if not isinstance(values, Mapping):
+        raise ModelError(f"ModelInfo: must be a mapping, not {plain.shown(values)}")
+    known = [f.name for f in fields(ModelInfo)]
+    for key in values:
+        if key not in known:
+            raise ModelError(f"ModelInfo: no field '{key}'; {did_you_mean(str(key), known)}")
+    for key in ("name", "role"):
+        if key not in values:
+            raise ModelError(f"ModelInfo: '{key}' is missing")
+    return ModelInfo(**values)
+
+
+def plainly(of: Any, where: str, **takes: Callable[[Any], Any]) -> None:
+    """Convert fields of a frozen dataclass in place; None stays where it is a field's default.
+
+    Raises
+    ------
+    ModelError
+        Naming the first field that is not what it must be.
+    """
+    optional = {f.name for f in fields(of) if f.default is None}
+    for name, take in takes.items():
+        value = getattr(of, name)
+        if value is None and name in optional:
+            continue
+        try:
+            object.__setattr__(of, name, take(value))
+        except ValueError as error:
+            raise ModelError(f"{where}: {name}: {error}") from None
+
+
+def _size(value: Any) -> int:
+    number = plain.whole(value)
+    if number <= 0:
+        raise ValueError(f"must be above zero, not {number}")
+    return number
+
+
+def _count(value: Any) -> int:
+    number = plain.whole(value)
+    if number < 0:
+        raise ValueError(f"must not be below zero, it is {number}")
+    return number
 
 
 DECLARABLE = ("parameters", "bytes", "latency_ms", "cost_per_1k")
@@ -145,6 +222,16 @@ class Timing:
     first_token: float | None = None
     tokens: int | None = None
 
+    def __post_init__(self) -> None:
+        """Take plain values only."""
+        plainly(
+            self,
+            "what an engine measured, Timing",
+            seconds=plain.finite,
+            first_token=plain.finite,
+            tokens=_count,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
@@ -163,6 +250,16 @@ class Memory:
     weights: int
     peak: int
     held_by: str
+
+    def __post_init__(self) -> None:
+        """Take plain values only."""
+        plainly(
+            self,
+            "what an engine measured, Memory",
+            weights=_count,
+            peak=_count,
+            held_by=plain.text,
+        )
 
 
 @runtime_checkable
@@ -228,6 +325,7 @@ __all__ = [
     "Captured",
     "Distributional",
     "Engine",
+    "FileDigests",
     "Identified",
     "Measurable",
     "Memory",
@@ -236,5 +334,7 @@ __all__ = [
     "Role",
     "Timing",
     "TokenLikeness",
-    "sha256_of",
+    "file_digest",
+    "info_from",
+    "plainly",
 ]

@@ -13,12 +13,12 @@ from dataclasses import asdict, astuple, dataclass
 from functools import partial
 from statistics import median
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_distill.engines import Engine, Identified, Measurable, Memory, Timing, host
+from pytest_distill.engines import Engine, Measurable, Memory, Timing, host, plain
 from pytest_distill.errors import ComparisonError, ModelError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Request
@@ -27,6 +27,7 @@ from pytest_distill.evaluation.keeping import Figure
 from pytest_distill.evaluation.models import Model, RunModel, together
 
 Floats = NDArray[np.float64]
+FigureT = TypeVar("FigureT", Timing, Memory)
 Timer = Callable[[Request], Timing]
 
 SEED = 0
@@ -183,7 +184,7 @@ def memory(model: Model, on: Eval, examples: int) -> Held:
                 raise ModelError(
                     f"the engine of model '{model.name}' cannot tell what it holds in memory"
                 )
-            return asdict(engine.memory(chosen))
+            return asdict(_given(Memory, engine, engine.memory(chosen)))
 
     figure = _figure("memory", [running], chosen, measure)
     found = Held(Memory(**figure.value), len(chosen), _taken(running, figure))
@@ -242,10 +243,28 @@ def _timer(model: RunModel, engine: Engine) -> Timer:
     def timed(request: Request) -> Timing:
         with model.asking():
             if isinstance(engine, Measurable):
-                return engine.time_one(request)
+                return _given(Timing, engine, engine.time_one(request))
             return Timing(_seconds(partial(engine.predict, [request])))
 
     return timed
+
+
+def _time_all(engine: Measurable, requests: Sequence[Request], size: int) -> float:
+    seconds = engine.time_all(requests, size)
+    try:
+        return plain.finite(seconds)
+    except ValueError as error:
+        raise ModelError(f"time_all of the engine {type(engine).__qualname__}: {error}") from None
+
+
+def _given(kind: type[FigureT], engine: Measurable, value: Any) -> FigureT:
+    """Return what an engine measured where it is of the kind that it must be."""
+    if not isinstance(value, kind):
+        raise ModelError(
+            f"the engine {type(engine).__qualname__} gave {plain.shown(value)}, not a "
+            f"{kind.__name__}"
+        )
+    return value
 
 
 def _best_batch(engine: Engine, requests: Sequence[Request]) -> tuple[int | None, list[float]]:
@@ -256,11 +275,11 @@ def _best_batch(engine: Engine, requests: Sequence[Request]) -> tuple[int | None
     best, least, worse = _FIRST_BATCH, float("inf"), 0
     size = _FIRST_BATCH
     while size <= _LAST_BATCH and worse < 2:
-        seconds = engine.time_all(requests, size)
+        seconds = _time_all(engine, requests, size)
         worse = 0 if seconds < least else worse + 1
         best, least = (size, seconds) if seconds < least else (best, least)
         size *= 2
-    return best, [engine.time_all(requests, best) for _ in range(REPEATS)]
+    return best, [_time_all(engine, requests, best) for _ in range(REPEATS)]
 
 
 def _seconds(answer: Callable[[], Any]) -> float:
@@ -310,8 +329,14 @@ def _setting(model: RunModel) -> dict[str, Any]:
     engine = model.runner
     with model.asking():
         if isinstance(engine, Measurable):
-            versions = engine.identity.get("versions", {}) if isinstance(engine, Identified) else {}
-            return {**engine.setting, **versions}
+            versions = (model.identity or {}).get("versions", {})
+            try:
+                return {**plain.json_able(engine.setting), **versions}
+            except (ValueError, TypeError) as error:
+                raise ModelError(
+                    f"model '{model.name}': setting of its engine {type(engine).__qualname__}: "
+                    f"{error}"
+                ) from None
     info = model.info
     return {"device": info.device, "device_name": host.processor(), "dtype": info.dtype} | {
         "python": platform.python_version()

@@ -7,20 +7,35 @@ import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_distill.engines import ModelInfo, sha256_of
+from pytest_distill.engines import FileDigests, ModelInfo
+from pytest_distill.engines.file_digests import Remembered
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.digest import request_key, run_key
-from pytest_distill.evaluation.store import FILE_NAME, DamagedStoreError, Store
+from pytest_distill.evaluation.store import (
+    FILE_NAME,
+    DamagedStoreError,
+    Store,
+    inode_of,
+    is_damage,
+)
 from pytest_distill.files import make_folder
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 Predict = Callable[[Sequence[Request]], Iterator[Prediction]]
 BIG_FILE = 10_000_000
 """Bytes from which on a file's digest is worth remembering."""
+MIGRATED = (
+    "{path}: made by an earlier version, which took other digests of models; predictions are made "
+    "anew, once ('python -m pytest_distill store prune' drops the old ones)"
+)
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +69,10 @@ class Keeper:
     ----------
     folder : Path
         Where the store is; made when it is first needed.
-    since : float
-        Evaluate anew what was stored before, in seconds since 1970.
-    started : float, optional
-        When the run started, of which this process may be one of several; now by default.
+    session : int
+        Number of the pytest run, of which this process may be one of several.
+    refresh : bool
+        Use nothing that was stored before this run.
     warn : callable
         Told, once each, why the store was set aside or is not used.
     tell : callable
@@ -68,18 +83,19 @@ class Keeper:
         self,
         folder: Path,
         *,
-        since: float = 0.0,
-        started: float | None = None,
+        session: int = 0,
+        refresh: bool = False,
         warn: Callable[[str], None],
         tell: Callable[[str], None],
     ) -> None:
         self._folder = folder
-        self._since = since
+        self._session = session
+        self._refresh = refresh
         self._warn = warn
         self._tell = tell
         self._store: Store | None = None
+        self._inode: tuple[int, int] | None = None
         self._usable = True
-        self._started = time.time() if started is None else started
 
     def evaluate(
         self, who: str, identity: Mapping[str, Any], requests: Sequence[Request], predict: Predict
@@ -131,26 +147,25 @@ class Keeper:
             Gives the figure, JSON-able.
         """
         key = run_key(about)
-        known: tuple[Any, float] | None = self._try(lambda store: store.figure(key, self._since))
+        known: tuple[Any, float, bool] | None = self._try(lambda store: store.figure(key))
         if known is not None:
-            value, made = known
-            return Figure(value, made, made < self._started)
+            return Figure(*known)
         new = Figure(measure(), time.time())
         self._try(lambda store: store.add_figure(key, new.value, new.made))
         return new
 
-    def hash_file(self, path: Path) -> str:
-        """Return a file's SHA-256, remembered by device, inode, size and time for big files."""
-        stat = path.stat()
-        identity = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
-        if stat.st_size < BIG_FILE:
-            return sha256_of(path)
-        known: str | None = self._try(lambda store: store.file_digest(identity))
-        if known is not None:
-            return known
-        digest = sha256_of(path)
-        self._try(lambda store: store.add_file_digest(identity, digest))
-        return digest
+    def take_back(self, identity: Mapping[str, Any]) -> None:
+        """Forget what this run has made of a model."""
+        self._try(lambda store: store.take_back(run_key(identity)))
+
+    def file_digests(self, threads: int | None = None) -> FileDigests:
+        """Return what takes the digests of a model's files; those of big files are remembered."""
+        remembered = Remembered(
+            lambda stamp: self._try(lambda store: store.file_digest(stamp)),
+            lambda stamp, digest: self._try(lambda store: store.add_file_digest(stamp, digest)),
+            least=BIG_FILE,
+        )
+        return FileDigests(remembered, threads)
 
     def close(self) -> None:
         """Close the store."""
@@ -176,11 +191,11 @@ class Keeper:
                 if writer:
                     writer.put(key, prediction)
         if writer and writer.problem is not None:
-            self._give_up(f"predictions could not be stored in {self._folder}: {writer.problem}")
+            self._failed(writer.problem, "predictions could not be stored in it")
         return made, odd
 
     def _read(self, run: str, keys: Sequence[bytes]) -> dict[bytes, Prediction]:
-        return self._try(lambda store: store.read(run, keys, self._since)) or {}
+        return self._try(lambda store: store.read(run, keys)) or {}
 
     def _try(self, act: Callable[[Store], Any]) -> Any:
         """Use the store where it can be used; a damaged one is set aside and begun anew."""
@@ -189,33 +204,46 @@ class Keeper:
             return None
         try:
             return act(store)
-        except DamagedStoreError as error:
-            self._set_aside(error)
-        except (sqlite3.Error, OSError) as error:
-            self._give_up(f"the store in {self._folder} cannot be used: {error}")
+        except (DamagedStoreError, sqlite3.Error, OSError) as error:
+            self._failed(error)
         return None
 
     def _opened(self) -> Store | None:
-        if self._store is None and self._usable:
+        for _attempt in range(_ATTEMPTS):
+            if self._store is not None or not self._usable:
+                return self._store
             try:
                 make_folder(self._folder)
-                self._store = Store(self._folder)
-            except DamagedStoreError as error:
-                self._set_aside(error)
-                return self._opened()
-            except (sqlite3.Error, OSError) as error:
-                self._give_up(f"the store in {self._folder} cannot be used: {error}")
+                self._inode = inode_of(self._folder / FILE_NAME)
+                self._store = Store(self._folder, self._session, refresh=self._refresh)
+            except (DamagedStoreError, sqlite3.Error, OSError) as error:
+                self._failed(error)
+            else:
+                if self._store.migrated:
+                    self._warn(MIGRATED.format(path=self._store.path))
         return self._store
 
-    def _set_aside(self, error: DamagedStoreError) -> None:
+    def _failed(self, error: Exception, what: str = "it cannot be used") -> None:
+        """Set a damaged file aside; do without one that cannot be used."""
+        if isinstance(error, DamagedStoreError) or is_damage(error):
+            try:
+                self._set_aside(error)
+            except OSError as problem:
+                self._give_up(f"{error}, and it cannot be moved: {problem}")
+        else:
+            self._give_up(f"the store in {self._folder}: {what}: {error}")
+
+    def _set_aside(self, error: Exception) -> None:
         self.close()
         path = self._folder / FILE_NAME
+        if self._inode is not None and self._inode != inode_of(path):
+            return  # another process has set it aside and begun a new one
         number = 1
         while (aside := self._folder / f"damaged-{number}.sqlite3").exists():
             number += 1
         for suffix in ("", "-wal", "-shm"):
             file = path.with_name(path.name + suffix)
-            if file.exists():
+            with suppress(FileNotFoundError):
                 file.rename(aside.with_name(aside.name + suffix))
         self._warn(f"{error}; it was moved to {aside.name}, and predictions are made anew")
 
@@ -230,22 +258,37 @@ class Keeper:
         if self._opened() is None:
             yield
             return
+        lock = self._locked(run, who)
+        try:
+            yield
+        finally:
+            if lock is not None:
+                lock.release()
+
+    def _locked(self, run: str, who: str) -> FileLock | None:
+        """Return a model's lock once it is ours; None, and no store, where there is no locking.
+
+        Where nobody can be kept out SQLite's own locks may fail as well, and two processes would
+        write at once.
+        """
         from filelock import FileLock, Timeout
 
         locks = self._folder / "locks"
-        locks.mkdir(exist_ok=True)
         lock = FileLock(locks / f"{run[:32]}.lock")
         holder = locks / f"{run[:32]}.txt"
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            self._tell(f"{who}: waiting for {_holder(holder)}")
-            lock.acquire(poll_interval=0.2)
-        try:
+            locks.mkdir(exist_ok=True)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                self._tell(f"{who}: waiting for {_holder(holder)}")
+                lock.acquire(poll_interval=0.2)
+        except (OSError, NotImplementedError) as error:
+            self._give_up(f"the store in {self._folder}: a model cannot be locked: {error}")
+            return None
+        with suppress(OSError):  # it only tells others for whom they wait
             holder.write_text(f"process {os.getpid()} on {socket.gethostname()} ({who})")
-            yield
-        finally:
-            lock.release()
+        return lock
 
 
 def _first_of_each(
@@ -278,6 +321,6 @@ def _kept(
 
 def _holder(path: Path) -> str:
     try:
-        return path.read_text() or "another process"
+        return path.read_text(errors="replace") or "another process"
     except OSError:
         return "another process"

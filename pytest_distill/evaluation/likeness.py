@@ -17,7 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_distill.engines import Captured, Distributional, TokenLikeness, sha256_of
+from pytest_distill.engines import Captured, Distributional, TokenLikeness, file_digest
 from pytest_distill.errors import ComparisonError, EvaluationError, ModelError
 from pytest_distill.evals.distributions import divergence, softmax, total_variation
 from pytest_distill.evals.eval import Eval
@@ -163,7 +163,7 @@ def _about(
     """Return all that the figures hang on; None where one model cannot say what it is."""
     theirs: Mapping[str, Any] | None = None
     if isinstance(teacher, RecordedModel):
-        theirs = {"captured": sha256_of(teacher.file(on.name))}
+        theirs = {"captured": file_digest(teacher.file(on.name))}
     elif isinstance(teacher, RunModel):
         theirs = teacher.identity
     if theirs is None or student.identity is None:

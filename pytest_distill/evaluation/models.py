@@ -9,8 +9,15 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from pytest_distill.engines import Engine, Identified, ModelInfo, Role
-from pytest_distill.errors import ComparisonError, EvaluationError, ModelError, ModelWarning
+from pytest_distill.engines import Engine, FileDigests, Identified, ModelInfo, Role, plain
+from pytest_distill.engines.file_digests import FilesChangedError
+from pytest_distill.errors import (
+    ComparisonError,
+    DistillError,
+    EvaluationError,
+    ModelError,
+    ModelWarning,
+)
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval
@@ -66,6 +73,11 @@ class Model(ABC):
         return self.info
 
     @property
+    def identity(self) -> Mapping[str, Any] | None:
+        """What makes the model's answers; None where nobody can say. Nothing is loaded."""
+        return None
+
+    @property
     def notes(self) -> Sequence[str]:
         """What a reader must know of how its predictions came about in this run, as far as told."""
         return ()
@@ -111,6 +123,11 @@ class RunModel(Model):
         Tells how far an evaluation is.
     keeper : Keeper, optional
         Knows what was evaluated before.
+    digests : FileDigests, optional
+        The digests of the model's files, which must not change while the model is in use; where
+        there is none, those that the engine's own `ModelSpec` has.
+    reads_ahead : bool
+        Whether the engine can begin to take digests in the background.
     before_load, after_load : callable
         Called with the model before it is loaded, so that others can be freed, and after it
         answered, so that it can run what else is asked of it.
@@ -123,6 +140,8 @@ class RunModel(Model):
         start: Callable[[], Engine],
         progress: Progress = silent,
         keeper: Keeper | None = None,
+        digests: FileDigests | None = None,
+        reads_ahead: bool = False,
         before_load: Callable[[RunModel], None] = lambda _model: None,
         after_load: Callable[[RunModel], None] = lambda _model: None,
     ) -> None:
@@ -133,6 +152,8 @@ class RunModel(Model):
         self._notes: list[str] = []
         self._progress = progress
         self.keeper = keeper
+        self._digests = digests
+        self.reads_ahead = reads_ahead
         self._before_load = before_load
         self._after_load = after_load
         self.pinned = False
@@ -167,7 +188,7 @@ class RunModel(Model):
                 known = self._described()
             with self.asking():
                 here = getattr(getattr(self.runner, "spec", None), "path", None)
-            path = here or known.path
+                path = str(here) if here else known.path
             known = replace(known, name=self.name, role=self.role, path=path)
             self._info = with_declared(known, self.declared)
         return self._info
@@ -177,10 +198,11 @@ class RunModel(Model):
         with self.asking():
             info: object = self.runner.info
             if not isinstance(info, ModelInfo):
-                raise ModelError(
-                    f"the engine of model '{self.name}' gave {info!r} as info, not a ModelInfo"
-                )
+                raise ModelError(f"{self._who('info')}: {plain.shown(info)} is no ModelInfo")
         return info
+
+    def _who(self, field: str) -> str:
+        return _of_engine(self.name, self.runner, field)
 
     @property
     def known(self) -> ModelInfo:
@@ -195,21 +217,32 @@ class RunModel(Model):
     def _keep_notes(self) -> None:
         """Keep what the engine says now: the report does not ask it, and notes outlive it."""
         with self.asking():
-            said = [str(note) for note in getattr(self.runner, "notes", ())]
+            given = getattr(self.runner, "notes", ())
+            said = [str(note) for note in ([given] if isinstance(given, str) else given)]
         self._notes = list(dict.fromkeys([*self._notes, *said]))
 
     @property
     def identity(self) -> Mapping[str, Any] | None:
-        """What makes the model's answers; None where its engine cannot say. Nothing is loaded."""
+        """What makes the model's answers; None where its engine cannot say. Nothing is loaded.
+
+        Raises
+        ------
+        ModelError
+            Where it holds what is not JSON-able, so that nobody could find it again.
+        """
         with self.asking():
-            engine = self.runner
-            identity: object = engine.identity if isinstance(engine, Identified) else None
-            if identity is not None and not isinstance(identity, Mapping):
-                raise ModelError(
-                    f"the engine of model '{self.name}' gave {identity!r} as identity, not a "
-                    "mapping"
-                )
-        return identity
+            return identity_of(self.name, self.runner)
+
+    def read_ahead(self) -> None:
+        """Begin to read the model's files for their digests, while other work goes on."""
+        with suppress(DistillError, OSError):  # told when the model is needed
+            self.runner.read_ahead()  # type: ignore[attr-defined]  # where `reads_ahead`
+
+    def refuse_changed(self) -> None:
+        """Raise ModelError where the files that were hashed are no longer what they were."""
+        digests = self._digests or getattr(getattr(self.runner, "spec", None), "hash_file", None)
+        if isinstance(digests, FileDigests):
+            digests.refuse_changed()
 
     def figure(self, about: Mapping[str, Any] | None, measure: Callable[[], Any]) -> Figure:
         """Return a JSON-able figure.
@@ -221,7 +254,10 @@ class RunModel(Model):
             with self.asking():
                 value = measure()
             self._keep_notes()
-            return value
+            try:
+                return plain.json_able(value)
+            except ValueError as error:
+                raise ModelError(f"{self._who('what was measured')}: {error}") from None
 
         if self.keeper is None or about is None:
             figure = Figure(asked(), time.time())
@@ -252,9 +288,13 @@ class RunModel(Model):
         requests = on.requests()
         identity = self.identity
         if self.keeper is not None and identity is not None:
-            kept = self.keeper.evaluate(
-                who, identity, requests, lambda missing: self._predict(who, missing)
-            )
+            try:
+                kept = self.keeper.evaluate(
+                    who, identity, requests, lambda missing: self._predict(who, missing)
+                )
+            except FilesChangedError:
+                self.keeper.take_back(identity)  # what it made may be of other bytes
+                raise
         else:
             kept = Kept(list(self._predict(who, requests)), from_store=0)
         source = f"model '{self.name}' on '{on.name}'"
@@ -271,14 +311,16 @@ class RunModel(Model):
                 with self.asking():
                     prediction: object = next(predictions, NO_MORE)
                     if prediction is NO_MORE:
-                        return
+                        break
                     if not isinstance(prediction, Prediction):
                         raise EvaluationError(
                             f"the engine of model '{self.name}' gave {prediction!r}, not a "
                             "Prediction"
                         )
-                yield prediction
+                    answer = plain_prediction(prediction, self._who("a prediction"))
+                yield answer
                 advance(1)
+        self.refuse_changed()
 
     def close(self) -> None:
         """Free the model's memory. Where its engine fails at that, what it answered stands."""
@@ -299,6 +341,34 @@ class RunModel(Model):
             self._started = None
 
 
+def identity_of(name: str, engine: Engine) -> dict[str, Any] | None:
+    """Return what makes a model's answers; None where its engine cannot say.
+
+    Raises
+    ------
+    ModelError
+        Where it is not JSON-able, so that nobody could find the answers again.
+    """
+    if not isinstance(engine, Identified):
+        return None
+    identity = engine.identity
+    where = _of_engine(name, engine, "identity")
+    try:
+        said = plain.json_able(identity)
+    except ValueError as error:
+        raise ModelError(f"{where}: {error}") from None
+    if not isinstance(said, dict) or not said:
+        raise ModelError(
+            f"{where}: must be a mapping of what makes the answers, not {plain.shown(identity)}"
+        )
+    return said
+
+
+def _of_engine(name: str, engine: Engine, field: str) -> str:
+    """Return what a message about a field of an engine begins with."""
+    return f"model '{name}': {field} of its engine {type(engine).__qualname__}"
+
+
 @contextmanager
 def together(models: Sequence[RunModel]) -> Iterator[list[Any]]:
     """Give the engines of models that stay in memory beside each other, until the block ends."""
@@ -307,6 +377,8 @@ def together(models: Sequence[RunModel]) -> Iterator[list[Any]]:
         for model in models:
             model.pinned = True
         yield [model.engine for model in models]
+        for model in models:
+            model.refuse_changed()
     finally:
         for model, pinned in zip(models, before, strict=True):
             model.pinned = pinned
@@ -316,6 +388,58 @@ def with_declared(known: ModelInfo, declared: Mapping[str, Any]) -> ModelInfo:
     """Return what is known of a model, and what is declared of it where nothing is known."""
     stated = {key: value for key, value in declared.items() if getattr(known, key) is None}
     return replace(known, declared=tuple(stated), **stated)
+
+
+def plain_prediction(prediction: Prediction, who: str) -> Prediction:
+    """Return a prediction of built-in types; EvaluationError names the field that cannot be."""
+    if all(_is_plain(getattr(prediction, name), kind) for name, (kind, _) in _PREDICTION.items()):
+        return prediction
+    values: dict[str, Any] = {}
+    for name, (_, take) in _PREDICTION.items():
+        value = getattr(prediction, name)
+        try:
+            values[name] = None if value is None and name != "id" else take(value)
+        except ValueError as error:
+            raise EvaluationError(
+                f"{who} for example {plain.quoted(prediction.id)}: {name}: {error}"
+            ) from None
+    return Prediction(**values)
+
+
+def _is_plain(value: object, kind: type | tuple[type]) -> bool:
+    """Return whether a value is of a built-in type, or a tuple of such values."""
+    if value is None:
+        return True
+    if isinstance(kind, tuple):
+        return type(value) is tuple and all(type(entry) is kind[0] for entry in value)
+    return type(value) is kind
+
+
+def _label(value: Any) -> str:
+    """Return a label as text, as those of the gold set are: 1 is '1', true is 'True'."""
+    try:
+        return plain.text(value)
+    except ValueError:
+        said = plain.json_able(value)
+    if isinstance(said, bool | int):
+        return str(said)
+    raise ValueError(f"must be text, not {plain.shown(value)}")
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    return tuple(plain.real(entry) for entry in plain.sequence(value))
+
+
+_PREDICTION: Mapping[str, tuple[type | tuple[type], Callable[[Any], Any]]] = {
+    "id": (str, plain.text),
+    "prediction": (str, _label),
+    "probabilities": ((float,), _numbers),
+    "labels": ((str,), lambda value: tuple(_label(entry) for entry in plain.sequence(value))),
+    "loglikelihoods": ((float,), _numbers),
+    "text": (str, plain.text),
+    "tokens": (int, plain.whole),
+}
+"""Field of a prediction -> its built-in type, or that of a tuple's values; and what makes it so."""
 
 
 def aligned(predictions: Iterable[Prediction], on: Eval, source: str) -> tuple[Prediction, ...]:

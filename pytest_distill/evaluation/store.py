@@ -1,7 +1,7 @@
 """Every prediction on disk, as it is made: what was evaluated once is not evaluated again.
 
 One SQLite file in WAL mode. Predictions are found by what the model is (its bytes) and what it was
-asked, never by a path or a name.
+asked, never by a path or a name. Every row that can reach a verdict has a checksum over all of it.
 """
 
 from __future__ import annotations
@@ -19,43 +19,68 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pytest_distill.engines import ModelInfo
+from pytest_distill.engines import ModelInfo, info_from
+from pytest_distill.engines.file_digests import Stamp
 from pytest_distill.errors import DistillError
 from pytest_distill.evals.requests import Prediction
 
 FILE_NAME = "predictions.sqlite3"
-SCHEMA = 1
+SCHEMA = 2
 BUSY_SECONDS = 60.0
 _ANSWER = tuple(field.name for field in fields(Prediction) if field.name != "id")
 _CHUNK = 500  # SQLite's least limit for variables in one statement is 999
 
-_TABLES = """
-CREATE TABLE IF NOT EXISTS runs (
+_TABLES: Mapping[str, str] = {
+    "runs": """(
     run TEXT PRIMARY KEY,          -- digest of `identity`
     identity TEXT NOT NULL,        -- JSON: the model's digest, engine, versions, dtype
     info TEXT NOT NULL,            -- JSON: what is known of the model, for reports
-    made TEXT NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS predictions (
+    made TEXT NOT NULL,
+    session INTEGER NOT NULL,      -- number of the pytest run that made the row
+    checksum INTEGER NOT NULL      -- CRC-32 of the other columns, here and below
+) STRICT""",
+    "predictions": """(
     run TEXT NOT NULL,
     request BLOB NOT NULL,         -- digest of the rendered request
     answer TEXT NOT NULL,          -- JSON: the fields of a Prediction that are there
-    checksum INTEGER NOT NULL,     -- CRC-32 of `answer`
     made REAL NOT NULL,            -- seconds since 1970
+    session INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
     PRIMARY KEY (run, request)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS files (
-    device INTEGER, inode INTEGER, size INTEGER, modified INTEGER,
+) STRICT, WITHOUT ROWID""",
+    "files": """(
+    device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL,
+    modified INTEGER NOT NULL, changed INTEGER NOT NULL,
     digest TEXT NOT NULL,
-    PRIMARY KEY (device, inode, size, modified)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS figures (
+    session INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (device, inode)
+) STRICT, WITHOUT ROWID""",
+    "figures": """(
     key TEXT PRIMARY KEY,          -- digest of what was measured, of whom, where and how
     value TEXT NOT NULL,           -- JSON
-    checksum INTEGER NOT NULL,     -- CRC-32 of `value`
-    made REAL NOT NULL             -- seconds since 1970
-) STRICT;
-"""
+    made REAL NOT NULL,            -- seconds since 1970
+    session INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
+) STRICT""",
+}
+# A damaged length asks for more memory than there is, and a damaged name cannot even be told.
+_FAILURES = (sqlite3.Error, MemoryError, UnicodeDecodeError)
+# What SQLite says where the file is not at fault: busy, no space, no permission and the like.
+_NOT_THE_FILE = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_NOLFS,
+    sqlite3.SQLITE_AUTH,
+}
 
 
 class DamagedStoreError(DistillError):
@@ -94,24 +119,42 @@ class Store:
     ----------
     folder : Path
         Where the file is; must be there and writable.
+    session : int
+        Number of the pytest run that uses the store.
+    refresh : bool
+        Use nothing but what this session itself, or another process of it, has made.
+
+    Attributes
+    ----------
+    migrated : bool
+        Whether the file was of an earlier version, whose predictions are of no more use.
 
     Raises
     ------
+    DamagedStoreError
+        Where the file is not as it was written.
     OSError, sqlite3.Error
         Where the folder cannot be used.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, session: int = 0, *, refresh: bool = False) -> None:
         self.path = folder / FILE_NAME
-        self._connection = self._open_sound()
+        self.migrated = False
+        self._session = session
+        self._only = f" AND session = {session}" if refresh else ""
+        with self._whole():
+            self._connection = connect(self.path)
+            try:
+                self._set_up()
+            except BaseException:
+                self._connection.close()
+                raise
 
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
 
-    def read(
-        self, run: str, requests: Sequence[bytes], since: float = 0.0
-    ) -> dict[bytes, Prediction]:
+    def read(self, run: str, requests: Sequence[bytes]) -> dict[bytes, Prediction]:
         """Return what is stored of these requests, by request; ids are left empty.
 
         Parameters
@@ -120,8 +163,6 @@ class Store:
             The model and its settings.
         requests : sequence of bytes
             Digests of requests.
-        since : float
-            Leave out what was made before, in seconds since 1970.
 
         Raises
         ------
@@ -133,34 +174,29 @@ class Store:
             chunk = requests[start : start + _CHUNK]
             marks = ",".join("?" * len(chunk))
             rows = self._ask(
-                "SELECT request, answer, checksum FROM predictions "  # noqa: S608 (marks only)
-                f"WHERE run = ? AND made >= ? AND request IN ({marks})",
-                (run, since, *chunk),
+                "SELECT run, request, answer, made, session, checksum FROM predictions "  # noqa: S608 (marks and a number only)
+                f"WHERE run = ? AND request IN ({marks}){self._only}",
+                (run, *chunk),
             )
-            for request, answer, checksum in rows:
-                if zlib.crc32(answer.encode()) != checksum:
-                    raise DamagedStoreError(f"{self.path}: a prediction is not as it was written")
+            for _, request, answer, *_ in self._sound(rows, "a prediction"):
                 found[request] = prediction_from(json.loads(answer))
         return found
 
     def info(self, run: str) -> ModelInfo | None:
         """Return what is known of a model that was evaluated before."""
-        rows = self._ask("SELECT info FROM runs WHERE run = ?", (run,))
-        return ModelInfo(**json.loads(rows[0][0])) if rows else None
+        rows = self._ask(f"{_RUNS} WHERE run = ?{self._only}", (run,))
+        return next((found.info for found in self._runs(rows)), None)
 
     def add_run(self, run: str, identity: Mapping[str, Any], info: ModelInfo) -> None:
         """Remember a model, so that its size is known without loading it."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        with self._writing():
-            self._connection.execute(
-                "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?)",
-                (run, json.dumps(identity, sort_keys=True), json.dumps(asdict(info)), now),
-            )
+        about = (json.dumps(identity, sort_keys=True), json.dumps(asdict(info)))
+        self._put("runs", run, *about, now, self._session)
 
     @contextmanager
     def writing(self, run: str) -> Iterator[Writer]:
         """Give a writer that keeps predictions as they are made, until the block ends."""
-        writer = Writer(self.path, run)
+        writer = Writer(self.path, run, self._session)
         try:
             yield writer
         finally:
@@ -168,30 +204,41 @@ class Store:
 
     def runs(self) -> list[StoredRun]:
         """Return every model that has predictions here."""
-        rows = self._ask(
-            "SELECT runs.run, identity, info, made, "
-            "(SELECT count(*) FROM predictions WHERE predictions.run = runs.run) FROM runs "
-            "ORDER BY made",
-            (),
-        )
-        return [
-            StoredRun(run, json.loads(identity), ModelInfo(**json.loads(info)), made, n)
-            for run, identity, info, made, n in rows
-        ]
+        return list(self._runs(self._ask(f"{_RUNS} ORDER BY made", ())))
 
     def forget(self, runs: Sequence[str]) -> int:
-        """Drop the predictions of some models and return how many there were."""
+        """Drop the predictions of some models, and what an earlier version left behind.
+
+        Returns
+        -------
+        int
+            How many predictions of the models there were.
+        """
         dropped = 0
-        with self._writing():
+        with self._whole(), self._connection:
             for run in runs:
                 cursor = self._connection.execute("DELETE FROM predictions WHERE run = ?", (run,))
                 dropped += cursor.rowcount
                 self._connection.execute("DELETE FROM runs WHERE run = ?", (run,))
-        self._connection.execute("VACUUM")
+            for table in _TABLES:
+                self._connection.execute(f"DROP TABLE IF EXISTS {_old(table)}")
+        with self._whole():
+            self._connection.execute("VACUUM")
         return dropped
 
-    def figure(self, key: str, since: float = 0.0) -> tuple[Any, float] | None:
-        """Return what was measured, and when in seconds since 1970; None where it was not.
+    def take_back(self, run: str) -> None:
+        """Drop what this session has made of a model."""
+        with self._whole(), self._connection:
+            for table in ("predictions", "runs"):
+                self._connection.execute(
+                    f"DELETE FROM {table} WHERE run = ? AND session = ?",  # noqa: S608 (two names)
+                    (run, self._session),
+                )
+
+    def figure(self, key: str) -> tuple[Any, float, bool] | None:
+        """Return what was measured, when (seconds since 1970), and whether before this session.
+
+        None where it was not.
 
         Raises
         ------
@@ -199,69 +246,130 @@ class Store:
             Where it is not as it was written.
         """
         rows = self._ask(
-            "SELECT value, checksum, made FROM figures WHERE key = ? AND made >= ?", (key, since)
+            "SELECT key, value, made, session, checksum FROM figures "  # noqa: S608 (a number only)
+            f"WHERE key = ?{self._only}",
+            (key,),
         )
-        if not rows:
-            return None
-        value, checksum, made = rows[0]
-        if zlib.crc32(value.encode()) != checksum:
-            raise DamagedStoreError(f"{self.path}: a figure is not as it was written")
-        return json.loads(value), made
+        for _, value, made, session, _ in self._sound(rows, "a figure"):
+            return json.loads(value), made, session != self._session
+        return None
 
     def add_figure(self, key: str, value: Any, made: float) -> None:
         """Keep what was measured, JSON-able."""
-        text = json.dumps(value)
-        with self._writing():
-            self._connection.execute(
-                "INSERT OR REPLACE INTO figures VALUES (?, ?, ?, ?)",
-                (key, text, zlib.crc32(text.encode()), made),
-            )
+        self._put("figures", key, json.dumps(value), made, self._session)
 
-    def file_digest(self, identity: tuple[int, int, int, int]) -> str | None:
-        """Return the digest of a file that had this device, inode, size and time (ns) before."""
+    def file_digest(self, stamp: Stamp) -> str | None:
+        """Return the digest of a file that had this stamp before."""
         rows = self._ask(
-            "SELECT digest FROM files WHERE device = ? AND inode = ? AND size = ? AND modified = ?",
-            identity,
+            "SELECT device, inode, size, modified, changed, digest, session, checksum "  # noqa: S608 (a number only)
+            "FROM files WHERE device = ? AND inode = ? AND size = ? AND modified = ? "
+            f"AND changed = ?{self._only}",
+            _columns(stamp),
         )
-        return str(rows[0][0]) if rows else None
+        return next((row[5] for row in self._sound(rows, "a file's digest")), None)
 
-    def add_file_digest(self, identity: tuple[int, int, int, int], digest: str) -> None:
+    def add_file_digest(self, stamp: Stamp, digest: str) -> None:
         """Remember a file's digest."""
-        with self._writing():
-            self._connection.execute(
-                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", (*identity, digest)
-            )
+        self._put("files", *_columns(stamp), digest, self._session)
 
-    def _open_sound(self) -> sqlite3.Connection:
-        try:
-            connection = connect(self.path)
-        except sqlite3.OperationalError:
-            raise  # no folder, no permission, no space: not the file's fault
-        except sqlite3.DatabaseError as error:
-            raise DamagedStoreError(f"{self.path}: {error}") from None
-        try:
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, SCHEMA):
+    def _runs(self, rows: Sequence[Any]) -> Iterator[StoredRun]:
+        about = [(row[:-1], row[-1]) for row in rows]
+        self._sound([row for row, _ in about], "what is known of a model")
+        for (run, identity, info, made, *_), n in about:
+            try:
+                yield StoredRun(run, json.loads(identity), info_from(json.loads(info)), made, n)
+            except (ValueError, DistillError) as error:
+                raise DamagedStoreError(f"{self.path}: what is known of a model: {error}") from None
+
+    def _sound(self, rows: Sequence[Any], what: str) -> Sequence[Any]:
+        """Return rows whose last column is the checksum of the others; DamagedStoreError else."""
+        if any(checksum(*row[:-1]) != row[-1] for row in rows):
+            raise DamagedStoreError(f"{self.path}: {what} is not as it was written")
+        return rows
+
+    def _set_up(self) -> None:
+        """Make the tables; those of an earlier version are put aside under another name."""
+        ask = self._connection.execute
+        if ask("PRAGMA user_version").fetchone()[0] == SCHEMA:
+            return
+        ask("BEGIN IMMEDIATE")
+        with self._connection:
+            version = ask("PRAGMA user_version").fetchone()[0]  # another process may have been here
+            if version == SCHEMA:
+                return
+            if version not in (0, 1):
                 raise DamagedStoreError(f"{self.path}: made by another version ({version})")
-            connection.executescript(f"{_TABLES} PRAGMA user_version = {SCHEMA};")
-        except sqlite3.OperationalError:
-            connection.close()
-            raise
-        except (sqlite3.DatabaseError, DamagedStoreError) as error:
-            connection.close()
-            raise DamagedStoreError(_once(self.path, error)) from None
-        return connection
+            there = {name for (name,) in ask("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            for table, columns in _TABLES.items():
+                if table in there:
+                    ask(f"ALTER TABLE {table} RENAME TO {_old(table)}")
+                ask(f"CREATE TABLE {table} {columns}")
+            ask(f"PRAGMA user_version = {SCHEMA}")
+            self.migrated = version == 1
+
+    def _put(self, table: str, *values: Any) -> None:
+        marks = ",".join("?" * (len(values) + 1))
+        with self._whole(), self._connection:
+            self._connection.execute(
+                f"INSERT OR REPLACE INTO {table} VALUES ({marks})",  # noqa: S608 (a table of ours)
+                (*values, checksum(*values)),
+            )
 
     def _ask(self, query: str, values: Sequence[Any]) -> list[Any]:
-        try:
+        with self._whole():
             return self._connection.execute(query, values).fetchall()
-        except sqlite3.DatabaseError as error:
-            raise DamagedStoreError(f"{self.path}: {error}") from None
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
-        with self._connection:
+    def _whole(self) -> Iterator[None]:
+        """Tell a damaged file from one that cannot be used."""
+        try:
             yield
+        except _FAILURES as error:
+            if is_damage(error):
+                raise DamagedStoreError(_once(self.path, error)) from None
+            raise
+
+
+_RUNS = (
+    "SELECT run, identity, info, made, session, checksum, "
+    "(SELECT count(*) FROM predictions WHERE predictions.run = runs.run) FROM runs"
+)
+
+
+def is_damage(error: Exception) -> bool:
+    """Return whether the file is at fault, not the disk, the folder or whoever uses it too."""
+    if isinstance(error, sqlite3.ProgrammingError):  # a mistake of the code, or a wrong thread
+        return False
+    code: int | None = getattr(error, "sqlite_errorcode", None)  # none: it could not be decoded
+    return code is None or (code & 0xFF) not in _NOT_THE_FILE
+
+
+def checksum(*values: str | bytes | float) -> int:
+    """Return a CRC-32 over values and where one ends and the next begins."""
+    crc = 0
+    for value in values:
+        data = value if isinstance(value, bytes) else f"{type(value).__name__} {value}".encode()
+        crc = zlib.crc32(data, zlib.crc32(len(data).to_bytes(8), crc))
+    return crc
+
+
+def inode_of(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another one under its name; None where there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
+def _columns(stamp: Stamp) -> tuple[int, ...]:
+    # SQLite's integers have a sign; numbers of devices and inodes may use all 64 bits.
+    values = (stamp.device, stamp.inode, stamp.size, stamp.modified, stamp.changed)
+    return tuple(value - 2**64 if value >= 2**63 else value for value in values)
+
+
+def _old(table: str) -> str:
+    return f"{table}_of_version_1"
 
 
 class Writer:
@@ -271,10 +379,11 @@ class Writer:
     few milliseconds at most. When the disk is full the rows before stay, and `problem` says so.
     """
 
-    def __init__(self, path: Path, run: str) -> None:
+    def __init__(self, path: Path, run: str, session: int) -> None:
         self.problem: Exception | None = None
         self._path = path
         self._run = run
+        self._session = session
         self._queue: queue.SimpleQueue[tuple[bytes, Prediction] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="distill-store", daemon=True)
         self._thread.start()
@@ -291,7 +400,7 @@ class Writer:
     def _work(self) -> None:
         try:
             connection = connect(self._path)
-        except sqlite3.Error as error:
+        except _FAILURES as error:
             self.problem = error
             connection = None
         closing = False
@@ -305,16 +414,17 @@ class Writer:
                 try:
                     with connection:
                         connection.executemany(
-                            "INSERT OR REPLACE INTO predictions VALUES (?, ?, ?, ?, ?)", rows
+                            "INSERT OR REPLACE INTO predictions VALUES (?, ?, ?, ?, ?, ?)", rows
                         )
-                except sqlite3.Error as error:
+                except _FAILURES as error:
                     self.problem = error
         if connection is not None:
             connection.close()
 
-    def _row(self, request: bytes, prediction: Prediction) -> tuple[str, bytes, str, int, float]:
+    def _row(self, request: bytes, prediction: Prediction) -> tuple[Any, ...]:
         answer = json.dumps(prediction_fields(prediction))
-        return self._run, request, answer, zlib.crc32(answer.encode()), time.time()
+        values = (self._run, request, answer, time.time(), self._session)
+        return *values, checksum(*values)
 
 
 def _once(path: Path, error: Exception) -> str:

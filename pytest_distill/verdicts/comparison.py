@@ -25,7 +25,12 @@ from pytest_distill.evaluation.likeness import Likeness, Texts, label_likeness, 
 from pytest_distill.evaluation.models import Model
 from pytest_distill.verdicts.lookup import find_model
 from pytest_distill.verdicts.numbers import confidence, kept
-from pytest_distill.verdicts.sameness import refuse_same_model, refuse_same_weights, refuse_unlike
+from pytest_distill.verdicts.sameness import (
+    refuse_same_identity,
+    refuse_same_model,
+    refuse_same_weights,
+    refuse_unlike,
+)
 from pytest_distill.verdicts.standing import refuse_below_chance
 
 Slice = str | Mapping[str, object]
@@ -170,6 +175,7 @@ class Comparison:
         """Return two evaluations to compare; ComparisonError where both are of one model."""
         evaluations = self.evaluation(one), self.evaluation(other)
         refuse_same_model(*evaluations)
+        refuse_same_identity(self.model(one), self.model(other))
         return evaluations
 
     def n(self, slice: Selection = None) -> int | None:
@@ -264,6 +270,7 @@ class Comparison:
             raise ComparisonError(f"eval '{self.eval}' has reported scores: no answers are known")
         if isinstance(self.on.task, Texts):
             refuse_same_weights(self.teacher.info, self.student.info)
+            refuse_same_identity(self.teacher, self.student)
             return token_likeness(self.teacher, self.student, self.on)
         teacher, student = self.pair("teacher", "student")
         if not isinstance(teacher, Measured) or not isinstance(student, Measured):

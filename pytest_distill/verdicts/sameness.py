@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evaluation.evaluation import Evaluation, Measured
+from pytest_distill.evaluation.models import Model
+
+SHOWN = 120
+"""How many characters of an identity a message shows."""
 
 
 def refuse_unlike(evaluation: Measured, on: Eval) -> None:
@@ -25,8 +32,7 @@ def refuse_unlike(evaluation: Measured, on: Eval) -> None:
 def refuse_same_model(one: Evaluation, other: Evaluation) -> None:
     """Raise ComparisonError where two roles are one model: a student that is the teacher keeps all.
 
-    They are the same where the bytes of weights, config and tokenizer are, or where both were
-    recorded in one file.
+    They are the same where the bytes of their weights are, or where both were recorded in one file.
     """
     refuse_same_weights(one.info, other.info)
     names = f"'{one.info.name}' and '{other.info.name}'"
@@ -38,9 +44,32 @@ def refuse_same_model(one: Evaluation, other: Evaluation) -> None:
 
 
 def refuse_same_weights(one: ModelInfo, other: ModelInfo) -> None:
-    """Raise ComparisonError where two models are the same bytes."""
-    if one.digest is not None and one.digest == other.digest:
-        raise ComparisonError(
-            f"'{one.name}' and '{other.name}' have the same weights (digest {one.digest[:12]}): a "
-            "comparison of a model with itself says nothing; correct a path in distill.yaml"
-        )
+    """Raise ComparisonError where two models have the same weights, or are the same bytes.
+
+    Weights alone decide where both are known: a space in ``config.json`` makes no other model.
+    """
+    for key in ("weights_digest", "digest"):
+        digest = getattr(one, key)
+        if digest is not None and digest == getattr(other, key):
+            raise ComparisonError(
+                f"'{one.name}' and '{other.name}' have the same weights (digest {digest[:12]}): a "
+                "comparison of a model with itself says nothing; correct a path in distill.yaml"
+            )
+
+
+def refuse_same_identity(one: Model, other: Model) -> None:
+    """Raise ComparisonError where two roles say that the same makes their answers."""
+    mine = one.identity
+    if mine is None or mine != other.identity:
+        return
+    raise ComparisonError(
+        f"'{one.name}' and '{other.name}' have one identity ({_brief(mine)}): a comparison of a "
+        "model with itself says nothing; correct an entry in distill.yaml or, where the two do "
+        "differ, put what differs into the 'identity' of their engine: without it the store takes "
+        "the answers of one for the other's"
+    )
+
+
+def _brief(identity: Mapping[str, Any]) -> str:
+    said = ", ".join(f"{key}: {value}" for key, value in identity.items())
+    return said if len(said) <= SHOWN else f"{said[:SHOWN]}..."

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from pytest_distill.evals.requests import ChoiceRequest, PerplexityRequest
 
+from .test_engine_files import refuse_outside, traced
 from .tiny import CORPUS, Make, hf
 
 gguf = pytest.importorskip("gguf")
@@ -88,3 +90,13 @@ def test_a_gguf_file_answers_as_the_checkpoint_it_was_made_of(
     assert got.tokens == expected.tokens
     assert got.loglikelihoods == pytest.approx(expected.loglikelihoods, abs=1e-2)
     assert str(made.model.dtype) == f"torch.{info.dtype}"
+
+
+def test_a_load_opens_no_file_outside_the_digest(gguf_folder: Path, tmp_path: Path) -> None:
+    """A README and weights in other formats beside the file are neither opened nor counted."""
+    gguf_folder = shutil.copytree(gguf_folder, tmp_path / "model")
+    for name in ("README.md", "other.gguf", "model.safetensors"):
+        (gguf_folder / name).write_bytes(b"{}")
+    spec = {"name": "student", "role": "student", "device": "cpu"}
+    spec |= {"path": str(gguf_folder), "gguf_file": "model.gguf"}
+    refuse_outside(spec, traced([spec], tmp_path / "trace"))

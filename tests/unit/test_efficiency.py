@@ -72,9 +72,9 @@ def model(engine: Timed, keeper: Keeper | None = None) -> RunModel:
     return RunModel(engine.info.name, "student", lambda: engine, keeper=keeper)
 
 
-def keeper(folder: Path, since: float = 0.0) -> Keeper:
+def keeper(folder: Path, session: int = 0) -> Keeper:
     """Return a keeper that must not complain."""
-    return Keeper(folder, since=since, warn=pytest.fail, tell=pytest.fail)
+    return Keeper(folder, session=session, warn=pytest.fail, tell=pytest.fail)
 
 
 ON = classification(gold_set("abcdefgh"))
@@ -164,7 +164,7 @@ def test_a_stored_figure_serves_only_where_nothing_changed(
     """On another device, or for other weights, it is measured anew; the time tells which it is."""
     before = efficiency.latencies([model(Timed("one"), keeper(tmp_path))], ON, 8)[0]
     engine = Timed("renamed", **change)  # type: ignore[arg-type]
-    after = efficiency.latencies([model(engine, keeper(tmp_path))], ON, 8)[0]
+    after = efficiency.latencies([model(engine, keeper(tmp_path, session=1))], ON, 8)[0]
     assert bool(engine.asked) is again
     assert (after.taken.made == before.taken.made) is not again
     assert after.taken.earlier is not again

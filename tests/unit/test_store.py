@@ -27,7 +27,7 @@ from pytest_distill.evals.requests import (
 )
 from pytest_distill.evaluation.digest import request_key, run_key
 from pytest_distill.evaluation.keeping import Keeper, Kept
-from pytest_distill.evaluation.store import FILE_NAME, Store
+from pytest_distill.evaluation.store import FILE_NAME
 
 IDENTITY = {"model": "d" * 64, "engine": "test", "dtype": "auto"}
 
@@ -56,10 +56,16 @@ class Counting:
 class Told:
     """A keeper on a folder, and what it said."""
 
-    def __init__(self, folder: Path, *, since: float = 0.0) -> None:
+    def __init__(self, folder: Path, *, session: int = 0, refresh: bool = False) -> None:
         self.warnings: list[str] = []
         self.lines: list[str] = []
-        self.keeper = Keeper(folder, since=since, warn=self.warnings.append, tell=self.lines.append)
+        self.keeper = Keeper(
+            folder,
+            session=session,
+            refresh=refresh,
+            warn=self.warnings.append,
+            tell=self.lines.append,
+        )
 
     def evaluate(self, wanted: Sequence[Request], engine: Counting) -> Kept:
         """Evaluate with the engine what the store lacks."""
@@ -139,10 +145,9 @@ def test_refresh_evaluates_anew(tmp_path: Path) -> None:
     """What is stored is asked again, and replaced."""
     engine = Counting()
     Told(tmp_path).evaluate(requests(3), engine)
-    now = time.time()
-    Told(tmp_path, since=now).evaluate(requests(3), engine)
+    Told(tmp_path, session=1, refresh=True).evaluate(requests(3), engine)
     assert len(engine.asked) == 6
-    Told(tmp_path, since=now).evaluate(requests(3), engine)  # another worker of the same run
+    Told(tmp_path, session=1, refresh=True).evaluate(requests(3), engine)  # its other worker
     assert len(engine.asked) == 6
 
 
@@ -294,19 +299,6 @@ def test_a_full_disk_loses_no_earlier_row(tmp_path: Path) -> None:
     assert (rest.asked, kept.from_store) == ([], 50)
 
 
-def test_big_files_are_hashed_once(tmp_path: Path) -> None:
-    """A digest is remembered until size, time or inode change."""
-    weights = tmp_path / "weights"
-    weights.write_bytes(b"a" * 10_000_001)
-    keeper = Told(tmp_path / "store").keeper
-    digest = keeper.hash_file(weights)
-    stat = weights.stat()
-    identity = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
-    assert Store(tmp_path / "store").file_digest(identity) == digest
-    weights.write_bytes(b"b" * 10_000_001)
-    assert keeper.hash_file(weights) != digest
-
-
 def test_a_store_of_another_version_is_set_aside(tmp_path: Path) -> None:
     """Nothing is guessed about a file that another version made."""
     first = Told(tmp_path)
@@ -330,8 +322,8 @@ def test_a_figure_is_measured_once_for_what_it_hangs_on(tmp_path: Path) -> None:
 
     keeper = Told(tmp_path).keeper
     first, second = (keeper.figure({"device": "cpu"}, lambda: on("cpu")) for _ in range(2))
-    later = Told(tmp_path).keeper.figure({"device": "cpu"}, lambda: on("cpu"))
-    beside = Keeper(tmp_path, started=first.made - 1, warn=pytest.fail, tell=pytest.fail)
+    later = Told(tmp_path, session=1).keeper.figure({"device": "cpu"}, lambda: on("cpu"))
+    beside = Keeper(tmp_path, warn=pytest.fail, tell=pytest.fail)
     assert not beside.figure({"device": "cpu"}, lambda: on("cpu")).earlier
     Told(tmp_path).keeper.figure({"device": "cuda"}, lambda: on("cuda"))
     assert first.value == second.value == later.value == [0.25, 1.5]

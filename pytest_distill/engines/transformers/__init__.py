@@ -8,9 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_distill.engines import Memory, ModelInfo, ModelSpec, Timing, TokenLikeness
+from pytest_distill.engines import (
+    FileDigests,
+    Memory,
+    ModelInfo,
+    ModelSpec,
+    Timing,
+    TokenLikeness,
+)
 from pytest_distill.engines.transformers.checkpoint import Checkpoint, locate
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import (
@@ -75,6 +83,11 @@ class TransformersEngine:
     def checkpoint(self) -> Checkpoint:
         """The model's files; its `digest` and `bytes` are known without importing torch."""
         return locate(self.spec)
+
+    def read_ahead(self) -> None:
+        """Begin to read the files of a model that is here, for their digests."""
+        if isinstance(self.spec.hash_file, FileDigests) and Path(self.spec.path).is_dir():
+            self.spec.hash_file.begin(self.checkpoint.files)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -205,7 +218,22 @@ class TransformersEngine:
         if self._loaded is None:
             from pytest_distill.engines.transformers.loading import load
 
-            self._loaded = load(self.spec, self.checkpoint, self.notes)
+            digests, files = self.spec.hash_file, self.checkpoint.files
+            if not isinstance(digests, FileDigests):  # nobody asks for the model's identity
+                self._loaded = load(self.spec, self.checkpoint, self.notes)
+                return self._loaded
+            digests.use(files)
+            digests.begin(files)
+            loaded = load(self.spec, self.checkpoint, self.notes)
+            _ = self.checkpoint.digest  # of files that were read while the model was loaded
+            digests.refuse_changed()
+            if (now := locate(self.spec).files) != files:
+                odd = sorted({*now} ^ {*files})[0]
+                raise ModelError(
+                    f"model '{self.spec.name}': {odd} came or went while the model was being "
+                    "loaded: let what writes it finish, and run again"
+                )
+            self._loaded = loaded
         return self._loaded
 
     def _answer(self, requests: Sequence[Request]) -> Any:

@@ -14,10 +14,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pytest_distill.engines import ModelSpec, sha256_of
+from pytest_distill.engines import ModelSpec, file_digest
+from pytest_distill.engines.transformers.counting import TEMPLATES, other_files, weight_names
 from pytest_distill.engines.transformers.hub import snapshot
 from pytest_distill.errors import ModelError
 
+# What the size on disk counts as a tokenizer, and what has to be there for one.
 _TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -59,56 +61,77 @@ class Checkpoint:
         Where the weights and config, and where the tokenizer are.
     adapter : Path, optional
         Folder of the adapter.
-    weights, configs, tokenizer_files, adapter_files, code : tuple of Path
-        Every file that the model is made of. `code` is empty unless remote code is trusted.
+    weights, adapter_weights : tuple of Path
+        Exactly the files of weights that will be loaded.
+    others : mapping
+        Part (``model``, ``tokenizer``, ``adapter``) -> every other file of its folder that counts;
+        see `other_files`.
     config : mapping
         The parsed ``config.json``; empty for a GGUF file, which holds its own.
     adapter_config : mapping
         The parsed ``adapter_config.json``; empty without an adapter.
     hash_file : callable
-        File -> SHA-256 of its bytes.
+        File -> digest of its bytes.
     """
 
     folder: Path
     tokenizer: Path
     adapter: Path | None
     weights: tuple[Path, ...]
-    configs: tuple[Path, ...]
-    tokenizer_files: tuple[Path, ...]
-    adapter_files: tuple[Path, ...]
-    code: tuple[Path, ...]
+    adapter_weights: tuple[Path, ...]
+    others: Mapping[str, tuple[Path, ...]]
     config: Mapping[str, Any]
     adapter_config: Mapping[str, Any]
-    hash_file: Callable[[Path], str] = sha256_of
+    hash_file: Callable[[Path], str] = file_digest
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that the model is made of."""
+        others = (file for part in self.others.values() for file in part)
+        return tuple(dict.fromkeys((*self.weights, *self.adapter_weights, *others)))
 
     @property
     def bytes(self) -> int:
         """Size of weights (an adapter's included) and tokenizer on disk, in bytes."""
-        adapter = [file for file in self.adapter_files if file.suffix == ".safetensors"]
-        files = {*self.weights, *self.tokenizer_files, *adapter}
+        tokenizer = _existing(self.tokenizer, _TOKENIZER_FILES) if not self.embedded else ()
+        files = {*self.weights, *tokenizer, *self.adapter_weights}
         return sum(file.stat().st_size for file in files)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the tokenizer is a part of the weights' file, as that of a GGUF file is."""
+        return self.weights[0].suffix == ".gguf" and self.tokenizer == self.folder
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over weights, config, tokenizer, adapter and trusted code.
+        """SHA-256 over weights, config, tokenizer, adapter and code.
 
-        The files' base names go in, their folder doesn't: a checkpoint keeps its identity when it
-        is moved, and loses it when it is overwritten in place.
+        The files' names within their folder go in, the folder doesn't: a checkpoint keeps its
+        identity when it is moved, and loses it when it is overwritten in place.
         """
         whole = hashlib.sha256()
-        for part in ("weights", "configs", "tokenizer_files", "adapter_files", "code"):
-            for file in sorted(getattr(self, part), key=lambda file: file.name):
-                digest = self.hash_file(file)
-                whole.update(f"{part}\0{file.name}\0{digest}\n".encode())
+        parts = {"weights": self.weights, "adapter weights": self.adapter_weights, **self.others}
+        for part, files in parts.items():
+            names = ((_name(file), file) for file in files)
+            for name, file in sorted(names):
+                whole.update(f"{part}\0{name}\0{self.hash_file(file)}\n".encode())
+        return whole.hexdigest()
+
+    @cached_property
+    def weights_digest(self) -> str:
+        """SHA-256 over the bytes of the weights alone, whatever their files are called."""
+        whole = hashlib.sha256()
+        for part, files in (("base", self.weights), ("adapter", self.adapter_weights)):
+            for file in sorted(files, key=_name):
+                whole.update(f"{part}\0{self.hash_file(file)}\n".encode())
         return whole.hexdigest()
 
     def adapter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of every tensor of the adapter, by the name it has in the base model."""
         shapes: dict[str, tuple[int, ...]] = {}
-        for file in self.adapter_files:
-            if file.suffix == ".safetensors":
-                for name, shape in _header(file).items():
-                    shapes[name.removeprefix("base_model.model.")] = shape
+        for file in self.adapter_weights:
+            for name, shape in _header(file).items():
+                shapes[name.removeprefix("base_model.model.")] = shape
         return shapes
 
 
@@ -118,38 +141,39 @@ def locate(spec: ModelSpec) -> Checkpoint:
     Raises
     ------
     ModelError
-        When a folder or file is missing, or the weights are pickles.
+        When a folder or file is missing, the weights are pickles, or an adapter lies among them.
     """
     folder = _folder(spec, spec.path, "path")
     adapter = _folder(spec, spec.adapter, "adapter") if spec.adapter else None
     tokenizer = _folder(spec, spec.tokenizer, "tokenizer") if spec.tokenizer else folder
     if spec.gguf_file:
         weights: tuple[Path, ...] = (_gguf(spec, folder),)
-        configs: tuple[Path, ...] = ()
+        index: tuple[Path, ...] = ()
         config: Mapping[str, Any] = {}
     else:
         config = _config(spec, folder)
-        weights = _weights(spec, folder, config)
-        configs = _existing(folder, ("config.json", "generation_config.json"))
-    tokenizer_files = _existing(tokenizer, _TOKENIZER_FILES)
+        weights, index = _weights(spec, folder, config)
     embedded = spec.gguf_file and tokenizer == folder
-    has_vocabulary = any(file.name not in _NO_VOCABULARY for file in tokenizer_files)
-    if not (embedded or has_vocabulary or spec.trust_remote_code):
+    names = {file.name for file in _existing(tokenizer, _TOKENIZER_FILES)}
+    if not (embedded or names - _NO_VOCABULARY or spec.trust_remote_code):
         raise ModelError(
             f"model '{spec.name}': no tokenizer in {tokenizer} (no tokenizer.json, vocab.txt or "
             "the like): save it there with tokenizer.save_pretrained, or name another folder "
             "with 'tokenizer:'"
         )
-    adapter_files, adapter_config = _adapter(spec, adapter) if adapter else ((), {})
+    adapter_weights, adapter_config = _adapter(spec, adapter) if adapter else ((), {})
+    others = {"model": (*other_files(folder), *index)}
+    if tokenizer != folder:
+        others["tokenizer"] = other_files(tokenizer)
+    if adapter:
+        others["adapter"] = other_files(adapter)
     return Checkpoint(
         folder=folder,
         tokenizer=tokenizer,
         adapter=adapter,
         weights=weights,
-        configs=configs,
-        tokenizer_files=() if embedded else tokenizer_files,
-        adapter_files=adapter_files,
-        code=tuple(sorted(folder.glob("*.py"))) if spec.trust_remote_code else (),
+        adapter_weights=adapter_weights,
+        others=others,
         config=config,
         adapter_config=adapter_config,
         hash_file=spec.hash_file,
@@ -193,29 +217,35 @@ def _config(spec: ModelSpec, folder: Path) -> Mapping[str, Any]:
         ggufs = sorted(path.name for path in folder.glob("*.gguf"))
         hint = f"; for the GGUF file there, add 'gguf_file: {ggufs[0]}'" if ggufs else ""
         raise ModelError(f"model '{spec.name}': no config.json in {folder}{hint}")
-    try:
-        return _json(file)
-    except ValueError as error:
-        raise ModelError(f"model '{spec.name}': {file} is no valid JSON: {error}") from None
+    if (folder / "adapter_config.json").is_file():
+        # transformers would load it by itself where peft is installed, and nobody would be told.
+        raise ModelError(
+            f"model '{spec.name}': {folder} holds an adapter beside the model: move the adapter's "
+            "files (adapter_*) into a folder of its own, and give that as 'adapter:' if the model "
+            "is to run with it"
+        )
+    return _read(spec, file)
 
 
-def _weights(spec: ModelSpec, folder: Path, config: Mapping[str, Any]) -> tuple[Path, ...]:
-    """Return the safetensors files that transformers will load, in its own order of preference."""
-    variant = spec.load.get("variant")
-    stem = f".{variant}" if variant else ""
-    name = config.get("transformers_weights") or f"model{stem}.safetensors"
-    single, index = folder / name, folder / f"model.safetensors.index{stem}.json"
-    if single.is_file() and single.suffix == ".safetensors":
-        return (single,)
-    if index.is_file():
-        shards = sorted(set(_json(index).get("weight_map", {}).values()))
+def _weights(
+    spec: ModelSpec, folder: Path, config: Mapping[str, Any]
+) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Return the safetensors files that transformers will load, and the index that names them.
+
+    There is no index where a single file holds all.
+    """
+    name, index = weight_names(config, spec.load.get("variant"))
+    if name and (folder / name).is_file():
+        return (folder / name,), ()
+    if index and (folder / index).is_file():
+        shards = sorted(set(_shards(spec, folder / index)))
         lost = [shard for shard in shards if not (folder / shard).is_file()]
         if lost:
             raise ModelError(
-                f"model '{spec.name}': {index} names {len(shards)} weight files, "
+                f"model '{spec.name}': {folder / index} names {len(shards)} weight files, "
                 f"{len(lost)} of which are missing: {', '.join(lost[:3])}"
             )
-        return tuple(folder / shard for shard in shards)
+        return tuple(folder / shard for shard in shards), (folder / index,)
     pickles = _pickles(folder)
     if pickles:
         architecture = next(iter(config.get("architectures") or ()), "AutoModel")
@@ -225,7 +255,18 @@ def _weights(spec: ModelSpec, folder: Path, config: Mapping[str, Any]) -> tuple[
             f'"from transformers import {architecture} as M; '
             f"M.from_pretrained('{folder}').save_pretrained('{folder}')\""
         )
-    raise ModelError(f"model '{spec.name}': no weights in {folder} (no {name})")
+    raise ModelError(f"model '{spec.name}': no weights in {folder} (no {name or index})")
+
+
+def _shards(spec: ModelSpec, index: Path) -> list[str]:
+    names = _read(spec, index).get("weight_map")
+    if (
+        not isinstance(names, dict)
+        or not names
+        or not all(isinstance(n, str) for n in names.values())
+    ):
+        raise ModelError(f"model '{spec.name}': {index} has no weight_map of tensors to files")
+    return list(names.values())
 
 
 def _adapter(spec: ModelSpec, folder: Path) -> tuple[tuple[Path, ...], Mapping[str, Any]]:
@@ -239,7 +280,7 @@ def _adapter(spec: ModelSpec, folder: Path) -> tuple[tuple[Path, ...], Mapping[s
             f"model '{spec.name}': adapter: no adapter_model.safetensors in {folder}{found}; save "
             "the adapter with peft's save_pretrained(safe_serialization=True)"
         )
-    return (config, weights), _json(config)
+    return (weights,), _read(spec, config)
 
 
 def _pickles(folder: Path) -> list[Path]:
@@ -251,10 +292,20 @@ def _existing(folder: Path, names: Iterable[str]) -> tuple[Path, ...]:
     return tuple(folder / name for name in names if (folder / name).is_file())
 
 
-def _json(file: Path) -> dict[str, Any]:
-    value = json.loads(file.read_text(encoding="utf-8"))
-    if not isinstance(value, dict):
-        raise ValueError("not an object")
+def _name(file: Path) -> str:
+    """Return a file's name; of a chat template in a folder of its own, with that folder."""
+    templates = file.parent.name == TEMPLATES
+    return f"{TEMPLATES}/{file.name}" if templates else file.name
+
+
+def _read(spec: ModelSpec, file: Path) -> dict[str, Any]:
+    """Return what a JSON file holds; ModelError where it is no object."""
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise ValueError("not an object")
+    except ValueError as error:
+        raise ModelError(f"model '{spec.name}': {file} is no valid JSON: {error}") from None
     return value
 
 

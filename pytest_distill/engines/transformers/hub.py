@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from pytest_distill.engines import ModelSpec
+from pytest_distill.engines.transformers.counting import weight_names
 from pytest_distill.errors import ModelError
 
-_SMALL_FILES = ("*.json", "*.txt", "*.model", "*.spm", "*.jinja", "*.codes")
+_SMALL_FILES = (
+    *("*.json", "*.txt", "*.jinja"),
+    *("*.model", "*.spm", "*.codes", "*.bpe", "*.vocab", "*.tiktoken"),
+)
 
 
 def snapshot(spec: ModelSpec, repo: str, key: str) -> Path:
@@ -44,7 +49,7 @@ def snapshot(spec: ModelSpec, repo: str, key: str) -> Path:
         folder = Path(snapshot_download(repo, revision=revision, allow_patterns=small))
         if key == "tokenizer":
             return folder
-        wanted = [spec.gguf_file] if spec.gguf_file and key == "path" else _weights(folder)
+        wanted = [spec.gguf_file] if spec.gguf_file and key == "path" else _weights(spec, folder)
         return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted))
     except (OSError, HFValidationError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -57,11 +62,21 @@ def snapshot(spec: ModelSpec, repo: str, key: str) -> Path:
             enable_progress_bars()
 
 
-def _weights(folder: Path) -> list[str]:
+def _weights(spec: ModelSpec, folder: Path) -> list[str]:
     """Return the names of the safetensors files that the small files of a snapshot point at."""
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    if (folder / "adapter_config.json").is_file():
+    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
         return ["adapter_model.safetensors"]
-    return ["model.safetensors"]
+    config = _json(folder / "config.json")
+    single, index = weight_names(config, spec.load.get("variant"))
+    if index and (folder / index).is_file():
+        return sorted(set(map(str, _json(folder / index)["weight_map"].values())))
+    return [str(single)]
+
+
+def _json(file: Path) -> dict[str, Any]:
+    """Return what a small file holds; nothing where it is broken, which is told later."""
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -43,6 +43,7 @@ def describe(spec: ModelSpec, checkpoint: Checkpoint) -> ModelInfo:
         device=_device(spec),
         path=spec.path,
         digest=checkpoint.digest,
+        weights_digest=checkpoint.weights_digest,
     )
 
 

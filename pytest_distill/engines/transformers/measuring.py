@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from pytest_distill.engines import Memory, ModelSpec, Timing, host, sha256_of
+from pytest_distill.engines import Memory, ModelSpec, Timing, file_digest, host
 from pytest_distill.engines.transformers import cuda
 from pytest_distill.engines.transformers.device import (
     device_name,
@@ -118,7 +118,7 @@ def memory_apart(spec: ModelSpec, requests: Sequence[Request]) -> Memory:
         As where the model is loaded here, or when the process is killed.
     """
     # The store's way to hash files can't leave this process; loading needs no digest.
-    alone = replace(spec, hash_file=sha256_of, load=dict(spec.load), options={})
+    alone = replace(spec, hash_file=file_digest, load=dict(spec.load), options={})
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
             return pool.submit(_memory_of, alone, list(requests)).result()

@@ -180,10 +180,6 @@ def _check_options(config: pytest.Config) -> None:
     for given in config.getoption("distill_model") or ():
         if not all(given.partition("=")):
             raise pytest.UsageError(f"--distill-model {given}: write NAME=PATH")
-    try:
-        config.getini("distill_strict")
-    except ValueError as error:
-        raise pytest.UsageError(f"distill_strict: {error}") from None
     limit = config.getoption("distill_limit")
     if limit is not None:
         if not re.fullmatch(r"0*[1-9][0-9]{0,17}", str(limit)):

@@ -155,12 +155,14 @@ def test_tells_and_does_not_decide(project: Project, run: Run) -> None:
     assert result.ret == pytest.ExitCode.OK
 
 
-def test_collecting_alone_does_not_touch_the_file(project: Project, run: Run) -> None:
-    """`--collect-only` runs no gate, so the report of the last run stays."""
+def test_collecting_alone_is_no_ship(project: Project, run: Run) -> None:
+    """`--collect-only` runs no gate: the report says so, and the last run's SHIP is gone."""
     project.file("test_ship.py", SHIPS)
     run("--distill-json", "out.json")
-    run("--distill-json", "out.json", "--collect-only")
-    assert project.json()["outcome"] == "SHIP"
+    assert run("--distill-json", "out.json", "--collect-only").ret == pytest.ExitCode.OK
+    report = project.json()
+    assert report["outcome"] == "INCOMPLETE"
+    assert report["reason"] == "tests were collected and not run"
 
 
 def test_is_strict_json_in_utf8(project: Project, run: Run) -> None:

@@ -332,15 +332,15 @@ def test_without_a_terminal_the_status_tells(project: Project, run: Run) -> None
     assert project.json()["outcome"] == "INCOMPLETE"
 
 
-def test_collecting_alone_is_no_gate_run(project: Project, run: Run) -> None:
-    """`--co` reports nothing, changes no status, and leaves the last report where it is."""
+@pytest.mark.parametrize("option", ["--co", "--collect-only"])
+def test_collecting_alone_is_no_gate_run(project: Project, run: Run, option: str) -> None:
+    """`--co` is INCOMPLETE for whoever asks for the report; the last run's SHIP does not stay."""
     project.file("test_ship.py", SHIPS)
     run(*REPORTS)
-    for option in ("--co", "--collect-only"):
-        result = run(option, "-k", "keeps", *REPORTS)
-        assert result.ret == pytest.ExitCode.OK
-        assert "distill report" not in said(result)
-    assert project.json()["outcome"] == "SHIP"
+    result = run(option, "-k", "keeps", *REPORTS)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert decision_of(result)[0] == "INCOMPLETE"
+    assert project.json()["outcome"] == "INCOMPLETE"
 
 
 def test_a_gate_that_passes_at_its_second_attempt(project: Project, run_both: Run) -> None:

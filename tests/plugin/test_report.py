@@ -10,6 +10,7 @@ from .project import (
     Project,
     Run,
     decision_of,
+    gold,
     recorded,
     report_of,
     review_eval,
@@ -367,12 +368,12 @@ def test_tells_several_distill_yaml_apart(project: Project, run_both: Run) -> No
     assert sorted(row[5] for row in rows_of(result, "student")) == ["0.9444", "1.0000"]
 
 
-def test_shows_no_report_when_only_collecting(project: Project, run: Run) -> None:
-    """`--collect-only` collects: no verdicts were asked for, so none are missed."""
+def test_collecting_alone_is_incomplete(project: Project, run: Run) -> None:
+    """`--collect-only` runs no gate: whoever asks for the report is told, and fails."""
     project.file("test_ship.py", SHIPS)
     result = run("--distill-report", "--collect-only", "-q")
-    assert "distill report" not in said(result)
-    assert result.ret == pytest.ExitCode.OK
+    assert "INCOMPLETE (tests were collected and not run)" in result.outlines
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
 def test_says_what_a_model_was_trained_on(project: Project, run: Run) -> None:
@@ -412,14 +413,23 @@ def test_works_without_the_terminal_plugin(project: Project, run: Run) -> None:
     assert run("-p", "no:terminal", "--distill-report").ret == pytest.ExitCode.TESTS_FAILED
 
 
-def test_control_characters_do_not_reach_the_terminal(project: Project, run: Run) -> None:
-    """A name with an escape sequence is printed escaped."""
-    project.evals["re\x1b[31mviews"] = project.evals.pop("reviews")
-    project.save()
-    project.file("test_ship.py", SHIPS.replace('(eval="reviews")', ""))
+def test_no_value_makes_a_line_of_its_own(project: Project, run: Run) -> None:
+    """A slice whose value has an escape sequence and a new line is printed escaped."""
+    project.rows("gold.jsonl", [{**row, "lang": "\x1b[31mde\nSHIP"} for row in gold()])
+    project.file(
+        "test_ship.py",
+        """
+        from pytest_distill import assert_quality_retained
+
+        def test_slice(comparison):
+            assert_quality_retained(min=0.99, slice={"lang": "\\x1b[31mde\\nSHIP"})
+        """,
+    )
     result = run("--distill-report")
-    assert report_of(result)[0] == r"re\x1b[31mviews, 20 examples"
-    assert "\x1b[31mviews" not in said(result)
+    lines = report_of(result)
+    assert "SHIP" not in [line.strip() for line in lines]
+    assert any(r"\x1b[31mde\nSHIP" in line for line in lines)
+    assert "\x1b[31mde" not in "\n".join(lines)
 
 
 def test_what_an_engine_says_of_a_run_is_a_footnote(project: Project, run_both: Run) -> None:

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from pytest_distill.errors import one_line
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.evaluation import Measured, Reported
@@ -22,9 +23,11 @@ MOST_SLICES = 3
 
 def slice_name(slice: Slice | None) -> str | None:
     """Return a slice as it is written in a test: ``lang=de``."""
-    if slice is None or isinstance(slice, str):
-        return slice
-    return ",".join(f"{field}={value}" for field, value in slice.items())
+    if slice is None:
+        return None
+    if isinstance(slice, str):
+        return one_line(slice)
+    return one_line(",".join(f"{field}={value}" for field, value in slice.items()))
 
 
 def notes(comparison: Comparison, metric: Metric, roles: Sequence[str]) -> tuple[str, ...]:
@@ -111,6 +114,7 @@ def models(
 
 def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return a table as lines of a message."""
+    rows = [[*map(one_line, row)] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     return [
         "  "

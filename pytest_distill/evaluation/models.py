@@ -10,12 +10,14 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_distill.engines import Engine, FileDigests, Identified, ModelInfo, Role, plain
-from pytest_distill.engines.file_digests import FilesChangedError
 from pytest_distill.errors import ComparisonError, DistillError, EvaluationError, ModelError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval
 from pytest_distill.evaluation.keeping import Figure, Keeper, Kept
+
+_LOOK_SECONDS = 1.0
+"""How often a model's files are looked at while it answers."""
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """``with progress(what, total) as advance: ... advance(1)`` tells how far an evaluation is."""
@@ -210,6 +212,13 @@ class RunModel(Model):
         if isinstance(digests, FileDigests):
             digests.refuse_changed()
 
+    def _changed(self) -> bool:
+        try:
+            self.refuse_changed()
+        except ModelError:
+            return True
+        return False
+
     def figure(self, about: Mapping[str, Any] | None, measure: Callable[[], Any]) -> Figure:
         """Return a JSON-able figure.
 
@@ -252,8 +261,9 @@ class RunModel(Model):
                 kept = self.keeper.evaluate(
                     who, identity, requests, lambda missing: self._predict(who, missing)
                 )
-            except FilesChangedError:
-                self.keeper.take_back(identity)  # what it made may be of other bytes
+            except BaseException:
+                if self._changed():  # what it made may be of other bytes
+                    self.keeper.take_back(identity)
                 raise
         else:
             kept = Kept(list(self._predict(who, requests)), from_store=0)
@@ -263,8 +273,12 @@ class RunModel(Model):
 
     def _predict(self, who: str, requests: Sequence[Request]) -> Iterator[Prediction]:
         self._before_load(self)
+        looked = time.monotonic()
         with self._progress(who, len(requests)) as advance:
             for prediction in self.runner.predict(requests):
+                if time.monotonic() > looked + _LOOK_SECONDS:
+                    self.refuse_changed()
+                    looked = time.monotonic()
                 if not isinstance(prediction, Prediction):
                     raise EvaluationError(
                         f"the engine of model '{self.name}' gave {prediction!r}, not a Prediction"

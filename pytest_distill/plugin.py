@@ -364,7 +364,9 @@ def _without_own_frames(error: DistillError) -> pytest.ExceptionInfo[DistillErro
         kept = TracebackType(kept, tb.tb_frame, tb.tb_lasti, tb.tb_lineno)
     error.__cause__ = None
     error.__suppress_context__ = True
-    return pytest.ExceptionInfo.from_exception(error.with_traceback(kept))
+    if kept is not None:  # none is the user's where a file is at fault, not a test
+        error = error.with_traceback(kept)
+    return pytest.ExceptionInfo.from_exception(error)
 
 
 def _say_it_alone_in_fixtures(

@@ -242,12 +242,8 @@ def _stamp_now(path: Path) -> Stamp | None:
         return None
 
 
-class FilesChangedError(ModelError):
-    """A model's files are not what they were when its digest was taken."""
-
-
-def _changed(path: Path) -> FilesChangedError:
-    return FilesChangedError(
+def _changed(path: Path) -> ModelError:
+    return ModelError(
         f"{path} was changed while its model was being loaded or used, so that nobody knows which "
         "bytes gave the answers: let what writes it finish, and run again"
     )

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_distill.engines import Engine, FileDigests, Identified, ModelInfo, Role, plain
-from pytest_distill.engines.file_digests import FilesChangedError
 from pytest_distill.errors import (
     ComparisonError,
     DistillError,
@@ -23,6 +22,9 @@ from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval
 from pytest_distill.evaluation.keeping import Figure, Keeper, Kept
 from pytest_distill.user_code import unless_ours, user_code, warn_of
+
+_LOOK_SECONDS = 1.0
+"""How often a model's files are looked at while it answers."""
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """``with progress(what, total) as advance: ... advance(1)`` tells how far an evaluation is."""
@@ -244,6 +246,13 @@ class RunModel(Model):
         if isinstance(digests, FileDigests):
             digests.refuse_changed()
 
+    def _changed(self) -> bool:
+        try:
+            self.refuse_changed()
+        except ModelError:
+            return True
+        return False
+
     def figure(self, about: Mapping[str, Any] | None, measure: Callable[[], Any]) -> Figure:
         """Return a JSON-able figure.
 
@@ -292,8 +301,9 @@ class RunModel(Model):
                 kept = self.keeper.evaluate(
                     who, identity, requests, lambda missing: self._predict(who, missing)
                 )
-            except FilesChangedError:
-                self.keeper.take_back(identity)  # what it made may be of other bytes
+            except BaseException:
+                if self._changed():  # what it made may be of other bytes
+                    self.keeper.take_back(identity)
                 raise
         else:
             kept = Kept(list(self._predict(who, requests)), from_store=0)
@@ -304,10 +314,14 @@ class RunModel(Model):
 
     def _predict(self, who: str, requests: Sequence[Request]) -> Iterator[Prediction]:
         self._before_load(self)
+        looked = time.monotonic()
         with self._progress(who, len(requests)) as advance:
             with self.asking():
                 predictions = iter(self.runner.predict(requests))
             while True:
+                if time.monotonic() > looked + _LOOK_SECONDS:
+                    self.refuse_changed()
+                    looked = time.monotonic()
                 with self.asking():
                     prediction: object = next(predictions, NO_MORE)
                     if prediction is NO_MORE:

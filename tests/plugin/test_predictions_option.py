@@ -6,11 +6,16 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from .project import SHIPS, Project, Run, decision_of, said
+from pytest_distill.engines import file_digest
+from pytest_distill.evaluation.exported import read_manifest
+
+from .project import SHIPS, Project, Run, decision_of, refuse_package_frames, said
 
 STORED = '''
 import hashlib
@@ -173,3 +178,139 @@ def test_an_export_of_nothing_is_an_error(stored: Project) -> None:
     assert done.returncode == 1
     assert "no predictions are stored there" in done.stderr
     assert not (stored.path / "exported" / "models.json").exists()
+
+
+def absent(project: Project, run: Run) -> Path:
+    """Export everything, and take the weights and the store away."""
+    folder = export(project, run)
+    (project.path / "models").rename(project.path / "elsewhere")
+    shutil.rmtree(project.path / ".distill")
+    return folder
+
+
+def refused(run: Run, *words: str) -> None:
+    """Check that a run with the exported predictions ends as INCOMPLETE, and says these words."""
+    result = run("--distill-report", "--distill-predictions=exported")
+    assert result.ret != 0
+    assert decision_of(result)[0] == "INCOMPLETE"
+    for word in words:
+        assert word in said(result)
+    refuse_package_frames(result)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("path", "models/new", ["path: exported was 'models/student'", "says 'models/new'"]),
+        ("right", [1, 2], ["right: exported was [3, 4", "says [1, 2]"]),
+        ("size", 5, ["size: exported was nothing", "says 5"]),
+        ("engine", "own:Counting", ["engine: exported was 'stored:Stored'", "says 'own:Counting'"]),
+    ],
+)
+def test_an_export_is_of_the_model_that_the_file_names(
+    stored: Project, run: Run, key: str, value: Any, words: list[str]
+) -> None:
+    """Another path, engine or option is an error: models.json, the key and both values."""
+    absent(stored, run)
+    stored.models["student"][key] = value
+    stored.save()
+    refused(run, f"models.json: student: {key}: ", *words, "export again")
+
+
+def test_what_changes_no_answer_may_differ(stored: Project, run: Run) -> None:
+    """The device, what is declared and what the model was trained on are this machine's to say."""
+    absent(stored, run)
+    stored.models["student"] |= {"device": "cuda", "latency_ms": 3.0, "trained": {"steps": 5}}
+    stored.save()
+    assert run("--distill-predictions=exported").ret == 0
+
+
+def test_a_checkpoint_that_is_not_here_is_never_the_exported_one(stored: Project, run: Run) -> None:
+    """`--distill-model` with a path that does not exist is an error, whatever was exported."""
+    absent(stored, run)
+    result = run(
+        *("--distill-report", "--distill-predictions=exported"),
+        *("--distill-model", "student=models/new"),
+    )
+    assert result.ret != 0
+    assert decision_of(result)[0] == "INCOMPLETE"
+    assert "--distill-model student=models/new: no such folder" in said(result)
+
+
+def test_a_checkpoint_that_is_here_is_run(stored: Project, run: Run) -> None:
+    """`--distill-model` names another folder: that one is evaluated, the others are not."""
+    absent(stored, run)
+    (stored.path / "calls.jsonl").unlink()
+    run("--distill-predictions=exported", "--distill-model", "student=elsewhere/student")
+    assert [call["model"] for call in stored.calls("predict")] == ["student"]
+
+
+def test_rows_that_were_not_exported_are_refused(stored: Project, run: Run) -> None:
+    """A changed or exchanged file is an error that names it: its digest is in models.json."""
+    folder = absent(stored, run)
+    shutil.copy(folder / "reviews.teacher.jsonl", folder / "reviews.student.jsonl")
+    refused(run, "reviews.student.jsonl: is not what was exported", "models.json says")
+    done = store(stored, "import", "exported")
+    assert done.returncode == 1
+    assert "reviews.student.jsonl: is not what was exported" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('"info": {', '"infos": {', ["student: no key 'infos'; did you mean 'info'?"]),
+        ('"parameters": 7', '"params": 7', ["student: info: ", "no field 'params'"]),
+        ('"parameters": 7', '"parameters": "7"', ["student: info: ", "parameters: must be a numb"]),
+        ('"parameters": 7', '"parameters": 0', ["student: info: ", "parameters: must be above"]),
+        ('"parameters": 7', '"parameters": 8', ["student: checksum: is not that of what was"]),
+        ('"role": "student",', "", ["student: info: ", "'role' is missing"]),
+        ('"checksum": "', '"checksum": 3, "x": "', ["student: no key 'x'"]),
+        ("{", "", ["no exported predictions"]),
+    ],
+)
+def test_a_manifest_that_is_not_sound_is_an_error(
+    stored: Project, run: Run, old: str, new: str, words: list[str]
+) -> None:
+    """It names models.json and the key, and shows no frame of the package."""
+    stored.models["student"]["size"] = 7
+    stored.save()
+    folder = absent(stored, run)
+    manifest = json.loads((folder / "models.json").read_text())
+    text = json.dumps({"student": manifest["student"]}, indent=2)
+    assert old in text
+    (folder / "models.json").write_text(text.replace(old, new, 1))
+    refused(run, "models.json: ", *words)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ([], "models.json: is no mapping of models"),
+        ({"student": []}, "models.json: student: must be a mapping, not []"),
+        ({"student": {"info": {}, "identity": {}}}, "was exported by an earlier version: export"),
+        ({"student": {"info": {}}}, "models.json: student: 'model' is missing"),
+    ],
+)
+def test_a_manifest_of_another_kind_is_an_error(
+    stored: Project, run: Run, content: Any, words: str
+) -> None:
+    """Also one of an earlier version, which said too little of what it holds."""
+    folder = absent(stored, run)
+    (folder / "models.json").write_text(json.dumps(content))
+    refused(run, words)
+
+
+def test_an_import_of_rows_without_a_request_is_an_error(stored: Project, run: Run) -> None:
+    """Nobody knows what such a row answers."""
+    folder = absent(stored, run)
+    path = folder / "reviews.teacher.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    del rows[2]["request"]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    manifest = json.loads((folder / "models.json").read_text())
+    entry = read_manifest(folder)["teacher"]
+    again = replace(entry, files={path.name: file_digest(path)})
+    (folder / "models.json").write_text(json.dumps(manifest | {"teacher": again.to_json()}))
+    done = store(stored, "import", "exported")
+    assert done.returncode == 1
+    assert "reviews.teacher.jsonl:3 (id 'e2'): no digest of what was asked" in done.stderr

@@ -170,8 +170,7 @@ class DistillSession:
         """
         until = time.monotonic() + MOST_SECONDS
         for thread, (session, _) in list(_left_running.items()):
-            pooled = thread.name.startswith("ThreadPoolExecutor")  # idle until the very end
-            if session is self and not (thread.daemon or pooled):
+            if session is self and not (thread.daemon or _waits_in_a_pool(thread)):
                 thread.join(max(0.0, until - time.monotonic()))
 
     def too_late(self, function: str, item: pytest.Item | None) -> None:
@@ -580,6 +579,12 @@ class DistillSession:
             return {}
         values = {role: request.getfixturevalue(role) for role in ROLES}
         return {role: v for role, v in values.items() if not isinstance(v, ModelHandle)}
+
+
+def _waits_in_a_pool(thread: threading.Thread) -> bool:
+    """Return whether a thread is a worker of an executor, which ends with the interpreter."""
+    target = getattr(thread, "_target", None)  # no public name tells
+    return getattr(target, "__module__", "") == "concurrent.futures.thread"
 
 
 def _nearest_config(folder: Path, root: Path) -> Path | None:

@@ -240,7 +240,9 @@ class Ledger:
         """Yield what keeps a run from being whole beside gates that failed: words, and names."""
         for trouble in dict.fromkeys(self.troubles):
             yield trouble, []
-        missing = [g for g in gates if g["outcome"] == Outcome.NOT_RUN]
+        not_run = [g for g in gates if g["outcome"] == Outcome.NOT_RUN]
+        # That a file could not be collected says already that its gates did not run.
+        missing = [g for g in not_run if not _inside(g["nodeid"], self.collection_errors)]
         if missing:
             text = f"{_count(missing, 'gate')} did not run{self._whose(missing, gates)}"
             yield text, [g["nodeid"] for g in missing]
@@ -263,7 +265,7 @@ class Ledger:
             yield f"PARTIAL: at most {self.limit} examples a gold set", []
         if self.lost_workers:
             yield f"{_count(self.lost_workers, 'worker')} lost", self.lost_workers
-        told = {g["nodeid"] for g in gates if g in missing or _short(g)}
+        told = {g["nodeid"] for g in gates if g in not_run or _short(g)}
         broken = [
             n for n, t in self.tests.items() if t.result in ("failed", "error") and n not in told
         ]
@@ -358,6 +360,10 @@ def _row(
         "criterion": None,
         "outcome": str(outcome),
     }
+
+
+def _inside(nodeid: str, collectors: Iterable[str]) -> bool:
+    return any(nodeid == name or nodeid.startswith(f"{name}::") for name in collectors)
 
 
 def _short(row: Mapping[str, Any]) -> bool:

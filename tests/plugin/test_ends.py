@@ -247,6 +247,19 @@ def test_a_thread_that_is_waited_for_may_ask(project: Project, run: Run) -> None
     assert decision_of(run(*REPORTS)) == ("SHIP", "")
 
 
+def test_the_end_of_a_run_waits_for_no_idle_pool(project: Project, run_apart: Run) -> None:
+    """An executor's threads end with the interpreter: waiting for them would wait in vain."""
+    project.file(
+        "conftest.py", "import pytest_distill.session\npytest_distill.session.MOST_SECONDS = 1e9\n"
+    )
+    start = (
+        "pool = __import__('concurrent.futures').futures.ThreadPoolExecutor("
+        "thread_name_prefix='mine'); pool.submit(print).result(); assert_quality_retained(0.9)"
+    )
+    project.file("test_ship.py", HEAD + THREADS.format(start=start))
+    assert decision_of(run_apart(*REPORTS)) == ("SHIP", "")
+
+
 def test_a_gate_that_is_asked_outside_of_a_test(project: Project, run: Run) -> None:
     """A hook that swallows the error does not hide it."""
     project.file(

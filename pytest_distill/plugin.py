@@ -356,7 +356,7 @@ def _without_own_frames(error: DistillError) -> pytest.ExceptionInfo[DistillErro
     Where a metric or an engine raised, its own frames follow those of the test. The chain of
     frames is rebuilt, since pytest follows the chain again after filters of its own.
     """
-    frames = [*takewhile(lambda tb: not _is_own(tb), _chain(error.__traceback__))]
+    frames = [*_before_ours(error.__traceback__)]
     if error.__cause__ is not None:
         frames += user_frames(error.__cause__.__traceback__)
     kept = None
@@ -367,6 +367,14 @@ def _without_own_frames(error: DistillError) -> pytest.ExceptionInfo[DistillErro
     if kept is not None:  # none is the user's where a file is at fault, not a test
         error = error.with_traceback(kept)
     return pytest.ExceptionInfo.from_exception(error)
+
+
+def _before_ours(tb: TracebackType | None) -> Iterator[TracebackType]:
+    """Yield the frames up to the call of ours that raised, without our hooks around the test."""
+    first = next(user_frames(tb), None)
+    around = [*takewhile(lambda frame: frame is not first, _chain(tb))]
+    yield from (frame for frame in around if not _is_own(frame))
+    yield from takewhile(lambda frame: not _is_own(frame), _chain(first))
 
 
 def _say_it_alone_in_fixtures(

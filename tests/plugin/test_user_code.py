@@ -128,7 +128,7 @@ def with_engine(project: Project, member: str) -> None:
 
 def refuse_all_but_the_other_gate(project: Project, result: pytest.RunResult, words: str) -> None:
     """Fail where not exactly one gate did not run, or the error is more than one line."""
-    assert outcomes_of(project) == {"test_asks": "NOT RUN", "test_other": "PASSED"}
+    assert outcomes_of(project) == {"asks": "NOT RUN", "other": "PASSED"}
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert decision_of(result)[0] == "INCOMPLETE"
     (line,) = failing_lines(result)
@@ -299,7 +299,7 @@ def test_the_engine_of_a_fixture_may_raise_too(project: Project, run: Run) -> No
     words = "raised SystemExit: 0 (mine.py:"
     result = run(*REPORTS)
     assert words in said(result)
-    assert outcomes_of(project) == {"test_asks": "NOT RUN", "test_other": "PASSED"}
+    assert outcomes_of(project) == {"asks": "NOT RUN", "other": "PASSED"}
 
 
 @pytest.mark.parametrize("how", ["error", "exit", "skip"])

@@ -6,6 +6,7 @@ they were when it was taken.
 
 from __future__ import annotations
 
+import json
 import platform
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -311,7 +312,10 @@ def _setting(model: RunModel) -> dict[str, Any]:
     with model.asking():
         if isinstance(engine, Measurable):
             versions = engine.identity.get("versions", {}) if isinstance(engine, Identified) else {}
-            return {**engine.setting, **versions}
+            plain: dict[str, Any] = json.loads(
+                json.dumps({**engine.setting, **versions}, default=str)
+            )
+            return plain
     info = model.info
     return {"device": info.device, "device_name": host.processor(), "dtype": info.dtype} | {
         "python": platform.python_version()

@@ -118,6 +118,8 @@ class MeanMetric(Metric):
 
         with user_code(asked, EvaluationError):
             scores.extend(map(self.score, answers))
+            if len(scores) < len(answers):  # a StopIteration of the user's ends `map` silently
+                raise RuntimeError("StopIteration")
         return np.fromiter(scores, np.float64, count=len(answers))
 
     def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:

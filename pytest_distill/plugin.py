@@ -180,6 +180,10 @@ def _check_options(config: pytest.Config) -> None:
     for given in config.getoption("distill_model") or ():
         if not all(given.partition("=")):
             raise pytest.UsageError(f"--distill-model {given}: write NAME=PATH")
+    try:
+        config.getini("distill_strict")
+    except (ValueError, pytest.UsageError) as error:
+        raise pytest.UsageError(f"distill_strict: {error}") from None
     limit = config.getoption("distill_limit")
     if limit is not None:
         if not re.fullmatch(r"0*[1-9][0-9]{0,17}", str(limit)):
@@ -219,7 +223,8 @@ def pytest_make_collect_report(
     except DistillError as error:
         report.outcome = "failed"
         report.result = []
-        told = _without_own_frames(error).getrepr(style="value")
+        error.__cause__, error.__suppress_context__ = None, True
+        told = pytest.ExceptionInfo.from_exception(error).getrepr(style="value")
         # Workers all report it; xdist tells what is equal once, and only text is equal.
         report.longrepr = str(error) if hasattr(collector.config, "workerinput") else told
     return report

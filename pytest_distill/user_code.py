@@ -7,7 +7,7 @@ the report is made would cost all of it.
 
 from __future__ import annotations
 
-import sysconfig
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -18,7 +18,7 @@ from types import FrameType, TracebackType
 from pytest_distill.errors import DistillError, one_line
 
 PACKAGE = Path(__file__).parent
-STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib"))
+STANDARD_LIBRARY = Path(os.__file__).parent
 LONGEST = 300
 """Characters of an exception's own words that are quoted: they may hold a whole array."""
 

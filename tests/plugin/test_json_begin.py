@@ -139,7 +139,7 @@ def test_a_wrong_ini_value_is_a_usage_error(project: Project, run: Run) -> None:
     project.file("pytest.ini", "[pytest]\ndistill_strict = maybe\n")
     result = run(*REPORTS)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "invalid truth value 'maybe'" in said(result)
+    assert "distill_strict: invalid truth value 'maybe'" in said(result)
     assert project.json()["outcome"] == "INCOMPLETE"
 
 

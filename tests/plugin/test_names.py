@@ -28,8 +28,10 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("section", ["models", "evals", "criteria"])
+@pytest.mark.parametrize(
+    ("section", "name"),
+    [*(("evals", name) for name in NAMES), ("models", "s\nSHIP"), ("criteria", "../../evil")],
+)
 def test_a_name_in_the_yaml(project: Project, run: Run, section: str, name: str) -> None:
     """The error names the key, escaped, and no line of it says SHIP."""
     if section == "criteria":

@@ -128,7 +128,7 @@ def with_engine(project: Project, member: str) -> None:
 
 def refuse_all_but_the_other_gate(project: Project, result: pytest.RunResult, words: str) -> None:
     """Fail where not exactly one gate did not run, or the error is more than one line."""
-    assert outcomes_of(project) == {"test_asks": "NOT RUN", "test_other": "PASSED"}
+    assert outcomes_of(project) == {"asks": "NOT RUN", "other": "PASSED"}
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert decision_of(result)[0] == "INCOMPLETE"
     (line,) = failing_lines(result)
@@ -138,16 +138,31 @@ def refuse_all_but_the_other_gate(project: Project, result: pytest.RunResult, wo
 
 @pytest.mark.parametrize("how", RAISES)
 def test_a_metric_that_raises_is_one_gate_that_did_not_run(
-    project: Project, run_both: Run, how: str
+    project: Project, run: Run, how: str
 ) -> None:
     """The line names metric, example, exception, file and line; the other gate passes."""
     body = f"    if answer.example.id == 'e3':\n        {RAISES[how]}\n    return 1.0\n"
     source = f"{HEAD}def score(answer):\n{body}\n\nmetric = MeanMetric('mine', score)\n"
     with_metric(project, source)
-    result = run_both(*REPORTS)
+    result = run(*REPORTS)
     line = 1 + source.splitlines().index(f"        {RAISES[how].splitlines()[0]}")
     words = f"metric 'mine' of example 'e3' raised {NAMES[how]} (mine.py:{line}, in score)"
     refuse_all_but_the_other_gate(project, result, words)
+
+
+def test_workers_tell_it_too(project: Project, run: Run) -> None:
+    """A `SystemExit` does not end a worker either."""
+    with_metric(project, f"{HEAD}metric = MeanMetric('mine', lambda answer: exit(0))\n")
+    result = run(*REPORTS, "-n", "2")
+    words = "metric 'mine' of example 'e0' raised SystemExit: 0 (mine.py:"
+    refuse_all_but_the_other_gate(project, result, words)
+
+
+def test_a_stop_iteration_leaves_no_example_out(project: Project, run: Run) -> None:
+    """Where Python itself would take it for the end of the examples."""
+    with_metric(project, f"{HEAD}metric = MeanMetric('mine', lambda answer: next(iter(())))\n")
+    words = "metric 'mine' of example 'e0' raised RuntimeError: StopIteration"
+    refuse_all_but_the_other_gate(project, run(*REPORTS), words)
 
 
 def test_the_line_that_raised_is_shown(project: Project, run: Run) -> None:
@@ -227,7 +242,7 @@ def test_a_metric_that_cannot_be_used_is_an_error_of_its_file(
     refuse_package_frames(result)
 
 
-@pytest.mark.parametrize("how", RAISES)
+@pytest.mark.parametrize("how", ["exit", "skip", "no words"])
 @pytest.mark.parametrize("name", ["pytest_distill_metrics", "pytest_distill_engines"])
 def test_a_hook_that_raises_is_an_error_of_its_file(
     project: Project, run: Run, name: str, how: str
@@ -251,7 +266,7 @@ MEMBERS = {
 
 
 @pytest.mark.parametrize("member", MEMBERS)
-@pytest.mark.parametrize("how", ["error", "exit", "skip"])
+@pytest.mark.parametrize("how", ["exit", "skip"])
 def test_an_engine_that_raises_is_one_gate_that_did_not_run(
     project: Project, run: Run, member: str, how: str
 ) -> None:
@@ -299,7 +314,7 @@ def test_the_engine_of_a_fixture_may_raise_too(project: Project, run: Run) -> No
     words = "raised SystemExit: 0 (mine.py:"
     result = run(*REPORTS)
     assert words in said(result)
-    assert outcomes_of(project) == {"test_asks": "NOT RUN", "test_other": "PASSED"}
+    assert outcomes_of(project) == {"asks": "NOT RUN", "other": "PASSED"}
 
 
 @pytest.mark.parametrize("how", ["error", "exit", "skip"])

@@ -121,6 +121,8 @@ class MeanMetric(Metric):
 
         with user_code(asked, EvaluationError):
             given.extend(map(self.score, answers))
+            if len(given) < len(answers):  # a StopIteration of the user's ends `map` silently
+                raise RuntimeError("StopIteration")
         pairs = zip(answers, given, strict=True)
         scores = (as_number(value, self.name, answer.example) for answer, value in pairs)
         return np.fromiter(scores, np.float64, count=len(answers))

@@ -69,7 +69,7 @@ class ModelSpec:
     batch_tokens: int | None = None
     threads: int | None = None
     worker: int = 0
-    hash_file: Callable[[Path], str] = field(default_factory=FileDigests)
+    hash_file: Callable[[Path], str] = field(default_factory=FileDigests, compare=False)
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -103,7 +103,7 @@ class FileDigests:
         known = self._known.get(path)
         if known is not None and known.settled and known.stamp == stamp:
             return known.digest
-        if self._used.get(path, stamp) != stamp:
+        if known is None and self._used.get(path, stamp) != stamp:
             raise _changed(path)
         if hashing is not None and hashing.stamp != stamp:
             hashing.cancel()

@@ -21,7 +21,6 @@ from pytest_distill.evaluation.store import (
     DamagedStoreError,
     Store,
     inode_of,
-    is_damage,
 )
 from pytest_distill.files import make_folder
 
@@ -225,7 +224,7 @@ class Keeper:
 
     def _failed(self, error: Exception, what: str = "it cannot be used") -> None:
         """Set a damaged file aside; do without one that cannot be used."""
-        if isinstance(error, DamagedStoreError) or is_damage(error):
+        if isinstance(error, DamagedStoreError):
             try:
                 self._set_aside(error)
             except OSError as problem:

@@ -151,6 +151,8 @@ class RunModel(Model):
         self._start = start
         self._started: Engine | None = None
         self._info: ModelInfo | None = None
+        self._identity: Mapping[str, Any] | None = None
+        self._identified = False
         self._notes: list[str] = []
         self._progress = progress
         self.keeper = keeper
@@ -232,8 +234,11 @@ class RunModel(Model):
         ModelError
             Where it holds what is not JSON-able, so that nobody could find it again.
         """
-        with self.asking():
-            return identity_of(self.name, self.runner)
+        if not self._identified:  # asked for again when the engine may be closed
+            with self.asking():
+                self._identity = identity_of(self.name, self.runner)
+            self._identified = True
+        return self._identity
 
     def read_ahead(self) -> None:
         """Begin to read the model's files for their digests, while other work goes on."""
@@ -242,7 +247,8 @@ class RunModel(Model):
 
     def refuse_changed(self) -> None:
         """Raise ModelError where the files that were hashed are no longer what they were."""
-        digests = self._digests or getattr(getattr(self.runner, "spec", None), "hash_file", None)
+        spec = getattr(self._started, "spec", None)
+        digests = self._digests or getattr(spec, "hash_file", None)
         if isinstance(digests, FileDigests):
             digests.refuse_changed()
 
@@ -254,10 +260,7 @@ class RunModel(Model):
         return False
 
     def figure(self, about: Mapping[str, Any] | None, measure: Callable[[], Any]) -> Figure:
-        """Return a JSON-able figure.
-
-        It comes from the store where `about` says what it hangs on.
-        """
+        """Return a JSON-able figure, from the store where `about` says what it hangs on."""
 
         def asked() -> Any:
             with self.asking():
@@ -294,6 +297,8 @@ class RunModel(Model):
                 "it: give it data and a task"
             )
         who = f"{self.name} on {on.name}"
+        if self.reads_ahead:
+            self.read_ahead()
         requests = on.requests()
         identity = self.identity
         if self.keeper is not None and identity is not None:
@@ -314,6 +319,7 @@ class RunModel(Model):
 
     def _predict(self, who: str, requests: Sequence[Request]) -> Iterator[Prediction]:
         self._before_load(self)
+        where = self._who("a prediction")
         looked = time.monotonic()
         with self._progress(who, len(requests)) as advance:
             with self.asking():
@@ -331,7 +337,7 @@ class RunModel(Model):
                             f"the engine of model '{self.name}' gave {prediction!r}, not a "
                             "Prediction"
                         )
-                    answer = plain_prediction(prediction, self._who("a prediction"))
+                    answer = plain_prediction(prediction, where)
                 yield answer
                 advance(1)
         self.refuse_changed()

@@ -325,9 +325,7 @@ class Store:
         try:
             yield
         except _FAILURES as error:
-            if is_damage(error):
-                raise DamagedStoreError(_once(self.path, error)) from None
-            raise
+            raise _told(self.path, error) from None
 
 
 _RUNS = (
@@ -336,12 +334,17 @@ _RUNS = (
 )
 
 
-def is_damage(error: Exception) -> bool:
-    """Return whether the file is at fault, not the disk, the folder or whoever uses it too."""
+def _told(path: Path, error: Exception) -> Exception:
+    """Return the error to raise: that of a damaged file, or `error` where the file is not at fault.
+
+    At fault may also be the disk, the folder, or whoever uses the file too.
+    """
     if isinstance(error, sqlite3.ProgrammingError):  # a mistake of the code, or a wrong thread
-        return False
+        return error
     code: int | None = getattr(error, "sqlite_errorcode", None)  # none: it could not be decoded
-    return code is None or (code & 0xFF) not in _NOT_THE_FILE
+    if code is not None and (code & 0xFF) in _NOT_THE_FILE:
+        return error
+    return DamagedStoreError(_once(path, error))
 
 
 def checksum(*values: str | bytes | float) -> int:
@@ -401,7 +404,7 @@ class Writer:
         try:
             connection = connect(self._path)
         except _FAILURES as error:
-            self.problem = error
+            self.problem = _told(self._path, error)
             connection = None
         closing = False
         while not closing:
@@ -417,7 +420,7 @@ class Writer:
                             "INSERT OR REPLACE INTO predictions VALUES (?, ?, ?, ?, ?, ?)", rows
                         )
                 except _FAILURES as error:
-                    self.problem = error
+                    self.problem = _told(self._path, error)
         if connection is not None:
             connection.close()
 

@@ -22,6 +22,7 @@ from pytest_distill.verdicts.gates.measured import (
     setting_text,
 )
 from pytest_distill.verdicts.numbers import decimal, floor_text, positive
+from pytest_distill.verdicts.sameness import refuse_same_identity
 from pytest_distill.verdicts.statistics.quantiles import QuantileInterval, quantile_interval
 from pytest_distill.verdicts.units import quantity, text
 from pytest_distill.verdicts.verdict import Outcome, Verdict, as_float, decided, finite
@@ -236,6 +237,7 @@ class _Times:
 def _pair(comparison: Comparison, examples: int) -> tuple[_Times, _Times]:
     """Return the times of teacher and student, interleaved where both run here."""
     pair = (comparison.model("teacher"), comparison.model("student"))
+    refuse_same_identity(*pair)
     if not all(isinstance(model, RunModel) for model in pair):
         teacher, student = (_alone(comparison, m, "example", examples) for m in pair)
         return teacher, student

@@ -12,6 +12,7 @@ from pytest_distill.verdicts.comparison import Comparison
 from pytest_distill.verdicts.gates import explain
 from pytest_distill.verdicts.gates.measured import LooksAtNoAnswers
 from pytest_distill.verdicts.numbers import bounded, ceil_text
+from pytest_distill.verdicts.sameness import refuse_same_identity
 from pytest_distill.verdicts.units import Unit, quantity, text
 from pytest_distill.verdicts.verdict import Verdict, as_float, decided
 
@@ -49,7 +50,9 @@ class Smaller(LooksAtNoAnswers):
         )
         if self.by not in get_args(Measure):
             raise ConfigError(f"by={self.by!r}: {did_you_mean(str(self.by), get_args(Measure))}")
-        teacher, student = (comparison.model(role).info for role in ("teacher", "student"))
+        models = comparison.model("teacher"), comparison.model("student")
+        refuse_same_identity(*models)
+        teacher, student = (model.info for model in models)
         sizes = [size_of(info, self.by) for info in (student, teacher)]
         ratio = Fraction(*sizes)
         notes = declared_notes((teacher, student), self.by)

@@ -226,6 +226,10 @@ CHANCES = {"pos": 0.5, "neg": 0.5}
             ["student.jsonl", "'e4'", "'pos' is none of the model's labels (good, bad)"],
         ),
         (with_row(4, text=3), ["student.jsonl:5", "'e4'", "text is 3, not text"]),
+        (
+            with_row(4, prediction=["pos"]),
+            ["student.jsonl:5", "'e4'", "prediction is ['pos'], not a label, a text or an index"],
+        ),
         ([{"prediction": "pos"}], ["student.jsonl:1", "no 'id'"]),
         ([], ["student.jsonl", "empty"]),
     ],

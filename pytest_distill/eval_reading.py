@@ -87,7 +87,8 @@ def _chance(entry: MeasuredEval, task: Task, gold: GoldSet) -> Fraction | None:
 def _must_keep(config: Config, name: str, entry: MeasuredEval, gold: GoldSet) -> tuple[str, ...]:
     known = {example.id for example in gold}
     ids = tuple(map(str, entry.must_keep))
-    for unknown in (i for i in ids if i not in known | gold.left_out):
+    listed = known | gold.left_out
+    for unknown in (i for i in ids if i not in listed):
         raise ConfigError(
             f"{config.path.name}: evals.{name}.must_keep: no example '{unknown}'; "
             f"{did_you_mean(unknown, known)}"

@@ -13,9 +13,15 @@ if TYPE_CHECKING:
 
 @pytest.hookspec()
 def pytest_distill_metrics() -> Sequence[Metric]:  # type: ignore[empty-body]  # a specification
-    """Return metrics that ``metrics:`` in ``distill.yaml`` may name, beside the built-in ones."""
+    """Return metrics that ``metrics:`` in ``distill.yaml`` may name, beside the built-in ones.
+
+    Each has a name of its own: that of a built-in metric is refused.
+    """
 
 
 @pytest.hookspec()
 def pytest_distill_engines() -> Mapping[str, type[Any]]:  # type: ignore[empty-body]
-    """Return engine classes that ``engine:`` in ``distill.yaml`` may name: name -> class."""
+    """Return engine classes that ``engine:`` in ``distill.yaml`` may name: name -> class.
+
+    The name of a built-in engine is refused.
+    """

@@ -101,7 +101,8 @@ def _teacher_doubt(teacher: Measured | None) -> Iterator[str]:
     if teacher is None or found is None or found.side is Side.ABOVE:
         return
     what = "shown to be worse than" if found.side is Side.BELOW else "not shown to be above"
-    yield Doubt(f"suspicious: the teacher {teacher.info.name} is {what} chance ({found.shown})")
+    who = "" if teacher.info.name == "teacher" else f" {teacher.info.name}"
+    yield Doubt(f"suspicious: the teacher{who} is {what} chance ({found.shown})")
 
 
 def identical(one: Measured, other: Measured) -> Iterator[str]:

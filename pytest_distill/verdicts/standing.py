@@ -78,7 +78,8 @@ def _of_labels(answers: Sequence[Answer], clusters: Sequence[str] | None) -> Sta
             return Standing(Side.UNCLEAR, f"{what} the label {labels[0]!r} alone")
     found = statistics.association(gold, predicted, clusters, CONFIDENCE)
     side = Side.ABOVE if found.above else Side.BELOW if found.below else Side.UNCLEAR
-    bounds = f"{floor_text(max(found.lower, -1.0))} to {ceil_text(min(found.upper, 1.0))}"
+    low, high = (min(max(bound, -1.0), 1.0) for bound in (found.lower, found.upper))
+    bounds = f"{floor_text(low)} to {ceil_text(high)}"
     p = min(found.p_above, found.p_below, 1.0)
     return Standing(
         side,

@@ -284,7 +284,7 @@ DATA: dict[str, tuple[Break, list[str]]] = {
     "empty predictions": (_text("teacher.jsonl", ""), ["teacher.jsonl: it is empty"]),
     "teacher score 0": (
         _nothing_right,
-        ["accuracy on 'reviews': the teacher scores 0", "check the teacher"],
+        ["teacher 'teacher' on 'reviews': worse than chance: are the labels inverted?"],
     ),
     "no student": (_drop("models", "student"), ["role 'student' is needed", "distill.yaml"]),
     "no teacher": (_drop("models", "teacher"), ["role 'teacher' is needed", "distill.yaml"]),

@@ -174,7 +174,7 @@ def test_a_changed_prompt_is_another_question(project: Project, run: Run) -> Non
 def test_a_sample_serves_the_whole_run(project: Project, run: Run) -> None:
     """What `--distill-limit` evaluated is not evaluated again."""
     use_stored_engine(project)
-    write_gates(project, it="assert_score(0)")
+    write_gates(project, it="assert_score(0.01)")
     run("--distill-limit", "5", *REPORTS)
     assert counts(project)["student"] == (5, 0)
     run(*REPORTS)
@@ -232,7 +232,7 @@ def test_a_damaged_store_is_set_aside(
 def test_what_an_engine_made_before_it_broke_is_kept(project: Project, run: Run) -> None:
     """After an error in the middle only the rest is asked."""
     use_stored_engine(project)
-    write_gates(project, it="assert_score(0)")
+    write_gates(project, it="assert_score(0.01)")
     own = (project.path / "own.py").read_text()
     breaks = own.replace(
         "yield Prediction(", "if position == 12: 1 / 0\n            yield Prediction("

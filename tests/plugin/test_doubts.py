@@ -53,7 +53,7 @@ def test_a_teacher_at_chance_leaves_no_verdict_firm(project: Project, run_both: 
     gates = gates_of(project)
     for name in ("keeps", "suite", "score"):
         (note,) = [n for n in gates[name]["notes"] if n.startswith("suspicious")]
-        assert "the teacher teacher is not shown to be above chance" in note
+        assert "the teacher is not shown to be above chance" in note
         assert gates[name]["firm"] is not True
         assert "firm" not in gates[name]["basis"].split("; ")
     assert gates["small"]["notes"] == ["parameters declared, not measured: teacher, student"]

@@ -83,7 +83,7 @@ def test_a_size_needs_no_eval(project: Project, run: Run) -> None:
     [
         ("assert_smaller(0.1, by='bytes')", "the bytes of model 'student' are not known; declare"),
         ("assert_smaller(0.1, by='paramters')", "did you mean 'parameters'?"),
-        ("assert_smaller(0)", "max_ratio=0: must be above 0"),
+        ("assert_smaller(0)", "a share of the teacher's, above 0 and at most 1"),
         ("assert_size()", "give max_bytes=, max_parameters= or both"),
         ("assert_size(max_bytes='3 Mb')", "unknown unit 'Mb'"),
         ("assert_latency(p95='50 ms')", "'student' does not run here"),

@@ -239,3 +239,15 @@ def test_an_engine_that_is_no_class_is_an_error(project: Project, run: Run) -> N
     assert result.ret not in (pytest.ExitCode.OK, pytest.ExitCode.INTERNAL_ERROR)
     assert "'mine'" in said(result)
     refuse_package_frames(result)
+
+
+@pytest.mark.parametrize("name", ["transformers", "recorded"])
+def test_an_engine_may_not_take_a_built_in_s_name(project: Project, run: Run, name: str) -> None:
+    """Every model that names it would run on another one than the file says."""
+    hook = f"import own\n\ndef pytest_distill_engines():\n    return {{'{name}': own.Counting}}\n"
+    project.use_own_engine()
+    project.file("conftest.py", hook)
+    project.file("test_ship.py", SHIPS)
+    result = run("--distill-report")
+    assert f"'{name}' is the name of a built-in engine" in said(result)
+    assert decision_of(result)[0] == "INCOMPLETE"

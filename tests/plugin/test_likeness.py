@@ -157,9 +157,15 @@ def test_a_required_gate_of_likeness_must_run(labelled: Project, run: Run) -> No
 @pytest.mark.parametrize(
     ("statement", "message"),
     [
-        ("assert_agreement(0)", "min=0: must be above 0 and at most 1"),
-        ("assert_divergence(-1)", "max=-1: a divergence is at least 0"),
-        ("assert_inherited_errors(2)", "max=2: must be a share in [0, 1]"),
+        ("assert_agreement(0)", "min=0: must be a share, above 0 and at most 1"),
+        (
+            "assert_divergence(-1)",
+            "must be a divergence in nats, at least 0; did you mean 1?",
+        ),
+        (
+            "assert_inherited_errors(2)",
+            "max=2: must be a share of the errors, at least 0 and",
+        ),
         ("assert_divergence(1, slice='lang=xx')", "no example has lang=xx"),
     ],
 )

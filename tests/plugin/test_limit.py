@@ -83,7 +83,7 @@ def test_a_limit_that_takes_all_does_not_ship(project: Project, run: Run, limit:
 
 def test_a_failure_on_a_sample_is_a_failure(project: Project, run: Run) -> None:
     """DO NOT SHIP goes before PARTIAL."""
-    write_gates(project, it="assert_quality_retained(3)")
+    write_gates(project, it="assert_quality_retained(2)")
     assert decision_of(run("--distill-limit", "5", *REPORTS))[0] == "DO NOT SHIP"
     assert outcomes_of(project) == {"it": "FAILED"}
 
@@ -91,7 +91,7 @@ def test_a_failure_on_a_sample_is_a_failure(project: Project, run: Run) -> None:
 def test_own_engines_are_asked_for_the_sample_alone(project: Project, run: Run) -> None:
     """That is what it is for: a quick first run."""
     project.use_own_engine()
-    write_gates(project, it="assert_score(0)")
+    write_gates(project, it="assert_score(0.01)")
     run("--distill-limit", "3").assert_outcomes(passed=1)
     assert [call["n"] for call in project.calls("predict")] == [3]
 

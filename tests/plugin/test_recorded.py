@@ -48,7 +48,8 @@ def classified(right: range, how: str) -> list[dict[str, Any]]:
 def test_a_classifier_s_rows(project: Project, run: Run, how: str) -> None:
     """A label, probabilities by name, by a list with labels or in the order of `labels:`."""
     labels = {"pos": 0, "neg": 1} if how == "indices" else None
-    project.evals["reviews"] = review_eval(metrics=["accuracy"], labels=labels)
+    metric: Any = {"name": "accuracy"} if how == "scores" else "accuracy"
+    project.evals["reviews"] = review_eval(metrics=[metric], labels=labels)
     project.save()
     project.rows("teacher.jsonl", classified(TEACHER, how))
     project.rows("student.jsonl", reversed(classified(STUDENT, how)))
@@ -225,6 +226,10 @@ CHANCES = {"pos": 0.5, "neg": 0.5}
             ["student.jsonl", "'e4'", "'pos' is none of the model's labels (good, bad)"],
         ),
         (with_row(4, text=3), ["student.jsonl:5", "'e4'", "text is 3, not text"]),
+        (
+            with_row(4, prediction=["pos"]),
+            ["student.jsonl:5", "'e4'", "prediction is ['pos'], not a label, a text or an index"],
+        ),
         ([{"prediction": "pos"}], ["student.jsonl:1", "no 'id'"]),
         ([], ["student.jsonl", "empty"]),
     ],
@@ -263,6 +268,8 @@ def test_a_bad_score_is_an_error(project: Project, run: Run, value: str, words: 
         f'{{"id": "e{i}", "scores": {{"accuracy": {value if i == 4 else 1}}}}}' for i in range(20)
     ]
     project.file("student.jsonl", "\n".join(lines) + "\n")
+    project.evals["reviews"]["metrics"] = [{"name": "accuracy"}]
+    project.save()
     project.file("test_ship.py", "def test_it(comparison):\n    comparison.retained()\n")
     result = run("--distill-report")
     result.assert_outcomes(failed=1)
@@ -283,11 +290,28 @@ def test_scores_of_another_metric_do_not_stand_in(project: Project, run: Run) ->
 
 
 def test_a_corpus_metric_needs_predictions(project: Project, run: Run) -> None:
-    """Per-example scores of macro_f1 have no mean that would be macro-F1."""
-    rows = ({"id": row["id"], "scores": {"macro_f1": 1.0}} for row in gold())
+    """Per-example scores of a metric that is no mean have no mean that would be its value."""
+    project.file(
+        "mine.py",
+        """
+        from pytest_distill import Metric
+
+        class Pooled(Metric):
+            name = "pooled"
+
+            def scores(self, answers): ...
+            def statistics(self, answers): ...
+            def aggregate(self, totals): ...
+
+        POOLED = Pooled()
+        """,
+    )
+    project.evals["reviews"]["metrics"] = ["mine:POOLED"]
+    project.save()
+    rows = ({"id": row["id"], "scores": {"pooled": 1.0}} for row in gold())
     project.rows("student.jsonl", rows)
-    project.file("test_ship.py", "def test_it(comparison):\n    comparison.retained('macro_f1')\n")
+    project.file("test_ship.py", "def test_it(comparison):\n    comparison.score()\n")
     result = run()
     result.assert_outcomes(failed=1)
-    assert "'macro_f1' is no mean over examples" in said(result)
+    assert "'pooled' is no mean over examples" in said(result)
     refuse_package_frames(result)

@@ -230,7 +230,7 @@ def test_a_recorded_field_is_a_confidence(routed: Project, run_both: Run) -> Non
         ("0.8, 0.99, by='mean_log_probability'", "has no mean_log_probability: it needs one of"),
         ("0.8, 0.99, by='word'", "field 'word' has 'x', not a finite number"),
         ("0.8, 0.99, metric='acuracy'", "did you mean 'accuracy'?"),
-        ("1.8, 0.99", "min_handled=1.8: must be a share in (0, 1]"),
+        ("1.8, 0.99", "min_handled=1.8: must be a share of the examples"),
         ("0.8, 0.99, confidence=None", "needs evidence"),
         ("0.8, 0.99, save=3", "save=3: must be the path of a file"),
     ],
@@ -292,6 +292,8 @@ def test_ready_scores_are_routed_by_a_field(routed: Project, run: Run) -> None:
             {"id": f"e{i}", "scores": {"accuracy": float(i < right)}, "sure": -i} for i in range(N)
         ]
         routed.rows(f"{name}.jsonl", rows)
+    routed.evals["reviews"]["metrics"] = [{"name": "accuracy"}]
+    routed.save()
     write_gates(
         routed,
         field="assert_routable(0.8, 0.99, by='sure')",
@@ -318,7 +320,7 @@ def test_reported_scores_cannot_be_routed(routed: Project, run: Run) -> None:
 
 def test_recorded_texts_are_routed_by_their_log_likelihood(project: Project, run_both: Run) -> None:
     """One for the whole text and the number of its tokens stand in a row, as in an export."""
-    project.rows("gold.jsonl", [{"id": f"e{i}", "input": "?", "target": "x"} for i in range(N)])
+    project.rows("gold.jsonl", [{"id": f"e{i}", "input": f"{i}?", "target": "x"} for i in range(N)])
     project.rows("teacher.jsonl", [{"id": f"e{i}", "text": "x"} for i in range(N)])
     student = [
         {"id": f"e{i}", "text": "xy"[i >= 500], "loglikelihoods": [-i / 8], "tokens": 4}

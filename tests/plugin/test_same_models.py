@@ -76,9 +76,9 @@ def test_one_predictions_file_for_two_roles_is_refused(project: Project, run_bot
     "statement",
     [
         "assert_beats_sft(confidence=None)",
-        "assert_beats_sft(min_gain=-1, confidence=None)",
+        "assert_beats_sft(min_gain=0.01, confidence=None)",
         "assert_slices_retained(0.1, by='lang')",
-        "assert_flips(1.0)",
+        "assert_flips(0.99)",
         "assert_suite_retained(0.5)",
     ],
 )

@@ -94,7 +94,7 @@ def test_a_teacher_not_shown_above_chance_is_in_doubt(
     verdict = judged(make_comparison(gold, teacher, student), QualityRetained(0.2))
     assert verdict.passed
     (note,) = [n for n in verdict.notes if "chance" in n]
-    assert note.startswith("suspicious: the teacher teacher is not shown to be above chance (")
+    assert note.startswith("suspicious: the teacher is not shown to be above chance (")
     assert why in note
     assert verdict.evidence.firm is not True
     assert "firm" not in verdict.basis.split("; ")

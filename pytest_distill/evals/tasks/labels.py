@@ -55,12 +55,14 @@ class Labels:
         if not odd:
             return
         first = next(answer for answer in answers if answer.predicted in odd)
-        name, near = first.predicted, sorted(counts)[0]
+        name = first.predicted
+        near = _nearest(name, counts)
+        meant = "THE GOLD LABEL" if near is None else repr(near)  # a wrong guess would be believed
         listed = ", ".join(map(repr, sorted({*counts, *odd})[:MOST_SHOWN]))
         raise EvaluationError(
             f"{first.example.place}: predicted labels that no gold example has: {_listed(odd)}; "
             f"the gold labels: {_listed(counts)}. Where they mean gold labels, map them in the "
-            f"eval: 'labels: {{{name!r}: {_nearest(name, counts) or near!r}}}'; where they are "
+            f"eval: 'labels: {{{name!r}: {meant}}}'; where they are "
             f"classes that the gold set lacks, list all classes: 'labels: [{listed}]'"
         )
 

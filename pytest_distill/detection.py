@@ -7,7 +7,7 @@ not looked into: `DistillSession.asking` refuses what was not found here.
 from __future__ import annotations
 
 import dis
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial, partialmethod
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -34,20 +34,28 @@ def asks_a_gate(item: pytest.Item) -> bool:
     Looked at are the function, what it wraps and closes over, the values of its parameters, and
     the fixtures that it requests.
     """
-    search = _Search(getattr(item, "cls", None))
-    return any(search.holds(value, follow=True) for value in _code_of(item))
-
-
-def _code_of(item: pytest.Item) -> Iterator[object]:
-    """Yield everything that belongs to a test and may be code."""
-    yield getattr(item, "obj", None)
-    yield from getattr(getattr(item, "callspec", None), "params", {}).values()
     cls = getattr(item, "cls", None)
-    for name in SET_UP:
-        yield getattr(cls, name, None)
-    fixtures = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
-    for definitions in fixtures.values():
-        yield from (definition.func for definition in definitions)
+    search = _Search(cls)
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    own = (getattr(item, "obj", None), *parameters.values(), *(getattr(cls, n, 0) for n in SET_UP))
+    fixtures = (definition.func for of_name in fixtures_of(item) for definition in of_name)
+    return any(search.holds(value, follow=True) for value in own) or any(
+        _fixture_asks(f) if type(f) is FunctionType else search.holds(f, follow=True)
+        for f in fixtures
+    )
+
+
+def fixtures_of(item: pytest.Item) -> Iterable[Sequence[pytest.FixtureDef[Any]]]:
+    """Return the fixtures that a test requests, also through others, each with what it replaces."""
+    info = getattr(item, "_fixtureinfo", None)
+    found: Mapping[str, Sequence[pytest.FixtureDef[Any]]] = getattr(info, "name2fixturedefs", {})
+    return found.values()
+
+
+@lru_cache(maxsize=1024)
+def _fixture_asks(fixture: FunctionType) -> bool:
+    """Return whether a fixture asks a gate; each serves many tests."""
+    return _Search(None).holds(fixture, follow=True)
 
 
 class _Search:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_distill.collecting import Collected, allows, line_to_allow
-from pytest_distill.detection import FIXTURES, asks_a_gate
+from pytest_distill.detection import FIXTURES, asks_a_gate, fixtures_of
 from pytest_distill.errors import (
     ConfigError,
     DistillError,
@@ -314,12 +314,10 @@ class DistillSession:
 
     def looks_through_fixtures(self, item: pytest.Item) -> bool:
         """Return whether a fixture that serves several tests looked at a model for this one."""
-        info = getattr(item, "_fixtureinfo", None)
-        known = getattr(info, "name2fixturedefs", {}).values()
         return any(
             definition in self._looking and definition.scope != "function"
-            for definitions in known
-            for definition in definitions
+            for of_name in fixtures_of(item)
+            for definition in of_name
         )
 
     @contextmanager

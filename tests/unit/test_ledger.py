@@ -344,6 +344,7 @@ def test_the_json_has_the_same_content() -> None:
     made = ledger(a=("failed", ["FAILED"]))
     told = as_dict(made)
     assert (told["schema"], told["outcome"]) == (1, "DO NOT SHIP")
+    assert told["remarks"] == []
     assert told["gates"][0]["observed"] == 0.9499999
 
 

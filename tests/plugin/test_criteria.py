@@ -104,7 +104,9 @@ def test_a_part_without_a_verdict_is_no_pass(criteria: Project, run: Run) -> Non
     write_gates(criteria, edge="assert_meets('edge')")
     result = run("--distill-report", "--distill-json", "out.json")
     assert "criterion 'edge': model 'student' does not run here" in said(result)
-    assert [row["outcome"] for row in criteria.json()["gates"]] == ["PASSED", "PASSED"]
+    rows = [(row["gate"], row["outcome"]) for row in criteria.json()["gates"]]
+    assert [outcome for _, outcome in rows] == ["PASSED", "PASSED", "NOT RUN"]
+    assert rows[-1][0] == "latency"
     assert decision_of(result)[0] == "INCOMPLETE"
 
 
@@ -214,7 +216,7 @@ def test_a_test_runs_once_for_every_student(several: Project, run_both: Run) -> 
         """,
     )
     result = run_both("--distill-report", "--distill-json", "out.json")
-    assert decision_of(result) == ("SHIP", "")
+    assert decision_of(result) == ("SHIP", "students big, student, tiny")
     rows = several.json()["gates"]
     assert [(row["nodeid"].partition("::")[2], row["model"]) for row in rows] == [
         (f"test_each[{name}]", name) for name in ("student", "big", "tiny") for _ in range(2)

@@ -88,7 +88,7 @@ def name_problem(name: str, *, of_a_file: bool) -> str | None:
     if name.startswith("::"):
         return "begins with '::', as a part of a node id does"
     if of_a_file and (name.startswith(".") or "/" in name or "\\" in name):
-        return "files are named after it: it must not begin with '.', nor hold '/' or '\\'"
+        return "becomes the name of a file: it must not begin with '.', nor hold '/' or '\\'"
     return None
 
 

@@ -47,35 +47,30 @@ def is_stream(path: Path) -> bool:
         return False
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    return not stat.S_ISREG(mode) or _is_open_file(path)
+    return not stat.S_ISREG(mode) or _open_file(path) is not None
 
 
-def _is_open_file(path: Path) -> bool:
-    """Return whether links lead to what a process has open, as ``/dev/stdout`` does."""
+def _open_file(path: Path) -> Path | None:
+    """Return the entry of an open file where links lead to one, as ``/dev/stdout`` does."""
     for _ in range(MOST_LINKS):
-        folder = os.path.realpath(path.parent)
-        if folder.startswith(("/proc/", "/dev/fd")):
-            return True
+        folder = Path(os.path.realpath(path.parent))
+        if folder.match("/proc/*/fd") or folder == Path("/dev/fd"):
+            return folder / path.name
         if not path.is_symlink():
-            return False
-        path = Path(folder, path.readlink())
-    return False
+            return None
+        path = folder / path.readlink()
+    return None
 
 
 def write_stream(path: Path, text: str) -> None:
-    """Write `text` to a device or FIFO, and wait for no reader that is not there.
+    """Write `text` to a device, a FIFO or an open file, and wait for no reader that is not there.
 
     Raises
     ------
     OSError
         Where nobody has the FIFO open, or what was written is not read within `PATIENCE`.
     """
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY)
-    except OSError as error:
-        if error.errno == errno.ENXIO:
-            raise OSError(errno.ENXIO, "nobody reads it") from None
-        raise
+    handle = _opened(path)
     rest = memoryview(_encoded(text))
     until = time.monotonic() + PATIENCE
     try:
@@ -83,9 +78,22 @@ def write_stream(path: Path, text: str) -> None:
             left = max(0.0, until - time.monotonic())
             if not select.select([], [handle], [], left)[1]:
                 raise TimeoutError(errno.ETIMEDOUT, "whoever reads it stopped reading")
-            rest = rest[os.write(handle, rest) :]
+            rest = rest[os.write(handle, rest[: select.PIPE_BUF]) :]  # so much never blocks
     finally:
         os.close(handle)
+
+
+def _opened(path: Path) -> int:
+    """Return a file descriptor to write to; of an open file of this process's own a second one."""
+    entry = _open_file(path)
+    if entry is not None and entry.parent in (Path(f"/proc/{os.getpid()}/fd"), Path("/dev/fd")):
+        return os.dup(int(entry.name))  # one that is opened anew would begin at the start
+    try:
+        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise OSError(errno.ENXIO, "nobody reads it") from None
+        raise
 
 
 def _encoded(text: str) -> bytes:

@@ -73,7 +73,7 @@ class JsonReport:
         write_atomically(Path(os.path.realpath(self.path)), text)  # a link stays, its target goes
 
 
-REPORT = pytest.StashKey[JsonReport | None]()
+REPORT = pytest.StashKey[JsonReport]()
 
 
 def tells_only(options: Namespace) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from traceback import extract_tb
 from types import FrameType, TracebackType
@@ -59,7 +59,7 @@ def said(error: BaseException) -> str:
     """Return what was raised, and where, in words that follow a subject."""
     try:
         words = one_line(" ".join(str(error).split()))
-    except Exception:  # noqa: BLE001 (an exception of the user's may have any __str__)
+    except BaseException:  # noqa: BLE001 (an exception of the user's may have any __str__)
         words = ""
     if len(words) > LONGEST:
         words = f"{words[:LONGEST]}..."
@@ -69,8 +69,9 @@ def said(error: BaseException) -> str:
         return told
     last = extract_tb(frames[-1], limit=1)[0]
     path = Path(last.filename)
-    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    return f"{told} ({shown}:{last.lineno}, in {last.name})"
+    with suppress(OSError, ValueError):  # it lies elsewhere, or there is no current folder any more
+        path = path.relative_to(Path.cwd())
+    return f"{told} ({path}:{last.lineno}, in {last.name})"
 
 
 def warn_of(error: DistillError, kind: type[Warning]) -> None:

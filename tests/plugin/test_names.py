@@ -17,11 +17,11 @@ NAMES = {
     "s\u2028SHIP": "cannot be printed",
     "\u202espih": "cannot be printed",
     "::test_x": "begins with '::'",
-    "../../evil": "files are named after it",
-    "a/b": "files are named after it",
-    "a\\b": "files are named after it",
-    "..": "files are named after it",
-    ".hidden": "files are named after it",
+    "../../evil": "becomes the name of a file",
+    "a/b": "becomes the name of a file",
+    "a\\b": "becomes the name of a file",
+    "..": "becomes the name of a file",
+    ".hidden": "becomes the name of a file",
     " a": "blank",
     "a ": "blank",
     "": "empty",
@@ -78,5 +78,5 @@ def test_two_pairs_that_would_share_a_file_are_refused(project: Project, run: Ru
 
 def test_a_name_in_a_manifest_from_elsewhere(tmp_path: Path) -> None:
     """`store import` looks for no file outside of the folder that it was given."""
-    with pytest.raises(ConfigError, match="files are named after it"):
+    with pytest.raises(ConfigError, match="becomes the name of a file"):
         file_of(tmp_path, "reviews", "../../evil")

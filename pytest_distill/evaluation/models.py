@@ -412,10 +412,10 @@ def with_declared(known: ModelInfo, declared: Mapping[str, Any]) -> ModelInfo:
 
 def plain_prediction(prediction: Prediction, who: str) -> Prediction:
     """Return a prediction of built-in types; EvaluationError names the field that cannot be."""
-    if all(_is_plain(getattr(prediction, name), kind) for name, (kind, _) in _PREDICTION.items()):
+    if _is_plain(prediction):  # as nearly all of very many are
         return prediction
     values: dict[str, Any] = {}
-    for name, (_, take) in _PREDICTION.items():
+    for name, take in _PREDICTION.items():
         value = getattr(prediction, name)
         try:
             values[name] = None if value is None and name != "id" else take(value)
@@ -426,13 +426,20 @@ def plain_prediction(prediction: Prediction, who: str) -> Prediction:
     return Prediction(**values)
 
 
-def _is_plain(value: object, kind: type | tuple[type]) -> bool:
-    """Return whether a value is of a built-in type, or a tuple of such values."""
-    if value is None:
-        return True
-    if isinstance(kind, tuple):
-        return type(value) is tuple and all(type(entry) is kind[0] for entry in value)
-    return type(value) is kind
+def _is_plain(prediction: Prediction) -> bool:
+    texts = (prediction.prediction, prediction.text)
+    return (
+        type(prediction.id) is str
+        and all(value is None or type(value) is str for value in texts)
+        and (prediction.tokens is None or type(prediction.tokens) is int)
+        and _holds(prediction.labels, str)
+        and _holds(prediction.probabilities, float)
+        and _holds(prediction.loglikelihoods, float)
+    )
+
+
+def _holds(values: object, kind: type) -> bool:
+    return values is None or (type(values) is tuple and {*map(type, values)} <= {kind})
 
 
 def _label(value: Any) -> str:
@@ -450,16 +457,16 @@ def _numbers(value: Any) -> tuple[float, ...]:
     return tuple(plain.real(entry) for entry in plain.sequence(value))
 
 
-_PREDICTION: Mapping[str, tuple[type | tuple[type], Callable[[Any], Any]]] = {
-    "id": (str, plain.text),
-    "prediction": (str, _label),
-    "probabilities": ((float,), _numbers),
-    "labels": ((str,), lambda value: tuple(_label(entry) for entry in plain.sequence(value))),
-    "loglikelihoods": ((float,), _numbers),
-    "text": (str, plain.text),
-    "tokens": (int, plain.whole),
+_PREDICTION: Mapping[str, Callable[[Any], Any]] = {
+    "id": plain.text,
+    "prediction": _label,
+    "probabilities": _numbers,
+    "labels": lambda value: tuple(_label(entry) for entry in plain.sequence(value)),
+    "loglikelihoods": _numbers,
+    "text": plain.text,
+    "tokens": plain.whole,
 }
-"""Field of a prediction -> its built-in type, or that of a tuple's values; and what makes it so."""
+"""Field of a prediction -> what makes it a built-in type."""
 
 
 def aligned(predictions: Iterable[Prediction], on: Eval, source: str) -> tuple[Prediction, ...]:

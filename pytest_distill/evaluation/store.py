@@ -348,12 +348,8 @@ def _told(path: Path, error: Exception) -> Exception:
 
 
 def checksum(*values: str | bytes | float) -> int:
-    """Return a CRC-32 over values and where one ends and the next begins."""
-    crc = 0
-    for value in values:
-        data = value if isinstance(value, bytes) else f"{type(value).__name__} {value}".encode()
-        crc = zlib.crc32(data, zlib.crc32(len(data).to_bytes(8), crc))
-    return crc
+    """Return a CRC-32 over values, their types, and where one ends and the next begins."""
+    return zlib.crc32(repr(values).encode("utf-8", "surrogatepass"))
 
 
 def inode_of(path: Path) -> tuple[int, int] | None:

@@ -29,7 +29,9 @@ class Collected:
         self._items: dict[pytest.Item, None] = {}
         self._hidden: dict[pytest.Item, None] = {}
         self.skipped: dict[Path, Path] = {}
-        """File that was not looked into -> its ``distill.yaml``: nobody knows what gates it has."""
+        """File that skipped itself -> its ``distill.yaml``: nobody knows what gates it has."""
+        self.passed_over: dict[Path, None] = {}
+        """Files that ``--lf`` skips, in which nothing had failed."""
         self._ignored: dict[Path, None] = {}
 
     def selected(self, items: Iterable[pytest.Item]) -> None:

@@ -7,6 +7,7 @@ not looked into: `DistillSession.asking` refuses what was not found here.
 from __future__ import annotations
 
 import dis
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial, partialmethod
 from types import CodeType, FunctionType, MethodType, ModuleType
@@ -114,15 +115,16 @@ class _Search:
         words = names | constants
         if "getfixturevalue" in names and FIXTURES & constants:
             return True
-        found = {name: module[name] for name in names if name in module}
-        modules = [value for value in found.values() if type(value) is ModuleType]
+        found = [module[name] for name in names if name in module]
+        modules = _modules(found, names)
         homes = {*words, *(home.__name__ for home in modules)}
         if GATE_FUNCTIONS & words and any(_is_own(home) for home in homes):
             return True
-        at_hand = [*found.values(), *_attributes(names, (*modules, *self._classes))]
+        at_hand = [*found, *_attributes(names, (*modules, *self._classes))]
         if any(self.holds(value, follow=False) for value in at_hand):
             return True
-        return bool(GATE_FUNCTIONS & names) and bool(GATE_FUNCTIONS & _imported(code))
+        elsewhere = names.difference(module)
+        return bool(GATE_FUNCTIONS & elsewhere) and _imports_a_gate(code, elsewhere)
 
 
 def _is_gate(function: FunctionType) -> bool:
@@ -132,6 +134,15 @@ def _is_gate(function: FunctionType) -> bool:
 
 def _is_own(module: object) -> bool:
     return isinstance(module, str) and (module == PACKAGE or module.startswith(f"{PACKAGE}."))
+
+
+def _modules(values: Iterable[object], names: Iterable[str]) -> list[ModuleType]:
+    """Return the modules among values, and what lies in them under these names."""
+    found = [value for value in values if type(value) is ModuleType]
+    for home in found:  # grows
+        inner = [vars(home).get(name) for name in names]
+        found += [m for m in inner if type(m) is ModuleType and m not in found]
+    return found
 
 
 def _attributes(names: Iterable[str], homes: Iterable[object]) -> Iterator[object]:
@@ -165,8 +176,21 @@ def _words(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
     return frozenset(names), frozenset(constants)
 
 
-def _imported(code: CodeType) -> set[str]:
-    """Return the names that code itself imports from some module."""
-    inner = (_imported(c) for c in code.co_consts if isinstance(c, CodeType))
-    own = {str(i.argval) for i in dis.get_instructions(code) if i.opname == "IMPORT_FROM"}
+def _imports_a_gate(code: CodeType, names: frozenset[str]) -> bool:
+    """Return whether code itself imports a gate, or a module of which it takes one."""
+    if GATE_FUNCTIONS & _imported(code, "IMPORT_FROM"):
+        return True
+    homes = _imported(code, "IMPORT_NAME")
+    known = [sys.modules[home] for home in homes if home in sys.modules]
+    if any(_is_gate(v) for v in _attributes(names, known) if type(v) is FunctionType):
+        return True
+    # A module that is not imported yet cannot be looked into.
+    gates = [name for name in GATE_FUNCTIONS & names if name.startswith("assert_")]
+    return len(known) < len(homes) and bool(gates)
+
+
+def _imported(code: CodeType, how: str) -> set[str]:
+    """Return what code itself imports: modules, or names from modules."""
+    inner = (_imported(c, how) for c in code.co_consts if isinstance(c, CodeType))
+    own = {str(i.argval) for i in dis.get_instructions(code) if i.opname == how}
     return own.union(*inner)

@@ -212,12 +212,9 @@ def pytest_make_collect_report(
     session = collector.config.stash[SESSION]
     if isinstance(collector, pytest.Directory):
         session.saw_folder(collector.path)
-    nodes = report.result or []
-    if report.skipped:
-        session.skipped(collector.path)
-    session.saw_file(collector, nodes)
+    session.saw(collector, report)
     try:
-        for node in nodes:
+        for node in report.result or ():
             if isinstance(node, pytest.Item) and session.is_gate_test(node):
                 session.check_marker(node)
     except DistillError as error:

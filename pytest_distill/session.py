@@ -362,21 +362,24 @@ class DistillSession:
         if self.reports:
             self.collected.selected(items)
 
-    def saw_file(
-        self, collector: pytest.Collector, nodes: Sequence[pytest.Item | pytest.Collector]
-    ) -> None:
-        """Remember the tests of a file that hooks may hide, and what ``--lf`` skips unread."""
-        if self.only_named_tests or not self.reports:
+    def saw(self, collector: pytest.Collector, report: pytest.CollectReport) -> None:
+        """Remember what a file or folder came to: tests, which hooks may hide, or none at all."""
+        if not self.reports:
             return
-        self.collected.met(node for node in nodes if isinstance(node, pytest.Item))
-        if self._config.getoption("lf", False) and isinstance(collector, pytest.File) and not nodes:
-            self.skipped(collector.path)
+        if not self.only_named_tests:
+            tests = (node for node in report.result or () if isinstance(node, pytest.Item))
+            self.collected.met(tests)
+        config = self._config_of(collector.path)
+        if config is None:
+            return
+        if report.skipped:
+            self.collected.skipped[collector.path] = config
+        elif self._last_failed and isinstance(collector, pytest.File) and not report.result:
+            self.collected.passed_over[collector.path] = None
 
-    def skipped(self, path: Path) -> None:
-        """Remember a file that was not looked into, where a ``distill.yaml`` holds for it."""
-        config = self._config_of(path)
-        if config is not None:
-            self.collected.skipped[path] = config
+    @property
+    def _last_failed(self) -> bool:
+        return bool(self._config.getoption("lf", False))
 
     @property
     def named(self) -> list[str]:
@@ -429,7 +432,8 @@ class DistillSession:
 
     def _skipped_files(self) -> tuple[list[str], list[str]]:
         """Return the files that nobody looked into, and what to say of these and allowed ones."""
-        unread, allowed, remarks = [], [], []
+        unread = [self.shown(path) for path in self.collected.passed_over]
+        allowed, remarks = [], []
         for holds in dict.fromkeys(self.collected.skipped.values()):
             config = self._configs.get(holds)
             globs = config.allow_skipped if config is not None else ()

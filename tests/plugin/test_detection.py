@@ -51,6 +51,27 @@ UNMARKED = {
         def test_odd():
             own_gates.assert_flips(0.2)
         """,
+    "attribute of a module in a package": """
+        import inner.own_gates
+
+        @pytest.mark.skip
+        def test_odd():
+            inner.own_gates.assert_flips(0.2)
+        """,
+    "local import of another module": """
+        @pytest.mark.skip
+        def test_odd():
+            import not_imported_before
+            not_imported_before.assert_flips(0.2)
+        """,
+    "local import of a known module": """
+        import own_gates
+
+        @pytest.mark.skip
+        def test_odd():
+            import own_gates as g
+            g.recommend("edge")
+        """,
     "local import": """
         @pytest.mark.skip
         def test_odd():
@@ -375,7 +396,8 @@ def write_odd(project: Project, text: str) -> None:
     """Write a file with a test that asks a gate without a marker, and one with a gate that ran."""
     lines = [line.removeprefix("        ") for line in text.splitlines()]
     project.file("test_odd.py", "\n".join([HEAD, *lines, ""]))
-    project.file("own_gates.py", "from pytest_distill import assert_flips\n")
+    project.file("own_gates.py", "from pytest_distill import assert_flips, recommend\n")
+    project.file("inner/own_gates.py", "from pytest_distill import assert_flips\n")
     write_gates(project, kept=KEPT)
 
 
@@ -643,9 +665,6 @@ class Shop:
     def recommend(self, user):
         return ["tea"]
 
-    def assert_size(self, n):
-        assert n
-
 def assert_score(value):
     assert value
 
@@ -653,9 +672,12 @@ def test_kept():
     assert_quality_retained(0.9)
 
 def test_plain(request):
+    import textwrap
+    import not_there_yet
+
+    assert textwrap and not_there_yet
     shop = Shop()
     assert shop.recommend("me") == ["tea"]
-    shop.assert_size(3)
     assert_score(4)
     request.getfixturevalue("tmp_path")
 """
@@ -664,6 +686,7 @@ def test_plain(request):
 def test_functions_of_the_same_names_are_no_gates(project: Project, run: Run) -> None:
     """A plain test whose own functions are called like gates stays a plain test."""
     project.file("test_ship.py", PLAIN)
+    project.file("not_there_yet.py", "")
     result = run(*REPORTS)
     assert decision_of(result) == ("SHIP", "")
     assert outcomes_of(project) == {"kept": "PASSED"}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from .project import Project, Run, decision_of, rows_of
+from .project import Project, Run, decision_of, rows_of, write_gates
 
 SUITE = """
     import contextlib
@@ -60,6 +60,18 @@ def test_last_failed_in_one_file_does_not_ship_the_others(project: Project, run:
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
+def test_what_may_skip_itself_may_not_be_skipped_by_last_failed(project: Project, run: Run) -> None:
+    """`allow_skipped` is about files that skip themselves, not about what `--lf` leaves out."""
+    project.config["allow_skipped"] = "**"
+    project.save()
+    write_gates(project, file="test_other.py", kept="assert_quality_retained(0.9)")
+    write_gates(project, odd="assert_flips(0.1)")
+    run()
+    write_gates(project, odd="assert_flips(0.2)")
+    result = run("--lf", "--distill-report")
+    assert decision_of(result) == ("INCOMPLETE", "1 file skipped unread: test_other.py")
+
+
 def test_failed_first_changes_the_order_alone(project: Project, run: Run) -> None:
     """`--ff` reorders the run, not the report, and every gate counts."""
     project.file("test_ship.py", SUITE)
@@ -99,4 +111,4 @@ def test_a_rerun_of_one_file_misses_no_other(project: Project, run: Run) -> None
     project.file("test_ship.py", SUITE.replace("0.95", "0.9").replace("0.96", "0.9"))
     project.file("test_strict.py", SUITE)
     result = run("test_ship.py", "--distill-report")
-    assert decision_of(result) == ("SHIP", "")
+    assert decision_of(result) == ("SHIP", "test_ship.py")

@@ -8,7 +8,8 @@ import pytest
 
 from pytest_distill.errors import ConfigError, ModelError
 from pytest_distill.records import state_of
-from pytest_distill.session import SESSION, running_test
+from pytest_distill.running import running_test
+from pytest_distill.session import SESSION
 
 if TYPE_CHECKING:
     from pytest_distill.assertions import GateComparison

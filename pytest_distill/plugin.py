@@ -42,7 +42,8 @@ from pytest_distill.records import (
     saw_report,
     state_of,
 )
-from pytest_distill.session import SESSION, SHIPS, DistillSession, binds, note_look
+from pytest_distill.running import note_look, wait_for_threads
+from pytest_distill.session import SESSION, SHIPS, DistillSession, binds
 from pytest_distill.user_code import user_frames
 from pytest_distill.workers import OUTPUT, RUN
 
@@ -269,7 +270,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     output = getattr(session.config, "workeroutput", None)
     own = session.config.stash[SESSION]
     if own.reports:
-        own.wait_for_threads()
+        wait_for_threads(own)
     if output is not None and own.reports:
         # Where this fails the controlling process hears of no share, and nothing ships.
         output[OUTPUT] = json.dumps(own.share(), allow_nan=False)

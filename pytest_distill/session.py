@@ -1,13 +1,9 @@
-"""What one pytest session holds: its projects, the running test, and what tests recorded."""
+"""What one pytest session holds: its projects, and what its tests recorded."""
 
 from __future__ import annotations
 
 import itertools
-import os
-import threading
-import time
 import warnings
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_distill import running
 from pytest_distill.collecting import Collected, allows, line_to_allow
 from pytest_distill.detection import FIXTURES, asks_a_gate, fixtures_of
 from pytest_distill.errors import (
@@ -49,22 +46,11 @@ if TYPE_CHECKING:
     from pytest_distill.project import Project
     from pytest_distill.verdicts.verdict import Verdict
 
-MOST_SECONDS = 10.0
-"""How long the end of a run waits for threads that tests left running."""
-
 SESSION = pytest.StashKey["DistillSession"]()
 ASKS = pytest.StashKey[bool]()
 """Whether a test's code asks a gate; looked at once."""
-
-SESSION = pytest.StashKey["DistillSession"]()
 SHIPS = pytest.StashKey[bool]()
 """Whether the report said SHIP."""
-
-_sessions: list[DistillSession] = []
-_running: list[tuple[DistillSession, pytest.Item]] = []
-_left_running: weakref.WeakKeyDictionary[threading.Thread, tuple[DistillSession, pytest.Item]]
-_left_running = weakref.WeakKeyDictionary()
-"""Threads that outlived the test which started them."""
 
 
 def binds(config: pytest.Config) -> bool:
@@ -72,45 +58,6 @@ def binds(config: pytest.Config) -> bool:
     asked = bool(config.getoption("distill_report"))
     strict = bool(config.getini("distill_strict"))
     return asked or (strict and not config.getoption("collectonly"))
-
-
-def running_test(function: str) -> tuple[DistillSession, pytest.Item]:
-    """Return the session and the test that is running now; ConfigError outside of a test.
-
-    A gate that is asked too late gives no verdict, and the run is told, whoever catches the error.
-    """
-    __tracebackhide__ = True
-    late = _left_running.get(threading.current_thread())
-    if late is not None:
-        session, item = late
-        session.too_late(function, item)
-        raise ConfigError(
-            f"{function}() was asked by a thread of {item.nodeid}, and that test has ended: wait "
-            "for the thread in the test"
-        )
-    if not _running or _running[-1][0] is not _sessions[-1]:
-        if _sessions:
-            _sessions[-1].too_late(function, None)
-        raise ConfigError(
-            f"{function}() judges the running test's models: call it in a test, with the plugin "
-            "'distill' on"
-        )
-    session, item = _running[-1]
-    if state_of(item).pid != os.getpid():
-        raise ConfigError(
-            f"{function}() was asked in a child process of the test, where its verdict is lost: "
-            "ask it in the test itself"
-        )
-    note_look()
-    return session, item
-
-
-def note_look(fixture: str | None = None) -> None:
-    """Remember that the running test looks at a model; by a fixture, where it asked for that."""
-    if _running:
-        session, item = _running[-1]
-        if fixture is None or fixture in getattr(item, "fixturenames", ()):
-            session.looks(item)
 
 
 class DistillSession:
@@ -135,7 +82,7 @@ class DistillSession:
         """Gates that were asked when no test ran."""
         self._configs: dict[Path, Config | None] = {}
         self.run = run_number(config)
-        _sessions.append(self)
+        running.SESSIONS.append(self)
         self.collected = Collected()
         self._set_up: list[pytest.FixtureDef[Any]] = []
         self._looking: set[pytest.FixtureDef[Any]] = set()
@@ -154,24 +101,8 @@ class DistillSession:
         path = self.config_file(item)
         state.run.config = self.shown(path) if path is not None else None
         self._tests.append((item.nodeid, state))
-        before = set(threading.enumerate())
-        _running.append((self, item))
-        try:
+        with running.turn(self, item):
             yield
-        finally:
-            _running.pop()
-            for thread in set(threading.enumerate()) - before:
-                _left_running[thread] = (self, item)
-
-    def wait_for_threads(self) -> None:
-        """Wait a while for threads that tests left running: they may still ask a gate.
-
-        The interpreter waits for these at its end, after the run was decided.
-        """
-        until = time.monotonic() + MOST_SECONDS
-        for thread, (session, _) in list(_left_running.items()):
-            if session is self and not (thread.daemon or _waits_in_a_pool(thread)):
-                thread.join(max(0.0, until - time.monotonic()))
 
     def too_late(self, function: str, item: pytest.Item | None) -> None:
         """Remember a gate that was asked when its test had ended, or when none ran."""
@@ -505,7 +436,7 @@ class DistillSession:
 
     def close(self) -> None:
         """Free every model."""
-        _sessions.remove(self)
+        running.SESSIONS.remove(self)
         for project in self._projects.values():
             project.close()
 
@@ -581,12 +512,6 @@ class DistillSession:
             return {}
         values = {role: request.getfixturevalue(role) for role in ROLES}
         return {role: v for role, v in values.items() if not isinstance(v, ModelHandle)}
-
-
-def _waits_in_a_pool(thread: threading.Thread) -> bool:
-    """Return whether a thread is a worker of an executor, which ends with the interpreter."""
-    target = getattr(thread, "_target", None)  # no public name tells
-    return getattr(target, "__module__", "") == "concurrent.futures.thread"
 
 
 def _nearest_config(folder: Path, root: Path) -> Path | None:

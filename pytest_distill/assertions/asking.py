@@ -8,7 +8,7 @@ from pathlib import Path
 from pytest_distill.assertions.threshold import keep_threshold
 from pytest_distill.errors import printable
 from pytest_distill.report.lost import write_lost
-from pytest_distill.session import running_test
+from pytest_distill.running import running_test
 from pytest_distill.verdicts.comparison import Comparison
 from pytest_distill.verdicts.doubts import with_remarks
 from pytest_distill.verdicts.gates import Gate, Routable, SuiteRetained

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pytest_distill.assertions.asking import judge, record
 from pytest_distill.errors import DistillError
-from pytest_distill.session import running_test
+from pytest_distill.running import running_test
 
 
 def assert_meets(criterion: str, *, eval: str | None = None, student: str | None = None) -> None:

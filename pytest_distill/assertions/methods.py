@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from pytest_distill.assertions import criteria, efficiency, likeness, quality, routing
 from pytest_distill.assertions.asking import subject
-from pytest_distill.session import note_look
+from pytest_distill.running import note_look
 from pytest_distill.verdicts.comparison import Comparison
 
 P = ParamSpec("P")

@@ -250,7 +250,7 @@ def test_a_thread_that_is_waited_for_may_ask(project: Project, run: Run) -> None
 def test_the_end_of_a_run_waits_for_no_idle_pool(project: Project, run_apart: Run) -> None:
     """An executor's threads end with the interpreter: waiting for them would wait in vain."""
     project.file(
-        "conftest.py", "import pytest_distill.session\npytest_distill.session.MOST_SECONDS = 1e9\n"
+        "conftest.py", "import pytest_distill.running\npytest_distill.running.MOST_SECONDS = 1e9\n"
     )
     start = (
         "pool = __import__('concurrent.futures').futures.ThreadPoolExecutor("
@@ -352,11 +352,11 @@ def test_the_last_line_names_the_student(project: Project, run_both: Run) -> Non
     assert decision_of(run_both(*REPORTS)) == ("SHIP", "students student, tiny")
 
 
-def test_the_last_line_tells_of_ctrl_c(project: Project, run: Run) -> None:
+def test_the_last_line_tells_of_ctrl_c(project: Project, run_apart: Run) -> None:
     """The gates before it have their verdicts; the run is not whole."""
     write_gates(project, kept=KEPT)
     project.file("test_z.py", "def test_z():\n    raise KeyboardInterrupt\n")
-    result = run(*REPORTS)
+    result = run_apart(*REPORTS)
     assert decision_of(result) == ("INCOMPLETE", "interrupted by Ctrl-C")
     assert project.json()["outcome"] == "INCOMPLETE"
     assert result.ret == pytest.ExitCode.INTERRUPTED

@@ -21,7 +21,5 @@ def test_tensors_become_plain() -> None:
 
 def test_a_dtype_of_torch_is_no_text() -> None:
     """The error says what it is."""
-    with pytest.raises(
-        ModelError, match=r"dtype: must be text, not torch.float32 \(dtype"
-    ):
+    with pytest.raises(ModelError, match=r"dtype: must be text, not torch.float32 \(dtype"):
         ModelInfo("a", "student", dtype=torch.float32)  # type: ignore[arg-type]

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from pytest_distill import EvaluationError, ModelError, ModelInfo, Prediction
 from pytest_distill.engines import Memory, Timing, info_from, plain
@@ -21,12 +20,11 @@ from pytest_distill.evaluation.models import RunModel, plain_prediction
 
 @pytest.mark.parametrize(
     "size",
-    [6, np.prod([2, 3]), np.int32(6), np.float32(6), 6.0, np.array(6), np.array([6]),
-     torch.tensor(6), torch.tensor([6.0]), Fraction(6)],
+    [6, np.prod([2, 3]), np.int32(6), np.float32(6), 6.0, np.array(6), np.array([6]), Fraction(6)],
 )  # fmt: skip
 @pytest.mark.parametrize("field", ["parameters", "bytes", "active_parameters"])
 def test_a_size_becomes_a_whole_number(field: str, size: Any) -> None:
-    """Of numpy, torch or a float without a fraction: what a report holds is an int."""
+    """Of numpy or a float without a fraction: what a report holds is an int."""
     info = ModelInfo("a", "student", **{field: size})
     assert getattr(info, field) == 6
     assert type(getattr(info, field)) is int
@@ -49,7 +47,7 @@ def test_a_size_becomes_a_whole_number(field: str, size: Any) -> None:
         ("latency_ms", float("nan"), "must be a finite number, 0 or more, not nan"),
         ("latency_ms", -1.0, "must be a finite number, 0 or more, not -1.0"),
         ("cost_per_1k", float("inf"), "must be a finite number"),
-        ("dtype", torch.float32, "must be text, not torch.float32"),
+        ("dtype", np.int8, "must be text, not <class 'numpy.int8'>"),
         ("digest", b"ab", "must be text"),
         ("declared", "parameters", "must be a list, not 'parameters'"),
         ("declared", [1], "must be text, not 1"),
@@ -97,7 +95,7 @@ def test_written_fields_are_checked(values: Any, problem: str) -> None:
 
 def test_figures_become_plain() -> None:
     """Times are floats and bytes are ints, or the field is named."""
-    timing = Timing(np.float32(0.5), torch.tensor(0.25), np.int64(3))  # type: ignore[arg-type]
+    timing = Timing(np.float32(0.5), np.array(0.25), np.int64(3))  # type: ignore[arg-type]
     assert [type(v) for v in (timing.seconds, timing.first_token, timing.tokens)] == [
         float,
         float,
@@ -111,10 +109,10 @@ def test_figures_become_plain() -> None:
 
 
 def test_a_prediction_becomes_plain() -> None:
-    """Numbers, arrays and tensors of any library; labels are written as those of the gold set."""
+    """Numbers and arrays; labels are written as those of the gold set."""
     odd = Prediction(
         np.str_("e0"), np.int64(1), np.array([0.5, 0.5], np.float32), [np.str_("a"), 1],  # type: ignore[arg-type]
-        torch.tensor([-1.0, -2.0]), np.str_("text"), np.int64(7),  # type: ignore[arg-type]
+        np.array([-1.0, -2.0]), np.str_("text"), np.int64(7),  # type: ignore[arg-type]
     )  # fmt: skip
     given = plain_prediction(odd, "engine")
     expected = Prediction("e0", "1", (0.5, 0.5), ("a", "1"), (-1.0, -2.0), "text", 7)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from pytest_distill.engines import DECLARABLE, ModelSpec, Role
+from pytest_distill.errors import one_line
 
 
 def _listed(value: object) -> object:
@@ -261,7 +262,7 @@ class Waiver(Entry):
 
     def __str__(self) -> str:
         """Return who answers for it, why, and until when."""
-        return f"waived by {self.owner} until {self.expires}: {self.reason}"
+        return one_line(f"waived by {self.owner} until {self.expires}: {self.reason}")
 
 
 class File(Entry):

@@ -89,7 +89,6 @@ class Reporting:
             return
         own = self._config.stash[SESSION]
         self._ledger.named = own.named
-        self._ledger.only_named_tests = own.only_named_tests
         self._take(own.share())
         if self._json:
             try:

@@ -150,7 +150,6 @@ class Reporting:
         else:
             own = self._config.stash[SESSION]
             self._ledger.named = own.named
-            self._ledger.only_named_tests = own.only_named_tests
             self._take(own.share())
             if status not in ENDS and self._ledger.decision().outcome == "SHIP":
                 self._ledger.troubles.append(f"pytest ended with status {status}")

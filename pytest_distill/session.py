@@ -315,13 +315,14 @@ class DistillSession:
     @property
     def named(self) -> list[str]:
         """What the command line names: files, folders, tests; nothing where it names none."""
-        if self._config.args_source is not self._config.ArgsSource.ARGS:
+        by_hand = self._config.args_source is self._config.ArgsSource.ARGS
+        if not by_hand and not self.only_named_tests:
             return []
         return [printable(argument) for argument in dict.fromkeys(self._config.args)]
 
     @property
     def only_named_tests(self) -> bool:
-        """Whether the command line names tests, so that nobody looks at the others of a file."""
+        """Whether tests are named (by a hook too), so that the others of a file are not asked."""
         return any("::" in argument for argument in self._config.args)
 
     def read_required(self) -> None:

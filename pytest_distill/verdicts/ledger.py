@@ -101,8 +101,6 @@ class Ledger:
     """What to know of files that were skipped or left out."""
     named: list[str] = field(default_factory=list)
     """The files, folders and tests that the command line names, where it names any."""
-    only_named_tests: bool = False
-    """Whether it names tests, so that nobody knows what else was to be asked."""
     models: list[dict[str, Any]] = field(default_factory=list)
     comparisons: list[dict[str, Any]] = field(default_factory=list)
     """As processes tell them, scores as exact fractions in text; `compared` is for reports."""
@@ -253,8 +251,9 @@ class Ledger:
             yield f"{_count(errors, 'file')} not collected", errors
         if self.unreadable:
             yield f"{_count(self.unreadable, 'distill.yaml')} not readable", self.unreadable
-        if self.only_named_tests:
-            yield "only the tests named", self.named
+        tests = [name for name in self.named if "::" in name]
+        if tests:
+            yield "only the tests named", tests
         lacking = self._lacking(gates)
         if lacking:
             yield f"{_count(lacking, 'required gate')} did not pass", lacking

@@ -111,8 +111,7 @@ def test_a_file_that_was_skipped_unread_is_told_once() -> None:
 def test_a_run_of_named_tests_is_incomplete() -> None:
     """It is told after gates that failed or did not run, and before required ones."""
     made = ledger(a=("passed", ["PASSED"]))
-    made.named = ["test_a.py::a"]
-    made.only_named_tests = True
+    made.named = ["test_b.py", "test_a.py::a"]
     made.required["distill.yaml"] = ["flips"]
     lacking = "only the tests named: a; 1 required gate did not pass: flips"
     assert last_line(made, 80) == f"INCOMPLETE: {lacking}"

@@ -69,6 +69,11 @@ class Evaluation(ABC):
 
     @property
     @abstractmethod
+    def metrics(self) -> tuple[Metric, ...]:
+        """The eval's metrics, and those that were asked for."""
+
+    @property
+    @abstractmethod
     def told(self) -> Sequence[Told]:
         """The scores by the eval's metrics and those that were asked for; nothing is computed."""
 
@@ -132,6 +137,12 @@ class Measured(Evaluation):
     def n(self) -> int:
         """Number of examples."""
         return len(self.eval.gold)
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The eval's metrics, and those that were asked for beside them."""
+        asked = [metric for metric, _ in (*self._scores.values(), *self._statistics.values())]
+        return tuple({identity_of(m): m for m in (*self.eval.metrics, *asked)}.values())
 
     @property
     def told(self) -> Sequence[Told]:
@@ -286,6 +297,11 @@ class Reported(Evaluation):
     def n(self) -> None:
         """Not known."""
         return
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The eval's metrics."""
+        return self.eval.metrics
 
     @property
     def told(self) -> Sequence[Told]:

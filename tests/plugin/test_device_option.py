@@ -2,6 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+# pytester drops the modules that are first imported in a test, and torch can't be imported twice.
+import torch
+import torch._dynamo  # comes by itself when a first model is made
+import transformers
+
 from .project import SHIPS, Project, Run, refuse_package_frames, review_eval, said
 
 
@@ -56,8 +61,6 @@ def test_recorded_models_do_not_mind(project: Project, run: Run) -> None:
 
 def test_cuda_without_cuda_is_an_error(project: Project, run: Run) -> None:
     """A real model that is told to run on CUDA where there is none says so, and runs nowhere."""
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
     config = transformers.BertConfig(

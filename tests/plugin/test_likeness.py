@@ -9,6 +9,11 @@ from typing import Any
 
 import pytest
 
+# pytester drops the modules that are first imported in a test, and torch can't be imported twice.
+import torch
+import torch._dynamo  # comes by itself when a first model is made
+import transformers
+
 from pytest_distill.engines.transformers import TransformersEngine
 from pytest_distill.evaluation.models import RunModel
 
@@ -183,9 +188,8 @@ def test_a_wrong_argument_is_an_error(
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with two tiny causal models of one tokenizer, and one of another's."""
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
     tokenizers = pytest.importorskip("tokenizers")
+    library: Any = transformers  # published with types that mypy strict does not pass
     folder = tmp_path_factory.mktemp("tiny")
     torch.set_num_threads(1)
     for name, letters, seed in (
@@ -199,9 +203,9 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
             tokenizers.models.WordLevel(words, unk_token=special["eos_token"])
         )
         inner.pre_tokenizer = tokenizers.pre_tokenizers.Split("", "isolated")
-        made = transformers.PreTrainedTokenizerFast(tokenizer_object=inner, **special)
+        made = library.PreTrainedTokenizerFast(tokenizer_object=inner, **special)
         torch.manual_seed(seed)
-        config = transformers.LlamaConfig(
+        config = library.LlamaConfig(
             vocab_size=len(words),
             hidden_size=16,
             intermediate_size=16,
@@ -214,8 +218,8 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pad_token_id=1,
             initializer_range=0.2,
         )
-        transformers.utils.logging.disable_progress_bar()
-        transformers.LlamaForCausalLM(config).save_pretrained(folder / name)
+        library.utils.logging.disable_progress_bar()
+        library.LlamaForCausalLM(config).save_pretrained(folder / name)
         made.save_pretrained(folder / name)
     return folder
 
@@ -359,9 +363,6 @@ def test_a_student_that_is_its_teacher_is_refused(causal: Project, run: Run) -> 
 
 def top_rows(tiny_models: Path, k: int) -> list[dict[str, Any]]:
     """Return what a server would dump of the teacher: the k most likely tokens at each token."""
-    import torch
-    import transformers
-
     model: Any = transformers.AutoModelForCausalLM.from_pretrained(tiny_models / "teacher")
     model.eval()
     rows = []

@@ -75,7 +75,7 @@ class DistillSession:
         self._config_files: dict[Path, Path | None] = {}
         self._seen: set[Path] = set()
         self._serial = itertools.count()
-        self._tests: list[tuple[str, TestState]] = []
+        self._turns: list[tuple[pytest.Item, TestState]] = []
         self.on_late: Callable[[], None] = lambda: None
         """Called where a gate is asked after the run was decided."""
         self.late: list[str] = []
@@ -100,7 +100,7 @@ class DistillSession:
         item.stash[STATE] = state
         path = self.config_file(item)
         state.run.config = self.shown(path) if path is not None else None
-        self._tests.append((item.nodeid, state))
+        self._turns.append((item, state))
         with running.turn(self, item):
             yield
 
@@ -409,9 +409,11 @@ class DistillSession:
 
     def _records(self) -> list[dict[str, Any]]:
         """Return what the tests of this process asked and how they ended, reports aside."""
+        for item, state in self._turns:
+            state.gate_test |= self.is_gate_test(item)  # a marker may come while it runs
         return [
-            {"nodeid": nodeid, "name": state.name, "run": state.run.to_dict()}
-            for nodeid, state in self._tests
+            {"nodeid": item.nodeid, "name": state.name, "run": state.run.to_dict()}
+            for item, state in self._turns
             if state.has_something and state.run.attempts
         ]
 

@@ -5,6 +5,7 @@ import pytest
 from .project import (
     ENGINE,
     HEAD,
+    SHIPS,
     Project,
     Run,
     decision_of,
@@ -181,3 +182,15 @@ def test_a_repeated_test_has_to_look_each_time(project: Project, run: Run) -> No
     )
     run("--reruns", "1", *REPORTS)
     assert outcomes_of(project)["own"] == "NOT RUN"
+
+
+def test_a_marker_that_comes_while_the_test_runs_counts(project: Project, run_both: Run) -> None:
+    """Then it is a gate test that asked no gate, though nothing told so when it began."""
+    project.file(
+        "test_late.py",
+        "import pytest\n"
+        "def test_late(request):\n    request.node.add_marker(pytest.mark.distill)\n",
+    )
+    project.file("test_ship.py", SHIPS)
+    outcome, reason = decision_of(run_both("--distill-report"))
+    assert (outcome, reason) == ("INCOMPLETE", "1 gate did not run: test_late")

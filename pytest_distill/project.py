@@ -18,7 +18,14 @@ from pytest_distill.config.schema import (
 )
 from pytest_distill.config.schema import RunModel as RunModelConfig
 from pytest_distill.engines import Engine, FileDigests, ModelInfo, Role
-from pytest_distill.errors import ConfigError, DistillError, ModelError, did_you_mean
+from pytest_distill.engines.transformers import hub
+from pytest_distill.errors import (
+    ComparisonError,
+    ConfigError,
+    DistillError,
+    ModelError,
+    did_you_mean,
+)
 from pytest_distill.eval_reading import read_eval
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
@@ -92,6 +99,7 @@ class Project:
             name: self._pointed(name, entry, (paths or {}).get(name))
             for name, entry in config.models.items()
         }
+        self._entries = entries
         self._pointed_at = dict(paths or {})
         self._reading: list[FileDigests] = []
         self.models = {name: self._model(name, entry) for name, entry in entries.items()}
@@ -173,11 +181,36 @@ class Project:
             `Comparison`, or a class derived from it.
         """
         models, chosen = self._models(student, engines)
+        self._refuse_one_checkpoint(models, chosen)
         if confidence == "default" and self.config.confidence is not None:
             confidence = self.config.confidence
         on = self.eval(self.eval_name(eval))
         tolerance = self.config.sft_size_tolerance
         return kind(on, models, chosen, metric, tolerance, confidence, self.config.folder)
+
+    def _refuse_one_checkpoint(
+        self, models: Mapping[str, running.Model], student: str | None
+    ) -> None:
+        """Raise ComparisonError where two roles name one checkpoint, whatever a gate compares.
+
+        Only entries are looked at; what is the same under two names is told by its bytes.
+        """
+        named: dict[tuple[object, ...], running.Model] = {}
+        for name, model in models.items():
+            entry = self._entries.get(name)
+            other_student = model.role == "student" and name != (student or name)
+            if other_student or model is not self.models.get(name):
+                continue
+            if not isinstance(entry, TransformersModel):
+                continue
+            path = absolute(entry.path, self.config.folder)
+            key = (path, entry.revision, entry.adapter, entry.gguf_file)
+            known = named.setdefault(key, model)
+            if known.role != model.role:
+                raise ComparisonError(
+                    f"'{known.name}' and '{name}' have the same weights (both are {entry.path}): a "
+                    "comparison of a model with itself says nothing; correct a path in distill.yaml"
+                )
 
     def model(
         self, name: str, student: str | None = None, engines: Mapping[Role, Engine] | None = None
@@ -295,7 +328,7 @@ class Project:
             return None
         if name in self._pointed_at:
             raise ConfigError(
-                f"--distill-model {name}={self._pointed_at[name]}: no such folder, and the "
+                f"--distill-model {name}={self._pointed_at[name]}: nothing is there, and the "
                 f"predictions in {self._exported} are of another checkpoint: correct the path, or "
                 "leave the option out to judge what was exported"
             )
@@ -304,9 +337,14 @@ class Project:
         return exported.ExportedModel(name, entry.role, self._exported, known[name])
 
     def _is_here(self, entry: ModelConfig) -> bool:
-        """Return whether a model's weights lie on this machine, as far as the path tells."""
+        """Return whether a model's weights lie on this machine, as far as the path tells.
+
+        An engine's own may be a file; what the hub calls so may lie in its cache.
+        """
         path = getattr(entry, "path", "")
-        return not path or Path(absolute(path, self.config.folder)).is_dir()
+        if not path or Path(absolute(path, self.config.folder)).exists():
+            return True
+        return isinstance(entry, TransformersModel) and hub.in_cache(path, entry.revision)
 
     def _predictions_of(self, model: str, files: str | dict[str, str], on: str) -> Path:
         named = files if isinstance(files, str) else files.get(on)

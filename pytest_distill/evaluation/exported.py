@@ -62,6 +62,11 @@ class ExportedModel(Model):
         """What the exporting machine knew of the model."""
         return replace(self._info, **self.declared)
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """Where the answers come from: nothing ran here."""
+        return (f"{self.name}: its answers are those of the export in {self._folder.name}",)
+
     def _evaluate(self, on: Eval | ReportedEval) -> Evaluation:
         if isinstance(on, ReportedEval):
             raise ComparisonError(f"eval '{on.name}' has no gold set, and so no predictions")

@@ -21,7 +21,7 @@ from pytest_distill.evaluation.evaluation import Evaluation, Measured
 from pytest_distill.evaluation.models import Model, RunModel
 from pytest_distill.verdicts.comparison import Comparison
 from pytest_distill.verdicts.gates.measured import LooksAtNoAnswers
-from pytest_distill.verdicts.standing import Side, standing
+from pytest_distill.verdicts.standing import Side, refuse_below_chance, standing
 from pytest_distill.verdicts.verdict import Doubt, Verdict
 
 ROLES = ("teacher", "student")
@@ -100,9 +100,9 @@ def _teacher_doubt(teacher: Measured | None) -> Iterator[str]:
     found = None if teacher is None else standing(teacher)
     if teacher is None or found is None or found.side is Side.ABOVE:
         return
-    what = "shown to be worse than" if found.side is Side.BELOW else "not shown to be above"
+    refuse_below_chance(teacher)
     who = "" if teacher.info.name == "teacher" else f" {teacher.info.name}"
-    yield Doubt(f"suspicious: the teacher{who} is {what} chance ({found.shown})")
+    yield Doubt(f"suspicious: the teacher{who} is not shown to be above chance ({found.shown})")
 
 
 def identical(one: Measured, other: Measured) -> Iterator[str]:

@@ -23,7 +23,8 @@ KEEPS = "assert_quality_retained(0.9)"
 
 
 @pytest.mark.parametrize(
-    "statement", [KEEPS, "assert_beats_sft(confidence=None)", "assert_flips(0.9)"]
+    "statement",
+    [KEEPS, "assert_beats_sft(confidence=None)", "assert_flips(0.9)", "assert_score(0.5)"],
 )
 def test_a_teacher_against_the_gold_labels_is_an_error(
     project: Project, run_both: Run, statement: str

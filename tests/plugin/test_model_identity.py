@@ -77,7 +77,7 @@ def own(project: Project, **models: dict[str, Any]) -> None:
     "statement",
     [
         "assert_quality_retained(0.5, confidence=None)",
-        "assert_flips(1.0)",
+        "assert_flips(0.99)",
         "assert_smaller(1.0)",
         "assert_faster(0.1)",
     ],

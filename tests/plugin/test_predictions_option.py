@@ -234,7 +234,7 @@ def test_a_checkpoint_that_is_not_here_is_never_the_exported_one(stored: Project
     )
     assert result.ret != 0
     assert decision_of(result)[0] == "INCOMPLETE"
-    assert "--distill-model student=models/new: no such folder" in said(result)
+    assert "--distill-model student=models/new: nothing is there" in said(result)
 
 
 def test_a_checkpoint_that_is_here_is_run(stored: Project, run: Run) -> None:
@@ -314,3 +314,28 @@ def test_an_import_of_rows_without_a_request_is_an_error(stored: Project, run: R
     done = store(stored, "import", "exported")
     assert done.returncode == 1
     assert "reviews.teacher.jsonl:3 (id 'e2'): no digest of what was asked" in done.stderr
+
+
+def test_a_model_of_one_file_that_is_here_is_run(stored: Project, run: Run) -> None:
+    """What an engine's `path:` names need not be a folder to lie here."""
+    text = (stored.path / "stored.py").read_text().replace(".is_dir()", ".exists()")
+    stored.file(
+        "stored.py", text.replace('Path(self.spec.path) / "weights"', "Path(self.spec.path)")
+    )
+    for name, entry in stored.models.items():
+        entry["path"] = f"models/{name}/weights"
+    stored.save()
+    export(stored, run)
+    stored.file("models/student/weights", "another")
+    shutil.rmtree(stored.path / ".distill")
+    (stored.path / "calls.jsonl").unlink()
+    run("--distill-predictions=exported").assert_outcomes(passed=2)
+    assert {call["model"] for call in stored.calls("predict")} == {"teacher", "student", "sft"}
+
+
+def test_the_report_says_that_answers_were_exported(stored: Project, run: Run) -> None:
+    """A reader of the report knows that the model did not run here."""
+    export(stored, run)
+    shutil.rmtree(stored.path / "models" / "student")
+    result = run("--distill-report", "--distill-predictions=exported")
+    result.stdout.fnmatch_lines(["student: its answers are those of the export in exported"])

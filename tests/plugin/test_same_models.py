@@ -213,3 +213,20 @@ def test_another_engine_is_marked(project: Project, run: Run) -> None:
     write_gates(project, it="assert_quality_retained(0.9)")
     lines = " ".join(report_of(run("--distill-report")))
     assert "run under another engine: teacher recorded, student own:Counting" in lines
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("teacher", "student"), ("sft", "student"), ("sft", "teacher")]
+)
+def test_one_checkpoint_for_two_roles_is_refused(
+    project: Project, run: Run, one: str, other: str
+) -> None:
+    """Also by a gate that looks at neither beside the other: no model is loaded for it."""
+    for name in ("teacher", "student", "sft"):
+        project.models[name] = {"path": f"models/{name}"}
+    project.models[one]["path"] = project.models[other]["path"]
+    project.save()
+    write_gates(project, it="assert_score(0.5)")
+    result = run("--distill-report")
+    assert decision_of(result)[0] == "INCOMPLETE"
+    assert "have the same weights (both are models/" in failing_lines(result)[-1]

@@ -192,7 +192,8 @@ def test_a_distill_yaml_that_cannot_be_read_allows_nothing(project: Project, run
     project.file("gpu/distill.yaml", "allow_skipped: ['**'\n")
     project.file("gpu/test_gpu.py", skipping())
     write_gates(project, kept=KEPT)
-    not_shipped(run(*REPORTS), "1 file skipped unread: gpu/test_gpu.py")
+    told = "1 file skipped unread: gpu/test_gpu.py; 1 distill.yaml not readable"
+    not_shipped(run(*REPORTS), told)
 
 
 def test_a_strict_run_prints_the_line_too(project: Project, run: Run) -> None:

@@ -279,8 +279,8 @@ def test_an_engine_that_raises_is_one_gate_that_did_not_run(
 @pytest.mark.parametrize(
     ("member", "words"),
     [
-        ("info = None", "gave None as info, not a ModelInfo"),
-        ("identity = 3", "gave 3 as identity, not a mapping"),
+        ("info = None", "None (NoneType) is no ModelInfo"),
+        ("identity = 3", "must be a mapping of what makes the answers, not 3 (int)"),
         ("def predict(self, requests): yield None", "gave None, not a Prediction"),
         ("def predict(self, requests): pass", "raised TypeError"),
     ],

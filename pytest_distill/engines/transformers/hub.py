@@ -62,6 +62,18 @@ def snapshot(spec: ModelSpec, repo: str, key: str) -> Path:
             enable_progress_bars()
 
 
+def in_cache(repo: str, revision: str | None) -> bool:
+    """Return whether the hub's cache holds a snapshot of a model; the network is not asked."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(repo, "config.json", revision=revision)
+    except (OSError, HFValidationError):
+        return False
+    return isinstance(found, str)
+
+
 def _weights(spec: ModelSpec, folder: Path) -> list[str]:
     """Return the names of the safetensors files that the small files of a snapshot point at."""
     if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():

@@ -409,6 +409,7 @@ class DistillSession:
 
     def _records(self) -> list[dict[str, Any]]:
         """Return what the tests of this process asked and how they ended, reports aside."""
+        self._add_late_doubts()
         for item, state in self._turns:
             state.gate_test |= self.is_gate_test(item)  # a marker may come while it runs
         return [
@@ -416,6 +417,22 @@ class DistillSession:
             for item, state in self._turns
             if state.has_something and state.run.attempts
         ]
+
+    def _add_late_doubts(self) -> None:
+        """Let every verdict on an eval tell what came out about its teacher, however late."""
+        doubts: dict[tuple[str, str], str] = {}
+        if not self._projects:
+            return
+        from pytest_distill.verdicts.doubts import add_doubt, late_doubts
+
+        for path, project in self._projects.items():
+            for eval, note in late_doubts(project.all_models).items():
+                doubts[self.shown(path), eval] = note
+        attempts = (attempt for _, state in self._turns for attempt in state.run.attempts)
+        for verdict in (verdict for attempt in attempts for verdict in attempt.verdicts):
+            doubt = doubts.get((verdict["config"], verdict["eval"]))
+            if doubt is not None:
+                add_doubt(verdict, doubt)
 
     def _allow_reruns(self) -> dict[str, bool | list[str]]:
         """Return, by the shown path of a ``distill.yaml``, what a later attempt may excuse."""

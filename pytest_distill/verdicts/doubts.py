@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from pytest_distill.errors import ConfigError, DistillError
@@ -20,9 +21,10 @@ from pytest_distill.evals.metrics import Answer
 from pytest_distill.evaluation.evaluation import Evaluation, Measured
 from pytest_distill.evaluation.models import Model, RunModel
 from pytest_distill.verdicts.comparison import Comparison
+from pytest_distill.verdicts.gates import GATES
 from pytest_distill.verdicts.gates.measured import LooksAtNoAnswers
 from pytest_distill.verdicts.standing import Side, refuse_below_chance, standing
-from pytest_distill.verdicts.verdict import Doubt, Verdict
+from pytest_distill.verdicts.verdict import FIRM, IN_DOUBT, Doubt, Verdict
 
 ROLES = ("teacher", "student")
 MOST_SHOWN = 5
@@ -97,12 +99,41 @@ def _made(model: Model, comparison: Comparison) -> Evaluation | None:
 
 
 def _teacher_doubt(teacher: Measured | None) -> Iterator[str]:
-    found = None if teacher is None else standing(teacher)
-    if teacher is None or found is None or found.side is Side.ABOVE:
+    if teacher is not None:
+        refuse_below_chance(teacher)
+        yield from _unlike_a_teacher(teacher)
+
+
+def _unlike_a_teacher(teacher: Measured) -> Iterator[str]:
+    found = standing(teacher)
+    if found is not None and found.side is not Side.ABOVE:
+        who = "" if teacher.info.name == "teacher" else f" {teacher.info.name}"
+        yield Doubt(f"suspicious: the teacher{who} is not shown to be above chance ({found.shown})")
+
+
+def late_doubts(models: Iterable[Model]) -> dict[str, str]:
+    """Return, by eval, what is doubted of a teacher now that may not have been known before.
+
+    A gate on the student alone may be asked before the teacher is evaluated.
+    """
+    found = {}
+    for model in models:
+        for evaluation in model.evaluations if model.role == "teacher" else ():
+            answering = _answering(evaluation)
+            for note in _unlike_a_teacher(answering) if answering is not None else ():
+                found[evaluation.eval.name] = note
+    return found
+
+
+def add_doubt(told: dict[str, Any], note: str) -> None:
+    """Add a doubt to a verdict that was told, as `Verdict.to_dict` gives it."""
+    if issubclass(GATES[told["gate"]], LooksAtNoAnswers) or note in told["notes"]:
         return
-    refuse_below_chance(teacher)
-    who = "" if teacher.info.name == "teacher" else f" {teacher.info.name}"
-    yield Doubt(f"suspicious: the teacher{who} is not shown to be above chance ({found.shown})")
+    told["notes"] = [*told["notes"], note]
+    if told["firm"]:
+        told["firm"] = False
+        parts = told["basis"].split("; ")
+        told["basis"] = "; ".join(IN_DOUBT if part == FIRM else part for part in parts)
 
 
 def identical(one: Measured, other: Measured) -> Iterator[str]:

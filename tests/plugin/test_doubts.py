@@ -112,3 +112,18 @@ def test_a_prompt_that_reads_the_target_is_noted(project: Project, run: Run) -> 
         "the prompt reads the target field 'label': it tells the answer"
         in (gates_of(project)["it"]["notes"])
     )
+
+
+def test_a_doubt_that_comes_late_holds_for_what_was_asked_before(
+    project: Project, run_both: Run
+) -> None:
+    """A gate on the student alone is asked before its teacher is evaluated; both carry the note."""
+    project.use_own_engine()
+    project.models["teacher"]["right"] = list(range(0, N, 2))
+    project.models["student"]["right"] = list(range(N))
+    project.save()
+    write_gates(project, a_score="assert_score(0.9)", b_keeps=KEEPS)
+    run_both(*REPORTS, "--dist", "loadfile")
+    for gate in gates_of(project).values():
+        assert any("the teacher is not shown to be above chance" in note for note in gate["notes"])
+        assert not gate["firm"]

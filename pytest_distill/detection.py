@@ -7,6 +7,7 @@ not looked into: `DistillSession.asking` refuses what was not found here.
 from __future__ import annotations
 
 import dis
+import inspect
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial, partialmethod
@@ -38,6 +39,8 @@ def asks_a_gate(item: pytest.Item) -> bool:
     cls = getattr(item, "cls", None)
     search = _Search(cls)
     parameters = getattr(getattr(item, "callspec", None), "params", {})
+    if any(type(value) is str and value in GATE_FUNCTIONS for value in parameters.values()):
+        return True  # for getattr
     own = (getattr(item, "obj", None), *parameters.values(), *(getattr(cls, n, 0) for n in SET_UP))
     fixtures = (definition.func for of_name in fixtures_of(item) for definition in of_name)
     return any(search.holds(value, follow=True) for value in own) or any(
@@ -51,6 +54,24 @@ def fixtures_of(item: pytest.Item) -> Iterable[Sequence[pytest.FixtureDef[Any]]]
     info = getattr(item, "_fixtureinfo", None)
     found: Mapping[str, Sequence[pytest.FixtureDef[Any]]] = getattr(info, "name2fixturedefs", {})
     return found.values()
+
+
+def takes(item: pytest.Item, fixture: str) -> bool:
+    """Return whether a test, or a fixture of it, uses what a fixture gives.
+
+    An argument that the test's code never reads is not used.
+    """
+    function = inspect.unwrap(getattr(item, "function", None) or (lambda: None))
+    code = getattr(function, "__code__", None)
+    arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if code else ()
+    if code is None or fixture not in arguments:
+        others = (of for of_name in fixtures_of(item) for of in of_name)
+        return any(fixture in of.argnames for of in others)
+    read = (i.argval for i in dis.get_instructions(code) if i.opname.startswith(_READS))
+    return any(fixture in (value if isinstance(value, tuple) else (value,)) for value in read)
+
+
+_READS = ("LOAD_FAST", "LOAD_DEREF", "LOAD_CLOSURE", "STORE_FAST_LOAD_FAST", "MAKE_CELL")
 
 
 @lru_cache(maxsize=1024)
@@ -97,7 +118,7 @@ class _Search:
         if kind in (list, tuple, set, frozenset, dict) and depth < 3:
             inside = value.values() if kind is dict else value
             small = len(value) <= MOST_ITEMS
-            return small and any(self.holds(v, follow=follow, depth=depth + 1) for v in inside)
+            return small and any(self.holds(v, follow=True, depth=depth + 1) for v in inside)
         return False
 
     def _function(self, function: FunctionType) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_distill.errors import ConfigError, ModelError
 from pytest_distill.records import state_of
-from pytest_distill.running import running_test
+from pytest_distill.running import note_look, running_test
 from pytest_distill.session import SESSION
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ class ModelHandle:
     def evaluate(self, eval: str | None = None) -> Evaluation:
         """Return the evaluation on an eval, by default the test's; made once a session."""
         session, item = running_test(f"{self._role}.evaluate")
-        return session.comparison(item, eval).evaluation(self._role)
+        evaluation = session.comparison(item, eval).evaluation(self._role)
+        note_look()
+        return evaluation
 
     def _of_engine(self, attribute: str) -> Any:
         model = self._resolve()
@@ -67,7 +69,9 @@ class ModelHandle:
 
     def _resolve(self) -> Model:
         session, item = running_test(f"fixture {self._role}")
-        return session.model(item, self._role)
+        model = session.model(item, self._role)
+        note_look()
+        return model
 
 
 @pytest.fixture(scope="session")

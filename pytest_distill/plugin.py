@@ -133,11 +133,18 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
     """Begin the JSON report before a conftest or an unknown option can end the run."""
+    options = early_config.known_args_namespace
     if not _in_worker():
-        begin_report(early_config, early_config.known_args_namespace.distill_json)
+        begin_report(early_config, options.distill_json)
+    try:
+        yield
+    except SystemExit as error:
+        if options.distill_report and not error.code and not tells_only(options):
+            raise pytest.UsageError("a conftest.py ended the run: INCOMPLETE") from None
+        raise
 
 
 def _in_worker() -> bool:
@@ -155,7 +162,8 @@ def pytest_cmdline_main(
         return status
     if not binds(config) or config.stash.get(SHIPS, False):
         return status
-    sys.stderr.write("pytest-distill: INCOMPLETE: the run did not end with a report\n")
+    if SHIPS not in config.stash:
+        sys.stderr.write("pytest-distill: INCOMPLETE: the run did not end with a report\n")
     return pytest.ExitCode.TESTS_FAILED
 
 
@@ -270,7 +278,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     output = getattr(session.config, "workeroutput", None)
     own = session.config.stash[SESSION]
     if own.reports:
-        wait_for_threads(own)
+        own.still_running(wait_for_threads(own))
     if output is not None and own.reports:
         # Where this fails the controlling process hears of no share, and nothing ships.
         output[OUTPUT] = json.dumps(own.share(), allow_nan=False)
@@ -320,7 +328,8 @@ def pytest_fixture_setup(
     with session.setting_up(fixturedef):
         value = yield
         if fixturedef.argname in ROLES and not isinstance(value, ModelHandle):
-            note_look(fixturedef.argname)  # the project's own: what is read of it cannot be seen
+            # The project's own: what is read of it cannot be seen, only that it is taken.
+            note_look(fixturedef.argname)
     return value
 
 

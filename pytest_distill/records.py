@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import mmap
 import os
 import unittest
 from collections.abc import Iterator, Sequence
@@ -91,6 +92,20 @@ class TestState:
 
 
 STATE = pytest.StashKey[TestState]()
+
+_from_child = mmap.mmap(-1, 256)
+"""Shared with forked children: the name of a gate that one of them asked."""
+
+
+def tell_parent(function: str) -> None:
+    """Tell the process that forked this one that a gate was asked here."""
+    _from_child[:] = function.encode()[:256].ljust(256, b"\0")
+
+
+def _asked_in_child() -> str | None:
+    function = _from_child[:].rstrip(b"\0").decode(errors="replace")
+    _from_child[:] = bytes(256)
+    return function or None
 
 
 def marker_arguments(item: pytest.Item) -> dict[str, Any]:
@@ -192,6 +207,10 @@ def phase(item: pytest.Item, when: str) -> Iterator[None]:
     finally:
         if ends[when][0] not in (*_HIDING, "passed"):
             state.heard_all()
+        if function := _asked_in_child():
+            why = "asked in a child process, where its verdict is lost"
+            asked = {"gate": function.removeprefix("assert_"), "why": why}
+            state.attempt.errors.append(asked)
         state.phase = None
         publish(item)
     unheard = state.unheard

@@ -123,8 +123,7 @@ class Reporting:
             self._write(self._json)
         told = f"{self._ledger.decision().outcome}: {self._ledger.troubles[-1]}"
         print(told, file=sys.__stderr__)  # the terminal reporter has ended
-        if binds(self._config):
-            atexit.register(_exit_with_failure)
+        _EXIT.fails = _EXIT.fails or binds(self._config)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the report."""
@@ -174,9 +173,7 @@ class Reporting:
         for told in share["tests"]:
             run = TestRun.from_dict(told["run"])
             self._ledger.test(told["nodeid"]).take(told["name"], run)
-        self._ledger.troubles += [
-            f"{function}() was asked when no test ran" for function in share["late"]
-        ]
+        self._ledger.troubles += share["late"]
         self._ledger.allow_reruns |= share["allow_reruns"]
         self._ledger.add_summary(share["summary"])
         self._ledger.add_remarks(share["skipped_files"], share["remarks"])
@@ -184,8 +181,18 @@ class Reporting:
         self._ledger.unreadable = sorted({*self._ledger.unreadable, *share["unreadable"]})
 
 
-def _exit_with_failure() -> None:
-    """End the process as pytest would have ended it: its own exit status is decided already."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(pytest.ExitCode.TESTS_FAILED)
+class _Exit:
+    """How the process ends where its exit status, which is decided already, proves wrong."""
+
+    def __init__(self) -> None:
+        self.fails = False
+
+    def __call__(self) -> None:
+        if self.fails:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(pytest.ExitCode.TESTS_FAILED)
+
+
+_EXIT = _Exit()
+atexit.register(_EXIT)  # before any test can: what is registered first is called last

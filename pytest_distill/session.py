@@ -13,7 +13,7 @@ import pytest
 
 from pytest_distill import running
 from pytest_distill.collecting import Collected, allows, line_to_allow
-from pytest_distill.detection import FIXTURES, asks_a_gate, fixtures_of
+from pytest_distill.detection import FIXTURES, asks_a_gate, fixtures_of, takes
 from pytest_distill.errors import (
     ConfigError,
     DistillError,
@@ -79,7 +79,7 @@ class DistillSession:
         self.on_late: Callable[[], None] = lambda: None
         """Called where a gate is asked after the run was decided."""
         self.late: list[str] = []
-        """Gates that were asked when no test ran."""
+        """What was asked too late, or may still be asked."""
         self._configs: dict[Path, Config | None] = {}
         self.run = run_number(config)
         running.SESSIONS.append(self)
@@ -107,7 +107,7 @@ class DistillSession:
     def too_late(self, function: str, item: pytest.Item | None) -> None:
         """Remember a gate that was asked when its test had ended, or when none ran."""
         if item is None:
-            self.late.append(function)
+            self.late.append(f"{function}() was asked when no test ran")
         else:
             error = {"gate": function.removeprefix("assert_"), "why": "asked after its test ended"}
             state_of(item).attempt.errors.append(error)
@@ -246,7 +246,9 @@ class DistillSession:
     def looks_through_fixtures(self, item: pytest.Item) -> bool:
         """Return whether a fixture that serves several tests looked at a model for this one."""
         return any(
-            definition in self._looking and definition.scope != "function"
+            definition in self._looking
+            and definition.scope != "function"
+            and takes(item, definition.argname)
             for of_name in fixtures_of(item)
             for definition in of_name
         )
@@ -456,7 +458,7 @@ class DistillSession:
 
     def close(self) -> None:
         """Free every model."""
-        running.SESSIONS.remove(self)
+        running.end(self)
         for project in self._projects.values():
             project.close()
 
@@ -523,6 +525,10 @@ class DistillSession:
             paths[name] = absolute(path, self._config.invocation_params.dir)
         return paths
 
+    def still_running(self, tests: Iterable[str]) -> None:
+        """Remember tests that left a thread running for too long to wait for it."""
+        self.late += [f"a thread of {nodeid} still runs and may ask a gate" for nodeid in tests]
+
     def _overridden(self, item: pytest.Item) -> dict[Role, Any]:
         """Return the engines that the project's own fixtures put in place of models, by role."""
         from pytest_distill.fixtures import ROLES, ModelHandle
@@ -530,7 +536,13 @@ class DistillSession:
         request = state_of(item).request
         if request is None:
             return {}
-        values = {role: request.getfixturevalue(role) for role in ROLES}
+        try:
+            values = {role: request.getfixturevalue(role) for role in ROLES}
+        except AssertionError as error:  # pytest's own: the fixture has been torn down
+            raise ConfigError(
+                "a model that a fixture of the project gives is gone when the test has ended: ask "
+                f"the gate in the test, or let the fixture that asks request the model ({error})"
+            ) from None
         return {role: v for role, v in values.items() if not isinstance(v, ModelHandle)}
 
 

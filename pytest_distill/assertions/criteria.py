@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pytest_distill.assertions.asking import judge, record
 from pytest_distill.errors import DistillError
-from pytest_distill.running import running_test
+from pytest_distill.running import note_look, running_test
 
 
 def assert_meets(criterion: str, *, eval: str | None = None, student: str | None = None) -> None:
@@ -87,6 +87,7 @@ def recommend(criterion: str, *, eval: str | None = None) -> str:
         failed = [verdict for verdict in verdicts if not verdict.passed]
         if not failed:
             project.recommended[criterion] = name
+            note_look()
             return name
         tried.append((name, failed))
     lines = [f"  {name}: {v.message.splitlines()[0]}" for name, failed in tried for v in failed]

@@ -64,4 +64,4 @@ class GateComparison(Comparison):
     assert_inherited_errors = _on_this(likeness.assert_inherited_errors)
 
     def __repr__(self) -> str:
-        return f"<comparison on '{self.eval}'>"
+        return f"<comparison on '{object.__getattribute__(self, 'on').name}'>"

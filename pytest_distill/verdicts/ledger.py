@@ -195,7 +195,8 @@ class Ledger:
         if not earlier:
             return list(last.values())
         n = len(run.attempts)
-        on_last = f"on attempt {n} of {n}"
+        broke = any(r["outcome"] == Outcome.NOT_RUN for rows in earlier for r in rows.values())
+        on_last = f"on attempt {n} of {n}{', NOT RUN before' if broke else ''}"
         rows = {key: _noted(row, f"{_word(row)} {on_last}") for key, row in last.items()}
         for number, rows_before in enumerate(earlier, start=1):
             for key, row in rows_before.items():

@@ -371,3 +371,103 @@ def test_an_internal_error_does_not_ship(project: Project, run: Run) -> None:
     result = run(*REPORTS)
     assert result.ret == pytest.ExitCode.INTERNAL_ERROR
     assert project.json()["outcome"] == "INCOMPLETE"
+
+
+POOL = """
+import concurrent.futures
+import threading
+import time
+
+pool = concurrent.futures.ThreadPoolExecutor(1)
+
+def late():
+    time.sleep(0.5)
+    assert_quality_retained(0.99999)
+
+def test_odd():
+    {start}
+    assert_smaller(0.5)
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["plainly", "n1"])
+def test_a_gate_that_a_pool_asks_too_late_is_told(
+    project: Project, run_apart: Run, workers: tuple[str, ...]
+) -> None:
+    """The test did not wait for it: what it says is waited for, in a worker too."""
+    project.file("test_ship.py", HEAD + POOL.format(start="pool.submit(late)"))
+    result = run_apart(*workers, *REPORTS)
+    assert project.json()["outcome"] == "INCOMPLETE"
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_a_thread_that_runs_on_for_long_is_told(project: Project, run_apart: Run) -> None:
+    """Nobody waits for it for ever, and what it may ask is not known."""
+    project.file(
+        "conftest.py", "import pytest_distill.running\npytest_distill.running.MOST_SECONDS = 0.1\n"
+    )
+    start = "threading.Thread(target=time.sleep, args=(2,)).start()"
+    project.file("test_ship.py", HEAD + POOL.format(start=start))
+    result = run_apart("-n", "1", *REPORTS)
+    assert "a thread of test_ship.py::test_odd still runs" in decision_of(result)[1]
+
+
+def test_tests_may_share_a_pool(project: Project, run: Run) -> None:
+    """Its threads are born in one test and may ask in another that waits for them."""
+    shared = "pool.submit(assert_quality_retained, min=0.9).result()"
+    text = HEAD + POOL.format(start=shared) + f"def test_b():\n    {shared}\n"
+    project.file("test_ship.py", text)
+    assert decision_of(run(*REPORTS)) == ("SHIP", "")
+
+
+def test_a_gate_of_a_forked_child_is_told_to_its_parent(project: Project, run_apart: Run) -> None:
+    """Though the parent's own gates pass: one was asked that nobody heard."""
+    write_gates(
+        project,
+        odd="import multiprocessing\n"
+        "child = multiprocessing.get_context('fork').Process("
+        "target=assert_quality_retained, args=(0.99999,))\n"
+        "child.start(); child.join()\nassert_smaller(0.5)",
+    )
+    result = run_apart(*REPORTS)
+    result.assert_outcomes(failed=1)
+    assert decision_of(result) == ("INCOMPLETE", "1 gate did not run: test_odd")
+
+
+def test_a_gate_at_the_end_of_the_interpreter_is_told(project: Project, run_apart: Run) -> None:
+    """What `atexit` asks comes after the report, which is taken back."""
+    write_gates(
+        project,
+        odd="import atexit\natexit.register(lambda: assert_quality_retained(0.99999))\n"
+        "assert_smaller(0.5)",
+    )
+    result = run_apart(*REPORTS)
+    assert project.json()["outcome"] == "INCOMPLETE"
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_a_gate_after_its_model_is_gone_says_so(project: Project, run: Run) -> None:
+    """A fixture's end that asks of a model which another fixture gave, and has taken back."""
+    project.use_own_engine()
+    project.file(
+        "conftest.py",
+        """
+        import pytest
+        from own import Counting
+        from pytest_distill import *
+
+        @pytest.fixture
+        def student(request):
+            from pytest_distill import ModelSpec
+            return Counting(ModelSpec("student", "student", options={"right": list(range(20))}))
+
+        @pytest.fixture
+        def late():
+            yield
+            assert_quality_retained(0.5)
+        """,
+    )
+    write_gates(project, odd="@pytest.mark.usefixtures('late')\nassert_quality_retained(0.5)")
+    result = run(*REPORTS)
+    assert decision_of(result)[0] == "INCOMPLETE"
+    assert "is gone when the test has ended" in said(result)

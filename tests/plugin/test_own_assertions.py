@@ -194,3 +194,32 @@ def test_a_marker_that_comes_while_the_test_runs_counts(project: Project, run_bo
     project.file("test_ship.py", SHIPS)
     outcome, reason = decision_of(run_both("--distill-report"))
     assert (outcome, reason) == ("INCOMPLETE", "1 gate did not run: test_late")
+
+
+TAKES_NOTHING = {
+    "its name": "def test_odd(comparison):\n    print(comparison)\n",
+    "an error": (
+        "def test_odd(student):\n    try:\n        student.evaluate('no')\n"
+        "    except Exception:\n        pass\n"
+    ),
+    "an engine that nobody reads": "def test_odd(student):\n    assert_flips\n",
+    "an engine by name": "@pytest.mark.usefixtures('student')\ndef test_odd():\n    pass\n",
+}
+
+
+@pytest.mark.parametrize("name", TAKES_NOTHING)
+def test_what_takes_nothing_of_a_model_is_not_run(project: Project, run: Run, name: str) -> None:
+    """A look that failed, a printed name, or an argument that the test's code never reads."""
+    if "engine" in name:
+        project.file("own.py", ENGINE)
+        project.file(
+            "conftest.py",
+            "import pytest\nfrom own import Counting\nfrom pytest_distill import ModelSpec\n"
+            "@pytest.fixture\ndef student():\n"
+            "    return Counting(ModelSpec('student', 'student'))\n",
+        )
+    project.file("test_odd.py", HEAD + TAKES_NOTHING[name])
+    project.file("test_ship.py", SHIPS.replace("assert_beats_sft(confidence=None)", "pass"))
+    run("--distill-report", "--distill-json", "out.json")
+    outcomes = {row["nodeid"]: row["outcome"] for row in project.json()["gates"]}
+    assert outcomes["test_odd.py::test_odd"] == "NOT RUN"

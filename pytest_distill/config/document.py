@@ -78,7 +78,10 @@ class Document:
         YAML reads them as true and false, which nobody who writes the name of a class means.
         """
         for at, word in self._switches.items():
-            if at[: len(key)] == tuple(key):
+            inside = tuple(
+                part for part in at if part != "<<"
+            )  # what is merged in stands there too
+            if inside[: len(key)] == tuple(key):
                 value = "true" if word.lower() in ("yes", "on") else "false"
                 raise self.error(
                     at,

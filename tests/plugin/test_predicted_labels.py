@@ -117,6 +117,18 @@ def test_a_yes_or_no_without_quotes_is_an_error(
     )
 
 
+def test_a_yes_that_is_merged_in_is_found_too(project: Project, run: Run) -> None:
+    """An eval may take its labels from an anchor."""
+    project.evals["reviews"]["labels"] = "HERE"
+    project.save()
+    config = project.path / "distill.yaml"
+    text = config.read_text().replace("labels: HERE", "<<: {labels: [yes, no]}")
+    assert "<<: {" in text
+    config.write_text(text)
+    write_gates(project, it=KEEPS)
+    assert "labels[0]: write 'yes' in quotes" in " ".join(said(run()).split())
+
+
 def test_a_yes_in_quotes_and_a_true_are_labels(project: Project, run: Run) -> None:
     """Quoted names are text, and true is what JSON has too."""
     words = {"pos": True, "neg": "no"}

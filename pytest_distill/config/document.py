@@ -23,6 +23,7 @@ MOST_DIGITS = 100
 """No number of a ``distill.yaml`` is longer, and Python refuses to print much longer ones."""
 
 INTEGER = "tag:yaml.org,2002:int"
+BOOLEAN = "tag:yaml.org,2002:bool"
 
 
 class Document:
@@ -43,6 +44,7 @@ class Document:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lines: dict[tuple[str | int, ...], int] = {}
+        self._switches: dict[tuple[str | int, ...], str] = {}
         try:
             text = path.read_text(encoding="utf-8-sig")
             node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -69,6 +71,23 @@ class Document:
     def error(self, key: Key, problem: str) -> ConfigError:
         """Return the error that names file, line and key."""
         return ConfigError(self._located(key, problem))
+
+    def refuse_switches(self, key: Key) -> None:
+        """Raise ConfigError where a name at `key` or in it is a yes, no, on or off without quotes.
+
+        YAML reads them as true and false, which nobody who writes the name of a class means.
+        """
+        for at, word in self._switches.items():
+            inside = tuple(
+                part for part in at if part != "<<"
+            )  # what is merged in stands there too
+            if inside[: len(key)] == tuple(key):
+                value = "true" if word.lower() in ("yes", "on") else "false"
+                raise self.error(
+                    at,
+                    f"write '{word}' in quotes: YAML reads it as {value} (where the gold label is "
+                    f"that, write {value})",
+                )
 
     def validated(self, kind: type[ModelT], entry: Any, key: Key) -> ModelT:
         """Return `entry`, which stands at `key`, as a `kind`.
@@ -145,11 +164,18 @@ class Document:
                     first, self._lines[inner] = self._lines[inner], line
                     raise self.error(inner, f"stands twice, first in line {first}")
                 self._lines[inner] = line
+                self._note_switch(name, inner)
                 self._index(value, inner)
         elif isinstance(node, yaml.SequenceNode):
             for number, value in enumerate(node.value):
                 self._lines[(*key, number)] = value.start_mark.line + 1
                 self._index(value, (*key, number))
+        elif isinstance(node, yaml.ScalarNode):
+            self._note_switch(node, key)
+
+    def _note_switch(self, node: yaml.Node, key: tuple[str | int, ...]) -> None:
+        if node.tag == BOOLEAN and node.value.lower() not in ("true", "false"):
+            self._switches[key] = node.value
 
     def _located(self, key: Key, problem: str) -> str:
         prefixes = (

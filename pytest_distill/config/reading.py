@@ -26,8 +26,8 @@ from pytest_distill.config.schema import (
     Waiver,
 )
 from pytest_distill.engines import ENGINES, SOURCES, Role
-from pytest_distill.errors import ConfigError, EvaluationError, did_you_mean, name_problem
-from pytest_distill.evals.metrics import BUILT_IN, Answer, MeanMetric, Metric, check_own_metric
+from pytest_distill.errors import ConfigError, did_you_mean, name_problem
+from pytest_distill.evals.metrics import BUILT_IN, Metric, ScoredElsewhere, check_own_metric
 from pytest_distill.evals.tasks import TASKS
 from pytest_distill.user_code import user_code
 from pytest_distill.verdicts.gates import GATES
@@ -264,6 +264,7 @@ class _Reader:
 
     def check_task(self, task: str, entry: MeasuredEval, key: tuple[str, str]) -> None:
         """Refuse now what the task would refuse when it is built: a prompt that is no template."""
+        self.document.refuse_switches((*key, "labels"))
         try:
             TASKS[task](**entry.task_arguments())
         except ConfigError as error:
@@ -311,8 +312,8 @@ class _Reader:
             if problem := name_problem(metric.name, of_a_file=False):
                 raise self.document.error(key, f"the name {metric.name!r} {problem}")
             low, high = metric.range
-            return MeanMetric(
-                metric.name, _scored_elsewhere(metric.name), metric.higher_is_better, (low, high)
+            return ScoredElsewhere(
+                metric.name, higher_is_better=metric.higher_is_better, range=(low, high)
             )
         suited = set(TASKS[entry.task].metrics) if entry.task else set(BUILT_IN)
         if metric in self.extensions.metrics:
@@ -369,13 +370,3 @@ class _Reader:
                     ("models", name, key, unknown),
                     f"no such eval; {did_you_mean(unknown, self.evals)}",
                 )
-
-
-def _scored_elsewhere(name: str) -> Any:
-    def score(answer: Answer) -> float:
-        raise EvaluationError(
-            f"metric '{name}' is declared in distill.yaml, so its scores must be recorded; "
-            f"none is there for example '{answer.example.id}'"
-        )
-
-    return score

@@ -29,6 +29,7 @@ from pytest_distill.evals.metrics import (
     Answer,
     MeanMetric,
     Metric,
+    ScoredElsewhere,
     as_number,
     identity_of,
 )
@@ -191,7 +192,7 @@ class Measured(Evaluation):
         """
         key = identity_of(metric)
         if key not in self._scores:
-            recorded = self.recorded_scores.get(metric.name)
+            recorded = self._recorded(metric)
             given = metric.scores(self.answers) if recorded is None else recorded
             scores = self._numbers(given, metric)
             self._refuse_bad(scores, metric)
@@ -210,11 +211,6 @@ class Measured(Evaluation):
         every = slice(None) if indices is None else list(indices)
         if isinstance(metric, MeanMetric):
             return exact_mean(self.scores(metric)[every])
-        if metric.name in self.recorded_scores:
-            raise EvaluationError(
-                f"{self.source}: '{metric.name}' is no mean over examples, "
-                "so it needs recorded predictions, not scores"
-            )
         value = self._aggregated(metric, self.statistics(metric)[every].sum(axis=0))
         low, high = metric.range
         if not math.isfinite(value) or not _within(value, low, high):
@@ -226,13 +222,30 @@ class Measured(Evaluation):
     def statistics(self, metric: Metric) -> NDArray[Any]:
         """Return the metric's sufficient statistics, shape (n, k)."""
         key = identity_of(metric)
+        self._recorded(metric)
         if key not in self._statistics:
             self._statistics[key] = metric, self._numbers(metric.statistics(self.answers), metric)
             self.tell([metric])
         return self._statistics[key][1]
 
+    def _recorded(self, metric: Metric) -> NDArray[np.float64] | None:
+        """Return ready scores of a declared metric; EvaluationError where they are of another."""
+        recorded = self.recorded_scores.get(metric.name)
+        if recorded is not None and not isinstance(metric, ScoredElsewhere):
+            raise EvaluationError(f"{self.source}: {undeclared(metric, self.eval.name)}")
+        return recorded
+
     def _numbers(self, given: Any, metric: Metric) -> NDArray[np.float64]:
-        """Return what a metric gave an example; EvaluationError where that is no number."""
+        """Return what a metric gave, so that nobody can change it any more.
+
+        A metric of the user's may give the same array for every model, with other numbers in it:
+        what it gave is copied.
+
+        Raises
+        ------
+        EvaluationError
+            Where that is no number.
+        """
         try:
             found = np.asarray(given)
         except ValueError:
@@ -240,13 +253,14 @@ class Measured(Evaluation):
                 f"{self.source}: metric '{metric.name}' gave rows of different lengths"
             ) from None
         if found.dtype.kind in "fiub":
-            return found.astype(np.float64, copy=False)
+            own = BUILT_IN.get(metric.name) is not metric
+            return _read_only(found.astype(np.float64, copy=own))
         rows = zip(self.eval.gold, given, strict=False)  # what is too short is refused by its shape
         for example, row in rows:
             cells = row if isinstance(row, np.ndarray | list | tuple) else [row]
             for cell in cells:
                 as_number(cell, metric.name, example)
-        return found.astype(np.float64)
+        return _read_only(found.astype(np.float64))
 
     def _aggregated(self, metric: Metric, totals: NDArray[np.float64]) -> float:
         value = np.asarray(metric.aggregate(totals))
@@ -341,11 +355,33 @@ def choose_metric(eval: str, name: str, listed: Sequence[Metric], suited: Sequen
     return known[name]
 
 
+def undeclared(metric: Metric, eval: str) -> str:
+    """Return what is wrong with ready scores under the name of a metric that computes its own."""
+    if metric.name not in BUILT_IN and not isinstance(metric, MeanMetric):
+        return (
+            f"has ready scores of '{metric.name}', which computes its own and is no mean over "
+            "examples, so it needs recorded predictions, not scores"
+        )
+    ends = ", ".join(f"{end:g}".replace("inf", ".inf") for end in metric.range)  # as yaml says it
+    better = "" if metric.higher_is_better else "higher_is_better: false, "
+    kind = "a built-in metric" if metric.name in BUILT_IN else "a metric that computes its own"
+    return (
+        f"has ready scores of '{metric.name}', which is {kind}: what was scored "
+        f"elsewhere is declared in distill.yaml, in evals.{eval}.metrics: "
+        f"'- {{name: {metric.name}, {better}range: [{ends}]}}'; else record predictions alone"
+    )
+
+
 def exact_mean(scores: NDArray[np.float64]) -> Fraction:
     """Return the mean as a fraction: exact for whole numbers, of the correctly rounded sum else."""
     if not len(scores):
         raise EvaluationError("no example to take a mean over")
     return Fraction(math.fsum(scores.tolist())) / len(scores)
+
+
+def _read_only(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    numbers.flags.writeable = False
+    return numbers
 
 
 def _within(value: float, low: float, high: float) -> bool:

@@ -450,7 +450,10 @@ def _label(value: Any) -> str:
         said = plain.json_able(value)
     if isinstance(said, bool | int):
         return str(said)
-    raise ValueError(f"must be text, not {plain.shown(value)}")
+    whole = f" (for this one '{said:.0f}')" if isinstance(said, float) and said.is_integer() else ""
+    raise ValueError(
+        f"must be text, not {plain.shown(value)}; give the label as the gold set writes it{whole}"
+    )
 
 
 def _numbers(value: Any) -> tuple[float, ...]:

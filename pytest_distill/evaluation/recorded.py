@@ -14,9 +14,9 @@ from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ConfigError, EvaluationError, GoldSetError, did_you_mean
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet, read_gold_set
-from pytest_distill.evals.metrics import BUILT_IN
+from pytest_distill.evals.metrics import BUILT_IN, ScoredElsewhere
 from pytest_distill.evals.requests import Prediction
-from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval
+from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval, undeclared
 from pytest_distill.evaluation.models import Model, aligned, matched
 from pytest_distill.memory import collector_paused
 
@@ -186,18 +186,12 @@ def _number(row: Example, name: str, value: Any) -> float:
 
 
 def _refuse_undeclared(name: str, on: Eval, source: str) -> None:
-    """Raise EvaluationError where ready scores would pass for a built-in metric's."""
-    built_in = BUILT_IN.get(name)
-    if built_in is None or any(m.name == name and m is not built_in for m in on.metrics):
+    """Raise EvaluationError where ready scores would take the place of what a metric computes."""
+    listed = next((metric for metric in on.metrics if metric.name == name), None)
+    metric = BUILT_IN.get(name) if listed is None else listed
+    if metric is None or isinstance(metric, ScoredElsewhere):
         return
-    low, high = built_in.range
-    better = "" if built_in.higher_is_better else "higher_is_better: false, "
-    ends = ", ".join(f"{end:g}" if np.isfinite(end) else ".inf" for end in (low, high))
-    raise EvaluationError(
-        f"{source}: has ready scores of '{name}', which is a built-in metric: what was scored "
-        f"elsewhere is declared in distill.yaml, in evals.{on.name}.metrics: "
-        f"'- {{name: {name}, {better}range: [{ends}]}}'; else record predictions alone"
-    )
+    raise EvaluationError(f"{source}: {undeclared(metric, on.name)}")
 
 
 def _scores(rows: list[Example], on: Eval, source: str) -> dict[str, Any]:

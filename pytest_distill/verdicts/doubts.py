@@ -176,10 +176,17 @@ def _tie_notes(evaluations: Sequence[Measured]) -> Iterator[str]:
     for evaluation in evaluations:
         facts = _facts(evaluation)
         if facts.ties:
-            first = "label in sorted order" if facts.labelled else "choice"
+            first = "the first label in sorted order" if facts.labelled else "the first choice"
+            stated = "the 'prediction' beside them"
+            if not facts.stated_ties:
+                where = first
+            elif facts.stated_ties == facts.ties:
+                where = stated
+            else:
+                where = f"{stated}, else to {first}"
             yield (
                 f"{evaluation.info.name}: {facts.ties:,} of {evaluation.n:,} answers are ties, "
-                f"which go to the first {first}"
+                f"which go to {where}"
             )
 
 
@@ -203,6 +210,7 @@ class _Facts:
     """What is counted of a model's answers once, for every verdict that is about them."""
 
     ties: int
+    stated_ties: int
     labelled: bool
     gold: Counter[str]
     said: frozenset[str]
@@ -217,6 +225,7 @@ def _facts(evaluation: Measured) -> _Facts:
         labelled = all(a.correct is not None and not a.choices for a in answers)
         _FACTS[evaluation] = _Facts(
             sum(answer.tied for answer in answers),
+            sum(a.tied and a.prediction.prediction is not None for a in answers),
             labelled,
             Counter(answer.targets[0] for answer in answers) if labelled else Counter(),
             frozenset(answer.predicted for answer in answers) if labelled else frozenset(),

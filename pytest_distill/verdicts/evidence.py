@@ -61,7 +61,7 @@ def _retention(
     chosen = comparison.positions(selection)
     clusters = clusters_of(comparison, chosen)
     higher = metric.higher_is_better
-    if has_mean(metric, student, teacher):
+    if isinstance(metric, MeanMetric):
         s, t = (e.scores(metric)[chosen] for e in (student, teacher))
         return retention_of_means(s, t, metric, clusters)
     s, t = (e.statistics(metric)[chosen] for e in (student, teacher))
@@ -107,7 +107,7 @@ def paired_test(
     clusters = clusters_of(comparison, chosen)
     higher = metric.higher_is_better
     s, o = (e.scores(metric)[chosen] for e in (student, sft))
-    if has_mean(metric, student, sft):
+    if isinstance(metric, MeanMetric):
         if clusters is None and zero_or_one(s, o) and higher:
             return statistics.proportion_test(s, o, min_gain, mid_p=mid_p)
         return statistics.sign_flip_test(s, o, min_gain, higher_is_better=higher, clusters=clusters)
@@ -154,7 +154,7 @@ def pseudo_values(
         return None
     chosen = comparison.positions(selection)
     clusters = clusters_of(comparison, chosen)
-    if has_mean(metric, evaluation):
+    if isinstance(metric, MeanMetric):
         return statistics.of_mean(evaluation.scores(metric)[chosen], clusters)
     return statistics.of_metric(evaluation.statistics(metric)[chosen], metric.aggregate, clusters)
 
@@ -198,13 +198,6 @@ def clusters_of(comparison: Comparison, chosen: NDArray[np.intp]) -> list[str] |
     """Return the cluster of each chosen example; None where the examples are independent."""
     clusters = comparison.on.clusters() if isinstance(comparison.on, Eval) else None
     return None if clusters is None else [clusters[i] for i in chosen]
-
-
-def has_mean(metric: Metric, *evaluations: Measured) -> bool:
-    """Return whether a metric is the mean of per-example scores, computed or recorded."""
-    return isinstance(metric, MeanMetric) or all(
-        metric.name in e.recorded_scores for e in evaluations
-    )
 
 
 def zero_or_one(*scores: NDArray[np.float64]) -> bool:

@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ComparisonError, DistillError
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.metrics import Metric
+from pytest_distill.evals.metrics import MeanMetric, Metric
 from pytest_distill.evaluation.evaluation import Measured, exact_mean
 from pytest_distill.verdicts import statistics
 from pytest_distill.verdicts.comparison import Comparison
 from pytest_distill.verdicts.confidences import confidence_name, confidences, probabilities
 from pytest_distill.verdicts.evidence import (
     clusters_of,
-    has_mean,
     measured_pair,
     retention_of_means,
 )
@@ -57,7 +56,7 @@ class Pair:
         self.metric = metric
         self.n = self.student.n
         self.clusters = clusters_of(comparison, np.arange(self.n))
-        self._is_mean = has_mean(metric, *pair)
+        self._is_mean = isinstance(metric, MeanMetric)
         if self._is_mean:
             self._student, self._teacher = (e.scores(metric) for e in pair)
         else:  # the columns of two calls need not be the same: one call for both models

@@ -127,41 +127,106 @@ def test_csv_is_read_too(project: Project, run: Run) -> None:
     assert gates_of(project)["it"]["details"]["exact"] == ["e3"]
 
 
+WORDLESS = [None, "", "  ", "...", "\U0001f642"]
+
+
+@pytest.mark.parametrize("text", WORDLESS)
+def test_a_training_row_without_words_is_left_out(project: Project, run: Run, text: object) -> None:
+    """Nothing can be found there, in a few rows of many: a note counts them."""
+    rows = [{"text": f"something else {i}"} for i in range(3)]
+    project.rows("data/train.jsonl", [*rows, {"text": text}, {"text": "text 3"}])
+    write_gates(project, it=check())
+    result = run(*REPORTS)
+    row = gates_of(project)["it"]
+    assert row["details"] == {"exact": ["e3"], "runs": []}
+    assert row["notes"][:2] == [
+        "5 rows of train.jsonl read",
+        "1 of 5 rows have no words in 'text'",
+    ]
+    assert "1 of 5 rows have no words in 'text'" in failing_lines(result)
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        (None, "null"),
-        ("", "''"),
-        ("  ", "'  '"),
-        ("...", "'...'"),
-        (3, "3"),
-        (["a text"], "['a text']"),
+        *zip(WORDLESS, ["null", "''", "'  '", "'...'", "'\U0001f642'"], strict=True),
+        *((value, str(value)) for value in (3, [1, 2], True, [], {"a": 1})),
     ],
 )
-@pytest.mark.parametrize("others", [True, False])
-def test_a_training_row_without_text_is_an_error(
-    project: Project, run: Run, text: object, shown: str, others: bool
+def test_a_training_file_without_text_is_an_error(
+    project: Project, run: Run, text: object, shown: str
 ) -> None:
-    """Nothing is found in a field that holds no text: file and line are named, one row or all."""
-    rows = [{"text": "something else"}] if others else []
-    project.rows("data/train.jsonl", [*rows, {"text": text}])
+    """Numbers alone are no text, as token ids are: the field is the wrong one."""
+    project.rows("data/train.jsonl", [{"text": text}] * 3)
     write_gates(project, it=check())
     result = run(*REPORTS)
     line = (
-        f"train.jsonl:{len(rows) + 1}: field 'text' has no text with words to compare, but {shown}"
+        "train.jsonl: field 'text' has no text in any of its 3 rows (data/train.jsonl:1: "
+        f"{shown}), so"
     )
+    assert any(line in found for found in failing_lines(result)), failing_lines(result)
+    assert decision_of(result)[0] == "INCOMPLETE"
+
+
+@pytest.mark.parametrize(("wordless", "outcome"), [(3, "PASSED"), (4, "NOT RUN")])
+def test_most_training_rows_have_words(
+    project: Project, run: Run, wordless: int, outcome: str
+) -> None:
+    """Without words in more than half of them the field is the wrong one."""
+    rows = [{"text": "something else"}] * 3 + [{"text": None}] * wordless
+    project.rows("data/train.jsonl", rows)
+    write_gates(project, it=check())
+    result = run(*REPORTS)
+    assert outcomes_of(project) == {"it": outcome}
+    told = "field 'text' has no words in 4 of 7 rows (data/train.jsonl:4: null), so"
+    assert any(told in line for line in failing_lines(result)) is (wordless == 4)
+
+
+def test_a_training_row_without_the_field_is_an_error(project: Project, run: Run) -> None:
+    """One such row is enough, and is named."""
+    project.rows("data/train.jsonl", [{"text": "other"}, {"txt": "other"}])
+    write_gates(project, it=check())
+    result = run(*REPORTS)
+    line = "train.jsonl:2: no field 'text'; did you mean 'txt'?"
     assert any(line in found for found in failing_lines(result))
     assert decision_of(result)[0] == "INCOMPLETE"
 
 
-def test_a_gold_example_without_words_is_an_error(project: Project, run: Run) -> None:
-    """It would be in no training data, whatever that holds."""
-    rows = [{**row, "text": "?!"} if row["id"] == "e5" else row for row in gold()]
+def test_numbers_and_lists_are_compared_as_python_writes_them(project: Project, run: Run) -> None:
+    """A number beside texts, and the texts of a chat, are words too."""
+    rows = gold()
+    rows[5]["text"] = "3"
+    rows[6]["text"] = LONG
     project.rows("gold.jsonl", rows)
+    chat = [{"role": "user", "content": LONG}]
+    project.rows("data/train.jsonl", [{"text": "other"}, {"text": 3}, {"text": chat}])
+    write_gates(project, it=check())
+    run(*REPORTS)
+    assert gates_of(project)["it"]["details"] == {"exact": ["e5"], "runs": ["e6"]}
+
+
+@pytest.mark.parametrize("text", ["?!", ""])
+def test_a_gold_example_without_words_is_counted_in_a_note(
+    project: Project, run: Run, text: str
+) -> None:
+    """It would be in no training data, whatever that holds; the others are looked for."""
+    rows = [{**row, "text": text} if row["id"] == "e5" else row for row in gold()]
+    project.rows("gold.jsonl", rows)
+    train(project, "other", "text 3")
+    write_gates(project, it=check(", max_overlap=0.1"))
+    run(*REPORTS)
+    row = gates_of(project)["it"]
+    assert (row["outcome"], row["details"]["exact"]) == ("PASSED", ["e3"])
+    assert "1 of 20 gold examples have no words" in row["notes"]
+
+
+def test_a_gold_set_without_words_is_an_error(project: Project, run: Run) -> None:
+    """None of it could be found."""
+    project.rows("gold.jsonl", [{**row, "text": "?!" + "!" * i} for i, row in enumerate(gold())])
     train(project, "other")
     write_gates(project, it=check())
     result = run(*REPORTS)
-    assert any("gold.jsonl:6 (id 'e5'): field 'text' has no" in x for x in failing_lines(result))
+    assert any("gold.jsonl: no example has words in 'text'" in x for x in failing_lines(result))
     assert decision_of(result)[0] == "INCOMPLETE"
 
 

@@ -8,8 +8,10 @@ from .project import (
     N,
     Project,
     Run,
+    answers,
     decision_of,
     failing_lines,
+    gates_of,
     gold,
     outcomes_of,
     said,
@@ -123,6 +125,94 @@ def test_ready_scores_of_a_built_in_metric_are_declared(project: Project, run: R
     project.save()
     run(*REPORTS)
     assert outcomes_of(project) == {"it": "PASSED"}
+
+
+@pytest.mark.parametrize("how", ["path", "hook", "object", "corpus"])
+def test_ready_scores_do_not_take_the_place_of_a_metric_that_is_code(
+    project: Project, run: Run, how: str
+) -> None:
+    """Of a student that is always wrong, a file may not say that it is right."""
+    right = 'MINE = MeanMetric("mine", lambda answer: float(answer.correct))'
+    if how == "corpus":
+        right = """
+import numpy as np
+from pytest_distill import Metric
+
+class Mine(Metric):
+    name = "mine"
+    def scores(self, answers): return np.array([float(a.correct) for a in answers])
+    def statistics(self, answers): return self.scores(answers)[:, None]
+    def aggregate(self, totals): return totals[..., 0] / 20
+
+MINE = Mine()
+"""
+    project.file("mine.py", f"from pytest_distill import MeanMetric\n{right}\n")
+    asked = ""
+    if how == "object":
+        asked = ", metric=__import__('mine').MINE"
+    elif how == "hook":
+        project.file(
+            "conftest.py",
+            "from mine import MINE\n\n\ndef pytest_distill_metrics():\n    return [MINE]\n",
+        )
+        project.evals["reviews"]["metrics"] = ["mine"]
+    else:
+        project.evals["reviews"]["metrics"] = ["mine:MINE"]
+    project.save()
+    rows = [{**row, "scores": {"mine": 1.0}} for row in answers(range(0))]
+    project.rows("student.jsonl", rows)
+    write_gates(project, it=f"assert_quality_retained(0.9{asked})")
+    result = run(*REPORTS)
+    (line,) = [x for x in failing_lines(result) if "ready scores" in x]
+    assert "student.jsonl: has ready scores of 'mine', which " in line
+    told = "in evals.reviews.metrics: '- {name: mine, range: [0, 1]}'"
+    assert ("it needs recorded predictions" if how == "corpus" else told) in line
+    assert decision_of(result)[0] == "INCOMPLETE"
+
+
+def test_ready_scores_that_nobody_asks_for_are_left_alone(project: Project, run: Run) -> None:
+    """A file may hold more than an eval uses."""
+    rows = [{**row, "scores": {"other": 1.0}} for row in answers(range(18))]
+    project.rows("student.jsonl", rows)
+    write_gates(project, it="assert_quality_retained(0.9)")
+    run(*REPORTS)
+    assert outcomes_of(project) == {"it": "PASSED"}
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_a_metric_may_use_its_array_again(project: Project, run: Run, columns: int) -> None:
+    """What it gave for the teacher stays: the student, which is worse, does not become it."""
+    project.file(
+        "mine.py",
+        f"""
+        import numpy as np
+
+        class Mine:
+            name, higher_is_better, range = "mine", True, (0.0, 1.0)
+            rows = np.ones((20, {columns}))
+
+            def scores(self, answers):
+                return self.statistics(answers)[:, 0]
+
+            def statistics(self, answers):
+                if len(answers) != 20:
+                    self.rows = np.ones((len(answers), {columns}))
+                self.rows[:, 0] = [a.correct for a in answers]
+                return self.rows
+
+            def aggregate(self, totals):
+                return totals[..., 0] / 20
+
+        MINE = Mine()
+        """,
+    )
+    project.evals["reviews"]["metrics"] = ["mine:MINE"]
+    project.save()
+    project.rows("student.jsonl", answers(range(9)))
+    write_gates(project, it=KEEPS, flips="assert_flips(max_lost=0.1)")
+    run(*REPORTS)
+    assert outcomes_of(project) == {"it": "FAILED", "flips": "FAILED"}
+    assert gates_of(project)["it"]["observed"] == 0.5
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,73 @@ def test_a_form_of_labels_that_is_none_is_told_with_its_line(
     assert message in printed
 
 
+@pytest.mark.parametrize(
+    ("written", "where", "word", "value"),
+    [
+        ("[yes, no]", "labels[0]", "yes", "true"),
+        ("[a, Off]", "labels[1]", "Off", "false"),
+        ("{yes: 0, a: 1}", "labels.yes", "yes", "true"),
+        ("{LABEL_0: no, LABEL_1: pos}", "labels.LABEL_0", "no", "false"),
+        ("NO", "labels", "NO", "false"),
+    ],
+)
+def test_a_yes_or_no_without_quotes_is_an_error(
+    project: Project, run: Run, written: str, where: str, word: str, value: str
+) -> None:
+    """YAML reads another thing than was written, and the class would be 'True'."""
+    project.evals["reviews"]["labels"] = "HERE"
+    project.save()
+    config = project.path / "distill.yaml"
+    config.write_text(config.read_text().replace("HERE", written))
+    write_gates(project, it=KEEPS)
+    printed = said(run())
+    assert f"evals.reviews.{where}: write '{word}' in quotes: YAML reads it as {value}" in (
+        " ".join(printed.split())
+    )
+
+
+def test_a_yes_that_is_merged_in_is_found_too(project: Project, run: Run) -> None:
+    """An eval may take its labels from an anchor."""
+    project.evals["reviews"]["labels"] = "HERE"
+    project.save()
+    config = project.path / "distill.yaml"
+    text = config.read_text().replace("labels: HERE", "<<: {labels: [yes, no]}")
+    assert "<<: {" in text
+    config.write_text(text)
+    write_gates(project, it=KEEPS)
+    assert "labels[0]: write 'yes' in quotes" in " ".join(said(run()).split())
+
+
+def test_a_yes_in_quotes_and_a_true_are_labels(project: Project, run: Run) -> None:
+    """Quoted names are text, and true is what JSON has too."""
+    words = {"pos": True, "neg": "no"}
+    for file in ("gold.jsonl", "teacher.jsonl", "student.jsonl"):
+        rows = gold() if file == "gold.jsonl" else answers(range(18))
+        key = "label" if file == "gold.jsonl" else "prediction"
+        project.rows(file, [{**row, key: words[row[key]]} for row in rows])
+    project.evals["reviews"]["labels"] = "HERE"
+    project.save()
+    config = project.path / "distill.yaml"
+    config.write_text(config.read_text().replace("HERE", "[true, 'no']"))
+    write_gates(project, it="assert_score(0.9)")
+    run(*REPORTS)
+    assert outcomes_of(project) == {"it": "PASSED"}
+
+
+def test_a_name_that_is_mapped_to_no_gold_label_is_an_error(project: Project, run: Run) -> None:
+    """A slip in the eval's labels would make the teacher look the worse."""
+    names = {"neg": "LABEL_0", "pos": "LABEL_1"}
+    named = [{**row, "prediction": names[row["prediction"]]} for row in answers(range(18))]
+    project.rows("teacher.jsonl", named)
+    project.evals["reviews"]["labels"] = {"LABEL_0": "Neg", "LABEL_1": "pos"}
+    project.save()
+    write_gates(project, it=KEEPS)
+    result = run(*REPORTS)
+    told = "labels: maps 'LABEL_0' to 'Neg', which no gold example has; did you mean 'neg'?"
+    assert any(told in line for line in failing_lines(result))
+    assert decision_of(result)[0] == "INCOMPLETE"
+
+
 def test_a_label_that_contradicts_its_probabilities_is_an_error(project: Project, run: Run) -> None:
     """One of the two is wrong, and nobody can tell which; the row is named."""
     rows = [
@@ -127,3 +194,26 @@ def test_equal_probabilities_do_not_go_to_whichever_comes_first(project: Project
         "student: 20 of 20 answers are ties, which go to the first label in sorted order"
         in (row["notes"])
     )
+
+
+@pytest.mark.parametrize(
+    ("stated", "where"),
+    [
+        (20, "the 'prediction' beside them"),
+        (5, "the 'prediction' beside them, else to the first label in sorted order"),
+    ],
+)
+def test_ties_beside_a_prediction_are_counted_too(
+    project: Project, run: Run, stated: int, where: str
+) -> None:
+    """A student that is sure of nothing is told, also where it names one of the equal labels."""
+    rows = [
+        {"id": row["id"], "probabilities": dict.fromkeys(LABELS, 0.5)}
+        | ({"prediction": row["label"]} if i < stated else {})
+        for i, row in enumerate(gold())
+    ]
+    project.rows("student.jsonl", rows)
+    write_gates(project, it="assert_score(0.5)")
+    run(*REPORTS)
+    row = gates_of(project)["it"]
+    assert f"student: 20 of 20 answers are ties, which go to {where}" in row["notes"]

@@ -313,5 +313,6 @@ def test_a_corpus_metric_needs_predictions(project: Project, run: Run) -> None:
     project.file("test_ship.py", "def test_it(comparison):\n    comparison.score()\n")
     result = run()
     result.assert_outcomes(failed=1)
-    assert "'pooled' is no mean over examples" in said(result)
+    told = "has ready scores of 'pooled', which computes its own and is no mean over examples"
+    assert told in said(result).replace("\n", " ")
     refuse_package_frames(result)

@@ -143,6 +143,16 @@ def test_a_prediction_that_cannot_be_is_refused(field: str, value: Any) -> None:
         plain_prediction(odd, "engine Own")
 
 
+@pytest.mark.parametrize(
+    ("label", "instead"), [(np.float64(1.0), " (for this one '1')"), (0.5, "")]
+)
+def test_a_label_that_is_a_float_is_refused_with_what_to_write(label: Any, instead: str) -> None:
+    """Whether 1.0 is the label '1' or '1.0' is not for us to say."""
+    with pytest.raises(EvaluationError) as raised:
+        plain_prediction(Prediction("e0", prediction=label), "engine Own")
+    assert str(raised.value).endswith(f"; give the label as the gold set writes it{instead}")
+
+
 class Odd:
     """An engine that says of itself whatever it is given."""
 

@@ -4,7 +4,14 @@ A metric is a function of column sums: `statistics` gives one row an example, `a
 summed rows into the metric's value. Leaving examples out is then a subtraction.
 """
 
-from pytest_distill.evals.metrics.base import Answer, MeanMetric, Metric, as_number, identity_of
+from pytest_distill.evals.metrics.base import (
+    Answer,
+    MeanMetric,
+    Metric,
+    ScoredElsewhere,
+    as_number,
+    identity_of,
+)
 from pytest_distill.evals.metrics.built_in import BUILT_IN, check_own_metric
 
 __all__ = [
@@ -12,6 +19,7 @@ __all__ = [
     "Answer",
     "MeanMetric",
     "Metric",
+    "ScoredElsewhere",
     "as_number",
     "check_own_metric",
     "identity_of",

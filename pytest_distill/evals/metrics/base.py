@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
 
@@ -38,7 +38,8 @@ class Answer:
     correct : bool, optional
         Whether the label or choice is right; None where the task has no such notion.
     tied : bool
-        Whether it was picked from equally probable ones, by an order that is nobody's answer.
+        Whether others are as probable, so that what the prediction states, or else an order that is
+        nobody's answer, picked it.
     """
 
     example: Example
@@ -137,6 +138,25 @@ class MeanMetric(Metric):
         return ratio(totals[..., 0], totals[..., 1])
 
 
+@dataclass(frozen=True)
+class ScoredElsewhere(MeanMetric):
+    """A metric that ``distill.yaml`` declares: ready scores are recorded or reported, not computed.
+
+    Ready scores of any other metric would take the place of what it computes.
+    """
+
+    score: Callable[[Answer], float] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "score", self._lacking)
+
+    def _lacking(self, answer: Answer) -> float:
+        raise EvaluationError(
+            f"metric '{self.name}' is declared in distill.yaml, so its scores must be recorded; "
+            f"none is there for example '{answer.example.id}'"
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class OwnMetric(Metric):
     """A metric of a class of the user's: its values as they were when it was checked.
@@ -196,8 +216,11 @@ class OwnMean(MeanMetric):
 
 
 def _numbers(values: Any, name: str, what: str) -> NDArray[Any]:
-    """Return what a user's metric gave as an array of numbers; EvaluationError where it is none."""
-    found = np.asarray(values)
+    """Return a copy of what a user's metric gave; EvaluationError where it is no array of numbers.
+
+    The metric may give the same array again, with other numbers in it.
+    """
+    found = np.array(values)
     if found.dtype.kind == "O" and all(isinstance(value, Real) for value in found.flat):
         found = found.astype(np.float64)
     if found.dtype.kind not in "biuf":

@@ -14,7 +14,7 @@ from pytest_distill.evals.requests import ClassificationRequest, Prediction
 from pytest_distill.evals.tasks import fields, prompts
 from pytest_distill.evals.tasks.base import dataclass_settings
 from pytest_distill.evals.tasks.labels import Labels, read_labels
-from pytest_distill.evals.tasks.predictions import check_probabilities, no_answer
+from pytest_distill.evals.tasks.predictions import check_outputs, check_probabilities, no_answer
 
 
 @dataclass(frozen=True)
@@ -110,19 +110,22 @@ class Classification:
         return gold
 
     def _predicted(self, example: Example, prediction: Prediction, gold: str) -> tuple[str, bool]:
-        """Return the predicted label, and whether it was picked from equally probable ones."""
+        """Return the predicted label, and whether others are as probable."""
         probabilities = prediction.probabilities
         stated = prediction.prediction
         if stated is not None:
             label = self._stated(example, stated)
-            self._refuse_contradiction(example, prediction, label)
-            return label, False
+            return label, self._is_tied(example, prediction, label)
         if probabilities is None:
             raise no_answer(example, "'prediction' or 'probabilities'")
         names = self.output_names(example, prediction)
         if names is None:
+            listed = (
+                "" if self._said.classes is None else " to label -> output (a list is no order)"
+            )
             raise EvaluationError(
                 f"{example.place}: probabilities, but no names for them; set labels: in the eval"
+                + listed
             )
         if gold not in names:
             raise EvaluationError(
@@ -143,15 +146,23 @@ class Classification:
             )
         return label
 
-    def _refuse_contradiction(self, example: Example, prediction: Prediction, label: str) -> None:
-        """Raise EvaluationError where the probabilities beside a label are for another one."""
+    def _is_tied(self, example: Example, prediction: Prediction, label: str) -> bool:
+        """Return whether other labels are as probable as the one that is stated.
+
+        Raises
+        ------
+        EvaluationError
+            Where another one is more probable. That is all that is asked of the numbers here: they
+            may be rounded, or scores of labels that do not exclude each other.
+        """
         probabilities = prediction.probabilities
         if probabilities is None:
-            return
+            return False
         names = self.output_names(example, prediction)
         if names is None:  # numbers without names contradict nothing
-            return
-        check_probabilities(example, probabilities, len(names))
+            most = max(probabilities, default=0.0)
+            return probabilities.count(most) > 1
+        check_outputs(example, probabilities, len(names))
         likeliest = _likeliest(names, probabilities)
         if label not in likeliest:
             raise EvaluationError(
@@ -159,6 +170,7 @@ class Classification:
                 f"'{min(likeliest)}' ({max(probabilities):g}): record what the model gave, or one "
                 "of them alone"
             )
+        return len(likeliest) > 1
 
 
 def _likeliest(names: Sequence[str], probabilities: Sequence[float]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 from pytest_distill.errors import ConfigError, EvaluationError
@@ -41,6 +42,8 @@ class Labels:
     def refuse_unknown(self, answers: Sequence[Answer], gold: Iterable[str]) -> None:
         """Raise EvaluationError where a predicted label is neither a gold label nor declared.
 
+        A name may be mapped to a gold label alone: mapped to another it could never be right.
+
         Parameters
         ----------
         answers : sequence of Answer
@@ -49,7 +52,8 @@ class Labels:
             The labels of the whole gold set, also of what a sample left out.
         """
         counts = Counter(gold)
-        known = self.classes or {*counts, *self.names.values()}
+        self._refuse_lost_names(counts)
+        known = self.classes or counts.keys()
         predicted = Counter(answer.predicted for answer in answers)
         odd = {label: n for label, n in predicted.items() if label not in known}
         if not odd:
@@ -65,6 +69,18 @@ class Labels:
             f"eval: 'labels: {{{name!r}: {meant}}}'; where they are "
             f"classes that the gold set lacks, list all classes: 'labels: [{listed}]'"
         )
+
+    def _refuse_lost_names(self, gold: Mapping[str, int]) -> None:
+        for said, label in self.names.items():
+            if label not in gold:
+                near = _nearest(label, gold)
+                if near is None:
+                    near = next(iter(get_close_matches(label, gold, n=1)), None)
+                known = f"the gold labels: {_listed(gold)}"
+                meant = known if near is None else f"did you mean {near!r}?"
+                raise EvaluationError(
+                    f"labels: maps {said!r} to {label!r}, which no gold example has; {meant}"
+                )
 
 
 def read_labels(written: Any) -> Labels:

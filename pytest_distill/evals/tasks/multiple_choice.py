@@ -134,7 +134,7 @@ class MultipleChoice:
 def _predicted_index(
     example: Example, prediction: Prediction, choices: Sequence[str]
 ) -> tuple[int, bool]:
-    """Return the index of the predicted choice, and whether it was picked from equal ones."""
+    """Return the index of the predicted choice, and whether others are as likely."""
     likeliest = _likeliest(example, prediction, choices)
     if prediction.prediction is None:
         if not likeliest:
@@ -148,7 +148,7 @@ def _predicted_index(
             "record what the model gave, or one of them alone (accuracy_norm divides by the "
             "choices' lengths itself)"
         )
-    return stated, False
+    return stated, len(likeliest) > 1
 
 
 def _likeliest(example: Example, prediction: Prediction, choices: Sequence[str]) -> list[int]:

@@ -11,9 +11,9 @@ from pytest_distill.evals.goldset import Example
 PROBABILITY_SUM_TOLERANCE = 1e-3
 
 
-def check_probabilities(example: Example, probabilities: Sequence[float], outputs: int) -> None:
-    """Raise EvaluationError unless these are the probabilities of `outputs` exclusive labels."""
-    if len(probabilities) != outputs:
+def check_outputs(example: Example, probabilities: Sequence[float], outputs: int) -> None:
+    """Raise EvaluationError unless these are numbers between 0 and 1, one for each output."""
+    if len(probabilities) != outputs or not outputs:
         raise EvaluationError(
             f"{example.place}: {len(probabilities)} probabilities for {outputs} labels"
         )
@@ -22,6 +22,11 @@ def check_probabilities(example: Example, probabilities: Sequence[float], output
             raise EvaluationError(
                 f"{example.place}: the probability {probability} is not between 0 and 1"
             )
+
+
+def check_probabilities(example: Example, probabilities: Sequence[float], outputs: int) -> None:
+    """Raise EvaluationError unless these are the probabilities of `outputs` exclusive labels."""
+    check_outputs(example, probabilities, outputs)
     total = math.fsum(probabilities)
     if abs(total - 1.0) > PROBABILITY_SUM_TOLERANCE:
         raise EvaluationError(f"{example.place}: the probabilities sum to {total:.6g}, not 1")

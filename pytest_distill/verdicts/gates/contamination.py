@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -27,7 +27,8 @@ class NotContaminated:
 
     Words are runs of letters and digits, in lower case. Two texts overlap when their words are the
     same, or when they share `n` words in a row; 13 is what Brown et al. (2020), "Language Models
-    are Few-Shot Learners", appendix C, took.
+    are Few-Shot Learners", appendix C, took. A row without words overlaps with nothing: it is left
+    out and counted in a note. Where most rows are so, or none has text, the field is the wrong one.
 
     Parameters
     ----------
@@ -71,6 +72,12 @@ class NotContaminated:
         overlap = self._overlap(comparison)
         if not overlap.rows:
             raise ConfigError(f"{train}: has no rows, so that it proves nothing")
+        if overlap.wordless_gold == len(on.gold):
+            raise ConfigError(
+                f"{on.gold.source}: no example has words in '{self.field}', so that nothing would "
+                "be found; name the field with the text: assert_not_contaminated(field=...)"
+            )
+        wordless = tuple(self._wordless(overlap, len(on.gold)))
         share = Fraction(len(overlap.ids), len(on.gold))
         clean = [i for i, example in enumerate(on.gold) if example.id not in set(overlap.ids)]
         remainder = self._remainder(comparison, clean) if overlap.ids else ()
@@ -86,7 +93,7 @@ class NotContaminated:
             confidence=None,
             n=len(on.gold),
             slice=None,
-            notes=(f"{overlap.rows:,} rows of {train.name} read", *remainder),
+            notes=(f"{overlap.rows:,} rows of {train.name} read", *wordless, *remainder),
             message="\n".join(
                 [
                     f"assert {ceil_text(share)} <= {self.max_overlap:g} of the gold set in "
@@ -94,7 +101,7 @@ class NotContaminated:
                     f"  {len(overlap.exact):,} whole texts: {_listed(overlap.exact)}",
                     f"  {len(overlap.partial):,} share {self.n} words in a row: "
                     f"{_listed(overlap.partial)}",
-                    *(f"  {line}" for line in remainder),
+                    *(f"  {line}" for line in (*wordless, *remainder)),
                 ]
             ),
             details={"exact": overlap.exact, "runs": overlap.partial},
@@ -105,20 +112,46 @@ class NotContaminated:
         texts = {e.id: self._gold_words(e, on) for e in on.gold}
         return find_overlap(texts, self._train_texts(comparison.folder / self.train), self.n)
 
+    def _wordless(self, overlap: Overlap, examples: int) -> Iterator[str]:
+        """Yield how many rows and examples were left out, as nothing would be found there."""
+        if overlap.wordless:
+            yield f"{overlap.wordless:,} of {overlap.rows:,} rows have no words in '{self.field}'"
+        if overlap.wordless_gold:
+            yield f"{overlap.wordless_gold:,} of {examples:,} gold examples have no words"
+
     def _train_texts(self, train: Path) -> Iterator[list[str]]:
-        _, rows = open_rows(train, None)
+        """Yield the words of each row; ConfigError where the field is not the one with the text."""
+        shown, rows = open_rows(train, None)
+        n = wordless = with_text = 0
+        odd = ""  # the first row without text
         for where, row in rows:
+            n += 1
             if self.field not in row:
                 raise ConfigError(
                     f"{where}: no field '{self.field}'; {did_you_mean(self.field, row)} "
                     "(assert_not_contaminated(field=...))"
                 )
-            yield _words_in(row[self.field], self.field, where)
+            value = row[self.field]
+            found = _words_in(value)
+            is_text = bool(found) if isinstance(value, str) else _has_text(value)
+            wordless += not found
+            with_text += is_text
+            if not is_text and not odd:
+                odd = f"{where}: {'null' if value is None else repr(value):.60}"
+            yield found
+        if n and (not with_text or 2 * wordless > n):
+            some = f"words in {wordless:,} of {n:,} rows"
+            lacking = some if with_text else f"text in any of its {n:,} rows"
+            raise ConfigError(
+                f"{shown}: field '{self.field}' has no {lacking} ({odd}), so that nothing would be "
+                "found there; name the field with the text (assert_not_contaminated(field=...)), "
+                "or remove such rows"
+            )
 
     def _gold_words(self, example: Example, on: Eval) -> list[str]:
         fields = example.fields
         if self.field in fields:
-            return _words_in(fields[self.field], self.field, example.place)
+            return _words_in(fields[self.field])
         asked = getattr(on.task, "input", self.field)
         named = asked if isinstance(asked, tuple) else (asked,)
         lacking = next((name for name in named if name not in fields), None)
@@ -127,7 +160,7 @@ class NotContaminated:
                 f"eval '{on.name}' has no field '{self.field}'; {did_you_mean(self.field, fields)} "
                 "(assert_not_contaminated(field=...))"
             )
-        return [word for name in named for word in _words_in(fields[name], name, example.place)]
+        return [word for name in named for word in _words_in(fields[name])]
 
     def _remainder(self, comparison: Comparison, clean: list[int]) -> tuple[str, ...]:
         if not clean:
@@ -144,11 +177,16 @@ class NotContaminated:
 
 @dataclass
 class Overlap:
-    """Ids of gold examples that stand in the training data, and how many rows were read."""
+    """Ids of gold examples that stand in the training data, and how many rows were read.
+
+    `wordless` of these rows, and `wordless_gold` of the gold examples, have no words to compare.
+    """
 
     exact: list[str] = field(default_factory=list)
     partial: list[str] = field(default_factory=list)
     rows: int = 0
+    wordless: int = 0
+    wordless_gold: int = 0
 
     @property
     def ids(self) -> list[str]:
@@ -177,13 +215,16 @@ def find_overlap(gold: dict[str, list[str]], train: Iterator[list[str]], n: int 
             runs.setdefault(run, set()).add(identity)
     exact: dict[str, None] = {}
     partial: dict[str, None] = {}
-    rows = 0
+    rows = wordless = 0
     for text in train:
         rows += 1
+        wordless += not text
         exact |= dict.fromkeys(whole.get(tuple(text), ()))
         for run in _runs(text, n):
             partial |= dict.fromkeys(sorted(runs.get(run, ())))
-    return Overlap(list(exact), [i for i in partial if i not in exact], rows)
+    only_partial = [i for i in partial if i not in exact]
+    wordless_gold = sum(not text for text in gold.values())
+    return Overlap(list(exact), only_partial, rows, wordless, wordless_gold)
 
 
 def words(text: str) -> list[str]:
@@ -203,16 +244,18 @@ def _measured(comparison: Comparison) -> Eval:
     return comparison.on
 
 
-def _words_in(value: Any, name: str, where: str) -> list[str]:
-    """Return the words of a field; ConfigError where it has none: nothing would be found there."""
-    found = words(value) if isinstance(value, str) else []
-    if not found:
-        given = "null" if value is None else repr(value)[:60]
-        raise ConfigError(
-            f"{where}: field '{name}' has no text with words to compare, but {given}; remove the "
-            "row, or name the field with the text: assert_not_contaminated(field=...)"
-        )
-    return found
+def _words_in(value: Any) -> list[str]:
+    """Return the words of a field; null has none, and numbers and lists are read as Python's."""
+    return [] if value is None else words(str(value))
+
+
+def _has_text(value: Any) -> bool:
+    """Return whether a value is text with words, or holds some: numbers alone are no text."""
+    if isinstance(value, Mapping):
+        return any(map(_has_text, value.values()))
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        return any(map(_has_text, value))
+    return isinstance(value, str) and bool(words(value))
 
 
 def _listed(ids: list[str]) -> str:

@@ -74,16 +74,45 @@ def test_a_list_names_the_classes_that_the_gold_set_lacks() -> None:
 
 def test_a_mapping_of_names_says_what_a_model_means() -> None:
     """Stated labels and the names of outputs are mapped alike; others stay what they are."""
-    names = {"LABEL_0": "neg", "LABEL_1": "pos", "unsure": "unsure"}
+    names = {"LABEL_0": "neg", "LABEL_1": "pos"}
     rows: list[dict[str, Any]] = [
         {"prediction": "LABEL_1"},
         {"probabilities": (0.9, 0.1), "labels": ("LABEL_0", "LABEL_1")},
         {"prediction": "pos"},
-        {"prediction": "unsure"},
     ]
-    found = measured(["pos", "neg", "pos", "neg"], rows, names)
-    assert [a.predicted for a in found.answers] == ["pos", "neg", "pos", "unsure"]
-    assert [a.correct for a in found.answers] == [True, True, True, False]
+    found = measured(["pos", "neg", "pos"], rows, names)
+    assert [a.predicted for a in found.answers] == ["pos", "neg", "pos"]
+    assert all(a.correct for a in found.answers)
+
+
+@pytest.mark.parametrize(
+    ("label", "meant"),
+    [
+        ("Neg", "did you mean 'neg'?"),
+        (" NEG", "did you mean 'neg'?"),
+        ("nge", "did you mean 'neg'?"),
+        ("LABEL_0", "the gold labels: 'neg' (1), 'pos' (1)"),
+    ],
+)
+@pytest.mark.parametrize("said", ["LABEL_0", "pos"], ids=["predicted", "not predicted"])
+def test_a_name_is_mapped_to_a_gold_label(label: str, meant: str, said: str) -> None:
+    """Mapped to anything else it would only count as wrong, whether or not it was predicted."""
+    rows = [{"prediction": said}, {"prediction": "pos"}]
+    with pytest.raises(EvaluationError) as raised:
+        _ = measured(["neg", "pos"], rows, {"LABEL_0": label, "LABEL_1": "pos"}).answers
+    assert str(raised.value) == (
+        f"student.jsonl: labels: maps 'LABEL_0' to {label!r}, which no gold example has; {meant}"
+    )
+
+
+def test_a_name_may_be_mapped_to_a_label_that_the_sample_left_out() -> None:
+    """The labels are those of the whole gold set."""
+    said = [{"prediction": "a"}] * 10
+    left_out = measured(["a"] * 10, said).eval.gold.sample(5).left_out
+    whole = measured(["b" if f"e{i}" in left_out else "a" for i in range(10)], said)
+    on = Eval("e", Classification(labels={"B": "b"}), whole.eval.gold.sample(5), whole.eval.metrics)
+    other = tuple(Prediction(example.id, prediction="B") for example in on.gold)
+    assert {a.predicted for a in Measured(whole.info, on, other).answers} == {"b"}
 
 
 def test_two_outputs_of_one_label_are_refused() -> None:
@@ -146,10 +175,69 @@ def test_a_label_that_contradicts_its_probabilities_is_refused(said: str) -> Non
 
 
 def test_a_stated_label_may_be_one_of_equally_probable_ones() -> None:
-    """That is what the model picked, and no tie for us to decide."""
+    """That is what the model picked, and it stands; that it is a tie is counted all the same."""
     row = {"prediction": "pos", "probabilities": (0.5, 0.5), "labels": ("neg", "pos")}
     (answer,) = measured(["pos"], [row], ["neg", "pos"]).answers
+    assert (answer.predicted, answer.tied) == ("pos", True)
+
+
+@pytest.mark.parametrize("probabilities", [(0.3, 0.69), (0.2, 0.9), (0.0, 0.1)])
+def test_beside_a_stated_label_only_the_greatest_probability_counts(
+    probabilities: tuple[float, ...],
+) -> None:
+    """Rounded ones and scores of labels that do not exclude each other need no sum of 1."""
+    names = ("neg", "pos")
+    row: dict[str, Any] = {"probabilities": probabilities, "labels": names}
+    (answer,) = measured(["pos"], [{"prediction": "pos", **row}], names).answers
     assert (answer.predicted, answer.tied) == ("pos", False)
+    with pytest.raises(EvaluationError, match="'prediction' is 'neg', but"):
+        _ = measured(["pos"], [{"prediction": "neg", **row}], names).answers
+    with pytest.raises(EvaluationError, match="the probabilities sum to"):
+        _ = measured(["pos"], [row], names).answers
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "message"),
+    [
+        ((0.1, 0.2, 0.7), "3 probabilities for 2 labels"),
+        ((-1.0, 3.0), "the probability -1.0 is not between 0 and 1"),
+        ((float("nan"), 0.9), "the probability nan is not between 0 and 1"),
+    ],
+)
+def test_beside_a_stated_label_they_are_probabilities_all_the_same(
+    probabilities: tuple[float, ...], message: str
+) -> None:
+    """As many as there are labels, each between 0 and 1."""
+    row: dict[str, Any] = {"probabilities": probabilities, "labels": ("neg", "pos")}
+    with pytest.raises(EvaluationError, match=message):
+        _ = measured(["pos"], [{"prediction": "pos", **row}], ["neg", "pos"]).answers
+
+
+def test_no_probabilities_beside_a_stated_label_are_an_error() -> None:
+    """An empty mapping says of no label how probable it is."""
+    row: dict[str, Any] = {"prediction": "pos", "probabilities": (), "labels": ()}
+    with pytest.raises(EvaluationError, match="0 probabilities for 0 labels"):
+        _ = measured(["pos"], [row]).answers
+
+
+def test_outputs_that_the_eval_numbers_are_checked_in_that_order() -> None:
+    """Their names are those of `labels`, so that a contradiction is seen."""
+    row = {"prediction": "neg", "probabilities": (0.9, 0.1)}
+    assert measured(["neg"], [row], {"neg": 0, "pos": 1}).answers[0].correct
+    with pytest.raises(EvaluationError, match=r"'prediction' is 'neg', but .* 'pos' \(0.9\)"):
+        _ = measured(["neg"], [row], {"pos": 0, "neg": 1}).answers
+
+
+def test_a_list_of_classes_is_no_order_of_outputs() -> None:
+    """Probabilities without names contradict no stated label; alone they say nothing."""
+    classes = ["neg", "pos"]
+    unnamed = {"probabilities": (0.1, 0.9)}
+    (answer,) = measured(["neg"], [{"prediction": "neg", **unnamed}], classes).answers
+    assert (answer.predicted, answer.tied) == ("neg", False)
+    even: dict[str, Any] = {"prediction": "neg", "probabilities": (0.5, 0.5)}
+    assert measured(["neg"], [even], classes).answers[0].tied
+    with pytest.raises(EvaluationError, match=r"label -> output \(a list is no order\)"):
+        _ = measured(["neg"], [unnamed], classes).answers
 
 
 def test_equal_probabilities_go_to_the_labels_sorted_order() -> None:
@@ -186,3 +274,14 @@ def test_equally_likely_choices_are_counted() -> None:
     example = Example("e0", {"input": "q", "choices": ["a", "b"], "target": 1}, "gold.jsonl:1")
     answer = MultipleChoice().answer(example, Prediction("e0", loglikelihoods=(-1.0, -1.0)))
     assert (answer.predicted, answer.tied) == ("a", True)
+
+
+@pytest.mark.parametrize(("likely", "tied"), [((-1.0, -1.0), True), ((-2.0, -1.0), False)])
+def test_a_stated_choice_may_be_one_of_equally_likely_ones(
+    likely: tuple[float, float], tied: bool
+) -> None:
+    """It stands, and the tie is counted."""
+    example = Example("e0", {"input": "q", "choices": ["a", "b"], "target": 1}, "gold.jsonl:1")
+    prediction = Prediction("e0", prediction="b", loglikelihoods=likely)
+    answer = MultipleChoice().answer(example, prediction)
+    assert (answer.predicted, answer.correct, answer.tied) == ("b", True, tied)

@@ -6,7 +6,7 @@ import datetime
 import json
 import mmap
 import os
-import unittest
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -250,7 +250,10 @@ def _skipped(report: pytest.TestReport) -> str:
 def _end(error: BaseException, when: str) -> tuple[str, str]:
     if isinstance(error, pytest.xfail.Exception):
         return "xfailed", in_one_line(error)
-    if isinstance(error, pytest.skip.Exception | unittest.SkipTest):
+    unittest = sys.modules.get("unittest.case")  # who raises its skip has imported it
+    if isinstance(error, pytest.skip.Exception) or (
+        unittest is not None and isinstance(error, unittest.SkipTest)
+    ):
         return "skipped", in_one_line(error)
     if isinstance(error, KeyboardInterrupt | pytest.exit.Exception):
         return "error", "interrupted"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ def run_number(config: pytest.Config) -> int:
     Clocks jump, so that the time of the start would not tell runs apart.
     """
     given: dict[str, Any] = getattr(config, "workerinput", {})
-    return int(given.get(RUN) or secrets.randbits(62))
+    return int(given.get(RUN) or int.from_bytes(os.urandom(7)))
 
 
 def worker_name() -> str:

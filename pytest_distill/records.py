@@ -234,7 +234,7 @@ def saw_report(item: pytest.Item, report: pytest.TestReport, error: BaseExceptio
     ended = report.outcome if report.outcome != "skipped" else _skipped(report)
     if state.phase is not None:
         if ended != "passed":
-            ends["subtest"] = _end(error, "call") if error else (ended, "")
+            ends[f"subtest {len(ends)}"] = _end(error, "call") if error else (ended, "")
         if ended == "failed":
             state.heard_all()
         return
@@ -264,7 +264,10 @@ def _end(error: BaseException, when: str) -> tuple[str, str]:
 
 def in_one_line(error: BaseException) -> str:
     """Return an error in one line."""
-    told = str(error).strip().partition("\n")[0]
+    try:
+        told = str(error).strip().partition("\n")[0]
+    except Exception:  # noqa: BLE001 (an exception of the user's may have any __str__)
+        told = ""
     if isinstance(error, DistillError | AssertionError | pytest.skip.Exception) and told:
         return told
     return f"{type(error).__name__}: {told}" if told else type(error).__name__

@@ -26,7 +26,7 @@ class Attempt:
         Gates that were asked and gave no verdict: ``gate``, and ``why`` in one line.
     ends : dict
         Phase -> one of `ENDS`, and why in one line. A phase is ``setup``, ``call``, ``teardown``
-        or a ``subtest`` that ended worse than by passing.
+        or one of its subtests, numbered, that ended worse than by passing.
     looked : bool
         Whether it took something of a model: its own assertions are then about that.
     """

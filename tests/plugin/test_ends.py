@@ -136,6 +136,30 @@ def test_a_subtest_counts(project: Project, run: Run, first: str, outcome: str) 
     assert decision_of(result)[0] == outcome
 
 
+def test_a_later_subtest_does_not_cover_an_earlier_one(project: Project, run: Run) -> None:
+    """What was skipped in the first stays skipped, however the others end."""
+    two = (
+        "def test_odd(subtests):\n"
+        "    with subtests.test('one'):\n        pytest.skip('later')\n"
+        "    with subtests.test('two'):\n        pytest.xfail('known')\n"
+        f"    {KEPT}\n"
+    )
+    project.file("test_ship.py", HEAD + two)
+    run(*REPORTS)
+    (row,) = [row for row in project.json()["gates"] if row["outcome"] == "NOT RUN"]
+    assert row["notes"] == ["skipped", "later"]
+
+
+def test_an_exception_that_cannot_be_shown_is_an_error_like_others(
+    project: Project, run: Run
+) -> None:
+    """Its own text is left out, and the report stands."""
+    odd = "class Odd(Exception):\n    def __str__(self): return 1 / 0\n"
+    project.file("test_odd.py", f"{HEAD}{odd}def test_odd():\n    {KEPT}\n    raise Odd\n")
+    result = run(*REPORTS)
+    assert decision_of(result) == ("INCOMPLETE", "1 gate did not run: test_odd")
+
+
 UNITTEST = """
 import unittest
 

@@ -73,10 +73,12 @@ def write_stream(path: Path, text: str) -> None:
     handle = _opened(path)
     rest = memoryview(_encoded(text))
     until = time.monotonic() + PATIENCE
+    ready = select.poll()  # select() itself knows no descriptor above 1023
+    ready.register(handle, select.POLLOUT)
     try:
         while rest:
             left = max(0.0, until - time.monotonic())
-            if not select.select([], [handle], [], left)[1]:
+            if not ready.poll(1000 * left):
                 raise TimeoutError(errno.ETIMEDOUT, "whoever reads it stopped reading")
             rest = rest[os.write(handle, rest[: select.PIPE_BUF]) :]  # so much never blocks
     finally:

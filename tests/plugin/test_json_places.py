@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import socket
 import stat
 import threading
@@ -56,6 +57,23 @@ def test_a_reader_that_stops_is_not_waited_for(
             files.write_stream(fifo, "x" * 2_000_000)
     finally:
         os.close(reader)
+
+
+def test_a_process_with_very_many_open_files_writes_too(tmp_path: Path) -> None:
+    """Descriptors above 1023 are beyond what select() can look at."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if most < 1100:
+        pytest.skip(f"a process may have {most} open files here")
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    held = [os.dup(reader) for _ in range(1030)]
+    try:
+        files.write_stream(fifo, "report\n")
+        assert os.read(reader, 100) == b"report\n"
+    finally:
+        for handle in (*held, reader):
+            os.close(handle)
 
 
 def test_a_device_is_never_replaced(project: Project, run: Run) -> None:

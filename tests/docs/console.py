@@ -65,8 +65,7 @@ def _environment() -> dict[str, str]:
     for name in ("CI", "BUILD_NUMBER", "FORCE_COLOR", "PY_COLORS"):
         outer.pop(name, None)
     plain = {"COLUMNS": "80", "HF_HUB_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    # Of the plugins that repeat tests, which are installed for the tests, one is enough.
-    return outer | plain | {"PYTEST_ADDOPTS": "-p no:flaky -p no:pytest-retry"}
+    return outer | plain
 
 
 def difference(expected: Sequence[str], printed: str) -> str:

@@ -25,8 +25,6 @@ from .project import Project, Run
 
 PLAINLY: tuple[str, ...] = ()
 TWO_WORKERS = ("-n", "2")
-ALIKE = ("-W", "error", "-p", "no:flaky", "-p", "no:pytest-retry")
-"""Of the plugins that repeat tests one is enough."""
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +50,7 @@ def run(pytester: pytest.Pytester) -> Run:
     """Return a function that runs pytest in the project, in this process; warnings are errors."""
 
     def inner(*args: str) -> pytest.RunResult:
-        return pytester.runpytest_inprocess(*ALIKE, *args)
+        return pytester.runpytest_inprocess("-W", "error", *args)
 
     return inner
 
@@ -73,6 +71,6 @@ def run_apart(pytester: pytest.Pytester) -> Run:
     """Return a function that runs pytest in a process of its own."""
 
     def inner(*args: str) -> pytest.RunResult:
-        return pytester.runpytest_subprocess(*ALIKE, *args, timeout=120)
+        return pytester.runpytest_subprocess("-W", "error", *args, timeout=120)
 
     return inner

@@ -394,6 +394,7 @@ class DistillSession:
 
     def share(self) -> dict[str, Any]:
         """Return what this process adds to the ledger beside the reports of its tests."""
+        self._add_late_doubts()
         required, unreadable = self.required_gates()
         skipped, remarks = self._skipped_files()
         gate_tests = (item.nodeid for item in self.collected.items if self.is_gate_test(item))
@@ -411,7 +412,6 @@ class DistillSession:
 
     def _records(self) -> list[dict[str, Any]]:
         """Return what the tests of this process asked and how they ended, reports aside."""
-        self._add_late_doubts()
         for item, state in self._turns:
             state.gate_test |= self.is_gate_test(item)  # a marker may come while it runs
         return [

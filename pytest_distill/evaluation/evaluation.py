@@ -133,6 +133,9 @@ class Measured(Evaluation):
     _statistics: dict[int, tuple[Metric, NDArray[Any]]] = field(
         default_factory=dict, init=False, repr=False
     )
+    _beside: dict[tuple[int, ...], tuple[object, list[NDArray[Any]]]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     @property
     def n(self) -> int:
@@ -227,6 +230,24 @@ class Measured(Evaluation):
             self._statistics[key] = metric, self._numbers(metric.statistics(self.answers), metric)
             self.tell([metric])
         return self._statistics[key][1]
+
+    def statistics_beside(self, metric: Metric, *others: Measured) -> list[NDArray[Any]]:
+        """Return the statistics of this and other models, each of shape (n, k), of one call.
+
+        The columns of two calls need not be the same, so that one call is made for all of them.
+        """
+        models = (self, *others)
+        if metric.same_columns:
+            return [model.statistics(metric) for model in models]
+        key = (identity_of(metric), *map(id, others))
+        if key not in self._beside:
+            for model in models:
+                model._recorded(metric)
+            answers = [answer for model in models for answer in model.answers]
+            rows = self._numbers(metric.statistics(answers), metric)
+            parts = np.split(rows, len(models))
+            self._beside[key] = (metric, others), parts
+        return self._beside[key][1]
 
     def _recorded(self, metric: Metric) -> NDArray[np.float64] | None:
         """Return ready scores of a declared metric; EvaluationError where they are of another."""

@@ -12,10 +12,11 @@ from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import MeanMetric, Metric
 from pytest_distill.evals.metrics.perplexities import BitsPerByte, PerplexityMetric
-from pytest_distill.evaluation.evaluation import Measured
+from pytest_distill.evaluation.evaluation import Measured, ReportedEval
 from pytest_distill.verdicts import statistics
 from pytest_distill.verdicts.comparison import Comparison, Selection
 from pytest_distill.verdicts.statistics import (
+    Extremes,
     GapRecovered,
     NoRatioError,
     PairedTest,
@@ -64,15 +65,39 @@ def _retention(
     if isinstance(metric, MeanMetric):
         s, t = (e.scores(metric)[chosen] for e in (student, teacher))
         return retention_of_means(s, t, metric, clusters)
-    s, t = (e.statistics(metric)[chosen] for e in (student, teacher))
+    s, t = (rows[chosen] for rows in student.statistics_beside(metric, teacher))
     same_units = isinstance(metric, PerplexityMetric | BitsPerByte) and (s[:, 1] == t[:, 1]).all()
     if same_units and isinstance(metric, PerplexityMetric):
         return statistics.perplexity_retention(s[:, 0], t[:, 0], s[:, 1], clusters=clusters)
     if same_units:
-        return statistics.bits_per_byte_retention(s[:, 0], t[:, 0], clusters=clusters)
+        return statistics.bits_per_byte_retention(s[:, 0], t[:, 0], s[:, 1], clusters=clusters)
     return statistics.metric_retention(
-        s, t, metric.aggregate, metric.range, higher_is_better=higher, clusters=clusters
+        s,
+        t,
+        metric.aggregate,
+        metric.range,
+        extremes=extremes_of(metric, comparison.on, s, t),
+        higher_is_better=higher,
+        clusters=clusters,
     )
+
+
+def extremes_of(
+    metric: Metric, on: Eval | ReportedEval, *statistics: NDArray[np.float64]
+) -> Extremes | None:
+    """Return what one more example can be at worst and at best; None where that is not known.
+
+    Parameters
+    ----------
+    metric : Metric
+        What is measured.
+    on : Eval or ReportedEval
+        Bounds the length of an answer.
+    statistics : ndarray, shape (n, k)
+        Of the models, with the same columns.
+    """
+    longest = getattr(on.task, "max_new_tokens", None) if isinstance(on, Eval) else None
+    return metric.extremes(np.concatenate(statistics), longest)
 
 
 def retention_of_means(
@@ -108,17 +133,20 @@ def paired_test(
     higher = metric.higher_is_better
     s, o = (e.scores(metric)[chosen] for e in (student, sft))
     if isinstance(metric, MeanMetric):
-        if clusters is None and zero_or_one(s, o) and higher:
-            return statistics.proportion_test(s, o, min_gain, mid_p=mid_p)
-        return statistics.sign_flip_test(s, o, min_gain, higher_is_better=higher, clusters=clusters)
-    # Columns of two calls need not be the same: one call for both models.
-    both = metric.statistics((*student.answers, *sft.answers))
-    n = student.n
+        if clusters is None and zero_or_one(s, o):
+            better, worse = (s, o) if higher else (o, s)
+            return statistics.proportion_test(better, worse, min_gain, mid_p=mid_p)
+        return statistics.sign_flip_test(
+            s, o, min_gain, range=metric.range, higher_is_better=higher, clusters=clusters
+        )
+    mine, theirs = (rows[chosen] for rows in student.statistics_beside(metric, sft))
     return statistics.randomization_test(
-        both[:n][chosen],
-        both[n:][chosen],
+        mine,
+        theirs,
         metric.aggregate,
         min_gain,
+        range=metric.range,
+        extremes=extremes_of(metric, comparison.on, mine, theirs),
         example_gains=s - o if higher else o - s,
         higher_is_better=higher,
         clusters=clusters,
@@ -135,28 +163,30 @@ def gap_recovered(
     roles = {model.role for model in comparison.models.values()}
     if "teacher" not in roles:
         return None
-    values = [pseudo_values(comparison, role, metric, selection) for role in _ROLES]
-    if any(v is None for v in values):
+    values = pseudo_values(comparison, ("student", "sft", "teacher"), metric, selection)
+    if values is None:
         return None
-    student, sft, teacher = (v for v in values if v is not None)
+    student, sft, teacher = values
     return statistics.gap_recovered(student, sft, teacher, higher_is_better=metric.higher_is_better)
 
 
-_ROLES = ("student", "sft", "teacher")
-
-
 def pseudo_values(
-    comparison: Comparison, model: str, metric: Metric, selection: Selection = None
-) -> PseudoValues | None:
-    """Return what each example contributes to a model's score; None for reported scores."""
-    evaluation = comparison.evaluation(model)
-    if not isinstance(evaluation, Measured):
+    comparison: Comparison, models: Sequence[str], metric: Metric, selection: Selection = None
+) -> list[PseudoValues] | None:
+    """Return what each example contributes to the models' scores; None for reported scores."""
+    found = [comparison.evaluation(model) for model in models]
+    measured = [evaluation for evaluation in found if isinstance(evaluation, Measured)]
+    if len(measured) < len(found):
         return None
     chosen = comparison.positions(selection)
     clusters = clusters_of(comparison, chosen)
+    ends = statistics.worst_and_best(metric.range, metric.higher_is_better)
     if isinstance(metric, MeanMetric):
-        return statistics.of_mean(evaluation.scores(metric)[chosen], clusters)
-    return statistics.of_metric(evaluation.statistics(metric)[chosen], metric.aggregate, clusters)
+        return [statistics.of_mean(e.scores(metric)[chosen], clusters, ends) for e in measured]
+    first, *others = measured
+    rows = [every[chosen] for every in first.statistics_beside(metric, *others)]
+    extremes = extremes_of(metric, comparison.on, *rows)
+    return [statistics.of_metric(each, metric.aggregate, clusters, extremes, ends) for each in rows]
 
 
 def needed_to_beat(
@@ -167,12 +197,21 @@ def needed_to_beat(
     selection: Selection = None,
 ) -> int | None:
     """Return about how many examples would show the observed gain over the SFT student."""
-    values = [pseudo_values(comparison, role, metric, selection) for role in ("student", "sft")]
-    if values[0] is None or values[1] is None:
+    values = pseudo_values(comparison, ("student", "sft"), metric, selection)
+    if values is None:
         return None
-    gains = values[0].values - values[1].values
-    gains = gains if metric.higher_is_better else -gains
-    return statistics.examples_needed_to_beat(gains, min_gain, confidence=confidence)
+    student, sft = values
+    test = statistics.gain_test(student, sft, higher_is_better=metric.higher_is_better)
+    flipped = statistics.examples_needed_to_beat(test.top.values, min_gain, confidence=confidence)
+    binary = (
+        isinstance(metric, MeanMetric)
+        and student.clusters is None
+        and zero_or_one(student.values, sft.values)
+    )
+    if flipped is None or binary:
+        return flipped
+    on_average = test.needed(min_gain, confidence)
+    return None if on_average is None else max(flipped, on_average)
 
 
 def above_chance(

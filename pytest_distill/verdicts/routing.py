@@ -20,6 +20,7 @@ from pytest_distill.verdicts.comparison import Comparison
 from pytest_distill.verdicts.confidences import confidence_name, confidences, probabilities
 from pytest_distill.verdicts.evidence import (
     clusters_of,
+    extremes_of,
     measured_pair,
     retention_of_means,
 )
@@ -59,9 +60,8 @@ class Pair:
         self._is_mean = isinstance(metric, MeanMetric)
         if self._is_mean:
             self._student, self._teacher = (e.scores(metric) for e in pair)
-        else:  # the columns of two calls need not be the same: one call for both models
-            both = metric.statistics((*self.student.answers, *self.teacher.answers))
-            self._student, self._teacher = both[: self.n], both[self.n :]
+        else:
+            self._student, self._teacher = self.student.statistics_beside(metric, self.teacher)
         try:
             self.retention(np.zeros(self.n, bool))
         except NoRatioError as error:
@@ -88,6 +88,7 @@ class Pair:
             teacher,
             self.metric.aggregate,
             self.metric.range,
+            extremes=extremes_of(self.metric, self.on, mixed, teacher),
             higher_is_better=self.metric.higher_is_better,
             clusters=clusters,
         )
@@ -195,13 +196,14 @@ def route(
     by = confidence_name(by, pair.on)
     sure = confidences(pair.student, by)
     shares = sorted({*SHARES, wanted})
-    level = float(1 - Fraction(str(confidence)))
     curve = [_point(pair, sure, t, floor) for t in statistics.thresholds(sure, shares)]
     points = {point.threshold: point for point in curve}
-    chosen = statistics.fixed_sequence(list(points), lambda t: points[t].p_value <= level)
+    chosen = statistics.fixed_sequence(
+        list(points), lambda t: statistics.shown(points[t].p_value, confidence)
+    )
 
     def shown(handled: Bools, positions: Positions) -> bool:
-        return pair.p_value(floor, handled, positions) <= level
+        return statistics.shown(pair.p_value(floor, handled, positions), confidence)
 
     fold = statistics.folds(pair.n, pair.clusters)
     crossed = statistics.cross_fitted(sure, fold, shown, shares)
@@ -223,7 +225,7 @@ def needed_at(
         retention = pair.retention(confidences(pair.student, by) >= point.threshold)
     except NoRatioError:
         return Judgement.UNCLEAR, None
-    judgement = retention.interval(confidence).judge(floor)
+    judgement = retention.test(float(floor)).judge(confidence)
     return judgement, retention.needed(float(floor), confidence)
 
 

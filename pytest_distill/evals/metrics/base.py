@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,11 +63,14 @@ class Metric(ABC):
         The direction.
     range : tuple of float
         Least and greatest possible value, both inclusive; may be infinite.
+    same_columns : bool
+        Whether the rows of `statistics` have the same columns in every call.
     """
 
     name: str
     higher_is_better: bool = True
     range: tuple[float, float] = (0.0, 1.0)
+    same_columns: ClassVar[bool] = False
 
     @abstractmethod
     def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
@@ -84,6 +87,30 @@ class Metric(ABC):
     @abstractmethod
     def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
         """Return the metric for summed statistics, shape (..., k) -> (...); NaN for no example."""
+
+    def extremes(
+        self,
+        rows: NDArray[Any],  # noqa: ARG002 (for those who know)
+        longest: int | None,  # noqa: ARG002
+    ) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """Return what one more example can be at worst and at best; None where that is not known.
+
+        A confident verdict counts such an example beside those that were seen: a gold set that
+        missed a rare failure says nothing of it.
+
+        Parameters
+        ----------
+        rows : ndarray, shape (n, k)
+            Statistics of the examples that were seen, of every model.
+        longest : int, optional
+            How many tokens an answer may have.
+
+        Returns
+        -------
+        tuple of ndarray, each of shape (examples, k)
+            Statistics of the worst answers to some examples, and of the best to the same ones.
+        """
+        return None
 
 
 @dataclass(frozen=True)
@@ -106,6 +133,7 @@ class MeanMetric(Metric):
     score: Callable[[Answer], float]
     higher_is_better: bool = True
     range: tuple[float, float] = (0.0, 1.0)
+    same_columns: ClassVar[bool] = True
 
     def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
         """Return each example's score, shape (n,).
@@ -201,6 +229,26 @@ class OwnMetric(Metric):
                     f"shape {totals.shape}"
                 )
             return found.astype(np.float64)
+
+    def extremes(
+        self, rows: NDArray[Any], longest: int | None
+    ) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """Return what one more example can be at worst and at best, where the metric knows."""
+        known = getattr(self.own, "extremes", None)
+        if known is None:
+            return None
+        with user_code(f"metric '{self.name}'", EvaluationError):
+            found = known(rows, longest)
+            if found is None:
+                return None
+            worst, best = (_numbers(side, self.name, "extremes") for side in found)
+            wanted = (len(worst), rows.shape[1])
+            if worst.shape != wanted or best.shape != wanted or not len(worst):
+                raise EvaluationError(
+                    f"metric '{self.name}': extremes gives shapes {worst.shape} and {best.shape}, "
+                    f"not twice (examples, {rows.shape[1]})"
+                )
+            return worst, best
 
 
 @dataclass(frozen=True, eq=False)

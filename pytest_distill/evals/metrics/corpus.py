@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from pytest_distill.evals.metrics.base import Answer, Metric
 _BLEU_ORDER = 4
 _CHRF_ORDER = 6
 _CHRF_BETA = 2
+_CHARACTERS = 4  # a token of English text has about as many
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Bleu(Metric):
 
     name: str = "bleu"
     range: tuple[float, float] = (0.0, 100.0)
+    same_columns: ClassVar[bool] = True
 
     def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
         """Return sentence BLEU with effective order, as ``sacrebleu.sentence_bleu``, shape (n,)."""
@@ -51,6 +53,31 @@ class Bleu(Metric):
     def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
         """Return corpus BLEU, shape (..., 10) -> (...)."""
         return _bleu(np.asarray(totals, np.float64), effective_order=False)
+
+    def extremes(
+        self, rows: NDArray[Any], longest: int | None
+    ) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """Return no output, and one that goes on to the end without a match; beside a perfect one.
+
+        A word a token, or as many as the longest output that was seen has; answers of the length
+        that a word is in on average.
+        """
+        seen = np.asarray(rows, np.float64)
+        reference, most = _typical(seen[:, 1]), max(float(seen[:, 0].max()), longest or 0)
+        wrong = [_bleu_row(length, reference, matches=False) for length in (0.0, most)]
+        right = _bleu_row(reference, reference, matches=True)
+        return np.array(wrong), np.array([right, right])
+
+
+def _bleu_row(output: float, reference: float, *, matches: bool) -> NDArray[np.float64]:
+    ngrams = np.maximum(output - np.arange(_BLEU_ORDER), 0.0)
+    return np.concatenate([[output, reference], ngrams * matches, ngrams])
+
+
+def _typical(sizes: NDArray[np.float64]) -> float:
+    """Return the size of the text that a word is in on average: sum z^2 / sum z."""
+    total = float(sizes.sum())
+    return float((sizes**2).sum()) / total if total else 0.0
 
 
 def _bleu(totals: NDArray[np.float64], *, effective_order: bool) -> NDArray[np.float64]:
@@ -84,6 +111,7 @@ class Chrf(Metric):
 
     name: str = "chrf"
     range: tuple[float, float] = (0.0, 100.0)
+    same_columns: ClassVar[bool] = True
 
     def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
         """Return sentence chrF, as ``sacrebleu.sentence_chrf``, shape (n,)."""
@@ -110,6 +138,22 @@ class Chrf(Metric):
         product = (1 + _CHRF_BETA**2) * precision * recall
         f_score = np.divide(product, weighted, out=np.zeros_like(product), where=weighted > 0)
         return np.asarray(np.minimum(100 * f_score, 100.0))
+
+    def extremes(
+        self, rows: NDArray[Any], longest: int | None
+    ) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """Return what `Bleu.extremes` does; a token is taken for four characters."""
+        seen = np.asarray(rows, np.float64)
+        most = max(float(seen[:, 0].max()), _CHARACTERS * (longest or 0))
+        reference = _typical(seen[:, 1])
+        wrong = [_chrf_row(length, reference, matches=False) for length in (0.0, most)]
+        right = _chrf_row(reference, reference, matches=True)
+        return np.array(wrong), np.array([right, right])
+
+
+def _chrf_row(output: float, reference: float, *, matches: bool) -> NDArray[np.float64]:
+    both = [np.maximum(n - np.arange(_CHRF_ORDER), 0.0) for n in (output, reference)]
+    return np.column_stack([*both, both[1] * matches]).ravel()
 
 
 @cache

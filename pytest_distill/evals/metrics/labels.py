@@ -64,6 +64,45 @@ class _LabelCounts(Metric):
         counts[:, 0] = counts[:, 1] * counts[:, 2]
         return counts.reshape(len(answers), -1)
 
+    def extremes(
+        self,
+        rows: NDArray[Any],
+        longest: int | None,  # noqa: ARG002 (of texts)
+    ) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """Return an example of every gold label with every wrong one, and with the right one.
+
+        Of more than 60 labels with just the two wrong ones that cost most beside the most common
+        label: what it costs to predict a label hangs little on the gold label. None where all gold
+        labels are the same.
+        """
+        totals = np.asarray(rows, np.float64).sum(axis=0)
+        k = len(totals) // 3
+        labels = np.flatnonzero(totals[2 * k :]).tolist()
+        if len(labels) < 2:
+            return None
+        wrong = labels
+        if len(labels) > _MOST_LABELS:
+            common = int(np.argmax(totals[2 * k :]))
+            others = [label for label in labels if label != common]
+            costs = self.aggregate(totals + _label_rows([(common, p) for p in others], k))
+            wrong = [*(others[i] for i in np.argsort(costs, kind="stable")[:2]), common]
+        pairs = [(g, p) for g in labels for p in wrong if p != g]
+        return _label_rows(pairs, k), _label_rows([(g, g) for g, _ in pairs], k)
+
+
+_MOST_LABELS = 60
+
+
+def _label_rows(pairs: Sequence[tuple[int, int]], labels: int) -> NDArray[np.float64]:
+    """Return the statistics of examples from their gold and predicted labels."""
+    gold, predicted = np.array(pairs, np.intp).T
+    counts = np.zeros((len(pairs), 3, labels))
+    rows = np.arange(len(pairs))
+    counts[rows, 0, gold] = gold == predicted
+    counts[rows, 1, predicted] = 1
+    counts[rows, 2, gold] = 1
+    return counts.reshape(len(pairs), -1)
+
 
 def _right_predicted_gold(totals: NDArray[Any]) -> tuple[NDArray[np.float64], ...]:
     # Floats: the products of MCC pass 2**63 from some ten thousand examples on.

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,7 @@ class _NatsPerUnit(Metric):
     units: Callable[[Answer], int]
     higher_is_better: bool = False
     range: tuple[float, float] = (1.0, math.inf)
+    same_columns: ClassVar[bool] = True
 
     def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
         """Return each text's own value, shape (n,)."""

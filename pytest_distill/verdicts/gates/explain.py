@@ -5,18 +5,26 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from fractions import Fraction
 
 from pytest_distill.errors import one_line
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
+from pytest_distill.evals.metrics.perplexities import BitsPerByte, PerplexityMetric
 from pytest_distill.evaluation.evaluation import Measured, Reported
 from pytest_distill.verdicts.comparison import Comparison, Slice
 from pytest_distill.verdicts.numbers import ceil_text, floor_text
 from pytest_distill.verdicts.slices import worst_slices
-from pytest_distill.verdicts.statistics import GapRecovered, PairedTest, RetentionInterval
+from pytest_distill.verdicts.statistics import (
+    GapRecovered,
+    PairedTest,
+    Retention,
+    RetentionInterval,
+)
 from pytest_distill.verdicts.verdict import FIRM, Evidence
 
 FEW_EXAMPLES = 10
+FEW_TEXTS = 500
 MOST_SLICES = 3
 """A failing message stays short; the rest is in the file of lost examples."""
 
@@ -54,6 +62,33 @@ def ratio_note(metric: Metric) -> tuple[str, ...]:
     return (f"lower {metric.name} is better: retained = teacher / student",)
 
 
+def power_notes(
+    comparison: Comparison,
+    metric: Metric,
+    ratio: Retention | None,
+    floor: Fraction,
+    confidence: float | None,
+    slice: Slice | None,
+) -> tuple[str, ...]:
+    """Return what so few examples cannot show: rare disasters, or anything at all."""
+    n = comparison.n(slice)
+    if ratio is None or n is None:
+        return ()
+    if isinstance(metric, PerplexityMetric | BitsPerByte):
+        if n >= FEW_TEXTS:
+            return ()
+        return (
+            f"{n:,} texts, under {FEW_TEXTS}: that a few in a thousand diverge can't be excluded",
+        )
+    least = None if confidence is None else ratio.least(float(floor), confidence)
+    if least is None or least <= n:
+        return ()
+    return (
+        f"no student can pass with {n:,} examples, for failures that they happened to miss: one as "
+        f"good as the teacher begins to at about {least:,}",
+    )
+
+
 def _class_note(comparison: Comparison, metric: Metric) -> list[str]:
     """Return a note where a metric that counts classes alike has classes of few examples."""
     if metric.name not in ("macro_f1", "matthews") or not isinstance(comparison.on, Eval):
@@ -69,19 +104,30 @@ def _class_note(comparison: Comparison, metric: Metric) -> list[str]:
 
 
 def _token_note(comparison: Comparison, metric: Metric, roles: Sequence[str]) -> list[str]:
-    """Return a note where two models count a text's tokens differently, and that matters."""
+    """Return a note where two models part a text into tokens of different lengths."""
     if metric.name != "perplexity":
         return []
-    counts = {
-        tuple(p.tokens for p in evaluation.predictions)
-        for evaluation in map(comparison.evaluation, roles)
-        if isinstance(evaluation, Measured)
-    }
-    if len(counts) < 2:
+    measured = [e for e in map(comparison.evaluation, roles) if isinstance(e, Measured)]
+    if len({tuple(p.tokens for p in evaluation.predictions) for evaluation in measured}) < 2:
         return []
-    return [
-        "the tokenizers differ, so that perplexity is per other units: use bits_per_byte",
+    lengths = [
+        f"{e.info.name} {floor_text(bytes_per_token, 2)}"
+        for e in measured
+        if (bytes_per_token := _bytes_per_token(e)) is not None
     ]
+    told = f" ({', '.join(lengths)} bytes a token)" if lengths else ""
+    return [
+        f"the tokens differ in length{told}, so that the perplexities are of other units: gate on "
+        "bits_per_byte"
+    ]
+
+
+def _bytes_per_token(evaluation: Measured) -> float | None:
+    tokens = [answer.prediction.tokens for answer in evaluation.answers]
+    if None in tokens or not sum(t for t in tokens if t):
+        return None
+    texts = sum(len(answer.targets[0].encode()) for answer in evaluation.answers)
+    return texts / sum(t for t in tokens if t)
 
 
 def note_lines(found: Sequence[str]) -> list[str]:

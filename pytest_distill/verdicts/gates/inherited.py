@@ -75,7 +75,7 @@ class InheritedErrors:
             rate = _rate(comparison, wrong, same)
             interval = rate.interval(confidence or 0.95)
             notes += interval.notes
-            shown = OUTCOMES[rate.judge(interval, most)]
+            shown = OUTCOMES[rate.test(float(most)).judge(confidence or 0.95)]
             outcome = decided(observed <= most) if confidence is None else shown
             firm = shown is decided(observed <= most)
             needed = None if firm else rate.needed(float(most), confidence or 0.95)

@@ -95,7 +95,7 @@ class LikenessGate(ABC):
         if confidence is None:
             outcome = self._observed(low, high, limit)
         else:
-            outcome = OUTCOMES[rate.judge(interval, limit)]
+            outcome = OUTCOMES[rate.test(float(limit)).judge(confidence)]
         evidence = self._evidence(rate, interval, limit, confidence or 0.95)
         notes = (*self.notes(likeness, comparison), *interval.notes)
         basis = [*self.known(rate, likeness, chosen), *explain.basis(evidence)]
@@ -162,7 +162,7 @@ class LikenessGate(ABC):
         if not rate.exact:  # more examples of the same kind would not make the bounds meet
             return Evidence(interval=interval)
         seen = self._observed(*rate.observed, limit)
-        firm = OUTCOMES[rate.judge(interval, limit)] is seen
+        firm = OUTCOMES[rate.test(float(limit)).judge(confidence)] is seen
         needed = None if firm else rate.needed(float(limit), confidence)
         return Evidence(interval=interval, firm=firm, needed=needed)
 

@@ -57,21 +57,25 @@ class QualityRetained:
         metric = comparison.metric(self.metric)
         retained = comparison.exact_retained(metric, slice=self.slice)
         ratio = retention_evidence(comparison, metric, self.slice)
-        evidence = self._evidence(comparison, metric, ratio, floor, confidence or 0.95)
+        judgement = None if ratio is None else ratio.test(float(floor)).judge(confidence or 0.95)
+        evidence = self._evidence(
+            comparison, metric, ratio, judgement, retained >= floor, confidence or 0.95
+        )
         if confidence is None:
             outcome = decided(retained >= floor)
-        elif evidence.interval is None:
+        elif judgement is None:
             raise ComparisonError(
                 f"'{comparison.eval}' has reported scores: without examples there is no "
                 "confidence; ask with confidence=None"
             )
         else:
-            outcome = OUTCOMES[evidence.interval.judge(floor)]
+            outcome = OUTCOMES[judgement]
         teacher, student = (comparison.model(role).name for role in ("teacher", "student"))
         notes = (
             *explain.notes(comparison, metric, ("teacher", "student")),
             *explain.ratio_note(metric),
             *(evidence.interval.notes if evidence.interval else ()),
+            *explain.power_notes(comparison, metric, ratio, floor, confidence, self.slice),
         )
         lines = [
             self._headline(retained, outcome, evidence, confidence, metric),
@@ -103,20 +107,20 @@ class QualityRetained:
         comparison: Comparison,
         metric: Metric,
         ratio: Retention | None,
-        floor: Fraction,
+        judgement: Judgement | None,
+        passed: bool,
         confidence: float,
     ) -> Evidence:
         skill = above_chance(comparison, metric, self.slice)
         skill_kept = None if skill is None else as_float(skill, ">=")
-        if ratio is None:
+        if ratio is None or judgement is None:
             return Evidence(above_chance=skill_kept)
-        interval = ratio.interval(confidence)
-        firm = interval.judge(floor) is not Judgement.UNCLEAR
+        unclear = judgement is Judgement.UNCLEAR
         flips = comparison.flips_by(metric, self.slice)
         return Evidence(
-            interval=interval,
-            firm=firm and interval.is_firm(floor, ratio.observed >= floor),
-            needed=None if firm else ratio.needed(float(floor), confidence),
+            interval=ratio.interval(confidence),
+            firm=OUTCOMES[judgement] is decided(passed),
+            needed=ratio.needed(self.min, confidence) if unclear else None,
             lost=len(flips.lost),
             won=len(flips.won),
             above_chance=skill_kept,

@@ -1,4 +1,4 @@
-"""Whether distilling beat plain fine-tuning at the same size."""
+"""Whether the distilled student beats one of plain fine-tuning, of the same size."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pytest_distill.verdicts.evidence import gap_recovered, needed_to_beat, pair
 from pytest_distill.verdicts.flips import lost_rows
 from pytest_distill.verdicts.gates import explain
 from pytest_distill.verdicts.numbers import bounded, floor_text
+from pytest_distill.verdicts.statistics import shown
 from pytest_distill.verdicts.verdict import Evidence, Outcome, Verdict, as_float, decided
 
 
@@ -67,6 +68,7 @@ class BeatsSft:
         notes = (
             *size_note,
             *explain.notes(comparison, metric, ("student", "sft")),
+            *(evidence.paired.notes if evidence.paired else ()),
             *undertrained_notes(student, sft),
             *self._teacher_notes(comparison, metric),
         )
@@ -92,7 +94,7 @@ class BeatsSft:
             message="\n".join(lines),
             evidence=evidence,
             basis="; ".join(explain.basis(evidence)),
-            details={"in_words": _in_words(gain, evidence, outcome, metric, confidence)},
+            details={"in_words": _in_words(gain, evidence, outcome, metric)},
         )
 
     def _gain(self, comparison: Comparison, metric: Metric) -> Fraction:
@@ -108,10 +110,10 @@ class BeatsSft:
         test = paired_test(comparison, metric, least, mid_p=self.mid_p, selection=self.slice)
         if test is None:
             return Evidence()
-        significant = test.p_value <= 1 - confidence
+        significant = shown(test.p_value, confidence)
         unclear = above and not significant
         return Evidence(
-            firm=above == significant if above else None,
+            firm=significant if above else None,
             needed=needed_to_beat(comparison, metric, least, confidence, self.slice)
             if unclear
             else None,
@@ -129,8 +131,7 @@ class BeatsSft:
                 f"'{comparison.eval}' has reported scores: without examples there is no "
                 "confidence; ask with confidence=None"
             )
-        shown = Fraction(evidence.paired.p_value) <= 1 - Fraction(str(confidence))
-        return Outcome.PASSED if shown else Outcome.INCONCLUSIVE
+        return Outcome.PASSED if evidence.firm else Outcome.INCONCLUSIVE
 
     def _headline(
         self,
@@ -160,25 +161,26 @@ class BeatsSft:
         return () if better else ("the teacher is no better than SFT: the ratio says nothing",)
 
 
-def _in_words(
-    gain: Fraction, evidence: Evidence, outcome: Outcome, metric: Metric, confidence: float | None
-) -> str:
-    """Return whether distilling paid off, as one sentence without a full stop."""
+def _in_words(gain: Fraction, evidence: Evidence, outcome: Outcome, metric: Metric) -> str:
+    """Return whether this student beats this SFT student, as one sentence without a full stop.
+
+    Not whether distilling pays off: that is a claim about a recipe, and needs several runs of it.
+    """
     in_points = tuple(metric.range) == (0, 1)
-    shown = floor_text(100 * gain, 1) if in_points else floor_text(gain)
+    value = floor_text(100 * gain, 1) if in_points else floor_text(gain)
     signed = (
-        f"{'' if shown.startswith('-') else '+'}{shown} {'points' if in_points else metric.name}"
+        f"{'' if value.startswith('-') else '+'}{value} {'points' if in_points else metric.name}"
     )
     test = evidence.paired
     p = "" if test is None else f" (p {explain.equals(test.p_value)})"
     if outcome is Outcome.FAILED:
-        return f"plain SFT is enough: {signed} over SFT"
+        return f"this student does not beat this SFT student: {signed}"
     if test is None:
-        return f"distilling paid off: {signed} over SFT, by the reported scores alone"
+        return f"this student beats this SFT student: {signed}, by the reported scores alone"
     # Where the observed scores decide, the gate may pass on what chance alone would give.
-    if test.p_value > 1 - (confidence or 0.95):
-        return f"distilling is not shown to have paid off: {signed} over SFT{p}"
-    return f"distilling paid off: {signed} over SFT{p}"
+    if not evidence.firm:
+        return f"this student is not shown to beat this SFT student: {signed}{p}"
+    return f"this student beats this SFT student: {signed}{p}"
 
 
 def refuse_other_size(student: ModelInfo, sft: ModelInfo, tolerance: float) -> tuple[str, ...]:

@@ -58,11 +58,11 @@ class Row:
 class SlicesRetained:
     """In every slice, student score / teacher score >= `min`.
 
-    By default a slice fails on evidence against it: its upper bound, adjusted for the number of
-    slices (Holm), is under the floor. A floor under the observed ratio of every small slice would
-    fail a student that is as good as its teacher. With ``confidence=None`` the observed ratio
-    decides in slices of at least `min_examples`. A slice that is too small to tell is INCONCLUSIVE,
-    which fails the gate only where it is `strict`, or where no slice could be told.
+    By default a slice fails on evidence against it: its p-value, adjusted for the number of slices
+    (Holm), shows that it is under the floor. A floor under the observed ratio of every small slice
+    would fail a student that is as good as its teacher. With ``confidence=None`` the observed ratio
+    decides. A slice of fewer than `min_examples`, or one that does not tell, is INCONCLUSIVE, which
+    fails the gate only where it is `strict`, or where no slice could be told.
 
     Parameters
     ----------
@@ -159,12 +159,21 @@ class SlicesRetained:
                 self._observed(s, interval, floor)
                 for s, interval in zip(slices, bounds, strict=True)
             ]
-        below = iter(slices_below((r.test(float(floor)) for r in known), confidence))
+        # How large a slice is hangs on no score, so that a small one is no part of the adjustment.
+        tests = [
+            None if ratio is None or s.n < self.min_examples else ratio.test(float(floor))
+            for s, ratio in zip(slices, ratios, strict=True)
+        ]
+        below = iter(slices_below((t for t in tests if t is not None), confidence))
         return [
-            Row(s, None, Outcome.INCONCLUSIVE)
-            if interval is None
-            else _sure(s, interval, floor, below=next(below))
-            for s, interval in zip(slices, bounds, strict=True)
+            Row(
+                s,
+                interval,
+                Outcome.INCONCLUSIVE
+                if test is None
+                else _sure(test.judge(confidence), below=next(below)),
+            )
+            for s, interval, test in zip(slices, bounds, tests, strict=True)
         ]
 
     def _observed(
@@ -183,11 +192,10 @@ class SlicesRetained:
         return Outcome.PASSED
 
 
-def _sure(scores: SliceScores, interval: RetentionInterval, floor: Fraction, *, below: bool) -> Row:
+def _sure(judgement: Judgement, *, below: bool) -> Outcome:
     if below:
-        return Row(scores, interval, Outcome.FAILED)
-    holds = interval.judge(floor) is Judgement.RETAINED
-    return Row(scores, interval, Outcome.PASSED if holds else Outcome.INCONCLUSIVE)
+        return Outcome.FAILED
+    return Outcome.PASSED if judgement is Judgement.RETAINED else Outcome.INCONCLUSIVE
 
 
 def table(rows: Sequence[Row]) -> list[str]:

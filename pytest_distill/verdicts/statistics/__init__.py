@@ -8,10 +8,12 @@ from pytest_distill.verdicts.statistics.calibration import calibration_error
 from pytest_distill.verdicts.statistics.chance import above_chance
 from pytest_distill.verdicts.statistics.gap import GapRecovered, gap_recovered
 from pytest_distill.verdicts.statistics.jackknife import (
+    Extremes,
     PseudoValues,
     of_mean,
     of_metric,
     t_bounds,
+    worst_and_best,
 )
 from pytest_distill.verdicts.statistics.multiple import holm, intervals, slices_below
 from pytest_distill.verdicts.statistics.planning import (
@@ -30,6 +32,7 @@ from pytest_distill.verdicts.statistics.results import (
     NoRatioError,
     Retention,
     RetentionInterval,
+    shown,
 )
 from pytest_distill.verdicts.statistics.retention import (
     bits_per_byte_retention,
@@ -47,6 +50,7 @@ from pytest_distill.verdicts.statistics.routing import (
 from pytest_distill.verdicts.statistics.score import difference_statistic, score_statistic
 from pytest_distill.verdicts.statistics.superiority import (
     PairedTest,
+    gain_test,
     mcnemar_p,
     proportion_test,
     randomization_test,
@@ -56,6 +60,7 @@ from pytest_distill.verdicts.statistics.t_retention import TRetention
 
 __all__ = [
     "Association",
+    "Extremes",
     "FloorTest",
     "GapRecovered",
     "Judgement",
@@ -79,6 +84,7 @@ __all__ = [
     "examples_needed_to_beat",
     "fixed_sequence",
     "folds",
+    "gain_test",
     "gap_recovered",
     "holm",
     "intervals",
@@ -92,9 +98,11 @@ __all__ = [
     "proportion_test",
     "randomization_test",
     "score_statistic",
+    "shown",
     "sign_flip_test",
     "slices_below",
     "t_bounds",
     "teacher_right_needed",
     "thresholds",
+    "worst_and_best",
 ]

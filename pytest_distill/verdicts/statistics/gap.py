@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from scipy.special import stdtrit
+import numpy as np
 
-from pytest_distill.verdicts.statistics.fieller import ratio_moments
 from pytest_distill.verdicts.statistics.jackknife import PseudoValues
-from pytest_distill.verdicts.statistics.results import TWO_SIDED, cluster_notes
+from pytest_distill.verdicts.statistics.results import TWO_SIDED, Floats
+from pytest_distill.verdicts.statistics.t_retention import TRetention, pairs_not_seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,10 @@ def gap_recovered(
 ) -> GapRecovered:
     """Return the gap recovered, by Fieller's interval on pseudo-values.
 
-    "g of the gap" is a one-sample t test on (student - sft) - g*(teacher - sft). Unlike a jackknife
-    of the ratio itself it stays right when the gap is small, and says so, by an infinite interval,
-    when the gap is not told apart from 0.
+    "g of the gap" is a one-sample t test on (student - sft) - g*(teacher - sft), with an example
+    that was not seen counted on either side, as for the retention. Unlike a jackknife of the ratio
+    itself it stays right when the gap is small, and says so, by an infinite interval, when the gap
+    is not told apart from 0.
 
     Parameters
     ----------
@@ -70,15 +73,45 @@ def gap_recovered(
     """
     sign = 1 if higher_is_better else -1
     gap = sign * (teacher.estimate - sft.estimate)
-    gained = sign * (student.estimate - sft.estimate)
     method, n, clusters = "Fieller", student.n, student.clusters
-    notes = cluster_notes(clusters)
     if not gap > 0:
-        return GapRecovered(None, None, None, confidence, method, n, clusters, notes)
-    x, y = sign * (student.values - sft.values), sign * (teacher.values - sft.values)
-    moments = ratio_moments(gained, gap, x, y)
-    t = float(stdtrit(moments.df, (1 + confidence) / 2)) if moments.df else math.inf
-    lower, upper = -math.inf, math.inf
-    if moments.bottom_above_zero(t):
-        lower, upper = moments.lower(t, -math.inf), moments.upper(t)
-    return GapRecovered(gained / gap, lower, upper, confidence, method, n, clusters, notes)
+        return GapRecovered(None, None, None, confidence, method, n, clusters, student.notes)
+    gained, opened = (_difference(model, sft, sign) for model in (student, teacher))
+    worst, best = _not_seen((student, sft, teacher), (gained, opened), sign)
+    test = TRetention(gained, opened, worst, best, -math.inf, method)
+    found = test.interval((1 + confidence) / 2)
+    lower, upper = found.one_sided_lower, found.one_sided_upper
+    if math.isinf(lower) or math.isinf(upper):
+        lower, upper = -math.inf, math.inf
+    return GapRecovered(test.observed, lower, upper, confidence, method, n, clusters, student.notes)
+
+
+def _difference(model: PseudoValues, sft: PseudoValues, sign: int) -> PseudoValues:
+    return PseudoValues(
+        sign * (model.estimate - sft.estimate),
+        sign * (model.values - sft.values),
+        model.n,
+        model.sizes,
+        model.clusters,
+    )
+
+
+def _not_seen(
+    models: tuple[PseudoValues, PseudoValues, PseudoValues],
+    differences: tuple[PseudoValues, PseudoValues],
+    sign: int,
+) -> tuple[Floats | None, Floats | None]:
+    """Return the worst and the best units for the ratio: who is right and wrong on them."""
+    wrong, right = [m.wrong for m in models], [m.right for m in models]
+    if any(side is None for side in (*wrong, *right)):
+        return pairs_not_seen(*differences)
+
+    def units(which: Iterable[tuple[Any, Any, Any]]) -> Floats:
+        found = [np.column_stack([s - o, t - o]) for s, o, t in which]
+        return np.asarray(sign * np.concatenate(found))
+
+    (s_bad, o_bad, t_bad), (s_good, o_good, t_good) = wrong, right
+    return (
+        units([(s_bad, o_good, t_good), (s_bad, o_good, t_bad), (s_bad, o_bad, t_good)]),
+        units([(s_good, o_bad, t_bad), (s_good, o_bad, t_good), (s_good, o_good, t_bad)]),
+    )

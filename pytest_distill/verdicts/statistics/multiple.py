@@ -21,6 +21,7 @@ from pytest_distill.verdicts.statistics.results import (
     FloorTest,
     Retention,
     RetentionInterval,
+    shown,
 )
 
 
@@ -44,11 +45,14 @@ def slices_below(tests: Iterable[FloorTest], confidence: float = 0.95) -> list[b
     By Holm's adjustment over all of them: the chance that any slice that holds is called so is at
     most 1 - `confidence`.
     """
-    return [bool(p < 1 - confidence) for p in holm(test.p_below for test in tests)]
+    return [shown(float(p), confidence) for p in holm(test.p_below for test in tests)]
 
 
 def intervals(ratios: Sequence[Retention], confidence: float = 0.95) -> list[RetentionInterval]:
-    """Return the interval of each ratio, those of 0/1 scores all in one go: slices may be many."""
+    """Return the interval of each ratio, for the report: slices may be many.
+
+    Those of 0/1 scores all in one go, by the score test.
+    """
     proportions = [ratio for ratio in ratios if isinstance(ratio, ProportionRetention)]
     found = iter(proportion_intervals(proportions, confidence))
     return [

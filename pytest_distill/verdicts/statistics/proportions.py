@@ -1,5 +1,9 @@
 """Retention of paired 0/1 scores: the constrained-maximum-likelihood score test of a ratio.
 
+The p-values are exact, the greatest over what the hypothesis leaves open, up to 20,000 examples
+that one of the two gets right; of more the normal law is near enough. The one-sided bounds are
+where the p-values reach their level, the two-sided interval for the report is the score test's.
+
 References
 ----------
 Nam, J. and Blackwelder, W. C. (2002). Analysis of the ratio of marginal probabilities in a
@@ -10,15 +14,16 @@ risk for matched-pair design. Statistics in Medicine 22:1217-1233.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
-from pytest_distill.verdicts.statistics.planning import examples_needed
+from pytest_distill.verdicts.statistics.planning import examples_needed, teacher_right_needed
 from pytest_distill.verdicts.statistics.results import (
     POWER,
     TWO_SIDED,
@@ -29,19 +34,19 @@ from pytest_distill.verdicts.statistics.results import (
     one_sided,
 )
 from pytest_distill.verdicts.statistics.score import score_statistic
+from pytest_distill.verdicts.statistics.unconditional import MOST, above_tail, below_tail
 
 _HALVINGS = 64
+_BISECTIONS = 8
+_STEP = 1 / 16
 
 
 @dataclass(frozen=True, slots=True)
 class ProportionRetention:
     """Retention of paired 0/1 scores, from the four counts.
 
-    The interval is the set of ratios m that the score test accepts. Examples that neither model
-    got right do not enter it. Where the teacher is always right, the lower bound is that of
-    Wilson's interval for the student's proportion, and so is the upper bound as long as its square
-    is at most that proportion. Without an example on which the two differ, the lower bound is
-    a / (a + z^2): never 1.
+    Examples that neither model got right do not enter it. Without an example on which the two
+    differ, the floor m is shown to hold where m^a is small enough: never 1.
 
     Parameters
     ----------
@@ -61,42 +66,112 @@ class ProportionRetention:
 
     @property
     def observed(self) -> float:
-        """The ratio on these examples."""
-        return (self.both + self.student_only) / (self.both + self.teacher_only)
+        """The ratio on these examples; infinite where there is nothing to divide by."""
+        bottom = self.both + self.teacher_only
+        return (self.both + self.student_only) / bottom if bottom else math.inf
 
     def interval(self, confidence: float = 0.95) -> RetentionInterval:
         """Return the ratio's bounds: two one-sided ones at `confidence`, and the 95 % interval."""
+        alpha = 1 - one_sided(confidence)
+        rough = self.report_interval(confidence)
+        if not self._few:
+            return rough
+        return replace(
+            rough,
+            one_sided_lower=self._exact_bound(rough.one_sided_lower, alpha, lower=True),
+            one_sided_upper=self._exact_bound(rough.one_sided_upper, alpha, lower=False),
+        )
+
+    def report_interval(self, confidence: float = 0.95) -> RetentionInterval:
+        """Return the bounds of the score test: quicker, for where no bound decides."""
         return proportion_intervals([self], confidence)[0]
 
     def test(self, floor: float) -> FloorTest:
         """Return the p-values at a floor."""
+        if self._few:
+            counts = self.both, self.teacher_only, self.student_only
+            return FloorTest(below_tail(*counts, floor), above_tail(*counts, floor))
         score = float(self._score(np.asarray(floor, np.float64)))
         return FloorTest(p_retained=float(ndtr(-score)), p_below=float(ndtr(score)))
 
     def needed(self, floor: float, confidence: float = 0.95, power: float = POWER) -> int | None:
         """Return about how many examples would settle it; see `examples_needed`."""
-        return examples_needed(
+        right = self.both + self.teacher_only
+        if not right:
+            return None
+        needed = examples_needed(
             floor,
-            teacher=(self.both + self.teacher_only) / self.n,
+            teacher=right / self.n,
             discordance=(self.teacher_only + self.student_only) / self.n,
             retention=self.observed,
             confidence=confidence,
             power=power,
         )
+        least = self.least(floor, confidence)
+        if needed is None or self.observed < floor or least is None:
+            return needed
+        return max(needed, least)
+
+    def least(self, floor: float, confidence: float = 0.95) -> int | None:
+        """Return with about how many examples a student without a loss begins to pass."""
+        right = self.both + self.teacher_only
+        least = teacher_right_needed(floor, confidence=confidence)
+        return None if least is None or not right else math.ceil(least * self.n / right)
+
+    @property
+    def _few(self) -> bool:
+        return self.n - self.neither <= MOST
 
     def _score(self, ratio: Floats) -> Floats:
         return score_statistic(self.both, self.teacher_only, self.student_only, ratio)
+
+    def _exact_bound(self, rough: float, alpha: float, *, lower: bool) -> float:
+        """Return where the exact p reaches `alpha`: the end of the bisection that it has passed."""
+
+        def passes(ratio: float) -> bool:
+            tail = below_tail if lower else above_tail
+            return tail(self.both, self.teacher_only, self.student_only, ratio) <= alpha
+
+        # On the scale m / (1 + m), as the score test's bounds.
+        far = _scaled(rough)
+        if far in (0.0, 1.0):
+            return rough
+        near, step = far, _STEP * max(abs(_scaled(self.observed) - far), _STEP)
+        while not passes(_unscaled(near)):
+            near = near - step if lower else near + step
+            step *= 2
+            if near <= 0 if lower else near >= 1:
+                return 0.0 if lower else math.inf
+        if near == far:
+            return rough
+        for _ in range(_BISECTIONS):
+            middle = (near + far) / 2
+            near, far = (middle, far) if passes(_unscaled(middle)) else (near, middle)
+        return _unscaled(near)
+
+
+def _scaled(ratio: float) -> float:
+    return ratio / (1 + ratio) if math.isfinite(ratio) else 1.0
+
+
+def _unscaled(place: float) -> float:
+    return place / (1 - place) if place < 1 else math.inf
 
 
 def proportion_intervals(
     ratios: Sequence[ProportionRetention], confidence: float = 0.95
 ) -> list[RetentionInterval]:
-    """Return the interval of each of many ratios, bisecting for all of them at once."""
+    """Return the score interval of each of many ratios, bisecting for all of them at once.
+
+    Where the teacher is always right, the lower bound is that of Wilson's interval for the
+    student's proportion, and so is the upper bound as long as its square is at most that
+    proportion. Without an example on which the two differ, the lower bound is a / (a + z^2).
+    """
     levels = np.array([one_sided(confidence), (1 + TWO_SIDED) / 2])
     z = np.asarray(ndtri(levels), np.float64)
     counts = np.array([[r.both, r.teacher_only, r.student_only] for r in ratios], np.float64)
     score = partial(score_statistic, *counts.reshape(-1, 3, 1).swapaxes(0, 1))
-    observed = np.array([[r.observed] for r in ratios]).reshape(-1, 1)
+    observed = np.array([[_scaled(r.observed)] for r in ratios]).reshape(-1, 1)
     lower, upper = _lower(score, observed, z), _upper(score, observed, z)
     return [
         RetentionInterval(low[0], high[0], low[1], high[1], confidence, "score", ratio.n)
@@ -107,17 +182,17 @@ def proportion_intervals(
 # Both bisect on t = m / (1 + m), which keeps every ratio m in [0, 1], and return the end that the
 # test has judged: a bound is never better than it is.
 def _lower(score: Callable[[Floats], Floats], observed: Floats, z: Floats) -> Floats:
-    high = observed / (1 + observed) + np.zeros_like(z)
+    high = observed + np.zeros_like(z)
     low = np.zeros_like(high)
     for _ in range(_HALVINGS):
-        middle = (low + high) / 2
+        middle = np.minimum((low + high) / 2, np.nextafter(1.0, 0.0))
         shown = score(middle / (1 - middle)) >= z
         low, high = np.where(shown, middle, low), np.where(shown, high, middle)
     return np.asarray(low / (1 - low), np.float64)
 
 
 def _upper(score: Callable[[Floats], Floats], observed: Floats, z: Floats) -> Floats:
-    low = observed / (1 + observed) + np.zeros_like(z)
+    low = observed + np.zeros_like(z)
     high = np.ones_like(low)
     for _ in range(_HALVINGS):
         middle = np.minimum((low + high) / 2, np.nextafter(1.0, 0.0))
@@ -142,7 +217,7 @@ def proportion_retention(
     Raises
     ------
     NoRatioError
-        Where the denominator is 0.
+        Where the teacher scores 0 on all examples.
     ValueError
         Where a score is neither 0 nor 1, or the two differ in length.
     """
@@ -152,8 +227,7 @@ def proportion_retention(
     if not (((s == 0) | (s == 1)).all() and ((t == 0) | (t == 1)).all()):
         raise ValueError("scores other than 0 and 1: use mean_retention")
     top, bottom = (s == 1, t == 1) if higher_is_better else (t == 1, s == 1)
-    if not bottom.any():
-        who = "teacher" if higher_is_better else "student"
-        raise NoRatioError(f"the {who} scores 0 on all {len(s)} examples: no ratio exists")
+    if not (t == 1).any():
+        raise NoRatioError(f"the teacher scores 0 on all {len(s)} examples: no ratio exists")
     counts = (top & bottom, ~top & bottom, top & ~bottom, ~top & ~bottom)
     return ProportionRetention(*(int(count.sum()) for count in counts))

@@ -9,23 +9,21 @@ the case of the binomial. Biometrika 26:404-413.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
-from scipy.special import betaincinv
+from scipy.special import betainc, betaincinv
 
-from pytest_distill.verdicts.statistics.jackknife import Clusters, of_mean
+from pytest_distill.verdicts.statistics.jackknife import Clusters, PseudoValues, of_mean, of_sums
 from pytest_distill.verdicts.statistics.results import (
-    MIN_CLUSTERS,
     TWO_SIDED,
     Floats,
-    Judgement,
+    FloorTest,
     RetentionInterval,
-    cluster_notes,
     one_sided,
 )
-from pytest_distill.verdicts.statistics.t_retention import TRetention
+from pytest_distill.verdicts.statistics.t_retention import TRetention, ratio_test
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -34,8 +32,9 @@ class Rate:
 
     Examples are drawn, units are not: the tokens of one text are no independent evidence. So a
     share of single examples has the exact binomial interval, and everything else a t interval of
-    the ratio of two means over the examples, sum and number of units (Fieller), with one
-    worst-case example appended on the side on which a mistake is expensive.
+    the ratio of two means over the examples, sum and number of units (Fieller), with an example
+    that was not seen counted: a worst-case one, or where none is the worst one twice as bad as the
+    worst that was seen; on the other side likewise.
 
     Parameters
     ----------
@@ -46,8 +45,7 @@ class Rate:
     higher_is_better : bool
         Whether the rate is held against a floor, else against a ceiling.
     worst : float, optional
-        The worst value of one unit. None where there is none: the worst example that was seen
-        counts twice then.
+        The worst value of one unit. None where there is none.
     most : float
         The greatest possible value of one unit.
     clusters : sequence of hashable, optional
@@ -76,6 +74,7 @@ class Rate:
     def interval(self, confidence: float = 0.95) -> RetentionInterval:
         """Return the bounds: two one-sided ones at `confidence`, and the 95 % interval."""
         levels = (one_sided(confidence), (1 + TWO_SIDED) / 2)
+        notes: tuple[str, ...] = ()
         groups = None if self.clusters is None else len(set(self.clusters))
         if self._binomial:
             hits, n = int(self.low.sum()), len(self.low)
@@ -83,31 +82,29 @@ class Rate:
             method = "exact binomial"
         else:
             pairs = [self._t_bounds(level) for level in levels]
-            added = "a worst-case" if self.worst is not None else "the worst"
-            unit = "example" if groups is None else "cluster"
-            method = f"t with {added} {unit}" + ("" if self.worst is not None else " twice")
+            known = self._pessimistic or self._optimistic
+            method, notes = ("t", ()) if known is None else (known.method, known.top.notes)
         (one_lower, one_upper), (lower, upper) = pairs
         return RetentionInterval(
-            one_lower, one_upper, lower, upper,
-            confidence, method, len(self.low), groups, cluster_notes(groups),
-        )  # fmt: skip
+            one_lower, one_upper, lower, upper, confidence, method, len(self.low), groups, notes
+        )
 
-    def judge(self, interval: RetentionInterval, limit: Fraction) -> Judgement:
-        """Return whether the one-sided bounds show that the limit is kept, or that it is not."""
-        if self.higher_is_better:
-            return interval.judge(limit)
-        if interval.clusters is not None and interval.clusters < MIN_CLUSTERS:
-            return Judgement.UNCLEAR
-        if interval.one_sided_upper <= limit:
-            return Judgement.RETAINED
-        return Judgement.NOT_RETAINED if interval.one_sided_lower > limit else Judgement.UNCLEAR
+    def test(self, limit: float) -> FloorTest:
+        """Return the p-values of "the limit is not kept" and of "it is"."""
+        if self._binomial:
+            hits, n = int(self.low.sum()), len(self.low)
+            above, below = _binomial_p(hits, n, limit)
+            return FloorTest(above, below) if self.higher_is_better else FloorTest(below, above)
+        kept, broken = self._pessimistic, self._optimistic
+        return FloorTest(
+            1.0 if kept is None else kept.test(self._sign * limit).p_retained,
+            1.0 if broken is None else broken.test(self._sign * limit).p_below,
+        )
 
     def needed(self, limit: float, confidence: float = 0.95) -> int | None:
         """Return about how many examples would settle it; see `TRetention.needed`."""
-        bad = self.low if self.higher_is_better else self.high
-        if not np.isfinite(bad).all():
-            return None
-        return self._t(bad).needed(self._sign * limit, confidence)
+        pessimistic = self._pessimistic
+        return None if pessimistic is None else pessimistic.needed(self._sign * limit, confidence)
 
     @property
     def _sign(self) -> int:
@@ -119,26 +116,50 @@ class Rate:
         return single and self.exact and bool(np.isin(self.low, (0.0, 1.0)).all())
 
     def _t_bounds(self, level: float) -> tuple[float, float]:
-        bad, good = (self.low, self.high) if self.higher_is_better else (self.high, self.low)
         # Of the mean with its sign turned where lower is better: an infinite sum is -inf there.
         pessimistic = optimistic = -math.inf
-        if np.isfinite(bad).all():
-            pessimistic = self._t(bad).interval(level).one_sided_lower
-        if np.isfinite(good).all():
-            optimistic = self._t(good).interval(level).one_sided_upper
+        if self._pessimistic is not None:
+            pessimistic = self._pessimistic.interval(level).one_sided_lower
+        if self._optimistic is not None:
+            optimistic = self._optimistic.interval(level).one_sided_upper
         bounds = (pessimistic, optimistic) if self.higher_is_better else (-optimistic, -pessimistic)
         return max(bounds[0], 0.0), min(bounds[1], self.most)
 
-    def _t(self, sums: Floats) -> TRetention:
-        """Return the t test of the mean; with its sign turned where lower is better."""
-        size = float(self.units.mean())  # with clusters too: pseudo-values are of mean examples
-        return TRetention(
-            of_mean(self._sign * sums, self.clusters),
-            of_mean(self.units, self.clusters),
-            None if self.worst is None else (self._sign * self.worst * size, size),
-            least=0.0 if self.higher_is_better else -math.inf,
-            method="t",
-        )
+    @property
+    def _pessimistic(self) -> TRetention | None:
+        return self._t(self.low if self.higher_is_better else self.high)
+
+    @property
+    def _optimistic(self) -> TRetention | None:
+        return self._t(self.high if self.higher_is_better else self.low)
+
+    def _t(self, sums: Floats) -> TRetention | None:
+        """Return the t test of the mean, with its sign turned where lower is better.
+
+        None where a sum is infinite.
+        """
+        if not np.isfinite(sums).all():
+            return None
+        top, bottom = self._sums(self._sign * sums), self._sums(self.units)
+        size = top.typical
+        if self.worst is not None:
+            best = self.most if self.higher_is_better else 0.0
+            wrong, right = (np.array([self._sign * end * size]) for end in (self.worst, best))
+            top = replace(top, wrong=wrong, right=right, bounded=True)
+            bottom = replace(bottom, wrong=np.array([size]), right=np.array([size]), bounded=True)
+        return ratio_test(top, bottom, 0.0 if self.higher_is_better else -math.inf, "t")
+
+    def _sums(self, values: Floats) -> PseudoValues:
+        if self.clusters is None and bool((self.units == 1).all()):
+            return of_mean(values)
+        return of_sums(values, self.units, self.clusters)
+
+
+def _binomial_p(hits: int, n: int, share: float) -> tuple[float, float]:
+    """Return P(X >= hits) and P(X <= hits), X ~ Binomial(n, share)."""
+    at_least = float(betainc(hits, n - hits + 1, share)) if hits else 1.0
+    at_most = float(betainc(n - hits, hits + 1, 1 - share)) if hits < n else 1.0
+    return at_least, at_most
 
 
 def clopper_pearson(hits: int, n: int, level: float) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
@@ -37,7 +38,8 @@ class RetentionInterval:
     Parameters
     ----------
     one_sided_lower, one_sided_upper : float
-        Each holds alone, at `confidence`. They decide. The upper one may be infinite.
+        Each holds alone, at `confidence`; what the tests at a floor decide by, as numbers. The
+        upper one may be infinite.
     lower, upper : float
         The two-sided 95 % interval, for the report.
     confidence : float
@@ -62,22 +64,6 @@ class RetentionInterval:
     clusters: int | None = None
     notes: tuple[str, ...] = ()
 
-    def judge(self, floor: float | Fraction) -> Judgement:
-        """Return what the one-sided bounds say of a floor.
-
-        RETAINED when the lower bound is at or above it, NOT_RETAINED when the upper bound is
-        below it, else UNCLEAR; always UNCLEAR under 10 clusters.
-        """
-        if self.clusters is not None and self.clusters < MIN_CLUSTERS:
-            return Judgement.UNCLEAR
-        if self.one_sided_lower >= floor:
-            return Judgement.RETAINED
-        return Judgement.NOT_RETAINED if self.one_sided_upper < floor else Judgement.UNCLEAR
-
-    def is_firm(self, floor: float | Fraction, passed: bool) -> bool:
-        """Return whether the bounds agree with an observed verdict; it is within noise if not."""
-        return self.judge(floor) is (Judgement.RETAINED if passed else Judgement.NOT_RETAINED)
-
 
 @dataclass(frozen=True, slots=True)
 class FloorTest:
@@ -93,6 +79,16 @@ class FloorTest:
 
     p_retained: float
     p_below: float
+
+    def judge(self, confidence: float) -> Judgement:
+        """Return what is shown with that confidence; UNCLEAR where neither side is."""
+        if shown(self.p_retained, confidence):
+            return Judgement.RETAINED
+        return Judgement.NOT_RETAINED if shown(self.p_below, confidence) else Judgement.UNCLEAR
+
+
+UNTOLD = FloorTest(1.0, 1.0)
+"""What too few examples, or clusters, say of any floor."""
 
 
 class Retention(Protocol):
@@ -114,6 +110,22 @@ class Retention(Protocol):
         None where no number would: the observed ratio is the floor.
         """
 
+    def least(self, floor: float, confidence: float = 0.95) -> int | None:
+        """Return with about how many examples a student as good as the teacher begins to pass.
+
+        None where no number shows it: from a floor of 1 on, or where nothing is known of what was
+        not seen.
+        """
+
+
+def shown(p: float, confidence: float) -> bool:
+    """Return whether a p-value shows something with that confidence: p <= 1 - confidence.
+
+    Both are taken as the decimals that they print as: 0.05 is enough for 0.95, though as floats
+    1 - 0.95 is a bit more. The one comparison that outcomes, "firm" and the words rest on.
+    """
+    return Fraction(str(p)) <= 1 - Fraction(str(confidence))
+
 
 def one_sided(confidence: float) -> float:
     """Return a confidence unchanged; ValueError where it is none that a verdict can rest on."""
@@ -122,10 +134,22 @@ def one_sided(confidence: float) -> float:
     return float(confidence)
 
 
-def cluster_notes(clusters: int | None) -> tuple[str, ...]:
-    """Return what to say of a number of clusters."""
-    if clusters is None or clusters >= FEW_CLUSTERS:
+def unit_notes(units: int, name: str, effective: float) -> tuple[str, ...]:
+    """Return what to say of few clusters, or texts.
+
+    Parameters
+    ----------
+    units : int
+        How many there are.
+    name : str
+        What they are: "clusters", "texts".
+    effective : float
+        As how many of equal size they count.
+    """
+    if effective >= FEW_CLUSTERS:
         return ()
-    if clusters < MIN_CLUSTERS:
-        return (f"{clusters} clusters: too few to tell (at least {MIN_CLUSTERS} are needed)",)
-    return (f"{clusters} clusters: under {FEW_CLUSTERS} the interval is rough",)
+    count = math.floor(effective + 1e-9)
+    told = f"{units:,} {name}" + (f", by their sizes as good as {count}" if count < units else "")
+    if count < MIN_CLUSTERS:
+        return (f"{told}: too few to tell (at least {MIN_CLUSTERS} are needed)",)
+    return (f"{told}: under {FEW_CLUSTERS} the interval is rough",)

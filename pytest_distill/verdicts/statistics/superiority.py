@@ -14,18 +14,33 @@ language processing. ACL, 1383-1392.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import bdtrc, ndtr
+from scipy.special import betainc, ndtr
 
-from pytest_distill.verdicts.statistics.jackknife import Aggregate, Clusters, sum_by_cluster
+from pytest_distill.verdicts.statistics.jackknife import (
+    Aggregate,
+    Clusters,
+    Extremes,
+    PseudoValues,
+    Range,
+    of_mean,
+    of_metric,
+    sum_by_cluster,
+    worst_and_best,
+)
 from pytest_distill.verdicts.statistics.results import Floats
 from pytest_distill.verdicts.statistics.score import difference_statistic
+from pytest_distill.verdicts.statistics.t_retention import TRetention, ratio_test
+from pytest_distill.verdicts.statistics.unconditional import MOST, difference_tail
 
 N_RESAMPLES = 9999
+MOST_UNITS = 2**13
+"""More units than these are flipped in blocks."""
 _CHUNK = 2**18
 _TOLERANCE = 1e-9  # sums that differ by rounding alone are ties, and ties count as hits
 
@@ -51,6 +66,8 @@ class PairedTest:
         Number of examples.
     clusters : int, optional
         Number of clusters, where the examples come in clusters.
+    notes : tuple of str
+        What a reader must know beside the numbers.
     """
 
     p_value: float
@@ -61,6 +78,7 @@ class PairedTest:
     method: str
     n: int
     clusters: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 def proportion_test(
@@ -69,7 +87,8 @@ def proportion_test(
     """Test paired 0/1 scores: exact McNemar, or Tango's score test of a gain other than 0.
 
     P(X >= wins) with X ~ Binomial(wins + losses, 1/2); with `mid_p` the probability of exactly
-    `wins` counts half. Without a win or a loss, p = 1.
+    `wins` counts half. Without a win or a loss, p = 1. Tango's p is exact up to 20,000 examples:
+    the greatest over what the hypothesis leaves open.
 
     Parameters
     ----------
@@ -86,7 +105,7 @@ def proportion_test(
         raise ValueError("scores other than 0 and 1: use sign_flip_test")
     wins, losses = int((gains > 0).sum()), int((gains < 0).sum())
     if min_gain:
-        p = float(ndtr(-difference_statistic(wins, losses, len(gains), min_gain)))
+        p = difference_p(wins, losses, len(gains), min_gain)
         return _result(gains, float(gains.mean()), p, "score (Tango)")
     method = "exact McNemar" + (", mid-p" if mid_p else "")
     return _result(gains, float(gains.mean()), mcnemar_p(wins, losses, mid_p=mid_p), method)
@@ -97,11 +116,19 @@ def mcnemar_p(wins: int, losses: int, *, mid_p: bool = False) -> float:
     n = wins + losses
     if not n:
         return 1.0
-    at_least = float(bdtrc(wins - 1, n, 0.5)) if wins else 1.0
+    # Not bdtrc, whose counts are 32-bit integers.
+    at_least = float(betainc(wins, losses + 1, 0.5)) if wins else 1.0
     if not mid_p:
         return at_least
-    above = float(bdtrc(wins, n, 0.5)) if wins < n else 0.0
+    above = float(betainc(wins + 1, losses, 0.5)) if losses else 0.0
     return (at_least + above) / 2
+
+
+def difference_p(wins: int, losses: int, n: int, min_gain: float) -> float:
+    """Return p of "the proportions differ by at most `min_gain`": exact up to 20,000 examples."""
+    if n <= MOST:
+        return difference_tail(wins, losses, n, min_gain)
+    return float(ndtr(-difference_statistic(wins, losses, n, min_gain)))
 
 
 def sign_flip_test(
@@ -109,15 +136,20 @@ def sign_flip_test(
     other: ArrayLike,
     min_gain: float = 0.0,
     *,
+    range: Range = (0.0, 1.0),
     higher_is_better: bool = True,
     clusters: Clusters | None = None,
     n_resamples: int = N_RESAMPLES,
     rng: RNG = 0,
 ) -> PairedTest:
-    """Test a mean of per-example scores: flip the signs of the differences.
+    """Test a mean of per-example scores: flip the signs of the differences, and a t test.
 
     All 2^k outcomes are looked at where k differences are not 0 and that is no more than
-    `n_resamples`; else p = (hits + 1) / (n_resamples + 1). Whole clusters flip together.
+    `n_resamples`; else p = (hits + 1) / (n_resamples + 1). Whole clusters flip together, and of
+    more than 8,192 units blocks of them, drawn at random.
+
+    To flip signs asks whether the two are exchangeable, and not which is better on average: rare
+    catastrophes among many small gains pass it. So the greater p counts of it and of `gain_test`.
 
     Parameters
     ----------
@@ -125,6 +157,8 @@ def sign_flip_test(
         Scores of the same examples.
     min_gain : float
         The mean gain that must be exceeded; it is taken off each difference.
+    range : tuple of float
+        The metric's least and greatest value.
     higher_is_better : bool
         The metric's direction.
     clusters : sequence of hashable, optional
@@ -140,7 +174,30 @@ def sign_flip_test(
     if clusters is not None:
         units = sum_by_cluster(units, clusters)
     groups = None if clusters is None else len(units)
-    moved = units[units != 0]
+    p, exact = sign_flip_p(units, n_resamples=n_resamples, rng=rng)
+    ends = worst_and_best(range, higher_is_better)
+    average = gain_test(
+        of_mean(student, clusters, ends),
+        of_mean(other, clusters, ends),
+        higher_is_better=higher_is_better,
+    )
+    method = f"{_name('sign-flip permutation', exact)}, and {average.method}"
+    p = max(p, average.test(min_gain).p_retained)
+    return _result(gains, float(gains.mean()), p, method, groups, average.top.notes)
+
+
+def sign_flip_p(
+    units: Floats, *, n_resamples: int = N_RESAMPLES, rng: RNG = 0
+) -> tuple[float, bool]:
+    """Return p of "as likely above 0 as below" for sums of `units`, and whether all were looked at.
+
+    Parameters
+    ----------
+    units : ndarray, shape (n,)
+        What flips together.
+    """
+    source = np.random.default_rng(rng)
+    moved = _blocks(units[units != 0], source)
     observed = moved.sum()
     slack = _TOLERANCE * np.abs(moved).sum()
     exact = _enumerable(len(moved), n_resamples)
@@ -148,10 +205,9 @@ def sign_flip_test(
     sums = _sums_of_sets(moved)
     hits = sum(
         int((observed - 2 * sums(octets) >= observed - slack).sum())
-        for octets in _sets(len(moved), n_resamples, exact, rng)
+        for octets in _sets(len(moved), n_resamples, exact, source)
     )
-    p = _p(hits, 2 ** len(moved) if exact else n_resamples, exact)
-    return _result(gains, float(gains.mean()), p, _name("sign-flip permutation", exact), groups)
+    return _p(hits, 2 ** len(moved) if exact else n_resamples, exact), exact
 
 
 def randomization_test(
@@ -160,17 +216,19 @@ def randomization_test(
     aggregate: Aggregate,
     min_gain: float = 0.0,
     *,
+    range: Range = (0.0, 1.0),
+    extremes: Extremes | None = None,
     example_gains: ArrayLike | None = None,
     higher_is_better: bool = True,
     clusters: Clusters | None = None,
     n_resamples: int = N_RESAMPLES,
     rng: RNG = 0,
 ) -> PairedTest:
-    """Test a metric over the whole corpus: swap the two models' outputs of an example.
+    """Test a metric over the whole corpus: swap the two models' outputs, and a t test.
 
-    Approximate randomization; exact, and seeded, as `sign_flip_test` is. With `min_gain` the gains
-    of the swapped corpora, which lie around 0, are compared with the observed gain less
-    `min_gain`.
+    Approximate randomization; exact, seeded, in blocks and joined with `gain_test` as
+    `sign_flip_test` is. With `min_gain` the gains of the swapped corpora, which lie around 0, are
+    compared with the observed gain less `min_gain`.
 
     Parameters
     ----------
@@ -181,6 +239,10 @@ def randomization_test(
         Summed statistics, shape (..., k) -> (...): the metric.
     min_gain : float
         The gain in the metric that must be exceeded.
+    range : tuple of float
+        The metric's least and greatest value.
+    extremes : tuple of array_like, optional
+        What one example can be at worst and at best; see `metric_retention`.
     example_gains : array_like, shape (n,), optional
         Student's score less the other's of each example, above 0 where the student is better: for
         wins, losses and ties alone.
@@ -190,12 +252,57 @@ def randomization_test(
     mine, theirs = np.asarray(student, np.float64), np.asarray(other, np.float64)
     if mine.shape != theirs.shape or mine.ndim != 2:
         raise ValueError(f"shapes {mine.shape} and {theirs.shape}: must be the same (n, k)")
-    n, total, total_of_other = len(mine), mine.sum(axis=0), theirs.sum(axis=0)
+    p, exact = randomization_p(
+        mine,
+        theirs,
+        aggregate,
+        min_gain,
+        higher_is_better=higher_is_better,
+        clusters=clusters,
+        n_resamples=n_resamples,
+        rng=rng,
+    )
+    ends = worst_and_best(range, higher_is_better)
+    average = gain_test(
+        of_metric(mine, aggregate, clusters, extremes, ends),
+        of_metric(theirs, aggregate, clusters, extremes, ends),
+        higher_is_better=higher_is_better,
+        method="jackknife",
+    )
+    p = max(p, average.test(min_gain).p_retained)
+    method = f"{_name('approximate randomization', exact)}, and {average.method}"
+    gain, groups, notes = average.observed, average.clusters, average.top.notes
+    if example_gains is None:
+        return PairedTest(p, gain, None, None, None, method, len(mine), groups, notes)
+    return _result(np.asarray(example_gains, np.float64), gain, p, method, groups, notes)
+
+
+def randomization_p(
+    mine: Floats,
+    theirs: Floats,
+    aggregate: Aggregate,
+    min_gain: float = 0.0,
+    *,
+    higher_is_better: bool = True,
+    clusters: Clusters | None = None,
+    n_resamples: int = N_RESAMPLES,
+    rng: RNG = 0,
+) -> tuple[float, bool]:
+    """Return p of "the two models' outputs are exchangeable", and whether all swaps were looked at.
+
+    Parameters
+    ----------
+    mine, theirs : ndarray, shape (n, k)
+        Statistics of the two.
+    aggregate, min_gain, higher_is_better, clusters, n_resamples, rng
+        As for `randomization_test`.
+    """
+    total, total_of_other = mine.sum(axis=0), theirs.sum(axis=0)
     change = theirs - mine
     if clusters is not None:
         change = sum_by_cluster(change, clusters)
-    groups = None if clusters is None else len(change)
-    change = change[(change != 0).any(axis=1)]
+    source = np.random.default_rng(rng)
+    change = _blocks(change[(change != 0).any(axis=1)], source)
     sign = 1 if higher_is_better else -1
 
     def gain(swapped: Floats) -> Floats:
@@ -204,17 +311,60 @@ def randomization_test(
     observed = float(gain(np.zeros_like(total)))
     exact = _enumerable(len(change), n_resamples)
     hits = 0
-    for octets in _sets(len(change), n_resamples, exact, rng):
+    for octets in _sets(len(change), n_resamples, exact, source):
         swaps = np.unpackbits(octets, axis=1, count=len(change), bitorder="little")
         gains = gain(swaps.astype(np.float64) @ change)
         if not np.isfinite(gains).all():
             raise ValueError("the metric is not finite when outputs are swapped")
         hits += int((gains >= observed - min_gain - _TOLERANCE * max(abs(observed), 1e-300)).sum())
-    p = _p(hits, 2 ** len(change) if exact else n_resamples, exact)
-    method = _name("approximate randomization", exact)
-    if example_gains is None:
-        return PairedTest(p, observed, None, None, None, method, n, groups)
-    return _result(np.asarray(example_gains, np.float64), observed, p, method, groups)
+    return _p(hits, 2 ** len(change) if exact else n_resamples, exact), exact
+
+
+def gain_test(
+    student: PseudoValues,
+    other: PseudoValues,
+    *,
+    higher_is_better: bool = True,
+    method: str = "t",
+) -> TRetention:
+    """Return the t test of the mean gain, as a ratio to 1; a worst-case example is counted.
+
+    The one on which the student is wrong and the other right. Its floor is the gain that must be
+    exceeded.
+    """
+    sign = 1 if higher_is_better else -1
+
+    def gain(mine: Floats | None, theirs: Floats | None) -> Floats | None:
+        return None if mine is None or theirs is None else sign * (mine - theirs)
+
+    gains = replace(
+        student,
+        estimate=sign * (student.estimate - other.estimate),
+        values=sign * (student.values - other.values),
+        wrong=gain(student.wrong, other.right),
+        right=gain(student.right, other.wrong),
+    )
+    one = replace(
+        gains,
+        estimate=1.0,
+        values=np.ones(len(gains.values)),
+        wrong=None if gains.wrong is None else np.ones(len(gains.wrong)),
+        right=None if gains.right is None else np.ones(len(gains.right)),
+    )
+    return ratio_test(gains, one, -math.inf, method)
+
+
+def _blocks(units: Floats, source: np.random.Generator) -> Floats:
+    """Return the sums of blocks of units, drawn at random, where there are many.
+
+    If flips of single units leave the hypothesis as it is, so do flips of whole blocks.
+    """
+    if len(units) <= MOST_UNITS:
+        return units
+    blocks = source.permutation(len(units)) % MOST_UNITS
+    sums = np.zeros((MOST_UNITS, *units.shape[1:]))
+    np.add.at(sums, blocks, units)
+    return sums
 
 
 def _enumerable(units: int, n_resamples: int) -> bool:
@@ -252,9 +402,13 @@ def _name(method: str, exact: bool) -> str:
 
 
 def _result(
-    gains: Floats, gain: float, p: float, method: str, clusters: int | None = None
+    gains: Floats,
+    gain: float,
+    p: float,
+    method: str,
+    clusters: int | None = None,
+    notes: tuple[str, ...] = (),
 ) -> PairedTest:
     wins, losses = int((gains > 0).sum()), int((gains < 0).sum())
-    return PairedTest(
-        p, gain, wins, losses, len(gains) - wins - losses, method, len(gains), clusters
-    )
+    ties = len(gains) - wins - losses
+    return PairedTest(p, gain, wins, losses, ties, method, len(gains), clusters, notes)

@@ -3,52 +3,71 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import ndtri, stdtr, stdtrit
+from scipy.special import stdtrit
 
-from pytest_distill.verdicts.statistics.fieller import RatioMoments, ratio_moments
+from pytest_distill.verdicts.statistics.fieller import (
+    MeanTest,
+    RatioMoments,
+    Unit,
+    mean_test,
+    ratio_moments,
+    unseen_weight,
+)
 from pytest_distill.verdicts.statistics.jackknife import PseudoValues
 from pytest_distill.verdicts.statistics.planning import first_true
 from pytest_distill.verdicts.statistics.results import (
     MIN_CLUSTERS,
     POWER,
     TWO_SIDED,
+    UNTOLD,
+    Floats,
     FloorTest,
     RetentionInterval,
-    cluster_notes,
     one_sided,
 )
+
+_MOST_ROUNDS = 50
+_BEYOND = 1e150  # any ratio
+_ALIKE = 1e-13
+_FURTHER = 2
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class TRetention:
     """Retention as a ratio of two estimates, by a t test on the pseudo-values of x - m*y.
 
-    For the lower side one worst-case unit is appended to what was seen: near the ceiling a sample
-    without a failure has no variance, and says nothing of the failures it happened to miss.
+    One unit is counted beside those that were seen: the worst possible on the side on which the
+    floor holds, the best possible on the other. Near the ceiling a sample without a failure has no
+    variance, and says nothing of the failures it happened to miss; near the floor likewise.
 
     Parameters
     ----------
     top, bottom : PseudoValues
         Of the ratio's numerator and denominator, of the same units.
-    worst : tuple of float, optional
-        The appended unit's values of the two. None where the metric has no worst value: the worst
-        unit that was seen counts twice then, and nothing is told where all are alike.
-    least : float
+    worst, best : ndarray, shape (k, 2), optional
+        Values of the two of units that were not seen: the one that is worst, or best, for the ratio
+        in question is counted. None where nothing is known of them, so that nothing is told.
+    floor : float
         The least ratio that the metric allows.
     method : str
         Its name in the report.
+    bounded : bool
+        Whether `worst` is the worst that is possible, and no guess from what was seen.
     logarithmic : bool
         Whether the ratio of the estimates is the logarithm of the retention.
     """
 
     top: PseudoValues
     bottom: PseudoValues
-    worst: tuple[float, float] | None
-    least: float
+    worst: Floats | None
+    best: Floats | None
+    floor: float
     method: str
+    bounded: bool = True
     logarithmic: bool = False
 
     @property
@@ -63,84 +82,127 @@ class TRetention:
 
     @property
     def observed(self) -> float:
-        """The ratio on these examples."""
-        return self._retention(self.top.estimate / self.bottom.estimate)
+        """The ratio on these examples; infinite where there is nothing to divide by."""
+        return self._retention(self._ratio)
 
     def interval(self, confidence: float = 0.95) -> RetentionInterval:
         """Return the ratio's bounds: two one-sided ones at `confidence`, and the 95 % interval."""
-        pessimistic, plain = self._pessimistic(), self._plain()
         lowers, uppers = [], []
         for level in (one_sided(confidence), (1 + TWO_SIDED) / 2):
-            lowers.append(
-                self._retention(pessimistic.lower(critical_t(pessimistic, level), self.least))
-            )
-            uppers.append(self._retention(plain.upper(critical_t(plain, level))))
+            lowers.append(self._retention(self._lower(level)))
+            uppers.append(self._retention(self._upper(level)))
         return RetentionInterval(
             lowers[0], uppers[0], lowers[1], uppers[1],
-            confidence, self.method, self.n, self.clusters,
-            cluster_notes(self.clusters),
+            confidence, self.method, self.n, self.clusters, self.top.notes,
         )  # fmt: skip
 
     def test(self, floor: float) -> FloorTest:
         """Return the p-values at a floor; both are 1 under 10 clusters."""
-        if self.clusters is not None and self.clusters < MIN_CLUSTERS:
-            return FloorTest(1.0, 1.0)
+        if self.top.untold:
+            return UNTOLD
         ratio = math.log(floor) if self.logarithmic else floor
+        above, below = self._test(ratio, 1), self._test(ratio, -1)
         return FloorTest(
-            p_retained=_p(self._pessimistic(), -1, ratio), p_below=_p(self._plain(), 1, ratio)
+            p_retained=1.0 if above is None else above.p(),
+            p_below=1.0 if below is None else below.p(),
         )
 
     def needed(self, floor: float, confidence: float = 0.95, power: float = POWER) -> int | None:
         """Return about how many examples would settle it, if these are typical ones.
 
         The least number for which the test's statistic is expected to lie z(power) beyond what the
-        test asks for. None where the observed ratio is the floor.
+        test asks for, and of which there are 10 clusters. None where the observed ratio is the
+        floor.
         """
         ratio = math.log(floor) if self.logarithmic else floor
         gap = self.top.estimate - ratio * self.bottom.estimate
-        d = self.top.values - ratio * self.bottom.values
-        variance = float(d.var(ddof=1)) if len(d) > 1 else 0.0
-        level, beyond = one_sided(confidence), float(ndtri(power))
-        top, bottom = self._appended_unit()
-        worst = top - ratio * bottom
-        if gap > 0 and not self._pessimistic().df:
+        test = self._test(ratio, 1 if gap > 0 else -1)
+        if gap == 0 or test is None:
             return None
+        alpha = 1 - one_sided(confidence)
+        return self._examples(lambda units: replace(test, units=units).excess(alpha, power) >= 0)
 
-        def settled(units: int) -> bool:
-            # The moments of `units` examples like these, and of the appended one.
-            mean, spread, df = gap, variance, units - 1
-            if gap > 0:
-                mean = (units * gap + worst) / (units + 1)
-                spread += (worst - gap) ** 2 / (units + 1)
-                df = units
-            wanted = (float(stdtrit(df, level)) + beyond) * math.sqrt(spread / (df + 1))
-            return mean >= wanted if gap > 0 else mean <= -wanted
+    def least(self, floor: float, confidence: float = 0.95) -> int | None:
+        """Return with about how many examples a student as good as the teacher begins to pass.
 
-        units = first_true(settled) if gap != 0 else None
-        return None if units is None else math.ceil(units * self.n / len(d))
+        None where no number shows it: from a floor of 1 on, or where nothing is the worst possible.
+        """
+        if self.worst is None or not self.bounded or floor >= 1:
+            return None
+        # As good as the teacher: x = y, whose x - m*y is (1 - m)*y.
+        share, of = 1 - floor, self.bottom
+        unit = _extreme(self.worst, floor, -1)
+        test = mean_test(share * of.estimate, share * of.values, unit[0] - floor * unit[1])
+        alpha = 1 - one_sided(confidence)
+        return self._examples(lambda units: replace(test, units=units).excess(alpha) >= 0)
 
-    def _plain(self) -> RatioMoments:
-        return ratio_moments(
-            self.top.estimate, self.bottom.estimate, self.top.values, self.bottom.values
+    def _examples(self, settled: Callable[[int], bool]) -> int | None:
+        """Return the least number of examples whose number of units is enough."""
+        units = first_true(settled)
+        if units is None:
+            return None
+        seen = len(self.top.values)
+        if self.top.sizes is not None:
+            units = max(units, math.ceil(MIN_CLUSTERS * seen / self.top.effective))
+        return math.ceil(units * self.n / seen)
+
+    @property
+    def _ratio(self) -> float:
+        top, bottom = self.top.estimate, self.bottom.estimate
+        return top / bottom if bottom > 0 else math.inf
+
+    def _test(self, ratio: float, sign: int) -> MeanTest | None:
+        """Return the test of "the ratio is below" (1) or "above" (-1) the given one."""
+        unit = self._unseen(ratio, sign)
+        if unit is None:
+            return None
+        return mean_test(
+            sign * (self.top.estimate - ratio * self.bottom.estimate),
+            sign * (self.top.values - ratio * self.bottom.values),
+            sign * (unit[0] - ratio * unit[1]),
         )
 
-    def _pessimistic(self) -> RatioMoments:
-        plain = self._plain()
-        if self.worst is None and plain.v_ee == 0:
-            return replace(plain, df=0)
-        top, bottom = (
-            _appended(of, value)
-            for of, value in zip((self.top, self.bottom), self._appended_unit(), strict=True)
-        )
-        return ratio_moments(top.estimate, bottom.estimate, top.values, bottom.values)
+    def _lower(self, level: float) -> float:
+        # The worst unit hangs on the ratio, and the bound on the unit: it falls until it stands.
+        ratio, unit = self._ratio, None
+        for _ in range(_MOST_ROUNDS):
+            other = self._unseen(ratio, 1)
+            if other is None:
+                return self.floor
+            if other == unit:
+                break
+            unit = other
+            moments = self._moments(unit, level)
+            if moments is None:
+                return math.inf
+            ratio = moments.lower(float(stdtrit(moments.df, level)), self.floor)
+        return ratio
 
-    def _appended_unit(self) -> tuple[float, float]:
-        if self.worst is not None:
-            return self.worst
-        # The unit that lies furthest under the observed ratio.
-        ratio = self.top.estimate / self.bottom.estimate
-        worst = np.argmin(self.top.values - ratio * self.bottom.values)
-        return float(self.top.values[worst]), float(self.bottom.values[worst])
+    def _upper(self, level: float) -> float:
+        ratio, unit = self._ratio, None
+        for _ in range(_MOST_ROUNDS):
+            other = self._unseen(ratio, -1) if math.isfinite(ratio) else None
+            if other is None:
+                return math.inf
+            if other == unit:
+                break
+            unit = other
+            moments = self._moments(unit, level)
+            if moments is None:
+                return math.inf
+            ratio = moments.upper(float(stdtrit(moments.df, level)))
+        return ratio
+
+    def _moments(self, unit: Unit, level: float) -> RatioMoments | None:
+        """Return the moments with that unit counted; None where there is nothing to divide by."""
+        top, bottom, weight = self.top, self.bottom, unseen_weight(1 - level)
+        if not len(bottom.values) * bottom.estimate + weight * unit[1] > 0:
+            return None
+        return ratio_moments(top.estimate, bottom.estimate, top.values, bottom.values, unit, weight)
+
+    def _unseen(self, ratio: float, sign: int) -> Unit | None:
+        units = self.worst if sign > 0 else self.best
+        return None if units is None else _extreme(units, ratio, -sign)
 
     def _retention(self, ratio: float) -> float:
         if not self.logarithmic:
@@ -148,18 +210,86 @@ class TRetention:
         return math.exp(ratio) if ratio < 700 else math.inf
 
 
-def _appended(of: PseudoValues, value: float) -> PseudoValues:
-    units = len(of.values)
-    estimate = (units * of.estimate + value) / (units + 1)
-    return PseudoValues(estimate, np.append(of.values, value), of.n, of.clusters)
+def _extreme(units: Floats, ratio: float, sign: int) -> Unit:
+    """Return the unit of the greatest (1) or the least (-1) x - ratio * y."""
+    ratio = min(ratio, _BEYOND)
+    place = int(np.argmax(sign * (units[:, 0] - ratio * units[:, 1])))
+    return float(units[place, 0]), float(units[place, 1])
 
 
-def critical_t(moments: RatioMoments, level: float) -> float:
-    """Return the quantile of t that a statistic must exceed; infinite without a variance."""
-    return float(stdtrit(moments.df, level)) if moments.df else math.inf
+def ratio_test(
+    top: PseudoValues,
+    bottom: PseudoValues,
+    floor: float,
+    kind: str,
+    *,
+    bottom_errs: bool = False,
+) -> TRetention:
+    """Return the test of a ratio of two estimates, of the same units.
+
+    Parameters
+    ----------
+    top, bottom, floor, bottom_errs
+        As for `TRetention` and `pairs_not_seen`.
+    kind : str
+        Its name in the report, without what is counted beside the units that were seen.
+    """
+    worst, best = pairs_not_seen(top, bottom, bottom_errs=bottom_errs)
+    unit = "example" if top.sizes is None else "text"
+    if top.clusters is not None:
+        kind, unit = "cluster jackknife", "cluster"
+    added = f"a worst-case {unit}" if top.bounded else f"a guess at the worst {unit}"
+    return TRetention(top, bottom, worst, best, floor, f"{kind} with {added}", top.bounded)
 
 
-def _p(moments: RatioMoments, sign: int, ratio: float) -> float:
-    if not moments.df:
-        return 1.0
-    return float(stdtr(moments.df, sign * moments.statistic(ratio)))
+def pairs_not_seen(
+    top: PseudoValues, bottom: PseudoValues, *, bottom_errs: bool = False
+) -> tuple[Floats | None, Floats | None]:
+    """Return the worst and the best units for a ratio that were not seen, each of shape (k, 2).
+
+    Where nothing bounds them also a guess: a unit of typical size that lies twice as far from the
+    observed ratio as the furthest that was seen: furthest as it is, or as it would be if it were of
+    typical size. None where nothing is known: units that are all alike say nothing of others.
+
+    Parameters
+    ----------
+    top, bottom : PseudoValues
+        Of the ratio.
+    bottom_errs : bool
+        Whether the ratio is the worst where the denominator's answers are wrong and the numerator's
+        right: of a metric where lower is better.
+    """
+    low, high = (top.wrong, bottom.right), (top.right, bottom.wrong)
+    if bottom_errs:
+        low, high = high, low
+    return _pairs(low, top, bottom, 1), _pairs(high, top, bottom, -1)
+
+
+def _pairs(
+    known: tuple[Floats | None, Floats | None], top: PseudoValues, bottom: PseudoValues, sign: int
+) -> Floats | None:
+    found = []
+    first, second = known
+    if first is not None and second is not None:
+        found.append(np.column_stack([first, second]))
+    guess = None if top.bounded else _twice_as_far(top, bottom, sign)
+    if guess is not None:
+        found.append(np.array([guess]))
+    return np.concatenate(found) if found else None
+
+
+def _twice_as_far(top: PseudoValues, bottom: PseudoValues, sign: int) -> Unit | None:
+    if not bottom.estimate > 0:
+        return None
+    ratio = top.estimate / bottom.estimate
+    apart = sign * (top.values - ratio * bottom.values)
+    furthest, size = float(apart.min()), 1.0
+    if top.sizes is not None:
+        some = top.sizes > 0
+        furthest = min(furthest, top.typical * float((apart[some] / top.sizes[some]).min()))
+        size = top.typical / float(top.sizes.mean())
+    # What rounding leaves of units that are all alike is no distance.
+    if furthest >= -_ALIKE * float(np.abs(top.values).max()):
+        return None
+    under = size * bottom.estimate
+    return ratio * under + sign * _FURTHER * furthest, under

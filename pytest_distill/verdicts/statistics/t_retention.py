@@ -212,7 +212,7 @@ class TRetention:
 
 def _extreme(units: Floats, ratio: float, sign: int) -> Unit:
     """Return the unit of the greatest (1) or the least (-1) x - ratio * y."""
-    ratio = min(ratio, _BEYOND)
+    ratio = max(-_BEYOND, min(ratio, _BEYOND))
     place = int(np.argmax(sign * (units[:, 0] - ratio * units[:, 1])))
     return float(units[place, 0]), float(units[place, 1])
 

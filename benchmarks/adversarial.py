@@ -74,7 +74,7 @@ class Bound:
         level = 1 - confidence
         if self.share is None:
             return SLACK * level
-        return self.share if self.always else max(self.share * level / 0.05, SLACK * level)
+        return self.share if self.always else self.share * level / 0.05
 
 
 @dataclass(frozen=True)

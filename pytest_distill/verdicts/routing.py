@@ -96,7 +96,7 @@ class Pair:
     def p_value(self, floor: Fraction, handled: Bools, positions: Positions | None = None) -> float:
         """Return p of "the pair keeps less than the floor"; 1 where no ratio exists."""
         try:
-            return self.retention(handled, positions).test(float(floor)).p_retained
+            return self.retention(handled, positions).p_retained(float(floor))
         except NoRatioError:
             return 1.0
 

@@ -37,7 +37,7 @@ from pytest_distill.verdicts.statistics.score import score_statistic
 from pytest_distill.verdicts.statistics.unconditional import MOST, above_tail, below_tail
 
 _HALVINGS = 64
-_BISECTIONS = 8
+_BISECTIONS = 5
 _STEP = 1 / 16
 
 
@@ -89,10 +89,13 @@ class ProportionRetention:
     def test(self, floor: float) -> FloorTest:
         """Return the p-values at a floor."""
         if self._few:
-            counts = self.both, self.teacher_only, self.student_only
-            return FloorTest(below_tail(*counts, floor), above_tail(*counts, floor))
+            return FloorTest(self.p_retained(floor), above_tail(*self._counts, floor))
         score = float(self._score(np.asarray(floor, np.float64)))
         return FloorTest(p_retained=float(ndtr(-score)), p_below=float(ndtr(score)))
+
+    def p_retained(self, floor: float) -> float:
+        """Return the first of the p-values alone."""
+        return below_tail(*self._counts, floor) if self._few else self.test(floor).p_retained
 
     def needed(self, floor: float, confidence: float = 0.95, power: float = POWER) -> int | None:
         """Return about how many examples would settle it; see `examples_needed`."""
@@ -122,15 +125,19 @@ class ProportionRetention:
     def _few(self) -> bool:
         return self.n - self.neither <= MOST
 
+    @property
+    def _counts(self) -> tuple[int, int, int]:
+        return self.both, self.teacher_only, self.student_only
+
     def _score(self, ratio: Floats) -> Floats:
-        return score_statistic(self.both, self.teacher_only, self.student_only, ratio)
+        return score_statistic(*self._counts, ratio)
 
     def _exact_bound(self, rough: float, alpha: float, *, lower: bool) -> float:
         """Return where the exact p reaches `alpha`: the end of the bisection that it has passed."""
 
         def passes(ratio: float) -> bool:
             tail = below_tail if lower else above_tail
-            return tail(self.both, self.teacher_only, self.student_only, ratio) <= alpha
+            return tail(*self._counts, ratio) <= alpha
 
         # On the scale m / (1 + m), as the score test's bounds.
         far = _scaled(rough)

@@ -87,10 +87,6 @@ class FloorTest:
         return Judgement.NOT_RETAINED if shown(self.p_below, confidence) else Judgement.UNCLEAR
 
 
-UNTOLD = FloorTest(1.0, 1.0)
-"""What too few examples, or clusters, say of any floor."""
-
-
 class Retention(Protocol):
     """The evidence on one ratio, whatever the kind of metric."""
 
@@ -103,6 +99,9 @@ class Retention(Protocol):
 
     def test(self, floor: float) -> FloorTest:
         """Return the p-values at a floor; both are 1 under 10 clusters."""
+
+    def p_retained(self, floor: float) -> float:
+        """Return the first of the p-values alone: half the work, where many are looked at."""
 
     def needed(self, floor: float, confidence: float = 0.95, power: float = POWER) -> int | None:
         """Return about how many examples would settle it, if the observed ratio is the true one.

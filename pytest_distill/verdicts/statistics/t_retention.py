@@ -23,7 +23,6 @@ from pytest_distill.verdicts.statistics.results import (
     MIN_CLUSTERS,
     POWER,
     TWO_SIDED,
-    UNTOLD,
     Floats,
     FloorTest,
     RetentionInterval,
@@ -98,14 +97,16 @@ class TRetention:
 
     def test(self, floor: float) -> FloorTest:
         """Return the p-values at a floor; both are 1 under 10 clusters."""
-        if self.top.untold:
-            return UNTOLD
+        return FloorTest(self.p_retained(floor), self._p(floor, -1))
+
+    def p_retained(self, floor: float) -> float:
+        """Return the first of the p-values alone."""
+        return self._p(floor, 1)
+
+    def _p(self, floor: float, sign: int) -> float:
         ratio = math.log(floor) if self.logarithmic else floor
-        above, below = self._test(ratio, 1), self._test(ratio, -1)
-        return FloorTest(
-            p_retained=1.0 if above is None else above.p(),
-            p_below=1.0 if below is None else below.p(),
-        )
+        test = None if self.top.untold else self._test(ratio, sign)
+        return 1.0 if test is None else test.p()
 
     def needed(self, floor: float, confidence: float = 0.95, power: float = POWER) -> int | None:
         """Return about how many examples would settle it, if these are typical ones.

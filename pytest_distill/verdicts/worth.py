@@ -49,8 +49,8 @@ class Frontier:
 
 
 def words(ledger: Ledger) -> list[str]:
-    """Return sentences: whether distilling paid off, where SFT does alone, what is recommended."""
-    paid_off = [
+    """Return sentences: whether SFT is beaten, where it does alone, what is recommended."""
+    beaten = [
         f"{gate['eval']}: {gate['details']['in_words']}"
         for gate in ledger.gates()
         if gate["gate"] == "beats_sft" and gate["relation"] and not gate["slice"]
@@ -58,7 +58,7 @@ def words(ledger: Ledger) -> list[str]:
     recommended = [
         f"recommended for {row['criterion']}: {row['model']}" for row in ledger.recommendations
     ]
-    return list(dict.fromkeys((*paid_off, *_sft_alone(ledger), *recommended)))
+    return list(dict.fromkeys((*beaten, *_sft_alone(ledger), *recommended)))
 
 
 def _sft_alone(ledger: Ledger) -> Iterator[str]:

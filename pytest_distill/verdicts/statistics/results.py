@@ -141,14 +141,16 @@ def unit_notes(units: int, name: str, effective: float) -> tuple[str, ...]:
     units : int
         How many there are.
     name : str
-        What they are: "clusters", "texts".
+        What one is: "cluster", "text".
     effective : float
         As how many of equal size they count.
     """
     if effective >= FEW_CLUSTERS:
         return ()
     count = math.floor(effective + 1e-9)
-    told = f"{units:,} {name}" + (f", by their sizes as good as {count}" if count < units else "")
+    told = f"{units:,} {name}{'s' if units != 1 else ''}" + (
+        f", by their sizes as good as {count}" if count < units else ""
+    )
     if count < MIN_CLUSTERS:
         return (f"{told}: too few to tell (at least {MIN_CLUSTERS} are needed)",)
     return (f"{told}: under {FEW_CLUSTERS} the interval is rough",)

@@ -92,8 +92,17 @@ class TRetention:
             uppers.append(self._retention(self._upper(level)))
         return RetentionInterval(
             lowers[0], uppers[0], lowers[1], uppers[1],
-            confidence, self.method, self.n, self.clusters, self.top.notes,
+            confidence, self.method, self.n, self.clusters, (*self.top.notes, *self._untold),
         )  # fmt: skip
+
+    @property
+    def _untold(self) -> tuple[str, ...]:
+        if self.worst is not None:
+            return ()
+        return (
+            "nothing tells how bad an example can be: the metric has no worst value, and by its "
+            "ratio all that were seen are alike",
+        )
 
     def test(self, floor: float) -> FloorTest:
         """Return the p-values at a floor; both are 1 under 10 clusters."""

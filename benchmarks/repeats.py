@@ -60,7 +60,7 @@ def median_ratio(
     passed = failed = naive = 0
     for _ in range(replications):
         ratios, units = times(n, TIMED, spreads, rng)
-        found = unit_interval(ratios, units, 0.5, ratios=True)
+        found = unit_interval(ratios, units, 0.5)
         passed += found.one_sided_lower >= 1
         failed += found.one_sided_upper < 1
         naive += quantile_interval(ratios, 0.5).one_sided_lower >= 1
@@ -101,7 +101,7 @@ def drift(n: int, rho: float, replications: int, rng: np.random.Generator) -> di
     for _ in range(replications):
         ratios, units = times(n, TIMED, (0.0, 0.3), rng, rho)
         serial = serial_correlation(np.log(ratios), units)
-        wrong = unit_interval(ratios, units, 0.5, ratios=True).one_sided_lower >= 1
+        wrong = unit_interval(ratios, units, 0.5).one_sided_lower >= 1
         shown = serial is not None and serial.shown
         passed, noted, silent = passed + wrong, noted + shown, silent + (wrong and not shown)
     return {

@@ -52,7 +52,7 @@ def summary(project: Project, config_name: str) -> dict[str, Rows]:
             | {"order": [position], "criterion": criterion, "model": found.model}
             | {
                 "passed_over": list(found.passed_over),
-                "fell_short": next(iter(found.fell_short), None),
+                "ended_by": next(iter(found.ended_by), None),
             }
             | {"not_tried": list(found.not_tried)}
             for position, (criterion, found) in enumerate(project.recommended.items())

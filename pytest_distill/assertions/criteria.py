@@ -124,7 +124,7 @@ def recommend(criterion: str, *, eval: str | None = None) -> str:
     if found.model is None:
         raise AssertionError("\n".join(_none_meets(criterion, found)))
     for part in quality:
-        if found.fell_short and isinstance(part.gate, Routable):
+        if found.ended_by and isinstance(part.gate, Routable):
             judge(part.gate, part.eval or eval, found.model)  # its threshold is the one to keep
     project.recommended[criterion] = found
     note_look()
@@ -133,11 +133,11 @@ def recommend(criterion: str, *, eval: str | None = None) -> str:
 
 def _none_meets(criterion: str, found: Recommendation) -> Iterator[str]:
     yield f"assert 0 >= 1 students that meet criterion {criterion}"
-    for name, why in (*found.passed_over.items(), *found.fell_short.items()):
+    for name, why in (*found.passed_over.items(), *found.ended_by.items()):
         yield from (f"  {name}: {line}" for line in why)
     if found.not_tried:
-        (last,) = found.fell_short
+        (last,) = found.ended_by
         yield (
-            f"  not tried: {', '.join(found.not_tried)}; {last}, no smaller than these, fell short "
-            "in quality, and to try on until one passes would find one that passes by luck"
+            f"  not tried: {', '.join(found.not_tried)}; {last}, no smaller than these, is not "
+            "shown to keep the quality, and to try until one passes finds one that passes by luck"
         )

@@ -83,8 +83,8 @@ def assert_faster(
         By default as the marker or ``distill.yaml`` says, else 0.95: the one-sided bound of the
         median decides, and the verdict may be INCONCLUSIVE. None: the observed median does.
     examples : int
-        How many pairs are timed. More than the gold set has examples make each one's ratio steadier,
-        and the bound no surer.
+        How many pairs are timed. More of them than the gold set has examples make each example's
+        ratio steadier, and do not count as further examples.
     eval, student : str, optional
         Names; by default the marker's, else the only ones in ``distill.yaml``.
 

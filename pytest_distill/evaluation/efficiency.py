@@ -336,7 +336,11 @@ def _latency(timings: Sequence[Timing], taken: Taken, unit: Units, independent: 
 def _figure(
     kind: str, models: Sequence[RunModel], requests: Sequence[Request], measure: Callable[[], Any]
 ) -> Figure:
-    """Return a figure, from the store where all that it hangs on is as it was."""
+    """Return a figure, from the store where all that it hangs on is as it was.
+
+    The requests stand in the order in which they are answered, and so tell of which of them each
+    stored time is.
+    """
     about = {
         "figure": kind,
         "settings": [_setting(model) for model in models],

@@ -24,15 +24,15 @@ class Recommendation:
         The last that met the criterion; None where none did.
     passed_over : dict
         Too big, slow or hungry: name -> what each fell short of.
-    fell_short : dict
-        The one whose quality ended the sequence: name -> what it fell short of.
+    ended_by : dict
+        The one that is not shown to keep the quality: name -> what it fell short of.
     not_tried : tuple of str
         Those after that one.
     """
 
     model: str | None = None
     passed_over: dict[str, list[str]] = field(default_factory=dict)
-    fell_short: dict[str, list[str]] = field(default_factory=dict)
+    ended_by: dict[str, list[str]] = field(default_factory=dict)
     not_tried: tuple[str, ...] = ()
 
 

@@ -62,10 +62,10 @@ def words(ledger: Ledger) -> list[str]:
 def _recommended(row: Row) -> Iterator[str]:
     """Yield what is recommended, and which smaller students are not, and why."""
     yield f"recommended for {row['criterion']}: {row['model']}"
-    if row["fell_short"] is not None:
+    if row["ended_by"] is not None:
         rest = row["not_tried"]
         told = f"; not tried after it: {', '.join(rest)}" if rest else ""
-        yield f"{row['criterion']}: {row['fell_short']} fell short in quality{told}"
+        yield f"{row['criterion']}: {row['ended_by']} is not shown to keep the quality{told}"
 
 
 def _sft_alone(ledger: Ledger) -> Iterator[str]:

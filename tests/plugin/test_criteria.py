@@ -192,8 +192,8 @@ def test_the_smallest_student_that_meets_a_criterion_is_recommended(
     assert "recommended for half: tiny" in report_of(result)
     rows = several.json()["recommendations"]
     assert [(r["criterion"], r["model"]) for r in rows] == [("half", "tiny"), ("edge", "student")]
-    assert [(r["fell_short"], r["not_tried"]) for r in rows] == [(None, []), ("tiny", [])]
-    assert "edge: tiny fell short in quality" in report_of(result)
+    assert [(r["ended_by"], r["not_tried"]) for r in rows] == [(None, []), ("tiny", [])]
+    assert "edge: tiny is not shown to keep the quality" in report_of(result)
 
 
 def test_no_student_to_recommend(several: Project, run: Run) -> None:
@@ -224,10 +224,10 @@ def test_the_first_student_that_falls_short_in_quality_ends_the_sequence(
     result = run_both("--distill-report", "--distill-json", "out.json")
     assert outcomes_of(several)["which"] == "PASSED"
     assert "recommended for edge: big" in report_of(result)
-    told = "edge: student fell short in quality; not tried after it: tiny"
+    told = "edge: student is not shown to keep the quality; not tried after it: tiny"
     assert told in report_of(result)
     (row,) = several.json()["recommendations"]
-    assert (row["fell_short"], row["not_tried"]) == ("student", ["tiny"])
+    assert (row["ended_by"], row["not_tried"]) == ("student", ["tiny"])
     assert "tiny" not in {e["model"] for e in several.json()["evaluations"]}
 
 

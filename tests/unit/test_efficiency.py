@@ -206,6 +206,21 @@ def test_a_stored_figure_serves_only_where_nothing_changed(
     assert (after.taken.made == before.taken.made) is not again
     assert after.taken.earlier is not again
     assert after.example.tolist() == before.example.tolist()
+    assert after.unit is not None
+    assert before.unit is not None
+    assert after.unit.tolist() == before.unit.tolist()
+
+
+def test_a_stored_figure_tells_of_which_example_each_time_is(tmp_path: Path) -> None:
+    """What it is found by lists what was asked, in order: for a changed text all is timed anew."""
+    efficiency.latencies([model(Timed("one"), keeper(tmp_path))], ON, 20)
+    gold = gold_set("abcdefgh")
+    gold.examples[5].fields["input"] = "another text"  # type: ignore[index]
+    engine = Timed("one")
+    again = [model(engine, keeper(tmp_path, session=1))]
+    (found,) = efficiency.latencies(again, classification(gold), 20)
+    assert len(engine.asked) == efficiency.WARM_UP + 20
+    assert not found.taken.earlier
 
 
 def test_an_engine_without_measuring_is_timed_from_outside() -> None:

@@ -72,7 +72,7 @@ class Faster(LooksAtNoAnswers):
         fixed = teacher.declared and student.declared
         ratios = teacher.seconds / student.seconds
         units = (teacher if student.declared else student).units
-        interval = unit_interval(ratios, units, 0.5, confidence or 0.95, ratios=True)
+        interval = unit_interval(ratios, units, 0.5, confidence or 0.95)
         observed = decimal(interval.estimate)
         if confidence is None or fixed:
             outcome = decided(observed >= floor)

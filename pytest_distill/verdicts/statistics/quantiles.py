@@ -110,7 +110,7 @@ def needed_for_a_bound(order: float, confidence: float) -> int:
 
 
 def unit_interval(
-    values: Floats, units: Units, order: float, confidence: float = 0.95, *, ratios: bool = False
+    values: Floats, units: Units, order: float, confidence: float = 0.95
 ) -> QuantileInterval:
     """Return a quantile over units, each of which counts once, and its bounds.
 
@@ -124,21 +124,24 @@ def unit_interval(
         In the order in which they were taken.
     units : array of int, shape (n,)
         The unit of each value.
-    ratios : bool
-        Whether the middle of two values is their geometric mean, as for the logarithms of ratios.
     """
-    each = unit_medians(values, units, ratios=ratios) if order == 0.5 else values[_firsts(units)]
+    each = unit_medians(values, units) if order == 0.5 else values[_firsts(units)]
     return quantile_interval(each, order, confidence)
 
 
-def unit_medians(values: Floats, units: Units, *, ratios: bool = False) -> Floats:
-    """Return the median of each unit's values; see `unit_interval`."""
-    ordered = values[np.lexsort((values, units))]
+def unit_medians(values: Floats, units: Units) -> Floats:
+    """Return the median of each unit's values.
+
+    Of two in the middle it is the one that was taken first, not their mean: so it is as likely
+    above the median of what it is drawn from as below, on whatever scale, and times have the same
+    medians as their logarithms.
+    """
+    ordered = np.lexsort((values, units))
     _, sizes = np.unique(units, return_counts=True)
     starts = np.cumsum(sizes) - sizes
     low, high = ordered[starts + (sizes - 1) // 2], ordered[starts + sizes // 2]
-    middle: Floats = np.where(low == high, low, np.sqrt(low * high) if ratios else (low + high) / 2)
-    return middle
+    medians: Floats = values[np.minimum(low, high)]
+    return medians
 
 
 def serial_correlation(values: Floats, units: Units) -> SerialCorrelation | None:

@@ -65,14 +65,20 @@ def test_a_unit_counts_once_however_often_it_was_looked_at() -> None:
 
 
 def test_the_value_of_a_unit() -> None:
-    """For the median its own median, for ratios the geometric one; else what was taken first."""
-    values = np.array([4.0, 9.0, 1.0, 8.0, 2.0, 9.5])
-    units = np.array([7, 3, 7, 3, 5, 3])
-    assert unit_medians(values, units).tolist() == [9.0, 2.0, 2.5]
-    assert unit_medians(values, units, ratios=True).tolist() == [9.0, 2.0, 2.0]
-    assert unit_interval(values, units, 0.5).estimate == 2.5
-    assert unit_interval(values, units, 0.5, ratios=True).estimate == 2.0
-    assert unit_interval(values, units, 0.95) == quantile_interval(np.array([4.0, 9.0, 2.0]), 0.95)
+    """For the median its own, of two in the middle the earlier one; else what was taken first."""
+    values = np.array([4.0, 8.0, 1.0, 9.0, 2.0, 9.5, 0.5, 5.0])
+    units = np.array([7, 3, 7, 3, 5, 3, 7, 7])
+    assert unit_medians(values, units).tolist() == [9.0, 2.0, 4.0]
+    assert unit_interval(values, units, 0.5).estimate == 4.0
+    assert unit_interval(values, units, 0.95) == quantile_interval(np.array([4.0, 8.0, 2.0]), 0.95)
+
+
+@pytest.mark.parametrize("turns", [2, 3, 5])
+def test_the_median_over_repeats_is_as_often_too_high_as_too_low(turns: int) -> None:
+    """Of skewed noise as well: half of the units lie above the median of the noise."""
+    values = np.random.default_rng(turns).exponential(size=20_000 * turns)
+    medians = unit_medians(values, np.tile(np.arange(20_000), turns))
+    assert np.mean(medians > np.log(2)) == pytest.approx(0.5, abs=0.012)
 
 
 @pytest.mark.parametrize(("order", "confidence"), [(0.5, 0.95), (0.95, 0.95), (0.99, 0.9)])

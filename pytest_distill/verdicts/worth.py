@@ -55,10 +55,17 @@ def words(ledger: Ledger) -> list[str]:
         for gate in ledger.gates()
         if gate["gate"] == "beats_sft" and gate["relation"] and not gate["slice"]
     ]
-    recommended = [
-        f"recommended for {row['criterion']}: {row['model']}" for row in ledger.recommendations
-    ]
+    recommended = [line for row in ledger.recommendations for line in _recommended(row)]
     return list(dict.fromkeys((*beaten, *_sft_alone(ledger), *recommended)))
+
+
+def _recommended(row: Row) -> Iterator[str]:
+    """Yield what is recommended, and which smaller students are not, and why."""
+    yield f"recommended for {row['criterion']}: {row['model']}"
+    if row["ended_by"] is not None:
+        rest = row["not_tried"]
+        told = f"; not tried after it: {', '.join(rest)}" if rest else ""
+        yield f"{row['criterion']}: {row['ended_by']} is not shown to keep the quality{told}"
 
 
 def _sft_alone(ledger: Ledger) -> Iterator[str]:

@@ -109,6 +109,7 @@ class Metric(ABC):
         -------
         tuple of ndarray, each of shape (examples, k)
             Statistics of the worst answers to some examples, and of the best to the same ones.
+            Without a row nothing can be told with a confidence.
         """
         return None
 
@@ -243,7 +244,7 @@ class OwnMetric(Metric):
                 return None
             worst, best = (_numbers(side, self.name, "extremes") for side in found)
             wanted = (len(worst), rows.shape[1])
-            if worst.shape != wanted or best.shape != wanted or not len(worst):
+            if worst.shape != wanted or best.shape != wanted:
                 raise EvaluationError(
                     f"metric '{self.name}': extremes gives shapes {worst.shape} and {best.shape}, "
                     f"not twice (examples, {rows.shape[1]})"

@@ -72,14 +72,14 @@ class _LabelCounts(Metric):
         """Return an example of every gold label with every wrong one, and with the right one.
 
         Of more than 60 labels with just the two wrong ones that cost most beside the most common
-        label: what it costs to predict a label hangs little on the gold label. None where all gold
-        labels are the same.
+        label: what it costs to predict a label hangs little on the gold label. No row where all
+        gold labels are the same: such a gold set says nothing of the others.
         """
         totals = np.asarray(rows, np.float64).sum(axis=0)
         k = len(totals) // 3
         labels = np.flatnonzero(totals[2 * k :]).tolist()
         if len(labels) < 2:
-            return None
+            return np.empty((0, 3 * k)), np.empty((0, 3 * k))
         wrong = labels
         if len(labels) > _MOST_LABELS:
             common = int(np.argmax(totals[2 * k :]))

@@ -100,8 +100,8 @@ class TRetention:
         if self.worst is not None:
             return ()
         return (
-            "nothing tells how bad an example can be: the metric has no worst value, and by its "
-            "ratio all that were seen are alike",
+            "nothing tells how bad an example can be that was not seen: all gold labels are the "
+            "same, or the metric has no worst value and all examples are alike by it",
         )
 
     def test(self, floor: float) -> FloorTest:
@@ -280,7 +280,7 @@ def _pairs(
 ) -> Floats | None:
     found = []
     first, second = known
-    if first is not None and second is not None:
+    if first is not None and second is not None and len(first):
         found.append(np.column_stack([first, second]))
     guess = None if top.bounded else _twice_as_far(top, bottom, sign)
     if guess is not None:

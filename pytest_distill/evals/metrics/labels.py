@@ -106,7 +106,7 @@ def _label_rows(pairs: Sequence[tuple[int, int]], labels: int) -> NDArray[np.flo
 
 def _right_predicted_gold(totals: NDArray[Any]) -> tuple[NDArray[np.float64], ...]:
     # Floats: the products of MCC pass 2**63 from some ten thousand examples on.
-    counts = np.asarray(totals, np.float64).reshape(*totals.shape[:-1], 3, -1)
+    counts = np.asarray(totals, np.float64).reshape(*totals.shape[:-1], 3, totals.shape[-1] // 3)
     return counts[..., 0, :], counts[..., 1, :], counts[..., 2, :]
 
 

@@ -15,6 +15,7 @@ from fractions import Fraction
 import numpy as np
 from scipy.special import betaincinv
 
+from pytest_distill.evaluation.exact import exact_sum
 from pytest_distill.verdicts.statistics.jackknife import Clusters, of_mean
 from pytest_distill.verdicts.statistics.results import (
     MIN_CLUSTERS,
@@ -153,5 +154,6 @@ def clopper_pearson(hits: int, n: int, level: float) -> tuple[float, float]:
 
 
 def _ratio(sums: Floats, units: Floats) -> Fraction | float:
-    total = math.fsum(sums.tolist())
-    return Fraction(total) / int(units.sum()) if math.isfinite(total) else total
+    if not np.isfinite(sums).all():
+        return math.fsum(sums.tolist())
+    return exact_sum(sums) / int(units.sum())

@@ -12,7 +12,7 @@ from pytest_distill.verdicts.comparison import Comparison, Confidence, Slice
 from pytest_distill.verdicts.evidence import above_chance, retention_evidence
 from pytest_distill.verdicts.flips import lost_rows
 from pytest_distill.verdicts.gates import explain
-from pytest_distill.verdicts.numbers import floor_text, retained_floor
+from pytest_distill.verdicts.numbers import Ratio, floor_text, retained_floor
 from pytest_distill.verdicts.statistics import Judgement, Retention
 from pytest_distill.verdicts.verdict import Evidence, Outcome, Verdict, as_float, decided
 
@@ -124,7 +124,7 @@ class QualityRetained:
 
     def _headline(
         self,
-        retained: Fraction,
+        retained: Ratio,
         outcome: Outcome,
         evidence: Evidence,
         confidence: float | None,

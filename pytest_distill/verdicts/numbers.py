@@ -16,6 +16,7 @@ Ratio = Fraction | float
 """An exact ratio; `math.inf`, its only float, where nothing remains to divide by."""
 INFINITE = "infinite"
 _MEAN_PLACES = 40
+_MEAN_PARTS = 10**6
 MOST_RETAINED = 2
 """A floor above it is no share of a teacher's quality: 95 is meant for 0.95."""
 
@@ -145,13 +146,14 @@ def geometric_mean(ratios: Sequence[Fraction]) -> Fraction:
     After far more decimals than a floor has: it is at least the floor just where the product of
     the ratios is at least the floor's power k.
     """
-    product = math.prod(ratios, start=Fraction(1))
     k = len(ratios)
-    top, bottom = _root(product.numerator, k), _root(product.denominator, k)
-    if (top**k, bottom**k) == (product.numerator, product.denominator):
-        return Fraction(top, bottom)
+    # Not as one fraction: to reduce it would take longer than all the rest.
+    top = math.prod(ratio.numerator for ratio in ratios)
+    bottom = math.prod(ratio.denominator for ratio in ratios)
     scale: int = 10**_MEAN_PLACES
-    return Fraction(_root(product.numerator * scale**k // product.denominator, k), scale)
+    cut = Fraction(_root(top * scale**k // bottom, k), scale)
+    near = cut.limit_denominator(_MEAN_PARTS)
+    return near if near.numerator**k * bottom == top * near.denominator**k else cut
 
 
 def _root(number: int, k: int) -> int:

@@ -62,8 +62,10 @@ class Pair:
         else:  # the columns of two calls need not be the same: one call for both models
             both = metric.statistics((*self.student.answers, *self.teacher.answers))
             self._student, self._teacher = both[: self.n], both[self.n :]
+        all_teacher = np.zeros(self.n, bool)
+        self._teacher_score = self.score(all_teacher)
         try:
-            self.retention(np.zeros(self.n, bool))
+            self.retention(all_teacher)
         except NoRatioError as error:
             raise ComparisonError(f"{metric.name} on '{self.on.name}': {error}") from None
 
@@ -109,8 +111,11 @@ class Pair:
 
     def retained(self, handled: Bools) -> Ratio | None:
         """Return which share of the teacher's quality the pair keeps; None where none exists."""
-        teacher = self.score(np.zeros(self.n, bool))
-        return kept(self.score(handled), teacher, self.metric.higher_is_better)
+        return self.kept(self.score(handled))
+
+    def kept(self, score: Fraction) -> Ratio | None:
+        """Return which share of the teacher's quality a score is; None where none exists."""
+        return kept(score, self._teacher_score, self.metric.higher_is_better)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,11 +285,12 @@ def expected(student: ModelInfo, teacher: ModelInfo, name: str, routing: Routing
 
 def _point(pair: Pair, sure: NDArray[np.float64], threshold: float, floor: Fraction) -> Point:
     handled = sure >= threshold
+    score = pair.score(handled)
     return Point(
         threshold,
         Fraction(int(handled.sum()), pair.n),
-        pair.score(handled),
-        pair.retained(handled),
+        score,
+        pair.kept(score),
         pair.p_value(floor, handled),
     )
 

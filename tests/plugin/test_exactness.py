@@ -31,7 +31,11 @@ def judged(project: Project, scale: float = 1, **changed: tuple[float, ...]) -> 
         project.rows(
             f"{name}.jsonl",
             (
-                {"id": f"e{i}", "scores": {"judge": round(score * scale, 4)}}
+                {
+                    "id": f"e{i}",
+                    "scores": {"judge": round(score * scale, 4)},
+                    "probabilities": {"pos": 0.6 + i / 100, "neg": 0.4 - i / 100},
+                }
                 for i, score in enumerate(scores)
             ),
         )
@@ -90,6 +94,15 @@ def test_slices_are_as_exact(project: Project, run: Run) -> None:
     )
     run(*REPORTS)
     assert outcomes_of(project) == {"it": "PASSED", "less": "FAILED"}
+
+
+def test_the_deferral_curve_is_as_exact(project: Project, run: Run) -> None:
+    """The pair that sends everything to the student has its score and its ratio, to the digit."""
+    judged(project)
+    write_gates(project, it="assert_routable(min_handled=0.5, retained=0.95)")
+    run(*REPORTS)
+    last = max(gates_of(project)["it"]["details"]["curve"], key=lambda point: point["handled"])
+    assert (last["handled"], last["score"], last["retained"]) == (1.0, 0.6365, 0.95)
 
 
 def test_a_geometric_mean_may_meet_the_floor_exactly(project: Project, run: Run) -> None:

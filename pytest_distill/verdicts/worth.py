@@ -24,7 +24,7 @@ class Point:
     score : float
         By the eval's headline metric.
     retained : float, optional
-        Share of the teacher's quality.
+        Share of the teacher's quality; infinite where lower is better and it makes no error.
     dominated : str
         By whom and how, e.g. ``sft is as good and as small``; empty on the frontier.
     """

@@ -15,6 +15,7 @@ from fractions import Fraction
 import numpy as np
 from scipy.special import betainc, betaincinv
 
+from pytest_distill.evaluation.exact import exact_sum
 from pytest_distill.verdicts.statistics.jackknife import Clusters, PseudoValues, of_mean, of_sums
 from pytest_distill.verdicts.statistics.results import (
     TWO_SIDED,
@@ -174,5 +175,6 @@ def clopper_pearson(hits: int, n: int, level: float) -> tuple[float, float]:
 
 
 def _ratio(sums: Floats, units: Floats) -> Fraction | float:
-    total = math.fsum(sums.tolist())
-    return Fraction(total) / int(units.sum()) if math.isfinite(total) else total
+    if not np.isfinite(sums).all():
+        return math.fsum(sums.tolist())
+    return exact_sum(sums) / int(units.sum())

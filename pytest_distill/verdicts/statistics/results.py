@@ -149,7 +149,10 @@ def unit_notes(units: int, name: str, effective: float) -> tuple[str, ...]:
     if effective >= FEW_CLUSTERS:
         return ()
     count = math.floor(effective + 1e-9)
-    told = f"{units:,} {name}" + (f", by their sizes as good as {count}" if count < units else "")
+    one = name.removesuffix("s")
+    told = f"{units:,} {one if units == 1 else name}" + (
+        f", by their sizes as good as {count}" if count < units else ""
+    )
     if count < MIN_CLUSTERS:
         return (f"{told}: too few to tell (at least {MIN_CLUSTERS} are needed)",)
     return (f"{told}: under {FEW_CLUSTERS} the interval is rough",)

@@ -185,7 +185,7 @@ class TRetention:
             moments = self._moments(unit, level)
             if moments is None:
                 return math.inf
-            ratio = moments.lower(float(stdtrit(moments.df, level)), self.floor)
+            ratio = min(ratio, moments.lower(float(stdtrit(moments.df, level)), self.floor))
         return ratio
 
     def _upper(self, level: float) -> float:
@@ -200,7 +200,7 @@ class TRetention:
             moments = self._moments(unit, level)
             if moments is None:
                 return math.inf
-            ratio = moments.upper(float(stdtrit(moments.df, level)))
+            ratio = max(ratio, moments.upper(float(stdtrit(moments.df, level))))
         return ratio
 
     def _moments(self, unit: Unit, level: float) -> RatioMoments | None:
@@ -222,7 +222,7 @@ class TRetention:
 
 def _extreme(units: Floats, ratio: float, sign: int) -> Unit:
     """Return the unit of the greatest (1) or the least (-1) x - ratio * y."""
-    ratio = min(ratio, _BEYOND)
+    ratio = min(max(ratio, -_BEYOND), _BEYOND)
     place = int(np.argmax(sign * (units[:, 0] - ratio * units[:, 1])))
     return float(units[place, 0]), float(units[place, 1])
 

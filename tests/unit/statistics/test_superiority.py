@@ -120,11 +120,11 @@ def scipy_sign_flip(gains: Array) -> float:
 
 
 def average_p(gains: Array, unseen: float = -1.0) -> float:
-    """Return p of the t test of a mean gain, the unseen gain counted 1 + (z^2 - 1) / 6 times."""
+    """Return p of the t test of a mean gain, the unseen gain counted 1 + (z^2 - 1) / 4 times."""
 
     def excess(log: float) -> float:
         level = math.exp(log)
-        weight = 1 + (scipy.stats.norm.isf(level) ** 2 - 1) / 6
+        weight = 1 + (scipy.stats.norm.isf(level) ** 2 - 1) / 4
         weights, values = np.append(np.ones(len(gains)), weight), np.append(gains, unseen)
         mean, total = np.average(values, weights=weights), weights.sum()
         error = np.sqrt(np.average((values - mean) ** 2, weights=weights) / (total - 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -214,7 +214,8 @@ def test_a_slice_of_few_examples_is_not_judged(
         "a" * (n + 100), "a" * (n + 100), "b" * n + "a" * 100, langs="x" * n + "y" * 100
     )
     verdict = SlicesRetained(0.95, "lang", confidence=confidence).judge(comparison)
-    rows = {row["slice"]: row for row in verdict.details["slices"]}  # type: ignore[attr-defined]
+    told = cast("list[dict[str, Any]]", verdict.details["slices"])
+    rows = {row["slice"]: row for row in told}
     assert rows["lang=x"]["outcome"] == outcome
     assert rows["lang=y"]["outcome"] == "PASSED"
     few = SlicesRetained(0.95, "lang", confidence=confidence, min_examples=5).judge(comparison)

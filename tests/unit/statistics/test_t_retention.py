@@ -221,7 +221,7 @@ def test_jackknife_by_brute_force(
     rows = [label_rows(gold, said) for said in answers]
     extremes = metric.extremes(np.concatenate(rows), None)
     retention = metric_retention(
-        *rows, metric.aggregate, metric.range, extremes=extremes,
+        rows[0], rows[1], metric.aggregate, metric.range, extremes=extremes,
         clusters=None if size == 1 else units.tolist(),
     )  # fmt: skip
     student, teacher = answers

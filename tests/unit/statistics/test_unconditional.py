@@ -271,6 +271,15 @@ def test_mcnemar_beyond_32_bits(n: int) -> None:
         assert mcnemar_p(wins, n - wins, mid_p=True) == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.parametrize("n", [10**6, 10**7, 10**7 + 1])
+def test_mcnemar_of_many_coins_is_the_binomial_test(n: int) -> None:
+    """Below, and just above where the normal law takes over, p is scipy's exact test."""
+    for z in (-1.0, 1.7, 4.0):
+        wins = n // 2 + round(z * math.sqrt(n) / 2)
+        expected = scipy.stats.binomtest(wins, n, alternative="greater").pvalue
+        assert mcnemar_p(wins, n - wins) == pytest.approx(expected, rel=1e-3)
+
+
 def test_a_gain_that_is_asked_for_is_tested_exactly() -> None:
     """The test of 0/1 scores with a `min_gain` is the exact one up to 20,000 examples."""
     student = np.repeat([1.0, 0.0, 1.0], [6, 1, 33])

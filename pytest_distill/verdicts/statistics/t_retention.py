@@ -23,7 +23,6 @@ from pytest_distill.verdicts.statistics.results import (
     MIN_CLUSTERS,
     POWER,
     TWO_SIDED,
-    UNTOLD,
     Floats,
     FloorTest,
     RetentionInterval,
@@ -59,6 +58,8 @@ class TRetention:
         Whether `worst` is the worst that is possible, and no guess from what was seen.
     logarithmic : bool
         Whether the ratio of the estimates is the logarithm of the retention.
+    bottom_errs : bool
+        Whether the denominator is the student's: of a metric where lower is better.
     """
 
     top: PseudoValues
@@ -69,6 +70,7 @@ class TRetention:
     method: str
     bounded: bool = True
     logarithmic: bool = False
+    bottom_errs: bool = False
 
     @property
     def n(self) -> int:
@@ -93,19 +95,30 @@ class TRetention:
             uppers.append(self._retention(self._upper(level)))
         return RetentionInterval(
             lowers[0], uppers[0], lowers[1], uppers[1],
-            confidence, self.method, self.n, self.clusters, self.top.notes,
+            confidence, self.method, self.n, self.clusters, (*self.top.notes, *self._untold),
         )  # fmt: skip
+
+    @property
+    def _untold(self) -> tuple[str, ...]:
+        if self.worst is not None:
+            return ()
+        return (
+            "nothing tells how bad an example can be that was not seen: all gold labels are the "
+            "same, or the metric has no worst value and all examples are alike by it",
+        )
 
     def test(self, floor: float) -> FloorTest:
         """Return the p-values at a floor; both are 1 under 10 clusters."""
-        if self.top.untold:
-            return UNTOLD
+        return FloorTest(self.p_retained(floor), self._p(floor, -1))
+
+    def p_retained(self, floor: float) -> float:
+        """Return the first of the p-values alone."""
+        return self._p(floor, 1)
+
+    def _p(self, floor: float, sign: int) -> float:
         ratio = math.log(floor) if self.logarithmic else floor
-        above, below = self._test(ratio, 1), self._test(ratio, -1)
-        return FloorTest(
-            p_retained=1.0 if above is None else above.p(),
-            p_below=1.0 if below is None else below.p(),
-        )
+        test = None if self.top.untold else self._test(ratio, sign)
+        return 1.0 if test is None else test.p()
 
     def needed(self, floor: float, confidence: float = 0.95, power: float = POWER) -> int | None:
         """Return about how many examples would settle it, if these are typical ones.
@@ -130,7 +143,7 @@ class TRetention:
         if self.worst is None or not self.bounded or floor >= 1:
             return None
         # As good as the teacher: x = y, whose x - m*y is (1 - m)*y.
-        share, of = 1 - floor, self.bottom
+        share, of = 1 - floor, self.top if self.bottom_errs else self.bottom
         unit = _extreme(self.worst, floor, -1)
         test = mean_test(share * of.estimate, share * of.values, unit[0] - floor * unit[1])
         alpha = 1 - one_sided(confidence)
@@ -175,7 +188,7 @@ class TRetention:
             moments = self._moments(unit, level)
             if moments is None:
                 return math.inf
-            ratio = moments.lower(float(stdtrit(moments.df, level)), self.floor)
+            ratio = min(ratio, moments.lower(float(stdtrit(moments.df, level)), self.floor))
         return ratio
 
     def _upper(self, level: float) -> float:
@@ -190,7 +203,7 @@ class TRetention:
             moments = self._moments(unit, level)
             if moments is None:
                 return math.inf
-            ratio = moments.upper(float(stdtrit(moments.df, level)))
+            ratio = max(ratio, moments.upper(float(stdtrit(moments.df, level))))
         return ratio
 
     def _moments(self, unit: Unit, level: float) -> RatioMoments | None:
@@ -212,7 +225,7 @@ class TRetention:
 
 def _extreme(units: Floats, ratio: float, sign: int) -> Unit:
     """Return the unit of the greatest (1) or the least (-1) x - ratio * y."""
-    ratio = max(-_BEYOND, min(ratio, _BEYOND))
+    ratio = min(max(ratio, -_BEYOND), _BEYOND)
     place = int(np.argmax(sign * (units[:, 0] - ratio * units[:, 1])))
     return float(units[place, 0]), float(units[place, 1])
 
@@ -239,7 +252,16 @@ def ratio_test(
     if top.clusters is not None:
         kind, unit = "cluster jackknife", "cluster"
     added = f"a worst-case {unit}" if top.bounded else f"a guess at the worst {unit}"
-    return TRetention(top, bottom, worst, best, floor, f"{kind} with {added}", top.bounded)
+    return TRetention(
+        top,
+        bottom,
+        worst,
+        best,
+        floor,
+        f"{kind} with {added}",
+        bounded=top.bounded,
+        bottom_errs=bottom_errs,
+    )
 
 
 def pairs_not_seen(
@@ -270,7 +292,7 @@ def _pairs(
 ) -> Floats | None:
     found = []
     first, second = known
-    if first is not None and second is not None:
+    if first is not None and second is not None and len(first):
         found.append(np.column_stack([first, second]))
     guess = None if top.bounded else _twice_as_far(top, bottom, sign)
     if guess is not None:

@@ -301,17 +301,24 @@ def label_rows(gold: Array, *answers: Array) -> list[Array]:
     return [rows[:, :, occur].reshape(n, -1) for rows in found]
 
 
-def corpus_test(
-    metric: Metric, student: Array, teacher: Array, floor: float, longest: int | None = None
-) -> FloorTest:
-    """Return the test of a corpus metric's retention, made as `evidence` makes it."""
+def corpus_retention(
+    metric: Metric, student: Array, teacher: Array, longest: int | None = None
+) -> st.TRetention:
+    """Return a corpus metric's retention, made as `evidence` makes it."""
     return st.metric_retention(
         student,
         teacher,
         metric.aggregate,
         metric.range,
         extremes=metric.extremes(np.concatenate([student, teacher]), longest),
-    ).test(floor)
+    )
+
+
+def corpus_test(
+    metric: Metric, student: Array, teacher: Array, floor: float, longest: int | None = None
+) -> FloorTest:
+    """Return the test of a corpus metric's retention."""
+    return corpus_retention(metric, student, teacher, longest).test(floor)
 
 
 def counts_of(n: int, rare: int, classes: int) -> tuple[int, ...]:
@@ -1288,6 +1295,45 @@ def gate_designs() -> Iterator[Design]:
         yield Design("whole gates", name, whole.draw, whole.judge, 400)
     whole = WholeGate(_in_slices, "accuracy", (20, 20), 0.1, 10)
     yield Design("whole gates", "accuracy in 10 slices of 40", whole.draw, whole.judge, 300)
+
+
+# --- what it costs --------------------------------------------------------------------------------
+COST_FLOORS = (0.9, 0.95, 0.98)
+
+
+def costs() -> Iterator[tuple[str, list[int | None]]]:
+    """Yield with how many examples a student that answers as its teacher begins to pass.
+
+    Of each kind of gold set at the floors .90, .95 and .98; of clusters the number of clusters.
+    """
+    rng = np.random.default_rng(0)
+    n = 2000
+
+    def least(retention: st.Retention, share: float = 1.0) -> list[int | None]:
+        found = [retention.least(floor) for floor in COST_FLOORS]
+        return [None if few is None else math.ceil(few * share) for few in found]
+
+    yield "0/1 scores, teacher always right", least(st.ProportionRetention(n, 0, 0, 0))
+    yield "0/1 scores, teacher right on 80 %", least(st.ProportionRetention(4 * n, 0, 0, n))
+    graded = rng.beta(8, 2, n)
+    yield "bounded scores, mean .8", least(st.mean_retention(graded, graded))
+    for metric, word in ((MACRO_F1, "macro-F1"), (MATTHEWS, "MCC")):
+        for k, rare in ((10, 200), (2, 1000), (2, 200), (2, 40), (2, 20)):
+            rows, _ = Labels(metric, counts_of(n, rare, k), 0.0, 0.95).draw(rng)
+            classes = f"{k} classes alike" if k * rare == n else f"{rare / n:.0%} positive"
+            yield f"{word}, {classes}, teacher .95", least(corpus_retention(metric, rows, rows))
+    for of_texts, word in ((BLEU, "BLEU"), (CHRF, "chrF")):
+        for cap in (64, 128, 256, 512):
+            rows, _ = Texts(of_texts, n, 0.0, cap).draw(rng)
+            yield (
+                f"{word}, texts of 25 words, cap {cap}",
+                least(corpus_retention(of_texts, rows, rows, cap)),
+            )
+    for sigma in (0.0, 1.0, 1.5):
+        clusters, scores = EqualClusters(n, sigma, 0.9).draw(rng)
+        retention = st.mean_retention(scores, scores, clusters=clusters.tolist())
+        like = "of one size" if not sigma else f"with sizes of sigma {sigma:g}"
+        yield f"clusters {like}", least(retention, n / len(scores))
 
 
 # --- what no test of a gold set can exclude -------------------------------------------------------

@@ -497,6 +497,16 @@ def power_table(found: Sequence[adversarial.Rate]) -> str:
     return table(rows)
 
 
+def cost_table() -> str:
+    """Return with how many examples an equal student begins to pass, by kind and floor."""
+    heads = [f"floor {floor}" for floor in adversarial.COST_FLOORS]
+    rows: list[dict[str, Any]] = []
+    for name, found in adversarial.costs():
+        numbers = ["-" if few is None else f"{few:,}" for few in found]
+        rows.append({"gold set": name} | dict(zip(heads, numbers, strict=True)))
+    return table(rows)
+
+
 def adversarial_summary(found: Sequence[adversarial.Rate]) -> str:
     """Return a row for each kind: how many designs, and the worst rates at 5 %."""
     rows: list[dict[str, Any]] = []
@@ -526,7 +536,12 @@ def main() -> int:
     found = adversarial_rates(options.scale, options.workers, options.only)
     print("### Summary\n", adversarial_summary(found), "\n### Designs\n", sep="\n")
     print(adversarial_table(found), "\n### Students that deserve to pass\n", sep="\n")
-    print(power_table(found))
+    print(
+        power_table(found),
+        "\n### With how many examples an equal student begins to pass\n",
+        sep="\n",
+    )
+    print(cost_table())
     return int(not all(rate.holds for rate in found))
 
 

@@ -1385,4 +1385,4 @@ def limits() -> Iterator[Design]:
     for n, log_sd, lost in ((50, 1.0, 0.05), (200, 1.0, 0.02), (200, 1.5, 0.005)):
         clusters = Clusters(n, log_sd, lost, by_size=True)
         name = f"{n} clusters, sizes of sigma {log_sd:g}, large ones fail more often"
-        yield design(name, clusters, 0.28, 1_000)
+        yield design(name, clusters, 0.3, 1_000)

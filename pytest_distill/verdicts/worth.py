@@ -62,7 +62,11 @@ def words(ledger: Ledger) -> list[str]:
 
 
 def _sft_alone(ledger: Ledger) -> Iterator[str]:
-    """Yield a sentence for every retention gate whose floor the SFT student meets alone."""
+    """Yield a sentence for every retention gate whose floor the SFT student meets alone.
+
+    By the observed ratio, as the gate is; beside a gate that asks for a confidence only where it is
+    shown with that confidence.
+    """
     compared = ledger.compared()
     for gate in ledger.gates():
         if gate["gate"] != "quality_retained" or not gate["relation"] or gate["slice"]:
@@ -70,13 +74,19 @@ def _sft_alone(ledger: Ledger) -> Iterator[str]:
         for row in compared:
             if any(row[key] != gate[key] for key in ("config", "eval", "metric")):
                 continue
-            roles = _roles(ledger, row["config"])
-            for name, ratio in row["retained"].items():
-                if roles.get(name) == "sft" and ratio >= gate["required"]:
-                    yield (
-                        f"SFT alone meets the floor {gate['required']:g} ({row['eval']}, "
-                        f"{row['metric']}): drop the teacher"
-                    )
+            if gate["confidence"] is None:
+                roles = _roles(ledger, row["config"])
+                meets = any(
+                    roles.get(name) == "sft" and ratio >= gate["required"]
+                    for name, ratio in row["retained"].items()
+                )
+            else:
+                meets = bool(gate.get("details", {}).get("sft_meets_floor"))
+            if meets:
+                yield (
+                    f"SFT alone meets the floor {gate['required']:g} ({row['eval']}, "
+                    f"{row['metric']}): drop the teacher"
+                )
 
 
 def frontiers(ledger: Ledger) -> list[Frontier]:

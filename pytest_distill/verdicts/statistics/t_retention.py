@@ -136,6 +136,14 @@ class TRetention:
         alpha = 1 - one_sided(confidence)
         return self._examples(lambda units: replace(test, units=units).excess(alpha) >= 0)
 
+    def unseen(self, ratio: float, sign: int) -> Unit | None:
+        """Return the unit that is counted beside those that were seen; None where none is known.
+
+        The worst (1) or the best (-1) for "the ratio is at least" the given one.
+        """
+        units = self.worst if sign > 0 else self.best
+        return None if units is None else _extreme(units, ratio, -sign)
+
     def _examples(self, settled: Callable[[int], bool]) -> int | None:
         """Return the least number of examples whose number of units is enough."""
         units = first_true(settled)
@@ -153,7 +161,7 @@ class TRetention:
 
     def _test(self, ratio: float, sign: int) -> MeanTest | None:
         """Return the test of "the ratio is below" (1) or "above" (-1) the given one."""
-        unit = self._unseen(ratio, sign)
+        unit = self.unseen(ratio, sign)
         if unit is None:
             return None
         return mean_test(
@@ -166,7 +174,7 @@ class TRetention:
         # The worst unit hangs on the ratio, and the bound on the unit: it falls until it stands.
         ratio, unit = self._ratio, None
         for _ in range(_MOST_ROUNDS):
-            other = self._unseen(ratio, 1)
+            other = self.unseen(ratio, 1)
             if other is None:
                 return self.floor
             if other == unit:
@@ -181,7 +189,7 @@ class TRetention:
     def _upper(self, level: float) -> float:
         ratio, unit = self._ratio, None
         for _ in range(_MOST_ROUNDS):
-            other = self._unseen(ratio, -1) if math.isfinite(ratio) else None
+            other = self.unseen(ratio, -1) if math.isfinite(ratio) else None
             if other is None:
                 return math.inf
             if other == unit:
@@ -200,10 +208,6 @@ class TRetention:
             return None
         return ratio_moments(top.estimate, bottom.estimate, top.values, bottom.values, unit, weight)
 
-    def _unseen(self, ratio: float, sign: int) -> Unit | None:
-        units = self.worst if sign > 0 else self.best
-        return None if units is None else _extreme(units, ratio, -sign)
-
     def _retention(self, ratio: float) -> float:
         if not self.logarithmic:
             return ratio
@@ -212,7 +216,7 @@ class TRetention:
 
 def _extreme(units: Floats, ratio: float, sign: int) -> Unit:
     """Return the unit of the greatest (1) or the least (-1) x - ratio * y."""
-    ratio = min(ratio, _BEYOND)
+    ratio = min(max(ratio, -_BEYOND), _BEYOND)
     place = int(np.argmax(sign * (units[:, 0] - ratio * units[:, 1])))
     return float(units[place, 0]), float(units[place, 1])
 
@@ -240,6 +244,18 @@ def ratio_test(
         kind, unit = "cluster jackknife", "cluster"
     added = f"a worst-case {unit}" if top.bounded else f"a guess at the worst {unit}"
     return TRetention(top, bottom, worst, best, floor, f"{kind} with {added}", top.bounded)
+
+
+def constant_test(found: PseudoValues, kind: str) -> TRetention:
+    """Return the test of an estimate itself, more of which is better: as a ratio to 1."""
+    one = replace(
+        found,
+        estimate=1.0,
+        values=np.ones(len(found.values)),
+        wrong=None if found.wrong is None else np.ones(len(found.wrong)),
+        right=None if found.right is None else np.ones(len(found.right)),
+    )
+    return ratio_test(found, one, -math.inf, kind)
 
 
 def pairs_not_seen(

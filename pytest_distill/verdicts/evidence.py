@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Literal
 
@@ -46,9 +47,16 @@ def retention_evidence(
     pair = measured_pair(comparison, model, "teacher")
     if pair is None:
         return None
-    try:
+    with _refusing(comparison, metric):
         return _retention(*pair, metric, comparison, selection)
-    except NoRatioError as error:
+
+
+@contextmanager
+def _refusing(comparison: Comparison, metric: Metric) -> Iterator[None]:
+    """Let what the examples cannot tell be the error of the gate that asks: no ratio, no number."""
+    try:
+        yield
+    except ValueError as error:
         raise ComparisonError(f"{metric.name} on '{comparison.eval}': {error}") from None
 
 
@@ -142,7 +150,13 @@ def retention_of_means(
 def score_evidence(
     comparison: Comparison, model: str, metric: Metric, selection: Selection = None
 ) -> Rate | Level | None:
-    """Return the evidence on one model's score; None where only scores are known."""
+    """Return the evidence on one model's score; None where only scores are known.
+
+    Raises
+    ------
+    ComparisonError
+        Where the metric is no number without one of the examples.
+    """
     evaluation = comparison.evaluation(model)
     if not isinstance(evaluation, Measured):
         return None
@@ -160,7 +174,8 @@ def score_evidence(
         if zero_or_one(scores):
             worst = 0.0 if higher else 1.0
             return Rate(scores, scores, np.ones(len(scores)), higher_is_better=higher, worst=worst)
-    found = pseudo_values(comparison, [model], metric, selection)
+    with _refusing(comparison, metric):
+        found = pseudo_values(comparison, [model], metric, selection)
     return None if found is None else statistics.score_level(found[0], metric.range, higher)
 
 
@@ -199,7 +214,9 @@ def suite_evidence(
 
 def _scores_beside(comparison: Comparison) -> TRetention | None:
     """Return student's beside teacher's score, whether their own ratio says something or not."""
-    values = pseudo_values(comparison, ("student", "teacher"), comparison.metric())
+    metric = comparison.metric()
+    with _refusing(comparison, metric):
+        values = pseudo_values(comparison, ("student", "teacher"), metric)
     if values is None:
         return None
     student, teacher = values
@@ -210,10 +227,8 @@ def _t_evidence(comparison: Comparison) -> TRetention | None:
     """Return the t test of an eval's retention, of 0/1 scores too: a sum needs means."""
     metric = comparison.metric()
     pair = measured_pair(comparison, "student", "teacher")
-    try:
+    with _refusing(comparison, metric):
         return None if pair is None else _t_retention(*pair, metric, comparison, None)
-    except NoRatioError as error:
-        raise ComparisonError(f"{metric.name} on '{comparison.eval}': {error}") from None
 
 
 def paired_test(

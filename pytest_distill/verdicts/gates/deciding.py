@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from pytest_distill.errors import ComparisonError
 from pytest_distill.verdicts.comparison import Comparison
@@ -15,6 +16,8 @@ from pytest_distill.verdicts.verdict import Evidence, Outcome, Relation, decided
 
 CONFIDENCE = 0.95
 """Of the bounds that are shown beside an observed verdict."""
+
+Found = TypeVar("Found")
 
 
 class Judged(Protocol):
@@ -28,6 +31,24 @@ class Judged(Protocol):
 
     def needed(self, limit: float, confidence: float = 0.95, /) -> int | None:
         """Return about how many examples would settle it; None where no number would."""
+
+
+def unless_observed(
+    confidence: float | None, look: Callable[[], Found]
+) -> tuple[Found | None, tuple[str, ...]]:
+    """Return what the examples say; beside an observed verdict a note where they say nothing.
+
+    Raises
+    ------
+    ComparisonError
+        Where that is so and a confidence is asked for.
+    """
+    try:
+        return look(), ()
+    except ComparisonError as error:
+        if confidence is not None:
+            raise
+        return None, (f"no interval: {error}",)
 
 
 def decide(

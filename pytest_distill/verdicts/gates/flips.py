@@ -61,6 +61,7 @@ class Flips:
             most = bounded(
                 self.max_lost, "max_lost", least=0, below=1, what="a share of the examples"
             )
+        confidence = comparison.sure(self.confidence, default=None)
         metric = comparison.metric(self.metric)
         flips = comparison.flips_by(metric, self.slice)
         n = comparison.n(self.slice) or 0
@@ -73,7 +74,6 @@ class Flips:
         )
         evidence, outcome = Evidence(), decided(not broken)
         observed, required = share, most
-        confidence = comparison.sure(self.confidence, default=None)
         if broken:  # graver than any share, so that no waiver of the share covers it
             observed, required = Fraction(len(broken)), Fraction(0)
             confidence = None  # whatever the share is

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
@@ -101,28 +100,7 @@ class QualityRetained:
             message="\n".join(lines),
             evidence=evidence,
             basis="; ".join(explain.basis(evidence)),
-            details=self._sft_details(comparison, metric, confidence),
         )
-
-    def _sft_details(
-        self, comparison: Comparison, metric: Metric, confidence: float | None
-    ) -> dict[str, list[str]]:
-        """Return the SFT students that are shown to meet the floor, of those that were evaluated.
-
-        None is evaluated for it. Where the observed ratio decides, the report compares ratios.
-        """
-        if confidence is None or self.slice is not None:
-            return {}
-        shown = []
-        for name, model in comparison.models.items():
-            known = any(found.eval.name == comparison.eval for found in model.evaluations)
-            if model.role != "sft" or not known:
-                continue
-            with suppress(ComparisonError):
-                ratio = retention_evidence(comparison, metric, model=name)
-                judged = None if ratio is None else ratio.test(float(self.min)).judge(confidence)
-                shown += [name] if judged is Judgement.RETAINED else []
-        return {"sft_meets_floor": shown} if shown else {}
 
     def _evidence(
         self,

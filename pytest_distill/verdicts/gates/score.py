@@ -10,7 +10,7 @@ from pytest_distill.evals.metrics import Metric
 from pytest_distill.verdicts.comparison import Comparison, Confidence, Slice
 from pytest_distill.verdicts.evidence import score_evidence
 from pytest_distill.verdicts.gates import explain
-from pytest_distill.verdicts.gates.deciding import decide, deciding_number
+from pytest_distill.verdicts.gates.deciding import decide, deciding_number, unless_observed
 from pytest_distill.verdicts.numbers import bounded
 from pytest_distill.verdicts.verdict import Relation, Verdict, as_float
 
@@ -69,8 +69,11 @@ class Score:
         relation: Relation = ">=" if metric.higher_is_better else "<="
         score = comparison.exact_score(self.model, metric, self.slice)
         model = comparison.model(self.model).name
+        found, unknown = unless_observed(
+            confidence, lambda: score_evidence(comparison, self.model, metric, self.slice)
+        )
         outcome, evidence = decide(
-            score_evidence(comparison, self.model, metric, self.slice),
+            found,
             bound,
             confidence,
             holds=score >= bound if relation == ">=" else score <= bound,
@@ -79,6 +82,7 @@ class Score:
         number, rests_on = deciding_number(score, relation, outcome, evidence, confidence)
         notes = (
             *explain.notes(comparison, metric, (self.model,)),
+            *unknown,
             *(evidence.interval.notes if evidence.interval else ()),
         )
         headline = (

@@ -12,9 +12,9 @@ from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean
 from pytest_distill.verdicts.comparison import Comparison, Confidence
 from pytest_distill.verdicts.evidence import suite_evidence
 from pytest_distill.verdicts.gates import explain
-from pytest_distill.verdicts.gates.deciding import decide, deciding_number
+from pytest_distill.verdicts.gates.deciding import decide, deciding_number, unless_observed
 from pytest_distill.verdicts.numbers import floor_text, retained_floor
-from pytest_distill.verdicts.verdict import Evidence, Outcome, Verdict, as_float, decided
+from pytest_distill.verdicts.verdict import Verdict, as_float
 
 Aggregate = Literal["ratio_of_averages", "average_of_ratios", "geometric", "minimum"]
 
@@ -88,7 +88,13 @@ class SuiteRetained:
                 "that their average means nothing; choose another aggregate"
             )
         confidence = comparisons[0].sure(self.confidence, default=None)
-        outcome, evidence, unknown = self._decide(comparisons, floor, chosen, confidence)
+        found, unknown = unless_observed(
+            confidence, lambda: suite_evidence(comparisons, self.aggregate)
+        )
+        reported = next((each for each in comparisons if not each.measured()), comparisons[0])
+        outcome, evidence = decide(
+            found, floor, confidence, holds=chosen >= floor, comparison=reported
+        )
         number, rests_on = deciding_number(chosen, ">=", outcome, evidence, confidence)
         basis = explain.basis(evidence, sum(comparison.n() or 0 for comparison in comparisons))
         notes = (
@@ -136,24 +142,6 @@ class SuiteRetained:
                 }
             },
         )
-
-    def _decide(
-        self,
-        comparisons: Sequence[Comparison],
-        floor: Fraction,
-        chosen: Fraction,
-        confidence: float | None,
-    ) -> tuple[Outcome, Evidence, tuple[str, ...]]:
-        """Return outcome and evidence, and why there is none beside an observed verdict."""
-        holds = chosen >= floor
-        try:
-            found = suite_evidence(comparisons, self.aggregate)
-        except ComparisonError as error:
-            if confidence is not None:
-                raise
-            return decided(holds), Evidence(), (f"no interval: {error}",)
-        reported = next((c for c in comparisons if not c.measured()), comparisons[0])
-        return *decide(found, floor, confidence, holds=holds, comparison=reported), ()
 
     def judge(self, comparison: Comparison) -> Verdict:
         """Judge a suite of one eval."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Protocol, TypeVar
 
-from pytest_distill.errors import ComparisonError
+from pytest_distill.errors import ComparisonError, EvaluationError
 from pytest_distill.verdicts.comparison import Comparison
 from pytest_distill.verdicts.gates.retention import OUTCOMES
 from pytest_distill.verdicts.numbers import ceil_text, floor_text
@@ -38,14 +38,16 @@ def unless_observed(
 ) -> tuple[Found | None, tuple[str, ...]]:
     """Return what the examples say; beside an observed verdict a note where they say nothing.
 
+    Also where a metric of the user's cannot be asked about parts of the examples.
+
     Raises
     ------
-    ComparisonError
+    ComparisonError, EvaluationError
         Where that is so and a confidence is asked for.
     """
     try:
         return look(), ()
-    except ComparisonError as error:
+    except (ComparisonError, EvaluationError) as error:
         if confidence is not None:
             raise
         return None, (f"no interval: {error}",)

@@ -11,6 +11,7 @@ from scipy import stats
 from pytest_distill.verdicts.statistics import (
     Judgement,
     Level,
+    Rate,
     bits_per_byte_retention,
     likelihood_level,
     of_mean,
@@ -115,3 +116,36 @@ def test_a_model_at_the_limit_seldom_passes() -> None:
         scores = (rng.random(60) >= 0.03).astype(float)
         passed += level(scores).test(0.97).judge(0.95) is Judgement.RETAINED
     assert passed <= 76
+
+
+@pytest.mark.parametrize(("limit", "enough"), [(0.05, 59), (0.01, 299), (0.1, 29)])
+def test_a_flawless_share_needs_what_the_exact_test_does(limit: float, enough: int) -> None:
+    """Without a loss, the least n for which (1 - limit)^n is at most 0.05."""
+    none, ones = np.zeros(7), np.ones(7)
+    rate = Rate(none, none, ones, higher_is_better=False, worst=1.0)
+    assert rate.needed(limit) == enough == math.ceil(math.log(0.05) / math.log(1 - limit))
+    mirrored = Rate(ones, ones, ones, higher_is_better=True, worst=0.0)
+    assert mirrored.needed(1 - limit) == enough
+
+
+@pytest.mark.parametrize("limit", [0.02, 0.04, 0.06, 0.1])
+def test_as_many_as_needed_have_the_power(limit: float) -> None:
+    """10 of 200: scipy's exact test of so many has about 80 % power, of half of them less."""
+    lost = np.repeat([1.0, 0.0], [10, 190])
+    rate = Rate(lost, lost, np.ones(200), higher_is_better=False, worst=1.0)
+    needed = rate.needed(limit)
+    assert needed is not None
+    side = "less" if limit > 0.05 else "greater"
+
+    def power(n: int) -> float:
+        hits = np.arange(n + 1)
+        tail = (
+            stats.binom.cdf(hits, n, limit)
+            if side == "less"
+            else stats.binom.sf(hits - 1, n, limit)
+        )
+        return float(stats.binom.pmf(hits, n, 0.05)[tail <= 0.05].sum())
+
+    assert power(needed) == pytest.approx(0.8, abs=0.05)
+    assert power(needed // 2) < 0.7
+    assert rate.needed(0.05) is None

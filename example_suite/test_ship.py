@@ -25,7 +25,7 @@ def test_macro_f1_too(comparison) -> None:
     comparison.assert_quality_retained(min=0.92, metric="macro_f1")
 
 
-def test_distilling_paid_off() -> None:
+def test_beats_sft() -> None:
     assert_beats_sft()
 
 

@@ -38,6 +38,7 @@ from pytest_distill.user_code import unless_ours
 from pytest_distill.verdicts.comparison import Comparison, Confidence
 from pytest_distill.verdicts.gates.size import size_of
 from pytest_distill.verdicts.lookup import find_model
+from pytest_distill.verdicts.recommendation import Recommendation
 
 ComparisonT = TypeVar("ComparisonT", bound=Comparison)
 
@@ -83,8 +84,8 @@ class Project:
         self.config = config
         self.owed: set[str] = set()
         """Evals that the selected tests name: a model that is loaded runs them all."""
-        self.recommended: dict[str, str] = {}
-        """Criterion -> the student that was recommended for it."""
+        self.recommended: dict[str, Recommendation] = {}
+        """Criterion -> the student that was recommended for it, and who else was tried."""
         self._keeper = keeper
         self._exported = predictions
         self._worker = worker
@@ -133,7 +134,9 @@ class Project:
         return name
 
     def students_by_size(self) -> list[str]:
-        """Return the names of the students, the one with the fewest parameters first.
+        """Return the names of the students, the one with the most parameters first.
+
+        Students of one size stand in the order of ``distill.yaml``: no score has a say in it.
 
         Raises
         ------
@@ -145,7 +148,7 @@ class Project:
         students = self.config.named("student")
         if not students:
             raise ConfigError(f"{self.config.path.name} has no student")
-        return sorted(students, key=lambda name: size_of(self.models[name].info, "parameters"))
+        return sorted(students, key=lambda name: -size_of(self.models[name].info, "parameters"))
 
     def eval(self, name: str) -> Eval | ReportedEval:
         """Return an eval; its gold set is read at the first call."""

@@ -12,7 +12,7 @@ from pytest_distill.evaluation.evaluation import Evaluation, Measured, Reported
 from pytest_distill.evaluation.models import Model
 from pytest_distill.project import Project
 from pytest_distill.verdicts.gates.latency import QUANTILES, interval_dict
-from pytest_distill.verdicts.statistics.quantiles import quantile_interval
+from pytest_distill.verdicts.statistics.quantiles import Floats, Units, unit_interval
 
 REPORTED = ("p50", "p95")
 
@@ -48,8 +48,14 @@ def summary(project: Project, config_name: str) -> dict[str, Rows]:
             for e in m.evaluations
         ],
         "recommendations": [
-            about | {"order": [position], "criterion": criterion, "model": model}
-            for position, (criterion, model) in enumerate(project.recommended.items())
+            about
+            | {"order": [position], "criterion": criterion, "model": found.model}
+            | {
+                "passed_over": list(found.passed_over),
+                "ended_by": next(iter(found.ended_by), None),
+            }
+            | {"not_tried": list(found.not_tried)}
+            for position, (criterion, found) in enumerate(project.recommended.items())
         ],
         "comparisons": [
             about | {"order": [evals[name], position]} | row
@@ -85,9 +91,9 @@ def _figures_row(model: Model, eval: str) -> dict[str, Any]:
         row["taken"][kind] = asdict(figure.taken)
     parts = ("example", "first_token", "token")
     row["latency"] = latency and {
-        part: {name: interval_dict(quantile_interval(times, QUANTILES[name])) for name in REPORTED}
+        part: {name: _quantile(times, name) for name in REPORTED}
         for part in parts
-        if (times := getattr(latency, part)) is not None
+        if (times := latency.times(part)) is not None
     }
     row["throughput"] = throughput and {
         key: getattr(throughput, key)
@@ -95,6 +101,10 @@ def _figures_row(model: Model, eval: str) -> dict[str, Any]:
     }
     row["memory"] = memory and {**asdict(memory.memory), "n": memory.n}
     return row
+
+
+def _quantile(times: tuple[Floats, Units], name: str) -> dict[str, float | int | None]:
+    return interval_dict(unit_interval(*times, QUANTILES[name]))
 
 
 def _evaluation_row(model: Model, evaluation: Evaluation) -> dict[str, Any]:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from pytest_distill.assertions.asking import judge, record
+from pytest_distill.config.criteria import Part
 from pytest_distill.errors import DistillError
 from pytest_distill.running import note_look, running_test
+from pytest_distill.verdicts.gates import Routable
+from pytest_distill.verdicts.gates.measured import LooksAtNoAnswers
+from pytest_distill.verdicts.recommendation import Recommendation, recommended
 
 
 def assert_meets(criterion: str, *, eval: str | None = None, student: str | None = None) -> None:
@@ -56,7 +62,14 @@ def assert_meets(criterion: str, *, eval: str | None = None, student: str | None
 
 
 def recommend(criterion: str, *, eval: str | None = None) -> str:
-    """Return the name of the smallest student that meets a criterion of ``distill.yaml``.
+    """Return the name of the smallest student that is shown to meet a criterion.
+
+    Students are tried from the largest down, and the first that falls short in quality ends it: the
+    last that met the criterion before is returned. Trying on until one passes would find one that
+    passes by luck; so a bad student is recommended at most as often as one test errs, however many
+    there are (fixed sequence testing; Angelopoulos et al. 2021, arXiv:2110.01052). A student that
+    falls short of a part on size, speed or memory is passed over and ends nothing: that hangs on
+    no score. Of students with equally many parameters the first in ``distill.yaml`` is tried first.
 
     The verdicts are not recorded: what was recommended is told in the report, and what a student
     must meet to ship is asserted.
@@ -71,9 +84,11 @@ def recommend(criterion: str, *, eval: str | None = None) -> str:
     Raises
     ------
     AssertionError
-        When no student meets it; the message says what each fell short of.
+        When none is shown to meet it; the message says what each that was tried fell short of, and
+        which were not tried.
     DistillError
-        When no verdict can be given, or the parameters of a student are not known.
+        When no verdict can be given on a student that is tried, or the parameters of a student are
+        not known.
     """
     __tracebackhide__ = True
     session, item = running_test("recommend")
@@ -81,15 +96,48 @@ def recommend(criterion: str, *, eval: str | None = None) -> str:
         project = session.project(item)
         parts = project.config.criterion(criterion)
         students = project.students_by_size()
-    tried = []
-    for name in students:
-        verdicts = [judge(part.gate, part.eval or eval, name)[0] for part in parts]
-        failed = [verdict for verdict in verdicts if not verdict.passed]
-        if not failed:
-            project.recommended[criterion] = name
-            note_look()
-            return name
-        tried.append((name, failed))
-    lines = [f"  {name}: {v.message.splitlines()[0]}" for name, failed in tried for v in failed]
-    head = f"assert 0 >= 1 students that meet criterion {criterion}"
-    raise AssertionError("\n".join([head, *lines]))
+    # What needs no measuring first: who is too big is not timed.
+    fitting = sorted(
+        (part for part in parts if isinstance(part.gate, LooksAtNoAnswers)),
+        key=lambda part: getattr(part.gate, "needs_eval", True),
+    )
+    quality = [part for part in parts if not isinstance(part.gate, LooksAtNoAnswers)]
+
+    def short_of(name: str, of: Sequence[Part]) -> Iterator[str]:
+        try:
+            for part in of:
+                verdict, _ = judge(part.gate, part.eval or eval, name)
+                if not verdict.passed:
+                    yield verdict.message.splitlines()[0]
+        except DistillError as error:
+            message = f"criterion '{criterion}', student '{name}': {error}"
+            raise type(error)(message) from None
+
+    try:
+        found = recommended(
+            students,
+            lambda name: list(islice(short_of(name, fitting), 1)),
+            lambda name: list(short_of(name, quality)),
+        )
+    except DistillError as error:
+        raise error.with_traceback(None) from None
+    if found.model is None:
+        raise AssertionError("\n".join(_none_meets(criterion, found)))
+    for part in quality:
+        if found.ended_by and isinstance(part.gate, Routable):
+            judge(part.gate, part.eval or eval, found.model)  # its threshold is the one to keep
+    project.recommended[criterion] = found
+    note_look()
+    return found.model
+
+
+def _none_meets(criterion: str, found: Recommendation) -> Iterator[str]:
+    yield f"assert 0 >= 1 students that meet criterion {criterion}"
+    for name, why in (*found.passed_over.items(), *found.ended_by.items()):
+        yield from (f"  {name}: {line}" for line in why)
+    if found.not_tried:
+        (last,) = found.ended_by
+        yield (
+            f"  not tried: {', '.join(found.not_tried)}; {last}, no smaller than these, is not "
+            "shown to keep the quality, and to try until one passes finds one that passes by luck"
+        )

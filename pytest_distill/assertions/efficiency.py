@@ -72,7 +72,8 @@ def assert_faster(
     """Assert that the student answers an example so many times as fast as the teacher.
 
     Both are in memory, warmed up, and answer the same examples one at a time, in random order
-    within each pair. The median of the ratios is judged.
+    within each pair. The median of the ratios over examples is judged; an example that comes round
+    again counts once, and so do the examples of a cluster.
 
     Parameters
     ----------
@@ -82,7 +83,8 @@ def assert_faster(
         By default as the marker or ``distill.yaml`` says, else 0.95: the one-sided bound of the
         median decides, and the verdict may be INCONCLUSIVE. None: the observed median does.
     examples : int
-        How many pairs are timed.
+        How many pairs are timed. More of them than the gold set has examples make each example's
+        ratio steadier, and do not count as further examples.
     eval, student : str, optional
         Names; by default the marker's, else the only ones in ``distill.yaml``.
 
@@ -120,7 +122,8 @@ def assert_latency(
         By default as the marker or ``distill.yaml`` says, else 0.95: the upper bound of the
         quantile decides. None: the observed quantile does.
     examples : int
-        How many are timed. A bound of p95 at 0.95 needs 59, one of p99 299.
+        How many are timed. A bound of p95 at 0.95 needs 59 different ones, one of p99 299: an
+        example that comes round again counts once, and so do the examples of a cluster.
     eval, student : str, optional
         As for `assert_faster`.
 

@@ -27,6 +27,7 @@ from pytest_distill.evaluation.keeping import Figure
 from pytest_distill.evaluation.models import Model, RunModel, together
 
 Floats = NDArray[np.float64]
+Units = NDArray[np.intp]
 FigureT = TypeVar("FigureT", Timing, Memory)
 Timer = Callable[[Request], Timing]
 
@@ -58,22 +59,42 @@ class Taken:
 
 @dataclass(frozen=True)
 class Latency:
-    """One model's times, in seconds, one value a request.
+    """One model's times, in seconds, one value a request, in the order in which they were taken.
 
     Parameters
     ----------
     example : array, shape (n,)
         For the whole answer.
     first_token, token : array, shape (n,), optional
-        For generated text: until its first token, and for each token after it.
+        For generated text: until its first token, and for each token after it (NaN for a text of
+        one token).
     taken : Taken
         How they came about.
+    unit : array of int, shape (n,), optional
+        Of which independent example each is: the same number for those of one cluster, and so for
+        an example that came round again. None: each is of another one.
+    independent : int, optional
+        How many independent examples there were to draw from.
     """
 
     example: Floats
     first_token: Floats | None
     token: Floats | None
     taken: Taken
+    unit: Units | None = None
+    independent: int | None = None
+
+    def times(self, part: str) -> tuple[Floats, Units] | None:
+        """Return the times of ``"example"``, ``"first_token"`` or ``"token"``, and their units.
+
+        None where this model has no such times.
+        """
+        values: Floats | None = getattr(self, part)
+        if values is None:
+            return None
+        unit = np.arange(len(values)) if self.unit is None else self.unit
+        known = ~np.isnan(values)
+        return values[known], unit[known]
 
 
 @dataclass(frozen=True)
@@ -124,10 +145,13 @@ def latencies(models: Sequence[Model], on: Eval, examples: int) -> list[Latency]
     on : Eval
         Whose examples are answered.
     examples : int
-        How many, drawn at random; where there are fewer, they come round again.
+        How many, drawn at random, of each cluster one before any has another; where there are
+        fewer, they come round again.
     """
     running = [runnable(model) for model in models]
-    chosen = _drawn(on.requests(), examples)
+    independent = _independent(on)
+    drawn = _drawn(independent, examples)
+    unit, chosen = np.array([place for place, _ in drawn]), [request for _, request in drawn]
 
     def measure() -> Any:
         with together(running) as engines:
@@ -135,7 +159,7 @@ def latencies(models: Sequence[Model], on: Eval, examples: int) -> list[Latency]
 
     figure = _figure("latency", running, chosen, measure)
     found = [
-        _latency([Timing(*row) for row in rows], _taken(model, figure))
+        _latency([Timing(*row) for row in rows], _taken(model, figure), unit, len(independent))
         for model, rows in zip(running, figure.value, strict=True)
     ]
     for model, latency in zip(running, found, strict=True):
@@ -146,7 +170,8 @@ def latencies(models: Sequence[Model], on: Eval, examples: int) -> list[Latency]
 def throughput(model: Model, on: Eval, examples: int) -> Throughput:
     """Return how many examples a model answers in a second, at the best of several batch sizes."""
     running = runnable(model)
-    chosen = _drawn(on.requests(), min(examples, len(on.gold)))
+    each = [[request] for request in on.requests()]
+    chosen = [request for _, request in _drawn(each, min(examples, len(each)))]
 
     def measure() -> Any:
         with together([running]) as (engine,):
@@ -289,26 +314,33 @@ def _seconds(answer: Callable[[], Any]) -> float:
     return perf_counter() - begin
 
 
-def _latency(timings: Sequence[Timing], taken: Taken) -> Latency:
-    """Return times as arrays; those of tokens where every text has some."""
+def _latency(timings: Sequence[Timing], taken: Taken, unit: Units, independent: int) -> Latency:
+    """Return times as arrays; those of first tokens where every text has some."""
     first = [t.first_token for t in timings if t.first_token is not None]
     each = [
         (t.seconds - t.first_token) / (t.tokens - 1)
-        for t in timings
         if t.first_token is not None and t.tokens is not None and t.tokens > 1
+        else np.nan
+        for t in timings
     ]
     return Latency(
         example=np.array([t.seconds for t in timings]),
         first_token=np.array(first) if len(first) == len(timings) else None,
-        token=np.array(each) if each else None,
+        token=None if np.isnan(each).all() else np.array(each),
         taken=taken,
+        unit=unit,
+        independent=independent,
     )
 
 
 def _figure(
     kind: str, models: Sequence[RunModel], requests: Sequence[Request], measure: Callable[[], Any]
 ) -> Figure:
-    """Return a figure, from the store where all that it hangs on is as it was."""
+    """Return a figure, from the store where all that it hangs on is as it was.
+
+    The requests stand in the order in which they are answered, and so tell of which of them each
+    stored time is.
+    """
     about = {
         "figure": kind,
         "settings": [_setting(model) for model in models],
@@ -343,12 +375,34 @@ def _setting(model: RunModel) -> dict[str, Any]:
     }
 
 
-def _drawn(requests: Sequence[Request], count: int) -> list[Request]:
-    """Return requests in random order, each once before any comes again."""
+def _independent(on: Eval) -> list[list[Request]]:
+    """Return the requests of each cluster in random order: what asks the same thing is one.
+
+    Without clusters every request stands alone. Times of examples of one cluster are alike, as
+    those of an example that is asked again are, so that they tell little more than one of them.
+    """
+    requests, clusters = on.requests(), on.clusters()
+    if clusters is None:
+        return [[request] for request in requests]
+    members: dict[str, list[Request]] = {}
+    for request, cluster in zip(requests, clusters, strict=True):
+        members.setdefault(cluster, []).append(request)
     draw = random.Random(SEED)
-    drawn: list[Request] = []
+    return [draw.sample(each, len(each)) for each in members.values()]
+
+
+def _drawn(groups: Sequence[Sequence[Request]], count: int) -> list[tuple[int, Request]]:
+    """Return requests in random order with their groups' places.
+
+    Each group has its turn before any comes again, then with its next request.
+    """
+    draw = random.Random(SEED)
+    drawn: list[tuple[int, Request]] = []
+    turn = 0
     while len(drawn) < count:
-        drawn += draw.sample(requests, min(len(requests), count - len(drawn)))
+        places = draw.sample(range(len(groups)), min(len(groups), count - len(drawn)))
+        drawn += [(place, groups[place][turn % len(groups[place])]) for place in places]
+        turn += 1
     return drawn
 
 

@@ -35,6 +35,7 @@ from pytest_distill.evals.metrics import (
 )
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import ChecksAnswers
+from pytest_distill.evaluation.exact import exact_sum, meant, widened
 from pytest_distill.memory import collector_paused
 
 Indices = Sequence[int]
@@ -211,16 +212,20 @@ class Measured(Evaluation):
         EvaluationError
             Where it is not finite or out of the metric's range.
         """
+        told = self._told.get(identity_of(metric)) if indices is None else None
+        if told is not None:
+            return told.score
         every = slice(None) if indices is None else list(indices)
         if isinstance(metric, MeanMetric):
             return exact_mean(self.scores(metric)[every])
-        value = self._aggregated(metric, self.statistics(metric)[every].sum(axis=0))
+        totals = self.statistics(metric)[every].sum(axis=0)
+        value = self._aggregated(metric, totals)
         low, high = metric.range
         if not math.isfinite(value) or not _within(value, low, high):
             raise EvaluationError(
                 f"{self.source}: {metric.name} is {value}, not a number in [{low:g}, {high:g}]"
             )
-        return Fraction(value)
+        return exact_corpus_score(metric, totals, value)
 
     def statistics(self, metric: Metric) -> NDArray[Any]:
         """Return the metric's sufficient statistics, shape (n, k)."""
@@ -275,6 +280,8 @@ class Measured(Evaluation):
             ) from None
         if found.dtype.kind in "fiub":
             own = BUILT_IN.get(metric.name) is not metric
+            if found.dtype.kind == "f" and found.dtype.itemsize < 8:
+                return _read_only(widened(found))
             return _read_only(found.astype(np.float64, copy=own))
         rows = zip(self.eval.gold, given, strict=False)  # what is too short is refused by its shape
         for example, row in rows:
@@ -394,10 +401,20 @@ def undeclared(metric: Metric, eval: str) -> str:
 
 
 def exact_mean(scores: NDArray[np.float64]) -> Fraction:
-    """Return the mean as a fraction: exact for whole numbers, of the correctly rounded sum else."""
+    """Return the mean of the numbers that the scores stand for, as an exact fraction."""
     if not len(scores):
         raise EvaluationError("no example to take a mean over")
-    return Fraction(math.fsum(scores.tolist())) / len(scores)
+    return exact_sum(scores) / len(scores)
+
+
+def exact_corpus_score(metric: Metric, totals: NDArray[Any], value: float) -> Fraction:
+    """Return a corpus metric of summed statistics, of which `value` is the float.
+
+    Exactly where it is a fraction of counts; else, and for metrics of the user's, as what the
+    float stands for.
+    """
+    exact = metric.exact(totals)
+    return meant(value) if exact is None else exact
 
 
 def _read_only(numbers: NDArray[np.float64]) -> NDArray[np.float64]:

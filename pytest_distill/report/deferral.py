@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_distill.report.tables import Columns, table, wrapped
-from pytest_distill.verdicts.numbers import floor_text
+from pytest_distill.verdicts.numbers import INFINITE, floor_text
 
 MOST_ROWS = 6
 
@@ -24,11 +24,15 @@ def deferral_lines(gates: Sequence[Mapping[str, Any]], width: int) -> list[str]:
         columns: Columns = {
             "student answers": [floor_text(point["handled"]) for point in chosen],
             f"{gate['metric']} of the pair": [floor_text(point["score"]) for point in chosen],
-            "retained": [
-                "-" if point["retained"] is None else floor_text(point["retained"])
-                for point in chosen
-            ],
+            "retained": [_retained_text(point) for point in chosen],
         }
         title = f"{gate['model']} with its teacher on {gate['eval']}, by {gate['details']['by']}"
         lines += [*wrapped(title, width), *table(columns), ""]
     return lines
+
+
+def _retained_text(point: Mapping[str, Any]) -> str:
+    """Return what the pair keeps; JSON has no word for what no error at all keeps of some."""
+    if point["retained"] is not None:
+        return floor_text(point["retained"])
+    return INFINITE if point["score"] == 0 else "-"

@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_distill.report.shape import report
 from pytest_distill.verdicts.ledger import Ledger
+from pytest_distill.verdicts.verdict import finite
 from pytest_distill.verdicts.worth import frontiers
 
 
@@ -16,10 +17,22 @@ def as_dict(ledger: Ledger) -> dict[str, Any]:
     decision = ledger.decision()
     told: dict[str, Sequence[Any]] = {
         "models": _told(ledger.models),
-        "comparisons": _told(ledger.compared()),
+        "comparisons": [
+            row | {"retained": {name: finite(ratio) for name, ratio in row["retained"].items()}}
+            for row in _told(ledger.compared())
+        ],
         "evaluations": _told(ledger.evaluations),
         "figures": _told(ledger.figures),
-        "frontiers": [asdict(frontier) for frontier in frontiers(ledger)],
+        "frontiers": [
+            asdict(frontier)
+            | {
+                "points": [
+                    asdict(point) | {"retained": finite(point.retained)}
+                    for point in frontier.points
+                ]
+            }
+            for frontier in frontiers(ledger)
+        ],
         "recommendations": _told(ledger.recommendations),
         "gates": ledger.gates(),
         "remarks": ledger.remarks,

@@ -24,7 +24,7 @@ from pytest_distill.evaluation.evaluation import (
 from pytest_distill.evaluation.likeness import Likeness, Texts, label_likeness, token_likeness
 from pytest_distill.evaluation.models import Model
 from pytest_distill.verdicts.lookup import find_model
-from pytest_distill.verdicts.numbers import confidence, kept
+from pytest_distill.verdicts.numbers import Ratio, confidence, kept
 from pytest_distill.verdicts.sameness import (
     refuse_same_identity,
     refuse_same_model,
@@ -217,6 +217,8 @@ class Comparison:
     ) -> float:
         """Return which share of the teacher's quality a model kept; 1.0 is as good as the teacher.
 
+        Infinite where lower is better and the model makes no error.
+
         Raises
         ------
         ComparisonError
@@ -230,8 +232,8 @@ class Comparison:
         *,
         model: str = "student",
         slice: Selection = None,
-    ) -> Fraction:
-        """Return `retained` as an exact fraction."""
+    ) -> Ratio:
+        """Return `retained` as an exact fraction, where it is not infinite."""
         wanted = self.metric(metric)
         self.pair(model, "teacher")
         return retention(
@@ -293,13 +295,14 @@ class Comparison:
         return all(isinstance(self.evaluation(m), Measured) for m in ("teacher", "student"))
 
 
-def retention(student: Fraction, teacher: Fraction, metric: Metric, where: str) -> Fraction:
+def retention(student: Fraction, teacher: Fraction, metric: Metric, where: str) -> Ratio:
     """Return student / teacher; teacher / student for a metric where lower is better.
 
     Raises
     ------
     ComparisonError
-        Where the ratio does not exist or says nothing: the teacher's score is not above zero.
+        Where the ratio does not exist or says nothing: the teacher's score is not above zero, or
+        lower is better and the student's is below zero.
     """
     ratio = kept(student, teacher, metric.higher_is_better)
     if ratio is not None:

@@ -156,6 +156,8 @@ class Ledger:
     def compared(self) -> list[dict[str, Any]]:
         """Return the comparisons with their scores as floats, and what each student retained.
 
+        That may be infinite, where lower is better and a student makes no error.
+
         Only here, since one process may have evaluated the teacher and another one the student.
         """
         return [self._with_retained(row) for row in self.comparisons]
@@ -353,6 +355,7 @@ def _row(
         "config": config,
         "gate": gate,
         **dict.fromkeys((*known, "confidence", *Evidence().to_dict())),
+        "infinite": False,
         "notes": notes,
         "basis": "",
         "message": "",

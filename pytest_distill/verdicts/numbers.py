@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from numbers import Real
 
 from pytest_distill.errors import ConfigError
 
 PLACES = 4
+
+Ratio = Fraction | float
+"""An exact ratio; `math.inf`, its only float, where nothing remains to divide by."""
+INFINITE = "infinite"
+_MEAN_PLACES = 40
+_MEAN_PARTS = 10**6
 MOST_RETAINED = 2
 """A floor above it is no share of a teacher's quality: 95 is meant for 0.95."""
 
@@ -122,32 +128,77 @@ def confidence(value: object) -> float | None:
         raise ConfigError(f"{error} (None lets the observed numbers decide)") from None
 
 
-def kept(student: Fraction, teacher: Fraction, higher_is_better: bool) -> Fraction | None:
-    """Return which share of the teacher's quality a student kept; None where no ratio exists."""
-    if teacher <= 0 or (student <= 0 and not higher_is_better):
+def kept(student: Fraction, teacher: Fraction, higher_is_better: bool) -> Ratio | None:
+    """Return which share of the teacher's quality a student kept; None where no ratio exists.
+
+    Infinite where lower is better and the student makes no error, as its teacher does.
+    """
+    if teacher <= 0 or (student < 0 and not higher_is_better):
         return None
-    return student / teacher if higher_is_better else teacher / student
+    if higher_is_better:
+        return student / teacher
+    return teacher / student if student else math.inf
 
 
-def rounded_down(value: Fraction) -> float:
+def geometric_mean(ratios: Sequence[Fraction]) -> Fraction:
+    """Return the geometric mean of k ratios of at least 0, cut off where it is no fraction.
+
+    After far more decimals than a floor has: it is at least the floor just where the product of
+    the ratios is at least the floor's power k.
+    """
+    k = len(ratios)
+    # Not as one fraction: to reduce it would take longer than all the rest.
+    top = math.prod(ratio.numerator for ratio in ratios)
+    bottom = math.prod(ratio.denominator for ratio in ratios)
+    scale: int = 10**_MEAN_PLACES
+    cut = Fraction(_root(top * scale**k // bottom, k), scale)
+    near = cut.limit_denominator(_MEAN_PARTS)
+    return near if near.numerator**k * bottom == top * near.denominator**k else cut
+
+
+def _root(number: int, k: int) -> int:
+    """Return the greatest whole number whose power `k` is at most `number`, by Newton's method."""
+    if number < 2:
+        return number
+    # It falls from a start that is not under the root: that of floats, and a little more.
+    bits = math.log2(number) / k
+    shift = max(0, int(bits) - 60)
+    root = (int(2 ** (bits - shift) * (1 + 1e-9)) + 1) << shift
+    while True:
+        lower = ((k - 1) * root + number // root ** (k - 1)) // k
+        if lower >= root:
+            return root
+        root = lower
+
+
+def rounded_down(value: Ratio) -> float:
     """Return the greatest float that prints as a decimal not above `value`."""
     nearest = float(value)
+    if math.isinf(nearest):
+        return nearest
     return nearest if decimal(nearest) <= value else math.nextafter(nearest, -math.inf)
 
 
 def floor_text(value: float | Fraction, places: int = PLACES) -> str:
     """Return `value` cut off after `places` decimals, towards minus infinity: 0.94999 -> 0.9499."""
-    return _scaled_text(math.floor(decimal(value) * 10**places), places)
+    return _infinite(value) or _scaled_text(math.floor(decimal(value) * 10**places), places)
 
 
 def ceil_text(value: float | Fraction, places: int = PLACES) -> str:
     """Return `value` raised to `places` decimals, towards plus infinity: 12.00001 -> 12.0001."""
-    return _scaled_text(math.ceil(decimal(value) * 10**places), places)
+    return _infinite(value) or _scaled_text(math.ceil(decimal(value) * 10**places), places)
 
 
 def decimal(value: float | Fraction) -> Fraction:
     """Return the decimal that a float prints as: what 0.57 means is 57/100, not a bit less."""
     return value if isinstance(value, Fraction) else Fraction(str(value))
+
+
+def _infinite(value: float | Fraction) -> str:
+    """Return an infinite number in words; nothing for any other."""
+    if isinstance(value, Fraction) or not math.isinf(value):
+        return ""
+    return INFINITE if value > 0 else f"minus {INFINITE}"
 
 
 def _scaled_text(scaled: int, places: int) -> str:

@@ -14,7 +14,7 @@ from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ComparisonError, DistillError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import MeanMetric, Metric
-from pytest_distill.evaluation.evaluation import Measured, exact_mean
+from pytest_distill.evaluation.evaluation import Measured, exact_corpus_score, exact_mean
 from pytest_distill.verdicts import statistics
 from pytest_distill.verdicts.comparison import Comparison
 from pytest_distill.verdicts.confidences import confidence_name, confidences, probabilities
@@ -24,7 +24,7 @@ from pytest_distill.verdicts.evidence import (
     measured_pair,
     retention_of_means,
 )
-from pytest_distill.verdicts.numbers import kept
+from pytest_distill.verdicts.numbers import Ratio, kept
 from pytest_distill.verdicts.statistics import Judgement, NoRatioError, Retention
 from pytest_distill.verdicts.statistics.routing import SHARES, Bools, Positions
 
@@ -62,8 +62,10 @@ class Pair:
             self._student, self._teacher = (e.scores(metric) for e in pair)
         else:
             self._student, self._teacher = self.student.statistics_beside(metric, self.teacher)
+        all_teacher = np.zeros(self.n, bool)
+        self._teacher_score = self.score(all_teacher)
         try:
-            self.retention(np.zeros(self.n, bool))
+            self.retention(all_teacher)
         except NoRatioError as error:
             raise ComparisonError(f"{metric.name} on '{self.on.name}': {error}") from None
 
@@ -96,7 +98,7 @@ class Pair:
     def p_value(self, floor: Fraction, handled: Bools, positions: Positions | None = None) -> float:
         """Return p of "the pair keeps less than the floor"; 1 where no ratio exists."""
         try:
-            return self.retention(handled, positions).test(float(floor)).p_retained
+            return self.retention(handled, positions).p_retained(float(floor))
         except NoRatioError:
             return 1.0
 
@@ -105,12 +107,16 @@ class Pair:
         mixed = _mixed(handled, self._student, self._teacher)
         if self._is_mean:
             return exact_mean(mixed)
-        return Fraction(float(self.metric.aggregate(mixed.sum(axis=0))))
+        totals = mixed.sum(axis=0)
+        return exact_corpus_score(self.metric, totals, float(self.metric.aggregate(totals)))
 
-    def retained(self, handled: Bools) -> Fraction | None:
+    def retained(self, handled: Bools) -> Ratio | None:
         """Return which share of the teacher's quality the pair keeps; None where none exists."""
-        teacher = self.score(np.zeros(self.n, bool))
-        return kept(self.score(handled), teacher, self.metric.higher_is_better)
+        return self.kept(self.score(handled))
+
+    def kept(self, score: Fraction) -> Ratio | None:
+        """Return which share of the teacher's quality a score is; None where none exists."""
+        return kept(score, self._teacher_score, self.metric.higher_is_better)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +140,7 @@ class Point:
     threshold: float
     handled: Fraction
     score: Fraction
-    retained: Fraction | None
+    retained: Ratio | None
     p_value: float
 
 
@@ -163,7 +169,7 @@ class Routing:
     chosen: Point | None
     folds: int
     cross_handled: Fraction
-    cross_retained: Fraction | None
+    cross_retained: Ratio | None
 
     @property
     def handled(self) -> Fraction:
@@ -281,11 +287,12 @@ def expected(student: ModelInfo, teacher: ModelInfo, name: str, routing: Routing
 
 def _point(pair: Pair, sure: NDArray[np.float64], threshold: float, floor: Fraction) -> Point:
     handled = sure >= threshold
+    score = pair.score(handled)
     return Point(
         threshold,
         Fraction(int(handled.sum()), pair.n),
-        pair.score(handled),
-        pair.retained(handled),
+        score,
+        pair.kept(score),
         pair.p_value(floor, handled),
     )
 

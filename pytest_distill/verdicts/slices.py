@@ -12,7 +12,7 @@ from pytest_distill.errors import ConfigError, did_you_mean
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.verdicts.comparison import Comparison
-from pytest_distill.verdicts.numbers import kept
+from pytest_distill.verdicts.numbers import Ratio, kept
 
 BINS: Mapping[str, int] = {"halves": 2, "thirds": 3, "quartiles": 4, "quintiles": 5, "deciles": 10}
 """How ``by="length:quartiles"`` parts a field with numbers: into bins of about equal size."""
@@ -30,7 +30,7 @@ class SliceScores:
         Its examples.
     teacher, student : Fraction
         Their scores.
-    retained : Fraction, optional
+    retained : Fraction or math.inf, optional
         None where no ratio exists: the teacher scores nothing in it.
     """
 
@@ -38,7 +38,7 @@ class SliceScores:
     positions: Sequence[int]
     teacher: Fraction
     student: Fraction
-    retained: Fraction | None
+    retained: Ratio | None
 
     @property
     def n(self) -> int:

@@ -6,10 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from fractions import Fraction
 from typing import Any, Literal
 
-from pytest_distill.verdicts.numbers import rounded_down
+from pytest_distill.verdicts.numbers import INFINITE, Ratio, rounded_down
 from pytest_distill.verdicts.statistics import GapRecovered, PairedTest, RetentionInterval
 from pytest_distill.verdicts.units import Unit, text
 
@@ -101,7 +100,7 @@ class Verdict:
         What was compared, by which metric, and whom the verdict is about.
     observed, required : float
         The number that was measured, unrounded, and the one that it is held against. Infinite, or
-        NaN where there is none: both are null in JSON.
+        NaN where there is none: both are null in JSON, and `infinite` tells them apart.
     relation : {">=", ">", "<="}
         How `observed` must stand to `required`.
     outcome : Outcome
@@ -181,6 +180,7 @@ class Verdict:
         return {
             **{name: getattr(self, name) for name in (*plain, *more)},
             "observed": finite(self.observed),
+            "infinite": math.isinf(self.observed),
             "outcome": str(self.outcome),
             "notes": [str(note) for note in self.notes],
             **self.evidence.to_dict(),
@@ -196,7 +196,7 @@ def decided(passed: bool) -> Outcome:
 def observed_text(verdict: Mapping[str, Any]) -> str:
     """Return the observed number of a verdict, rounded towards failing; a dash for none."""
     if verdict["observed"] is None:
-        return "-"
+        return INFINITE if verdict["infinite"] else "-"
     return text(verdict["observed"], verdict["unit"], up=verdict["relation"] == "<=")
 
 
@@ -208,7 +208,7 @@ def required_text(verdict: Mapping[str, Any]) -> str:
     return f"{verdict['relation']} {shown}"
 
 
-def as_float(value: Fraction, relation: Relation) -> float:
+def as_float(value: Ratio, relation: Relation) -> float:
     """Return the float nearest to an exact number that does not look better than it."""
     return -rounded_down(-value) if relation == "<=" else rounded_down(value)
 

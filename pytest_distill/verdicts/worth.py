@@ -24,7 +24,7 @@ class Point:
     score : float
         By the eval's headline metric.
     retained : float, optional
-        Share of the teacher's quality.
+        Share of the teacher's quality; infinite where lower is better and it makes no error.
     dominated : str
         By whom and how, e.g. ``sft is as good and as small``; empty on the frontier.
     """
@@ -49,16 +49,23 @@ class Frontier:
 
 
 def words(ledger: Ledger) -> list[str]:
-    """Return sentences: whether distilling paid off, where SFT does alone, what is recommended."""
-    paid_off = [
+    """Return sentences: whether SFT is beaten, where it does alone, what is recommended."""
+    beaten = [
         f"{gate['eval']}: {gate['details']['in_words']}"
         for gate in ledger.gates()
         if gate["gate"] == "beats_sft" and gate["relation"] and not gate["slice"]
     ]
-    recommended = [
-        f"recommended for {row['criterion']}: {row['model']}" for row in ledger.recommendations
-    ]
-    return list(dict.fromkeys((*paid_off, *_sft_alone(ledger), *recommended)))
+    recommended = [line for row in ledger.recommendations for line in _recommended(row)]
+    return list(dict.fromkeys((*beaten, *_sft_alone(ledger), *recommended)))
+
+
+def _recommended(row: Row) -> Iterator[str]:
+    """Yield what is recommended, and which smaller students are not, and why."""
+    yield f"recommended for {row['criterion']}: {row['model']}"
+    if row["ended_by"] is not None:
+        rest = row["not_tried"]
+        told = f"; not tried after it: {', '.join(rest)}" if rest else ""
+        yield f"{row['criterion']}: {row['ended_by']} is not shown to keep the quality{told}"
 
 
 def _sft_alone(ledger: Ledger) -> Iterator[str]:

@@ -136,8 +136,8 @@ def test_a_graded_score_counts_a_worst_case(project: Project, run: Run, scale: f
     )
     run(*REPORTS)
     assert outcomes_of(project) == {"near": "INCONCLUSIVE", "far": "PASSED"}
-    # By hand, a zero counted w = 1 + (1.6449^2 - 1) / 6 times among 40: mean and t error.
-    w = 1 + (stats.norm.ppf(0.95) ** 2 - 1) / 6
+    # By hand, a zero counted w = 1 + (1.6449^2 - 1) / 4 times among 40: mean and t error.
+    w = 1 + (stats.norm.ppf(0.95) ** 2 - 1) / 4
     mean = 0.9 * 40 / (40 + w)
     error = 0.9 * np.sqrt(40 * w / (40 + w) / (39 + w) / (40 + w))
     lower = scale * (mean - stats.t.ppf(0.95, 39 + w) * error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ from .project import (
     answers,
     decision_of,
     failing_lines,
+    outcomes_of,
     recorded,
+    refuse_package_frames,
     report_of,
     said,
     write_gates,
@@ -189,17 +192,112 @@ def test_the_smallest_student_that_meets_a_criterion_is_recommended(
     assert "recommended for half: tiny" in report_of(result)
     rows = several.json()["recommendations"]
     assert [(r["criterion"], r["model"]) for r in rows] == [("half", "tiny"), ("edge", "student")]
+    assert [(r["ended_by"], r["not_tried"]) for r in rows] == [(None, []), ("tiny", [])]
+    assert "edge: tiny is not shown to keep the quality" in report_of(result)
 
 
 def test_no_student_to_recommend(several: Project, run: Run) -> None:
-    """The failure says what each student fell short of, the smallest first."""
+    """The failure says what each fell short of that was tried, and who was not, and why."""
     several.config["criteria"]["strict"].pop("beats_sft")
+    several.config["criteria"]["strict"]["smaller"] = {"max_ratio": 0.1}
     several.save()
     write_gates(several, which="recommend('strict')")
     lines = failing_lines(run())
-    assert "assert 0 >= 1 students that meet criterion strict" in lines
+    assert lines[0] == "assert 0 >= 1 students that meet criterion strict"
+    assert "big: assert 0.5000 <= 0.1 of the parameters of teacher" in lines
     named = [line.partition(":")[0] for line in lines if " >= 0.98 " in line]
-    assert named == ["tiny", "student"]
+    assert named == ["student"]
+    assert any(
+        line.startswith("not tried: tiny; student, no smaller than these,") for line in lines
+    )
+
+
+def test_the_first_student_that_falls_short_in_quality_ends_the_sequence(
+    several: Project, run_both: Run
+) -> None:
+    """Tiny is better than the one before it, but to find that out is to try until one passes."""
+    several.rows("tiny.jsonl", answers(range(20)))
+    several.config["criteria"]["edge"] = {"quality_retained": {"min": 0.98}}
+    several.rows("big.jsonl", answers(range(20)))
+    several.save()
+    write_gates(several, which="assert recommend('edge') == 'big'")
+    result = run_both("--distill-report", "--distill-json", "out.json")
+    assert outcomes_of(several)["which"] == "PASSED"
+    assert "recommended for edge: big" in report_of(result)
+    told = "edge: student is not shown to keep the quality; not tried after it: tiny"
+    assert told in report_of(result)
+    (row,) = several.json()["recommendations"]
+    assert (row["ended_by"], row["not_tried"]) == ("student", ["tiny"])
+    assert "tiny" not in {e["model"] for e in several.json()["evaluations"]}
+
+
+def test_a_student_that_is_too_big_or_slow_is_passed_over(several: Project, run: Run) -> None:
+    """Neither ends the sequence, and nobody looks at the answers of one that does not fit."""
+    several.config["criteria"]["edge"] = {
+        "quality_retained": {"min": 0.5},
+        "latency": {"p50": "10 ms"},
+        "smaller": {"max_ratio": 0.3},
+    }
+    several.models["student"]["latency_ms"] = 50
+    several.models["tiny"]["latency_ms"] = 5
+    several.save()
+    write_gates(several, which="assert recommend('edge') == 'tiny'")
+    run("--distill-report", "--distill-json", "out.json")
+    assert outcomes_of(several)["which"] == "PASSED"  # that big declares no latency is not asked
+    (row,) = several.json()["recommendations"]
+    assert row["passed_over"] == ["big", "student"]
+    evaluated = {e["model"] for e in several.json()["evaluations"]}
+    assert evaluated == {"teacher", "tiny"}
+
+
+def test_students_of_one_size_are_tried_in_the_order_of_the_file(
+    several: Project, run: Run
+) -> None:
+    """Which of them comes first hangs on no score."""
+    for name in ("tiny", "big"):
+        several.models[name]["parameters"] = 100
+    several.save()
+    write_gates(several, which="recommend('strict')")
+    several.config["criteria"]["strict"] = {"quality_retained": {"min": 0.98}}
+    several.save()
+    lines = failing_lines(run())
+    assert any(line.startswith("not tried: big, tiny; student,") for line in lines)
+
+
+def test_a_student_without_a_verdict_or_a_size_ends_in_an_error(several: Project, run: Run) -> None:
+    """What is not known of one student recommends no other; the error names the student."""
+    several.config["criteria"]["edge"]["latency"] = {"p50": "10 ms"}
+    several.models["big"]["latency_ms"] = 5
+    several.save()
+    write_gates(several, which="recommend('edge')")
+    result = run("--distill-report")
+    assert "criterion 'edge', student 'student': model 'student' does not run here" in said(result)
+    assert decision_of(result)[0] == "INCOMPLETE"
+    refuse_package_frames(result)
+    del several.models["tiny"]["parameters"]
+    several.save()
+    assert "the parameters of model 'tiny' are not known" in said(run())
+
+
+def test_the_threshold_file_is_the_recommended_students(several: Project, run: Run) -> None:
+    """The student that ended the sequence was asked last, and leaves no file behind."""
+    several.config["criteria"]["edge"] = {
+        "routable": {
+            "min_handled": 0.5,
+            "retained": 0.5,
+            "by": "sure",
+            "save": "threshold.json",
+        },
+        "score": {"min": 0.6},
+    }
+    for name, right in (("big", range(18)), ("student", range(17)), ("tiny", range(9))):
+        several.rows(f"{name}.jsonl", [{**row, "sure": 1.0} for row in answers(right)])
+    several.save()
+    write_gates(several, which="assert recommend('edge') == 'student'")
+    result = run("--distill-report", "--distill-json", "out.json")
+    assert outcomes_of(several)["which"] == "PASSED", said(result)
+    kept = json.loads((several.path / "threshold.json").read_text())
+    assert kept["student"]["name"] == "student"
 
 
 def test_a_test_runs_once_for_every_student(several: Project, run_both: Run) -> None:

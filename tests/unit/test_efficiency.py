@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,42 @@ def test_examples_come_round_again_where_there_are_too_few() -> None:
     counts = np.unique(found.example, return_counts=True)[1]
     assert len(found.example) == 20
     assert sorted(counts) == [2] * 4 + [3] * 4
+    assert found.unit is not None
+    assert found.independent == 8
+    for times in (found.times("example"), found.times("first_token"), found.times("token")):
+        assert times is not None
+        assert (times[1] == found.unit).all()
+    assert len(np.unique(np.c_[found.unit, found.example], axis=0)) == 8  # one example a unit
+
+
+def test_every_cluster_has_its_turn_before_any_comes_again() -> None:
+    """Of two clusters of four, each second time is of the other, with an example not yet timed."""
+    on = replace(ON, gold=gold_set("abcdefgh", langs="xxxxyyyy"), cluster="lang")
+    (found,) = efficiency.latencies([model(Timed("one"))], on, 8)
+    assert found.unit is not None
+    assert [sorted(found.unit[i : i + 2]) for i in range(0, 8, 2)] == [[0, 1]] * 4
+    assert sorted(found.example) == [float(i) for i in range(1, 9)]
+    assert ((found.example > 4.5) == (found.unit == 1)).all()
+    assert found.independent == 2
+
+
+def test_a_text_of_one_token_has_no_time_a_token() -> None:
+    """The times of the other texts keep their examples."""
+    engine = Timed("one")
+    plain = engine.time_one
+
+    def some(request: Request) -> Timing:
+        return replace(plain(request), tokens=1 if request.id in {"e0", "e3"} else 3)
+
+    engine.time_one = some  # type: ignore[method-assign]
+    (found,) = efficiency.latencies([model(engine)], ON, 8)
+    times = found.times("token")
+    assert times is not None
+    assert found.unit is not None
+    values, units = times
+    assert len(values) == 6
+    by_unit = dict(zip(found.unit.tolist(), found.example.tolist(), strict=True))
+    assert [(by_unit[unit] - 0.5) / 2 for unit in units.tolist()] == values.tolist()
 
 
 def test_throughput_is_taken_at_the_best_batch_size() -> None:
@@ -169,6 +206,21 @@ def test_a_stored_figure_serves_only_where_nothing_changed(
     assert (after.taken.made == before.taken.made) is not again
     assert after.taken.earlier is not again
     assert after.example.tolist() == before.example.tolist()
+    assert after.unit is not None
+    assert before.unit is not None
+    assert after.unit.tolist() == before.unit.tolist()
+
+
+def test_a_stored_figure_tells_of_which_example_each_time_is(tmp_path: Path) -> None:
+    """What it is found by lists what was asked, in order: for a changed text all is timed anew."""
+    efficiency.latencies([model(Timed("one"), keeper(tmp_path))], ON, 20)
+    gold = gold_set("abcdefgh")
+    gold.examples[5].fields["input"] = "another text"  # type: ignore[index]
+    engine = Timed("one")
+    again = [model(engine, keeper(tmp_path, session=1))]
+    (found,) = efficiency.latencies(again, classification(gold), 20)
+    assert len(engine.asked) == efficiency.WARM_UP + 20
+    assert not found.taken.earlier
 
 
 def test_an_engine_without_measuring_is_timed_from_outside() -> None:

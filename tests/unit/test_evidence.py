@@ -19,7 +19,7 @@ from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedE
 from pytest_distill.evaluation.models import Model
 from pytest_distill.verdicts.comparison import Comparison
 from pytest_distill.verdicts.doubts import with_remarks
-from pytest_distill.verdicts.gates import BeatsSft, QualityRetained
+from pytest_distill.verdicts.gates import BeatsSft, QualityRetained, SlicesRetained
 from pytest_distill.verdicts.verdict import Outcome
 from tests.unit.conftest import MakeComparison
 
@@ -48,15 +48,28 @@ def test_the_bound_decides_where_a_confidence_is_asked_for(
 
 
 def test_a_perfect_teacher_gives_wilsons_interval(make_comparison: MakeComparison) -> None:
-    """Lower bound for 90 of 100 by Wilson (1927), worked out by its formula."""
+    """The report's lower bound for 90 of 100 by Wilson (1927), worked out by its formula."""
     comparison = make_comparison("a" * 100, answers(100, 100), answers(90, 100))
     interval = QualityRetained(0.8).judge(comparison).evidence.interval
-    z = 1.6448536269514722
+    z = 1.959963984540054
     p, n = 0.9, 100
     centre = p + z * z / (2 * n)
     wilson = (centre - z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))) / (1 + z * z / n)
     assert interval is not None
-    assert interval.one_sided_lower == pytest.approx(wilson, abs=1e-9)
+    assert interval.lower == pytest.approx(wilson, abs=1e-9)
+
+
+@pytest.mark.parametrize(("n", "outcome"), [(58, Outcome.INCONCLUSIVE), (59, Outcome.PASSED)])
+def test_a_flawless_student_needs_enough_examples(
+    make_comparison: MakeComparison, n: int, outcome: Outcome
+) -> None:
+    """.95^59 is under 5 % and .95^58 is not; what is too few says from where on it begins."""
+    comparison = make_comparison("a" * n, answers(n, n), answers(n, n))
+    verdict = QualityRetained(0.95, confidence=0.95).judge(comparison)
+    assert verdict.outcome is outcome
+    assert verdict.evidence.firm is (n == 59)
+    told = any("one as good as the teacher begins to at about 59" in note for note in verdict.notes)
+    assert told is (n == 58)
 
 
 def test_an_observed_verdict_says_whether_it_is_firm(make_comparison: MakeComparison) -> None:
@@ -147,6 +160,77 @@ def test_an_undertrained_baseline_is_named(make_comparison: MakeComparison) -> N
     assert any("sft had 1,000 labels, not 3,000" in note for note in notes)
 
 
+@pytest.mark.parametrize("hits", [498, 499, 500])
+@pytest.mark.parametrize("confidence", [0.95, None])
+def test_p_at_its_level_is_one_thing_everywhere(
+    make_comparison: MakeComparison,
+    monkeypatch: pytest.MonkeyPatch,
+    hits: int,
+    confidence: float | None,
+) -> None:
+    """499 hits of 9,999 draws make a p of exactly .05: outcome, firm and the words agree."""
+    p = (hits + 1) / 10_000
+    monkeypatch.setattr(
+        "pytest_distill.verdicts.statistics.superiority.sign_flip_p", lambda *_, **__: (p, False)
+    )
+    n = 60
+    comparison = make_comparison("a" * n, answers(n, n), answers(n, n), answers(20, n))
+    soft = MeanMetric("soft", lambda a: 0.9 if a.correct else 0.2)
+    verdict = BeatsSft(metric=soft, confidence=confidence).judge(comparison)
+    assert verdict.evidence.paired is not None
+    assert verdict.evidence.paired.p_value == p
+    shown = hits <= 499
+    assert verdict.evidence.firm is shown
+    assert ("within noise" in verdict.basis) is not shown
+    assert ("not shown to beat" in str(verdict.details["in_words"])) is not shown
+    passes = shown or confidence is None
+    assert verdict.outcome is (Outcome.PASSED if passes else Outcome.INCONCLUSIVE)
+
+
+def test_a_student_beats_a_student_and_not_a_recipe(make_comparison: MakeComparison) -> None:
+    """The words speak of these two students; that a recipe pays off takes several runs."""
+    words = [
+        BeatsSft().judge(make_comparison("a" * 20, "a" * 20, student, sft)).details["in_words"]
+        for student, sft in (
+            ("a" * 20, answers(10, 20)),
+            ("a" * 20, answers(17, 20)),
+            (answers(17, 20), "a" * 20),
+        )
+    ]
+    assert words == [
+        "this student beats this SFT student: +50.0 points (p = 0.0010)",
+        "this student is not shown to beat this SFT student: +15.0 points (p = 0.1250)",
+        "this student does not beat this SFT student: -15.0 points",
+    ]
+
+
+def test_a_student_that_makes_no_error_passes(make_comparison: MakeComparison) -> None:
+    """Where lower is better its ratio is infinite, and the floor is shown to hold."""
+    errors = MeanMetric("errors", lambda a: 0.0 if a.correct else 0.4, False)
+    comparison = make_comparison("a" * 200, answers(120, 200), answers(200, 200))
+    verdict = QualityRetained(0.95, metric=errors, confidence=0.95).judge(comparison)
+    assert verdict.outcome is Outcome.PASSED
+    assert verdict.evidence.interval is not None
+    assert 0.95 < verdict.evidence.interval.one_sided_lower < math.inf
+
+
+@pytest.mark.parametrize(("n", "outcome"), [(29, "INCONCLUSIVE"), (30, "FAILED")])
+@pytest.mark.parametrize("confidence", [0.95, None])
+def test_a_slice_of_few_examples_is_not_judged(
+    make_comparison: MakeComparison, n: int, outcome: str, confidence: float | None
+) -> None:
+    """However bad it is, with a confidence as without: 30 examples are needed unless said."""
+    comparison = make_comparison(
+        "a" * (n + 100), "a" * (n + 100), "b" * n + "a" * 100, langs="x" * n + "y" * 100
+    )
+    verdict = SlicesRetained(0.95, "lang", confidence=confidence).judge(comparison)
+    rows = {row["slice"]: row for row in verdict.details["slices"]}  # type: ignore[attr-defined]
+    assert rows["lang=x"]["outcome"] == outcome
+    assert rows["lang=y"]["outcome"] == "PASSED"
+    few = SlicesRetained(0.95, "lang", confidence=confidence, min_examples=5).judge(comparison)
+    assert few.outcome is Outcome.FAILED
+
+
 @pytest.mark.parametrize("role", ["student", "sft"])
 def test_two_roles_with_the_same_weights_are_refused(
     make_comparison: MakeComparison, role: str
@@ -218,7 +302,8 @@ class Fixed(Model):
 def perplexity(nats: dict[str, list[float]], tokens: dict[str, list[int]]) -> Comparison:
     """Return a perplexity comparison: model -> nats and tokens of each text."""
     texts = tuple(
-        Example(f"t{i}", {"input": "some words"}, f"g:{i}") for i in range(len(nats["teacher"]))
+        Example(f"t{i}", {"input": f"some words {i}"}, f"g:{i}")
+        for i in range(len(nats["teacher"]))
     )
     on = Eval("text", Perplexity(), GoldSet("g", texts), (BUILT_IN["perplexity"],))
     models: dict[str, Model] = {}
@@ -249,7 +334,9 @@ def test_other_token_counts_are_noted() -> None:
         {"teacher": [10, 15, 25], "student": [11, 15, 25]},
     )
     notes = QualityRetained(0.8).judge(comparison).notes
-    assert any("use bits_per_byte" in note for note in notes)
+    # 12 bytes a text: 36 of 50 tokens and of 51.
+    told = "the tokens differ in length (teacher 0.72, student 0.70 bytes a token)"
+    assert any(note.startswith(told) and "gate on bits_per_byte" in note for note in notes)
 
 
 def test_a_verdict_is_json(make_comparison: MakeComparison) -> None:

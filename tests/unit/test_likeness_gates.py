@@ -169,7 +169,7 @@ def test_a_student_that_rules_out_what_the_teacher_does_not() -> None:
     assert "infinite on 1 of 4 examples" in verdict.basis
     row = json.loads(json.dumps(verdict.to_dict(), allow_nan=False))
     assert row["observed"] is None
-    assert observed_text(row) == "-"
+    assert observed_text(row) == "infinite"
 
 
 def test_the_other_direction_may_be_zero() -> None:

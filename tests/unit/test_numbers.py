@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from pytest_distill.errors import ConfigError
-from pytest_distill.verdicts.numbers import ceil_text, exact, floor_text, positive, rounded_down
+from pytest_distill.verdicts.numbers import (
+    ceil_text,
+    exact,
+    floor_text,
+    kept,
+    positive,
+    rounded_down,
+)
 from pytest_distill.verdicts.verdict import as_float
 
 
@@ -57,3 +65,30 @@ def test_a_float_never_looks_better_than_the_fraction() -> None:
     assert rounded_down(below) < 0.95
     assert as_float(below, ">=") < 0.95
     assert as_float(above, "<=") > 0.95
+
+
+@pytest.mark.parametrize(
+    ("student", "teacher", "higher", "lower"),
+    [
+        ("0.5", "1", Fraction(1, 2), 2),
+        ("0", "1", 0, math.inf),
+        ("0", "0", None, None),
+        ("1", "0", None, None),
+        ("1", "-1", None, None),
+        ("-1", "1", -1, None),
+    ],
+)
+def test_a_ratio_exists_to_a_teacher_above_zero(
+    student: str, teacher: str, higher: Fraction | None, lower: Fraction | float | None
+) -> None:
+    """Where lower is better no error at all is infinitely good, and below zero there is none."""
+    scores = Fraction(student), Fraction(teacher)
+    assert kept(*scores, True) == higher
+    assert kept(*scores, False) == lower
+
+
+def test_an_infinite_ratio_is_written_out() -> None:
+    """In words, with its sign, and as the float that it is."""
+    assert (floor_text(math.inf), ceil_text(math.inf, 2)) == ("infinite", "infinite")
+    assert floor_text(-math.inf) == "minus infinite"
+    assert as_float(math.inf, ">=") == as_float(math.inf, "<=") == math.inf

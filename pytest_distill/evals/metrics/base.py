@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -109,6 +110,14 @@ class Metric(ABC):
         -------
         tuple of ndarray, each of shape (examples, k)
             Statistics of the worst answers to some examples, and of the best to the same ones.
+            Without a row nothing can be told with a confidence.
+        """
+        return None
+
+    def exact(self, totals: NDArray[Any]) -> Fraction | None:  # noqa: ARG002 (what others need)
+        """Return the metric for one row of summed statistics where it is a fraction of counts.
+
+        None where it is not, or not known to be: then what `aggregate` gives is rounded.
         """
         return None
 
@@ -243,7 +252,7 @@ class OwnMetric(Metric):
                 return None
             worst, best = (_numbers(side, self.name, "extremes") for side in found)
             wanted = (len(worst), rows.shape[1])
-            if worst.shape != wanted or best.shape != wanted or not len(worst):
+            if worst.shape != wanted or best.shape != wanted:
                 raise EvaluationError(
                     f"metric '{self.name}': extremes gives shapes {worst.shape} and {best.shape}, "
                     f"not twice (examples, {rows.shape[1]})"
@@ -279,8 +288,11 @@ def _numbers(values: Any, name: str, what: str) -> NDArray[Any]:
 def as_number(value: object, metric: str, example: Example) -> float:
     """Return what a metric gave for an example; EvaluationError where that is no real number.
 
-    Text such as "0.5" is none, though numpy would read it as one.
+    Text such as "0.5" is none, though numpy would read it as one. A number of less than double
+    precision is the decimal that it prints as: 0.73, not 0.7300000190734863.
     """
+    if isinstance(value, np.float32 | np.float16):
+        return float(str(value))
     if type(value) is float or is_number(value):
         return float(value)  # type: ignore[arg-type]
     raise EvaluationError(

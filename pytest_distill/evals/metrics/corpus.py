@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from typing import Any, ClassVar
 
@@ -138,6 +139,17 @@ class Chrf(Metric):
         product = (1 + _CHRF_BETA**2) * precision * recall
         f_score = np.divide(product, weighted, out=np.zeros_like(product), where=weighted > 0)
         return np.asarray(np.minimum(100 * f_score, 100.0))
+
+    def exact(self, totals: NDArray[Any]) -> Fraction:
+        """Return corpus chrF as a fraction, shape (18,)."""
+        rows = [[int(count) for count in row] for row in np.reshape(totals, (_CHRF_ORDER, 3))]
+        present = [row for row in rows if row[0] and row[1]]
+        precision = sum((Fraction(matches, output) for output, _, matches in present), Fraction(0))
+        recall = sum((Fraction(matches, answer) for _, answer, matches in present), Fraction(0))
+        if not precision or not recall:
+            return Fraction(0)
+        product = (1 + _CHRF_BETA**2) * precision * recall
+        return 100 * product / (_CHRF_BETA**2 * precision + recall) / len(present)
 
     def extremes(
         self, rows: NDArray[Any], longest: int | None

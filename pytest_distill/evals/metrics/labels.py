@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,8 @@ from numpy.typing import NDArray
 
 from pytest_distill.errors import EvaluationError
 from pytest_distill.evals.metrics.base import Answer, MeanMetric, Metric, ratio
+
+_MOST_BITS = 4096
 
 
 def is_correct(answer: Answer) -> float:
@@ -72,14 +77,14 @@ class _LabelCounts(Metric):
         """Return an example of every gold label with every wrong one, and with the right one.
 
         Of more than 60 labels with just the two wrong ones that cost most beside the most common
-        label: what it costs to predict a label hangs little on the gold label. None where all gold
-        labels are the same.
+        label: what it costs to predict a label hangs little on the gold label. No row where all
+        gold labels are the same: such a gold set says nothing of the others.
         """
         totals = np.asarray(rows, np.float64).sum(axis=0)
         k = len(totals) // 3
         labels = np.flatnonzero(totals[2 * k :]).tolist()
         if len(labels) < 2:
-            return None
+            return np.empty((0, 3 * k)), np.empty((0, 3 * k))
         wrong = labels
         if len(labels) > _MOST_LABELS:
             common = int(np.argmax(totals[2 * k :]))
@@ -106,7 +111,7 @@ def _label_rows(pairs: Sequence[tuple[int, int]], labels: int) -> NDArray[np.flo
 
 def _right_predicted_gold(totals: NDArray[Any]) -> tuple[NDArray[np.float64], ...]:
     # Floats: the products of MCC pass 2**63 from some ten thousand examples on.
-    counts = np.asarray(totals, np.float64).reshape(*totals.shape[:-1], 3, -1)
+    counts = np.asarray(totals, np.float64).reshape(*totals.shape[:-1], 3, totals.shape[-1] // 3)
     return counts[..., 0, :], counts[..., 1, :], counts[..., 2, :]
 
 
@@ -123,6 +128,22 @@ class MacroF1(_LabelCounts):
         occurrences = predicted + gold
         f1 = np.divide(2 * right, occurrences, out=np.zeros_like(right), where=occurrences > 0)
         return ratio(f1.sum(axis=-1), (occurrences > 0).sum(axis=-1))
+
+    def exact(self, totals: NDArray[Any]) -> Fraction | None:
+        """Return macro-F1 as a fraction, shape (3 * labels,).
+
+        None for no example, or so many labels that their common denominator is a number of pages.
+        """
+        right, predicted, gold = _right_predicted_gold(totals)
+        present = predicted + gold > 0
+        # Labels that occur as often share a denominator: so these are few, however many labels.
+        often, which = np.unique((predicted + gold)[present], return_inverse=True)
+        common = math.lcm(*(int(n) for n in often))
+        if not len(often) or common.bit_length() > _MOST_BITS:
+            return None
+        doubled = np.bincount(which, weights=2 * right[present])
+        f1 = sum(int(d) * (common // int(n)) for d, n in zip(doubled, often, strict=True))
+        return Fraction(f1, common * int(present.sum()))
 
 
 class Matthews(_LabelCounts):
@@ -148,6 +169,17 @@ class Matthews(_LabelCounts):
         )
         # The root's last digit may carry a perfect 1 beyond the range.
         return np.asarray(np.where(n > 0, np.clip(mcc, -1.0, 1.0), np.nan))
+
+    def exact(self, totals: NDArray[Any]) -> Fraction | None:
+        """Return the coefficient as a fraction where its root is a whole number; else None."""
+        right, predicted, gold = (
+            [int(count) for count in counts] for counts in _right_predicted_gold(totals)
+        )
+        n = sum(gold)
+        covariance = sum(right) * n - sum(map(operator.mul, predicted, gold))
+        spread = (n**2 - sum(p**2 for p in predicted)) * (n**2 - sum(g**2 for g in gold))
+        root = math.isqrt(spread)
+        return Fraction(covariance, root) if root and root**2 == spread else None
 
 
 ACCURACY = MeanMetric("accuracy", is_correct)

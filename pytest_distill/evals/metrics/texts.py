@@ -6,6 +6,7 @@ import re
 import string
 from collections import Counter
 from collections.abc import Callable
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -13,6 +14,7 @@ from pytest_distill.evals.metrics.base import Answer, MeanMetric
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
+_MOST_WORDS = 10**6
 
 
 def exact_match(answer: Answer) -> float:
@@ -53,13 +55,18 @@ def _f1(predicted: list[str], target: list[str]) -> float:
 def rouge_l(answer: Answer) -> float:
     """Return the F-measure of ROUGE-L (longest common subsequence), the best over the answers.
 
-    As computed by the package rouge-score, without stemming.
+    As computed by the package rouge-score, without stemming, but for its rounding.
 
     References
     ----------
     Lin (2004). ROUGE: A Package for Automatic Evaluation of Summaries, section 3.1.
     """
-    return float(_rouge_scorer()(answer.targets, answer.predicted)["rougeL"].fmeasure)
+    best = _rouge_scorer()(answer.targets, answer.predicted)["rougeL"]
+    # The package's F-measure is a last digit beside the float next to it in every third case.
+    precision, recall = (
+        Fraction(share).limit_denominator(_MOST_WORDS) for share in (best.precision, best.recall)
+    )
+    return float(2 * precision * recall / (precision + recall)) if precision else 0.0
 
 
 @cache

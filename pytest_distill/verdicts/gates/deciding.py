@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Protocol, TypeVar
@@ -10,7 +9,7 @@ from typing import Protocol, TypeVar
 from pytest_distill.errors import ComparisonError, EvaluationError
 from pytest_distill.verdicts.comparison import Comparison
 from pytest_distill.verdicts.gates.retention import OUTCOMES
-from pytest_distill.verdicts.numbers import ceil_text, floor_text
+from pytest_distill.verdicts.numbers import Ratio, ceil_text, floor_text
 from pytest_distill.verdicts.statistics import FloorTest, RetentionInterval
 from pytest_distill.verdicts.verdict import Evidence, Outcome, Relation, decided
 
@@ -100,7 +99,7 @@ def decide(
 
 
 def deciding_number(
-    observed: Fraction | float,
+    observed: Ratio,
     relation: Relation,
     outcome: Outcome,
     evidence: Evidence,
@@ -111,12 +110,10 @@ def deciding_number(
     It is the observed one, or with a confidence the bound, which is then named.
     """
     rounded = floor_text if relation == ">=" else ceil_text
-    seen = rounded(observed) if math.isfinite(observed) else "infinity"
+    seen = rounded(observed)
     if confidence is None or evidence.interval is None:
         return seen, ""
     lower = (relation == ">=") is not (outcome is Outcome.FAILED)
     bound = evidence.interval.one_sided_lower if lower else evidence.interval.one_sided_upper
     side = f"{'lower' if lower else 'upper'} {100 * confidence:.10g} % bound"
-    if math.isinf(bound):
-        return ("infinity" if bound > 0 else "-infinity"), f"{side}; observed {seen}"
     return rounded(bound), f"{side}; observed {seen}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar, Literal, get_args
@@ -11,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean
+from pytest_distill.evals.eval import Eval
 from pytest_distill.evaluation import efficiency
 from pytest_distill.evaluation.models import Model, RunModel
 from pytest_distill.verdicts.comparison import Comparison, Confidence
+from pytest_distill.verdicts.gates import explain
 from pytest_distill.verdicts.gates.measured import (
     EXAMPLES,
     LooksAtNoAnswers,
@@ -23,11 +24,19 @@ from pytest_distill.verdicts.gates.measured import (
 )
 from pytest_distill.verdicts.numbers import decimal, floor_text, positive
 from pytest_distill.verdicts.sameness import refuse_same_identity
-from pytest_distill.verdicts.statistics.quantiles import QuantileInterval, quantile_interval
+from pytest_distill.verdicts.statistics.quantiles import (
+    QuantileInterval,
+    SerialCorrelation,
+    needed_for_a_bound,
+    serial_correlation,
+    unit_interval,
+    unit_medians,
+)
 from pytest_distill.verdicts.units import quantity, text
 from pytest_distill.verdicts.verdict import Outcome, Verdict, as_float, decided, finite
 
 Floats = NDArray[np.float64]
+Units = NDArray[np.intp]
 Of = Literal["example", "first_token", "token"]
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
@@ -36,7 +45,8 @@ QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 class Faster(LooksAtNoAnswers):
     """Teacher's time / student's time, the median over examples, is at least `min_speedup`.
 
-    Both answer the same examples one at a time, in random order within each pair.
+    Both answer the same examples one at a time, in random order within each pair. An example that
+    comes round again, for want of others, counts once, with the median of its ratios.
 
     Parameters
     ----------
@@ -45,7 +55,7 @@ class Faster(LooksAtNoAnswers):
     confidence : float, optional
         0.95 by default: the bound of the median decides. None: the observed median does.
     examples : int
-        How many pairs.
+        How many pairs are timed.
     """
 
     name: ClassVar[str] = "faster"
@@ -59,9 +69,10 @@ class Faster(LooksAtNoAnswers):
         floor = positive(self.min_speedup, "min_speedup")
         confidence = comparison.sure(self.confidence, default=0.95)
         teacher, student = _pair(comparison, self.examples)
-        ratios = teacher.seconds / student.seconds
-        interval = quantile_interval(ratios, 0.5, confidence or 0.95)
         fixed = teacher.declared and student.declared
+        ratios = teacher.seconds / student.seconds
+        units = (teacher if student.declared else student).units
+        interval = unit_interval(ratios, units, 0.5, confidence or 0.95)
         observed = decimal(interval.estimate)
         if confidence is None or fixed:
             outcome = decided(observed >= floor)
@@ -70,8 +81,12 @@ class Faster(LooksAtNoAnswers):
         else:
             short = interval.one_sided_upper < floor
             outcome = Outcome.FAILED if short else Outcome.INCONCLUSIVE
-        basis = "" if fixed else f"median ratio of {len(ratios)} pairs, {_bounds(interval)}"
-        notes = (*teacher.notes, *student.notes)
+        counted = _counted(interval.n, len(ratios), comparison, "pairs")
+        basis = "" if fixed else f"median ratio of {counted}, {_bounds(interval)}"
+        serial = None if fixed else _serial(ratios, units)
+        drift = _drift_notes(serial)
+        notes = (*teacher.notes, *student.notes, *drift)
+        few = _too_few("the median", 0.5, outcome, interval, comparison, (teacher, student))
         sure = f" ({100 * confidence:g} % bound)" if confidence and not fixed else ""
         lines = [
             f"assert {floor_text(observed)} >= {self.min_speedup} times as fast as the teacher"
@@ -79,6 +94,8 @@ class Faster(LooksAtNoAnswers):
             f"  {basis or 'one declared figure each'}",
             teacher.line,
             student.line,
+            *few,
+            *explain.note_lines(drift),
         ]
         return Verdict(
             gate=self.name,
@@ -90,18 +107,25 @@ class Faster(LooksAtNoAnswers):
             relation=">=",
             outcome=outcome,
             confidence=None if fixed else confidence,
-            n=None if fixed else len(ratios),
+            n=None if fixed else interval.n,
             slice=None,
             notes=notes,
             message="\n".join(lines),
             basis=basis,
-            details={"settings": _settings(teacher, student), "speedup": interval_dict(interval)},
+            details={
+                "settings": _settings(teacher, student),
+                "speedup": interval_dict(interval),
+                "serial": _serial_dict(serial),
+            },
         )
 
 
 @dataclass(frozen=True)
 class Latency(LooksAtNoAnswers):
     """The student's time for one example alone, at the given quantiles, is within limits.
+
+    An example that comes round again, for want of others, counts once: p50 is over the median of
+    each example's times, p95 and p99 are over the first time of each.
 
     Parameters
     ----------
@@ -112,7 +136,7 @@ class Latency(LooksAtNoAnswers):
     confidence : float, optional
         0.95 by default: the quantile's bound decides. None: the observed quantile does.
     examples : int
-        How many are timed. A bound of p95 needs 59, one of p99 299.
+        How many are timed. A bound of p95 needs 59 different ones, one of p99 299.
     """
 
     name: ClassVar[str] = "latency"
@@ -137,10 +161,10 @@ class Latency(LooksAtNoAnswers):
             raise ConfigError(f"of={self.of!r}: {did_you_mean(str(self.of), get_args(Of))}")
         confidence = comparison.sure(self.confidence, default=0.95)
         student = _alone(comparison, comparison.model("student"), self.of, self.examples)
-        times = student.seconds
+        times, units = student.seconds, student.units
         fixed = student.declared
         found = {
-            name: quantile_interval(times, QUANTILES[name], confidence or 0.95) for name in given
+            name: unit_interval(times, units, QUANTILES[name], confidence or 0.95) for name in given
         }
         outcomes = {
             name: _within(interval, given[name], confidence, fixed=fixed)
@@ -156,6 +180,9 @@ class Latency(LooksAtNoAnswers):
         ]
         interval = found[worst]
         observed = decimal(interval.estimate)
+        serial = None if fixed else _serial(times, units)
+        drift = _drift_notes(serial)
+        counted = _counted(interval.n, len(times), comparison, "times")
         what = {"example": "an example", "first_token": "the first token", "token": "a token"}
         return Verdict(
             gate=self.name,
@@ -167,22 +194,26 @@ class Latency(LooksAtNoAnswers):
             relation="<=",
             outcome=outcomes[worst],
             confidence=None if fixed else confidence,
-            n=None if fixed else len(times),
+            n=None if fixed else interval.n,
             slice=None,
-            notes=student.notes,
+            notes=(*student.notes, *drift),
             message="\n".join(
                 [
                     f"assert {text(observed, 's', up=True)} <= "
                     f"{text(given[worst], 's', up=False)} {worst} latency of {what[self.of]}",
                     *(f"  {line}" for line in told),
-                    *_too_few(worst, outcomes[worst], interval),
+                    *_too_few(
+                        worst, QUANTILES[worst], outcomes[worst], interval, comparison, (student,)
+                    ),
                     student.line,
+                    *explain.note_lines(drift),
                 ]
             ),
-            basis="; ".join(told) + ("" if fixed else f"; n = {len(times)}, of {what[self.of]}"),
+            basis="; ".join(told) + ("" if fixed else f"; {counted}, of {what[self.of]}"),
             details={
                 "settings": _settings(student),
                 "quantiles": {name: interval_dict(each) for name, each in found.items()},
+                "serial": _serial_dict(serial),
             },
             unit="s",
         )
@@ -201,20 +232,91 @@ def _within(
     return Outcome.FAILED if interval.one_sided_lower > limit else Outcome.INCONCLUSIVE
 
 
-def _too_few(name: str, outcome: Outcome, interval: QuantileInterval) -> list[str]:
+def _too_few(
+    of: str,
+    order: float,
+    outcome: Outcome,
+    interval: QuantileInterval,
+    comparison: Comparison,
+    times: tuple[_Times, ...],
+) -> list[str]:
     """Return how many examples a bound needs, where it is for want of them that none exists."""
-    if outcome is not Outcome.INCONCLUSIVE or np.isfinite(interval.one_sided_upper):
+    bound, side = (
+        (interval.one_sided_lower, "lower")
+        if of == "the median"
+        else (interval.one_sided_upper, "upper")
+    )
+    if outcome is not Outcome.INCONCLUSIVE or np.isfinite(bound):
         return []
-    needed = math.ceil(math.log(1 - interval.confidence) / math.log(QUANTILES[name]))
-    return [f"  {interval.n} examples give no upper bound of {name}: examples={needed} do"]
+    needed = needed_for_a_bound(order, interval.confidence)
+    measured = next(each for each in times if not each.declared)
+    if interval.n < measured.timed:
+        return [
+            f"  {interval.n} of {measured.timed} texts have several tokens, and an {side} bound of "
+            f"{of} needs {needed}"
+        ]
+    there = measured.independent
+    if there >= needed:
+        return [f"  {interval.n} examples give no {side} bound of {of}: examples={needed} do"]
+    examples = examples_of(comparison)
+    where = "this run's sample of the gold set" if examples.gold.left_out else "the gold set"
+    return [
+        f"  {where} has only {there} {_word(examples)}, and {'an' if side == 'upper' else 'a'} "
+        f"{side} bound of {of} needs {needed}: an example that is timed again is no further one"
+    ]
+
+
+def _word(on: Eval) -> str:
+    """Return what counts once, in the plural."""
+    if on.cluster is not None:
+        return f"clusters ({on.cluster})"
+    return "distinct examples" if on.repeated else "examples"
+
+
+def _counted(n: int, taken: int, comparison: Comparison, what: Literal["pairs", "times"]) -> str:
+    """Return how many count, and where these are fewer, how many were taken."""
+    if n == taken:
+        return f"{n} {what}" if what == "pairs" else f"n = {n}"
+    counted = f"{n} {_word(examples_of(comparison))}"
+    return (
+        f"{counted} in {taken} pairs" if what == "pairs" else f"n = {counted}, timed {taken} times"
+    )
+
+
+def _serial(values: Floats, units: Units) -> SerialCorrelation | None:
+    """Return how far the logarithms hang on those before; None where there are none to look at."""
+    usable = len(values) > 1 and bool((values > 0).all() and np.isfinite(values).all())
+    return serial_correlation(np.log(values), units) if usable else None
+
+
+def _drift_notes(found: SerialCorrelation | None) -> tuple[str, ...]:
+    if found is None or not found.shown:
+        return ()
+    return (
+        f"what was measured hangs on what was measured just before (autocorrelation at lag 1 "
+        f"{found.lag_one:.2f}, more than 2 standard errors, {found.bound:.2f}): something else "
+        "ran on this machine, or it was throttled, and the bounds err more often than they say; "
+        "measure on an idle machine, with --distill-refresh",
+    )
+
+
+def _serial_dict(found: SerialCorrelation | None) -> dict[str, float] | None:
+    return None if found is None else {"lag_one": found.lag_one, "bound": found.bound}
 
 
 @dataclass(frozen=True)
 class _Times:
-    """A model's times in seconds, a single one where they are declared, and where they are from."""
+    """A model's times in seconds, a single one where they are declared, and where they are from.
+
+    `units` tells of which independent example each is. So many of these were `timed`, of all that
+    the gold set has.
+    """
 
     model: str
     seconds: Floats
+    units: Units
+    timed: int = 1
+    independent: int = 1
     taken: efficiency.Taken | None = None
 
     @property
@@ -230,7 +332,7 @@ class _Times:
     @property
     def line(self) -> str:
         where = setting_text(**vars(self.taken)) if self.taken else "declared"
-        median = text(float(np.median(self.seconds)), "s", up=True)
+        median = text(float(np.median(unit_medians(self.seconds, self.units))), "s", up=True)
         return f"  {self.model}  median {median}, {where}"
 
 
@@ -243,7 +345,7 @@ def _pair(comparison: Comparison, examples: int) -> tuple[_Times, _Times]:
         return teacher, student
     taken = efficiency.latencies(pair, examples_of(comparison), checked_count(examples))
     teacher, student = (
-        _Times(model.name, latency.example, latency.taken)
+        _measured(comparison, model, latency, "example")
         for model, latency in zip(pair, taken, strict=True)
     )
     _refuse_other_devices(teacher, student)
@@ -253,16 +355,23 @@ def _pair(comparison: Comparison, examples: int) -> tuple[_Times, _Times]:
 def _alone(comparison: Comparison, model: Model, of: Of, examples: int) -> _Times:
     """Return one model's times, the declared one where it does not run here."""
     if not isinstance(model, RunModel) and model.info.latency_ms is not None and of == "example":
-        return _Times(model.name, np.array([model.info.latency_ms / 1000]))
+        return _Times(model.name, np.array([model.info.latency_ms / 1000]), np.zeros(1, np.intp))
     count = checked_count(examples)
     (latency,) = efficiency.latencies((model,), examples_of(comparison), count)
-    times: Floats | None = getattr(latency, of)
+    return _measured(comparison, model, latency, of)
+
+
+def _measured(comparison: Comparison, model: Model, latency: efficiency.Latency, of: Of) -> _Times:
+    """Return the times of a part of the answers; ComparisonError where there is no such part."""
+    times = latency.times(of)
     if times is None:
         raise ComparisonError(
             f"of={of!r}: eval '{comparison.eval}' generates no text of several tokens with model "
             f"'{model.name}': only the time of an example is known"
         )
-    return _Times(model.name, times, latency.taken)
+    seconds, units = times
+    timed = len(units if latency.unit is None else np.unique(latency.unit))
+    return _Times(model.name, seconds, units, timed, latency.independent or timed, latency.taken)
 
 
 def _refuse_other_devices(*times: _Times) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import ClassVar
 
 from pytest_distill.errors import ComparisonError
@@ -12,7 +11,7 @@ from pytest_distill.verdicts.comparison import Comparison, Confidence, Slice
 from pytest_distill.verdicts.evidence import above_chance, retention_evidence
 from pytest_distill.verdicts.flips import lost_rows
 from pytest_distill.verdicts.gates import explain
-from pytest_distill.verdicts.numbers import floor_text, retained_floor
+from pytest_distill.verdicts.numbers import Ratio, floor_text, retained_floor
 from pytest_distill.verdicts.statistics import Judgement, Retention
 from pytest_distill.verdicts.verdict import Evidence, Outcome, Verdict, as_float, decided
 
@@ -120,7 +119,7 @@ class QualityRetained:
         return Evidence(
             interval=ratio.interval(confidence),
             firm=OUTCOMES[judgement] is decided(passed),
-            needed=ratio.needed(self.min, confidence) if unclear else None,
+            needed=ratio.needed(float(self.min), confidence) if unclear else None,
             lost=len(flips.lost),
             won=len(flips.won),
             above_chance=skill_kept,
@@ -128,7 +127,7 @@ class QualityRetained:
 
     def _headline(
         self,
-        retained: Fraction,
+        retained: Ratio,
         outcome: Outcome,
         evidence: Evidence,
         confidence: float | None,

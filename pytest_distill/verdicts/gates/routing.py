@@ -16,11 +16,11 @@ from pytest_distill.verdicts.comparison import Comparison, Confidence
 from pytest_distill.verdicts.confidences import confidence_name, confidences
 from pytest_distill.verdicts.flips import lost_rows
 from pytest_distill.verdicts.gates import explain
-from pytest_distill.verdicts.numbers import bounded, ceil_text, floor_text, retained_floor
+from pytest_distill.verdicts.numbers import Ratio, bounded, ceil_text, floor_text, retained_floor
 from pytest_distill.verdicts.routing import Pair, Point, Routing
 from pytest_distill.verdicts.statistics import Judgement
 from pytest_distill.verdicts.statistics.calibration import BINS
-from pytest_distill.verdicts.verdict import Outcome, Verdict, as_float
+from pytest_distill.verdicts.verdict import Outcome, Verdict, as_float, finite
 
 _FIGURES = {"latency_ms": ("latency", " ms a request", 2), "cost_per_1k": ("cost", " per 1,000", 4)}
 
@@ -250,9 +250,9 @@ def _mark(place: int, chosen: int | None, asked: int) -> str:
     return ", ".join(marks)
 
 
-def _down(value: Fraction | None) -> float | None:
-    return None if value is None else as_float(value, ">=")
+def _down(value: Ratio | None) -> float | None:
+    return None if value is None else finite(as_float(value, ">="))
 
 
-def _ratio_text(value: Fraction | None) -> str:
+def _ratio_text(value: Ratio | None) -> str:
     return "no ratio" if value is None else floor_text(value)

@@ -215,7 +215,7 @@ def _told(row: Row) -> dict[str, object]:
         "n": scores.n,
         "teacher": float(scores.teacher),
         "student": float(scores.student),
-        "retained": None if scores.retained is None else as_float(scores.retained, ">="),
+        "retained": None if scores.retained is None else finite(as_float(scores.retained, ">=")),
         "lower": None if interval is None else finite(interval.lower),
         "upper": None if interval is None else finite(interval.upper),
         "outcome": str(row.outcome),

@@ -13,8 +13,8 @@ from pytest_distill.verdicts.comparison import Comparison, Confidence
 from pytest_distill.verdicts.evidence import suite_evidence
 from pytest_distill.verdicts.gates import explain
 from pytest_distill.verdicts.gates.deciding import decide, deciding_number, unless_observed
-from pytest_distill.verdicts.numbers import floor_text, retained_floor
-from pytest_distill.verdicts.verdict import Verdict, as_float
+from pytest_distill.verdicts.numbers import Ratio, floor_text, geometric_mean, retained_floor
+from pytest_distill.verdicts.verdict import Verdict, as_float, finite
 
 Aggregate = Literal["ratio_of_averages", "average_of_ratios", "geometric", "minimum"]
 
@@ -26,7 +26,7 @@ class EvalScores:
     eval: str
     teacher: Fraction
     student: Fraction
-    retained: Fraction
+    retained: Ratio
     higher_is_better: bool = True
 
 
@@ -137,7 +137,7 @@ class SuiteRetained:
             basis="; ".join(basis),
             details={
                 "aggregates": {
-                    name: None if value is None else as_float(value, ">=")
+                    name: None if value is None else finite(as_float(value, ">="))
                     for name, value in values.items()
                 }
             },
@@ -148,27 +148,32 @@ class SuiteRetained:
         return self.judge_all([comparison])
 
 
-def aggregates(rows: Sequence[EvalScores]) -> dict[Aggregate, Fraction | None]:
-    """Return all four aggregates; None for a ratio of averages that means nothing.
+def aggregates(rows: Sequence[EvalScores]) -> dict[Aggregate, Ratio | None]:
+    """Return all four aggregates, exactly; None for a ratio of averages that means nothing.
 
-    The geometric mean is a float's; the other three are exact.
+    An infinite ratio makes the average of ratios infinite, and the geometric mean where none is 0.
     """
     ratios = [row.retained for row in rows]
     summed = sum((row.student for row in rows), Fraction(0))
     teacher = sum((row.teacher for row in rows), Fraction(0))
     alike = all(row.higher_is_better for row in rows)
-    positive_ratios = all(ratio > 0 for ratio in ratios)
     return {
         "ratio_of_averages": summed / teacher if alike and teacher > 0 else None,
         "average_of_ratios": sum(ratios, Fraction(0)) / len(ratios),
-        "geometric": Fraction(math.exp(math.fsum(math.log(r) for r in ratios) / len(ratios)))
-        if positive_ratios
-        else Fraction(0),
+        "geometric": _geometric(ratios),
         "minimum": min(ratios),
     }
 
 
-def choice_note(values: Mapping[Aggregate, Fraction | None], floor: Fraction) -> tuple[str, ...]:
+def _geometric(ratios: Sequence[Ratio]) -> Ratio:
+    """Return the geometric mean; 0 where a ratio is 0, or below it as a Matthews correlation's."""
+    if min(ratios) <= 0:
+        return Fraction(0)
+    exact = [ratio for ratio in ratios if isinstance(ratio, Fraction)]
+    return geometric_mean(exact) if len(exact) == len(ratios) else math.inf
+
+
+def choice_note(values: Mapping[Aggregate, Ratio | None], floor: Fraction) -> tuple[str, ...]:
     """Return a note where another aggregate would give another verdict."""
     passing = [name for name, value in values.items() if value is not None and value >= floor]
     failing = [name for name, value in values.items() if value is not None and value < floor]
@@ -204,7 +209,7 @@ def _row(comparison: Comparison) -> EvalScores:
     )
 
 
-def _listed(values: Mapping[Aggregate, Fraction | None]) -> str:
+def _listed(values: Mapping[Aggregate, Ratio | None]) -> str:
     return ", ".join(
         f"{name} {'-' if value is None else floor_text(value)}" for name, value in values.items()
     )

@@ -32,12 +32,13 @@ _LEAST_P = 1e-300
 def unseen_weight(alpha: float) -> float:
     """Return how often the unit that was not seen is counted, at a one-sided level `alpha`.
 
-    1 + (z^2 - 1) / 6: 1.28 at 5 %, 1.74 at 1 %. With one alone, losses of everything on a small
-    share of the examples, which are Poisson, pass in 7 % at a level of 5 %; the quantile of a
-    Poisson variable asks for 1 + (z^2 - 1) / 3 (Cornish and Fisher) where the share is not small,
-    and for less where it is. Half of that term keeps all shares under 5.3 %.
+    1 + (z^2 - 1) / 4: 1.43 at 5 %, 2.10 at 1 %. With one alone, losses of everything on a small
+    share of the examples, which are Poisson, pass in up to 7 % at a level of 5 %; the quantile of a
+    Poisson variable asks for 1 + (z^2 - 1) / 3 (Cornish and Fisher) where they are many, and for
+    less where they are few. Three fourths of that term keep the error within 5.1 % at 5 %, and
+    within 1.04 % at 1 %, however many they are.
     """
-    return 1 + (float(ndtri(alpha)) ** 2 - 1) / 6
+    return 1 + (float(ndtri(alpha)) ** 2 - 1) / 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ def _not_seen(
 ) -> tuple[Floats | None, Floats | None]:
     """Return the worst and the best units for the ratio: who is right and wrong on them."""
     wrong, right = [m.wrong for m in models], [m.right for m in models]
-    if any(side is None for side in (*wrong, *right)):
+    if any(side is None or not len(side) for side in (*wrong, *right)):
         return pairs_not_seen(*differences)
 
     def units(which: Iterable[tuple[Any, Any, Any]]) -> Floats:

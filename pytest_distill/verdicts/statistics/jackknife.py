@@ -91,7 +91,7 @@ class PseudoValues:
         if self.sizes is None:
             return ()
         return unit_notes(
-            len(self.values), "texts" if self.clusters is None else "clusters", self.effective
+            len(self.values), "text" if self.clusters is None else "cluster", self.effective
         )
 
     @property

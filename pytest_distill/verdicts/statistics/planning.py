@@ -11,6 +11,7 @@ from scipy.special import ndtri
 
 from pytest_distill.verdicts.statistics.results import POWER, one_sided
 from pytest_distill.verdicts.statistics.score import ratio_variance
+from pytest_distill.verdicts.statistics.unconditional import MISSED
 
 MOST = 10**9
 
@@ -70,9 +71,10 @@ def teacher_right_needed(floor: float, *, confidence: float = 0.95) -> int | Non
     a >= ln(1 - confidence) / ln(m): 29, 59, 149 and 299 at the floors .90, .95, .98 and .99. None
     from a floor of 1 on: no number shows that nothing at all is lost.
     """
-    if floor >= 1:
+    alpha = 1 - one_sided(confidence) - MISSED  # which every exact p has on top
+    if floor >= 1 or alpha <= 0:
         return None
-    return max(math.ceil(math.log(1 - one_sided(confidence)) / math.log(floor)), 1)
+    return max(math.ceil(math.log(alpha) / math.log(floor)), 1)
 
 
 def examples_needed_to_beat(

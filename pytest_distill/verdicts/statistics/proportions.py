@@ -37,8 +37,8 @@ from pytest_distill.verdicts.statistics.score import score_statistic
 from pytest_distill.verdicts.statistics.unconditional import MOST, above_tail, below_tail
 
 _HALVINGS = 64
-_BISECTIONS = 8
-_STEP = 1 / 16
+_STEP = 1 / 64
+_FINER = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +89,13 @@ class ProportionRetention:
     def test(self, floor: float) -> FloorTest:
         """Return the p-values at a floor."""
         if self._few:
-            counts = self.both, self.teacher_only, self.student_only
-            return FloorTest(below_tail(*counts, floor), above_tail(*counts, floor))
+            return FloorTest(self.p_retained(floor), above_tail(*self._counts, floor))
         score = float(self._score(np.asarray(floor, np.float64)))
         return FloorTest(p_retained=float(ndtr(-score)), p_below=float(ndtr(score)))
+
+    def p_retained(self, floor: float) -> float:
+        """Return the first of the p-values alone."""
+        return below_tail(*self._counts, floor) if self._few else self.test(floor).p_retained
 
     def needed(self, floor: float, confidence: float = 0.95, power: float = POWER) -> int | None:
         """Return about how many examples would settle it; see `examples_needed`."""
@@ -122,29 +125,34 @@ class ProportionRetention:
     def _few(self) -> bool:
         return self.n - self.neither <= MOST
 
+    @property
+    def _counts(self) -> tuple[int, int, int]:
+        return self.both, self.teacher_only, self.student_only
+
     def _score(self, ratio: Floats) -> Floats:
-        return score_statistic(self.both, self.teacher_only, self.student_only, ratio)
+        return score_statistic(*self._counts, ratio)
 
     def _exact_bound(self, rough: float, alpha: float, *, lower: bool) -> float:
-        """Return where the exact p reaches `alpha`: the end of the bisection that it has passed."""
+        """Return about where the exact p reaches `alpha`: a ratio at which it has."""
 
         def passes(ratio: float) -> bool:
             tail = below_tail if lower else above_tail
-            return tail(self.both, self.teacher_only, self.student_only, ratio) <= alpha
+            return tail(*self._counts, ratio) <= alpha
 
-        # On the scale m / (1 + m), as the score test's bounds.
-        far = _scaled(rough)
-        if far in (0.0, 1.0):
+        # On the scale m / (1 + m), as the score test's bounds: steps from the rough bound, towards
+        # the observed ratio as long as the test passes or else away from it, and then halves.
+        place = _scaled(rough)
+        if place in (0.0, 1.0):
             return rough
-        near, step = far, _STEP * max(abs(_scaled(self.observed) - far), _STEP)
-        while not passes(_unscaled(near)):
-            near = near - step if lower else near + step
-            step *= 2
-            if near <= 0 if lower else near >= 1:
+        first = _STEP * (abs(_scaled(self.observed) - place) or _STEP) * (1 if lower else -1)
+        passed = passes(rough)
+        step = first if passed else -first
+        while passes(_unscaled(place + step)) is passed:
+            place, step = place + step, 2 * step
+            if not 0 < place + step < 1:
                 return 0.0 if lower else math.inf
-        if near == far:
-            return rough
-        for _ in range(_BISECTIONS):
+        near, far = (place, place + step) if passed else (place + step, place)
+        while abs(near - far) > abs(first) / _FINER:
             middle = (near + far) / 2
             near, far = (middle, far) if passes(_unscaled(middle)) else (near, middle)
         return _unscaled(near)

@@ -15,6 +15,7 @@ from fractions import Fraction
 import numpy as np
 from scipy.special import betainc, betaincinv
 
+from pytest_distill.evaluation.exact import exact_sum
 from pytest_distill.verdicts.statistics.jackknife import Clusters, PseudoValues, of_mean, of_sums
 from pytest_distill.verdicts.statistics.planning import first_true
 from pytest_distill.verdicts.statistics.results import (
@@ -98,9 +99,11 @@ class Rate:
             above, below = _binomial_p(hits, n, limit)
             return FloorTest(above, below) if self.higher_is_better else FloorTest(below, above)
         kept, broken = self._pessimistic, self._optimistic
+        # A mean of which one example is known to be infinite keeps no ceiling, for certain.
+        without = 1.0 if self.higher_is_better else 0.0
         return FloorTest(
             1.0 if kept is None else kept.test(self._sign * limit).p_retained,
-            1.0 if broken is None else broken.test(self._sign * limit).p_below,
+            without if broken is None else broken.test(self._sign * limit).p_below,
         )
 
     def needed(self, limit: float, confidence: float = 0.95) -> int | None:
@@ -200,5 +203,6 @@ def clopper_pearson(hits: int, n: int, level: float) -> tuple[float, float]:
 
 
 def _ratio(sums: Floats, units: Floats) -> Fraction | float:
-    total = math.fsum(sums.tolist())
-    return Fraction(total) / int(units.sum()) if math.isfinite(total) else total
+    if not np.isfinite(sums).all():
+        return math.fsum(sums.tolist())
+    return exact_sum(sums) / int(units.sum())

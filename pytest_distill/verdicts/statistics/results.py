@@ -87,10 +87,6 @@ class FloorTest:
         return Judgement.NOT_RETAINED if shown(self.p_below, confidence) else Judgement.UNCLEAR
 
 
-UNTOLD = FloorTest(1.0, 1.0)
-"""What too few examples, or clusters, say of any floor."""
-
-
 class Retention(Protocol):
     """The evidence on one ratio, whatever the kind of metric."""
 
@@ -103,6 +99,9 @@ class Retention(Protocol):
 
     def test(self, floor: float) -> FloorTest:
         """Return the p-values at a floor; both are 1 under 10 clusters."""
+
+    def p_retained(self, floor: float) -> float:
+        """Return the first of the p-values alone: half the work, where many are looked at."""
 
     def needed(self, floor: float, confidence: float = 0.95, power: float = POWER) -> int | None:
         """Return about how many examples would settle it, if the observed ratio is the true one.
@@ -142,14 +141,16 @@ def unit_notes(units: int, name: str, effective: float) -> tuple[str, ...]:
     units : int
         How many there are.
     name : str
-        What they are: "clusters", "texts".
+        What one is: "cluster", "text".
     effective : float
         As how many of equal size they count.
     """
     if effective >= FEW_CLUSTERS:
         return ()
     count = math.floor(effective + 1e-9)
-    told = f"{units:,} {name}" + (f", by their sizes as good as {count}" if count < units else "")
+    told = f"{units:,} {name}{'s' if units != 1 else ''}" + (
+        f", by their sizes as good as {count}" if count < units else ""
+    )
     if count < MIN_CLUSTERS:
         return (f"{told}: too few to tell (at least {MIN_CLUSTERS} are needed)",)
     return (f"{told}: under {FEW_CLUSTERS} the interval is rough",)

@@ -35,7 +35,6 @@ from pytest_distill.verdicts.statistics.results import (
     MIN_CLUSTERS,
     POWER,
     TWO_SIDED,
-    UNTOLD,
     FloorTest,
     Retention,
     RetentionInterval,
@@ -78,7 +77,7 @@ class SuiteRetention:
     def test(self, floor: float) -> FloorTest:
         """Return the p-values at a floor; both are 1 where an eval has under 10 clusters."""
         if self._untold:
-            return UNTOLD
+            return FloorTest(1.0, 1.0)
         return FloorTest(self._p(floor, 1), self._p(floor, -1))
 
     def interval(self, confidence: float = 0.95) -> RetentionInterval:
@@ -87,7 +86,7 @@ class SuiteRetention:
         (one_lower, one_upper), (lower, upper) = (
             (self._bound(alpha, 1), self._bound(alpha, -1)) for alpha in alphas
         )
-        notes = dict.fromkeys(note for ratio in self.ratios for note in ratio.top.notes)
+        notes = dict.fromkeys(note for ratio in self.ratios for note in ratio.notes)
         bounded = all(ratio.bounded for ratio in self.ratios)
         added = "a worst-case example" if bounded else "a guess at the worst example"
         method = f"t over {len(self.ratios)} evals with {added}"

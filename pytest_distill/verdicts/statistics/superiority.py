@@ -14,12 +14,13 @@ language processing. ACL, 1383-1392.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betainc, ndtr
+from scipy.special import bdtrc, ndtr
 
 from pytest_distill.verdicts.statistics.jackknife import (
     Aggregate,
@@ -40,6 +41,7 @@ from pytest_distill.verdicts.statistics.unconditional import MOST, difference_ta
 N_RESAMPLES = 9999
 MOST_UNITS = 2**13
 """More units than these are flipped in blocks."""
+_COUNTED = 10**7  # of more coins the normal law is as exact as the sum, and has no greatest count
 _CHUNK = 2**18
 _TOLERANCE = 1e-9  # sums that differ by rounding alone are ties, and ties count as hits
 
@@ -115,12 +117,16 @@ def mcnemar_p(wins: int, losses: int, *, mid_p: bool = False) -> float:
     n = wins + losses
     if not n:
         return 1.0
-    # Not bdtrc, whose counts are 32-bit integers.
-    at_least = float(betainc(wins, losses + 1, 0.5)) if wins else 1.0
-    if not mid_p:
-        return at_least
-    above = float(betainc(wins + 1, losses, 0.5)) if losses else 0.0
-    return (at_least + above) / 2
+    at_least = _at_least(wins, n)
+    return (at_least + _at_least(wins + 1, n)) / 2 if mid_p else at_least
+
+
+def _at_least(wins: int, n: int) -> float:
+    if wins <= 0 or wins > n:
+        return float(wins <= 0)
+    if n <= _COUNTED:
+        return float(bdtrc(wins - 1, n, 0.5))
+    return float(ndtr((n / 2 - (wins - 0.5)) / (math.sqrt(n) / 2)))
 
 
 def difference_p(wins: int, losses: int, n: int, min_gain: float) -> float:

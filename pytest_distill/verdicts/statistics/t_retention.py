@@ -23,7 +23,6 @@ from pytest_distill.verdicts.statistics.results import (
     MIN_CLUSTERS,
     POWER,
     TWO_SIDED,
-    UNTOLD,
     Floats,
     FloorTest,
     RetentionInterval,
@@ -93,19 +92,32 @@ class TRetention:
             uppers.append(self._retention(self._upper(level)))
         return RetentionInterval(
             lowers[0], uppers[0], lowers[1], uppers[1],
-            confidence, self.method, self.n, self.clusters, self.top.notes,
+            confidence, self.method, self.n, self.clusters, self.notes,
         )  # fmt: skip
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to say of few clusters, or texts, and of what was not seen where nothing tells."""
+        if self.worst is not None:
+            return self.top.notes
+        return (
+            *self.top.notes,
+            "nothing tells how bad an example can be that was not seen: all gold labels are the "
+            "same, or the metric has no worst value and all examples are alike by it",
+        )
 
     def test(self, floor: float) -> FloorTest:
         """Return the p-values at a floor; both are 1 under 10 clusters."""
-        if self.top.untold:
-            return UNTOLD
+        return FloorTest(self.p_retained(floor), self._p(floor, -1))
+
+    def p_retained(self, floor: float) -> float:
+        """Return the first of the p-values alone."""
+        return self._p(floor, 1)
+
+    def _p(self, floor: float, sign: int) -> float:
         ratio = math.log(floor) if self.logarithmic else floor
-        above, below = self._test(ratio, 1), self._test(ratio, -1)
-        return FloorTest(
-            p_retained=1.0 if above is None else above.p(),
-            p_below=1.0 if below is None else below.p(),
-        )
+        test = None if self.top.untold else self._test(ratio, sign)
+        return 1.0 if test is None else test.p()
 
     def needed(self, floor: float, confidence: float = 0.95, power: float = POWER) -> int | None:
         """Return about how many examples would settle it, if these are typical ones.
@@ -183,7 +195,7 @@ class TRetention:
             moments = self._moments(unit, level)
             if moments is None:
                 return math.inf
-            ratio = moments.lower(float(stdtrit(moments.df, level)), self.floor)
+            ratio = min(ratio, moments.lower(float(stdtrit(moments.df, level)), self.floor))
         return ratio
 
     def _upper(self, level: float) -> float:
@@ -198,7 +210,7 @@ class TRetention:
             moments = self._moments(unit, level)
             if moments is None:
                 return math.inf
-            ratio = moments.upper(float(stdtrit(moments.df, level)))
+            ratio = max(ratio, moments.upper(float(stdtrit(moments.df, level))))
         return ratio
 
     def _moments(self, unit: Unit, level: float) -> RatioMoments | None:
@@ -286,7 +298,7 @@ def _pairs(
 ) -> Floats | None:
     found = []
     first, second = known
-    if first is not None and second is not None:
+    if first is not None and second is not None and len(first):
         found.append(np.column_stack([first, second]))
     guess = None if top.bounded else _twice_as_far(top, bottom, sign)
     if guess is not None:

@@ -31,7 +31,7 @@ MISSED = 1e-5
 """The chance that the open parameter lies outside of its interval; a part of every p."""
 _TIES = 1e-9  # statistics that differ by rounding alone are as extreme as each other
 _GRID = 32
-_FINER = 12
+_FINER = 8
 _ROUNDS = 2
 _SPREADS = 8.5  # of a count's standard deviation: what lies beyond is under 1e-15
 

@@ -127,7 +127,17 @@ def test_rouge_l_equals_rouge_score(answers: list[Answer]) -> None:
         max(scorer.score(target, a.predicted)["rougeL"].fmeasure for target in a.targets)
         for a in answers
     ]
+    found = BUILT_IN["rouge_l"].scores(answers).tolist()
+    assert found == pytest.approx(expected, abs=1e-15)
+
+
+def test_rouge_l_is_the_float_next_to_its_fraction(text_answer: MakeAnswer) -> None:
+    """2 matches / (words + words): the package's own value is often a last digit beside it."""
+    lengths = [(output, target) for output in range(1, 15) for target in range(output, 15)]
+    answers = [text_answer("w " * output, "w " * target) for output, target in lengths]
+    expected = [2 * output / (output + target) for output, target in lengths]
     assert BUILT_IN["rouge_l"].scores(answers).tolist() == expected
+    assert BUILT_IN["rouge_l"].scores([text_answer("other", "w")]).tolist() == [0.0]
 
 
 @pytest.mark.parametrize(

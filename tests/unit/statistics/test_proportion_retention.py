@@ -1,4 +1,4 @@
-"""The score interval of paired 0/1 scores."""
+"""Retention of paired 0/1 scores: its score statistic, its bounds and its p-values."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import scipy.optimize
 import scipy.stats
 
 from pytest_distill.verdicts.statistics import (
+    FloorTest,
     Judgement,
     NoRatioError,
     ProportionRetention,
@@ -20,9 +21,8 @@ from pytest_distill.verdicts.statistics import (
     mean_retention,
     proportion_retention,
     score_statistic,
+    shown,
 )
-
-Z = scipy.stats.norm.ppf(0.95)
 
 
 def score_by_optimiser(a: int, b: int, c: int, d: int, m: float) -> float:
@@ -101,11 +101,11 @@ def test_score_falls_as_the_ratio_grows() -> None:
 
 
 @pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
-def test_bounds_are_where_the_test_turns(confidence: float) -> None:
+def test_bounds_of_the_report_are_where_the_score_turns(confidence: float) -> None:
     """The statistic is z at the lower and -z at the upper bound, for every small table."""
     z = scipy.stats.norm.ppf(confidence)
     for a, b, c in small_tables(5):
-        interval = ProportionRetention(a, b, c, 3).interval(confidence)
+        interval = ProportionRetention(a, b, c, 3).report_interval(confidence)
         if a + c:
             lower = float(score_statistic(a, b, c, interval.one_sided_lower))
             assert lower == pytest.approx(z, abs=1e-5)
@@ -114,46 +114,79 @@ def test_bounds_are_where_the_test_turns(confidence: float) -> None:
         assert interval.lower <= (a + c) / (a + b) <= interval.upper
 
 
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
+@pytest.mark.parametrize(
+    "counts", [(80, 10, 5), (30, 0, 0), (5, 9, 2), (400, 3, 1), (1, 0, 0), (60, 9, 30)]
+)
+def test_bounds_that_decide_are_where_p_reaches_its_level(
+    counts: tuple[int, int, int], confidence: float
+) -> None:
+    """A bound has passed its test, and one a little better has not."""
+    retention = ProportionRetention(*counts, 3)
+    interval = retention.interval(confidence)
+    lower, upper = interval.one_sided_lower, interval.one_sided_upper
+    alpha = 1 - confidence
+    if lower > 0:
+        assert retention.test(lower).p_retained <= alpha
+        assert retention.test(lower + 0.02 * (retention.observed - lower)).p_retained > alpha
+    if upper < math.inf:
+        assert retention.test(upper).p_below <= alpha
+        assert retention.test(upper - 0.02 * (upper - retention.observed)).p_below > alpha
+    assert interval.confidence == confidence
+
+
 def test_teacher_perfect_is_wilson() -> None:
-    """Where the teacher is always right the interval is Wilson's for the student's accuracy."""
+    """Where the teacher is always right the report has Wilson's interval for the accuracy."""
     for right, n in [(95, 100), (45, 50), (1, 3), (899, 1000), (20, 20)]:
         wilson = scipy.stats.binomtest(right, n).proportion_ci(method="wilson")
         two_sided = ProportionRetention(right, n - right, 0, 0).interval()
         assert two_sided.lower == pytest.approx(wilson.low)
         if right < n and wilson.high**2 <= right / n:
             assert two_sided.upper == pytest.approx(wilson.high)
-        one_sided = scipy.stats.binomtest(right, n, alternative="greater").proportion_ci(
-            method="wilson"
-        )
-        assert two_sided.one_sided_lower == pytest.approx(one_sided.low)
+
+
+@pytest.mark.parametrize(("right", "n"), [(95, 100), (45, 50), (899, 1000), (20, 20)])
+def test_teacher_perfect_is_judged_no_better_than_one_proportion(right: int, n: int) -> None:
+    """The lower bound is near scipy's exact bound of the accuracy, and hardly above it."""
+    exact = scipy.stats.binomtest(right, n, alternative="greater").proportion_ci(method="exact")
+    lower = ProportionRetention(right, n - right, 0, 0).interval().one_sided_lower
+    assert lower <= exact.low + 0.01 * (1 - exact.low)
+    assert lower >= exact.low - 0.1 * (right / n - exact.low) - 1e-4
 
 
 def test_student_never_right() -> None:
-    """The lower bound is 0 and the upper one z^2 / b, by hand: the score is -sqrt(b m)."""
+    """The lower bound is 0, and the report's upper one z^2 / b, by hand: the score is -sqrt(bm)."""
     interval = ProportionRetention(0, 10, 0, 5).interval()
     assert interval.one_sided_lower == interval.lower == 0
-    assert interval.one_sided_upper == pytest.approx(Z**2 / 10)
+    z = scipy.stats.norm.ppf(0.975)
+    assert interval.upper == pytest.approx(z**2 / 10)
+    assert interval.one_sided_upper >= scipy.stats.norm.ppf(0.95) ** 2 / 10
 
 
 def test_no_discordant_example() -> None:
-    """The bounds are a / (a + z^2) and its inverse, and never 1."""
+    """The lower bound is where m^a is .05, the report's is a / (a + z^2), and neither is 1."""
     interval = ProportionRetention(90, 0, 0, 10).interval()
-    assert interval.one_sided_lower == pytest.approx(90 / (90 + Z**2))
-    assert interval.one_sided_upper == pytest.approx((90 + Z**2) / 90)
+    z = scipy.stats.norm.ppf(0.975)
+    assert interval.one_sided_lower == pytest.approx((0.05 - 1e-5) ** (1 / 90), abs=3e-4)
+    assert interval.one_sided_lower <= (0.05 - 1e-5) ** (1 / 90)
+    assert interval.lower == pytest.approx(90 / (90 + z**2))
+    assert interval.upper == pytest.approx((90 + z**2) / 90)
 
 
 def test_many_at_once_are_each_alone() -> None:
-    """The intervals of many ratios at once, of 0/1 and other scores, are those of each alone."""
+    """The report's intervals of many ratios at once are those of each alone."""
     tables = [ProportionRetention(a, b, c, 3) for a, b, c in small_tables(4)]
-    ratios: list[Retention] = [*tables[:9], mean_retention([0.5, 0.9], [0.6, 0.8]), *tables[9:]]
-    assert intervals(ratios, 0.9) == [ratio.interval(0.9) for ratio in ratios]
+    other = mean_retention([0.5, 0.9], [0.6, 0.8])
+    ratios: list[Retention] = [*tables[:9], other, *tables[9:]]
+    expected = [table.report_interval(0.9) for table in tables]
+    assert intervals(ratios, 0.9) == [*expected[:9], other.interval(0.9), *expected[9:]]
     assert intervals([]) == []
 
 
 def test_swapping_the_models_inverts_the_interval() -> None:
     """The interval of teacher / student is the inverse of that of student / teacher."""
     one, other = (ProportionRetention(70, *bc, 10).interval() for bc in ((12, 8), (8, 12)))
-    assert one.one_sided_lower == pytest.approx(1 / other.one_sided_upper)
+    assert one.one_sided_lower == pytest.approx(1 / other.one_sided_upper, rel=3e-3)
     assert one.upper == pytest.approx(1 / other.lower)
 
 
@@ -164,30 +197,16 @@ def test_swapping_the_models_inverts_the_interval() -> None:
      (0.97, 0.95, 0.9), (0.97, 1.0, 0.2)],
 )  # fmt: skip
 def test_exact_coverage(n: int, teacher: float, retention: float, copied: float) -> None:
-    """By enumeration of all tables, the lower bound lies above the truth at most 5.5 % of the time.
-
-    The nominal 5 % is not guaranteed at such sizes: the test is exact only in the limit.
-    """
+    """By enumeration of all tables either side errs in at most 5 %, of a few examples too."""
     student = retention * teacher
     both = student * teacher + copied * (min(student, teacher) - student * teacher)
     cells = [both, teacher - both, student - both, 1 - student - teacher + both]
     tables = np.array([t for t in itertools.product(range(n + 1), repeat=4) if sum(t) == n])
     probability = scipy.stats.multinomial.pmf(tables, n, np.clip(cells, 0, 1))
-    a, b, c, _ = tables.T
-    wrong = score_statistic(a, b, c, retention) >= Z
+    tests = [ProportionRetention(*map(int, table)).test(retention) for table in tables]
     assert probability.sum() == pytest.approx(1)
-    assert probability[wrong].sum() <= 0.055
-
-
-def test_p_values() -> None:
-    """The two p-values are the two tails of the statistic, and agree with the bounds."""
-    retention = ProportionRetention(80, 10, 5, 5)
-    test = retention.test(0.9)
-    score = float(score_statistic(80, 10, 5, 0.9))
-    assert test.p_retained == pytest.approx(scipy.stats.norm.sf(score))
-    assert test.p_below == pytest.approx(scipy.stats.norm.cdf(score))
-    lower = retention.interval().one_sided_lower
-    assert retention.test(lower).p_retained == pytest.approx(0.05)
+    for wrong in ([t.p_retained <= 0.05 for t in tests], [t.p_below <= 0.05 for t in tests]):
+        assert probability[np.array(wrong)].sum() <= 0.05
 
 
 def test_counts_scores() -> None:
@@ -199,12 +218,24 @@ def test_counts_scores() -> None:
     assert turned.observed == 0.5
 
 
+def test_a_student_without_an_error_where_lower_is_better() -> None:
+    """It retains infinitely much, and that it keeps the floor can be shown."""
+    teacher = np.repeat([1.0, 0.0], [40, 60])
+    retention = proportion_retention(np.zeros(100), teacher, higher_is_better=False)
+    assert retention == ProportionRetention(0, 0, 40, 60)
+    assert retention.observed == math.inf
+    # At the floor 1 the two err alike: 40 of 40 on one side, by the sign test.
+    assert retention.test(1.0).p_retained == pytest.approx(0.5**40 + 1e-5)
+    assert retention.test(1.0).judge(0.95) is Judgement.RETAINED
+    interval = retention.interval()
+    assert 1 < interval.one_sided_lower < interval.one_sided_upper == math.inf
+    assert retention.needed(1.0) is None
+
+
 def test_refusals() -> None:
     """A teacher that is never right has no ratio; other scores and shapes are refused."""
     with pytest.raises(NoRatioError, match=r"the teacher scores 0 on all 2 examples"):
         proportion_retention([1, 0], [0, 0])
-    with pytest.raises(NoRatioError, match=r"the student scores 0"):
-        proportion_retention([0, 0], [0, 1], higher_is_better=False)
     with pytest.raises(ValueError, match=r"use mean_retention"):
         proportion_retention([0.5], [1])
     with pytest.raises(ValueError, match=r"shapes \(1,\) and \(2,\)"):
@@ -214,13 +245,21 @@ def test_refusals() -> None:
 
 
 def test_judging_a_floor() -> None:
-    """The bounds decide: at or above, below, or neither; and an observed verdict is firm or not."""
-    interval = ProportionRetention(90, 0, 0, 10).interval()
-    assert interval.judge(0.97) is Judgement.RETAINED
-    assert interval.judge(interval.one_sided_lower) is Judgement.RETAINED
-    assert interval.judge(1.0) is Judgement.UNCLEAR
-    assert interval.judge(1.04) is Judgement.NOT_RETAINED
-    assert interval.is_firm(0.97, passed=True)
-    assert not interval.is_firm(0.97, passed=False)
-    assert not interval.is_firm(1.0, passed=True)
-    assert interval.is_firm(1.04, passed=False)
+    """The p-values decide: retained, not retained, or neither."""
+    retention = ProportionRetention(90, 0, 0, 10)
+    assert retention.test(0.96).judge(0.95) is Judgement.RETAINED
+    assert retention.test(retention.interval().one_sided_lower).judge(0.95) is Judgement.RETAINED
+    assert retention.test(1.0).judge(0.95) is Judgement.UNCLEAR
+    assert retention.test(1.04).judge(0.95) is Judgement.NOT_RETAINED
+    assert retention.test(1.04).judge(0.99) is Judgement.UNCLEAR
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.975, 0.99, 0.995, 0.999])
+def test_p_at_its_level_is_shown(confidence: float) -> None:
+    """A p of exactly 1 - confidence is enough, as the decimals that both print as; more is not."""
+    level = float(f"{1 - confidence:.6g}")
+    assert shown(level, confidence)
+    assert not shown(math.nextafter(level, 1), confidence)
+    assert FloorTest(level, 1.0).judge(confidence) is Judgement.RETAINED
+    assert FloorTest(1.0, level).judge(confidence) is Judgement.NOT_RETAINED
+    assert FloorTest(math.nextafter(level, 1), 1.0).judge(confidence) is Judgement.UNCLEAR

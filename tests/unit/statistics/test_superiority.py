@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from pytest_distill.verdicts.statistics import (
     randomization_test,
     sign_flip_test,
 )
+from pytest_distill.verdicts.statistics.superiority import randomization_p, sign_flip_p
 
 Array = NDArray[np.float64]
 
@@ -104,57 +106,173 @@ def test_min_gain_shifts_the_null() -> None:
         assert ps[-1] > 0.95
 
 
-def test_sign_flip_enumerates_as_scipy() -> None:
+def scipy_sign_flip(gains: Array) -> float:
+    """Return scipy's exact permutation test of paired samples with these differences."""
+    return float(
+        scipy.stats.permutation_test(
+            (gains, np.zeros(len(gains))),
+            lambda x, y, axis: np.mean(x - y, axis=axis),
+            permutation_type="samples",
+            alternative="greater",
+            n_resamples=np.inf,
+        ).pvalue
+    )
+
+
+def average_p(gains: Array, unseen: float = -1.0) -> float:
+    """Return p of the t test of a mean gain, the unseen gain counted 1 + (z^2 - 1) / 6 times."""
+
+    def excess(log: float) -> float:
+        level = math.exp(log)
+        weight = 1 + (scipy.stats.norm.isf(level) ** 2 - 1) / 6
+        weights, values = np.append(np.ones(len(gains)), weight), np.append(gains, unseen)
+        mean, total = np.average(values, weights=weights), weights.sum()
+        error = np.sqrt(np.average((values - mean) ** 2, weights=weights) / (total - 1))
+        return float(mean / error - scipy.stats.t.isf(level, total - 1))
+
+    half = math.log(0.5)
+    return 1.0 if excess(half) <= 0 else math.exp(scipy.optimize.brentq(excess, -500, half))
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.1, 0.3])
+def test_sign_flip_enumerates_as_scipy(shift: float) -> None:
     """With few differences it is scipy's exact permutation test of paired samples."""
     rng = np.random.default_rng(4)
-    student, sft = rng.random(11), rng.random(11)
-    expected = scipy.stats.permutation_test(
-        (student, sft),
-        lambda x, y, axis: np.mean(x - y, axis=axis),
-        permutation_type="samples",
-        alternative="greater",
-        n_resamples=np.inf,
-    ).pvalue
-    found = sign_flip_test(student, sft)
-    assert found.p_value == pytest.approx(expected)
-    assert found.method == "sign-flip permutation, all outcomes"
+    gains = rng.random(11) - rng.random(11) + shift
+    assert sign_flip_p(gains) == (pytest.approx(scipy_sign_flip(gains)), True)
+    found = sign_flip_test(gains, np.zeros(11), range=(0.0, 1.0))
+    assert found.p_value == pytest.approx(max(scipy_sign_flip(gains), average_p(gains)))
+    assert found.method == "sign-flip permutation, all outcomes, and t with a worst-case example"
+
+
+@pytest.mark.parametrize("min_gain", [0.0, 0.1])
+@pytest.mark.parametrize("seed", range(12))
+def test_the_greater_p_counts(seed: int, min_gain: float) -> None:
+    """Of the permutation and of the average, where either may be the greater one."""
+    rng = np.random.default_rng(seed)
+    spread = (0.02, 0.6)[seed % 2]
+    student = np.clip(0.75 + spread * rng.standard_normal(200), 0, 1)
+    sft = np.full(200, 0.5)
+    flipped, exact = sign_flip_p(student - sft - min_gain)
+    average = average_p(student - sft - min_gain, -1 - min_gain)
+    assert not exact
+    found = sign_flip_test(student, sft, min_gain)
+    assert found.p_value == pytest.approx(max(flipped, average))
+
+
+@pytest.mark.parametrize("n", [20, 50, 100])
+def test_rare_catastrophes_do_not_pass(n: int) -> None:
+    """Two students that are as good on average: one gains .01, but loses .99 on one of a hundred.
+
+    Drawn without a catastrophe, every example is a win, and to flip signs alone passes.
+    """
+    rng, passed, flipped = np.random.default_rng(n), 0, 0
+    for _ in range(300):
+        gains = np.where(rng.random(n) < 0.01, -0.99, 0.01)
+        passed += sign_flip_test(gains + 0.99, np.full(n, 0.99)).p_value <= 0.05
+        flipped += sign_flip_p(gains, n_resamples=199)[0] <= 0.05
+    assert passed / 300 <= 0.055
+    assert flipped / 300 > 0.2
+
+
+def test_rare_catastrophes_of_a_corpus_do_not_pass() -> None:
+    """The same of a metric over the whole corpus."""
+    student, sft = (np.column_stack([np.full(50, x), np.ones(50)]) for x in (0.6, 0.59))
+    found = randomization_test(student, sft, ratio_of_sums)
+    assert randomization_p(student, sft, ratio_of_sums)[0] <= 0.001
+    assert found.p_value > 0.05
+    assert found.method == "approximate randomization, and jackknife with a guess at the worst" + (
+        " example"
+    )
 
 
 def test_sign_flip_of_clusters_by_hand() -> None:
     """Clusters flip together: all 2^4 signs of the four clusters' sums."""
     gains = np.array([0.5, 0.1, -0.2, 0.3, 0.4, -0.1, 0.2, 0.2])
     clusters = ["a", "b", "a", "b", "c", "c", "d", "d"]
-    sums = [0.3, 0.4, 0.3, 0.4]
+    sums = np.array([0.3, 0.4, 0.3, 0.4])
     outcomes = [np.dot(signs, sums) for signs in itertools.product((1, -1), repeat=4)]
-    expected = np.mean(np.array(outcomes) >= sum(sums) - 1e-12)
+    expected = np.mean(np.array(outcomes) >= sums.sum() - 1e-12)
+    assert sign_flip_p(sums) == (expected, True)
+    assert expected == 1 / 16
     found = sign_flip_test(gains, np.zeros(8), clusters=clusters)
-    assert found.p_value == expected == 1 / 16
     assert (found.clusters, found.wins, found.losses) == (4, 6, 2)
+
+
+@pytest.mark.parametrize(("groups", "passes"), [(9, False), (10, True)])
+def test_few_clusters_show_nothing(groups: int, passes: bool) -> None:
+    """Under ten clusters p is 1, however clear the gain, and the note says why."""
+    n = groups * 20
+    clusters = [i % groups for i in range(n)]
+    student, sft = np.full(n, 0.95), np.full(n, 0.05)
+    found = sign_flip_test(student, sft, clusters=clusters)
+    rows = [np.column_stack([x, np.ones(n)]) for x in (student, sft)]
+    other = randomization_test(rows[0], rows[1], ratio_of_sums, clusters=clusters)
+    for test in (found, other):
+        assert (test.p_value <= 0.05) is passes
+        assert (test.p_value == 1) is not passes
+        assert test.notes[0].startswith(f"{groups} clusters: ")
+        assert ("too few to tell" in test.notes[0]) is not passes
 
 
 def test_random_flips() -> None:
     """They are seeded, never give 0, and lie where the exact enumeration does."""
     rng = np.random.default_rng(4)
-    student = rng.normal(0.15, 1, 14)
-    exact = sign_flip_test(student, np.zeros(14), n_resamples=2**14)
-    drawn = sign_flip_test(student, np.zeros(14), n_resamples=2**14 - 1, rng=1)
-    assert exact.method.endswith("all outcomes")
-    assert drawn.method == "sign-flip permutation"
-    error = math.sqrt(exact.p_value * (1 - exact.p_value) / 2**14)
-    assert abs(drawn.p_value - exact.p_value) < 4 * error
-    assert drawn == sign_flip_test(student, np.zeros(14), n_resamples=2**14 - 1, rng=1)
-    assert drawn != sign_flip_test(student, np.zeros(14), n_resamples=2**14 - 1, rng=2)
-    assert sign_flip_test(np.ones(500), np.zeros(500)).p_value == 1e-4
+    gains = rng.normal(0.15, 1, 14)
+    exact, all_looked_at = sign_flip_p(gains, n_resamples=2**14)
+    drawn, not_all = sign_flip_p(gains, n_resamples=2**14 - 1, rng=1)
+    assert (all_looked_at, not_all) == (True, False)
+    assert exact == pytest.approx(scipy_sign_flip(gains))
+    assert abs(drawn - exact) < 4 * math.sqrt(exact * (1 - exact) / 2**14)
+    assert drawn == sign_flip_p(gains, n_resamples=2**14 - 1, rng=1)[0]
+    assert drawn != sign_flip_p(gains, n_resamples=2**14 - 1, rng=2)[0]
+    assert sign_flip_p(np.ones(500))[0] == 1e-4
+
+
+def test_blocks_of_many_units_agree_with_the_normal_law() -> None:
+    """20,000 units, flipped in blocks, give the p of their sum by its variance under the flips."""
+    rng = np.random.default_rng(1)
+    for shift in (0.0, 0.008, 0.012):
+        gains = rng.standard_t(5, 20_000) + shift
+        expected = scipy.stats.norm.sf(gains.sum() / math.sqrt((gains**2).sum()))
+        p, exact = sign_flip_p(gains)
+        assert not exact
+        # The blocks' own variance differs from that of all flips by some 1.5 %, sqrt(2 / 8192).
+        assert p == pytest.approx(expected, abs=5 * math.sqrt(expected / 9999) + 0.01)
+        rows = [np.column_stack([x, np.ones(20_000)]) for x in (gains, np.zeros(20_000))]
+        swapped, _ = randomization_p(rows[0], rows[1], ratio_of_sums, n_resamples=1999)
+        assert swapped == pytest.approx(expected, abs=5 * math.sqrt(expected / 1999) + 0.01)
+
+
+def test_a_million_examples_take_about_as_long_as_twenty_thousand() -> None:
+    """Fifty times the examples take far less than a hundred times as long."""
+
+    def seconds(n: int) -> float:
+        gains = np.random.default_rng(0).normal(0.0, 0.3, n)
+        start = time.process_time()
+        sign_flip_test(gains, np.zeros(n))
+        return time.process_time() - start
+
+    seconds(20_000)
+    assert seconds(1_000_000) < 100 * seconds(20_000)
 
 
 def test_lower_is_better() -> None:
     """A lower score is a win where lower is better."""
     student, sft = np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.0, 4.0])
-    found = sign_flip_test(student, sft, higher_is_better=False)
-    assert (found.wins, found.gain, found.p_value) == (3, 1.0, 1 / 8)
+    found = sign_flip_test(student, sft, higher_is_better=False, range=(0.0, math.inf))
+    assert (found.wins, found.gain) == (3, 1.0)
     rows = [np.column_stack([x, np.ones(3)]) for x in (student, sft)]
     corpus = randomization_test(rows[0], rows[1], ratio_of_sums, higher_is_better=False)
-    assert (corpus.gain, corpus.p_value) == (1.0, 1 / 8)
+    assert corpus.gain == 1.0
+    better, worse = (
+        randomization_p(*rows, ratio_of_sums, higher_is_better=False),
+        (randomization_p(*rows, ratio_of_sums)),
+    )
+    assert (better, worse) == ((1 / 8, True), (1.0, True))
+    many = np.random.default_rng(0).uniform(0.5, 0.9, 200)
+    assert sign_flip_test(many - 0.4, many, higher_is_better=False).p_value < 0.001
+    assert sign_flip_test(many, many - 0.4, higher_is_better=False).p_value == 1
 
 
 def test_randomization_by_brute_force() -> None:
@@ -168,10 +286,12 @@ def test_randomization_by_brute_force() -> None:
         return float(mine[0] / mine[1] - theirs[0] / theirs[1])
 
     gains = np.array([gain(swap) for swap in itertools.product((False, True), repeat=8)])
+    expected = np.mean(gains >= gains[0] - 1e-12)
+    assert randomization_p(a, b, ratio_of_sums) == (pytest.approx(expected), True)
     found = randomization_test(a, b, ratio_of_sums)
-    assert found.p_value == pytest.approx(np.mean(gains >= gains[0] - 1e-12))
+    assert found.p_value >= expected
     assert found.gain == pytest.approx(gains[0])
-    assert found.method == "approximate randomization, all outcomes"
+    assert found.method.startswith("approximate randomization, all outcomes, and jackknife")
     assert found.wins is None
 
 
@@ -189,14 +309,14 @@ def test_randomization_of_a_mean_is_the_sign_flip() -> None:
     assert (other.wins, other.losses, other.clusters) == (one.wins, one.losses, 10)
 
 
-def test_randomization_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flips_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many draws are made at once, the test holds its level on equal students."""
     monkeypatch.setattr("pytest_distill.verdicts.statistics.superiority._CHUNK", 64)
     rng = np.random.default_rng(7)
     ps = []
     for seed in range(200):
-        student, sft = rng.random(40), rng.random(40)
-        ps.append(sign_flip_test(student, sft, n_resamples=199, rng=seed).p_value)
+        gains = rng.random(40) - rng.random(40)
+        ps.append(sign_flip_p(gains, n_resamples=199, rng=seed)[0])
     assert 0.01 < np.mean(np.array(ps) <= 0.05) < 0.1
 
 

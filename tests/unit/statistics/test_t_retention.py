@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+import sacrebleu
 import scipy.optimize
 import scipy.stats
 from numpy.typing import NDArray
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, matthews_corrcoef
 
+from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.metrics import Answer, Metric
+from pytest_distill.evals.metrics.corpus import BLEU, CHRF
 from pytest_distill.evals.metrics.labels import MACRO_F1, MATTHEWS
+from pytest_distill.evals.requests import Prediction
 from pytest_distill.verdicts.statistics import (
     Judgement,
     NoRatioError,
@@ -26,6 +33,7 @@ from pytest_distill.verdicts.statistics import (
     of_metric,
     perplexity_retention,
 )
+from pytest_distill.verdicts.statistics.t_retention import pairs_not_seen
 
 Array = NDArray[np.float64]
 
@@ -42,17 +50,53 @@ def sum_ratio(totals: NDArray[Any]) -> Array:
     return np.asarray(totals[..., 0] / totals[..., 1])
 
 
+def least_level(excess: Callable[[float], float]) -> float:
+    """Return the least level at which a test passes, up to one half."""
+    if excess(0.5) <= 0:
+        return 1.0
+    log = scipy.optimize.brentq(lambda x: excess(math.exp(x)), -570, math.log(0.5), xtol=1e-12)
+    return math.exp(log)
+
+
+def weighted_p(values: Array, unseen: float) -> float:
+    """Return p of "the mean is at most 0", with the unseen value counted 1 + (z^2 - 1) / 6 times.
+
+    z is the quantile of the level, and p the least level at which the t test passes.
+    """
+
+    def excess(level: float) -> float:
+        weight = 1 + (scipy.stats.norm.isf(level) ** 2 - 1) / 6
+        weights = np.append(np.ones(len(values)), weight)
+        total, all_values = weights.sum(), np.append(values, unseen)
+        mean = np.average(all_values, weights=weights)
+        variance = np.average((all_values - mean) ** 2, weights=weights) * total / (total - 1)
+        return float(mean / np.sqrt(variance / total) - scipy.stats.t.isf(level, total - 1))
+
+    return least_level(excess)
+
+
 @pytest.mark.parametrize("n", [2, 10, 300])
-@pytest.mark.parametrize("floor", [0.8, 0.95, 1.05])
-def test_p_values_are_ttest_1samps(n: int, floor: float) -> None:
-    """P is scipy's one-sample t test of S - m*T: with (0, 1) appended for the lower side."""
+@pytest.mark.parametrize("floor", [0.6, 0.8, 0.95, 1.05, 1.4])
+def test_p_values_are_of_a_weighted_t_test(n: int, floor: float) -> None:
+    """P is a t test of S - m*T: with (0, 1) for the lower side, (1, 0) for the upper."""
     s, t = scores(n)
     test = mean_retention(s, t).test(floor)
-    appended = np.append(s, 0) - floor * np.append(t, 1)
-    greater = scipy.stats.ttest_1samp(appended, 0, alternative="greater").pvalue
-    assert test.p_retained == pytest.approx(greater)
-    less = scipy.stats.ttest_1samp(s - floor * t, 0, alternative="less").pvalue
-    assert test.p_below == pytest.approx(less)
+    assert test.p_retained == pytest.approx(weighted_p(s - floor * t, -floor), rel=1e-6)
+    assert test.p_below == pytest.approx(weighted_p(floor * t - s, -1.0), rel=1e-6)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_bounds_are_scipys_where_the_weight_is_whole(times: int) -> None:
+    """At the levels at which the unseen example counts once, or twice, it is scipy's t test."""
+    level = float(scipy.stats.norm.sf(math.sqrt(6 * (times - 1) + 1)))
+    s, t = scores(60)
+    interval = mean_retention(s, t).interval(1 - level)
+    for bound, unseen, side in (
+        (interval.one_sided_lower, (0.0, 1.0), "greater"),
+        (interval.one_sided_upper, (1.0, 0.0), "less"),
+    ):
+        d = np.append(s, [unseen[0]] * times) - bound * np.append(t, [unseen[1]] * times)
+        assert scipy.stats.ttest_1samp(d, 0, alternative=side).pvalue == pytest.approx(level)
 
 
 @pytest.mark.parametrize("n", [8, 40, 1000])
@@ -78,20 +122,33 @@ def test_bounds_are_where_the_test_turns(n: int) -> None:
 
 
 def test_identical_scores_are_never_certain() -> None:
-    """The appended example keeps the lower bound under 1; the upper side has no variance."""
+    """What was not seen keeps both bounds away from 1."""
     interval = mean_retention(np.full(50, 0.8), np.full(50, 0.8)).interval()
-    assert 0.8 < interval.one_sided_lower < 0.97
-    assert interval.one_sided_upper == 1
+    assert 0.9 < interval.one_sided_lower < 0.97
+    assert 1.03 < interval.one_sided_upper < 1.1
+    assert interval.lower < interval.one_sided_lower
+    assert interval.upper > interval.one_sided_upper
+
+
+@pytest.mark.parametrize("n", [2, 5, 10])
+def test_a_few_scores_that_do_not_vary_show_no_loss(n: int) -> None:
+    """A student that is a little under the floor on each of a few examples does not fail."""
+    retention = mean_retention(np.full(n, 0.83), np.full(n, 0.9))
+    assert retention.test(0.95).judge(0.95) is Judgement.UNCLEAR
+    assert mean_retention(np.full(400, 0.83), np.full(400, 0.9)).test(0.95).judge(0.95) is (
+        Judgement.NOT_RETAINED
+    )
 
 
 def test_what_cannot_be_told_is_unbounded() -> None:
     """One example bounds nothing; neither does a teacher that is not told apart from 0."""
-    one = mean_retention([0.9], [1.0]).interval()
-    assert (one.one_sided_lower, one.one_sided_upper) == (0.0, np.inf)
+    one = mean_retention([0.9], [1.0])
+    assert (one.interval().one_sided_lower, one.interval().one_sided_upper) == (0.0, np.inf)
+    assert one.test(0.5).judge(0.95) is Judgement.UNCLEAR
     few = mean_retention([0.5, 0.0, 0.1], [0.9, 0.0, 0.0])
     assert few.interval().upper == np.inf
     assert few.interval().lower == 0.0
-    assert few.interval().judge(0.5) is Judgement.UNCLEAR
+    assert few.test(0.5).judge(0.95) is Judgement.UNCLEAR
 
 
 def test_lower_bound_where_the_teacher_is_not_told_apart_from_zero() -> None:
@@ -112,40 +169,127 @@ def test_lower_is_better() -> None:
     assert turned.interval() == mean_retention(s, t).interval()
 
 
-def test_jackknife_by_brute_force() -> None:
-    """Leaving out each example in turn, by scikit-learn's macro-F1, gives the same p-value."""
-    rng = np.random.default_rng(3)
-    gold = rng.integers(0, 3, 60)
-    answers = [np.where(rng.random(60) < p, gold, rng.integers(0, 3, 60)) for p in (0.75, 0.9)]
-    rows = []
-    for said in answers:
-        row = np.zeros((60, 3, 3))
-        row[np.arange(60), 1, said] = row[np.arange(60), 2, gold] = 1
-        row[:, 0] = row[:, 1] * row[:, 2]
-        rows.append(row.reshape(60, -1))
-    floor, n = 0.9, 60
+Said = NDArray[np.int64]
 
-    def macro_f1(said: NDArray[np.int64], kept: NDArray[np.bool_]) -> float:
-        return float(f1_score(gold[kept], said[kept], average="macro"))
 
-    def d(kept: NDArray[np.bool_]) -> float:
-        student, teacher = (macro_f1(said, kept) for said in answers)
-        return student - floor * teacher
-
-    whole = np.ones(n, bool)
-    without = np.array([d(np.arange(n) != i) for i in range(n)])
-    error = np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())
-    retention = metric_retention(rows[0], rows[1], MACRO_F1.aggregate)
-    assert retention.observed == pytest.approx(
-        macro_f1(answers[0], whole) / macro_f1(answers[1], whole)
+def label_answers(n: int, seed: int) -> tuple[Said, Said, Said]:
+    """Return gold labels, one of them rare, and what a student and a teacher say."""
+    rng = np.random.default_rng(seed)
+    gold = np.where(np.arange(n) < 5, 2, rng.integers(0, 2, n))
+    student, teacher = (
+        np.where(rng.random(n) < p, gold, rng.integers(0, 3, n)) for p in (0.75, 0.9)
     )
-    expected = scipy.stats.t.cdf(d(whole) / error, n - 1)
-    assert retention.test(floor).p_below == pytest.approx(expected)
-    # The appended pseudo-value of D is 0 - 0.9 * 1.
-    pseudo = np.append(n * d(whole) - (n - 1) * without, -floor)
-    centre = (n * d(whole) - floor) / (n + 1)
-    statistic = centre / (pseudo.std(ddof=1) / np.sqrt(n + 1))
-    assert retention.test(floor).p_retained == pytest.approx(scipy.stats.t.sf(statistic, n))
+    return gold, student, teacher
+
+
+def label_rows(gold: Said, said: Said) -> Array:
+    """Return the statistics of each answer."""
+    n = len(gold)
+    row = np.zeros((n, 3, 3))
+    row[np.arange(n), 1, said] = row[np.arange(n), 2, gold] = 1
+    row[:, 0] = row[:, 1] * row[:, 2]
+    return row.reshape(n, -1)
+
+
+def macro_f1(gold: Said, said: Said) -> float:
+    """Return scikit-learn's macro-F1."""
+    return float(f1_score(gold, said, average="macro"))
+
+
+@pytest.mark.parametrize("size", [1, 4])
+@pytest.mark.parametrize(
+    ("metric", "reference"), [(MACRO_F1, macro_f1), (MATTHEWS, matthews_corrcoef)]
+)
+def test_jackknife_by_brute_force(
+    metric: Metric, reference: Callable[[Said, Said], float], size: int
+) -> None:
+    """Leaving out each example, or cluster of 4, and adding the worst one, by scikit-learn."""
+    n, floor = 80, 0.7
+    gold, *answers = label_answers(n, 3)
+    units = np.arange(n) // size
+    groups = n // size
+
+    def pseudo(said: Said) -> Array:
+        whole = reference(gold, said)
+        without = [reference(gold[units != g], said[units != g]) for g in range(groups)]
+        return groups * whole - (groups - 1) * np.array(without)
+
+    def influence(said: Said, is_gold: int, says: int) -> float:
+        added = [np.append(x, [y] * size) for x, y in ((gold, is_gold), (said, says))]
+        return (groups + 1) * reference(*added) - groups * reference(gold, said)
+
+    rows = [label_rows(gold, said) for said in answers]
+    extremes = metric.extremes(np.concatenate(rows), None)
+    retention = metric_retention(
+        *rows, metric.aggregate, metric.range, extremes=extremes,
+        clusters=None if size == 1 else units.tolist(),
+    )  # fmt: skip
+    student, teacher = answers
+    assert retention.observed == pytest.approx(reference(gold, student) / reference(gold, teacher))
+    wrong = [(g, p) for g in range(3) for p in range(3) if g != p]
+    worst = min(influence(student, g, p) - floor * influence(teacher, g, g) for g, p in wrong)
+    best = max(influence(student, g, g) - floor * influence(teacher, g, p) for g, p in wrong)
+    d = pseudo(student) - floor * pseudo(teacher)
+    # The estimate is the metric itself, not the mean of the pseudo-values.
+    shift = reference(gold, student) - floor * reference(gold, teacher) - d.mean()
+    test = retention.test(floor)
+    assert test.p_retained == pytest.approx(shifted_p(d, shift, worst), rel=1e-6)
+    assert test.p_below == pytest.approx(shifted_p(-d, -shift, -best), rel=1e-6)
+
+
+def shifted_p(values: Array, shift: float, unseen: float) -> float:
+    """Return `weighted_p` of an estimate that lies `shift` above the mean of its values."""
+
+    def excess(level: float) -> float:
+        weight = 1 + (scipy.stats.norm.isf(level) ** 2 - 1) / 6
+        n = len(values)
+        weights, with_unseen = np.append(np.ones(n), weight), np.append(values, unseen)
+        centre = np.average(with_unseen, weights=weights)
+        total = n + weight
+        variance = np.average((with_unseen - centre) ** 2, weights=weights) / (total - 1)
+        estimate = centre + n * shift / total
+        return float(estimate / np.sqrt(variance) - scipy.stats.t.isf(level, total - 1))
+
+    return least_level(excess)
+
+
+def text_answers(predicted: list[str], references: list[str]) -> list[Answer]:
+    """Return answers to texts."""
+    return [
+        Answer(Example(f"t{i}", {}, f"g:{i}"), Prediction(f"t{i}"), said, (reference,))
+        for i, (said, reference) in enumerate(zip(predicted, references, strict=True))
+    ]
+
+
+@pytest.mark.parametrize("metric", [BLEU, CHRF], ids=lambda metric: metric.name)
+def test_the_worst_text_by_sacrebleu(metric: Metric) -> None:
+    """Adding no text, or the longest without a match, and beside it a perfect one, by sacrebleu."""
+    rng = np.random.default_rng(0)
+    words = ["red", "sun", "low", "far", "sea", "hat"]
+    references = [" ".join(rng.choice(words, 8)) for _ in range(30)]
+    said = [
+        " ".join(w if rng.random() < 0.8 else "cup" for w in reference.split())
+        for reference in references
+    ]
+    corpus = sacrebleu.corpus_bleu if metric is BLEU else sacrebleu.corpus_chrf
+    rows = metric.statistics(text_answers(said, references))
+    extremes = metric.extremes(rows, 40)
+    found = of_metric(rows, metric.aggregate, extremes=extremes)
+    whole = corpus(said, [references]).score
+    assert found.estimate == pytest.approx(whole)
+
+    def influence(text: str, reference: str) -> float:
+        return float(31 * corpus([*said, text], [[*references, reference]]).score - 30 * whole)
+
+    # No word, and no letter, of any reference; chrF takes a token for four letters.
+    loop = " ".join(["quiz"] * 40) if metric is BLEU else "q" * 160
+    assert found.wrong is not None
+    assert found.right is not None
+    assert found.wrong == pytest.approx(
+        [influence("", references[0]), influence(loop, references[0])]
+    )
+    assert found.right == pytest.approx([influence(references[0], references[0])] * 2)
+    assert found.bounded
 
 
 def test_jackknife_of_a_mean_is_the_t_test() -> None:
@@ -170,18 +314,39 @@ def test_jackknife_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert whole == pytest.approx(of_mean(rows[:, 0]).values)
 
 
+def unequal() -> tuple[Array, Array, list[str], Array]:
+    """Return scores in clusters of unequal size, and the sizes."""
+    s, t = scores(160)
+    drawn = np.random.default_rng(1).choice(30, 160, p=np.arange(1, 31) / 465)
+    names = {g: f"passage {g}" for g in drawn}
+    sizes = np.array([(drawn == g).sum() for g in dict.fromkeys(drawn.tolist())], float)
+    return s, t, [names[g] for g in drawn], sizes
+
+
 def test_clusters_by_brute_force() -> None:
-    """Delete-one-cluster jackknife of the mean of D, of clusters of unequal size, by hand."""
-    s, t = scores(90)
-    labels = [f"passage {i}" for i in np.random.default_rng(1).integers(0, 15, 90)]
-    names = sorted(set(labels))
-    groups, d = len(names), s - 0.9 * t
-    without = np.array([d[[label != name for label in labels]].mean() for name in names])
-    error = np.sqrt((groups - 1) / groups * ((without - without.mean()) ** 2).sum())
+    """Delete-one-cluster jackknife of the mean of D, with a cluster of typical size, by hand."""
+    s, t, labels, sizes = unequal()
+    typical = (sizes**2).sum() / sizes.sum()
+    groups, floor = len(sizes), 0.9
+    d = s - floor * t
+
+    def pseudo(d: Array) -> Array:
+        without = [d[[label != name for label in labels]].mean() for name in dict.fromkeys(labels)]
+        return np.asarray(groups * d.mean() - (groups - 1) * np.array(without))
+
+    def influence(unseen: float) -> float:
+        added = (d.sum() + typical * unseen) / (len(d) + typical)
+        return float((groups + 1) * added - groups * d.mean())
+
     retention = mean_retention(s, t, clusters=labels)
-    expected = scipy.stats.t.cdf(d.mean() / error, groups - 1)
-    assert retention.test(0.9).p_below == pytest.approx(expected)
+    values = pseudo(d)
+    shift = d.mean() - values.mean()
+    test = retention.test(floor)
+    assert test.p_retained == pytest.approx(shifted_p(values, shift, influence(-floor)))
+    assert test.p_below == pytest.approx(shifted_p(-values, -shift, -influence(1.0)))
     assert retention.interval().clusters == groups
+    assert retention.top.typical == pytest.approx(typical)
+    assert retention.top.effective == pytest.approx(sizes.sum() ** 2 / (sizes**2).sum())
 
 
 @pytest.mark.parametrize(("groups", "note"), [(9, "too few"), (39, "rough"), (40, None)])
@@ -192,12 +357,45 @@ def test_few_clusters(groups: int, note: str | None) -> None:
     interval = retention.interval()
     assert [note in text for text in interval.notes if note] == [True] * len(interval.notes)
     assert bool(interval.notes) is (note is not None)
-    assert interval.judge(0.2) is (Judgement.UNCLEAR if groups < 10 else Judgement.RETAINED)
+    expected = Judgement.UNCLEAR if groups < 10 else Judgement.RETAINED
+    assert retention.test(0.2).judge(0.95) is expected
     assert (retention.test(0.2).p_retained == 1) is (groups < 10)
 
 
+def test_clusters_count_by_their_sizes() -> None:
+    """Thirty clusters of which one holds half of the examples are as few as four."""
+    sizes = np.array([145, *[5] * 29])
+    clusters = np.repeat(np.arange(30), sizes).tolist()
+    effective = 290**2 / (145**2 + 29 * 25)
+    retention = mean_retention(np.full(290, 0.9), np.full(290, 0.9), clusters=clusters)
+    assert retention.top.effective == pytest.approx(effective)
+    assert 3 < effective < 4
+    assert retention.interval().notes == (
+        "30 clusters, by their sizes as good as 3: too few to tell (at least 10 are needed)",
+    )
+    assert (retention.test(0.2).p_retained, retention.test(2.0).p_below) == (1, 1)
+
+
+@pytest.mark.parametrize(("equal", "told"), [(9, False), (10, True)])
+def test_texts_count_by_their_sizes(equal: int, told: bool) -> None:
+    """Ten texts of equal length are enough for a verdict, and nine are not."""
+    tokens = np.full(equal, 50.0)
+    teacher = np.full(equal, 100.0)
+    student = teacher + np.linspace(0.1, 0.3, equal)
+    retention = perplexity_retention(student, teacher, tokens)
+    assert (retention.test(0.2).judge(0.95) is Judgement.RETAINED) is told
+    note = f"{equal} texts: " + (
+        "under 40 the interval is rough" if told else "too few to tell (at least 10 are needed)"
+    )
+    assert retention.interval().notes == (note,)
+
+
 def test_perplexity() -> None:
-    """The ratio of perplexities, and scipy's t test of -(nats lost) - ln(m) tokens."""
+    """The ratio of perplexities, and a t test of -(nats lost) - ln(m) tokens.
+
+    Beside what was seen a text of typical length counts, twice as far off as the furthest: of the
+    texts as they are, and as they would be with that length.
+    """
     rng = np.random.default_rng(0)
     tokens = rng.integers(20, 200, 40)
     teacher = tokens * rng.normal(2.0, 0.3, 40)
@@ -205,13 +403,16 @@ def test_perplexity() -> None:
     retention = perplexity_retention(student, teacher, tokens)
     perplexities = [np.exp(x.sum() / tokens.sum()) for x in (teacher, student)]
     assert retention.observed == pytest.approx(perplexities[0] / perplexities[1])
-    d = -(student - teacher) - np.log(0.94) * tokens
-    less = scipy.stats.ttest_1samp(d, 0, alternative="less").pvalue
-    assert retention.test(0.94).p_below == pytest.approx(less)
+    floor = 0.94
+    typical = (tokens**2).sum() / tokens.sum()
     at_ratio = -(student - teacher) - np.log(retention.observed) * tokens
-    twice = np.append(d, d[np.argmin(at_ratio)])
-    greater = scipy.stats.ttest_1samp(twice, 0, alternative="greater").pvalue
-    assert retention.test(0.94).p_retained == pytest.approx(greater)
+    off = np.log(retention.observed) - np.log(floor)
+    d = -(student - teacher) - np.log(floor) * tokens
+    for sign, p in ((1, retention.test(floor).p_retained), (-1, retention.test(floor).p_below)):
+        apart = sign * at_ratio
+        furthest = min(apart.min(), typical * (apart / tokens).min())
+        unseen = 2 * furthest + sign * off * typical
+        assert p == pytest.approx(weighted_p(sign * d, unseen), rel=1e-6)
     interval = retention.interval()
     assert retention.test(interval.one_sided_lower).p_retained == pytest.approx(0.05)
     assert retention.test(interval.one_sided_upper).p_below == pytest.approx(0.05)
@@ -233,12 +434,19 @@ def test_perplexity_of_clusters_sums_them() -> None:
 def test_bits_per_byte() -> None:
     """The ratio of summed nats, teacher / student, and its own t test."""
     rng = np.random.default_rng(0)
-    teacher = rng.normal(200, 20, 30)
+    size = rng.integers(300, 500, 30)
+    teacher = size * rng.normal(0.5, 0.05, 30)
     student = teacher + rng.normal(3, 2, 30)
-    retention = bits_per_byte_retention(student, teacher)
-    assert retention.observed == pytest.approx(teacher.sum() / student.sum())
-    less = scipy.stats.ttest_1samp(teacher - 0.99 * student, 0, alternative="less").pvalue
-    assert retention.test(0.99).p_below == pytest.approx(less)
+    retention = bits_per_byte_retention(student, teacher, size)
+    observed = teacher.sum() / student.sum()
+    assert retention.observed == pytest.approx(observed)
+    apart = teacher - observed * student
+    typical = (size**2).sum() / size.sum()
+    furthest = min(apart.min(), typical * (apart / size).min())
+    of_text = student.mean() * typical / size.mean()
+    unseen = 2 * furthest + (observed - 0.98) * of_text
+    expected = weighted_p(teacher - 0.98 * student, unseen)
+    assert retention.test(0.98).p_retained == pytest.approx(expected, rel=1e-6)
 
 
 def test_no_ratio() -> None:
@@ -276,24 +484,71 @@ def test_bad_arrays() -> None:
         of_metric([[1.0], [2.0]], lambda totals: np.asarray(totals[..., 0] * np.nan))
 
 
-def test_unbounded_metric_counts_the_worst_example_twice() -> None:
-    """Where a metric has no worst value the worst example seen stands in for it."""
+def test_unbounded_metric_counts_one_twice_as_far() -> None:
+    """Where a metric has no worst value one twice as far as the worst that was seen counts."""
     s, t = scores(20)
-    d = s - 0.5 * t
-    worst = np.argmin(s - s.mean() / t.mean() * t)
-    expected = scipy.stats.ttest_1samp(np.append(d, d[worst]), 0, alternative="greater").pvalue
-    assert mean_retention(s, t, (0, np.inf)).test(0.5).p_retained == pytest.approx(expected)
+    ratio = s.mean() / t.mean()
+    apart = (s - ratio * t).min()
+    unseen = 2 * apart + (ratio - 0.5) * t.mean()
+    found = mean_retention(s, t, (0, np.inf))
+    assert found.test(0.5).p_retained == pytest.approx(weighted_p(s - 0.5 * t, unseen), rel=1e-6)
+    assert found.interval().method == "t with a guess at the worst example"
+
+
+def test_twice_as_far_by_hand() -> None:
+    """Gaps 1, 0 and -1 at a ratio of 1: the worst text is 2 under the mean, the best 2 above."""
+    student, teacher = of_mean([5.0, 6.0, 7.0]), of_mean([4.0, 6.0, 8.0])
+    worst, best = pairs_not_seen(student, teacher)
+    assert worst is not None
+    assert best is not None
+    assert worst.tolist() == [[4.0, 6.0]]
+    assert best.tolist() == [[8.0, 6.0]]
 
 
 def test_unbounded_metric_of_which_nothing_varies() -> None:
     """One text, or texts that are all alike, say nothing of the worst: there is no lower bound."""
-    alike = np.array([10.0, 20.0, 30.0])
-    for few in (slice(1), slice(3)):
-        retention = perplexity_retention(alike[few], alike[few], np.ones(3)[few])
+    alike = np.linspace(10, 30, 12)
+    for few in (slice(1), slice(12)):
+        retention = perplexity_retention(alike[few], alike[few], np.ones(12)[few])
         assert retention.interval().one_sided_lower == 0
         assert retention.test(0.5).p_retained == 1
         assert retention.needed(0.5) is None
-    assert mean_retention(alike, alike, (0, np.inf)).interval().judge(0.5) is Judgement.UNCLEAR
+    test = mean_retention(alike, alike, (0, np.inf)).test(0.5)
+    assert test.judge(0.95) is Judgement.UNCLEAR
+
+
+def test_tiny_scores_are_scores() -> None:
+    """Scores near 1e-200 are judged as the same scores times 1e200."""
+    s, t = (x + 0.1 for x in scores(30))
+    large, tiny = (mean_retention(s * k, t * k, (0, np.inf)) for k in (1.0, 1e-200))
+    for floor in (0.7, 0.9, 1.1):
+        assert tiny.test(floor).p_retained == pytest.approx(large.test(floor).p_retained)
+        assert tiny.test(floor).p_below == pytest.approx(large.test(floor).p_below)
+        assert tiny.needed(floor) == large.needed(floor)
+    for bound in ("one_sided_lower", "one_sided_upper", "lower", "upper"):
+        found, expected = (getattr(x.interval(), bound) for x in (tiny, large))
+        assert found == pytest.approx(expected)
+
+
+def test_no_error_where_lower_is_better() -> None:
+    """The ratio is infinite: told where the metric has a worst value, and untold where it has none.
+
+    60 examples of which the teacher errs by .133 on average, and one not seen on which the student
+    errs by 1 and the teacher not at all.
+    """
+    student, teacher = np.zeros(60), np.repeat([0.0, 0.1, 0.3], 20)
+    bounded = mean_retention(student, teacher, higher_is_better=False)
+    assert bounded.observed == math.inf
+    expected = weighted_p(teacher, -0.95)
+    assert bounded.test(0.95).p_retained == pytest.approx(expected, rel=1e-6)
+    assert bounded.test(0.95).judge(0.95) is Judgement.RETAINED
+    assert (
+        0.95 < bounded.interval().one_sided_lower < bounded.interval().one_sided_upper == math.inf
+    )
+    unbounded = mean_retention(student, teacher, (0, math.inf), higher_is_better=False)
+    assert unbounded.observed == math.inf
+    assert unbounded.test(0.95).judge(0.95) is Judgement.UNCLEAR
+    assert unbounded.interval().one_sided_lower == 0
 
 
 @pytest.mark.parametrize("kind", ["mean", "labels", "clusters", "perplexity"])

@@ -27,8 +27,9 @@ REPORTS = ("--distill-report", "--distill-json", "out.json")
 def perfect_teacher(project: Project, *, sft: int = 80) -> None:
     """Write 100 examples: the teacher is right on all, the student on 95.
 
-    The lower bounds of a ratio to a perfect teacher are Wilson's of 95/100, worked out by hand:
-    0.9008 one-sided. The upper one-sided bound is 0.9770.
+    The lower bound of a ratio to a perfect teacher is the exact binomial one of 95/100, 0.8977,
+    for a one-sided 95 %; the upper one lies beyond the binomial's 0.9801, since another gold set
+    may have examples that the teacher alone gets wrong.
     """
     project.sizes(100, 95, sft, 100)
 
@@ -38,9 +39,9 @@ def test_the_bound_decides(project: Project, run: Run) -> None:
     perfect_teacher(project)
     write_gates(
         project,
-        passes="assert_quality_retained(0.9, confidence=0.95)",
+        passes="assert_quality_retained(0.89, confidence=0.95)",
         unclear="assert_quality_retained(0.92, confidence=0.95)",
-        fails="assert_quality_retained(0.98, confidence=0.95)",
+        fails="assert_quality_retained(0.99, confidence=0.95)",
     )
     result = run(*REPORTS)
     result.assert_outcomes(passed=1, failed=2)
@@ -61,9 +62,9 @@ def test_without_a_confidence_the_observed_ratio_decides(project: Project, run: 
     perfect_teacher(project)
     write_gates(
         project,
-        firm="assert_quality_retained(0.9)",
+        firm="assert_quality_retained(0.89)",
         noise="assert_quality_retained(0.92)",
-        fails="assert_quality_retained(0.98)",
+        fails="assert_quality_retained(0.99)",
     )
     result = run(*REPORTS)
     found = gates_of(project)
@@ -81,7 +82,8 @@ def test_without_a_confidence_the_observed_ratio_decides(project: Project, run: 
 def test_the_json_has_the_interval(project: Project, run: Run) -> None:
     """Bounds, confidence, method, n and how many examples would settle it, unrounded.
 
-    Wilson for 95/100 with z = 1.644854 and 1.959964. The number of examples by hand from
+    The exact binomial bound for 95/100, and for the report Wilson's with z = 1.959964, which is
+    no part of the verdict. The number of examples by hand from
     d = 0.05, p = 1, r = 0.95, m = 0.92: s0^2 = 0.0736, s1^2 = 0.0475, N = 440.7.
     """
     perfect_teacher(project)
@@ -91,25 +93,25 @@ def test_the_json_has_the_interval(project: Project, run: Run) -> None:
     assert row["n"] == 100
     assert row["interval"]["confidence"] == 0.95
     assert row["interval"]["method"] == "score"
-    assert row["interval"]["one_sided_lower"] == pytest.approx(0.900839, abs=2e-6)
+    assert row["interval"]["one_sided_lower"] == pytest.approx(0.897747, abs=2e-4)
     assert row["interval"]["lower"] == pytest.approx(0.888250, abs=2e-6)
-    assert 0.95 < row["interval"]["one_sided_upper"] < row["interval"]["upper"] < 1
+    assert 0.98 < row["interval"]["one_sided_upper"] < row["interval"]["upper"] < 1
     assert row["needed"] in range(440, 443)
     assert (row["lost"], row["won"], row["clusters"]) == (5, 0, None)
 
 
 def test_no_flip_is_no_proof_of_equality(project: Project, run: Run) -> None:
-    """Equal to its teacher on 18 right answers, a student is bounded by 18/(18 + z^2) = 0.8693."""
+    """Equal to its teacher on 18 right answers, a student is bounded by .05^(1/18) = 0.8467."""
     project.rows("student.jsonl", answers(TEACHER))
     write_gates(
         project,
-        passes="assert_quality_retained(0.86, confidence=0.95)",
-        unclear="assert_quality_retained(0.87, confidence=0.95)",
+        passes="assert_quality_retained(0.84, confidence=0.95)",
+        unclear="assert_quality_retained(0.85, confidence=0.95)",
     )
     run(*REPORTS)
     assert outcomes_of(project) == {"passes": "PASSED", "unclear": "INCONCLUSIVE"}
     lower = gates_of(project)["passes"]["interval"]["one_sided_lower"]
-    assert lower == pytest.approx(18 / (18 + 1.6448536**2), abs=1e-6)
+    assert lower == pytest.approx(0.05 ** (1 / 18), abs=1e-3)
 
 
 def test_inconclusive_has_a_message_of_its_own(project: Project, run: Run) -> None:
@@ -117,7 +119,7 @@ def test_inconclusive_has_a_message_of_its_own(project: Project, run: Run) -> No
     perfect_teacher(project)
     write_gates(project, it="assert_quality_retained(0.92, confidence=0.95)")
     message = failing_lines(run())
-    assert message[0].startswith("assert 0.9008 >= 0.92 quality retained (accuracy, lower 95")
+    assert message[0].startswith("assert 0.8976 >= 0.92 quality retained (accuracy, lower 95")
     assert "observed 0.9500" in message[0]
     (needed,) = [line for line in message if line.startswith("within noise: about ")]
     assert "examples would settle it" in needed
@@ -127,9 +129,9 @@ def test_inconclusive_has_a_message_of_its_own(project: Project, run: Run) -> No
 def test_a_failed_bound_is_shown(project: Project, run: Run) -> None:
     """FAILED shows the upper bound, rounded so that the line is still false."""
     perfect_teacher(project)
-    write_gates(project, it="assert_quality_retained(0.98, confidence=0.95)")
+    write_gates(project, it="assert_quality_retained(0.99, confidence=0.95)")
     message = failing_lines(run())
-    assert message[0].startswith("assert 0.9770 >= 0.98 quality retained (accuracy, upper 95")
+    assert message[0].startswith("assert 0.9838 >= 0.99 quality retained (accuracy, upper 95")
     assert not any("INCONCLUSIVE" in line for line in message)
 
 
@@ -178,7 +180,7 @@ def test_the_file_holds_for_every_gate(project: Project, run: Run) -> None:
         """
         def test_all(comparison):
             comparison.assert_quality_retained(0.5)
-            comparison.assert_slices_retained(0.2, by="lang")
+            comparison.assert_slices_retained(0.2, by="lang", min_examples=10)
             comparison.assert_beats_sft()
         """,
     )

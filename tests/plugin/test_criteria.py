@@ -347,7 +347,7 @@ def test_the_frontier_names_the_dominated(several: Project, run: Run) -> None:
         ("big", ""),
         ("teacher", "big is as good and smaller"),
     ]
-    words = "reviews: distilling is not shown to have paid off: +10.0 points over SFT"
+    words = "reviews: this student is not shown to beat this SFT student: +10.0 points"
     assert any(line.startswith(words) for line in told)
 
 

@@ -51,7 +51,7 @@ def test_prints_the_same_tables_with_workers(project: Project, run_both: Run) ->
         "    60 examples would settle it, if the truth is as observed; gap recovered",
         "    0.6666 (the gap itself is within noise)",
         "",
-        "reviews: distilling is not shown to have paid off: +10.0 points over SFT (p =",
+        "reviews: this student is not shown to beat this SFT student: +10.0 points (p =",
         "  0.2500)",
         "",
         "SHIP",

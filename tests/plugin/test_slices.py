@@ -73,7 +73,8 @@ def test_the_json_has_every_slice(project: Project, run: Run) -> None:
 
 
 def test_a_slice_fails_on_evidence_alone(project: Project, run: Run) -> None:
-    """7 of 10 is no proof against 0.9: INCONCLUSIVE is listed, and fails only when strict."""
+    """35 of 40 is no proof against 0.9: INCONCLUSIVE is listed, and fails only when strict."""
+    many(project, 80, lost=5)
     write_gates(
         project,
         it="assert_slices_retained(0.9, by='lang')",
@@ -92,6 +93,17 @@ def test_a_good_student_passes_strictly(project: Project, run: Run) -> None:
     many(project, lost=0)
     write_gates(project, it="assert_slices_retained(0.9, by='lang', strict=True)")
     run(*REPORTS).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("arguments", ["", ", confidence=0.9"])
+def test_confident_verdicts_need_min_examples(project: Project, run: Run, arguments: str) -> None:
+    """A slice of 29 fails on no evidence, and one of 30 does: 0 of 30 is enough against 0.9."""
+    for n, outcome in ((58, "INCONCLUSIVE"), (60, "FAILED")):
+        many(project, n, lost=n // 2)
+        write_gates(project, it=f"assert_slices_retained(0.9, by='lang'{arguments})")
+        run(*REPORTS)
+        found = {s["slice"]: s for s in gates_of(project)["it"]["details"]["slices"]}
+        assert (found["lang=de"]["n"], found["lang=de"]["outcome"]) == (n // 2, outcome)
 
 
 def test_observed_verdicts_need_min_examples(project: Project, run: Run) -> None:
@@ -208,9 +220,9 @@ def test_evidence_is_the_slice_s_own(project: Project, run: Run) -> None:
     run(*REPORTS)
     rows = gates_of(project)
     assert (rows["retained"]["lost"], rows["retained"]["won"]) == (3, 0)
-    # Teacher perfect in the slice: Wilson's one-sided bound of 7/10.
+    # Teacher perfect in the slice: about the exact binomial one-sided bound of 7/10.
     lower = rows["retained"]["interval"]["one_sided_lower"]
-    assert lower == pytest.approx(0.441684, abs=2e-5)
+    assert lower == pytest.approx(0.393376, abs=1e-3)
     sft = rows["sft"]
     assert (sft["wins"], sft["losses"], sft["ties"]) == (2, 0, 8)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -204,16 +204,6 @@ def test_a_student_beats_a_student_and_not_a_recipe(make_comparison: MakeCompari
     ]
 
 
-def test_a_student_that_makes_no_error_passes(make_comparison: MakeComparison) -> None:
-    """Where lower is better its ratio is infinite, and the floor is shown to hold."""
-    errors = MeanMetric("errors", lambda a: 0.0 if a.correct else 0.4, False)
-    comparison = make_comparison("a" * 200, answers(120, 200), answers(200, 200))
-    verdict = QualityRetained(0.95, metric=errors, confidence=0.95).judge(comparison)
-    assert verdict.outcome is Outcome.PASSED
-    assert verdict.evidence.interval is not None
-    assert 0.95 < verdict.evidence.interval.one_sided_lower < math.inf
-
-
 @pytest.mark.parametrize(("n", "outcome"), [(29, "INCONCLUSIVE"), (30, "FAILED")])
 @pytest.mark.parametrize("confidence", [0.95, None])
 def test_a_slice_of_few_examples_is_not_judged(
@@ -224,7 +214,8 @@ def test_a_slice_of_few_examples_is_not_judged(
         "a" * (n + 100), "a" * (n + 100), "b" * n + "a" * 100, langs="x" * n + "y" * 100
     )
     verdict = SlicesRetained(0.95, "lang", confidence=confidence).judge(comparison)
-    rows = {row["slice"]: row for row in verdict.details["slices"]}  # type: ignore[attr-defined]
+    told = cast("list[dict[str, Any]]", verdict.details["slices"])
+    rows = {row["slice"]: row for row in told}
     assert rows["lang=x"]["outcome"] == outcome
     assert rows["lang=y"]["outcome"] == "PASSED"
     few = SlicesRetained(0.95, "lang", confidence=confidence, min_examples=5).judge(comparison)

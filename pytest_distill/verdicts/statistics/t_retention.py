@@ -58,6 +58,8 @@ class TRetention:
         Whether `worst` is the worst that is possible, and no guess from what was seen.
     logarithmic : bool
         Whether the ratio of the estimates is the logarithm of the retention.
+    bottom_errs : bool
+        Whether the denominator is the student's: of a metric where lower is better.
     """
 
     top: PseudoValues
@@ -68,6 +70,7 @@ class TRetention:
     method: str
     bounded: bool = True
     logarithmic: bool = False
+    bottom_errs: bool = False
 
     @property
     def n(self) -> int:
@@ -142,7 +145,7 @@ class TRetention:
         if self.worst is None or not self.bounded or floor >= 1:
             return None
         # As good as the teacher: x = y, whose x - m*y is (1 - m)*y.
-        share, of = 1 - floor, self.bottom
+        share, of = 1 - floor, self.top if self.bottom_errs else self.bottom
         unit = _extreme(self.worst, floor, -1)
         test = mean_test(share * of.estimate, share * of.values, unit[0] - floor * unit[1])
         alpha = 1 - one_sided(confidence)
@@ -255,7 +258,16 @@ def ratio_test(
     if top.clusters is not None:
         kind, unit = "cluster jackknife", "cluster"
     added = f"a worst-case {unit}" if top.bounded else f"a guess at the worst {unit}"
-    return TRetention(top, bottom, worst, best, floor, f"{kind} with {added}", top.bounded)
+    return TRetention(
+        top,
+        bottom,
+        worst,
+        best,
+        floor,
+        f"{kind} with {added}",
+        bounded=top.bounded,
+        bottom_errs=bottom_errs,
+    )
 
 
 def constant_test(found: PseudoValues, kind: str) -> TRetention:

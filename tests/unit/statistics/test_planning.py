@@ -166,7 +166,7 @@ def test_gap_recovered(scale: float) -> None:
     assert found.recovered == pytest.approx((student - sft).mean() / (teacher - sft).mean())
     assert found.lower is not None
     assert found.upper is not None
-    weight = 1 + (scipy.stats.norm.isf(0.025) ** 2 - 1) / 6
+    weight = 1 + (scipy.stats.norm.isf(0.025) ** 2 - 1) / 4
     unseen = [(s - o, t - o) for s in (0, 1) for o in (0, 1) for t in (0, 1)]
     for end, pick, t in ((found.lower, min, 1), (found.upper, max, -1)):
         values = np.append(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 import scipy.optimize
 import scipy.stats
 
+import pytest_distill.verdicts.statistics.proportions as proportions
 from pytest_distill.verdicts.statistics import (
     FloorTest,
     Judgement,
@@ -23,6 +24,7 @@ from pytest_distill.verdicts.statistics import (
     score_statistic,
     shown,
 )
+from pytest_distill.verdicts.statistics.unconditional import above_tail, below_tail
 
 
 def score_by_optimiser(a: int, b: int, c: int, d: int, m: float) -> float:
@@ -133,6 +135,24 @@ def test_bounds_that_decide_are_where_p_reaches_its_level(
         assert retention.test(upper).p_below <= alpha
         assert retention.test(upper - 0.02 * (upper - retention.observed)).p_below > alpha
     assert interval.confidence == confidence
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
+@pytest.mark.parametrize("counts", [(80, 10, 5), (30, 0, 0), (400, 3, 1), (1, 0, 0), (0, 9, 0)])
+def test_an_interval_looks_at_few_ps(
+    monkeypatch: pytest.MonkeyPatch, counts: tuple[int, int, int], confidence: float
+) -> None:
+    """It searches from the score test's bounds, and finds the exact ones in at most 32 tests."""
+    looked = []
+    for name, tail in (("below_tail", below_tail), ("above_tail", above_tail)):
+
+        def counting(*args: float, tail: Callable[..., float] = tail) -> float:
+            looked.append(args)
+            return tail(*args)
+
+        monkeypatch.setattr(proportions, name, counting)
+    ProportionRetention(*counts, 3).interval(confidence)
+    assert 2 <= len(looked) <= 32
 
 
 def test_teacher_perfect_is_wilson() -> None:

@@ -72,8 +72,8 @@ def test_examples_and_not_tokens_are_drawn() -> None:
 
 
 def bound(values: NDArray[np.float64], unseen: float, side: str) -> float:
-    """Return the 95 % t bound of a mean with the unseen value counted 1 + (z^2 - 1) / 6 times."""
-    weight = 1 + (norm.isf(0.05) ** 2 - 1) / 6
+    """Return the 95 % t bound of a mean with the unseen value counted 1 + (z^2 - 1) / 4 times."""
+    weight = 1 + (norm.isf(0.05) ** 2 - 1) / 4
     weights, values = np.append(np.ones(len(values)), weight), np.append(values, unseen)
     total, mean = weights.sum(), np.average(values, weights=weights)
     error = np.sqrt(np.average((values - mean) ** 2, weights=weights) / (total - 1))

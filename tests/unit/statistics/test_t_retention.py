@@ -59,13 +59,13 @@ def least_level(excess: Callable[[float], float]) -> float:
 
 
 def weighted_p(values: Array, unseen: float) -> float:
-    """Return p of "the mean is at most 0", with the unseen value counted 1 + (z^2 - 1) / 6 times.
+    """Return p of "the mean is at most 0", with the unseen value counted 1 + (z^2 - 1) / 4 times.
 
     z is the quantile of the level, and p the least level at which the t test passes.
     """
 
     def excess(level: float) -> float:
-        weight = 1 + (scipy.stats.norm.isf(level) ** 2 - 1) / 6
+        weight = 1 + (scipy.stats.norm.isf(level) ** 2 - 1) / 4
         weights = np.append(np.ones(len(values)), weight)
         total, all_values = weights.sum(), np.append(values, unseen)
         mean = np.average(all_values, weights=weights)
@@ -88,7 +88,7 @@ def test_p_values_are_of_a_weighted_t_test(n: int, floor: float) -> None:
 @pytest.mark.parametrize("times", [1, 2])
 def test_bounds_are_scipys_where_the_weight_is_whole(times: int) -> None:
     """At the levels at which the unseen example counts once, or twice, it is scipy's t test."""
-    level = float(scipy.stats.norm.sf(math.sqrt(6 * (times - 1) + 1)))
+    level = float(scipy.stats.norm.sf(math.sqrt(4 * (times - 1) + 1)))
     s, t = scores(60)
     interval = mean_retention(s, t).interval(1 - level)
     for bound, unseen, side in (
@@ -221,7 +221,7 @@ def test_jackknife_by_brute_force(
     rows = [label_rows(gold, said) for said in answers]
     extremes = metric.extremes(np.concatenate(rows), None)
     retention = metric_retention(
-        *rows, metric.aggregate, metric.range, extremes=extremes,
+        rows[0], rows[1], metric.aggregate, metric.range, extremes=extremes,
         clusters=None if size == 1 else units.tolist(),
     )  # fmt: skip
     student, teacher = answers
@@ -241,7 +241,7 @@ def shifted_p(values: Array, shift: float, unseen: float) -> float:
     """Return `weighted_p` of an estimate that lies `shift` above the mean of its values."""
 
     def excess(level: float) -> float:
-        weight = 1 + (scipy.stats.norm.isf(level) ** 2 - 1) / 6
+        weight = 1 + (scipy.stats.norm.isf(level) ** 2 - 1) / 4
         n = len(values)
         weights, with_unseen = np.append(np.ones(n), weight), np.append(values, unseen)
         centre = np.average(with_unseen, weights=weights)

@@ -472,3 +472,39 @@ def test_sft_alone_has_to_be_shown(project: Project, run: Run) -> None:
     assert words(0.95, None, beats=beats)
     assert not words(0.92, 0.95)
     assert not words(0.92, 0.99, beats=beats)
+
+
+@pytest.mark.parametrize("aggregate", ["average_of_ratios", "geometric", "minimum"])
+def test_a_flawless_eval_lifts_no_suite_without_end(
+    project: Project, run: Run, aggregate: str
+) -> None:
+    """Without an error where the teacher makes 10 %, an infinite ratio; half is kept of the other.
+
+    The observed average and geometric mean are infinite and pass; with a confidence they don't.
+    """
+    project.sizes(100, 50, 50, 100)
+    second_eval(project, 100, 100, 100)
+    wer = {"name": "wer", "higher_is_better": False, "range": [0.0, 1.0]}
+    project.evals["second"]["metrics"] = [wer]
+    project.save()
+    for name, every in (("teacher", 10), ("student", 0), ("sft", 5)):
+        errors = [float(bool(every) and i % (every or 1) == 0) for i in range(100)]
+        rows = [{"id": f"e{i}", "scores": {"wer": error}} for i, error in enumerate(errors)]
+        project.rows(f"{name}-2.jsonl", rows)
+    ask = f"aggregate='{aggregate}'"
+    gates(
+        project,
+        observed=f"assert_suite_retained(0.95, {ask})",
+        sure=f"assert_suite_retained(0.95, {ask}, confidence=0.95)",
+    )
+    result = run(*REPORTS)
+    observed, sure = (gates_of(project)[name] for name in ("observed", "sure"))
+    if aggregate == "minimum":
+        assert (observed["outcome"], sure["outcome"]) == ("FAILED", "FAILED")
+        assert sure["observed"] == 0.5
+    else:
+        assert (observed["outcome"], sure["outcome"]) == ("PASSED", "INCONCLUSIVE")
+        assert (observed["firm"], observed["observed"]) == (False, None)
+        assert sure["interval"]["one_sided_lower"] < 0.95
+        assert "observed infinite" in said(result)
+    refuse_package_frames(result)

@@ -97,7 +97,7 @@ def _t_retention(
         return statistics.mean_retention(
             s, t, metric.range, higher_is_better=higher, clusters=clusters
         )
-    s, t = (rows[chosen] for rows in student.statistics_beside(metric, teacher))
+    s, t = (rows[chosen] for rows in _rows(metric, student, teacher))
     same_units = isinstance(metric, PerplexityMetric | BitsPerByte) and (s[:, 1] == t[:, 1]).all()
     if same_units and isinstance(metric, PerplexityMetric):
         return statistics.perplexity_retention(s[:, 0], t[:, 0], s[:, 1], clusters=clusters)
@@ -114,6 +114,13 @@ def _t_retention(
     )
 
 
+def _rows(metric: Metric, first: Measured, *others: Measured) -> list[NDArray[np.float64]]:
+    """Return the statistics of several models, with the same columns where extremes have these."""
+    if metric.knows_extremes:
+        return first.statistics_beside(metric, *others)
+    return [model.statistics(metric) for model in (first, *others)]
+
+
 def extremes_of(
     metric: Metric, on: Eval | ReportedEval, *statistics: NDArray[np.float64]
 ) -> Extremes | None:
@@ -128,6 +135,8 @@ def extremes_of(
     statistics : ndarray, shape (n, k)
         Of the models, with the same columns.
     """
+    if not metric.knows_extremes:
+        return None
     longest = getattr(on.task, "max_new_tokens", None) if isinstance(on, Eval) else None
     return metric.extremes(np.concatenate(statistics), longest)
 
@@ -300,7 +309,7 @@ def pseudo_values(
     if isinstance(metric, MeanMetric):
         return [statistics.of_mean(e.scores(metric)[chosen], clusters, ends) for e in measured]
     first, *others = measured
-    rows = [every[chosen] for every in first.statistics_beside(metric, *others)]
+    rows = [every[chosen] for every in _rows(metric, first, *others)]
     extremes = extremes_of(metric, comparison.on, *rows)
     return [statistics.of_metric(each, metric.aggregate, clusters, extremes, ends) for each in rows]
 

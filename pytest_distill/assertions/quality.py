@@ -103,6 +103,7 @@ def assert_score(
     model: str = "student",
     student: str | None = None,
     slice: Slice | None = None,
+    confidence: Confidence = "default",
 ) -> None:
     """Assert an absolute bound on one model's score.
 
@@ -110,7 +111,7 @@ def assert_score(
     ----------
     min, max : float, optional
         `min` for a metric where higher is better, `max` where lower is.
-    metric, eval, student, slice
+    metric, eval, student, slice, confidence
         As for `assert_quality_retained`.
     model : str
         Name or role of the model.
@@ -118,12 +119,12 @@ def assert_score(
     Raises
     ------
     AssertionError
-        When the score is beyond the bound.
+        When the score is beyond the bound, or when that cannot be told.
     DistillError
         When no verdict can be given.
     """
     __tracebackhide__ = True
-    ask(Score(min, max, metric, model, slice), eval, student)
+    ask(Score(min, max, metric, model, slice, confidence), eval, student)
 
 
 def assert_slices_retained(
@@ -174,6 +175,7 @@ def assert_suite_retained(
     evals: Sequence[str] | None = None,
     aggregate: Aggregate = "ratio_of_averages",
     student: str | None = None,
+    confidence: Confidence = "default",
 ) -> None:
     """Assert how much of the teacher's quality the student kept over several evals.
 
@@ -188,16 +190,18 @@ def assert_suite_retained(
         shown; this one decides.
     student : str, optional
         Name of the student.
+    confidence : float, optional
+        As for `assert_quality_retained`. The evals count as independent.
 
     Raises
     ------
     AssertionError
-        When the aggregate is under the floor.
+        When the aggregate is under the floor, or when that cannot be told.
     DistillError
         When no verdict can be given.
     """
     __tracebackhide__ = True
-    ask(SuiteRetained(min, aggregate, evals), None, student)
+    ask(SuiteRetained(min, aggregate, evals, confidence), None, student)
 
 
 def assert_flips(
@@ -207,25 +211,27 @@ def assert_flips(
     eval: str | None = None,
     student: str | None = None,
     slice: Slice | None = None,
+    confidence: Confidence = "default",
 ) -> None:
     """Assert that few right answers of the teacher were lost, and none of ``must_keep:``.
 
     Parameters
     ----------
     max_lost : float, optional
-        Share of the examples, in [0, 1]. None: only the eval's ``must_keep:`` ids are looked at.
-    metric, eval, student, slice
-        As for `assert_quality_retained`.
+        Share of the examples, in [0, 1). None: only the eval's ``must_keep:`` ids are looked at.
+    metric, eval, student, slice, confidence
+        As for `assert_quality_retained`. It is about the share: a ``must_keep:`` id that is wrong
+        fails the gate whatever it is.
 
     Raises
     ------
     AssertionError
-        When more was lost; the message names the examples.
+        When more was lost, or when that cannot be told; the message names the examples.
     DistillError
         When no verdict can be given.
     """
     __tracebackhide__ = True
-    ask(Flips(max_lost, metric, slice), eval, student)
+    ask(Flips(max_lost, metric, slice, confidence), eval, student)
 
 
 def assert_not_contaminated(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,31 +19,44 @@ from pytest_distill.evaluation.evaluation import Measured, ReportedEval
 from pytest_distill.verdicts import statistics
 from pytest_distill.verdicts.comparison import Comparison, Selection
 from pytest_distill.verdicts.statistics import (
+    Combined,
     Extremes,
     GapRecovered,
+    LeastRetention,
+    Level,
     NoRatioError,
     PairedTest,
     PseudoValues,
+    Rate,
     Retention,
+    SuiteRetention,
+    TRetention,
 )
 
 
 def retention_evidence(
-    comparison: Comparison, metric: Metric, selection: Selection = None
+    comparison: Comparison, metric: Metric, selection: Selection = None, model: str = "student"
 ) -> Retention | None:
-    """Return the evidence on the student's retention; None where only scores are known.
+    """Return the evidence on a model's retention; None where only scores are known.
 
     Raises
     ------
     ComparisonError
         Where no ratio exists, or the teacher is not told apart from zero.
     """
-    pair = measured_pair(comparison, "student", "teacher")
+    pair = measured_pair(comparison, model, "teacher")
     if pair is None:
         return None
-    try:
+    with _refusing(comparison, metric):
         return _retention(*pair, metric, comparison, selection)
-    except NoRatioError as error:
+
+
+@contextmanager
+def _refusing(comparison: Comparison, metric: Metric) -> Iterator[None]:
+    """Let what the examples cannot tell be the error of the gate that asks: no ratio, no number."""
+    try:
+        yield
+    except ValueError as error:
         raise ComparisonError(f"{metric.name} on '{comparison.eval}': {error}") from None
 
 
@@ -59,13 +75,29 @@ def _retention(
     comparison: Comparison,
     selection: Selection,
 ) -> Retention:
+    if not isinstance(metric, MeanMetric):
+        return _t_retention(student, teacher, metric, comparison, selection)
+    chosen = comparison.positions(selection)
+    s, t = (e.scores(metric)[chosen] for e in (student, teacher))
+    return retention_of_means(s, t, metric, clusters_of(comparison, chosen))
+
+
+def _t_retention(
+    student: Measured,
+    teacher: Measured,
+    metric: Metric,
+    comparison: Comparison,
+    selection: Selection,
+) -> TRetention:
     chosen = comparison.positions(selection)
     clusters = clusters_of(comparison, chosen)
     higher = metric.higher_is_better
     if isinstance(metric, MeanMetric):
         s, t = (e.scores(metric)[chosen] for e in (student, teacher))
-        return retention_of_means(s, t, metric, clusters)
-    s, t = (rows[chosen] for rows in student.statistics_beside(metric, teacher))
+        return statistics.mean_retention(
+            s, t, metric.range, higher_is_better=higher, clusters=clusters
+        )
+    s, t = (rows[chosen] for rows in _rows(metric, student, teacher))
     same_units = isinstance(metric, PerplexityMetric | BitsPerByte) and (s[:, 1] == t[:, 1]).all()
     if same_units and isinstance(metric, PerplexityMetric):
         return statistics.perplexity_retention(s[:, 0], t[:, 0], s[:, 1], clusters=clusters)
@@ -82,6 +114,13 @@ def _retention(
     )
 
 
+def _rows(metric: Metric, first: Measured, *others: Measured) -> list[NDArray[np.float64]]:
+    """Return the statistics of several models, with the same columns where extremes have these."""
+    if metric.knows_extremes:
+        return first.statistics_beside(metric, *others)
+    return [model.statistics(metric) for model in (first, *others)]
+
+
 def extremes_of(
     metric: Metric, on: Eval | ReportedEval, *statistics: NDArray[np.float64]
 ) -> Extremes | None:
@@ -96,6 +135,8 @@ def extremes_of(
     statistics : ndarray, shape (n, k)
         Of the models, with the same columns.
     """
+    if not metric.knows_extremes:
+        return None
     longest = getattr(on.task, "max_new_tokens", None) if isinstance(on, Eval) else None
     return metric.extremes(np.concatenate(statistics), longest)
 
@@ -113,6 +154,90 @@ def retention_of_means(
     return statistics.mean_retention(
         student, teacher, metric.range, higher_is_better=higher, clusters=clusters
     )
+
+
+def score_evidence(
+    comparison: Comparison, model: str, metric: Metric, selection: Selection = None
+) -> Rate | Level | None:
+    """Return the evidence on one model's score; None where only scores are known.
+
+    Raises
+    ------
+    ComparisonError
+        Where the metric is no number without one of the examples.
+    """
+    evaluation = comparison.evaluation(model)
+    if not isinstance(evaluation, Measured):
+        return None
+    chosen = comparison.positions(selection)
+    clusters, higher = clusters_of(comparison, chosen), metric.higher_is_better
+    if isinstance(metric, PerplexityMetric | BitsPerByte):
+        rows = evaluation.statistics(metric)[chosen]
+        logarithmic = isinstance(metric, PerplexityMetric)
+        nats = rows[:, 0] if logarithmic else rows[:, 0] / math.log(2)
+        return statistics.likelihood_level(
+            nats, rows[:, 1], metric.range, logarithmic=logarithmic, clusters=clusters
+        )
+    if isinstance(metric, MeanMetric) and clusters is None and metric.range == (0.0, 1.0):
+        scores = evaluation.scores(metric)[chosen]
+        if zero_or_one(scores):
+            worst = 0.0 if higher else 1.0
+            return Rate(scores, scores, np.ones(len(scores)), higher_is_better=higher, worst=worst)
+    with _refusing(comparison, metric):
+        found = pseudo_values(comparison, [model], metric, selection)
+    return None if found is None else statistics.score_level(found[0], metric.range, higher)
+
+
+def lost_rate(comparison: Comparison, lost: Collection[str], selection: Selection = None) -> Rate:
+    """Return the evidence on the share of examples that are lost, by their ids."""
+    chosen = comparison.positions(selection)
+    examples = comparison.on.gold.examples if isinstance(comparison.on, Eval) else ()
+    ids = set(lost)
+    hits = np.array([float(examples[place].id in ids) for place in chosen])
+    clusters = clusters_of(comparison, chosen)
+    ones = np.ones(len(hits))
+    return Rate(hits, hits, ones, higher_is_better=False, worst=1.0, clusters=clusters)
+
+
+def suite_evidence(
+    comparisons: Sequence[Comparison], aggregate: Combined | Literal["minimum"]
+) -> SuiteRetention | LeastRetention | None:
+    """Return the evidence on an aggregate of retention over evals; None for reported scores.
+
+    Of one eval all aggregates are its own retention.
+
+    Raises
+    ------
+    ComparisonError
+        Where no ratio exists, or a teacher is not told apart from zero.
+    """
+    if not all(comparison.measured() for comparison in comparisons):
+        return None
+    if aggregate == "minimum" or len(comparisons) == 1:
+        found = [(retention_evidence(each, each.metric()), each.n() or 0) for each in comparisons]
+        return LeastRetention(tuple((ratio, n) for ratio, n in found if ratio is not None))
+    ratio_of = _scores_beside if aggregate == "ratio_of_averages" else _t_evidence
+    ratios = [ratio_of(comparison) for comparison in comparisons]
+    return statistics.suite_retention([r for r in ratios if r is not None], aggregate)
+
+
+def _scores_beside(comparison: Comparison) -> TRetention | None:
+    """Return student's beside teacher's score, whether their own ratio says something or not."""
+    metric = comparison.metric()
+    with _refusing(comparison, metric):
+        values = pseudo_values(comparison, ("student", "teacher"), metric)
+    if values is None:
+        return None
+    student, teacher = values
+    return statistics.ratio_test(student, teacher, -math.inf, "t")
+
+
+def _t_evidence(comparison: Comparison) -> TRetention | None:
+    """Return the t test of an eval's retention, of 0/1 scores too: a sum needs means."""
+    metric = comparison.metric()
+    pair = measured_pair(comparison, "student", "teacher")
+    with _refusing(comparison, metric):
+        return None if pair is None else _t_retention(*pair, metric, comparison, None)
 
 
 def paired_test(
@@ -184,7 +309,7 @@ def pseudo_values(
     if isinstance(metric, MeanMetric):
         return [statistics.of_mean(e.scores(metric)[chosen], clusters, ends) for e in measured]
     first, *others = measured
-    rows = [every[chosen] for every in first.statistics_beside(metric, *others)]
+    rows = [every[chosen] for every in _rows(metric, first, *others)]
     extremes = extremes_of(metric, comparison.on, *rows)
     return [statistics.of_metric(each, metric.aggregate, clusters, extremes, ends) for each in rows]
 

@@ -69,21 +69,45 @@ def _recommended(row: Row) -> Iterator[str]:
 
 
 def _sft_alone(ledger: Ledger) -> Iterator[str]:
-    """Yield a sentence for every retention gate whose floor the SFT student meets alone."""
+    """Yield a sentence for every retention gate whose floor the SFT student meets alone.
+
+    As the gate is judged: by the observed ratio, or with a confidence only where a `beats_sft` gate
+    shows with that confidence that the SFT student meets the floor.
+    """
     compared = ledger.compared()
-    for gate in ledger.gates():
-        if gate["gate"] != "quality_retained" or not gate["relation"] or gate["slice"]:
+    gates = [gate for gate in ledger.gates() if gate["relation"] and not gate["slice"]]
+    for gate in gates:
+        if gate["gate"] != "quality_retained":
             continue
-        for row in compared:
-            if any(row[key] != gate[key] for key in ("config", "eval", "metric")):
-                continue
-            roles = _roles(ledger, row["config"])
-            for name, ratio in row["retained"].items():
-                if roles.get(name) == "sft" and ratio >= gate["required"]:
-                    yield (
-                        f"SFT alone meets the floor {gate['required']:g} ({row['eval']}, "
-                        f"{row['metric']}): drop the teacher"
-                    )
+        if gate["confidence"] is None:
+            roles = _roles(ledger, gate["config"])
+            meets = any(
+                roles.get(name) == "sft" and ratio >= gate["required"]
+                for row in compared
+                if _same_scores(row, gate)
+                for name, ratio in row["retained"].items()
+            )
+        else:
+            meets = any(_shows(other, gate) for other in gates if _same_scores(other, gate))
+        if meets:
+            yield (
+                f"SFT alone meets the floor {gate['required']:g} ({gate['eval']}, "
+                f"{gate['metric']}): drop the teacher"
+            )
+
+
+def _same_scores(one: Row, other: Row) -> bool:
+    return all(one[key] == other[key] for key in ("config", "eval", "metric"))
+
+
+def _shows(beats_sft: Row, gate: Row) -> bool:
+    """Return whether a gate shows that SFT alone meets another one's floor, as surely as asked."""
+    bound = beats_sft.get("details", {}).get("sft_retained")
+    return (
+        bound is not None
+        and bound["confidence"] >= gate["confidence"]
+        and bound["lower"] >= gate["required"]
+    )
 
 
 def frontiers(ledger: Ledger) -> list[Frontier]:

@@ -89,6 +89,11 @@ class Metric(ABC):
     def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
         """Return the metric for summed statistics, shape (..., k) -> (...); NaN for no example."""
 
+    @property
+    def knows_extremes(self) -> bool:
+        """Whether the metric says what one more example can be."""
+        return type(self).extremes is not Metric.extremes
+
     def extremes(
         self,
         rows: NDArray[Any],  # noqa: ARG002 (for those who know)
@@ -239,15 +244,20 @@ class OwnMetric(Metric):
                 )
             return found.astype(np.float64)
 
+    @property
+    def knows_extremes(self) -> bool:
+        """Whether the user's class says what one more example can be."""
+        own = getattr(type(self.own), "extremes", None)
+        return own is not None and own is not Metric.extremes
+
     def extremes(
         self, rows: NDArray[Any], longest: int | None
     ) -> tuple[NDArray[Any], NDArray[Any]] | None:
         """Return what one more example can be at worst and at best, where the metric knows."""
-        known = getattr(self.own, "extremes", None)
-        if known is None:
+        if not self.knows_extremes:
             return None
         with user_code(f"metric '{self.name}'", EvaluationError):
-            found = known(rows, longest)
+            found = self.own.extremes(rows, longest)
             if found is None:
                 return None
             worst, best = (_numbers(side, self.name, "extremes") for side in found)

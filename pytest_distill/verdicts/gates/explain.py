@@ -169,8 +169,8 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def basis(evidence: Evidence) -> list[str]:
-    """Return what a verdict rests on, a few words each."""
+def basis(evidence: Evidence, n: int | None = None) -> list[str]:
+    """Return what a verdict rests on, a few words each; `n` examples where several evals have."""
     parts = []
     if evidence.interval is not None:
         parts.append(_interval_text(evidence.interval))
@@ -179,7 +179,7 @@ def basis(evidence: Evidence) -> list[str]:
     if evidence.paired is not None:
         parts.append(_paired_text(evidence.paired))
     if evidence.firm is not None:
-        parts.append(FIRM if evidence.firm else _noise_text(evidence.needed))
+        parts.append(FIRM if evidence.firm else _noise_text(evidence.needed, n))
     if evidence.gap is not None and evidence.gap.recovered is not None:
         parts.append(_gap_text(evidence.gap))
     if evidence.above_chance is not None:
@@ -244,10 +244,16 @@ def _paired_text(test: PairedTest) -> str:
     return f"p {p} ({test.method}{clusters}){counts}"
 
 
-def _noise_text(needed: int | None) -> str:
+def _noise_text(needed: int | None, n: int | None) -> str:
     if needed is None:
         return "within noise: no number of examples would settle it"
-    return f"within noise: about {needed:,} examples would settle it, if the truth is as observed"
+    of_each = (
+        "" if n is None else f", {ceil_text(Fraction(needed, n), 1)} times as many of each eval,"
+    )
+    return (
+        f"within noise: about {needed:,} examples{of_each} would settle it, if the truth is as "
+        "observed"
+    )
 
 
 def _gap_text(gap: GapRecovered) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import ClassVar
 
@@ -10,11 +10,12 @@ from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.evaluation import Measured
-from pytest_distill.verdicts.comparison import Comparison, Slice
-from pytest_distill.verdicts.evidence import zero_or_one
+from pytest_distill.verdicts.comparison import Comparison, Confidence, Slice
+from pytest_distill.verdicts.evidence import lost_rate, zero_or_one
 from pytest_distill.verdicts.flips import lost_rows
 from pytest_distill.verdicts.gates import explain
-from pytest_distill.verdicts.numbers import bounded, ceil_text
+from pytest_distill.verdicts.gates.deciding import decide, deciding_number
+from pytest_distill.verdicts.numbers import bounded
 from pytest_distill.verdicts.verdict import Evidence, Verdict, as_float, decided
 
 MOST_IDS = 10
@@ -34,6 +35,9 @@ class Flips:
         the student's score is worse than the teacher's.
     slice : str or mapping, optional
         Look only at these examples; ``must_keep`` counts all the same.
+    confidence : float, optional
+        How sure the verdict on the share must be, e.g. 0.95. None lets the observed share decide.
+        ``must_keep`` names examples, so that nothing has to be inferred: one that is broken fails.
     """
 
     name: ClassVar[str] = "flips"
@@ -41,6 +45,7 @@ class Flips:
     max_lost: float | None = None
     metric: str | Metric | None = None
     slice: Slice | None = None
+    confidence: Confidence = "default"
 
     def lost(self, comparison: Comparison) -> list[dict[str, object]]:
         """Return the examples that the student lost to the teacher."""
@@ -56,22 +61,38 @@ class Flips:
             most = bounded(
                 self.max_lost, "max_lost", least=0, below=1, what="a share of the examples"
             )
+        confidence = comparison.sure(self.confidence, default=None)
         metric = comparison.metric(self.metric)
         flips = comparison.flips_by(metric, self.slice)
         n = comparison.n(self.slice) or 0
         share = Fraction(len(flips.lost), n)
         broken = broken_ids(comparison, metric, must_keep)
-        shown = ceil_text(share)
-        headline = f"assert {shown} <= {float(most):g} of the examples lost ({metric.name})"
         kept_note = (
             (f"must_keep: {len(broken)} of {len(must_keep)} broken: {_listed(broken)}",)
             if broken
             else ()
         )
+        evidence, outcome = Evidence(), decided(not broken)
         observed, required = share, most
         if broken:  # graver than any share, so that no waiver of the share covers it
             observed, required = Fraction(len(broken)), Fraction(0)
+            confidence = None  # whatever the share is
             headline = f"assert {len(broken)} <= 0 must_keep examples wrong ({metric.name})"
+        else:
+            if self.max_lost is None:
+                confidence = None
+            else:
+                rate = lost_rate(comparison, flips.lost, self.slice)
+                outcome, evidence = decide(
+                    rate, most, confidence, holds=share <= most, comparison=comparison
+                )
+            number, rests_on = deciding_number(share, "<=", outcome, evidence, confidence)
+            headline = (
+                f"assert {number} <= {float(most):g} of the examples lost ({metric.name}"
+                f"{f', {rests_on}' if rests_on else ''})"
+            )
+        notes = (*kept_note, *(evidence.interval.notes if evidence.interval else ()))
+        evidence = replace(evidence, lost=len(flips.lost), won=len(flips.won))
         pair = ("teacher", "student")
         return Verdict(
             gate=self.name,
@@ -81,21 +102,22 @@ class Flips:
             observed=as_float(observed, "<="),
             required=float(required),
             relation="<=",
-            outcome=decided(share <= most and not broken),
-            confidence=None,
+            outcome=outcome,
+            confidence=confidence,
             n=n,
             slice=explain.slice_name(self.slice),
-            notes=kept_note,
+            notes=notes,
             message="\n".join(
                 [
                     headline,
                     *explain.models(comparison, metric, self.slice, pair),
                     f"  {len(flips.lost):,} lost: {_listed(flips.lost)}",
                     f"  {len(flips.won):,} won",
-                    *explain.note_lines(kept_note),
+                    *explain.basis_lines(replace(evidence, lost=None, won=None)),
+                    *explain.note_lines(notes),
                 ]
             ),
-            evidence=(evidence := Evidence(lost=len(flips.lost), won=len(flips.won))),
+            evidence=evidence,
             basis="; ".join(explain.basis(evidence)),
             details={"must_keep_broken": list(broken)} if must_keep else {},
         )

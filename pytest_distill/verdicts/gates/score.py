@@ -7,10 +7,12 @@ from typing import ClassVar
 
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.verdicts.comparison import Comparison, Slice
+from pytest_distill.verdicts.comparison import Comparison, Confidence, Slice
+from pytest_distill.verdicts.evidence import score_evidence
 from pytest_distill.verdicts.gates import explain
-from pytest_distill.verdicts.numbers import bounded, ceil_text, floor_text
-from pytest_distill.verdicts.verdict import Relation, Verdict, as_float, decided
+from pytest_distill.verdicts.gates.deciding import decide, deciding_number, unless_observed
+from pytest_distill.verdicts.numbers import bounded
+from pytest_distill.verdicts.verdict import Relation, Verdict, as_float
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Score:
         Name or role; the student by default.
     slice : str or mapping, optional
         Look only at these examples.
+    confidence : float, optional
+        How sure the verdict must be, e.g. 0.95. None lets the observed score decide.
     """
 
     name: ClassVar[str] = "score"
@@ -42,13 +46,15 @@ class Score:
     metric: str | Metric | None = None
     model: str = "student"
     slice: Slice | None = None
+    confidence: Confidence = "default"
 
     def lost(self, comparison: Comparison) -> list[dict[str, object]]:  # noqa: ARG002 (a Gate)
         """Return nothing: nobody else's answers are looked at."""
         return []
 
     def judge(self, comparison: Comparison) -> Verdict:
-        """Compare the exact score with the bound."""
+        """Compare the exact score with the limit, or its bound where a confidence is asked for."""
+        confidence = comparison.sure(self.confidence, default=None)
         metric = comparison.metric(self.metric)
         needed, other = ("min", "max") if metric.higher_is_better else ("max", "min")
         if getattr(self, needed) is None or getattr(self, other) is not None:
@@ -63,8 +69,26 @@ class Score:
         relation: Relation = ">=" if metric.higher_is_better else "<="
         score = comparison.exact_score(self.model, metric, self.slice)
         model = comparison.model(self.model).name
-        shown = floor_text(score) if relation == ">=" else ceil_text(score)
-        headline = f"assert {shown} {relation} {getattr(self, needed)} {metric.name} of {model}"
+        found, unknown = unless_observed(
+            confidence, lambda: score_evidence(comparison, self.model, metric, self.slice)
+        )
+        outcome, evidence = decide(
+            found,
+            bound,
+            confidence,
+            holds=score >= bound if relation == ">=" else score <= bound,
+            comparison=comparison,
+        )
+        number, rests_on = deciding_number(score, relation, outcome, evidence, confidence)
+        notes = (
+            *explain.notes(comparison, metric, (self.model,)),
+            *unknown,
+            *(evidence.interval.notes if evidence.interval else ()),
+        )
+        headline = (
+            f"assert {number} {relation} {value} {metric.name} of {model}"
+            f"{f' ({rests_on})' if rests_on else ''}"
+        )
         return Verdict(
             gate=self.name,
             eval=comparison.eval,
@@ -73,12 +97,19 @@ class Score:
             observed=as_float(score, relation),
             required=float(bound),
             relation=relation,
-            outcome=decided(score >= bound if relation == ">=" else score <= bound),
-            confidence=None,
+            outcome=outcome,
+            confidence=confidence,
             n=comparison.n(self.slice),
             slice=explain.slice_name(self.slice),
-            notes=explain.notes(comparison, metric, (self.model,)),
+            notes=notes,
             message="\n".join(
-                [headline, *explain.models(comparison, metric, self.slice, (model,))]
+                [
+                    headline,
+                    *explain.models(comparison, metric, self.slice, (model,)),
+                    *explain.basis_lines(evidence),
+                    *explain.note_lines(notes),
+                ]
             ),
+            evidence=evidence,
+            basis="; ".join(explain.basis(evidence)),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
@@ -11,7 +12,12 @@ from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.models import Model
 from pytest_distill.verdicts.comparison import Comparison, Confidence, Slice
-from pytest_distill.verdicts.evidence import gap_recovered, needed_to_beat, paired_test
+from pytest_distill.verdicts.evidence import (
+    gap_recovered,
+    needed_to_beat,
+    paired_test,
+    retention_evidence,
+)
 from pytest_distill.verdicts.flips import lost_rows
 from pytest_distill.verdicts.gates import explain
 from pytest_distill.verdicts.numbers import bounded, floor_text
@@ -94,8 +100,29 @@ class BeatsSft:
             message="\n".join(lines),
             evidence=evidence,
             basis="; ".join(explain.basis(evidence)),
-            details={"in_words": _in_words(gain, evidence, outcome, metric)},
+            details={
+                "in_words": _in_words(gain, evidence, outcome, metric),
+                "sft_retained": self._sft_retained(comparison, metric, confidence or 0.95),
+            },
         )
+
+    def _sft_retained(
+        self, comparison: Comparison, metric: Metric, confidence: float
+    ) -> dict[str, float] | None:
+        """Return down to what the SFT student is shown to retain the teacher's quality by itself.
+
+        None where no ratio exists, or there is no teacher: then the report says nothing of it.
+        """
+        if all(model.role != "teacher" for model in comparison.models.values()):
+            return None
+        try:
+            ratio = retention_evidence(comparison, metric, self.slice, model="sft")
+        except ComparisonError:
+            return None
+        if ratio is None:
+            return None
+        lower = ratio.interval(confidence).one_sided_lower
+        return {"confidence": confidence, "lower": lower} if math.isfinite(lower) else None
 
     def _gain(self, comparison: Comparison, metric: Metric) -> Fraction:
         ours, theirs = (

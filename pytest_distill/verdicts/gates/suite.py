@@ -9,10 +9,12 @@ from fractions import Fraction
 from typing import ClassVar, Literal, get_args
 
 from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean
-from pytest_distill.verdicts.comparison import Comparison
+from pytest_distill.verdicts.comparison import Comparison, Confidence
+from pytest_distill.verdicts.evidence import suite_evidence
 from pytest_distill.verdicts.gates import explain
+from pytest_distill.verdicts.gates.deciding import decide, deciding_number, unless_observed
 from pytest_distill.verdicts.numbers import Ratio, floor_text, geometric_mean, retained_floor
-from pytest_distill.verdicts.verdict import Verdict, as_float, decided, finite
+from pytest_distill.verdicts.verdict import Verdict, as_float, finite
 
 Aggregate = Literal["ratio_of_averages", "average_of_ratios", "geometric", "minimum"]
 
@@ -41,6 +43,9 @@ class SuiteRetained:
         ``geometric``: the geometric mean of the ratios; ``minimum``: the worst eval.
     evals : sequence of str, optional
         Names of the evals; None for all.
+    confidence : float, optional
+        How sure the verdict must be, e.g. 0.95. None lets the observed aggregate decide. It counts
+        the evals as independent: examples that two of them share make it surer than it may be.
     """
 
     name: ClassVar[str] = "suite_retained"
@@ -48,6 +53,7 @@ class SuiteRetained:
     min: float
     aggregate: Aggregate = "ratio_of_averages"
     evals: Sequence[str] | None = None
+    confidence: Confidence = "default"
 
     def names(self, known: Sequence[str]) -> list[str]:
         """Return the names of the evals; ConfigError where they are no list of different names."""
@@ -81,10 +87,25 @@ class SuiteRetained:
                 "ratio_of_averages: the evals' metrics have different directions or scales, so "
                 "that their average means nothing; choose another aggregate"
             )
-        notes = (*choice_note(values, floor), *hinge_note(rows, self.aggregate, floor))
+        confidence = comparisons[0].sure(self.confidence, default=None)
+        found, unknown = unless_observed(
+            confidence, lambda: suite_evidence(comparisons, self.aggregate)
+        )
+        reported = next((each for each in comparisons if not each.measured()), comparisons[0])
+        outcome, evidence = decide(
+            found, floor, confidence, holds=chosen >= floor, comparison=reported
+        )
+        number, rests_on = deciding_number(chosen, ">=", outcome, evidence, confidence)
+        basis = explain.basis(evidence, sum(comparison.n() or 0 for comparison in comparisons))
+        notes = (
+            *choice_note(values, floor),
+            *hinge_note(rows, self.aggregate, floor),
+            *unknown,
+            *(evidence.interval.notes if evidence.interval else ()),
+        )
         width = max(len(row.eval) for row in rows)
         first = comparisons[0]
-        headline = f"assert {floor_text(chosen)} >= {self.min} retained over {len(rows)} evals"
+        headline = f"assert {number} >= {self.min} retained over {len(rows)} evals"
         return Verdict(
             gate=self.name,
             eval=",".join(row.eval for row in rows),
@@ -93,15 +114,16 @@ class SuiteRetained:
             observed=as_float(chosen, ">="),
             required=float(self.min),
             relation=">=",
-            outcome=decided(chosen >= floor),
-            confidence=None,
+            outcome=outcome,
+            confidence=confidence,
             n=None,
             slice=None,
             notes=(_listed(values), *notes),
             message="\n".join(
                 [
-                    f"{headline} ({self.aggregate})",
+                    f"{headline} ({self.aggregate}{f', {rests_on}' if rests_on else ''})",
                     f"  {_listed(values)}",
+                    *(f"  {part}" for part in basis),
                     *explain.note_lines(notes),
                     "  eval (teacher, student, retained):",
                     *(
@@ -111,6 +133,8 @@ class SuiteRetained:
                     ),
                 ]
             ),
+            evidence=evidence,
+            basis="; ".join(basis),
             details={
                 "aggregates": {
                     name: None if value is None else finite(as_float(value, ">="))

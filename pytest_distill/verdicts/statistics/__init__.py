@@ -15,6 +15,7 @@ from pytest_distill.verdicts.statistics.jackknife import (
     t_bounds,
     worst_and_best,
 )
+from pytest_distill.verdicts.statistics.levels import Level, likelihood_level, score_level
 from pytest_distill.verdicts.statistics.multiple import holm, intervals, slices_below
 from pytest_distill.verdicts.statistics.planning import (
     examples_needed,
@@ -48,6 +49,12 @@ from pytest_distill.verdicts.statistics.routing import (
     thresholds,
 )
 from pytest_distill.verdicts.statistics.score import difference_statistic, score_statistic
+from pytest_distill.verdicts.statistics.suite import (
+    Combined,
+    LeastRetention,
+    SuiteRetention,
+    suite_retention,
+)
 from pytest_distill.verdicts.statistics.superiority import (
     PairedTest,
     gain_test,
@@ -56,14 +63,17 @@ from pytest_distill.verdicts.statistics.superiority import (
     randomization_test,
     sign_flip_test,
 )
-from pytest_distill.verdicts.statistics.t_retention import TRetention
+from pytest_distill.verdicts.statistics.t_retention import TRetention, ratio_test
 
 __all__ = [
     "Association",
+    "Combined",
     "Extremes",
     "FloorTest",
     "GapRecovered",
     "Judgement",
+    "LeastRetention",
+    "Level",
     "NoRatioError",
     "PairedTest",
     "ProportionRetention",
@@ -71,6 +81,7 @@ __all__ = [
     "Rate",
     "Retention",
     "RetentionInterval",
+    "SuiteRetention",
     "TRetention",
     "above_chance",
     "association",
@@ -88,6 +99,7 @@ __all__ = [
     "gap_recovered",
     "holm",
     "intervals",
+    "likelihood_level",
     "mcnemar_p",
     "mean_retention",
     "metric_retention",
@@ -97,10 +109,13 @@ __all__ = [
     "proportion_retention",
     "proportion_test",
     "randomization_test",
+    "ratio_test",
+    "score_level",
     "score_statistic",
     "shown",
     "sign_flip_test",
     "slices_below",
+    "suite_retention",
     "t_bounds",
     "teacher_right_needed",
     "thresholds",

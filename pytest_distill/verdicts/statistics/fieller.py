@@ -14,6 +14,7 @@ Society B 16:175-185.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -191,29 +192,43 @@ class MeanTest:
         power : float
             Above one half: by how much with that probability, if the truth is as observed.
         """
+        mean, square, df = self.counted(alpha)
+        return mean - (float(ndtri(power)) - float(stdtrit(df, alpha))) * math.sqrt(square)
+
+    def counted(self, alpha: float) -> tuple[float, float, float]:
+        """Return mean, squared error and degrees of freedom with the unit counted, for a level."""
         n, weight = self.units, unseen_weight(alpha)
         total = n + weight
         mean = (n * self.mean + weight * self.unseen) / total
         apart = self.mean - self.bias - self.unseen
         squares = self.variance * max(n - 1, 0.0) + n * weight / total * apart**2
-        error = math.sqrt(max(squares, 0.0) / (total - 1) / total)
-        return mean - (float(ndtri(power)) - float(stdtrit(total - 1, alpha))) * error
+        return mean, max(squares, 0.0) / (total - 1) / total, total - 1
 
     def p(self) -> float:
         """Return the least level at which the test passes; 1 where it is above one half."""
-        if self.excess(0.5) <= 0:
-            return 1.0
-        low, high = math.log(_LEAST_P), math.log(0.5)
-        for _ in range(_HALVINGS):
-            middle = (low + high) / 2
-            passes = self.excess(math.exp(middle)) >= 0
-            low, high = (low, middle) if passes else (middle, high)
-        return math.exp(high)
+        return least_level(self.excess)
 
 
-def mean_test(estimate: float, values: Floats, unseen: float) -> MeanTest:
-    """Return the test of a mean, of its (pseudo-)values, shape (n,), in units of the greatest."""
-    scale = max(float(np.abs(values).max()), abs(unseen), abs(estimate)) or 1.0
+def least_level(excess: Callable[[float], float]) -> float:
+    """Return the least level at which `excess` is at least 0; 1 where it is not at one half."""
+    if excess(0.5) <= 0:
+        return 1.0
+    low, high = math.log(_LEAST_P), math.log(0.5)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        passes = excess(math.exp(middle)) >= 0
+        low, high = (low, middle) if passes else (middle, high)
+    return math.exp(high)
+
+
+def mean_test(
+    estimate: float, values: Floats, unseen: float, scale: float | None = None
+) -> MeanTest:
+    """Return the test of a mean, of its (pseudo-)values, shape (n,).
+
+    In units of `scale`, which is the greatest of them where it is not given.
+    """
+    scale = scale or max(float(np.abs(values).max()), abs(unseen), abs(estimate)) or 1.0
     values = values / scale
     mean, n = estimate / scale, len(values)
     variance = float(values.var(ddof=1)) if n > 1 else 0.0

@@ -17,7 +17,9 @@ from scipy.special import betainc, betaincinv
 
 from pytest_distill.evaluation.exact import exact_sum
 from pytest_distill.verdicts.statistics.jackknife import Clusters, PseudoValues, of_mean, of_sums
+from pytest_distill.verdicts.statistics.planning import first_true
 from pytest_distill.verdicts.statistics.results import (
+    POWER,
     TWO_SIDED,
     Floats,
     FloorTest,
@@ -106,6 +108,9 @@ class Rate:
 
     def needed(self, limit: float, confidence: float = 0.95) -> int | None:
         """Return about how many examples would settle it; see `TRetention.needed`."""
+        if self._binomial:
+            share = int(self.low.sum()) / len(self.low)
+            return _binomial_needed(share, limit, 1 - one_sided(confidence))
         pessimistic = self._pessimistic
         return None if pessimistic is None else pessimistic.needed(self._sign * limit, confidence)
 
@@ -163,6 +168,27 @@ def _binomial_p(hits: int, n: int, share: float) -> tuple[float, float]:
     at_least = float(betainc(hits, n - hits + 1, share)) if hits else 1.0
     at_most = float(betainc(n - hits, hits + 1, 1 - share)) if hits < n else 1.0
     return at_least, at_most
+
+
+def _binomial_needed(share: float, limit: float, alpha: float) -> int | None:
+    """Return about how many examples show by the exact test on which side of a limit a share is.
+
+    With the usual power, if the observed share is the true one; None where that is the limit.
+    """
+    if share == limit:
+        return None
+    if share > limit:
+        share, limit = 1 - share, 1 - limit
+
+    def settled(n: int) -> bool:
+        most, beyond = -1, n  # the most hits that show the share to be below the limit
+        while beyond - most > 1:
+            middle = (most + beyond) // 2
+            shows = _binomial_p(middle, n, limit)[1] <= alpha
+            most, beyond = (middle, beyond) if shows else (most, middle)
+        return most >= 0 and _binomial_p(most, n, share)[1] >= POWER
+
+    return first_true(settled)
 
 
 def clopper_pearson(hits: int, n: int, level: float) -> tuple[float, float]:

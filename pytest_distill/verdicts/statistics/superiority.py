@@ -35,7 +35,7 @@ from pytest_distill.verdicts.statistics.jackknife import (
 )
 from pytest_distill.verdicts.statistics.results import Floats
 from pytest_distill.verdicts.statistics.score import difference_statistic
-from pytest_distill.verdicts.statistics.t_retention import TRetention, ratio_test
+from pytest_distill.verdicts.statistics.t_retention import TRetention, constant_test
 from pytest_distill.verdicts.statistics.unconditional import MOST, difference_tail
 
 N_RESAMPLES = 9999
@@ -349,14 +349,7 @@ def gain_test(
         wrong=gain(student.wrong, other.right),
         right=gain(student.right, other.wrong),
     )
-    one = replace(
-        gains,
-        estimate=1.0,
-        values=np.ones(len(gains.values)),
-        wrong=None if gains.wrong is None else np.ones(len(gains.wrong)),
-        right=None if gains.right is None else np.ones(len(gains.right)),
-    )
-    return ratio_test(gains, one, -math.inf, method)
+    return constant_test(gains, method)
 
 
 def _blocks(units: Floats, source: np.random.Generator) -> Floats:

@@ -95,14 +95,16 @@ class TRetention:
             uppers.append(self._retention(self._upper(level)))
         return RetentionInterval(
             lowers[0], uppers[0], lowers[1], uppers[1],
-            confidence, self.method, self.n, self.clusters, (*self.top.notes, *self._untold),
+            confidence, self.method, self.n, self.clusters, self.notes,
         )  # fmt: skip
 
     @property
-    def _untold(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[str, ...]:
+        """What to say of few clusters, or texts, and of what was not seen where nothing tells."""
         if self.worst is not None:
-            return ()
+            return self.top.notes
         return (
+            *self.top.notes,
             "nothing tells how bad an example can be that was not seen: all gold labels are the "
             "same, or the metric has no worst value and all examples are alike by it",
         )
@@ -149,6 +151,14 @@ class TRetention:
         alpha = 1 - one_sided(confidence)
         return self._examples(lambda units: replace(test, units=units).excess(alpha) >= 0)
 
+    def unseen(self, ratio: float, sign: int) -> Unit | None:
+        """Return the unit that is counted beside those that were seen; None where none is known.
+
+        The worst (1) or the best (-1) for "the ratio is at least" the given one.
+        """
+        units = self.worst if sign > 0 else self.best
+        return None if units is None else _extreme(units, ratio, -sign)
+
     def _examples(self, settled: Callable[[int], bool]) -> int | None:
         """Return the least number of examples whose number of units is enough."""
         units = first_true(settled)
@@ -166,7 +176,7 @@ class TRetention:
 
     def _test(self, ratio: float, sign: int) -> MeanTest | None:
         """Return the test of "the ratio is below" (1) or "above" (-1) the given one."""
-        unit = self._unseen(ratio, sign)
+        unit = self.unseen(ratio, sign)
         if unit is None:
             return None
         return mean_test(
@@ -179,7 +189,7 @@ class TRetention:
         # The worst unit hangs on the ratio, and the bound on the unit: it falls until it stands.
         ratio, unit = self._ratio, None
         for _ in range(_MOST_ROUNDS):
-            other = self._unseen(ratio, 1)
+            other = self.unseen(ratio, 1)
             if other is None:
                 return self.floor
             if other == unit:
@@ -194,7 +204,7 @@ class TRetention:
     def _upper(self, level: float) -> float:
         ratio, unit = self._ratio, None
         for _ in range(_MOST_ROUNDS):
-            other = self._unseen(ratio, -1) if math.isfinite(ratio) else None
+            other = self.unseen(ratio, -1) if math.isfinite(ratio) else None
             if other is None:
                 return math.inf
             if other == unit:
@@ -212,10 +222,6 @@ class TRetention:
         if not len(bottom.values) * bottom.estimate + weight * unit[1] > 0:
             return None
         return ratio_moments(top.estimate, bottom.estimate, top.values, bottom.values, unit, weight)
-
-    def _unseen(self, ratio: float, sign: int) -> Unit | None:
-        units = self.worst if sign > 0 else self.best
-        return None if units is None else _extreme(units, ratio, -sign)
 
     def _retention(self, ratio: float) -> float:
         if not self.logarithmic:
@@ -262,6 +268,18 @@ def ratio_test(
         bounded=top.bounded,
         bottom_errs=bottom_errs,
     )
+
+
+def constant_test(found: PseudoValues, kind: str) -> TRetention:
+    """Return the test of an estimate itself, more of which is better: as a ratio to 1."""
+    one = replace(
+        found,
+        estimate=1.0,
+        values=np.ones(len(found.values)),
+        wrong=None if found.wrong is None else np.ones(len(found.wrong)),
+        right=None if found.right is None else np.ones(len(found.right)),
+    )
+    return ratio_test(found, one, -math.inf, kind)
 
 
 def pairs_not_seen(

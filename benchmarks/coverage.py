@@ -4,26 +4,34 @@ Every floor is put exactly at the true retention, where a confident gate may pas
 5 % of the time. Run from the repository's root; prints Markdown:
 
     python benchmarks/coverage.py [--replications 20000] [--seed 0]
+    python benchmarks/coverage.py --adversarial [--scale 1] [--workers 2] [--only KIND]
 
 All examples of a design fall into a few kinds (right/wrong by teacher and student, ...), so a
 replication is one multinomial draw, and all replications of a design are judged at once. That the
 vectorised formulas here are the package's is asserted on some replications of every design.
+
+With --adversarial the hard designs of adversarial.py, each judged by the package's own functions;
+exits with 1 where one is over its bound by more than chance explains.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Iterator
+import multiprocessing
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import adversarial
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtrc, ndtri, stdtrit
 
 from pytest_distill.evals.metrics.labels import MACRO_F1
 from pytest_distill.verdicts import statistics as st
+from pytest_distill.verdicts.statistics.fieller import unseen_weight
 
 Array = NDArray[Any]
 LEVEL = 0.05
@@ -73,15 +81,23 @@ def proportion_cells(d: Design) -> Array:
 
 
 def proportions(d: Design, replications: int, rng: np.random.Generator) -> dict[str, float]:
-    """0/1 scores: the score test, and McNemar where the two are equal."""
+    """0/1 scores: the exact test, and McNemar where the two are equal.
+
+    The exact p costs milliseconds, so that a fifth of the replications are judged, and of these by
+    it the ones that the score test puts anywhere near the line; some others are checked.
+    """
     counts = draw(proportion_cells(d), d.n, replications, rng)
     a, b, c, _ = counts.T
+    judged = np.array([exactly(row, d.retention) for row in counts[: replications // 5].tolist()])
+    found = {"0/1 pass": float((judged > 0).mean()), "0/1 fail": float((judged < 0).mean())}
     score = st.score_statistic(a, b, c, d.retention)
     z = ndtri(1 - LEVEL)
+    found["score pass"] = float((score >= z).mean())
+    found["score fail"] = float((score < -z).mean())
     for row in range(CHECKED):
         test = st.ProportionRetention(*counts[row].tolist()).test(d.retention)
-        assert (test.p_retained <= LEVEL) == (score[row] >= z)
-    found = {"score pass": float((score >= z).mean()), "score fail": float((score < -z).mean())}
+        assert (test.p_retained <= LEVEL) == (judged[row] > 0)
+        assert (test.p_below <= LEVEL) == (judged[row] < 0)
     if d.retention == 1:
         at_least = np.where(c > 0, bdtrc(np.maximum(c - 1, 0), np.maximum(b + c, 1), 0.5), 1.0)
         at_least = np.where((b + c == 0) | (c == 0), 1.0, at_least)
@@ -95,32 +111,86 @@ def proportions(d: Design, replications: int, rng: np.random.Generator) -> dict[
     return found
 
 
+NEAR = (1.3, 2.6)
+"""Between these the score does not say what the exact p will."""
+
+
+def exactly(counts: Sequence[int], floor: float) -> int:
+    """Return 1 where retention is shown, -1 where it is shown to be below, else 0."""
+    a, b, c, neither = counts
+    score = float(st.score_statistic(a, b, c, floor))
+    if abs(score) < NEAR[0]:
+        return 0
+    side = 1 if score > 0 else -1
+    if abs(score) > NEAR[1] and a + b + c > 20:
+        return side
+    test = st.ProportionRetention(a, b, c, neither).test(floor)
+    return side * int((test.p_retained if side > 0 else test.p_below) <= LEVEL)
+
+
 # --- t statistics of weighted values --------------------------------------------------------------
+WEIGHT = unseen_weight(LEVEL)
+
+
 def t_statistics(
-    weights: Array, d: Array, estimate: Array, worst: Array | float
+    weights: Array, d: Array, estimate: Array, unseen: Array | float
 ) -> tuple[Array, Array]:
-    """Return t of the values d, shape (cells,) or (replications, cells), plain and with `worst`."""
+    """Return t of the values d, plain and with a unit that was not seen counted as the tests do.
+
+    Values have the shape (cells,) or (replications, cells).
+    """
     n = weights.sum(axis=-1)
-    total, squares = (weights * d).sum(axis=-1), (weights * d**2).sum(axis=-1)
-    variance = np.maximum(squares - total**2 / n, 0.0) / (n - 1)
-    variance = np.where(variance < 1e-14, 0.0, variance)
-    total, squares = total + worst, squares + worst**2
-    widened = np.maximum(squares - total**2 / (n + 1), 0.0) / n
+    mean = (weights * d).sum(axis=-1) / n
+    squares = np.maximum((weights * d**2).sum(axis=-1) - n * mean**2, 0.0)
+    squares = np.where(squares < 1e-14 * n, 0.0, squares)
     estimate = np.where(np.abs(estimate) < 1e-12, 0.0, estimate)
+    total = n + WEIGHT
+    widened = squares + n * WEIGHT / total * (mean - unseen) ** 2
     with np.errstate(divide="ignore", invalid="ignore"):
-        plain = np.where(estimate == 0, 0.0, estimate / np.sqrt(variance / n))
-        appended = (n * estimate + worst) / (n + 1) / np.sqrt(widened / (n + 1))
-    return plain, appended
+        plain = np.where(estimate == 0, 0.0, estimate / np.sqrt(squares / (n - 1) / n))
+        counted = (n * estimate + WEIGHT * unseen) / total
+        return plain, counted / np.sqrt(widened / (total - 1) / total)
 
 
-def rates(name: str, plain: Array, appended: Array, units: int) -> dict[str, float]:
-    """Return how often each t test passes, and how often it fails."""
-    t, t_appended = stdtrit(units - 1, 1 - LEVEL), stdtrit(units, 1 - LEVEL)
-    return {
-        f"{name} plain": float((plain >= t).mean()),
-        f"{name} pass": float((appended >= t_appended).mean()),
-        f"{name} fail": float((plain < -t).mean()),
+def rates(
+    name: str,
+    values: tuple[Array, Array, Array],
+    units: int,
+    worst: Array | float,
+    best: Array | float,
+) -> tuple[dict[str, float], Array, Array]:
+    """Return how often the t tests pass, and fail; and which replications do.
+
+    Parameters
+    ----------
+    name : str
+        Of the method.
+    values : tuple of ndarray
+        How often each value occurs, the values and the estimate.
+    units : int
+        How many examples there are.
+    worst, best : ndarray or float
+        Values of the units that were not seen.
+    """
+    weights, d, estimate = values
+    plain, lower = t_statistics(weights, d, estimate, worst)
+    _, upper = t_statistics(weights, -d, -estimate, -np.asarray(best))
+    t = stdtrit(units - 1, 1 - LEVEL)
+    line = stdtrit(units + WEIGHT - 1, 1 - LEVEL)
+    passed, failed = lower >= line, upper >= line
+    found = {
+        f"{name} plain pass": float((plain >= t).mean()),
+        f"{name} plain fail": float((plain <= -t).mean()),
+        f"{name} pass": float(passed.mean()),
+        f"{name} fail": float(failed.mean()),
     }
+    return found, passed, failed
+
+
+def check(test: st.FloorTest, passed: Any, failed: Any) -> None:
+    """Hold the vectorised answer against the package's."""
+    assert (test.p_retained <= LEVEL) == bool(passed)
+    assert (test.p_below <= LEVEL) == bool(failed)
 
 
 # --- bounded scores -------------------------------------------------------------------------------
@@ -143,12 +213,12 @@ def bounded(d: Design, replications: int, rng: np.random.Generator) -> dict[str,
     pairs, cells = score_cells(d)
     counts = draw(cells, d.n, replications, rng)
     values = pairs[:, 0] - d.retention * pairs[:, 1]
-    plain, appended = t_statistics(counts, values, counts @ values / d.n, -d.retention)
+    estimate = counts @ values / d.n
+    found, passed, failed = rates("t", (counts, values, estimate), d.n, -d.retention, 1.0)
     for row in range(CHECKED):
         s, t = expand(counts[row], pairs).T
-        test = st.mean_retention(s, t).test(d.retention)
-        assert (test.p_retained <= LEVEL) == (appended[row] >= stdtrit(d.n, 1 - LEVEL))
-    return rates("t", plain, appended, d.n)
+        check(st.mean_retention(s, t).test(d.retention), passed[row], failed[row])
+    return found
 
 
 # --- macro-F1 -------------------------------------------------------------------------------------
@@ -186,20 +256,32 @@ def macro_f1(d: Design, replications: int, rng: np.random.Generator) -> dict[str
     assert np.isclose(cells.sum(), 1)
     truth = float(MACRO_F1.aggregate(cells @ student) / MACRO_F1.aggregate(cells @ teacher))
     counts = draw(cells, d.n, replications, rng)
-    estimates, pseudo = [], []
+    extremes = MACRO_F1.extremes(np.concatenate([student, teacher]), None)
+    assert extremes is not None
+    estimates, pseudo, unseen = [], [], []
     for rows in (student, teacher):
         totals = counts @ rows
         without = np.maximum(totals[:, None, :] - rows, 0.0)  # of kinds that occur; weight 0 else
         estimates.append(MACRO_F1.aggregate(totals))
         pseudo.append(d.n * estimates[-1][:, None] - (d.n - 1) * MACRO_F1.aggregate(without))
+        unseen.append(
+            [
+                (d.n + 1) * MACRO_F1.aggregate(totals[:, None, :] + end)
+                - d.n * estimates[-1][:, None]
+                for end in extremes
+            ]
+        )
     values = pseudo[0] - truth * pseudo[1]
     estimate = estimates[0] - truth * estimates[1]
-    plain, appended = t_statistics(counts, values, estimate, -truth)
+    worst = (unseen[0][0] - truth * unseen[1][1]).min(axis=1)
+    best = (unseen[0][1] - truth * unseen[1][0]).max(axis=1)
+    found, passed, failed = rates("jackknife", (counts, values, estimate), d.n, worst, best)
     for row in range(CHECKED):
         mine, theirs = expand(counts[row], student), expand(counts[row], teacher)
-        test = st.metric_retention(mine, theirs, MACRO_F1.aggregate).test(truth)
-        assert (test.p_retained <= LEVEL) == (appended[row] >= stdtrit(d.n, 1 - LEVEL))
-    return rates("jackknife", plain, appended, d.n)
+        known = MACRO_F1.extremes(np.concatenate([mine, theirs]), None)
+        retention = st.metric_retention(mine, theirs, MACRO_F1.aggregate, extremes=known)
+        check(retention.test(truth), passed[row], failed[row])
+    return found
 
 
 # --- clusters -------------------------------------------------------------------------------------
@@ -224,20 +306,19 @@ def clusters(
                ((student, teacher), (~student, teacher), (student, ~teacher)))  # fmt: skip
     score = st.score_statistic(a, b, c, retention)
     found["clusters ignored"] = float((score >= ndtri(1 - LEVEL)).mean())
-    critical = stdtrit(groups, 1 - LEVEL)
-    plain, whole = t_statistics(ones, d, estimate, -retention)
-    found["no worst case"] = float((plain >= stdtrit(groups - 1, 1 - LEVEL)).mean())
-    # The appended example is a tenth of a cluster.
-    worst = (1 - 1 / SIZE) * estimate - retention / SIZE
-    _, example = t_statistics(ones, d, estimate, worst)
-    found["worst-case example"] = float((example >= critical).mean())
-    found["worst-case cluster"] = float((whole >= critical).mean())
-    found["fail"] = float((plain < -stdtrit(groups - 1, 1 - LEVEL)).mean())
+    values = ones, d, estimate
+    # An example is a tenth of a cluster.
+    one = (1 - 1 / SIZE) * estimate - retention / SIZE
+    example, *_ = rates("example", values, groups, one, 1.0)
+    whole, passed, failed = rates("cluster", values, groups, -retention, 1.0)
+    found["no worst case"] = whole["cluster plain pass"]
+    found["worst-case example"] = example["example pass"]
+    found["worst-case cluster"], found["fail"] = whole["cluster pass"], whole["cluster fail"]
     for row in range(CHECKED):
         labels = np.repeat(np.arange(groups), SIZE).tolist()
         pair = student[row].ravel(), teacher[row].ravel()
-        test = st.mean_retention(*pair, clusters=labels).test(retention)
-        assert (test.p_retained <= LEVEL) == (whole[row] >= critical)
+        retained = st.mean_retention(*pair, clusters=labels)
+        check(retained.test(retention), passed[row], failed[row])
     return found
 
 
@@ -250,16 +331,19 @@ def perplexity(
     tokens = np.ceil(rng.lognormal(5, 0.5, shape))
     lost = 0.05 * rng.lognormal(-(tail**2) / 2, tail, shape)
     d = -tokens * lost + 0.05 * tokens  # less ln(m) tokens, at the true ln(m) = -0.05
-    # The text that is worst at the observed ratio is counted twice.
-    ratio = -(tokens * lost).sum(axis=1, keepdims=True) / tokens.sum(axis=1, keepdims=True)
-    lowest = np.argmin(-tokens * lost - ratio * tokens, axis=1)
-    twice = d[np.arange(replications), lowest]
-    plain, appended = t_statistics(np.ones(shape), d, d.mean(axis=1), twice)
-    for row in range(CHECKED):
-        retention = st.perplexity_retention(tokens[row] * lost[row], np.zeros(n), tokens[row])
-        passed = retention.test(float(np.exp(-0.05))).p_retained <= LEVEL
-        assert passed == (appended[row] >= stdtrit(n, 1 - LEVEL))
-    return rates("t", plain, appended, n)
+    plain, _ = t_statistics(np.ones(shape), d, d.mean(axis=1), 0.0)
+    floor = float(np.exp(-0.05))
+    tests = [
+        st.perplexity_retention(some * per, np.zeros(n), some).test(floor)
+        for some, per in zip(tokens, lost, strict=True)
+    ]
+    t = stdtrit(n - 1, 1 - LEVEL)
+    return {
+        "t plain pass": float((plain >= t).mean()),
+        "t plain fail": float((plain <= -t).mean()),
+        "t pass": float(np.mean([test.p_retained <= LEVEL for test in tests])),
+        "t fail": float(np.mean([test.p_below <= LEVEL for test in tests])),
+    }
 
 
 # --- small gold sets, and looking again -----------------------------------------------------------
@@ -280,6 +364,19 @@ def looks(replications: int, rng: np.random.Generator) -> dict[str, float]:
     a, b, c, _ = np.moveaxis(steps, -1, 0)
     passed = st.score_statistic(a, b, c, d.retention) >= ndtri(1 - LEVEL)
     return {"the last look": float(passed[:, -1].mean()), "any look": float(passed.any(1).mean())}
+
+
+def observed(replications: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Return how often the observed ratio passes a floor of .95 by n and true retention."""
+    found: list[dict[str, Any]] = []
+    for correlation, n in itertools.product(CORRELATIONS, (50, 200, 1000, 5000)):
+        row: dict[str, Any] = {"correlation": correlation, "n": str(n)}
+        for truth in (0.9, 0.93, 0.94, 0.95, 0.96, 0.97):
+            d = Design(0.9, truth, correlation, n)
+            a, b, c, _ = draw(proportion_cells(d), n, replications, rng).T
+            row[f"true {truth}"] = float((20 * (a + c) >= 19 * (a + b)).mean())
+        found.append(row)
+    return found
 
 
 # --- tables ---------------------------------------------------------------------------------------
@@ -308,38 +405,145 @@ def summary(rows: list[dict[str, Any]]) -> str:
     return table(lines)
 
 
-def main() -> None:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--replications", type=int, default=20_000)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    rng = np.random.default_rng(options.seed)
+def documented(replications: int, seed: int) -> None:
+    """Print the tables of the designs that are not hard."""
+    rng = np.random.default_rng(seed)
     rows: list[dict[str, Any]] = []
     for d in designs():
         row: dict[str, Any] = {"teacher": str(d.teacher), "retention": str(d.retention),
                                "correlation": d.correlation, "n": str(d.n)}  # fmt: skip
         for measure in (proportions, bounded, macro_f1):
-            row |= measure(d, options.replications, rng)
+            row |= measure(d, replications, rng)
         rows.append(row)
     grouped: list[dict[str, Any]] = []
     for groups, effect, retention in itertools.product(
         (10, 20, 40, 100), (1, 3, 6, 10), (0.9, 0.95, 0.98)
     ):
         row = {"clusters": str(groups), "design effect": str(effect), "retention": str(retention)}
-        grouped.append(row | clusters(groups, effect, retention, options.replications // 4, rng))
-    few = [{"n": str(n)} | small(n, options.replications, rng) for n in (5, 10, 20, 30)]
-    again = looks(options.replications, rng)
+        grouped.append(row | clusters(groups, effect, retention, replications // 4, rng))
+    few = [{"n": str(n)} | small(n, replications, rng) for n in (5, 10, 20, 30)]
+    again = looks(replications, rng)
     texts: list[dict[str, Any]] = []
     for n, tail in itertools.product((50, 200, 1000), (0.5, 1.0, 1.5)):
         row = {"texts": str(n), "tail": str(tail)}
-        texts.append(row | perplexity(n, tail, options.replications // 4, rng))
+        texts.append(row | perplexity(n, tail, replications // 4, rng))
     print("### Summary\n", summary(rows), "\n### Designs\n", table(rows), sep="\n", end="\n\n")
     print("### Clusters: summary\n", summary(grouped), "\n### Clusters\n", table(grouped), sep="\n")
     print("\n### Small gold sets: the worst of 18 designs\n", table(few), sep="\n")
     print("\n### Looking ten times\n", table([again]), sep="\n")
     print("\n### Perplexity\n", table(texts), sep="\n")
+    print("\n### The observed ratio, floor .95\n", table(observed(replications, rng)), sep="\n")
+
+
+# --- hard designs ---------------------------------------------------------------------------------
+SIDES = ("pass", "fail")
+
+
+def adversarial_rates(
+    scale: float = 1.0, workers: int = 2, kinds: Sequence[str] = ()
+) -> list[adversarial.Rate]:
+    """Return the rates of the hard designs: the same ones for any number of workers.
+
+    Parameters
+    ----------
+    scale : float
+        Of the replications.
+    workers : int
+        Processes.
+    kinds : sequence of str
+        Which kinds; all where there is none.
+    """
+    chosen = [
+        (place, scale)
+        for place, design in enumerate(adversarial.designs())
+        if not kinds or design.kind in kinds
+    ]
+    if workers == 1:
+        return [rate for job in chosen for rate in _measured(job)]
+    with multiprocessing.Pool(workers) as pool:
+        return [rate for rates in pool.imap(_measured, chosen) for rate in rates]
+
+
+def _measured(job: tuple[int, float]) -> list[adversarial.Rate]:
+    place, scale = job
+    return adversarial.designs()[place].rates(scale)
+
+
+def adversarial_table(found: Sequence[adversarial.Rate]) -> str:
+    """Return a row for each design: how often it passes and fails by level, and its bound."""
+    rows: list[dict[str, Any]] = []
+    for (kind, name), group in itertools.groupby(
+        (rate for rate in found if rate.side != "power"), key=lambda r: (r.kind, r.design)
+    ):
+        rates = list(group)
+        row: dict[str, Any] = {"gate": kind, "design": name}
+        row |= dict.fromkeys(
+            f"{side}, {1 - c:.0%}" for side in SIDES for c in adversarial.CONFIDENCES
+        )
+        row |= {f"{r.side}, {1 - r.confidence:.0%}": r.rate for r in rates}
+        row["bound, 5%"] = next(r.bound for r in rates if r.confidence == 0.95)
+        row["ok"] = "yes" if all(rate.holds for rate in rates) else "NO"
+        rows.append(row)
+    return table(rows)
+
+
+def power_table(found: Sequence[adversarial.Rate]) -> str:
+    """Return a row for each design of a student that deserves to pass, at confidence .95."""
+    rows: list[dict[str, Any]] = []
+    for rate in found:
+        if rate.side == "power":
+            row: dict[str, Any] = {"gate": rate.kind, "design": rate.design, "passes": rate.rate}
+            rows.append(row | {"wanted": rate.bound, "ok": "yes" if rate.holds else "NO"})
+    return table(rows)
+
+
+def cost_table() -> str:
+    """Return with how many examples an equal student begins to pass, by kind and floor."""
+    heads = [f"floor {floor}" for floor in adversarial.COST_FLOORS]
+    rows: list[dict[str, Any]] = []
+    for name, found in adversarial.costs():
+        numbers = ["-" if few is None else f"{few:,}" for few in found]
+        rows.append({"gold set": name} | dict(zip(heads, numbers, strict=True)))
+    return table(rows)
+
+
+def adversarial_summary(found: Sequence[adversarial.Rate]) -> str:
+    """Return a row for each kind: how many designs, and the worst rates at 5 %."""
+    rows: list[dict[str, Any]] = []
+    for kind in dict.fromkeys(rate.kind for rate in found):
+        mine = [rate for rate in found if rate.kind == kind and rate.confidence == 0.95]
+        row: dict[str, Any] = {"gate": kind, "designs": str(len({rate.design for rate in mine}))}
+        for side in SIDES:
+            row[f"worst {side}"] = max((r.rate for r in mine if r.side == side), default=None)
+        row["over their bound"] = str(sum(not rate.holds for rate in found if rate.kind == kind))
+        rows.append(row)
+    return table(rows)
+
+
+def main() -> int:
+    """Print the tables; return 1 where a hard design is over its bound."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--replications", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--adversarial", action="store_true", help="the hard designs instead")
+    parser.add_argument("--scale", type=float, default=1.0, help="of their replications")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--only", action="append", default=[], metavar="KIND")
+    options = parser.parse_args()
+    if not options.adversarial:
+        documented(options.replications, options.seed)
+        return 0
+    found = adversarial_rates(options.scale, options.workers, options.only)
+    print("### Summary\n", adversarial_summary(found), "\n### Designs\n", sep="\n")
+    print(adversarial_table(found), "\n### Students that deserve to pass\n", sep="\n")
+    print(
+        power_table(found),
+        "\n### With how many examples an equal student begins to pass\n",
+        sep="\n",
+    )
+    print(cost_table())
+    return int(not all(rate.holds for rate in found))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

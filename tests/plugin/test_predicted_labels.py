@@ -217,3 +217,13 @@ def test_ties_beside_a_prediction_are_counted_too(
     run(*REPORTS)
     row = gates_of(project)["it"]
     assert f"student: 20 of 20 answers are ties, which go to {where}" in row["notes"]
+
+
+def test_a_class_without_a_gold_example_is_told(project: Project, run: Run) -> None:
+    """Macro-F1 is about the classes that occur: a declared one that does not is named."""
+    project.evals["reviews"] |= {"labels": ["pos", "neg", "odd"], "metrics": ["macro_f1"]}
+    project.save()
+    write_gates(project, it="assert_quality_retained(0.5)")
+    run(*REPORTS)
+    (note,) = [n for n in gates_of(project)["it"]["notes"] if "rough" in n]
+    assert "odd (0)" in note

@@ -95,6 +95,11 @@ class Classification:
         """Return the fields of this task."""
         return dataclass_settings(self)
 
+    @property
+    def classes(self) -> frozenset[str] | None:
+        """Every class, where the eval lists them: the gold set may lack some."""
+        return self._said.classes
+
     @cached_property
     def _said(self) -> Labels:
         return read_labels(self.labels)

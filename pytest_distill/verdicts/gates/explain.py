@@ -93,8 +93,10 @@ def _class_note(comparison: Comparison, metric: Metric) -> list[str]:
     """Return a note where a metric that counts classes alike has classes of few examples."""
     if metric.name not in ("macro_f1", "matthews") or not isinstance(comparison.on, Eval):
         return []
-    target = getattr(comparison.on.task, "target", "target")
-    counts = Counter(str(example.fields.get(target)) for example in comparison.on.gold)
+    task = comparison.on.task
+    target, classes = getattr(task, "target", "target"), getattr(task, "classes", None)
+    counts = Counter(dict.fromkeys(classes or (), 0))
+    counts.update(str(example.fields.get(target)) for example in comparison.on.gold)
     few = [f"{label} ({n})" for label, n in counts.items() if n < FEW_EXAMPLES]
     if not few:
         return []

@@ -17,6 +17,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+import repeats
 from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import binom
@@ -35,6 +36,8 @@ from pytest_distill.verdicts import statistics as st
 from pytest_distill.verdicts.comparison import Comparison
 from pytest_distill.verdicts.gates import Gate, QualityRetained, SlicesRetained
 from pytest_distill.verdicts.statistics import FloorTest, NoRatioError
+from pytest_distill.verdicts.statistics.quantiles import unit_interval
+from pytest_distill.verdicts.statistics.suite import Combined, suite_retention
 from pytest_distill.verdicts.statistics.unconditional import above_tail, below_tail, difference_tail
 from pytest_distill.verdicts.verdict import Outcome
 
@@ -193,6 +196,37 @@ class Enumerated:
         return _rates(self.kind, self.name, self.bound, self.sums(), None)
 
 
+@dataclass(frozen=True)
+class Counted:
+    """A design that says of each gold set by itself what is passed, and failed, at a confidence.
+
+    Parameters
+    ----------
+    kind, name, draw, replications, bound
+        As of a `Design`.
+    judge : callable
+        A gold set and a confidence -> whether it passes, and whether it fails.
+    """
+
+    kind: str
+    name: str
+    draw: Callable[[RNG], Any]
+    judge: Callable[[Any, float], tuple[bool, bool]]
+    replications: int
+    bound: Bound = Bound()
+
+    def rates(self, scale: float = 1.0) -> list[Rate]:
+        """Return the rates over `scale` times the replications: the same ones every time."""
+        rng = np.random.default_rng(zlib.crc32(f"{self.kind}: {self.name}".encode()))
+        n = max(round(self.replications * scale), LEAST)
+        samples = [self.draw(rng) for _ in range(n)]
+        found: list[Found] = []
+        for confidence in CONFIDENCES:
+            told = np.array([self.judge(sample, confidence) for sample in samples]).mean(axis=0)
+            found += [("pass", confidence, float(told[0])), ("fail", confidence, float(told[1]))]
+        return _rates(self.kind, self.name, self.bound, found, n)
+
+
 def _told(judge: Callable[[Any], FloorTest], sample: Any) -> FloorTest:
     try:
         return judge(sample)
@@ -200,7 +234,7 @@ def _told(judge: Callable[[Any], FloorTest], sample: Any) -> FloorTest:
         return NO_VERDICT
 
 
-def designs() -> list[Design | Enumerated]:
+def designs() -> list[Design | Enumerated | Counted]:
     """Return all designs."""
     return [
         *label_designs(),
@@ -212,6 +246,9 @@ def designs() -> list[Design | Enumerated]:
         *proportion_designs(),
         *slice_designs(),
         *gap_designs(),
+        *suite_designs(),
+        *speed_designs(),
+        *recommend_designs(),
         *gate_designs(),
         *limits(),
     ]
@@ -1185,6 +1222,140 @@ def gap_designs() -> Iterator[Design]:
         yield Design("gap recovered", name, gap.draw, gap.judge, 3_000)
 
 
+# --- several evals --------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Evals:
+    """Evals whose student loses everything on a share of examples; all keep the same, or one loses.
+
+    Parameters
+    ----------
+    aggregate : str
+        Of the ratios.
+    sizes : tuple of int
+        Examples of each eval.
+    lost : float
+        That share.
+    one : bool
+        Whether the first eval alone loses, else all.
+    teacher : float
+        The teacher's accuracy; its other scores are 0.
+    """
+
+    aggregate: Combined
+    sizes: tuple[int, ...]
+    lost: float
+    one: bool = False
+    teacher: float = 1.0
+
+    def draw(self, rng: RNG) -> list[tuple[Array, Array]]:
+        """Return scores of student and teacher on each eval."""
+        found = []
+        for place, n in enumerate(self.sizes):
+            teacher = (rng.random(n) < self.teacher).astype(np.float64)
+            lost = self.lost if place == 0 or not self.one else 0.0
+            found.append((teacher * (rng.random(n) >= lost), teacher))
+        return found
+
+    def judge(self, sample: list[tuple[Array, Array]]) -> FloorTest:
+        """Return the test at the true aggregate."""
+        kept = np.full(len(self.sizes), 1 - self.lost)
+        if self.one:
+            kept[1:] = 1
+        of_logs = self.aggregate == "geometric"
+        floor = float(np.exp(np.log(kept).mean()) if of_logs else kept.mean())
+        ratios = [st.mean_retention(*scores) for scores in sample]
+        return suite_retention(ratios, self.aggregate).test(floor)
+
+
+def suite_designs() -> Iterator[Design]:
+    """Yield designs of `suite_retained`."""
+    aggregates: tuple[Combined, ...] = ("ratio_of_averages", "average_of_ratios", "geometric")
+    for sizes, lost, one in (
+        ((100, 100), 0.05, False),
+        ((100, 400), 0.03, True),
+        ((50, 1000), 0.06, True),
+        ((200, 200, 200), 0.01, False),
+        ((300, 300, 300), 0.02, True),
+        ((50, 100, 200, 500, 1000), 0.02, False),
+    ):
+        for aggregate in aggregates:
+            evals = Evals(aggregate, sizes, lost, one, 1.0 if one else 0.9)
+            who = "the first" if one else "each"
+            name = f"{aggregate}, n {' + '.join(map(str, sizes))}, {who} loses {lost:.0%}"
+            yield Design("suites", name, evals.draw, evals.judge, 1_000)
+
+
+# --- repeated times, and many students ------------------------------------------------------------
+@dataclass(frozen=True)
+class Times:
+    """Examples that are timed again and again, a student just as fast as asked.
+
+    Parameters
+    ----------
+    order : float
+        The quantile: of the ratios for the median, else of the times.
+    n, timed : int
+        Different examples, and how often one is timed in all.
+    spreads : tuple of float
+        Standard deviations of the logarithms: from example to example, and within one.
+    """
+
+    order: float
+    n: int
+    timed: int
+    spreads: tuple[float, float]
+
+    def draw(self, rng: RNG) -> tuple[Array, Array]:
+        """Return times, whose median is 1, and their examples."""
+        return repeats.times(self.n, self.timed, self.spreads, rng)
+
+    def judge(self, sample: tuple[Array, Array], confidence: float) -> tuple[bool, bool]:
+        """Return what `faster` says of the median of ratios, or `latency` of times."""
+        found = unit_interval(*sample, self.order, confidence)
+        if self.order == 0.5:
+            return found.one_sided_lower >= 1, found.one_sided_upper < 1
+        limit = math.exp(float(ndtri(self.order)) * math.hypot(*self.spreads))
+        return found.one_sided_upper <= limit, found.one_sided_lower > limit
+
+
+def speed_designs() -> Iterator[Counted]:
+    """Yield designs of `faster` and `latency`."""
+    for (order, n, timed), spreads in product(
+        ((0.5, 10, 100), (0.5, 20, 100), (0.5, 50, 100), (0.95, 10, 100), (0.95, 60, 300)),
+        repeats.SPREADS,
+    ):
+        times = Times(order, n, timed, spreads)
+        name = (
+            f"{'median ratio' if order == 0.5 else 'p95'}, {n} examples timed {timed} times, "
+            f"spread {spreads[0]:g} between and {spreads[1]:g} within"
+        )
+        yield Counted("speed", name, times.draw, times.judge, 2_000)
+
+
+@dataclass(frozen=True)
+class Students:
+    """So many students that are all just at the floor, judged on one gold set."""
+
+    students: int
+
+    def draw(self, rng: RNG) -> repeats.Students:
+        """Return how many each got right where the teacher was right, and else."""
+        return repeats.students(self.students, repeats.FLOOR, rng)
+
+    def judge(self, sample: repeats.Students, confidence: float) -> tuple[bool, bool]:
+        """Return whether one of them is recommended; nothing is failed."""
+        return repeats.recommends(sample, confidence), False
+
+
+def recommend_designs() -> Iterator[Counted]:
+    """Yield designs of `recommend`."""
+    for k in (5, 10, 20):
+        students = Students(k)
+        yield Counted(
+            "recommend", f"{k} students at the floor", students.draw, students.judge, 4_000
+        )
+
+
 # --- whole gates ----------------------------------------------------------------------------------
 class Recorded:
     """An engine that gives labels as they are in a list.
@@ -1373,7 +1544,7 @@ def limits() -> Iterator[Design]:
     ):
         nats = Nats(measure, n, 0.5, noise=0.02, diverge=0.005)
         yield design(f"{measure}, n {n:,}, 0.5 % of texts diverge", nats, share)
-    for n, sigma, share in ((20, 1.5, 0.1), (20, 2.0, 0.25), (200, 2.0, 0.1)):
+    for n, sigma, share in ((12, 1.5, 0.2), (20, 1.5, 0.1), (20, 2.0, 0.25), (200, 2.0, 0.1)):
         nats = Nats("perplexity", n, 0.5, tail=sigma)
         yield design(f"perplexity, n {n}, losses of sigma {sigma:g}", nats, share)
     for n, share in ((500, 0.15), (1000, 0.15)):

@@ -111,8 +111,31 @@ def drift(n: int, rho: float, replications: int, rng: np.random.Generator) -> di
     }
 
 
+Students = tuple[int, list[tuple[int, int]]]
+"""How many the teacher got right; of each student how many of these, and how many of the others."""
+
+
+def students(count: int, truth: float, rng: np.random.Generator) -> Students:
+    """Return so many students that really retain `truth`, all on one gold set."""
+    both = (truth * TEACHER - ALONE * (1 - TEACHER)) / TEACHER
+    right = int(rng.binomial(GOLD, TEACHER))
+    kept = rng.binomial(right, both, size=count).tolist()
+    won = rng.binomial(GOLD - right, ALONE, size=count).tolist()
+    return right, list(zip(kept, won, strict=True))
+
+
+def recommends(found: Students, confidence: float | None) -> bool:
+    """Return whether one of the students is recommended, each tried in turn."""
+    right, counts = found
+    short = {
+        str(place): [] if passes(right, *each, confidence) else ["short"]
+        for place, each in enumerate(counts)
+    }
+    return recommended(list(short), lambda _: [], short.__getitem__).model is not None
+
+
 def recommendation(
-    students: int, confidence: float | None, replications: int, rng: np.random.Generator
+    count: int, confidence: float | None, replications: int, rng: np.random.Generator
 ) -> dict[str, float]:
     """Return how often one of so many students is recommended that are all no good.
 
@@ -121,17 +144,11 @@ def recommendation(
     up.
     """
     truth = FLOOR if confidence is not None else FLOOR - 0.01
-    both = (truth * TEACHER - ALONE * (1 - TEACHER)) / TEACHER
-    names = [str(place) for place in range(students)]
     found = luck = 0
     for _ in range(replications):
-        right = int(rng.binomial(GOLD, TEACHER))
-        kept = rng.binomial(right, both, size=students).tolist()
-        won = rng.binomial(GOLD - right, ALONE, size=students).tolist()
-        passed = [passes(right, *counts, confidence) for counts in zip(kept, won, strict=True)]
-        luck += any(passed)
-        short = {n: [] if p else ["short"] for n, p in zip(names, passed, strict=True)}
-        found += recommended(names, lambda _: [], short.__getitem__).model is not None
+        drawn = students(count, truth, rng)
+        luck += any(passes(drawn[0], *each, confidence) for each in drawn[1])
+        found += recommends(drawn, confidence)
     return {"recommended": found / replications, "first that passes": luck / replications}
 
 
@@ -141,7 +158,7 @@ def passes(right: int, both: int, alone: int, confidence: float | None) -> bool:
     if confidence is None:
         return both + alone >= FLOOR * right
     retained = st.ProportionRetention(both, right - both, alone, GOLD - right - alone)
-    return retained.test(FLOOR).p_retained <= 1 - confidence  # what its interval inverts
+    return st.shown(retained.p_retained(FLOOR), confidence)
 
 
 def table(rows: Iterable[tuple[dict[str, object], dict[str, float]]]) -> None:

@@ -27,6 +27,9 @@ KINDS = (
     "0/1 scores",
     "slices",
     "gap recovered",
+    "suites",
+    "speed",
+    "recommend",
     "whole gates",
     "documented limits",
 )

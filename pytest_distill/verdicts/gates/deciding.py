@@ -8,11 +8,15 @@ from typing import Protocol, TypeVar
 
 from pytest_distill.errors import ComparisonError, EvaluationError
 from pytest_distill.verdicts.comparison import Comparison
-from pytest_distill.verdicts.gates.retention import OUTCOMES
 from pytest_distill.verdicts.numbers import Ratio, ceil_text, floor_text
-from pytest_distill.verdicts.statistics import FloorTest, RetentionInterval
+from pytest_distill.verdicts.statistics import FloorTest, Judgement, RetentionInterval
 from pytest_distill.verdicts.verdict import Evidence, Outcome, Relation, decided
 
+OUTCOMES = {
+    Judgement.RETAINED: Outcome.PASSED,
+    Judgement.NOT_RETAINED: Outcome.FAILED,
+    Judgement.UNCLEAR: Outcome.INCONCLUSIVE,
+}
 CONFIDENCE = 0.95
 """Of the bounds that are shown beside an observed verdict."""
 

@@ -16,7 +16,7 @@ from pytest_distill.evaluation.evaluation import Measured
 from pytest_distill.verdicts.comparison import Comparison, Confidence, Slice
 from pytest_distill.verdicts.evidence import clusters_of, zero_or_one
 from pytest_distill.verdicts.gates import explain
-from pytest_distill.verdicts.gates.likeness_gate import OUTCOMES
+from pytest_distill.verdicts.gates.deciding import OUTCOMES
 from pytest_distill.verdicts.numbers import bounded, ceil_text
 from pytest_distill.verdicts.statistics import Rate, mcnemar_p
 from pytest_distill.verdicts.verdict import Evidence, Outcome, Verdict, as_float, decided

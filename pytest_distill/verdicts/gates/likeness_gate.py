@@ -17,8 +17,9 @@ from pytest_distill.evaluation.likeness import Bounds, Likeness
 from pytest_distill.verdicts.comparison import Comparison, Confidence, Slice
 from pytest_distill.verdicts.evidence import clusters_of
 from pytest_distill.verdicts.gates import explain
+from pytest_distill.verdicts.gates.deciding import OUTCOMES
 from pytest_distill.verdicts.numbers import bounded, ceil_text, floor_text
-from pytest_distill.verdicts.statistics import Judgement, Rate, RetentionInterval
+from pytest_distill.verdicts.statistics import Rate, RetentionInterval
 from pytest_distill.verdicts.verdict import (
     Doubt,
     Evidence,
@@ -31,11 +32,6 @@ from pytest_distill.verdicts.verdict import (
 )
 
 MOST_IDS = 3
-OUTCOMES = {
-    Judgement.RETAINED: Outcome.PASSED,
-    Judgement.NOT_RETAINED: Outcome.FAILED,
-    Judgement.UNCLEAR: Outcome.INCONCLUSIVE,
-}
 
 Number = Fraction | float
 

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.verdicts.comparison import Comparison, Confidence, Slice
 from pytest_distill.verdicts.evidence import above_chance, retention_evidence
 from pytest_distill.verdicts.flips import lost_rows
 from pytest_distill.verdicts.gates import explain
-from pytest_distill.verdicts.numbers import Ratio, floor_text, retained_floor
-from pytest_distill.verdicts.statistics import Judgement, Retention
-from pytest_distill.verdicts.verdict import Evidence, Outcome, Verdict, as_float, decided
-
-OUTCOMES = {
-    Judgement.RETAINED: Outcome.PASSED,
-    Judgement.NOT_RETAINED: Outcome.FAILED,
-    Judgement.UNCLEAR: Outcome.INCONCLUSIVE,
-}
+from pytest_distill.verdicts.gates.deciding import decide, deciding_number
+from pytest_distill.verdicts.numbers import Ratio, retained_floor
+from pytest_distill.verdicts.verdict import Evidence, Outcome, Verdict, as_float
 
 
 @dataclass(frozen=True)
@@ -56,19 +49,10 @@ class QualityRetained:
         metric = comparison.metric(self.metric)
         retained = comparison.exact_retained(metric, slice=self.slice)
         ratio = retention_evidence(comparison, metric, self.slice)
-        judgement = None if ratio is None else ratio.test(float(floor)).judge(confidence or 0.95)
-        evidence = self._evidence(
-            comparison, metric, ratio, judgement, retained >= floor, confidence or 0.95
+        outcome, evidence = decide(
+            ratio, floor, confidence, holds=retained >= floor, comparison=comparison
         )
-        if confidence is None:
-            outcome = decided(retained >= floor)
-        elif judgement is None:
-            raise ComparisonError(
-                f"'{comparison.eval}' has reported scores: without examples there is no "
-                "confidence; ask with confidence=None"
-            )
-        else:
-            outcome = OUTCOMES[judgement]
+        evidence = self._beside(comparison, metric, evidence)
         teacher, student = (comparison.model(role).name for role in ("teacher", "student"))
         notes = (
             *explain.notes(comparison, metric, ("teacher", "student")),
@@ -101,29 +85,14 @@ class QualityRetained:
             basis="; ".join(explain.basis(evidence)),
         )
 
-    def _evidence(
-        self,
-        comparison: Comparison,
-        metric: Metric,
-        ratio: Retention | None,
-        judgement: Judgement | None,
-        passed: bool,
-        confidence: float,
-    ) -> Evidence:
+    def _beside(self, comparison: Comparison, metric: Metric, evidence: Evidence) -> Evidence:
+        """Return the evidence with flips and what was retained above chance."""
         skill = above_chance(comparison, metric, self.slice)
-        skill_kept = None if skill is None else as_float(skill, ">=")
-        if ratio is None or judgement is None:
-            return Evidence(above_chance=skill_kept)
-        unclear = judgement is Judgement.UNCLEAR
+        evidence = replace(evidence, above_chance=None if skill is None else as_float(skill, ">="))
+        if evidence.interval is None:
+            return evidence
         flips = comparison.flips_by(metric, self.slice)
-        return Evidence(
-            interval=ratio.interval(confidence),
-            firm=OUTCOMES[judgement] is decided(passed),
-            needed=ratio.needed(float(self.min), confidence) if unclear else None,
-            lost=len(flips.lost),
-            won=len(flips.won),
-            above_chance=skill_kept,
-        )
+        return replace(evidence, lost=len(flips.lost), won=len(flips.won))
 
     def _headline(
         self,
@@ -133,13 +102,6 @@ class QualityRetained:
         confidence: float | None,
         metric: Metric,
     ) -> str:
-        if confidence is None or evidence.interval is None:
-            return f"assert {floor_text(retained)} >= {self.min} quality retained ({metric.name})"
-        if outcome is Outcome.FAILED:
-            bound, side = evidence.interval.one_sided_upper, "upper"
-        else:
-            bound, side = evidence.interval.one_sided_lower, "lower"
-        return (
-            f"assert {floor_text(bound)} >= {self.min} quality retained ({metric.name}, {side} "
-            f"{100 * confidence:.10g} % bound; observed {floor_text(retained)})"
-        )
+        number, bound = deciding_number(retained, ">=", outcome, evidence, confidence)
+        told = f", {bound}" if bound else ""
+        return f"assert {number} >= {self.min} quality retained ({metric.name}{told})"

@@ -22,6 +22,7 @@ VERDICT: dict[str, Any] = {
     "observed": 0.9499999,
     "required": 0.9,
     "relation": ">=",
+    "confidence": None,
     "n": 100,
     "slice": None,
     "notes": [],

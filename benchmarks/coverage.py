@@ -11,7 +11,8 @@ replication is one multinomial draw, and all replications of a design are judged
 vectorised formulas here are the package's is asserted on some replications of every design.
 
 With --adversarial the hard designs of adversarial.py, each judged by the package's own functions;
-exits with 1 where one is over its bound by more than chance explains.
+exits with 1 where one is over its bound by more than chance explains. A whole run puts its tables
+into docs/statistics.md.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from __future__ import annotations
 import argparse
 import itertools
 import multiprocessing
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import adversarial
@@ -34,6 +37,7 @@ from pytest_distill.verdicts import statistics as st
 from pytest_distill.verdicts.statistics.fieller import unseen_weight
 
 Array = NDArray[Any]
+PAGE = Path(__file__).parents[1] / "docs" / "statistics.md"
 LEVEL = 0.05
 TEACHERS, RETENTIONS, SIZES = (0.6, 0.9, 0.97), (0.9, 0.95, 1.0), (50, 200, 1000, 5000)
 CORRELATIONS = {"low": 0.2, "high": 0.9}
@@ -521,7 +525,10 @@ def adversarial_summary(found: Sequence[adversarial.Rate]) -> str:
 
 
 def main() -> int:
-    """Print the tables; return 1 where a hard design is over its bound."""
+    """Print the tables; return 1 where a hard design is over its bound.
+
+    The tables of all hard designs, at the full number of replications, go into the docs as well.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--replications", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
@@ -534,15 +541,28 @@ def main() -> int:
         documented(options.replications, options.seed)
         return 0
     found = adversarial_rates(options.scale, options.workers, options.only)
-    print("### Summary\n", adversarial_summary(found), "\n### Designs\n", sep="\n")
-    print(adversarial_table(found), "\n### Students that deserve to pass\n", sep="\n")
-    print(
-        power_table(found),
-        "\n### With how many examples an equal student begins to pass\n",
-        sep="\n",
-    )
-    print(cost_table())
+    tables = {
+        "Summary": adversarial_summary(found),
+        "Designs": adversarial_table(found),
+        "Students that deserve to pass": power_table(found),
+        "With how many examples an equal student begins to pass": cost_table(),
+    }
+    for title, lines in tables.items():
+        print(f"### {title}\n", lines, "", sep="\n")
+    if options.scale == 1 and not options.only:
+        PAGE.write_text(with_tables(PAGE.read_text(), list(tables.values())))
     return int(not all(rate.holds for rate in found))
+
+
+def with_tables(page: str, tables: Sequence[str]) -> str:
+    """Return a page in which tables of the same heads are replaced by these."""
+    for new in tables:
+        head = new.splitlines()[0]
+        old = re.search(rf"^{re.escape(head)}\n(\|.*\n)+", page, re.MULTILINE)
+        if old is None:
+            raise ValueError(f"no table with the heads {head}")
+        page = f"{page[: old.start()]}{new}\n{page[old.end() :]}"
+    return page
 
 
 if __name__ == "__main__":

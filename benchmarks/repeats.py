@@ -127,11 +127,11 @@ def students(count: int, truth: float, rng: np.random.Generator) -> Students:
 def recommends(found: Students, confidence: float | None) -> bool:
     """Return whether one of the students is recommended, each tried in turn."""
     right, counts = found
-    short = {
-        str(place): [] if passes(right, *each, confidence) else ["short"]
-        for place, each in enumerate(counts)
-    }
-    return recommended(list(short), lambda _: [], short.__getitem__).model is not None
+
+    def keeps(place: str) -> list[str]:
+        return [] if passes(right, *counts[int(place)], confidence) else ["short"]
+
+    return recommended([*map(str, range(len(counts)))], lambda _: [], keeps).model is not None
 
 
 def recommendation(

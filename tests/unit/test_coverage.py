@@ -89,6 +89,24 @@ def test_plain_t_tests_are_over(
     assert over(adversarial, kind, name)
 
 
+def test_the_docs_have_a_place_for_every_table(adversarial: ModuleType) -> None:
+    """A whole run replaces the tables of the page, and nothing else of it."""
+    coverage = importlib.import_module("coverage")
+    found = [
+        rate
+        for design in adversarial.designs()
+        if design.kind in ("0/1 scores", "gap recovered") or "equal to its teacher" in design.name
+        for rate in design.rates(0.0)
+    ]
+    tables = [coverage.adversarial_summary(found), coverage.adversarial_table(found)]
+    tables += [coverage.power_table(found), coverage.cost_table()]
+    page = coverage.PAGE.read_text()
+    changed = coverage.with_tables(page, tables)
+    assert all(f"\n{table}\n\n" in changed for table in tables)
+    kept = [line for line in changed.splitlines() if not line.startswith("|")]
+    assert kept == [line for line in page.splitlines() if not line.startswith("|")]
+
+
 UNTAKEN = """
 import runpy, sys
 from pytest_distill.verdicts.statistics import fieller, t_retention

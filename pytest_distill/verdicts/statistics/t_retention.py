@@ -91,8 +91,8 @@ class TRetention:
         """Return the ratio's bounds: two one-sided ones at `confidence`, and the 95 % interval."""
         lowers, uppers = [], []
         for level in (one_sided(confidence), (1 + TWO_SIDED) / 2):
-            lowers.append(self._retention(self._lower(level)))
-            uppers.append(self._retention(self._upper(level)))
+            lowers.append(self._retention(self._bound(level, 1)))
+            uppers.append(self._retention(self._bound(level, -1)))
         return RetentionInterval(
             lowers[0], uppers[0], lowers[1], uppers[1],
             confidence, self.method, self.n, self.clusters, self.notes,
@@ -185,36 +185,26 @@ class TRetention:
             sign * (unit[0] - ratio * unit[1]),
         )
 
-    def _lower(self, level: float) -> float:
-        # The worst unit hangs on the ratio, and the bound on the unit: it falls until it stands.
-        ratio, unit = self._ratio, None
+    def _bound(self, level: float, sign: int) -> float:
+        """Return the lower (1) or the upper (-1) bound of the ratio at a confidence `level`."""
+        # What was not seen hangs on the ratio, and the bound on that: it moves until it stands.
+        bound, unit = self._ratio, None
         for _ in range(_MOST_ROUNDS):
-            other = self.unseen(ratio, 1)
+            other = self.unseen(bound, sign)
             if other is None:
-                return self.floor
+                return self.floor if sign > 0 else math.inf
             if other == unit:
                 break
             unit = other
             moments = self._moments(unit, level)
             if moments is None:
                 return math.inf
-            ratio = min(ratio, moments.lower(float(stdtrit(moments.df, level)), self.floor))
-        return ratio
-
-    def _upper(self, level: float) -> float:
-        ratio, unit = self._ratio, None
-        for _ in range(_MOST_ROUNDS):
-            other = self.unseen(ratio, -1) if math.isfinite(ratio) else None
-            if other is None:
-                return math.inf
-            if other == unit:
-                break
-            unit = other
-            moments = self._moments(unit, level)
-            if moments is None:
-                return math.inf
-            ratio = max(ratio, moments.upper(float(stdtrit(moments.df, level))))
-        return ratio
+            t = float(stdtrit(moments.df, level))
+            if sign > 0:
+                bound = min(bound, moments.lower(t, self.floor))
+            else:
+                bound = max(bound, moments.upper(t))
+        return bound
 
     def _moments(self, unit: Unit, level: float) -> RatioMoments | None:
         """Return the moments with that unit counted; None where there is nothing to divide by."""

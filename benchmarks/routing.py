@@ -75,7 +75,7 @@ def routed(design: Design, rng: np.random.Generator) -> dict[str, float]:
 
     def shown(handled: NDArray[np.bool_], at: NDArray[np.intp]) -> bool:
         pair = np.where(handled, student[at], teacher[at])
-        return ratio(pair, teacher[at]).test(design.floor).p_retained <= LEVEL
+        return st.shown(ratio(pair, teacher[at]).p_retained(design.floor), 1 - LEVEL)
 
     def observed(threshold: float) -> float:
         return float(np.where(sure >= threshold, student, teacher).sum() / teacher.sum())

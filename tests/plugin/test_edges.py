@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-from .project import Project, Run, answers, gates_of, gold, outcomes_of, write_gates
+import pytest
+
+from .project import HEAD, Project, Run, answers, gates_of, gold, outcomes_of, write_gates
 
 REPORTS = ("--distill-report", "--distill-json", "out.json")
 
@@ -113,3 +115,74 @@ def test_no_loss_is_no_negative_zero(project: Project, run: Run) -> None:
     write_gates(project, it="assert_flips(0.05)")
     run(*REPORTS)
     assert str(gates_of(project)["it"]["observed"]) == "0.0"
+
+
+EXTREMES = """
+class Share(Metric):
+    name = "share"
+    higher_is_better = True
+    range = (0.0, 1.0)
+
+    def statistics(self, answers):
+        return np.array([[float(a.predicted == a.targets[0]), 1.0] for a in answers])
+
+    def aggregate(self, statistics):
+        return statistics[..., 0] / statistics[..., 1]
+
+    def scores(self, answers):
+        return self.aggregate(self.statistics(answers))
+
+    def extremes(self, rows, longest):
+        return np.array([[{worst}, 1.0]]), np.array([[{best}, 1.0]])
+"""
+
+
+@pytest.mark.parametrize(
+    ("worst", "best", "said"),
+    [("np.nan", "1.0", "no finite numbers"), ("1.0", "0.0", "the worst come first")],
+)
+def test_extremes_that_cannot_be(
+    project: Project, run: Run, worst: str, best: str, said: str
+) -> None:
+    """What is not finite, or a worst answer that is better than the best, is an error."""
+    write_gates(
+        project,
+        head=HEAD + EXTREMES.format(worst=worst, best=best),
+        it="assert_quality_retained(min=0.5, metric=Share(), confidence=0.95)",
+    )
+    run(*REPORTS)
+    assert outcomes_of(project) == {"it": "NOT RUN"}
+    assert any(said in note for note in gates_of(project)["it"]["notes"])
+
+
+@pytest.mark.parametrize("gate", ["assert_faster(2)", "assert_latency(p50='1 min')"])
+def test_speed_of_one_example_does_not_look_like_a_pass(
+    project: Project, run: Run, gate: str
+) -> None:
+    """Where no bound exists the message shows none, and not the observed number."""
+    project.use_own_engine()
+    project.rows("gold.jsonl", gold(1))
+    write_gates(project, it=gate)
+    run(*REPORTS)
+    assert outcomes_of(project) == {"it": "INCONCLUSIVE"}
+    shown = "assert 0.0000 >= 2 " if "faster" in gate else "assert infinite <= "
+    assert headline(project, "it").startswith(shown)
+    assert "95 % bound; observed " in headline(project, "it")
+
+
+def test_no_note_denies_what_passed(project: Project, run: Run) -> None:
+    """A student without an error passes under so many examples as one like its teacher needs."""
+    metric = {"name": "q", "higher_is_better": False, "range": [0.0, 1.0]}
+    project.evals["reviews"] = {"task": "generation", "data": "gold.jsonl", "metrics": [metric]}
+    project.save()
+    ids = [f"e{i}" for i in range(300)]
+    project.rows("gold.jsonl", [{"id": i, "input": i, "target": i} for i in ids])
+    for name, score in (("teacher", 0.5), ("student", 0.0), ("sft", 0.5)):
+        rows = [{"id": i, "scores": {"q": score * (n < 30)}} for n, i in enumerate(ids)]
+        project.rows(f"{name}.jsonl", rows)
+    write_gates(project, it="assert_quality_retained(min=0.9, confidence=0.95)")
+    run(*REPORTS)
+    gate = gates_of(project)["it"]
+    assert gate["outcome"] == "PASSED"
+    (note,) = (note for note in gate["notes"] if "300" in note)
+    assert note.startswith("a student as good as the teacher begins to pass at about ")

@@ -84,8 +84,8 @@ def power_notes(
     if least is None or least <= n:
         return ()
     return (
-        f"no student can pass with {n:,} examples, for failures that they happened to miss: one as "
-        f"good as the teacher begins to at about {least:,}",
+        f"a student as good as the teacher begins to pass at about {least:,} examples: {n:,} may "
+        "have missed too many failures",
     )
 
 

@@ -335,6 +335,8 @@ def needed_to_beat(
     )
     if flipped is None or binary:
         return flipped
+    if not statistics.shown(1 / (statistics.N_RESAMPLES + 1), confidence):
+        return None  # p of the draws is never less
     on_average = test.needed(min_gain, confidence)
     return None if on_average is None else max(flipped, on_average)
 

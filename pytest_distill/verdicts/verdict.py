@@ -210,7 +210,7 @@ def required_text(verdict: Mapping[str, Any]) -> str:
 
 def as_float(value: Ratio, relation: Relation) -> float:
     """Return the float nearest to an exact number that does not look better than it."""
-    return -rounded_down(-value) if relation == "<=" else rounded_down(value)
+    return 0.0 - rounded_down(-value) if relation == "<=" else rounded_down(value)
 
 
 def finite(value: float | None) -> float | None:

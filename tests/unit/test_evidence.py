@@ -68,7 +68,9 @@ def test_a_flawless_student_needs_enough_examples(
     verdict = QualityRetained(0.95, confidence=0.95).judge(comparison)
     assert verdict.outcome is outcome
     assert verdict.evidence.firm is (n == 59)
-    told = any("one as good as the teacher begins to at about 59" in note for note in verdict.notes)
+    told = any(
+        "as good as the teacher begins to pass at about 59" in note for note in verdict.notes
+    )
     assert told is (n == 58)
 
 

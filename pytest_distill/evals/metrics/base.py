@@ -267,6 +267,15 @@ class OwnMetric(Metric):
                     f"metric '{self.name}': extremes gives shapes {worst.shape} and {best.shape}, "
                     f"not twice (examples, {rows.shape[1]})"
                 )
+            if not (np.isfinite(worst).all() and np.isfinite(best).all()):
+                raise EvaluationError(f"metric '{self.name}': extremes gives no finite numbers")
+            total, sign = rows.sum(axis=0), 1 if self.higher_is_better else -1
+            low, high = (sign * self.own.aggregate(total + side) for side in (worst, best))
+            if np.any(low > high):
+                raise EvaluationError(
+                    f"metric '{self.name}': extremes gives answers as the worst that are better "
+                    "than the best ones; the worst come first"
+                )
             return worst, best
 
 

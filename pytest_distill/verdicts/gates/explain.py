@@ -84,8 +84,8 @@ def power_notes(
     if least is None or least <= n:
         return ()
     return (
-        f"no student can pass with {n:,} examples, for failures that they happened to miss: one as "
-        f"good as the teacher begins to at about {least:,}",
+        f"a student as good as the teacher begins to pass at about {least:,} examples: {n:,} may "
+        "have missed too many failures",
     )
 
 
@@ -211,9 +211,13 @@ def slices(comparison: Comparison, metric: Metric) -> list[str]:
     ]
 
 
+LEAST_P = 0.0001
+"""Of lesser p-values no digits are shown."""
+
+
 def p_text(p: float) -> str:
     """Return a p-value, raised to four decimals: never smaller than it is."""
-    return "< 0.0001" if p < 0.0001 else ceil_text(p)
+    return f"< {LEAST_P}" if p < LEAST_P else ceil_text(p)
 
 
 def equals(p: float) -> str:

@@ -79,6 +79,8 @@ class InheritedErrors:
             outcome = decided(observed <= most) if confidence is None else shown
             firm = shown is decided(observed <= most)
             needed = None if firm else rate.needed(float(most), confidence or 0.95)
+            if needed is not None:  # of the teacher's errors; of all examples as they are here
+                needed = math.ceil(needed * (comparison.n(self.slice) or 0) / len(wrong))
             evidence = Evidence(interval=interval, firm=firm, needed=needed)
         beside, details = self._beside_sft(comparison, wrong, same)
         counted = (

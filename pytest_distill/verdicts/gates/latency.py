@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar, Literal, get_args
@@ -22,7 +23,7 @@ from pytest_distill.verdicts.gates.measured import (
     examples_of,
     setting_text,
 )
-from pytest_distill.verdicts.numbers import decimal, floor_text, positive
+from pytest_distill.verdicts.numbers import ceil_text, decimal, floor_text, positive
 from pytest_distill.verdicts.sameness import refuse_same_identity
 from pytest_distill.verdicts.statistics.quantiles import (
     QuantileInterval,
@@ -87,10 +88,14 @@ class Faster(LooksAtNoAnswers):
         drift = _drift_notes(serial)
         notes = (*teacher.notes, *student.notes, *drift)
         few = _too_few("the median", 0.5, outcome, interval, comparison, (teacher, student))
-        sure = f" ({100 * confidence:g} % bound)" if confidence and not fixed else ""
+        shown, sure = floor_text(observed), ""
+        if confidence is not None and not fixed:
+            fails = outcome is Outcome.FAILED
+            bound = interval.one_sided_upper if fails else max(interval.one_sided_lower, 0.0)
+            sure = _bound_words("upper" if fails else "lower", confidence, shown)
+            shown = floor_text(bound)
         lines = [
-            f"assert {floor_text(observed)} >= {self.min_speedup} times as fast as the teacher"
-            f"{sure}",
+            f"assert {shown} >= {self.min_speedup} times as fast as the teacher{sure}",
             f"  {basis or 'one declared figure each'}",
             teacher.line,
             student.line,
@@ -180,6 +185,12 @@ class Latency(LooksAtNoAnswers):
         ]
         interval = found[worst]
         observed = decimal(interval.estimate)
+        shown, sure = text(observed, "s", up=True), ""
+        if confidence is not None and not fixed:
+            fails = outcomes[worst] is Outcome.FAILED
+            bound = interval.one_sided_lower if fails else interval.one_sided_upper
+            sure = _bound_words("lower" if fails else "upper", confidence, shown)
+            shown = text(bound, "s", up=True) if math.isfinite(bound) else ceil_text(bound)
         serial = None if fixed else _serial(times, units)
         drift = _drift_notes(serial)
         counted = _counted(interval.n, len(times), comparison, "times")
@@ -199,8 +210,8 @@ class Latency(LooksAtNoAnswers):
             notes=(*student.notes, *drift),
             message="\n".join(
                 [
-                    f"assert {text(observed, 's', up=True)} <= "
-                    f"{text(given[worst], 's', up=False)} {worst} latency of {what[self.of]}",
+                    f"assert {shown} <= {text(given[worst], 's', up=False)} {worst} latency of "
+                    f"{what[self.of]}{sure}",
                     *(f"  {line}" for line in told),
                     *_too_few(
                         worst, QUANTILES[worst], outcomes[worst], interval, comparison, (student,)
@@ -217,6 +228,11 @@ class Latency(LooksAtNoAnswers):
             },
             unit="s",
         )
+
+
+def _bound_words(side: str, confidence: float, observed: str) -> str:
+    """Return what stands behind the bound that decided, in the headline of a message."""
+    return f" ({side} {100 * confidence:.10g} % bound; observed {observed})"
 
 
 _BADNESS = {Outcome.PASSED: 0, Outcome.INCONCLUSIVE: 1, Outcome.FAILED: 2}

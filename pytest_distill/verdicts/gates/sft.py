@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Context
 from fractions import Fraction
 from typing import ClassVar
 
@@ -174,7 +175,8 @@ class BeatsSft:
                 f"assert {floor_text(gain)} > {self.min_gain or 0} gained over SFT ({metric.name})"
             )
         return (
-            f"assert p {explain.p_text(evidence.paired.p_value)} <= {1 - confidence:.2g} that the "
+            f"assert p {_p_beside(evidence.paired.p_value, 1 - confidence)} <= "
+            f"{1 - confidence:.10g} that the "
             f"student beats SFT by chance ({metric.name}, gain {floor_text(gain)})"
         )
 
@@ -186,6 +188,13 @@ class BeatsSft:
         )
         better = teacher > sft if metric.higher_is_better else teacher < sft
         return () if better else ("the teacher is no better than SFT: the ratio says nothing",)
+
+
+def _p_beside(p: float, level: float) -> str:
+    """Return a p-value to hold against a level, not less exactly than that: raised."""
+    if level >= explain.LEAST_P or p > explain.LEAST_P:
+        return explain.p_text(p)
+    return f"{Context(prec=2, rounding=ROUND_CEILING).create_decimal_from_float(p):.1e}"
 
 
 def _in_words(gain: Fraction, evidence: Evidence, outcome: Outcome, metric: Metric) -> str:

@@ -56,6 +56,7 @@ from pytest_distill.verdicts.statistics.suite import (
     suite_retention,
 )
 from pytest_distill.verdicts.statistics.superiority import (
+    N_RESAMPLES,
     PairedTest,
     gain_test,
     mcnemar_p,
@@ -66,6 +67,7 @@ from pytest_distill.verdicts.statistics.superiority import (
 from pytest_distill.verdicts.statistics.t_retention import TRetention, ratio_test
 
 __all__ = [
+    "N_RESAMPLES",
     "Association",
     "Combined",
     "Extremes",

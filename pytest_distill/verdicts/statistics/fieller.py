@@ -92,6 +92,8 @@ class RatioMoments:
         lead, root = self._lead_and_root(t)
         if self.v_ey < 0:
             gap = t**2 * self.v_ee / (root - t**2 * self.v_ey)
+        elif lead <= 0:  # the square of a mean near 1e-200
+            return least
         else:
             gap = (t**2 * self.v_ey + root) / lead
         return max(self.ratio - gap, least)
@@ -101,6 +103,8 @@ class RatioMoments:
         if not self.bottom_above_zero(t):
             return math.inf
         lead, root = self._lead_and_root(t)
+        if lead <= 0:  # the square of a mean near 1e-200
+            return math.inf
         if self.v_ey > 0:
             gap = t**2 * self.v_ee / (root + t**2 * self.v_ey)
         else:

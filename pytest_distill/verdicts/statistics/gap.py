@@ -79,8 +79,7 @@ def gap_recovered(
     gained, opened = (_difference(model, sft, sign) for model in (student, teacher))
     worst, best = _not_seen((student, sft, teacher), (gained, opened), sign)
     test = TRetention(gained, opened, worst, best, -math.inf, method)
-    found = test.interval((1 + confidence) / 2)
-    lower, upper = found.one_sided_lower, found.one_sided_upper
+    lower, upper = test.bounds((1 + confidence) / 2)
     if math.isinf(lower) or math.isinf(upper):
         lower, upper = -math.inf, math.inf
     return GapRecovered(test.observed, lower, upper, confidence, method, n, clusters, student.notes)

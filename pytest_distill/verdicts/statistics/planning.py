@@ -11,7 +11,6 @@ from scipy.special import ndtri
 
 from pytest_distill.verdicts.statistics.results import POWER, one_sided
 from pytest_distill.verdicts.statistics.score import ratio_variance
-from pytest_distill.verdicts.statistics.unconditional import MISSED
 
 MOST = 10**9
 
@@ -68,13 +67,13 @@ def teacher_right_needed(floor: float, *, confidence: float = 0.95) -> int | Non
     """Return how many examples the teacher must get right before even a flawless student passes.
 
     A student that retains m loses none of a of them with the probability m^a, so that
-    a >= ln(1 - confidence) / ln(m): 29, 59, 149 and 299 at the floors .90, .95, .98 and .99. None
-    from a floor of 1 on: no number shows that nothing at all is lost.
+    a >= ln(1 - confidence) / ln(m): 29, 59, 149 and 299 at the floors .90, .95, .98 and .99. Above
+    a confidence of .975 the exact test asks for more. None from a floor of 1 on: no number shows
+    that nothing at all is lost.
     """
-    alpha = 1 - one_sided(confidence) - MISSED  # which every exact p has on top
-    if floor >= 1 or alpha <= 0:
+    if floor >= 1:
         return None
-    return max(math.ceil(math.log(alpha) / math.log(floor)), 1)
+    return max(math.ceil(math.log(1 - one_sided(confidence)) / math.log(floor)), 1)
 
 
 def examples_needed_to_beat(
@@ -109,14 +108,13 @@ def examples_needed_to_beat(
     return max(math.ceil(wanted), 1) if wanted <= MOST else None
 
 
-def first_true(holds: Callable[[int], bool]) -> int | None:
-    """Return the least number from 2 on for which `holds`, which does for all above it."""
-    high = 2
+def first_true(holds: Callable[[int], bool], first: int = 2) -> int | None:
+    """Return the least number from `first` on for which `holds`, which does for all above it."""
+    low, high, step = first - 1, first, max(first // 16, 1)
     while not holds(high):
-        high *= 2
+        low, high, step = high, high + step, 2 * step
         if high > MOST:
             return None
-    low = max(high // 2, 1)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if holds(middle) else (middle, high)

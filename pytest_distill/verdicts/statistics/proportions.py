@@ -23,7 +23,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
-from pytest_distill.verdicts.statistics.planning import examples_needed, teacher_right_needed
+from pytest_distill.verdicts.statistics.planning import (
+    examples_needed,
+    first_true,
+    teacher_right_needed,
+)
 from pytest_distill.verdicts.statistics.results import (
     POWER,
     TWO_SIDED,
@@ -118,8 +122,14 @@ class ProportionRetention:
     def least(self, floor: float, confidence: float = 0.95) -> int | None:
         """Return with about how many examples a student without a loss begins to pass."""
         right = self.both + self.teacher_only
-        least = teacher_right_needed(floor, confidence=confidence)
-        return None if least is None or not right else math.ceil(least * self.n / right)
+        at_least = teacher_right_needed(floor, confidence=confidence)
+        if at_least is None or not right:
+            return None
+        alpha = 1 - one_sided(confidence)
+        least = first_true(
+            lambda a: ProportionRetention(a, 0, 0, 0).p_retained(floor) <= alpha, at_least
+        )
+        return None if least is None else math.ceil(least * self.n / right)
 
     @property
     def _few(self) -> bool:

@@ -84,7 +84,8 @@ class Rate:
             pairs = [clopper_pearson(hits, n, level) for level in levels]
             method = "exact binomial"
         else:
-            pairs = [self._t_bounds(level) for level in levels]
+            decide, report = levels
+            pairs = [self._t_bounds(decide, decides=True), self._t_bounds(report, decides=False)]
             known = self._pessimistic or self._optimistic
             method, notes = ("t", ()) if known is None else (known.method, known.top.notes)
         (one_lower, one_upper), (lower, upper) = pairs
@@ -123,13 +124,13 @@ class Rate:
         single = bool((self.units == 1).all()) and self.clusters is None
         return single and self.exact and bool(np.isin(self.low, (0.0, 1.0)).all())
 
-    def _t_bounds(self, level: float) -> tuple[float, float]:
+    def _t_bounds(self, level: float, *, decides: bool) -> tuple[float, float]:
         # Of the mean with its sign turned where lower is better: an infinite sum is -inf there.
         pessimistic = optimistic = -math.inf
         if self._pessimistic is not None:
-            pessimistic = self._pessimistic.interval(level).one_sided_lower
+            pessimistic = _bounds(self._pessimistic, level, decides)[0]
         if self._optimistic is not None:
-            optimistic = self._optimistic.interval(level).one_sided_upper
+            optimistic = _bounds(self._optimistic, level, decides)[1]
         bounds = (pessimistic, optimistic) if self.higher_is_better else (-optimistic, -pessimistic)
         return max(bounds[0], 0.0), min(bounds[1], self.most)
 
@@ -161,6 +162,13 @@ class Rate:
         if self.clusters is None and bool((self.units == 1).all()):
             return of_mean(values)
         return of_sums(values, self.units, self.clusters)
+
+
+def _bounds(ratio: TRetention, level: float, decides: bool) -> tuple[float, float]:
+    if not decides:
+        return ratio.bounds(level)
+    found = ratio.interval(level)
+    return found.one_sided_lower, found.one_sided_upper
 
 
 def _binomial_p(hits: int, n: int, share: float) -> tuple[float, float]:

@@ -89,14 +89,18 @@ class TRetention:
 
     def interval(self, confidence: float = 0.95) -> RetentionInterval:
         """Return the ratio's bounds: two one-sided ones at `confidence`, and the 95 % interval."""
-        lowers, uppers = [], []
-        for level in (one_sided(confidence), (1 + TWO_SIDED) / 2):
-            lowers.append(self._retention(self._bound(level, 1)))
-            uppers.append(self._retention(self._bound(level, -1)))
+        decide, report = (
+            self.bounds(level) for level in (one_sided(confidence), (1 + TWO_SIDED) / 2)
+        )
+        if self.top.untold:  # nothing is shown, as by the p-values
+            decide = self._retention(self.floor), math.inf
         return RetentionInterval(
-            lowers[0], uppers[0], lowers[1], uppers[1],
-            confidence, self.method, self.n, self.clusters, self.notes,
-        )  # fmt: skip
+            *decide, *report, confidence, self.method, self.n, self.clusters, self.notes
+        )
+
+    def bounds(self, level: float) -> tuple[float, float]:
+        """Return the lower and the upper bound, each at confidence `level`, of however few."""
+        return self._retention(self._bound(level, 1)), self._retention(self._bound(level, -1))
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -29,6 +29,8 @@ MOST = 20_000
 """Of more examples the normal law is near enough, and the sums get long."""
 MISSED = 1e-5
 """The chance that the open parameter lies outside of its interval; a part of every p."""
+MISSED_AT_LEAST = 1e-12
+"""The same for a p that would be little else; a part of it instead."""
 _TIES = 1e-9  # statistics that differ by rounding alone are as extreme as each other
 _GRID = 32
 _FINER = 8
@@ -142,8 +144,18 @@ class _Tails:
         return self._greatest(lambda found: found <= limit, not self.rising)
 
     def _greatest(self, extreme: Extreme, large: bool) -> float:
-        """Return the greatest tail over q; `large` where the other count is large in it."""
-        low, high = self._interval()
+        """Return the greatest tail over q; `large` where the other count is large in it.
+
+        Where MISSED would be most of p, with the wider interval that is missed more rarely. Up to
+        2 MISSED the second decides and above the first, so that at every level one alone does.
+        """
+        p = self._greatest_within(MISSED, extreme, large)
+        if p > 2 * MISSED:
+            return p
+        return min(self._greatest_within(MISSED_AT_LEAST, extreme, large), 2 * MISSED)
+
+    def _greatest_within(self, missed: float, extreme: Extreme, large: bool) -> float:
+        low, high = self._interval(missed)
         rows = self._rows(low, high)
         most = self.examples - rows
         edge = self._edges(extreme, rows, most, large)
@@ -155,13 +167,13 @@ class _Tails:
             best = max(best, float(tails[top]))
             around = angles[max(top - 1, 0)], angles[min(top + 1, len(angles) - 1)]
             angles = np.linspace(*around, _FINER)
-        return min(best + MISSED, 1.0)
+        return min(best + missed, 1.0)
 
-    def _interval(self) -> tuple[float, float]:
+    def _interval(self, missed: float) -> tuple[float, float]:
         """Return the Clopper-Pearson interval of q, and of it what the hypothesis allows."""
         x, n = self.rows, self.examples
-        low = float(betaincinv(x, n - x + 1, MISSED / 2)) if x else 0.0
-        high = float(betaincinv(x + 1, n - x, 1 - MISSED / 2)) if x < n else 1.0
+        low = float(betaincinv(x, n - x + 1, missed / 2)) if x else 0.0
+        high = float(betaincinv(x + 1, n - x, 1 - missed / 2)) if x < n else 1.0
         return min(max(low, self.open[0]), self.open[1]), max(min(high, self.open[1]), self.open[0])
 
     def _rows(self, low: float, high: float) -> Counts:

@@ -245,7 +245,7 @@ def test_a_student_without_an_error_where_lower_is_better() -> None:
     assert retention == ProportionRetention(0, 0, 40, 60)
     assert retention.observed == math.inf
     # At the floor 1 the two err alike: 40 of 40 on one side, by the sign test.
-    assert retention.test(1.0).p_retained == pytest.approx(0.5**40 + 1e-5)
+    assert retention.test(1.0).p_retained == pytest.approx(0.5**40 + 1e-12)
     assert retention.test(1.0).judge(0.95) is Judgement.RETAINED
     interval = retention.interval()
     assert 1 < interval.one_sided_lower < interval.one_sided_upper == math.inf

@@ -24,6 +24,7 @@ from pytest_distill.verdicts.statistics import (
 from pytest_distill.verdicts.statistics.superiority import difference_p
 from pytest_distill.verdicts.statistics.unconditional import (
     MISSED,
+    MISSED_AT_LEAST,
     MOST,
     above_tail,
     below_tail,
@@ -64,11 +65,18 @@ def brute_force(
 ) -> float:
     """Return the greatest probability of what is extreme, over a dense grid of the open parameter.
 
-    Kept to scipy's exact interval of it, whose chance to miss is added.
+    Kept to scipy's exact interval of it, whose chance to miss is added: a smaller one where that
+    would be most of it.
     """
-    ci = scipy.stats.binomtest(rows, n).proportion_ci(1 - MISSED, method="exact")
-    q = np.linspace(min(max(ci.low, open[0]), open[1]), max(min(ci.high, open[1]), open[0]), 2000)
-    return min(1.0, float(probabilities(n, other(q), q)[:, extreme].sum(axis=1).max()) + MISSED)
+
+    def within(missed: float) -> float:
+        ci = scipy.stats.binomtest(rows, n).proportion_ci(1 - missed, method="exact")
+        ends = min(max(ci.low, open[0]), open[1]), max(min(ci.high, open[1]), open[0])
+        q = np.linspace(*ends, 2000)
+        return min(1.0, float(probabilities(n, other(q), q)[:, extreme].sum(axis=1).max()) + missed)
+
+    p = within(MISSED)
+    return p if p > 2 * MISSED else min(within(MISSED_AT_LEAST), 2 * MISSED)
 
 
 @pytest.mark.parametrize("m", [0.7, 0.9, 0.98, 1.0, 1.2, 2.0])
@@ -105,6 +113,28 @@ def test_p_of_a_difference_by_brute_force(wins: int, losses: int, n: int, gain: 
     )
     expected = brute_force(n, losses, extreme, lambda q: q + gain, (0.0, (1 - gain) / 2))
     assert difference_tail(wins, losses, n, gain) == pytest.approx(expected, rel=2e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize("confidence", [0.9999, 0.99999, 0.999999])
+def test_evidence_beyond_the_chance_to_miss(confidence: float) -> None:
+    """However sure a verdict must be, enough examples show it, and its bounds say the same."""
+    ratio = ProportionRetention(700, 20, 40, 40)
+    assert ratio.test(0.9).judge(confidence) is Judgement.RETAINED
+    assert ratio.interval(confidence).one_sided_lower >= 0.9
+    assert ratio.test(2.0).judge(confidence) is Judgement.NOT_RETAINED
+    assert ratio.interval(confidence).one_sided_upper < 2
+
+
+@pytest.mark.parametrize("confidence", [0.6, 0.95, 0.99, 0.999, 0.99999])
+@pytest.mark.parametrize("floor", [0.8, 0.9, 0.98])
+def test_the_least_number_is_where_a_flawless_student_passes(
+    floor: float, confidence: float
+) -> None:
+    """With so many examples one without a loss passes, and with one fewer it does not."""
+    least = ProportionRetention(10, 0, 0, 0).least(floor, confidence)
+    assert least is not None
+    found = [ProportionRetention(least - fewer, 0, 0, 0).test(floor) for fewer in (0, 1)]
+    assert [test.judge(confidence) for test in found] == [Judgement.RETAINED, Judgement.UNCLEAR]
 
 
 def size(n: int, large: bool, rejects: Callable[[int, int], bool], other: Array, q: Array) -> float:

@@ -59,10 +59,14 @@ class SuiteRetention:
         One an eval, at least two. For a ratio of averages numerators and denominators are scores.
     aggregate : {"ratio_of_averages", "average_of_ratios", "geometric"}
         Of which the bounds are.
+    seen : float, optional
+        The aggregate on these examples where it is 0 or infinite, so that a unit that was not seen
+        is among those of `ratios`: the bounds reach to it.
     """
 
     ratios: tuple[TRetention, ...]
     aggregate: Combined
+    seen: float | None = None
 
     @property
     def n(self) -> int:
@@ -84,7 +88,7 @@ class SuiteRetention:
         """Return the aggregate's bounds: what the test does not refute, by bisection."""
         alphas = 1 - one_sided(confidence), (1 - TWO_SIDED) / 2
         (one_lower, one_upper), (lower, upper) = (
-            (self._bound(alpha, 1), self._bound(alpha, -1)) for alpha in alphas
+            self._reaching(self._bound(alpha, 1), self._bound(alpha, -1)) for alpha in alphas
         )
         notes = dict.fromkeys(note for ratio in self.ratios for note in ratio.notes)
         bounded = all(ratio.bounded for ratio in self.ratios)
@@ -178,6 +182,11 @@ class SuiteRetention:
             return 1 / bottom, at + math.log(floor / observed)
         return 1 / ratio.top.estimate, at * floor / observed
 
+    def _reaching(self, lower: float, upper: float) -> tuple[float, float]:
+        if self.seen is None:
+            return lower, upper
+        return min(lower, self.seen), max(upper, self.seen)
+
     def _bound(self, alpha: float, sign: int) -> float:
         """Return the last aggregate that the test at that level refutes, seen from outside."""
         least = 0.0 if not self._untold and self._observed >= 0 else -math.inf
@@ -208,7 +217,10 @@ def suite_retention(ratios: Sequence[TRetention], aggregate: Combined) -> SuiteR
     ratios, aggregate
         As for `SuiteRetention`.
     """
-    return SuiteRetention(tuple(_settled(ratio, aggregate) for ratio in ratios), aggregate)
+    lacking = [ratio for ratio in ratios if not _has_ratio(ratio, aggregate)]
+    nothing = any(ratio.bottom.estimate > 0 for ratio in lacking)  # a geometric mean of 0
+    seen = None if not lacking else 0.0 if nothing else math.inf
+    return SuiteRetention(tuple(_settled(ratio, aggregate) for ratio in ratios), aggregate, seen)
 
 
 def _has_ratio(ratio: TRetention, aggregate: Combined) -> bool:

@@ -216,6 +216,7 @@ def test_a_flawless_student_where_lower_is_better(aggregate: Combined) -> None:
     assert both.test(0.9).judge(0.95) is Judgement.RETAINED
     mixed = suite_retention([flawless, poor], aggregate)
     assert math.isfinite(mixed.observed)
+    assert mixed.interval().upper == both.interval().upper == math.inf
     assert mixed.test(20.0).judge(0.95) is not Judgement.RETAINED
 
 
@@ -226,6 +227,7 @@ def test_a_student_that_is_always_wrong_on_one_eval() -> None:
     evals = [(np.zeros(300), teacher), draw(rng, 300)]
     found = suite_retention(ratios(evals), "geometric")
     assert found.test(0.9).judge(0.95) is Judgement.NOT_RETAINED
+    assert found.interval().lower == 0
     average = suite_retention(ratios(evals), "average_of_ratios")
     assert average.observed == pytest.approx(evals[1][0].sum() / evals[1][1].sum() / 2)
     assert average.test(0.3).judge(0.95) is Judgement.RETAINED

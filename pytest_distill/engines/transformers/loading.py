@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import re
 from contextlib import redirect_stderr
@@ -95,6 +96,19 @@ class Loaded:
     def architecture(self) -> str:
         """Name of the model's class."""
         return type(self.model).__name__
+
+    @property
+    def takes_cache(self) -> str | None:
+        """By what name it takes keys and values of what it has read; None where it takes none.
+
+        `cache` from transformers 5.24 on, before `past_key_values`.
+        """
+        taken = inspect.signature(self.model.forward).parameters
+        return next((name for name in ("cache", "past_key_values") if name in taken), None)
+
+    def going_on(self, cache: Any) -> dict[str, Any]:
+        """Return the inputs that let the model go on from a cache, and keep what it reads in it."""
+        return {str(self.takes_cache): cache, "use_cache": True}
 
     def checked(self, id: str, tokens: list[int]) -> list[int]:
         """Return the tokens of example `id`, refused where the model has no embedding for one."""

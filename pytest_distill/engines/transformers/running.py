@@ -149,8 +149,7 @@ class _Running:
             "input_ids": pad(rows, 0, device, "left"),
             "attention_mask": torch.cat([shared, own], dim=1),
             "position_ids": (own.cumsum(dim=1) - 1).clamp(min=0) + self.skip,
-            "past_key_values": cache,
-            "use_cache": True,
+            **self.loaded.going_on(cache),
         }
         last = own.shape[1] - 1
         logits = logits_at(self.loaded, inputs, range(len(rows)), [last] * len(rows))
@@ -176,8 +175,7 @@ class _Running:
                 input_ids=torch.tensor([[text.tokens[-1]] for text in self.texts], device=device),
                 attention_mask=self.seen,
                 position_ids=self.seen.sum(dim=1, keepdim=True) - 1,
-                past_key_values=cache,
-                use_cache=True,
+                **self.loaded.going_on(cache),
             ).logits[:, -1]
         self.kept = kept(cache)
         return logits

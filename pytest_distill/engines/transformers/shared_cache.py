@@ -164,8 +164,7 @@ def _read_sinks(
     inputs = {
         "input_ids": ids,
         "position_ids": positions - sight.overlap + torch.arange(sight.sinks, device=loaded.device),
-        "past_key_values": cache,
-        "use_cache": True,
+        **loaded.going_on(cache),
     }
     logits_at(loaded, inputs, [0], [0])
     return [
@@ -190,8 +189,7 @@ def _read(
     inputs = {
         "input_ids": ids,
         "position_ids": torch.arange(begin, begin + ids.shape[1], device=loaded.device)[None],
-        "past_key_values": cache,
-        "use_cache": True,
+        **loaded.going_on(cache),
     }
     return score_places(loaded, inputs, wanted), kept(cache)
 

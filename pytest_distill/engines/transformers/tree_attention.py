@@ -16,7 +16,7 @@ from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.trees import Part, Tree
 
-_NEEDED = ("attention_mask", "position_ids", "past_key_values")
+_NEEDED = ("attention_mask", "position_ids")
 
 
 def obstacle(loaded: Loaded) -> str | None:
@@ -32,6 +32,8 @@ def cache_obstacle(loaded: Loaded) -> str | None:
     model = loaded.model
     config = model.config.get_text_config()
     missing = set(_NEEDED) - set(inspect.signature(model.forward).parameters)
+    if loaded.takes_cache is None:
+        missing.add("cache")
     if missing:
         return f"its forward() takes no {', '.join(sorted(missing))}"
     if getattr(model, "_is_stateful", False):
@@ -51,8 +53,7 @@ def read_prefix(loaded: Loaded, prefix: Sequence[int]) -> Cached:
     cache = filled([], 1)
     inputs = {
         "input_ids": pad([prefix], 0, loaded.device),
-        "past_key_values": cache,
-        "use_cache": True,
+        **loaded.going_on(cache),
     }
     logits_at(loaded, inputs, [0], [len(prefix) - 1])
     return kept(cache)
@@ -80,10 +81,10 @@ def score_trees(
         "input_ids": pad([row.tokens for row in packed], 0, loaded.device),
         "position_ids": pad([row.positions for row in packed], 0, loaded.device),
         "attention_mask": _mask(packed, skip, loaded),
-        "use_cache": cached is not None,
+        "use_cache": False,
     }
     if cached is not None:
-        inputs["past_key_values"] = filled(cached, len(rows))
+        inputs |= loaded.going_on(filled(cached, len(rows)))
     leaves = [
         (part, [(row, column) for column in columns])
         for row, own in enumerate(packed)

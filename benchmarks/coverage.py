@@ -37,7 +37,7 @@ from pytest_distill.verdicts import statistics as st
 from pytest_distill.verdicts.statistics.fieller import unseen_weight
 
 Array = NDArray[Any]
-PAGE = Path(__file__).parents[1] / "docs" / "statistics.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "statistics.md"
 LEVEL = 0.05
 TEACHERS, RETENTIONS, SIZES = (0.6, 0.9, 0.97), (0.9, 0.95, 1.0), (50, 200, 1000, 5000)
 CORRELATIONS = {"low": 0.2, "high": 0.9}

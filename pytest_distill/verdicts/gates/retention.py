@@ -58,7 +58,11 @@ class QualityRetained:
             *explain.notes(comparison, metric, ("teacher", "student")),
             *explain.ratio_note(metric),
             *(evidence.interval.notes if evidence.interval else ()),
-            *explain.power_notes(comparison, metric, ratio, floor, confidence, self.slice),
+            *(
+                explain.power_notes(comparison, metric, ratio, floor, confidence, self.slice)
+                if outcome is not Outcome.FAILED  # there they explain nothing
+                else ()
+            ),
         )
         lines = [
             self._headline(retained, outcome, evidence, confidence, metric),

@@ -300,7 +300,7 @@ class LeastRetention:
             min(i.lower for i in plain),
             min(i.one_sided_upper for i in both),
             confidence,
-            f"each of {k} evals by its own test",
+            plain[0].method if k == 1 else f"each of {k} evals by its own test",
             self.n,
             None,
             tuple(dict.fromkeys(note for interval in plain for note in interval.notes)),

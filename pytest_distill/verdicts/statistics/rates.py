@@ -76,22 +76,24 @@ class Rate:
 
     def interval(self, confidence: float = 0.95) -> RetentionInterval:
         """Return the bounds: two one-sided ones at `confidence`, and the 95 % interval."""
-        levels = (one_sided(confidence), (1 + TWO_SIDED) / 2)
-        notes: tuple[str, ...] = ()
         groups = None if self.clusters is None else len(set(self.clusters))
+        notes: tuple[str, ...] = ()
         if self._binomial:
             hits, n = int(self.low.sum()), len(self.low)
-            pairs = [clopper_pearson(hits, n, level) for level in levels]
+            levels = (one_sided(confidence), (1 + TWO_SIDED) / 2)
+            decide, report = (clopper_pearson(hits, n, level) for level in levels)
             method = "exact binomial"
         else:
-            decide, report = levels
-            pairs = [self._t_bounds(decide, decides=True), self._t_bounds(report, decides=False)]
-            known = self._pessimistic or self._optimistic
+            ratios = self._pessimistic, self._optimistic
+            worst, best = (None if r is None else r.interval(confidence) for r in ratios)
+            # Of the mean with its sign turned where lower is better: an infinite sum is -inf there.
+            none = (-math.inf, -math.inf)
+            lows = none if worst is None else (worst.one_sided_lower, worst.lower)
+            highs = none if best is None else (best.one_sided_upper, best.upper)
+            decide, report = map(self._bounds, lows, highs)
+            known = ratios[0] or ratios[1]
             method, notes = ("t", ()) if known is None else (known.method, known.top.notes)
-        (one_lower, one_upper), (lower, upper) = pairs
-        return RetentionInterval(
-            one_lower, one_upper, lower, upper, confidence, method, len(self.low), groups, notes
-        )
+        return RetentionInterval(*decide, *report, confidence, method, len(self.low), groups, notes)
 
     def test(self, limit: float) -> FloorTest:
         """Return the p-values of "the limit is not kept" and of "it is"."""
@@ -124,14 +126,9 @@ class Rate:
         single = bool((self.units == 1).all()) and self.clusters is None
         return single and self.exact and bool(np.isin(self.low, (0.0, 1.0)).all())
 
-    def _t_bounds(self, level: float, *, decides: bool) -> tuple[float, float]:
-        # Of the mean with its sign turned where lower is better: an infinite sum is -inf there.
-        pessimistic = optimistic = -math.inf
-        if self._pessimistic is not None:
-            pessimistic = _bounds(self._pessimistic, level, decides)[0]
-        if self._optimistic is not None:
-            optimistic = _bounds(self._optimistic, level, decides)[1]
-        bounds = (pessimistic, optimistic) if self.higher_is_better else (-optimistic, -pessimistic)
+    def _bounds(self, low: float, high: float) -> tuple[float, float]:
+        """Return bounds of the mean from those with its sign turned where lower is better."""
+        bounds = (low, high) if self.higher_is_better else (-high, -low)
         return max(bounds[0], 0.0), min(bounds[1], self.most)
 
     @property
@@ -162,13 +159,6 @@ class Rate:
         if self.clusters is None and bool((self.units == 1).all()):
             return of_mean(values)
         return of_sums(values, self.units, self.clusters)
-
-
-def _bounds(ratio: TRetention, level: float, decides: bool) -> tuple[float, float]:
-    if not decides:
-        return ratio.bounds(level)
-    found = ratio.interval(level)
-    return found.one_sided_lower, found.one_sided_upper
 
 
 def _binomial_p(hits: int, n: int, share: float) -> tuple[float, float]:

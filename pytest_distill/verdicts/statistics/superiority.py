@@ -369,13 +369,14 @@ def _enumerable(units: int, n_resamples: int) -> bool:
     return units < 63 and 2**units <= n_resamples
 
 
-def _sets(units: int, n_resamples: int, exact: bool, rng: RNG) -> Iterator[Octets]:
+def _sets(
+    units: int, n_resamples: int, exact: bool, source: np.random.Generator
+) -> Iterator[Octets]:
     """Yield sets of units, one a row, a bit a unit: all sets, or random ones, some at a time."""
     width = -(-units // 8)
     if exact:
         yield np.arange(2**units, dtype="<u8").view(np.uint8).reshape(-1, 8)[:, :width]
         return
-    source = np.random.default_rng(rng)
     step = max(_CHUNK // width, 1)
     for start in range(0, n_resamples, step):
         yield source.integers(0, 256, (min(step, n_resamples - start), width), np.uint8)

@@ -119,5 +119,9 @@ def deciding_number(
         return seen, ""
     lower = (relation == ">=") is not (outcome is Outcome.FAILED)
     bound = evidence.interval.one_sided_lower if lower else evidence.interval.one_sided_upper
-    side = f"{'lower' if lower else 'upper'} {100 * confidence:.10g} % bound"
-    return rounded(bound), f"{side}; observed {seen}"
+    return rounded(bound), bound_words(confidence, seen, lower=lower)
+
+
+def bound_words(confidence: float, observed: str, *, lower: bool) -> str:
+    """Return what is said of a bound that decides, beside the observed number."""
+    return f"{'lower' if lower else 'upper'} {100 * confidence:.10g} % bound; observed {observed}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, ClassVar
 
@@ -16,10 +16,10 @@ from pytest_distill.evaluation.evaluation import Measured
 from pytest_distill.verdicts.comparison import Comparison, Confidence, Slice
 from pytest_distill.verdicts.evidence import clusters_of, zero_or_one
 from pytest_distill.verdicts.gates import explain
-from pytest_distill.verdicts.gates.deciding import OUTCOMES
+from pytest_distill.verdicts.gates.deciding import decide, deciding_number
 from pytest_distill.verdicts.numbers import bounded, ceil_text
 from pytest_distill.verdicts.statistics import Rate, mcnemar_p
-from pytest_distill.verdicts.verdict import Evidence, Outcome, Verdict, as_float, decided
+from pytest_distill.verdicts.verdict import Evidence, Outcome, Verdict, as_float
 
 Same = NDArray[np.bool_]
 
@@ -73,15 +73,14 @@ class InheritedErrors:
         notes = _two_labels(student)
         if observed is not None:
             rate = _rate(comparison, wrong, same)
-            interval = rate.interval(confidence or 0.95)
-            notes += interval.notes
-            shown = OUTCOMES[rate.test(float(most)).judge(confidence or 0.95)]
-            outcome = decided(observed <= most) if confidence is None else shown
-            firm = shown is decided(observed <= most)
-            needed = None if firm else rate.needed(float(most), confidence or 0.95)
+            outcome, evidence = decide(
+                rate, most, confidence, holds=observed <= most, comparison=comparison
+            )
+            notes += evidence.interval.notes if evidence.interval else ()
+            needed = evidence.needed
             if needed is not None:  # of the teacher's errors; of all examples as they are here
                 needed = math.ceil(needed * (comparison.n(self.slice) or 0) / len(wrong))
-            evidence = Evidence(interval=interval, firm=firm, needed=needed)
+                evidence = replace(evidence, needed=needed)
         beside, details = self._beside_sft(comparison, wrong, same)
         counted = (
             f"the teacher is wrong on {len(wrong):,}, and the student repeats {int(same.sum()):,}"
@@ -171,14 +170,9 @@ class InheritedErrors:
         what = f"of the errors of the teacher repeated ({metric.name}"
         if observed is None or evidence.interval is None:
             return f"assert 0 of 0 <= {self.max} {what}): the teacher makes none to inherit"
-        if confidence is None:
-            return f"assert {ceil_text(observed)} <= {self.max} {what})"
-        lower = outcome is Outcome.FAILED
-        bound = evidence.interval.one_sided_lower if lower else evidence.interval.one_sided_upper
-        return (
-            f"assert {ceil_text(bound)} <= {self.max} {what}, {'lower' if lower else 'upper'} "
-            f"{100 * confidence:.10g} % bound; observed {ceil_text(observed)})"
-        )
+        number, rests_on = deciding_number(observed, "<=", outcome, evidence, confidence)
+        said = f", {rests_on}" if rests_on else ""
+        return f"assert {number} <= {self.max} {what}{said})"
 
 
 def _rate(comparison: Comparison, wrong: NDArray[np.intp], same: Same) -> Rate:

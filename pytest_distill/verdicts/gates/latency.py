@@ -16,6 +16,7 @@ from pytest_distill.evaluation import efficiency
 from pytest_distill.evaluation.models import Model, RunModel
 from pytest_distill.verdicts.comparison import Comparison, Confidence
 from pytest_distill.verdicts.gates import explain
+from pytest_distill.verdicts.gates.deciding import bound_words
 from pytest_distill.verdicts.gates.measured import (
     EXAMPLES,
     LooksAtNoAnswers,
@@ -92,7 +93,7 @@ class Faster(LooksAtNoAnswers):
         if confidence is not None and not fixed:
             fails = outcome is Outcome.FAILED
             bound = interval.one_sided_upper if fails else max(interval.one_sided_lower, 0.0)
-            sure = _bound_words("upper" if fails else "lower", confidence, shown)
+            sure = f" ({bound_words(confidence, shown, lower=not fails)})"
             shown = floor_text(bound)
         lines = [
             f"assert {shown} >= {self.min_speedup} times as fast as the teacher{sure}",
@@ -189,7 +190,7 @@ class Latency(LooksAtNoAnswers):
         if confidence is not None and not fixed:
             fails = outcomes[worst] is Outcome.FAILED
             bound = interval.one_sided_lower if fails else interval.one_sided_upper
-            sure = _bound_words("lower" if fails else "upper", confidence, shown)
+            sure = f" ({bound_words(confidence, shown, lower=fails)})"
             shown = text(bound, "s", up=True) if math.isfinite(bound) else ceil_text(bound)
         serial = None if fixed else _serial(times, units)
         drift = _drift_notes(serial)
@@ -228,11 +229,6 @@ class Latency(LooksAtNoAnswers):
             },
             unit="s",
         )
-
-
-def _bound_words(side: str, confidence: float, observed: str) -> str:
-    """Return what stands behind the bound that decided, in the headline of a message."""
-    return f" ({side} {100 * confidence:.10g} % bound; observed {observed})"
 
 
 _BADNESS = {Outcome.PASSED: 0, Outcome.INCONCLUSIVE: 1, Outcome.FAILED: 2}

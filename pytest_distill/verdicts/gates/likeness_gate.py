@@ -17,7 +17,7 @@ from pytest_distill.evaluation.likeness import Bounds, Likeness
 from pytest_distill.verdicts.comparison import Comparison, Confidence, Slice
 from pytest_distill.verdicts.evidence import clusters_of
 from pytest_distill.verdicts.gates import explain
-from pytest_distill.verdicts.gates.deciding import OUTCOMES
+from pytest_distill.verdicts.gates.deciding import CONFIDENCE, OUTCOMES, bound_words
 from pytest_distill.verdicts.numbers import bounded, ceil_text, floor_text
 from pytest_distill.verdicts.statistics import Rate, RetentionInterval
 from pytest_distill.verdicts.verdict import (
@@ -87,12 +87,16 @@ class LikenessGate(ABC):
         rate = self._rate(comparison, likeness, chosen)
         low, high = rate.observed
         bad = low if self.relation == ">=" else high
-        interval = rate.interval(confidence or 0.95)
-        if confidence is None:
-            outcome = self._observed(low, high, limit)
-        else:
-            outcome = OUTCOMES[rate.test(float(limit)).judge(confidence)]
-        evidence = self._evidence(rate, interval, limit, confidence or 0.95)
+        sure = confidence or CONFIDENCE
+        interval = rate.interval(sure)
+        shown = OUTCOMES[rate.test(float(limit)).judge(sure)]
+        seen = self._observed(low, high, limit)
+        outcome = seen if confidence is None else shown
+        evidence = Evidence(interval=interval)
+        if rate.exact:  # else more examples of the same kind would not make the bounds meet
+            firm = shown is seen
+            needed = None if firm else rate.needed(float(limit), sure)
+            evidence = Evidence(interval=interval, firm=firm, needed=needed)
         notes = (*self.notes(likeness, comparison), *interval.notes)
         basis = [*self.known(rate, likeness, chosen), *explain.basis(evidence)]
         lines = [
@@ -152,16 +156,6 @@ class LikenessGate(ABC):
             passes, fails = high <= limit, low > limit
         return decided(passes) if passes or fails else Outcome.INCONCLUSIVE
 
-    def _evidence(
-        self, rate: Rate, interval: RetentionInterval, limit: Fraction, confidence: float
-    ) -> Evidence:
-        if not rate.exact:  # more examples of the same kind would not make the bounds meet
-            return Evidence(interval=interval)
-        seen = self._observed(*rate.observed, limit)
-        firm = OUTCOMES[rate.test(float(limit)).judge(confidence)] is seen
-        needed = None if firm else rate.needed(float(limit), confidence)
-        return Evidence(interval=interval, firm=firm, needed=needed)
-
     def _headline(
         self,
         rate: Rate,
@@ -184,10 +178,8 @@ class LikenessGate(ABC):
         bound = interval.one_sided_lower if lower else interval.one_sided_upper
         shown = floor_text if higher else ceil_text
         text = shown(bound) if math.isfinite(bound) else "infinity"
-        return (
-            f"assert {text} {self.relation} {written} {what} ({'lower' if lower else 'upper'} "
-            f"{100 * confidence:.10g} % bound; observed {observed})"
-        )
+        said = bound_words(confidence, observed, lower=lower)
+        return f"assert {text} {self.relation} {written} {what} ({said})"
 
     def known(self, rate: Rate, likeness: Likeness, chosen: NDArray[np.intp]) -> list[str]:
         """Return what is known of a teacher of whom only the most likely tokens were captured."""

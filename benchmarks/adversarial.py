@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import binom
 
-from pytest_distill.engines import ModelInfo
+from pytest_distill.engines import ModelInfo, Role
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
@@ -1408,7 +1408,7 @@ class WholeGate:
         """Return models of which one has answered."""
         gold = np.tile(np.repeat(np.arange(len(self.counts)), self.counts), self.slices)
         fails = (gold == gold.max()) & (rng.random(len(gold)) < self.lost)
-        said = {"teacher": gold, "student": np.where(fails, 0, gold)}
+        said: dict[Role, Array] = {"teacher": gold, "student": np.where(fails, 0, gold)}
         places = np.repeat(np.arange(self.slices), sum(self.counts))
         examples = GoldSet(
             "gold",
@@ -1425,8 +1425,8 @@ class WholeGate:
         models: dict[str, Model] = {}
         for role, answers in said.items():
             mine = {f"e{i}": f"c{label}" for i, label in enumerate(answers.tolist())}
-            engine = Recorded(ModelInfo(role, role), mine)  # type: ignore[arg-type]
-            models[role] = RunModel(role, role, partial(_same, engine))  # type: ignore[arg-type]
+            engine = Recorded(ModelInfo(role, role), mine)
+            models[role] = RunModel(role, role, partial(_same, engine))
         return Comparison(eval_, models, None, None, 0.05)
 
     def judge(self, sample: Comparison) -> FloorTest:

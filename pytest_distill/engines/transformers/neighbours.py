@@ -10,7 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from pytest_distill.engines.transformers.batching import batches
-from pytest_distill.engines.transformers.memory import Budget, Plan, in_batches
+from pytest_distill.engines.transformers.failures import FAILURES, first_line
+from pytest_distill.engines.transformers.memory import Budget, Plan, in_batches, is_out_of_memory
 
 if TYPE_CHECKING:
     from pytest_distill.engines.transformers.loading import Loaded
@@ -22,6 +23,10 @@ Wrong = Callable[[int, T], "str | None"]
 
 class WrongAloneError(Exception):
     """A result is wrong though nothing shared its pass."""
+
+
+class _BatchError(Exception):
+    """A model doesn't take a batch; some need as many end tokens in every row."""
 
 
 class Company(IntEnum):
@@ -142,31 +147,44 @@ def in_company(
         sizes = [lengths[index] for index in left]
         planned = plan(neighbours.company, borders)
         run = partial(_forward_of, forward, left)
-        for places, results in in_batches(loaded, budget, sizes, run, planned):
-            batch = [left[place] for place in places]
-            own = [lengths[index] for index in batch]
-            if not (loaded.trust.settled or neighbours.covers(own)):
-                looked_at = {own.index(min(own))}
-                if not alone_is_right:
-                    looked_at.add(own.index(max(own)))
-                elif len(batch) == 1:
-                    looked_at = set()
-                found = (wrong(batch[place], results[place]) for place in looked_at)
-                fault = next((fault for fault in found if fault), None)
+        try:
+            for places, results in in_batches(loaded, budget, sizes, run, planned):
+                batch = [left[place] for place in places]
+                fault = _fault(loaded, neighbours, batch, lengths, results, wrong, alone_is_right)
                 if fault and (len(batch) == 1 or neighbours.company is Company.ALONE):
                     raise WrongAloneError(fault)
                 if fault:
-                    reason = fault
-                    neighbours.part()
-                    break
-                if looked_at:
-                    neighbours.take(own)
-            if reason:
-                loaded.note(_note(loaded, neighbours.company, reason))
-                reason = None
-            done.update(batch)
-            yield batch, results
+                    raise _BatchError(fault)
+                if reason:
+                    loaded.note(_note(loaded, neighbours.company, reason))
+                    reason = None
+                done.update(batch)
+                yield batch, results
+        except _BatchError as error:
+            reason = str(error)
+            neighbours.part()
         left = [index for index in left if index not in done]
+
+
+def _fault(
+    loaded: Loaded,
+    neighbours: Neighbours,
+    batch: Sequence[int],
+    lengths: Sequence[int],
+    results: Sequence[T],
+    wrong: Wrong[T],
+    alone_is_right: bool,
+) -> str | None:
+    """Return what is wrong in a batch, looked at where none like it was before."""
+    own = [lengths[index] for index in batch]
+    if loaded.trust.settled or (alone_is_right and len(batch) == 1) or neighbours.covers(own):
+        return None
+    looked_at = {own.index(min(own))} | (set() if alone_is_right else {own.index(max(own))})
+    found = (wrong(batch[place], results[place]) for place in sorted(looked_at))
+    if fault := next((fault for fault in found if fault), None):
+        return fault
+    neighbours.take(own)
+    return None
 
 
 def unlike_alone(
@@ -204,7 +222,12 @@ def unlike_alone(
 def _forward_of(
     forward: Callable[[list[int]], list[T]], left: Sequence[int], places: list[int]
 ) -> list[T]:
-    return forward([left[place] for place in places])
+    try:
+        return forward([left[place] for place in places])
+    except FAILURES as error:
+        if len(places) == 1 or is_out_of_memory(error):
+            raise
+        raise _BatchError(first_line(error)) from error
 
 
 def _note(loaded: Loaded, company: Company, reason: str) -> str:

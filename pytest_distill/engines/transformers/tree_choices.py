@@ -66,8 +66,8 @@ def score_in_trees(
         else:
             loaded.trust.most = refused.most
     # Where no tree is taken, it says nothing of a model that none is with a prefix.
-    for error in errors if loaded.trust.most != 0 else errors[-1:]:
-        loaded.note(_told(loaded, error))
+    for given_up in errors if loaded.trust.most != 0 else errors[-1:]:
+        loaded.note(_told(loaded, given_up))
     if left and loaded.trust.most is None:
         window = attention_window(loaded.model.config)
         loaded.note(

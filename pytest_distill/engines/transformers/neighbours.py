@@ -110,10 +110,10 @@ def in_company(
 ) -> Iterator[tuple[list[int], list[T]]]:
     """Yield each batch of indices into `lengths` with its results, as `in_batches` does.
 
-    The shortest row of a batch, which has the most padding, is looked at where no batch as long
-    and as padded was before. Where its result is wrong, nothing of the batch is used, and rows are
-    read with others of their own length only from then on; where that changes them too, alone. A
-    note says so.
+    Three rows of a batch, the shortest among them, which has the most padding, are looked at where
+    no batch as long and as padded was before. Where a result is wrong, nothing of the batch is
+    used, and rows are read with others of their own length only from then on; where that changes
+    them too, alone. A note says so.
 
     Parameters
     ----------
@@ -130,8 +130,7 @@ def in_company(
     wrong : callable
         What is wrong with a row's result; see `unlike_alone`.
     alone_is_right : bool
-        Whether that cannot be where a row is read alone. If not, the longest row of a batch is
-        looked at too.
+        Whether that cannot be where a row is read alone.
     sharing : sequence of Loaded
         Other models that read the same batches.
 
@@ -179,12 +178,22 @@ def _fault(
     own = [lengths[index] for index in batch]
     if loaded.trust.settled or (alone_is_right and len(batch) == 1) or neighbours.covers(own):
         return None
-    looked_at = {own.index(min(own))} | (set() if alone_is_right else {own.index(max(own))})
-    found = (wrong(batch[place], results[place]) for place in sorted(looked_at))
+    found = (wrong(batch[place], results[place]) for place in _telling(own, alone_is_right))
     if fault := next((fault for fault in found if fault), None):
         return fault
     neighbours.take(own)
     return None
+
+
+def _telling(lengths: Sequence[int], alone_is_right: bool) -> list[int]:
+    """Return the places of the rows that tell most: the shortest, a middle one and the longest.
+
+    Where a row alone is right, the longest is the longest of those that are padded, if one is.
+    """
+    order = sorted(range(len(lengths)), key=lambda place: lengths[place])
+    if alone_is_right:
+        order = [place for place in order if lengths[place] < lengths[order[-1]]] or order
+    return sorted({order[0], order[len(order) // 2], order[-1]})
 
 
 def unlike_alone(

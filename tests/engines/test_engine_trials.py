@@ -202,14 +202,14 @@ def test_trees_are_given_up_from_where_they_are_wrong(
         num_layers=2,
         num_heads=4,
         attention_types=[[["global", "local"], 1]],
-        window_size=16,
+        window_size=64,
         max_position_embeddings=800,
         initializer_range=0.3,
     )
     made = engine(saved(hf.GPTNeoForCausalLM(config), tokenizer, tmp_path))
     short = [ChoiceRequest(str(n), CORPUS[n : n + 9].strip(), (" Paris", " a b")) for n in range(4)]
     long = [
-        ChoiceRequest(str(n), CORPUS[n : n + 90].strip(), (CORPUS[:40], CORPUS[9:60], " Paris"))
+        ChoiceRequest(str(n), (CORPUS[n:] + CORPUS).strip(), (CORPUS, CORPUS[9:60], " Paris"))
         for n in range(4)
     ]
     list(made.predict(short))

@@ -200,12 +200,10 @@ def _checked(
     if loaded.trust.settled or trees[-1].size <= seen:
         return scored
     values = {id(part): value for part, value in scored}
-    if reason := _difference(loaded, trees[0], values):
-        raise _RefusedError(reason, prefix=cached is not None)
-    if reason := _difference(loaded, trees[-1], values):
-        half = trees[-1].size // 2
-        most = max(seen, half if half >= _LEAST else 0)
-        raise _RefusedError(reason, most, prefix=cached is not None)
+    for tree in (trees[0], trees[-1]):
+        if reason := _difference(loaded, tree, values):
+            most = max(seen if seen < tree.size else 0, tree.size // 2)
+            raise _RefusedError(reason, most if most >= _LEAST else 0, prefix=cached is not None)
     loaded.trust.trees[kind] = trees[-1].size
     return scored
 

@@ -65,9 +65,8 @@ def score_in_trees(
             loaded.trust.prefix = False
         else:
             loaded.trust.most = refused.most
-    # Where no tree is taken, it says nothing of a model that none is with a prefix.
-    for given_up in errors if loaded.trust.most != 0 else errors[-1:]:
-        loaded.note(_told(loaded, given_up))
+    if errors:  # the last one says most: trees are smaller then, and without a prefix
+        loaded.note(_told(loaded, errors[-1]))
     if left and loaded.trust.most is None:
         window = attention_window(loaded.model.config)
         loaded.note(

@@ -26,10 +26,12 @@ def classify(loaded: Loaded, requests: Sequence[ClassificationRequest]) -> Itera
         When the model is no single-label classifier, or a text is too long for it.
     """
     labels = output_labels(loaded)
+    padding = loaded.model.config.get_text_config().pad_token_id
+    loaded.refuse_unknown(padding, "config.json: pad_token_id")
     with quiet():
         rows = _encode(loaded, requests)
     # Without a padding token a decoder doesn't know where a text ends: one text at a time.
-    alone = loaded.model.config.get_text_config().pad_token_id is None
+    alone = padding is None or padding < 0
     budget = Budget(1) if alone else loaded.budget
 
     def forward(batch: list[int]) -> list[list[float]]:
@@ -55,7 +57,19 @@ def output_labels(loaded: Loaded) -> tuple[str, ...]:
             f"model '{loaded.name}' was trained for multi-label classification: its labels don't "
             "exclude each other, and classification here means exactly one"
         )
-    return tuple(str(config.id2label[index]) for index in range(config.num_labels))
+    if set(config.id2label) != set(range(config.num_labels)):
+        raise ModelError(
+            f"model '{loaded.name}': config.json: id2label must number the {config.num_labels} "
+            f"outputs from 0; it has {', '.join(map(str, sorted(config.id2label)))}"
+        )
+    names = tuple(str(config.id2label[index]) for index in range(config.num_labels))
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ModelError(
+            f"model '{loaded.name}': config.json: id2label calls several outputs '{twice}'; give "
+            "each a name of its own"
+        )
+    return names
 
 
 Row = dict[str, list[int]]

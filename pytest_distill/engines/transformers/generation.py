@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import torch
 import transformers
-from jinja2 import TemplateError
 
 from pytest_distill.engines.transformers.batching import mask, pad
 from pytest_distill.engines.transformers.decoding import (
@@ -103,7 +102,7 @@ def _prompts(loaded: Loaded, requests: Sequence[GenerationRequest]) -> list[list
     fitting = []
     for request, row in zip(requests, rows, strict=True):
         _check_decoding(loaded, request)
-        tokens = chat_tokens(loaded, request) if request.chat else row
+        tokens = loaded.chat.tokens(request) if request.chat else row
         tokens = loaded.checked(request.id, tokens or [prefix_token(loaded)])
         room = _room(loaded, request.decoding)
         if room is not None and len(tokens) > room:
@@ -116,24 +115,6 @@ def _prompts(loaded: Loaded, requests: Sequence[GenerationRequest]) -> list[list
             tokens = tokens[-room:]
         fitting.append(tokens)
     return fitting
-
-
-def chat_tokens(loaded: Loaded, request: GenerationRequest) -> list[int]:
-    """Return the tokens of the prompt as a user's message, up to where the answer begins."""
-    if not getattr(loaded.tokenizer, "chat_template", None):
-        raise ModelError(
-            f"tokenizer of model '{loaded.name}' has no chat template; set chat: false"
-        )
-    message = [{"role": "user", "content": request.prompt}]
-    try:
-        text = loaded.tokenizer.apply_chat_template(
-            message, add_generation_prompt=True, tokenize=False
-        )
-    except TemplateError as error:
-        raise ModelError(
-            f"chat template of model '{loaded.name}' fails on example '{request.id}': {error}"
-        ) from None
-    return list(loaded.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def _room(loaded: Loaded, decoding: Decoding) -> int | None:
@@ -225,8 +206,10 @@ def _end_tokens(loaded: Loaded) -> list[int]:
 
 def _filler(loaded: Loaded, ends: Sequence[int]) -> int:
     """Return the token that fills up rows; it is masked wherever it stands."""
-    known = (loaded.model.generation_config.pad_token_id, loaded.tokenizer.pad_token_id, *ends)
-    return next((token for token in known if token is not None), 0)
+    own = loaded.model.generation_config.pad_token_id
+    loaded.refuse_unknown(own, "generation_config.json: pad_token_id")
+    known = (own, loaded.tokenizer.pad_token_id, *ends)
+    return next((token for token in known if token is not None and loaded.knows(token)), 0)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import io
 import re
 from contextlib import redirect_stderr
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from pytest_distill.engines.transformers.architecture import (
     read_config,
     require,
 )
+from pytest_distill.engines.transformers.chats import Chat, Clock
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
 from pytest_distill.engines.transformers.device import resolve_device, token_budget
 from pytest_distill.engines.transformers.memory import Budget
@@ -75,6 +77,8 @@ class Loaded:
         Whether matrix products run in oneDNN; see `products`.
     trust : Trust
         What it was found to do with its first batch.
+    clock : Clock
+        What its chat template is told of the time.
     notes : list of str
         What a reader of the results should know about how they came about.
     """
@@ -90,12 +94,18 @@ class Loaded:
     vocabulary: int | None
     onednn: bool = False
     trust: Trust = field(default_factory=Trust)
+    clock: Clock = field(default_factory=lambda: Clock.of(datetime.now()))
     notes: list[str] = field(default_factory=list)
 
     @property
     def architecture(self) -> str:
         """Name of the model's class."""
         return type(self.model).__name__
+
+    @property
+    def chat(self) -> Chat:
+        """What makes a user's message of a prompt."""
+        return Chat(self.name, self.tokenizer, self.clock)
 
     @property
     def takes_cache(self) -> str | None:
@@ -119,9 +129,33 @@ class Loaded:
             )
         return tokens
 
+    def knows(self, token: int) -> bool:
+        """Return whether the model has an embedding for a token, as far as can be told."""
+        return token >= 0 and (self.vocabulary is None or token < self.vocabulary)
 
-def load(spec: ModelSpec, checkpoint: Checkpoint, notes: list[str] | None = None) -> Loaded:
+    def refuse_unknown(self, token: int | None, key: str) -> None:
+        """Raise ModelError where the model has no embedding for a token that `key` names.
+
+        A number below 0 names none.
+        """
+        if token is None or token < 0 or self.vocabulary is None or token < self.vocabulary:
+            return
+        raise ModelError(
+            f"model '{self.name}': {key} is {token}, but the model knows only the tokens 0 to "
+            f"{self.vocabulary - 1}: give the id of one of these, or save the model after "
+            "resize_token_embeddings"
+        )
+
+
+def load(
+    spec: ModelSpec,
+    checkpoint: Checkpoint,
+    notes: list[str] | None = None,
+    clock: Clock | None = None,
+) -> Loaded:
     """Load a model with its adapter and its tokenizer; `notes` is where it leaves its notes.
+
+    Its chat template is told the time of `clock`, else that at which the run began.
 
     Raises
     ------
@@ -136,7 +170,7 @@ def load(spec: ModelSpec, checkpoint: Checkpoint, notes: list[str] | None = None
     with quiet(), redirect_stderr(io.StringIO()), as_model_errors(spec):
         config = read_config(spec, checkpoint)
         kind, cls = architecture(spec, checkpoint, config)
-        tokenizer = _load_tokenizer(spec, checkpoint)
+        tokenizer = load_tokenizer(spec, checkpoint)
         model = _load_model(
             spec, checkpoint, cls, device, getattr(config, "quantization_config", None)
         )
@@ -155,11 +189,13 @@ def load(spec: ModelSpec, checkpoint: Checkpoint, notes: list[str] | None = None
         generation_budget=Budget(token_budget(spec, device, model, generating=True)),
         vocabulary=None if embeddings is None else embeddings.shape[0],
         onednn=device.type == "cpu" and onednn_is_faster(),
+        clock=Clock.of(spec.began) if clock is None else clock,
         notes=[] if notes is None else notes,
     )
 
 
-def _load_tokenizer(spec: ModelSpec, checkpoint: Checkpoint) -> Any:
+def load_tokenizer(spec: ModelSpec, checkpoint: Checkpoint) -> Any:
+    """Return a model's tokenizer; nothing else is loaded."""
     options: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code}
     if spec.gguf_file and not spec.tokenizer:
         options["gguf_file"] = spec.gguf_file
@@ -213,9 +249,12 @@ def _check_weights(spec: ModelSpec, checkpoint: Checkpoint, model: Any, report: 
         )
     mismatched = sorted(str(entry[0]) for entry in report["mismatched_keys"])
     if mismatched:
+        names = len(model.config.id2label or ())
+        heads = (entry[1] for entry in report["mismatched_keys"] if entry[2][:1] == (names,))
+        head = next((f"; id2label names {names} outputs of {there[0]}" for there in heads), "")
         raise ModelError(
             f"model '{spec.name}': the checkpoint in {checkpoint.folder} and its config.json "
-            f"disagree on the shape of {_few(mismatched)}"
+            f"disagree on the shape of {_few(mismatched)}{head}"
         )
     own = {_LAYER_NUMBER.sub("*", name) for name, _ in model.named_parameters()}
     dropped = sorted(

@@ -315,7 +315,7 @@ class RunModel(Model):
                     self.keeper.take_back(identity)
                 raise
         else:
-            self.dated_prompts(requests)  # for the note
+            self.dated_prompts(requests)  # for its note
             kept = Kept(list(self._predict(who, requests)), from_store=0)
         source = f"model '{self.name}' on '{on.name}'"
         predictions = aligned(kept.predictions, on, source)
@@ -338,6 +338,8 @@ class RunModel(Model):
                 isinstance(text, str) for pair in given.items() for text in pair
             ):
                 raise ModelError(f"{self._who('dated_prompts')}: must map ids to texts")
+        if given:
+            self._keep_notes()  # they say which date it is
         return given
 
     def _predict(self, who: str, requests: Sequence[Request]) -> Iterator[Prediction]:

@@ -15,11 +15,14 @@ from pytest_distill.evals.tasks import fields, prompts
 from pytest_distill.evals.tasks.base import dataclass_settings
 from pytest_distill.evals.tasks.labels import Labels, read_labels
 from pytest_distill.evals.tasks.predictions import check_outputs, check_probabilities, no_answer
+from pytest_distill.evals.writing import composed
 
 
 @dataclass(frozen=True)
 class Classification:
     """Which label fits a text. Gold and predicted labels are compared as text: 1 is ``'1'``.
+
+    Letter by letter, in Unicode's form NFC: case and blanks count, how an accent is encoded not.
 
     Parameters
     ----------
@@ -105,7 +108,7 @@ class Classification:
         return read_labels(self.labels)
 
     def _gold(self, example: Example) -> str:
-        gold = fields.label(example, self.target)
+        gold = composed(fields.label(example, self.target))
         classes = self._said.classes
         if classes is not None and gold not in classes:
             raise GoldSetError(

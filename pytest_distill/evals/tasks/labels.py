@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_distill.errors import ConfigError, EvaluationError
 from pytest_distill.evals.metrics import Answer
+from pytest_distill.evals.writing import composed
 
 MOST_SHOWN = 10
 
@@ -37,7 +38,8 @@ class Labels:
 
     def class_of(self, said: str) -> str:
         """Return the class that a model means."""
-        return self.names.get(said, said)
+        label = composed(said)
+        return self.names.get(label, label)
 
     def refuse_unknown(self, answers: Sequence[Answer], gold: Iterable[str]) -> None:
         """Raise EvaluationError where a predicted label is neither a gold label nor declared.
@@ -109,13 +111,15 @@ def read_labels(written: Any) -> Labels:
             "labels: must give each output of the model one label, counted from 0; "
             f"got the outputs {indices}"
         )
-    outputs = {str(label): index for label, index in written.items()}
+    outputs = {composed(str(label)): index for label, index in written.items()}
+    if len(outputs) < len(written):
+        raise ConfigError(f"labels: two of {', '.join(map(repr, written))} are one label in NFC")
     ordered = tuple(sorted(outputs, key=outputs.__getitem__))
     return Labels(outputs, frozenset(outputs), ordered)
 
 
 def _of_list(written: Sequence[Any]) -> Labels:
-    listed = tuple(str(label) for label in written if isinstance(label, str | int))
+    listed = tuple(composed(str(label)) for label in written if isinstance(label, str | int))
     if len(listed) < max(len(written), 2):
         raise ConfigError(f"labels: must list two classes or more, by name; got {written!r}")
     twice = next((label for label in listed if listed.count(label) > 1), None)
@@ -128,7 +132,7 @@ def _of_names(written: Mapping[Any, Any]) -> Labels:
     odd = next((value for value in written.values() if not isinstance(value, str | bool)), None)
     if odd is not None or None in written.values():
         raise ConfigError(f"labels: must map a name to a label or to an output, not to {odd!r}")
-    names = {str(said): str(label) for said, label in written.items()}
+    names = {composed(str(said)): composed(str(label)) for said, label in written.items()}
     return Labels(names, names=names)
 
 

@@ -19,8 +19,8 @@ _MOST_WORDS = 10**6
 def exact_match(answer: Answer) -> float:
     """Return 1.0 where the text equals an accepted answer but for whitespace around, else 0.0.
 
-    Strict: case and punctuation count; how an accent is encoded does not. Use ``extract:`` to cut an answer out of a longer text, and
-    ``token_f1`` for SQuAD's lenient comparison.
+    Strict: case and punctuation count; how an accent is encoded does not. Use ``extract:`` to cut
+    an answer out of a longer text, and ``token_f1`` for SQuAD's lenient comparison.
     """
     predicted = composed(answer.predicted).strip()
     return float(predicted in {composed(target).strip() for target in answer.targets})

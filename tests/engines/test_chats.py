@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers.utils import chat_template_utils
 
 from pytest_distill import ModelError
 from pytest_distill.engines import ModelSpec
@@ -115,8 +116,8 @@ def test_the_default_of_several_templates_counts(template: Template) -> None:
 def test_templates_by_name_without_a_default_are_an_error(template: Template) -> None:
     """The model, the key and the names are told."""
     message = (
-        "model 'student': tokenizer_config.json: chat_template: has the templates 'rag', 'tools' "
-        "and none called 'default'"
+        "model 'student': chat_template of its tokenizer has the templates 'rag', 'tools' and none "
+        "called 'default': call one so, in tokenizer_config.json"
     )
     with pytest.raises(ModelError, match=message):
         list(_engine(template({"tools": CHAT_TEMPLATE, "rag": CHAT_TEMPLATE})).predict(ASKED))
@@ -160,7 +161,7 @@ def test_another_clock_of_transformers_is_told_once_a_run(
         def now(cls, tz: Any = None) -> Any:  # noqa: ARG003
             return next(cls.times)
 
-    monkeypatch.setattr(chats.chat_template_utils, "datetime", Ticking)
+    monkeypatch.setattr(chat_template_utils, "datetime", Ticking)
     made = _engine(template(DATED), datetime(2020, 1, 1))
     for _ in range(3):
         (prompt,) = made.dated_prompts(ASKED).values()
@@ -174,7 +175,7 @@ def test_a_clock_that_cannot_be_held_is_refused(
     folder = template(DATED)
     chats._check_clock.cache_clear()
     with monkeypatch.context() as patched:
-        patched.setattr(chats.chat_template_utils, "datetime", datetime)
+        patched.setattr(chat_template_utils, "datetime", datetime)
         patched.setattr(chats, "chat_template_utils", _Unheld())
         with pytest.raises(ModelError, match="read a clock that cannot be held"):
             _engine(folder).dated_prompts(ASKED)

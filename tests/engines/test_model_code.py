@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -260,12 +260,7 @@ def test_what_has_its_own_handling_goes_through(
 ) -> None:
     """Ctrl-C, memory that ran out, and an error that says enough."""
     made = engine(classifier_folder)
-
-    def classify(*_: Any) -> Iterator[Any]:
-        raise error
-        yield
-
-    monkeypatch.setattr(classification, "classify", classify)
+    monkeypatch.setattr(classification, "classify", _raising(error))
     with pytest.raises(type(error)) as caught:
         _answers(made, TEXT)
     assert caught.value is error

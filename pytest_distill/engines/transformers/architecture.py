@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 
 from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
+from pytest_distill.engines.transformers.model_code import in_own_code
 from pytest_distill.errors import ModelError
 
 Kind = Literal["classification", "causal", "seq2seq"]
@@ -200,6 +201,8 @@ def as_model_errors(spec: ModelSpec) -> Iterator[None]:
         ) from None
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
         # In words of the libraries' own; anything else is a defect of the model's: `model_code`.
+        if isinstance(error, NotImplementedError | RecursionError) or in_own_code(error):
+            raise
         raise ModelError(
             f"model '{spec.name}' can't be loaded from {spec.path}: {_first(error)}"
         ) from error

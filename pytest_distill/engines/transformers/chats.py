@@ -137,9 +137,9 @@ class Chat:
         if isinstance(template, dict):
             if "default" not in template:
                 raise ModelError(
-                    f"model '{self.name}': tokenizer_config.json: chat_template: has the templates "
+                    f"model '{self.name}': chat_template of its tokenizer has the templates "
                     f"{', '.join(map(repr, sorted(template)))} and none called 'default': call one "
-                    "so, or set chat: false"
+                    "so, in tokenizer_config.json or as chat_template.jinja, or set chat: false"
                 )
             template = template["default"]
         chance = _chance(str(template))

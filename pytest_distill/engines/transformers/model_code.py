@@ -54,6 +54,11 @@ def raised_here(error: BaseException) -> bool:
     return is_ours(about) or type(about).__module__ == "builtins"
 
 
+def in_own_code(error: BaseException) -> bool:
+    """Return whether an exception was raised in code that the checkpoint brings itself."""
+    return any(_package(tb) == "transformers_modules" for tb in _frames(error.__traceback__))
+
+
 def _is_the_models(error: BaseException) -> bool:
     if isinstance(error, DistillError) or is_out_of_memory(error) or raised_here(error):
         return False

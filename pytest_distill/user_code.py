@@ -17,7 +17,14 @@ from types import FrameType, TracebackType
 
 from pytest_distill.errors import DistillError, one_line
 
-_MODEL_LIBRARIES = {"accelerate", "peft", "tokenizers", "torch", "transformers"}
+_MODEL_LIBRARIES = {
+    "accelerate",
+    "peft",
+    "tokenizers",
+    "torch",
+    "transformers",
+    "transformers_modules",
+}
 PACKAGE = Path(__file__).parent
 STANDARD_LIBRARY = Path(os.__file__).parent
 LONGEST = 300

@@ -153,9 +153,7 @@ def test_whatever_a_model_raises_is_one_line_with_its_class_and_place(
     with pytest.raises(ModelError) as caught:
         _answers(made, TEXT)
     told = str(caught.value)
-    begin = (
-        "model 'student' (a BertForSequenceClassification) fails while it answers classification"
-    )
+    begin = "model 'student' (BertForSequenceClassification) fails while it answers classification"
     assert told.startswith(f"{begin}: raised {type(error).__name__}")
     assert re.search(rf"{HERE}:\d+ in forward", told)
     assert "\n" not in told
@@ -211,7 +209,7 @@ def test_what_is_measured_and_compared_is_held_to_it_too(
         lambda: made.memory_here([request]),
         lambda: list(made.token_likeness(teacher, [GoldText(request)])),
     ):
-        with pytest.raises(ModelError, match=r"\(a LlamaForCausalLM\) fails while .* KeyErr"):
+        with pytest.raises(ModelError, match=r"\(LlamaForCausalLM\) fails while .* KeyErr"):
             act()
 
 
@@ -235,9 +233,24 @@ def test_an_output_without_logits_is_the_models(
     class Output:
         pass
 
-    monkeypatch.setattr(made.model, "forward", lambda *_, **__: Output())
-    with pytest.raises(ModelError, match="'Output' object has no attribute 'logits'"):
-        _answers(made, TEXT)
+    for output in (Output(), (torch.zeros(3, 3),)):
+        monkeypatch.setattr(made.model, "forward", lambda *_, output=output, **__: output)
+        kind = type(output).__name__
+        with pytest.raises(ModelError, match=f"'{kind}' object has no attribute 'logits'"):
+            _answers(made, TEXT)
+
+
+def test_a_config_that_asks_for_tuples_changes_nothing(
+    engine: Make, classifier_folder: Path, causal_folder: Path, changed: Change
+) -> None:
+    """In which form a model gives its output says nothing of what it answers."""
+    for folder, request in (
+        (classifier_folder, TEXT[0]),
+        (causal_folder, PerplexityRequest("1", "one, two")),
+        (causal_folder, GenerationRequest("1", "one", decoding=SHORT)),
+    ):
+        copy = changed(folder, return_dict=False)
+        assert _answers(engine(copy), [request]) == _answers(engine(folder), [request])
 
 
 def test_a_class_that_cannot_be_built_is_an_error_when_it_is_loaded(
@@ -247,7 +260,7 @@ def test_a_class_that_cannot_be_built_is_an_error_when_it_is_loaded(
     monkeypatch.setattr(
         hf.BertForSequenceClassification, "__init__", _raising(AssertionError("no"))
     )
-    begin = r"model 'student' \(a BertForSequenceClassification\) fails while "
+    begin = r"model 'student' \(BertForSequenceClassification\) fails while "
     with pytest.raises(ModelError, match=f"{begin}it is loaded: raised AssertionError: no"):
         _answers(engine(classifier_folder), TEXT)
     with pytest.raises(ModelError, match=f"{begin}its size is counted: raised AssertionError: no"):

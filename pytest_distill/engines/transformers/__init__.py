@@ -281,9 +281,9 @@ class TransformersEngine:
     def _of_class(self) -> str:
         """The class of the model in brackets; empty where nobody knows it yet."""
         if self._loaded is not None:
-            return f" (a {self._loaded.architecture})"
+            return f" ({self._loaded.architecture})"
         names = self.checkpoint.config.get("architectures")
-        return f" (a {names[0]})" if isinstance(names, list) and names else ""
+        return f" ({names[0]})" if isinstance(names, list) and names else ""
 
     def _load(self) -> Loaded:
         if self._loaded is None:

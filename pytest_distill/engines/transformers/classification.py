@@ -26,7 +26,7 @@ def classify(loaded: Loaded, requests: Sequence[ClassificationRequest]) -> Itera
         When the model is no single-label classifier, or a text is too long for it.
     """
     labels = output_labels(loaded)
-    padding = loaded.model.config.get_text_config().pad_token_id
+    padding = _padding(loaded)
     loaded.refuse_unknown(padding, "config.json: pad_token_id")
     with quiet():
         rows = _encode(loaded, requests)
@@ -117,10 +117,16 @@ def _cut(loaded: Loaded, request: ClassificationRequest, length: int) -> Row:
         tokenizer.truncation_side = side
 
 
+def _padding(loaded: Loaded) -> int | None:
+    """Return the token that the model takes for padding; not every config has one."""
+    token: int | None = getattr(loaded.model.config.get_text_config(), "pad_token_id", None)
+    return token
+
+
 @torch.inference_mode()
 def _forward(loaded: Loaded, rows: Sequence[dict[str, list[int]]]) -> list[list[float]]:
     """Return a softmax over the outputs in float32 for every row."""
-    pad_id = loaded.model.config.get_text_config().pad_token_id
+    pad_id = _padding(loaded)
     fillers = {"input_ids": 0 if pad_id is None else pad_id, "attention_mask": 0}
     # A BERT tokenizer beside a DistilBERT model gives segments that the model has no use for.
     taken = inspect.signature(loaded.model.forward).parameters

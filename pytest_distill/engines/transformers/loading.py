@@ -177,6 +177,9 @@ def load(
         if checkpoint.adapter is not None:
             model = _with_adapter(spec, checkpoint, model)
         model.eval()
+        model.config.return_dict = (
+            True  # its config may ask for tuples; what is in them is the same
+        )
         embeddings = _embeddings(model)
     return Loaded(
         name=spec.name,

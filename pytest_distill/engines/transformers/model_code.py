@@ -45,13 +45,14 @@ def model_code(who: Callable[[], str], doing: str) -> Iterator[None]:
 def raised_here(error: BaseException) -> bool:
     """Return whether an exception is of this package: raised in it, and about nothing else.
 
-    That an object of a model's lacks an attribute is the model's.
+    That an object of the model lacks an attribute, or its output the logits, is the model's.
     """
     frames = list(_frames(error.__traceback__))
     if not frames or not _is_own(frames[-1]):
         return False
-    about = getattr(error, "obj", None) if isinstance(error, AttributeError) else None
-    return is_ours(about) or type(about).__module__ == "builtins"
+    if not isinstance(error, AttributeError) or error.name == "logits":
+        return not isinstance(error, AttributeError)
+    return is_ours(error.obj) or type(error.obj).__module__ == "builtins"
 
 
 def in_own_code(error: BaseException) -> bool:
@@ -66,14 +67,14 @@ def _is_the_models(error: BaseException) -> bool:
 
 
 def _place(error: BaseException) -> str:
-    """Return the innermost line outside this package; where that is torch's, who called it too."""
-    outside = [tb for tb in _frames(error.__traceback__) if not _is_own(tb)]
-    if not outside:
+    """Return the innermost line of the model's code; where that is torch's, who called it too."""
+    frames = list(_frames(error.__traceback__))
+    if not frames or _is_own(frames[-1]):
         return ""
-    last = [_line(outside[-1])]
-    if _package(outside[-1]) == "torch":
-        callers = (tb for tb in reversed(outside) if _package(tb) != "torch")
-        last += [f"called from {_line(tb)}" for tb in callers][:1]
+    last = [_line(frames[-1])]
+    if _package(frames[-1]) == "torch":
+        others = (tb for tb in reversed(frames) if not _is_own(tb) and _package(tb) != "torch")
+        last += [f"called from {_line(tb)}" for tb in others][:1]
     return f" ({', '.join(last)})"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,6 +67,8 @@ class Project:
         Folder with exported predictions, for models whose weights are absent.
     worker : int, optional
         Number of this process where several share the work.
+    began : datetime, optional
+        When the run began, which is what prompts that hold a date are told; now by default.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class Project:
         keeper: Keeper | None = None,
         predictions: Path | None = None,
         worker: int | None = None,
+        began: datetime | None = None,
     ) -> None:
         self.config = config
         self.owed: set[str] = set()
@@ -89,6 +93,7 @@ class Project:
         self._keeper = keeper
         self._exported = predictions
         self._worker = worker
+        self._began = began or datetime.now()
         self._spread = worker is not None
         self._device = device
         self._threads = threads
@@ -365,6 +370,7 @@ class Project:
             threads=self._threads,
             worker=self._worker or 0,
             hash_file=digests,
+            began=self._began,
         )
         with unless_ours(kind, f"the engine of model '{name}'", ModelError):
             engine: Engine = kind(spec)

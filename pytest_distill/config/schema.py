@@ -82,7 +82,7 @@ class RunModel(ModelConfig):
         folder : Path
             The folder of ``distill.yaml``.
         **of_the_run
-            What this run adds: threads, worker, hash_file.
+            What this run adds: threads, worker, hash_file, began.
         """
         of_the_model = {*ModelConfig.model_fields, *(self.model_extra or {}), *DECLARABLE}
         fields = self.model_dump(exclude=of_the_model - {"role"})

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pytest_distill.errors import GoldSetError, did_you_mean
 from pytest_distill.evals.readonly import read_only
-from pytest_distill.evals.rows import Rows, open_rows
+from pytest_distill.evals.rows import ClassNames, Rows, open_rows
 from pytest_distill.memory import collector_paused
 
 DEFAULT_ID_FIELD = "id"
@@ -50,6 +50,8 @@ class GoldSet:
     examples: tuple[Example, ...]
     rest: tuple[Example, ...] = ()
     """The file's examples that a sample left out."""
+    class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Field -> what the source calls the classes that stand there as numbers from 0."""
 
     @property
     def left_out(self) -> frozenset[str]:
@@ -71,7 +73,7 @@ class GoldSet:
         by_digest = sorted(self.examples, key=lambda e: hashlib.sha256(e.id.encode()).digest())
         chosen = {example.id for example in by_digest[:n]}
         kept = tuple(example for example in self.examples if example.id in chosen)
-        return GoldSet(self.source, kept, (*by_digest[n:], *self.rest))
+        return GoldSet(self.source, kept, (*by_digest[n:], *self.rest), self.class_names)
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -106,7 +108,8 @@ def read_gold_set(
     GoldSetError
         Nothing can be read there, a row is malformed, an id is used twice, or there is no row.
     """
-    shown, rows = open_rows(source, split)
+    names: ClassNames = {}
+    shown, rows = open_rows(source, split, names)
     by_id: dict[str, Example] = {}
     for example in _with_ids(rows, id_field):
         if example.id in by_id:
@@ -114,7 +117,7 @@ def read_gold_set(
         by_id[example.id] = example
     if not by_id:
         raise GoldSetError(f"{shown}: it is empty; at least one example is needed")
-    return GoldSet(shown, tuple(by_id.values()))
+    return GoldSet(shown, tuple(by_id.values()), class_names=names)
 
 
 def row_digest(row: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import io
 import re
 from contextlib import redirect_stderr
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 import torch
@@ -21,6 +22,7 @@ from pytest_distill.engines.transformers.architecture import (
     read_config,
     require,
 )
+from pytest_distill.engines.transformers.chats import Chat, Clock
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
 from pytest_distill.engines.transformers.device import resolve_device, token_budget
 from pytest_distill.engines.transformers.memory import Budget
@@ -109,6 +111,8 @@ class Loaded:
         Whether matrix products run in oneDNN; see `products`.
     trust : Trust
         What it was found to do as the plain path does.
+    clock : Clock
+        What its chat template is told of the time.
     notes : list of str
         What a reader of the results should know about how they came about.
     """
@@ -124,6 +128,7 @@ class Loaded:
     vocabulary: int | None
     onednn: bool = False
     trust: Trust = field(default_factory=Trust)
+    clock: Clock = field(default_factory=lambda: Clock.of(datetime.now()))
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -135,6 +140,11 @@ class Loaded:
     def who(self) -> str:
         """How messages call it."""
         return f"model '{self.name}' ({self.architecture})"
+
+    @property
+    def chat(self) -> Chat:
+        """What makes a user's message of a prompt."""
+        return Chat(self.name, self.tokenizer, self.clock)
 
     def note(self, text: str) -> None:
         """Tell the reader of the results something, once."""
@@ -150,9 +160,33 @@ class Loaded:
             )
         return tokens
 
+    def knows(self, token: int) -> bool:
+        """Return whether the model has an embedding for a token, as far as can be told."""
+        return token >= 0 and (self.vocabulary is None or token < self.vocabulary)
 
-def load(spec: ModelSpec, checkpoint: Checkpoint, notes: list[str] | None = None) -> Loaded:
+    def refuse_unknown(self, token: int | None, key: str) -> None:
+        """Raise ModelError where the model has no embedding for a token that `key` names.
+
+        A number below 0 names none.
+        """
+        if token is None or token < 0 or self.vocabulary is None or token < self.vocabulary:
+            return
+        raise ModelError(
+            f"model '{self.name}': {key} is {token}, but the model knows only the tokens 0 to "
+            f"{self.vocabulary - 1}: give the id of one of these, or save the model after "
+            "resize_token_embeddings"
+        )
+
+
+def load(
+    spec: ModelSpec,
+    checkpoint: Checkpoint,
+    notes: list[str] | None = None,
+    clock: Clock | None = None,
+) -> Loaded:
     """Load a model with its adapter and its tokenizer; `notes` is where it leaves its notes.
+
+    Its chat template is told the time of `clock`, else that at which the run began.
 
     Raises
     ------
@@ -167,13 +201,16 @@ def load(spec: ModelSpec, checkpoint: Checkpoint, notes: list[str] | None = None
     with quiet(), redirect_stderr(io.StringIO()), as_model_errors(spec):
         config = read_config(spec, checkpoint)
         kind, cls = architecture(spec, checkpoint, config)
-        tokenizer = _load_tokenizer(spec, checkpoint)
+        tokenizer = load_tokenizer(spec, checkpoint)
         model = _load_model(
             spec, checkpoint, cls, device, getattr(config, "quantization_config", None)
         )
         if checkpoint.adapter is not None:
             model = _with_adapter(spec, checkpoint, model)
         model.eval()
+        model.config.return_dict = (
+            True  # its config may ask for tuples; what is in them is the same
+        )
         embeddings = _embeddings(model)
     return Loaded(
         name=spec.name,
@@ -186,11 +223,13 @@ def load(spec: ModelSpec, checkpoint: Checkpoint, notes: list[str] | None = None
         generation_budget=Budget(token_budget(spec, device, model, generating=True)),
         vocabulary=None if embeddings is None else embeddings.shape[0],
         onednn=device.type == "cpu" and onednn_is_faster(),
+        clock=Clock.of(spec.began) if clock is None else clock,
         notes=[] if notes is None else notes,
     )
 
 
-def _load_tokenizer(spec: ModelSpec, checkpoint: Checkpoint) -> Any:
+def load_tokenizer(spec: ModelSpec, checkpoint: Checkpoint) -> Any:
+    """Return a model's tokenizer; nothing else is loaded."""
     options: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code}
     if spec.gguf_file and not spec.tokenizer:
         options["gguf_file"] = spec.gguf_file
@@ -244,9 +283,12 @@ def _check_weights(spec: ModelSpec, checkpoint: Checkpoint, model: Any, report: 
         )
     mismatched = sorted(str(entry[0]) for entry in report["mismatched_keys"])
     if mismatched:
+        names = len(model.config.id2label or ())
+        heads = (entry[1] for entry in report["mismatched_keys"] if entry[2][:1] == (names,))
+        head = next((f"; id2label names {names} outputs of {there[0]}" for there in heads), "")
         raise ModelError(
             f"model '{spec.name}': the checkpoint in {checkpoint.folder} and its config.json "
-            f"disagree on the shape of {_few(mismatched)}"
+            f"disagree on the shape of {_few(mismatched)}{head}"
         )
     own = {_LAYER_NUMBER.sub("*", name) for name, _ in model.named_parameters()}
     dropped = sorted(

@@ -142,8 +142,7 @@ def memory_apart(spec: ModelSpec, requests: Sequence[Request]) -> Memory:
 def _memory_of(spec: ModelSpec, requests: Sequence[Request]) -> Memory:
     from pytest_distill.engines.transformers import TransformersEngine
 
-    engine = TransformersEngine(spec)
-    return memory(engine._load(), engine._answer(requests), requests)
+    return TransformersEngine(spec).memory_here(requests)
 
 
 @contextmanager

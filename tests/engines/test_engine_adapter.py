@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import peft
 import pytest
 import torch
 
@@ -14,7 +15,6 @@ from pytest_distill.evals.requests import ChoiceRequest, ClassificationRequest
 
 from .tiny import TEXTS, Make, hf
 
-peft = pytest.importorskip("peft")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of peft, when the tests save adapters
 
 

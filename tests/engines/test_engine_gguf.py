@@ -5,14 +5,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import gguf
 import pytest
 
 from pytest_distill.evals.requests import ChoiceRequest, PerplexityRequest
 
 from .test_engine_files import refuse_outside, traced
 from .tiny import CORPUS, Make, hf
-
-gguf = pytest.importorskip("gguf")
 
 
 @pytest.fixture

@@ -35,7 +35,13 @@ def read_eval(config: Config, name: str, limit: int | None = None) -> Eval | Rep
     entry = config.evals[name]
     if not isinstance(entry, MeasuredEval):
         return ReportedEval(name, config.metrics[name])
-    gold = read_gold_set(_beside(config, entry.data), id_field=entry.id, split=entry.split)
+    gold = read_gold_set(
+        _beside(config, entry.data),
+        id_field=entry.id,
+        split=entry.split,
+        config=entry.config,
+        revision=entry.revision,
+    )
     gold = gold if limit is None else gold.sample(limit)
     arguments = entry.task_arguments()
     if shots := _shots(config, name, entry):

@@ -15,6 +15,7 @@ from pytest_distill.engines.file_digests import FileDigests, file_digest
 from pytest_distill.engines.likeness import Captured, Distributional, TokenLikeness
 from pytest_distill.errors import ModelError, did_you_mean
 from pytest_distill.evals.requests import Prediction, Request
+from pytest_distill.hub import Found
 
 Role = Literal["teacher", "student", "sft"]
 
@@ -52,6 +53,9 @@ class ModelSpec:
         that is checked. The store gives one that remembers big files.
     options : mapping
         Further keys of the entry, for a user's own engine.
+    resolved : dict
+        Hub id and revision -> the commit that they stand for. All models of a run share it, so
+        that a branch that moves meanwhile stays what it was.
     """
 
     name: str
@@ -71,6 +75,7 @@ class ModelSpec:
     worker: int = 0
     hash_file: Callable[[Path], str] = field(default_factory=FileDigests, compare=False)
     options: Mapping[str, Any] = field(default_factory=dict)
+    resolved: dict[tuple[str, str | None], Found] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

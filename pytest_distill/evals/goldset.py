@@ -50,6 +50,8 @@ class GoldSet:
     examples: tuple[Example, ...]
     rest: tuple[Example, ...] = ()
     """The file's examples that a sample left out."""
+    origin: str | None = None
+    """Which commit a data set of the hub is."""
 
     @property
     def left_out(self) -> frozenset[str]:
@@ -71,7 +73,7 @@ class GoldSet:
         by_digest = sorted(self.examples, key=lambda e: hashlib.sha256(e.id.encode()).digest())
         chosen = {example.id for example in by_digest[:n]}
         kept = tuple(example for example in self.examples if example.id in chosen)
-        return GoldSet(self.source, kept, (*by_digest[n:], *self.rest))
+        return GoldSet(self.source, kept, (*by_digest[n:], *self.rest), self.origin)
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -82,7 +84,12 @@ class GoldSet:
 
 @collector_paused()
 def read_gold_set(
-    source: Path | str, *, id_field: str = DEFAULT_ID_FIELD, split: str | None = None
+    source: Path | str,
+    *,
+    id_field: str = DEFAULT_ID_FIELD,
+    split: str | None = None,
+    config: str | None = None,
+    revision: str | None = None,
 ) -> GoldSet:
     """Read a gold set.
 
@@ -96,6 +103,8 @@ def read_gold_set(
         default field, an example's id is a digest of its row; another field must be there.
     split : str, optional
         Which split of a ``datasets`` folder or of a hub dataset.
+    config, revision : str, optional
+        Which config of a hub dataset, and which branch, tag or commit.
 
     Returns
     -------
@@ -106,7 +115,7 @@ def read_gold_set(
     GoldSetError
         Nothing can be read there, a row is malformed, an id is used twice, or there is no row.
     """
-    shown, rows = open_rows(source, split)
+    shown, rows, origin = open_rows(source, split, config=config, revision=revision)
     by_id: dict[str, Example] = {}
     for example in _with_ids(rows, id_field):
         if example.id in by_id:
@@ -114,7 +123,7 @@ def read_gold_set(
         by_id[example.id] = example
     if not by_id:
         raise GoldSetError(f"{shown}: it is empty; at least one example is needed")
-    return GoldSet(shown, tuple(by_id.values()))
+    return GoldSet(shown, tuple(by_id.values()), origin=origin)
 
 
 def row_digest(row: Mapping[str, Any]) -> str:

@@ -10,31 +10,55 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from pytest_distill.errors import GoldSetError, did_you_mean
+from pytest_distill.evals import hub_data
 
 Row = dict[str, Any]
 Rows = Iterator[tuple[str, Row]]
 """Pairs of a place, for messages, and the row that stands there."""
 
 
-def open_rows(source: Path | str, split: str | None) -> tuple[str, Rows]:
-    """Return how messages call `source`, and its rows; GoldSetError where there is none."""
+class Opened(NamedTuple):
+    """Rows that can be read: how messages call their source, and what a name on the hub stood for.
+
+    `origin` is None for what lies here.
+    """
+
+    shown: str
+    rows: Rows
+    origin: str | None = None
+
+
+def open_rows(
+    source: Path | str,
+    split: str | None,
+    *,
+    config: str | None = None,
+    revision: str | None = None,
+) -> Opened:
+    """Return the rows of `source`; GoldSetError where there is none."""
     path = Path(source)
     shown = _shown(path)
+    here = path.is_dir() or path.is_file()
+    for key, value in (("config", config), ("revision", revision)):
+        if value is not None and here:
+            raise GoldSetError(
+                f"{shown}: lies here, and only a data set of the hub has a {key}; drop '{key}'"
+            )
     if path.is_dir():
-        return shown, _dataset_folder(path, shown, split)
+        return Opened(shown, _dataset_folder(path, shown, split))
     read = _READERS.get(path.suffix.lower())
     if read is None and split is not None and _is_hub_name(str(source)):
-        return str(source), _hub_dataset(str(source), split)
+        return _hub_dataset(str(source), split, config, revision)
     if not path.is_file():
         raise _nothing_there(path, shown)
     if read is None:
         raise GoldSetError(f"{shown}: unknown kind of file '{path.suffix}'; use {_kinds()}")
     if split is not None:
         raise GoldSetError(f"{shown}: a {path.suffix} file has no splits; drop 'split'")
-    return shown, _reporting_os_errors(read(path, shown), shown)
+    return Opened(shown, _reporting_os_errors(read(path, shown), shown))
 
 
 def _shown(path: Path) -> str:
@@ -226,16 +250,10 @@ def _chosen_split(splits: Any, shown: str, split: str | None) -> Any:
     return splits[split]
 
 
-def _hub_dataset(name: str, split: str) -> Rows:
-    datasets = _import_datasets(name)
-    try:
-        loaded = datasets.load_dataset(name, split=split)
-    except Exception as error:  # noqa: BLE001 - network, hub and loader each raise their own
-        raise GoldSetError(
-            f"{name}: no such folder here, and the split '{split}' cannot be had from the hub: "
-            f"{_first_line(error)}"
-        ) from None
-    return _numbered(loaded, f"{name}[{split}]")
+def _hub_dataset(name: str, split: str, config: str | None, revision: str | None) -> Opened:
+    rows, origin = hub_data.load(_import_datasets(name), name, split, config, revision)
+    shown = f"{name}[{split}]" if config is None else f"{name}[{config}, {split}]"
+    return Opened(name, _numbered(rows, shown), origin)
 
 
 def _numbered(rows: Iterable[Row], shown: str) -> Rows:

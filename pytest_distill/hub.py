@@ -83,7 +83,7 @@ def find(repo: str, revision: str | None, kind: Kind = "model", *, offline: bool
         RevisionNotFoundError,
     )
 
-    pinned = revision is not None and _COMMIT.fullmatch(revision) is not None
+    pinned = is_commit(revision)
     if pinned and (names := _listed(repo, str(revision), kind)) is not None:
         return Found(str(revision), names)
     try:
@@ -105,6 +105,11 @@ def find(repo: str, revision: str | None, kind: Kind = "model", *, offline: bool
         return Found(folder.name, _listed(repo, folder.name, kind), trouble)
 
 
+def is_commit(revision: str | None) -> bool:
+    """Return whether a revision is a commit, which nobody can move."""
+    return revision is not None and _COMMIT.fullmatch(revision) is not None
+
+
 def cached(repo: str, revision: str | None, kind: Kind = "model") -> Path | None:
     """Return the folder where the cache holds files of a revision; the network is not asked."""
     from huggingface_hub import snapshot_download
@@ -123,8 +128,10 @@ def reason(error: BaseException, repo: str, revision: str | None, kind: Kind = "
     """Return what went wrong at the hub, and what to do."""
     from huggingface_hub import constants, errors
 
-    told = error
-    while told.__cause__ is not None and not isinstance(told, errors.HfHubHTTPError):
+    told = error  # that a file isn't in the cache either says nothing of why the hub gave none
+    while told.__cause__ is not None and (
+        isinstance(told, errors.LocalEntryNotFoundError) or not is_of_the_hub(told)
+    ):
         told = told.__cause__
     status = getattr(getattr(told, "response", None), "status_code", None)
     hub = constants.ENDPOINT
@@ -188,7 +195,7 @@ def quiet(*loggers: str) -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for log in levels:
-            log.setLevel(logging.ERROR)
+            log.setLevel(logging.CRITICAL)  # what is an error is raised as well
         disable_progress_bars()
         try:
             yield

@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -97,6 +97,8 @@ class Hub:
         self.faults: list[Fault] = []
         self.store: dict[str, bytes] = {}
         self.url = self.cdn = ""
+        self.calls: dict[str, Callable[[], object]] = {}
+        """What is done, once, when something whose path holds a text is asked for."""
         self.released = threading.Event()
         """Set where stalled connections are to end."""
 
@@ -128,15 +130,23 @@ class Hub:
         """Return what was asked for, where the path holds a text and the method is the one."""
         return [r for r in self.requests if part in r.path and r.method.startswith(method)]
 
-    def downloaded(self) -> set[str]:
-        """Return the names of the files whose bytes were asked for, in their repositories."""
-        found = (_FILE.fullmatch(request.path) for request in self.asked(method="GET"))
-        return {match["path"] for match in found if match}
+    def downloaded(self, repo: str) -> set[str]:
+        """Return the paths of a model's files whose bytes were asked for."""
+        every = {
+            k: v for c in self.repositories["models", repo].commits.values() for k, v in c.items()
+        }
+        asked = {request.path for request in self.asked(method="GET")}
+        small = {m["path"] for p in asked if (m := _FILE.fullmatch(p)) and m["repo"] == repo}
+        return small | {name for name, data in every.items() if f"CDN/{_sha(data)}" in asked}
 
     def forget(self) -> None:
         """Forget what was asked, and let nothing go wrong any more."""
         self.requests.clear()
         self.faults.clear()
+
+    def of_the_store(self, data: bytes) -> str:
+        """Return by which path a large file is asked for."""
+        return f"CDN/{_sha(data)}"
 
 
 @contextmanager
@@ -209,6 +219,8 @@ def _handler(hub: Hub, *, cdn: bool) -> type[BaseHTTPRequestHandler]:
             token = authorization.removeprefix("Bearer ") if authorization else None
             request = Request(self.command, ("CDN" if cdn else "") + path, token, self._begin())
             hub.requests.append(request)
+            for part in [part for part in hub.calls if part in request.path]:
+                hub.calls.pop(part)()
             fault = next((f for f in hub.faults if f.part in request.path and f.times > 0), None)
             if fault is not None and (fault.status or (fault.stalls and not fault.after)):
                 fault.times -= 1

@@ -43,9 +43,13 @@ def load(
     shown = name if config is None else f"{name} ({config})"
     offline = bool(datasets.config.HF_HUB_OFFLINE)
     try:
-        found = hub.find(name, revision, "dataset", offline=offline)
         with _quiet(datasets):
-            builder = _prepared(datasets, name, config, found.commit)
+            builder = None
+            if revision is not None and hub.is_commit(revision):
+                found, builder = hub.Found(revision), _prepared(datasets, name, config, revision)
+            if builder is None:
+                found = hub.find(name, revision, "dataset", offline=offline)
+                builder = _prepared(datasets, name, config, found.commit)
             if builder is None:
                 if found.trouble is not None:
                     raise hub.HubError(_not_cached(datasets, name, config, found))
@@ -132,6 +136,8 @@ def _why(error: BaseException, name: str, revision: str | None) -> str:
         if hub.is_of_the_hub(told):
             return str(hub.reason(told, name, revision, "dataset"))
         told = told.__cause__
+    if type(error).__name__ == "DatasetNotFoundError":  # it drops what the hub's client raised
+        return f"{error} Set HF_TOKEN to a token that may read it"
     while error.__cause__ is not None:  # "an error occurred while generating" says nothing
         error = error.__cause__
     return " ".join(str(error).split()) or type(error).__name__

@@ -70,7 +70,7 @@ def _shown(path: Path) -> str:
 
 
 def _kinds() -> str:
-    return ", ".join(_READERS)
+    return ", ".join(KINDS)
 
 
 def _is_hub_name(name: str) -> bool:
@@ -214,6 +214,9 @@ _READERS: dict[str, Callable[[Path, str], Rows]] = {
     ".csv": _csv,
     ".parquet": _parquet,
 }
+
+KINDS = tuple(_READERS)
+"""The endings of files with rows."""
 
 
 def _import_datasets(shown: str) -> Any:

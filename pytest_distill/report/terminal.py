@@ -116,7 +116,8 @@ def _eval_lines(
     lines = wrapped(title, width)
     for part in _that_fit(_model_columns(scored), columns, width):
         lines += [*table(part), ""]
-    for note in (*_footnotes(rows, scored), *_origins(evaluations), *_store_note(evaluations)):
+    of_gold = dict.fromkeys(note for e in evaluations for note in e["notes"])
+    for note in (*_footnotes(rows, scored), *of_gold, *_store_note(evaluations)):
         lines += wrapped(note, width)
     return [*lines, ""] if lines[-1] else lines
 
@@ -201,11 +202,6 @@ def _declared(models: Sequence[Row]) -> list[str]:
         if told:
             notes.append(f"{model['name']}: {', '.join(told)}, declared, not measured")
     return notes
-
-
-def _origins(evaluations: Sequence[Row]) -> list[str]:
-    """Return which commit a gold set of the hub is; of several processes each asked for itself."""
-    return list(dict.fromkeys(f"gold set: {e['gold']}" for e in evaluations if e["gold"]))
 
 
 def _store_note(evaluations: Sequence[Row]) -> list[str]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +10,8 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+
+from pytest_distill.engines.transformers.hub import in_cache
 
 from ..hub_runs import NOWHERE, Ended, Suite
 from ..hub_server import Hub, folder_files, serving
@@ -57,6 +61,9 @@ def made(causal_folder: Path, tokenizer: Any, tmp_path_factory: pytest.TempPathF
     hf.LlamaForCausalLM(config).save_pretrained(root / "sharded", max_shard_size="100KB")
     base = hf.LlamaForCausalLM.from_pretrained(causal_folder)
     _save_lora(base, root / "lora", target_modules=["q_proj"], task_type="CAUSAL_LM")
+    config_file = root / "lora" / "adapter_config.json"
+    trained_on = {"base_model_name_or_path": "org/elsewhere"}
+    config_file.write_text(json.dumps(json.loads(config_file.read_text()) | trained_on))
     (root / "packed").mkdir()
     write_gguf(causal_folder, tokenizer, root / "packed")
     return Made(causal_folder, *(root / name for name in ("sharded", "other", "lora", "packed")))
@@ -170,6 +177,7 @@ def test_only_what_is_loaded_is_downloaded(ran: Run, made: Made) -> None:
     assert ran.downloaded["sharded"] == set(folder_files(made.sharded))
     assert ran.downloaded["lora"] == {"adapter_config.json", "adapter_model.safetensors"}
     assert ran.downloaded["packed"] == {"model.gguf"}
+    assert not [request for request in ran.asked if "elsewhere" in request.path]
     assert ran.downloaded["words"] == {"tokenizer.json", "tokenizer_config.json"}
 
 
@@ -395,6 +403,27 @@ def test_without_the_network(suite: Suite, made: Made) -> None:
     }
     hub.fault("org/far", status=503)
     assert suite.run("-k", "test_far").notes == {"far": f"{was} {hub.url} answers 503"}
+
+
+def test_a_model_is_in_the_cache_when_its_weights_are(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a download is no model; exported predictions stand in for it."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    commit = "0123456789" * 4
+    repo = tmp_path / "models--org--name"
+    (repo / "refs").mkdir(parents=True)
+    (repo / "refs" / "main").write_text(commit)
+    snapshot = shutil.copytree(made.sharded, repo / "snapshots" / commit)
+    (snapshot / "q4.gguf").write_bytes(b"GGUF")
+    assert in_cache("org/name", None)
+    assert in_cache("org/name", commit)
+    assert in_cache("org/name", None, "q4.gguf")
+    assert not in_cache("org/name", None, "q8.gguf")
+    assert not in_cache("org/name", "v1")
+    assert not in_cache("org/other", None)
+    (snapshot / SHARD).unlink()
+    assert not in_cache("org/name", None)
 
 
 def _until(done: Callable[[], bool]) -> None:

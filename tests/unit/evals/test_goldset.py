@@ -108,6 +108,15 @@ def test_datasets_folder_of_several_splits(tmp_path: Path, table: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("key", ["config", "revision"])
+def test_what_lies_here_has_no_config_and_no_revision(tmp_path: Path, key: str) -> None:
+    """A key that says something of the hub is refused for a file, not ignored."""
+    (tmp_path / "gold.jsonl").write_text('{"input": "a"}\n')
+    assert error_of(tmp_path / "gold.jsonl", **{key: "x"}) == (
+        f"gold.jsonl: lies here, and only a data set of the hub has a {key}; drop '{key}'"
+    )
+
+
 def test_missing_package_datasets_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

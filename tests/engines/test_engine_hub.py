@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import huggingface_hub
 import pytest
 import torch
 
@@ -223,10 +224,14 @@ def test_a_warm_cache_needs_no_network(ran: Run) -> None:
 
 
 def test_a_pinned_commit_in_the_cache_is_not_asked_for(ran: Run) -> None:
-    """All 40 digits of a commit that is there: the hub is left alone, also where it is there."""
-    again = ran.suite.run("-k", "test_sharded and not here")
+    """All 40 digits of a commit that is there: the hub is left alone, also where it is there.
+
+    Before huggingface_hub 2 the cache doesn't know which files there are, which is asked once.
+    """
+    again = ran.suite.run("-k", "test_sharded and not here", HF_TOKEN=TOKEN)
     assert again.made == {"sharded": 0}
-    assert ran.suite.hub.asked("org/") == []
+    known = hasattr(huggingface_hub, "get_cached_repo_tree")
+    assert len(ran.suite.hub.asked("org/")) == (0 if known else 1)
 
 
 def test_a_branch_that_moved_is_evaluated_anew(ran: Run, made: Made) -> None:

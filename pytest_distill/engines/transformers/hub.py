@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ _SMALL_FILES = (
     *("*.model", "*.spm", "*.codes", "*.bpe", "*.vocab", "*.tiktoken", "*.tokenizer"),
 )
 _ADAPTER = "adapter_model.safetensors"
+_PART = "its cache holds only a part of it, and {}"
 
 
 def snapshot(spec: ModelSpec, repo: str, key: str) -> Path:
@@ -57,14 +58,16 @@ def snapshot(spec: ModelSpec, repo: str, key: str) -> Path:
         there = set(wanted if found.names is None else found.names)
         if wanted and not bare and there.issuperset(wanted):
             _fetch(repo, found, wanted)
+        missing = [name for name in wanted if not (folder / name).is_file()]
+        if found.trouble is not None and (there & set(missing) or (bare and found.names is None)):
+            raise hub.HubError(_PART.format(found.trouble))
     except hub.HubError as error:
         raise ModelError(
             f"model '{spec.name}': {key}: '{repo}' is no folder here, and the hub doesn't give it: "
             f"{error}"
         ) from None
-    missing = [name for name in wanted if not (folder / name).is_file()]
     if missing or bare:
-        raise _lacking(spec, repo, key, folder, found, missing)
+        raise _lacking(spec, repo, key, found.names or _top(folder), missing)
     return folder
 
 
@@ -119,7 +122,7 @@ def _fetch(repo: str, found: hub.Found, names: Iterable[str]) -> Path:
             )
     except Exception as error:  # noqa: BLE001 - the network, the hub and its client each have theirs
         if found.trouble is not None:
-            raise hub.HubError(f"its cache holds only a part of it, and {found.trouble}") from None
+            raise hub.HubError(_PART.format(found.trouble)) from None
         raise hub.HubError(str(hub.reason(error, repo, found.commit))) from None
     return Path(folder)
 
@@ -160,16 +163,10 @@ def _weights(folder: Path, variant: object) -> list[str]:
 
 
 def _lacking(
-    spec: ModelSpec, repo: str, key: str, folder: Path, found: hub.Found, missing: list[str]
+    spec: ModelSpec, repo: str, key: str, here: Sequence[str], missing: list[str]
 ) -> ModelError:
     """Return the error of a model that the hub has, but not what is to be loaded of it."""
-    who, names = f"model '{spec.name}': {key}: {repo}", found.names
-    here = names if names is not None else tuple(file.name for file in folder.glob("*"))
-    if found.trouble is not None and (names is None or set(missing) & set(here)):
-        return ModelError(
-            f"{who}: the hub's cache holds only a part of it ({_few(missing or ['config.json'])} "
-            f"missing), and {found.trouble}"
-        )
+    who = f"model '{spec.name}': {key}: {repo}"
     top = sorted(name for name in here if "/" not in name)
     ggufs = [name for name in top if name.endswith(".gguf")]
     if spec.gguf_file and key == "path":
@@ -195,6 +192,10 @@ def _lacking(
         )
     lost = [name for name in missing if name not in here]
     return ModelError(f"{who} has no weights that can be loaded: {_few(lost)} is not there")
+
+
+def _top(folder: Path) -> tuple[str, ...]:
+    return tuple(file.name for file in folder.glob("*"))
 
 
 def _few(names: list[str]) -> str:

@@ -173,6 +173,8 @@ class MeasuredEval(EvalConfig):
 
     data: str
     split: str | None = None
+    config: str | None = None
+    revision: str | None = None
     id: str = "id"
     slices: Names = []
     cluster: str | None = None

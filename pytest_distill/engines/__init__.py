@@ -16,6 +16,7 @@ from pytest_distill.engines.file_digests import FileDigests, file_digest
 from pytest_distill.engines.likeness import Captured, Distributional, TokenLikeness
 from pytest_distill.errors import ModelError, did_you_mean
 from pytest_distill.evals.requests import Prediction, Request
+from pytest_distill.hub import Found
 
 Role = Literal["teacher", "student", "sft"]
 
@@ -56,6 +57,9 @@ class ModelSpec:
     began : datetime
         When the run began, in local time: what prompts that hold a date are told, so that all
         models are asked the same.
+    resolved : dict
+        Hub id and revision -> the commit that they stand for. All models of a run share it, so
+        that a branch that moves meanwhile stays what it was.
     """
 
     name: str
@@ -76,6 +80,7 @@ class ModelSpec:
     hash_file: Callable[[Path], str] = field(default_factory=FileDigests, compare=False)
     options: Mapping[str, Any] = field(default_factory=dict)
     began: datetime = field(default_factory=datetime.now, compare=False)
+    resolved: dict[tuple[str, str | None], Found] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

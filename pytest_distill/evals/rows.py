@@ -10,9 +10,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from pytest_distill.errors import GoldSetError, did_you_mean
+from pytest_distill.evals import hub_data
 
 Row = dict[str, Any]
 Rows = Iterator[tuple[str, Row]]
@@ -23,10 +24,26 @@ ClassNames = dict[str, tuple[str, ...]]
 """Field -> the names of the classes that stand in it as numbers from 0: a ClassLabel."""
 
 
+class Opened(NamedTuple):
+    """Rows that can be read: how messages call their source, and what a name on the hub stood for.
+
+    `origin` is None for what lies here.
+    """
+
+    shown: str
+    rows: Rows
+    origin: str | None = None
+
+
 def open_rows(
-    source: Path | str, split: str | None, names: ClassNames | None = None
-) -> tuple[str, Rows]:
-    """Return how messages call `source`, and its rows; GoldSetError where there is none.
+    source: Path | str,
+    split: str | None,
+    names: ClassNames | None = None,
+    *,
+    config: str | None = None,
+    revision: str | None = None,
+) -> Opened:
+    """Return the rows of `source`; GoldSetError where there is none.
 
     Where the source names classes that its rows give as numbers, they are put into `names` when the
     first row is read.
@@ -34,20 +51,26 @@ def open_rows(
     path = Path(source)
     shown = _shown(path)
     names = {} if names is None else names
+    here = path.is_dir() or path.is_file()
+    for key, value in (("config", config), ("revision", revision)):
+        if value is not None and here:
+            raise GoldSetError(
+                f"{shown}: lies here, and only a data set of the hub has a {key}; drop '{key}'"
+            )
     if path.is_dir():
-        return shown, _dataset_folder(path, shown, split, names)
+        return Opened(shown, _dataset_folder(path, shown, split, names))
     if path.suffix.lower() == ".parquet" and path.is_file() and split is None:
-        return shown, _reporting_os_errors(_parquet(path, shown, names), shown)
+        return Opened(shown, _reporting_os_errors(_parquet(path, shown, names), shown))
     read = _READERS.get(path.suffix.lower())
     if read is None and split is not None and _is_hub_name(str(source)):
-        return str(source), _hub_dataset(str(source), split, names)
+        return _hub_dataset(str(source), split, names, config, revision)
     if not path.is_file():
         raise _nothing_there(path, shown)
     if read is None:
         raise GoldSetError(f"{shown}: unknown kind of file '{path.suffix}'; use {_kinds()}")
     if split is not None:
         raise GoldSetError(f"{shown}: a {path.suffix} file has no splits; drop 'split'")
-    return shown, _reporting_os_errors(read(path, shown), shown)
+    return Opened(shown, _reporting_os_errors(read(path, shown), shown))
 
 
 def _shown(path: Path) -> str:
@@ -59,7 +82,7 @@ def _shown(path: Path) -> str:
 
 
 def _kinds() -> str:
-    return ", ".join(_READERS)
+    return ", ".join(KINDS)
 
 
 def _is_hub_name(name: str) -> bool:
@@ -219,6 +242,9 @@ _READERS: dict[str, Callable[[Path, str], Rows]] = {
     ".parquet": _parquet,
 }
 
+KINDS = tuple(_READERS)
+"""The endings of files with rows."""
+
 
 def _import_datasets(shown: str) -> Any:
     try:
@@ -262,17 +288,14 @@ def _chosen_split(splits: Any, shown: str, split: str | None) -> Any:
     return splits[split]
 
 
-def _hub_dataset(name: str, split: str, names: ClassNames) -> Rows:
+def _hub_dataset(
+    name: str, split: str, names: ClassNames, config: str | None, revision: str | None
+) -> Opened:
     datasets = _import_datasets(name)
-    try:
-        loaded = datasets.load_dataset(name, split=split)
-    except Exception as error:  # noqa: BLE001 - network, hub and loader each raise their own
-        raise GoldSetError(
-            f"{name}: no such folder here, and the split '{split}' cannot be had from the hub: "
-            f"{_first_line(error)}"
-        ) from None
-    names.update(_class_names(datasets, loaded))
-    return _numbered(loaded, f"{name}[{split}]")
+    rows, origin = hub_data.load(datasets, name, split, config, revision)
+    names.update(_class_names(datasets, rows))
+    shown = f"{name}[{split}]" if config is None else f"{name}[{config}, {split}]"
+    return Opened(name, _numbered(rows, shown), origin)
 
 
 def _numbered(rows: Iterable[Row], shown: str) -> Rows:

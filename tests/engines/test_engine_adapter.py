@@ -25,7 +25,7 @@ def _save_lora(model: Any, folder: Path, **config: Any) -> Any:
         for name, parameter in adapted.named_parameters():
             if "lora_" in name or "modules_to_save" in name:
                 parameter.normal_(std=0.3)
-    adapted.save_pretrained(folder)
+    adapted.save_pretrained(str(folder))
     return adapted.eval()
 
 
@@ -106,7 +106,7 @@ def test_prompt_learning_is_refused(engine: Make, causal_folder: Path, tmp_path:
     """Virtual tokens are no layers of the model; the error says what is supported."""
     base = hf.LlamaForCausalLM.from_pretrained(causal_folder)
     config = peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2)
-    peft.get_peft_model(base, config).save_pretrained(tmp_path)
+    peft.get_peft_model(base, config).save_pretrained(str(tmp_path))
     with pytest.raises(ModelError, match="PROMPT_TUNING adds virtual tokens"):
         _ = engine(causal_folder, adapter=str(tmp_path)).model
 

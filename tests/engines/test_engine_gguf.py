@@ -17,9 +17,15 @@ from .tiny import CORPUS, Make, hf
 @pytest.fixture
 def gguf_folder(causal_folder: Path, tokenizer: Any, tmp_path: Path) -> Path:
     """Return a folder with nothing but the causal model as a GGUF file of 32-bit floats."""
+    write_gguf(causal_folder, tokenizer, tmp_path)
+    return tmp_path
+
+
+def write_gguf(causal_folder: Path, tokenizer: Any, folder: Path) -> None:
+    """Write the causal model as a GGUF file of 32-bit floats, ``model.gguf``."""
     model: Any = hf.LlamaForCausalLM.from_pretrained(causal_folder)
     config = model.config
-    writer = gguf.GGUFWriter(tmp_path / "model.gguf", "llama")
+    writer = gguf.GGUFWriter(folder / "model.gguf", "llama")
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
     writer.add_block_count(config.num_hidden_layers)
@@ -69,7 +75,6 @@ def gguf_folder(causal_folder: Path, tokenizer: Any, tmp_path: Path) -> Path:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return tmp_path
 
 
 def test_a_gguf_file_answers_as_the_checkpoint_it_was_made_of(

@@ -20,6 +20,7 @@ from pytest_distill.engines import (
     Timing,
     TokenLikeness,
 )
+from pytest_distill.engines.transformers import hub
 from pytest_distill.engines.transformers.checkpoint import Checkpoint, locate
 from pytest_distill.engines.transformers.templates import has_own_code, may_read_clock
 from pytest_distill.errors import ModelError
@@ -86,7 +87,9 @@ class TransformersEngine:
     @cached_property
     def checkpoint(self) -> Checkpoint:
         """The model's files; its `digest` and `bytes` are known without importing torch."""
-        return locate(self.spec)
+        found = locate(self.spec)
+        self.notes += hub.told(self.spec)
+        return found
 
     def read_ahead(self) -> None:
         """Begin to read the files of a model that is here, for their digests."""

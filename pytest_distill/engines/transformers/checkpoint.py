@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from pytest_distill.engines import ModelSpec, file_digest
-from pytest_distill.engines.transformers.counting import TEMPLATES, other_files, weight_names
+from pytest_distill.engines.transformers.counting import (
+    TEMPLATES,
+    is_pickle,
+    other_files,
+    weight_names,
+)
 from pytest_distill.engines.transformers.hub import snapshot
 from pytest_distill.errors import ModelError
 
@@ -48,7 +53,6 @@ _NO_VOCABULARY = {
     "chat_template.jinja",
     "chat_template.json",
 }
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
 @dataclass(frozen=True)
@@ -156,9 +160,12 @@ def locate(spec: ModelSpec) -> Checkpoint:
     embedded = spec.gguf_file and tokenizer == folder
     names = {file.name for file in _existing(tokenizer, _TOKENIZER_FILES)}
     if not (embedded or names - _NO_VOCABULARY or spec.trust_remote_code):
+        named = spec.tokenizer or spec.path
+        here = Path(named).is_dir()
+        mend = "save it there with tokenizer.save_pretrained, or name another folder"
         raise ModelError(
-            f"model '{spec.name}': no tokenizer in {tokenizer} (no tokenizer.json, vocab.txt or "
-            "the like): save it there with tokenizer.save_pretrained, or name another folder "
+            f"model '{spec.name}': no tokenizer in {tokenizer if here else named} (no "
+            f"tokenizer.json, vocab.txt or the like): {mend if here else 'name another'} "
             "with 'tokenizer:'"
         )
     adapter_weights, adapter_config = _adapter(spec, adapter) if adapter else ((), {})
@@ -284,8 +291,7 @@ def _adapter(spec: ModelSpec, folder: Path) -> tuple[tuple[Path, ...], Mapping[s
 
 
 def _pickles(folder: Path) -> list[Path]:
-    found = sorted(file for pattern in _PICKLES for file in folder.glob(pattern))
-    return [file for file in found if file.name != "training_args.bin"]
+    return sorted(file for file in folder.iterdir() if is_pickle(file.name))
 
 
 def _existing(folder: Path, names: Iterable[str]) -> tuple[Path, ...]:

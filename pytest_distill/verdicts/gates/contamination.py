@@ -122,7 +122,7 @@ class NotContaminated:
 
     def _train_texts(self, train: Path) -> Iterator[list[str]]:
         """Yield the words of each row; ConfigError where the field is not the one with the text."""
-        shown, rows = open_rows(train, None)
+        shown, rows, _ = open_rows(train, None)
         n = wordless = with_text = 0
         odd = ""  # the first row without text
         for where, row in rows:

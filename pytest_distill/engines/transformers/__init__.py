@@ -20,6 +20,7 @@ from pytest_distill.engines import (
     TokenLikeness,
 )
 from pytest_distill.engines.transformers.checkpoint import Checkpoint, locate
+from pytest_distill.engines.transformers.quantisation import versions
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import (
     ChoiceRequest,
@@ -82,7 +83,14 @@ class TransformersEngine:
     @cached_property
     def checkpoint(self) -> Checkpoint:
         """The model's files; its `digest` and `bytes` are known without importing torch."""
-        return locate(self.spec)
+        found = locate(self.spec)
+        if found.idle_adapter:
+            self.notes.append(
+                f"model '{self.spec.name}': the adapter in {found.adapter} changes nothing: its "
+                "weights are those that it had before any training, so that these are the base "
+                "model's answers"
+            )
+        return found
 
     def read_ahead(self) -> None:
         """Begin to read the files of a model that is here, for their digests."""
@@ -96,7 +104,10 @@ class TransformersEngine:
             "model": self.checkpoint.digest,
             "engine": "transformers",
             "revision": REVISION,
-            "versions": {name: version(name) for name in ("transformers", "torch")},
+            "versions": {
+                **{name: version(name) for name in ("transformers", "torch")},
+                **versions(self.spec, self.checkpoint.config),
+            },
             "dtype": self.spec.dtype,
             "load": dict(self.spec.load),
         }

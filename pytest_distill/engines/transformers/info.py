@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -67,7 +67,7 @@ class Count:
     total: int
     active: int
     embedding: int
-    names: frozenset[str]
+    names: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 def count_parameters(spec: ModelSpec, cls: Any, config: Any) -> Count:

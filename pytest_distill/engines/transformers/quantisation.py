@@ -85,9 +85,12 @@ def packing(spec: ModelSpec, config: Mapping[str, Any]) -> Packing | None:
                 f"model '{spec.name}': {where}: quantization_config must be a mapping, e.g. "
                 f"{{quant_method: bitsandbytes, load_in_4bit: true}}, not {value!r}"
             )
-    if stated is None and (asked is None or spec.gguf_file):
+    if stated is not None:
+        found = Packing(stated)
+    elif asked is not None and not spec.gguf_file:
+        found = Packing(asked, on_the_fly=True)
+    else:
         return None
-    found = Packing(asked, on_the_fly=True) if stated is None else Packing(stated)
     if not found.method:
         where = "load" if found.on_the_fly else "config.json"
         raise ModelError(
@@ -156,7 +159,7 @@ def _compressed(config: Mapping[str, Any]) -> tuple[str, str]:
 def _ao(config: Mapping[str, Any]) -> tuple[str, str]:
     stated = config.get("quant_type")
     found = list(_typed(stated)) if isinstance(stated, Mapping) else [(str(stated), {})]
-    bits = []
+    bits: list[str] = []
     for name, data in found:
         dtype = data.get("weight_dtype")
         digits = re.search(r"\d+", str(dtype.get("_data") if isinstance(dtype, Mapping) else dtype))
@@ -224,7 +227,8 @@ def _read(stream: BinaryIO, format: str) -> tuple[int, ...]:
 
 
 def _skip_string(stream: BinaryIO) -> None:
-    stream.seek(*_read(stream, "<Q"), 1)
+    (length,) = _read(stream, "<Q")
+    stream.seek(length, 1)
 
 
 def _skip(stream: BinaryIO, kind: int) -> None:

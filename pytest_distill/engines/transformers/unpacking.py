@@ -28,7 +28,8 @@ _DEEPEST = 4  # how far below a module its libraries keep tensors: state, quant_
 @contextmanager
 def unpacking(spec: ModelSpec, checkpoint: Checkpoint, cls: Any, packed: Packing) -> Iterator[None]:
     """Say what is wrong where the libraries can't read packed weights; a `ModelError`."""
-    if not AutoHfQuantizer.supports_quant_method(packed.config):
+    known: Any = AutoHfQuantizer
+    if not known.supports_quant_method(packed.config):
         raise ModelError(
             f"model '{spec.name}': its weights are quantised by '{packed.method}', which "
             f"transformers {_hf.__version__} doesn't know: it would run them as they are stored, "
@@ -106,9 +107,8 @@ def check_packed(spec: ModelSpec, checkpoint: Checkpoint, model: Any, packed: Pa
             f"{packed.method} run in {runs_in}, in which they were saved: use 'dtype: auto'"
         )
     for name, parameter in model.named_parameters():
-        state = getattr(parameter, "quant_state", None)
-        scales = getattr(state, "absmax", None)
-        if scales is not None and not scales.is_floating_point() and not state.nested:
+        state: Any = getattr(parameter, "quant_state", None)  # of bitsandbytes
+        if state is not None and not (state.nested or state.absmax.is_floating_point()):
             raise ModelError(
                 f"model '{spec.name}': the checkpoint in {checkpoint.folder} lacks the scales of "
                 f"the scales of {name} (nested_absmax): save the quantised model again"
@@ -138,7 +138,7 @@ def run_once(spec: ModelSpec, model: Any, kind: str, packed: Packing) -> None:
     ids = torch.ones((1, 3), dtype=torch.long, device=model.device)
     more = {"decoder_input_ids": ids} if kind == "seq2seq" else {}
     try:
-        with torch.inference_mode():
+        with torch.no_grad():  # what is unpacked now stays fit for a gradient
             model(input_ids=ids, **more)
     except torch.OutOfMemoryError:
         raise

@@ -22,6 +22,7 @@ from pytest_distill.engines import (
 )
 from pytest_distill.engines.transformers import hub
 from pytest_distill.engines.transformers.checkpoint import Checkpoint, locate
+from pytest_distill.engines.transformers.quantisation import versions
 from pytest_distill.engines.transformers.templates import has_own_code, may_read_clock
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import (
@@ -89,6 +90,12 @@ class TransformersEngine:
         """The model's files; its `digest` and `bytes` are known without importing torch."""
         found = locate(self.spec)
         self.notes += hub.told(self.spec)
+        if found.idle_adapter:
+            self.notes.append(
+                f"model '{self.spec.name}': the adapter in {found.adapter} changes nothing: its "
+                "weights are those that it had before any training, so that these are the base "
+                "model's answers"
+            )
         return found
 
     def read_ahead(self) -> None:
@@ -103,7 +110,10 @@ class TransformersEngine:
             "model": self.checkpoint.digest,
             "engine": "transformers",
             "revision": REVISION,
-            "versions": {name: version(name) for name in ("transformers", "torch")},
+            "versions": {
+                **{name: version(name) for name in ("transformers", "torch")},
+                **versions(self.spec, self.checkpoint.config),
+            },
             "dtype": self.spec.dtype,
             "load": dict(self.spec.load),
         }

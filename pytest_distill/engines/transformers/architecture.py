@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -64,7 +65,7 @@ def read_config(spec: ModelSpec, checkpoint: Checkpoint) -> Any:
         require(spec, "gguf", "gguf", "gguf_file")
         require(spec, "accelerate", "gguf", "gguf_file")
         return transformers.AutoConfig.from_pretrained(
-            checkpoint.folder, gguf_file=spec.gguf_file, **spec.load
+            checkpoint.folder, gguf_file=spec.gguf_file, **copy.deepcopy(dict(spec.load))
         )
     _refuse_odd_names(spec, spec.load.get("id2label", checkpoint.config.get("id2label")))
     own_code = "AutoConfig" in (checkpoint.config.get("auto_map") or {})
@@ -75,7 +76,9 @@ def read_config(spec: ModelSpec, checkpoint: Checkpoint) -> Any:
             "if you trust it, set 'trust_remote_code: true'"
         )
     config = transformers.AutoConfig.from_pretrained(
-        checkpoint.folder, trust_remote_code=spec.trust_remote_code, **spec.load
+        checkpoint.folder,
+        trust_remote_code=spec.trust_remote_code,
+        **copy.deepcopy(dict(spec.load)),  # transformers takes apart what is nested in there
     )
     _refuse_padding_outside(spec, config)
     return config

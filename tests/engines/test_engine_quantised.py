@@ -210,7 +210,7 @@ KINDS = {
         _by_transformers(
             _torchao(
                 "IntxWeightOnlyConfig",
-                weight_dtype=torch.int4,
+                weight_dtype=lambda _: torch.int4,  # torch 2.4 has none
                 granularity=lambda ao: ao.PerGroup(32),
             )
         ),

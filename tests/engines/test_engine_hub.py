@@ -15,7 +15,7 @@ import torch
 from pytest_distill.engines.transformers.hub import in_cache
 
 from ..hub_runs import NOWHERE, Ended, Suite
-from ..hub_server import Hub, folder_files, serving
+from ..hub_server import EXPIRED, Hub, folder_files, serving
 from .test_engine_adapter import _save_lora
 from .test_engine_gguf import write_gguf
 from .tiny import hf, saved
@@ -241,8 +241,9 @@ def test_without_the_network(ran: Run, there: bool) -> None:
     hub.fault("/", status=503)
     again = ran.suite.run("-k", "packed or unseen", HF_ENDPOINT=hub.url if there else NOWHERE)
     hub.forget()
-    trouble = f"{hub.url} answers 503" if there else f"{NOWHERE} cannot be reached"
-    do = "try again later" if there else "look at the network, or try again later"
+    refused = f"{NOWHERE} cannot be reached ([Errno 111] Connection refused)"
+    trouble = f"{hub.url} answers 503" if there else refused
+    do = "try again later" if there else "look at the network, or try later"
     assert again.errors == {"unseen": [f"{UNSEEN}{trouble}: {do}"]}
     assert again.made["packed"] == 0
     assert again.notes["packed"] == (
@@ -283,6 +284,8 @@ REFUSED = {
     "commit": f"it has no revision '{'0' * 40}': name a branch, a tag or all 40 digits of a commit",
     "down": "{url} answers 503: try again later",
     "broken": "{url} answers 500: try again later",
+    "forbidden": "access is refused (403): set HF_TOKEN to a token that reads {url}/org/forbidden",
+    "portal": "{url} does not answer as a hub: look at HF_ENDPOINT and the network",
     "slow": "{url} does not answer in time: try again, or look at the network",
 }
 LACKING = {
@@ -305,7 +308,7 @@ def refused(made: Made, hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> d
     hub.forget()
     plain, sharded = folder_files(made.whole), folder_files(made.sharded)
     small = {name: data for name, data in plain.items() if not name.endswith(".safetensors")}
-    for repo in ("plain", "gated", "private", "down", "broken", "slow"):
+    for repo in ("plain", "gated", "private", "down", "broken", "forbidden", "portal", "slow"):
         hub.commit(f"org/{repo}", plain)
     hub.protect("org/gated", TOKEN)
     hub.protect("org/private", TOKEN, gated=False)
@@ -315,14 +318,15 @@ def refused(made: Made, hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> d
     hub.commit("org/lora2", folder_files(made.lora))
     hub.commit("org/mute", {n: data for n, data in plain.items() if not n.startswith("token")})
     hub.fault("org/down", status=503)
-    hub.fault("org/broken", status=500)
+    for repo, status in (("broken", 500), ("forbidden", 403), ("portal", 200)):
+        hub.fault(f"org/{repo}", status=status)
     hub.fault("org/slow", stalls=True)
     suite = _suite(hub, tmp_path_factory.mktemp("refused"))
     names = ("gated", "private", "absent", "down", "broken", "slow", "pickles", "halved", "gguf")
     _ask(
         suite,
         plain={"path": "org/plain"},
-        **{name: {"path": f"org/{name}"} for name in (*names, "mute")},
+        **{name: {"path": f"org/{name}"} for name in (*names, "mute", "forbidden", "portal")},
         revision={"path": "org/plain", "revision": "v9"},
         short={"path": "org/plain", "revision": "abcdef1"},
         commit={"path": "org/plain", "revision": "0" * 40},
@@ -362,16 +366,24 @@ def test_a_tokenizer_that_is_not_there_is_named(refused: dict[str, list[str]]) -
     assert "model 'notokens': tokenizer: 'org/absent' is no folder here" in line
 
 
-def test_a_token_without_access(suite: Suite, made: Made) -> None:
-    """403 for a gated model says where to ask for access."""
+@pytest.mark.parametrize(
+    ("token", "told"),
+    [
+        (
+            ANOTHER,
+            "it is gated, and your account has no access to it: ask for it at {url}/org/closed",
+        ),
+        (EXPIRED, "access is refused (401): set HF_TOKEN to a token that reads {url}/org/closed"),
+    ],
+    ids=["another's", "expired"],
+)
+def test_a_token_without_access(suite: Suite, made: Made, token: str, told: str) -> None:
+    """The error says what is the matter with the token, and where access is given."""
     suite.hub.commit("org/closed", folder_files(made.whole))
     suite.hub.protect("org/closed", TOKEN)
     _ask(suite, closed={"path": "org/closed"}, other={"path": "org/closed", "revision": "v1"})
-    (line,) = suite.run("-k", "test_closed", HF_TOKEN=ANOTHER).errors["closed"]
-    assert line.endswith(
-        "it is gated, and your account has no access to it: ask for it at "
-        f"{suite.hub.url}/org/closed"
-    )
+    (line,) = suite.run("-k", "test_closed", HF_TOKEN=token).errors["closed"]
+    assert line.endswith(f"the hub doesn't give it: {told.format(url=suite.hub.url)}")
 
 
 def test_an_interrupted_download_goes_on(suite: Suite, made: Made) -> None:

@@ -17,9 +17,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from pytest_distill import ModelError
+from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers import TransformersEngine, measuring
 from pytest_distill.engines.transformers.products import OneDNN
-from pytest_distill.engines.transformers.unpacking import bytes_held
+from pytest_distill.engines.transformers.quantisation import Packing
+from pytest_distill.engines.transformers.unpacking import bytes_held, run_once
 from pytest_distill.evals.requests import (
     ChoiceRequest,
     Decoding,
@@ -374,7 +376,7 @@ def test_plain_weights_are_counted_once_with_their_buffers(
         ("w8a8", "layers.1.", r"lacks model\.layers\.1\."),
         ("int8-weights", f"{UP}._weight_scale", rf"lacks {UP}\._weight_scale, which torchao needs"),
         ("int8-weights", UP, rf"lacks {UP}\.weight"),
-        ("fp8", f"{UP}.weight_scale_inv", r"8 bits \(e4m3\), and don't run on cpu"),
+        ("fp8", f"{UP}.weight_scale_inv", rf"holds {UP}\.weight in floats of 8 bits, and no"),
     ],
 )
 def test_a_checkpoint_without_some_of_its_tensors_is_refused(
@@ -480,6 +482,24 @@ def test_a_missing_package_is_named_with_its_extra(
     ):
         _ = made.model
     assert made.info.quantization == KINDS[name].told
+
+
+def test_weights_that_do_not_run_on_their_device_are_one_line() -> None:
+    """What a library raises at the first pass is told when the model is loaded, whatever it is."""
+
+    class NoKernel:
+        device, dtype = torch.device("cpu"), torch.float32
+
+        def __call__(self, **_: Any) -> Any:
+            raise AssertionError("no kernel for cpu\nmore")
+
+    packed = Packing({"quant_method": "torchao", "quant_type": "int4_weight_only"})
+    with pytest.raises(ModelError) as raised:
+        run_once(ModelSpec("student", "student"), NoKernel(), "causal", packed)
+    assert str(raised.value) == (
+        "model 'student': its weights are quantised, torchao, 4 bits (int4_weight_only), and don't "
+        "run on cpu in float32: no kernel for cpu"
+    )
 
 
 def test_a_type_that_the_library_ignores_is_refused(

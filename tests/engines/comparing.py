@@ -1,0 +1,296 @@
+"""The engine's answers beside those of plain passes, for one family and head."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pytest_distill.engines import ModelSpec
+from pytest_distill.engines.transformers import TransformersEngine
+from pytest_distill.errors import DistillError
+from pytest_distill.evals.requests import (
+    ChoiceRequest,
+    ClassificationRequest,
+    Decoding,
+    GenerationRequest,
+    PerplexityRequest,
+    Prediction,
+    Request,
+)
+
+from .families import CONTEXT, WORDS, Family, Head
+from .plain_passes import TIE, PlainModel
+
+_NEW = 8  # tokens of a generated text
+_SMALL = 96  # batch_tokens of an engine that must make many batches
+
+
+@dataclass
+class Outcome:
+    """What came of one task of a family.
+
+    Parameters
+    ----------
+    family, head, task : str
+        What was compared.
+    difference : float
+        The largest one of a log-likelihood or a probability; of generated texts that of their
+        log-likelihoods.
+    differing : int
+        How many generated texts are others.
+    paths : list of str
+        How the engine ran it, for each batch of requests that it was given.
+    notes : list of str
+        The engine's own.
+    error : str
+        Why it gave no answer.
+    refused : bool
+        Whether that is an error of ours.
+    """
+
+    family: str
+    head: Head
+    task: str
+    difference: float = 0.0
+    differing: int = 0
+    paths: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    error: str = ""
+    refused: bool = False
+
+    @property
+    def path(self) -> str:
+        """How the engine ran it: short requests, and where that differs long ones."""
+        if self.error:
+            return "refused" if self.refused else "crashed"
+        ways = list(dict.fromkeys(self.paths[:2]))
+        return ", then ".join(way for way in ways if way != "alone" or len(ways) == 1)
+
+
+def _say(draw: random.Random, words: int) -> str:
+    return " ".join(draw.choice(WORDS) for _ in range(words))
+
+
+def _choices(family: Family) -> tuple[list[ChoiceRequest], list[ChoiceRequest]]:
+    """Return short ones, and long ones that begin with the same five shots."""
+    draw, scale = random.Random(4), family.context // CONTEXT
+    alike = _say(draw, 3)
+    short = [
+        ChoiceRequest(
+            f"z{words}",
+            _say(draw, words),
+            (f" {alike} {_say(draw, 2)}", f" {alike} {_say(draw, 1)}", f" {_say(draw, 1)}"),
+        )
+        for words in (3, 5, 8, 12, 15)
+    ]
+    shots = " ".join(_say(draw, 10 * scale) for _ in range(5))
+    long = [
+        ChoiceRequest(
+            f"f{words}",
+            f"{shots} {_say(draw, words * scale)}",
+            (f" {_say(draw, 2)}", f" {alike} {_say(draw, 9 * scale)}", f" {_say(draw, 1)}"),
+        )
+        for words in (1, 6, 9, 13, 40)
+    ]
+    return short, long
+
+
+def _texts(family: Family) -> tuple[list[PerplexityRequest], list[PerplexityRequest]]:
+    """Return texts that are shorter than the window and, the last two, longer."""
+    draw, scale = random.Random(5), family.context // CONTEXT
+    window = 120 * scale
+    short = [PerplexityRequest(f"t{n}", _say(draw, n), window) for n in (4, 7, 12, 15)]
+    long = [
+        PerplexityRequest(f"t{n}", _say(draw, n * scale), window)
+        for n in (20, 45, 63, 64, 66, 90, 230)
+    ]
+    strides = PerplexityRequest("strides", _say(draw, 150 * scale), window, 50 * scale)
+    return short, [*long, strides]
+
+
+def _prompts(family: Family) -> tuple[list[GenerationRequest], list[GenerationRequest]]:
+    draw, scale = random.Random(6), family.context // CONTEXT
+    lengths = (2, 4, 7, 13), (22, 35, 60, 63, 75, 110)
+    short, long = (
+        [
+            GenerationRequest(
+                f"g{words}",
+                _say(draw, words * (scale if words > 20 else 1)),
+                decoding=Decoding(max_new_tokens=_NEW),
+            )
+            for words in own
+        ]
+        for own in lengths
+    )
+    return short, long
+
+
+def _sentences(_family: Family) -> tuple[list[ClassificationRequest], list[ClassificationRequest]]:
+    draw = random.Random(7)
+    lengths = (1, 3, 4, 9, 14), (17, 23, 36, 48, 64, 90, 130)
+    short, long = (
+        [ClassificationRequest(f"c{words}", _say(draw, words)) for words in own] for own in lengths
+    )
+    pair = ClassificationRequest("pair", _say(draw, 5), _say(draw, 7))
+    return [*short, pair], long
+
+
+_TASKS: dict[Head, dict[str, Any]] = {
+    "causal": {"multiple_choice": _choices, "generation": _prompts, "perplexity": _texts},
+    "seq2seq": {"generation": _prompts},
+    "classification": {"classification": _sentences},
+}
+
+
+def compare(family: Family, head: Head, folder: Path, *, again: bool = True) -> list[Outcome]:
+    """Return what comes of every task of a head.
+
+    An engine answers short requests of all tasks and then long ones, so that what it takes for
+    granted after the first must hold for the second. With `again` another one is asked all at once
+    in small batches, the longest first.
+    """
+    family.save(head, folder)
+    plain = PlainModel(family.class_of(head), folder, family.tokenizer(head), family.stateful)
+    tasks = {task: make(family) for task, make in _TASKS[head].items()}
+    outcomes = {task: Outcome(family.name, head, task) for task in tasks}
+    engine = _engine(folder)
+    for part in (0, 1):
+        for task, requests in tasks.items():
+            _run(engine, plain, outcomes[task], requests[part])
+    if again:
+        small = _engine(folder, _SMALL)
+        for task, requests in reversed(tasks.items()):
+            _run(small, plain, outcomes[task], [*requests[1], *requests[0]])
+    return list(outcomes.values())
+
+
+def _engine(folder: Path, batch_tokens: int | None = None) -> TransformersEngine:
+    spec = ModelSpec("student", "student", str(folder), device="cpu", batch_tokens=batch_tokens)
+    return TransformersEngine(spec)
+
+
+def _run(
+    engine: TransformersEngine, plain: PlainModel, outcome: Outcome, requests: Sequence[Request]
+) -> None:
+    """Compare the answers to some requests, and put what was found into the outcome."""
+    known = {request.id: request for request in requests}
+    try:
+        with watching(engine.model, watch := Watch()):
+            answers = list(engine.predict(requests))
+    except DistillError as error:
+        outcome.error, outcome.refused = str(error), True
+        return
+    except Exception as error:
+        outcome.error = f"{type(error).__name__}: {error}"
+        return
+    assert {answer.id for answer in answers} == set(known)
+    for answer in answers:
+        difference, differs = _difference(plain, known[answer.id], answer)
+        outcome.difference = max(outcome.difference, difference)
+        outcome.differing += differs
+    outcome.notes += [note for note in engine.notes if note not in outcome.notes]
+    outcome.paths.append(watch.path(outcome.task))
+
+
+def _difference(plain: PlainModel, request: Request, answer: Prediction) -> tuple[float, bool]:
+    """Return how far an answer is from the plain one, and whether its text is another."""
+    if isinstance(request, ChoiceRequest):
+        expected = plain.choices(request.context, request.continuations)
+        return _largest(answer.loglikelihoods or (), expected), False
+    if isinstance(request, PerplexityRequest):
+        window = request.window or 0
+        expected = [plain.text(request.text, window, request.stride or window)]
+        return _largest(answer.loglikelihoods or (), expected), False
+    if isinstance(request, ClassificationRequest):
+        expected = plain.probabilities(request.text, request.text_pair)
+        return _largest(answer.probabilities or (), expected), False
+    return _of_texts(plain, request, answer)
+
+
+def _largest(got: Sequence[float], expected: Sequence[float]) -> float:
+    pairs = zip(got, expected, strict=True)
+    gaps = [abs(one - other) for one, other in pairs]
+    return max((float("inf") if gap != gap else gap) for gap in gaps)
+
+
+def _of_texts(
+    plain: PlainModel, request: GenerationRequest, answer: Prediction
+) -> tuple[float, bool]:
+    """Compare token by token; from a tie on nothing can be said."""
+    steps = plain.greedy(request.prompt, request.decoding.max_new_tokens)
+    made = [int(step.argmax()) for step in steps]
+    likely = [float(step.log_softmax(-1).max()) for step in steps]
+    text = [token for token in made if token != plain.end]
+    got = plain.tokenizer.convert_tokens_to_ids((answer.text or "").split())
+    shown = [token for token in text if token not in plain.tokenizer.all_special_ids]
+    if got == shown:
+        return _largest(answer.loglikelihoods or (), [sum(likely)]), False
+    # Special tokens are not shown: a tie anywhere up to the difference may have led to another.
+    tie = any(float(two[0] - two[1]) < TIE for two in (step.topk(2).values for step in steps))
+    return 0.0, not tie
+
+
+@dataclass
+class Watch:
+    """What a model was given: the way that an engine took."""
+
+    tokens: Counter[str] = field(default_factory=Counter)
+    padded: bool = False
+    equal: bool = False
+    steps: bool = False
+    generate: bool = False
+
+    def see(self, _module: Any, args: tuple[Any, ...], inputs: dict[str, Any]) -> None:
+        """Note what one pass reads."""
+        ids = args[0] if args else inputs.get("input_ids")
+        if not isinstance(ids, torch.Tensor):
+            return
+        rows, columns = ids.shape
+        mask = inputs.get("attention_mask")
+        tree = isinstance(mask, torch.Tensor) and mask.dim() == 4
+        self.tokens["trees" if tree else "rows"] += ids.numel()
+        if tree:
+            return
+        self.steps |= columns == 1
+        if rows > 1 and columns > 1:
+            # Texts hold neither <pad> nor, after their first token, the token 0.
+            padded = bool((ids == 2).any() or (ids[:, 1:] == 0).any())
+            self.padded |= padded
+            self.equal |= not padded
+
+    def path(self, task: str) -> str:
+        """Return the way that most tokens took."""
+        if self.tokens["trees"] > self.tokens["rows"]:
+            return "trees"
+        way = "rows" if self.padded else "equal lengths" if self.equal else "alone"
+        if task != "generation":
+            return way
+        loop = "generate" if self.generate else "own loop" if self.steps else "recomputed"
+        return f"{loop}, {way}"
+
+
+@contextmanager
+def watching(model: Any, watch: Watch) -> Iterator[None]:
+    """Note what a model is given."""
+    own = getattr(model, "generate", None)
+
+    def generate(*args: Any, **kwargs: Any) -> Any:
+        watch.generate = True
+        return own(*args, **kwargs)  # type: ignore[misc]  # only generating models are asked
+
+    handle = model.register_forward_pre_hook(watch.see, with_kwargs=True)
+    if own is not None:
+        model.generate = generate
+    try:
+        yield
+    finally:
+        handle.remove()
+        if own is not None:
+            del model.generate

@@ -25,7 +25,7 @@ from pytest_distill.evals.requests import (
     Request,
 )
 
-from .families import CONTEXT, WORDS, Family, Head
+from .families import CONTEXT, TOKENIZER, WORDS, Family, Head
 from .plain_passes import TIE, PlainModel
 
 _NEW = 8  # tokens of a generated text
@@ -172,8 +172,16 @@ def compare(family: Family, head: Head, folder: Path, *, again: bool = True) -> 
 
 
 def _engine(folder: Path, batch_tokens: int | None = None) -> TransformersEngine:
-    spec = ModelSpec("student", "student", str(folder), device="cpu", batch_tokens=batch_tokens)
-    return TransformersEngine(spec)
+    return TransformersEngine(
+        ModelSpec(
+            "student",
+            "student",
+            str(folder),
+            tokenizer=str(folder / TOKENIZER),
+            device="cpu",
+            batch_tokens=batch_tokens,
+        )
+    )
 
 
 def _run(

@@ -20,7 +20,7 @@ import torch
 from tokenizers import models, pre_tokenizers, processors
 from transformers.models.auto import modeling_auto
 
-from .tiny import hf, saved
+from .tiny import hf
 
 Head = Literal["causal", "seq2seq", "classification"]
 
@@ -29,6 +29,9 @@ CONTEXT = 160
 
 _SYLLABLES = ("ba", "ce", "di", "fo", "gu", "ha", "ke")
 WORDS = [one + other for one in _SYLLABLES for other in _SYLLABLES]
+TOKENIZER = "words"
+"""The folder of a model's tokenizer, within that of the model."""
+
 SPECIAL = ["<s>", "</s>", "<pad>", "<unk>"]
 _VOCABULARY = len(SPECIAL) + len(WORDS)
 
@@ -69,7 +72,7 @@ _SIZES: Mapping[str, Any] = {
     "attention_window": 16,
     **dict.fromkeys(("max_position_embeddings", "n_positions", "n_ctx"), CONTEXT),
     **dict.fromkeys(("max_sequence_length", "max_seq_len"), CONTEXT),
-    **dict.fromkeys(("bos_token_id", "cls_token_id", "decoder_start_token_id"), 0),
+    **dict.fromkeys(("bos_token_id", "cls_token_id"), 0),
     **dict.fromkeys(("eos_token_id", "sep_token_id"), 1),
     "pad_token_id": 2,
     **dict.fromkeys(("forced_bos_token_id", "forced_eos_token_id"), None),
@@ -127,6 +130,8 @@ class Family:
         if dataclasses.is_dataclass(made):
             known |= {one.name for one in dataclasses.fields(made)}
         sizes = {name: value for name, value in _SIZES.items() if name in known}
+        if made.is_encoder_decoder or head == "seq2seq":
+            sizes["decoder_start_token_id"] = 0
         if head == "classification":
             sizes |= {"id2label": dict(enumerate(LABELS)), "num_labels": len(LABELS)}
             sizes["label2id"] = {label: number for number, label in enumerate(LABELS)}
@@ -148,16 +153,22 @@ class Family:
         words = (*SPECIAL, *SPECIAL[:2])
         return hf.PreTrainedTokenizerFast(
             tokenizer_object=inner,
+            model_input_names=["input_ids", "token_type_ids", "attention_mask"],
             padding_side="left" if self.wraps.endswith("<s>") else "right",
             **dict(zip(roles, words, strict=True)),
         )
 
     def save(self, head: Head, folder: Path) -> Path:
-        """Write a random model with its tokenizer; return the folder."""
+        """Write a random model, and its tokenizer into a folder in it; return the folder.
+
+        Beside the config of some types the tokenizer would be read as that of their class.
+        """
         torch.manual_seed(1)
         model = cast("Any", self.class_of(head))(self.config(head)).eval()
         _sharpen(model)
-        return saved(model, self.tokenizer(head), folder)
+        model.save_pretrained(folder)
+        self.tokenizer(head).save_pretrained(folder / TOKENIZER)
+        return folder
 
 
 def _sharpen(model: Any) -> None:
@@ -195,7 +206,6 @@ _LINEAR = {
 _FAR = "window beyond the texts"
 _ENCODED: tuple[Head, ...] = ("seq2seq", "classification")
 _CAUSAL: tuple[Head, ...] = ("causal",)
-_T5 = {"decoder_start_token_id": 0}
 
 FAMILIES: tuple[Family, ...] = (
     Family("afmoe", _SLIDING),
@@ -390,7 +400,10 @@ FAMILIES: tuple[Family, ...] = (
         stateful=True,
     ),
     Family("llama4_text", {"layer_types": ["chunked_attention", "full_attention"]}),
-    Family("longcat_flash", {**_MLA, "zero_expert_num": 2, "moe_topk": 2, "num_layers": 1}),
+    Family(
+        "longcat_flash",
+        {"num_key_value_heads": 4, "zero_expert_num": 2, "moe_topk": 2, "num_layers": 1},
+    ),
     Family("longformer"),
     Family("longt5", {"local_radius": 7}, "local"),
     Family(
@@ -426,7 +439,7 @@ FAMILIES: tuple[Family, ...] = (
     Family("mpnet"),
     Family("mpt"),
     Family("mra"),
-    Family("mt5", _T5),
+    Family("mt5"),
     Family("mvp"),
     Family("nanochat"),
     Family("nemotron"),
@@ -540,11 +553,11 @@ FAMILIES: tuple[Family, ...] = (
     Family("starcoder2", {"sliding_window": None}),
     Family("starcoder2", {}, "window of 16"),
     Family("switch_transformers", {"num_sparse_encoder_layers": 1, "num_sparse_decoder_layers": 1}),
-    Family("t5", _T5),
+    Family("t5"),
     Family("tapas"),
     Family("trocr"),
     Family("ultrabert"),
-    Family("umt5", _T5),
+    Family("umt5"),
     Family("vaultgemma", _SLIDING),
     Family("whisper"),
     Family("xglm"),

@@ -212,7 +212,14 @@ class TransformersEngine:
                 f"model '{self.spec.name}' is a {loaded.architecture}; to be compared token by "
                 "token it must be a causal model (...ForCausalLM)"
             )
+        self._examine(loaded)
         return loaded
+
+    @staticmethod
+    def _examine(loaded: Loaded) -> None:
+        from pytest_distill.engines.transformers.trials import examine
+
+        examine(loaded)
 
     def _load(self) -> Loaded:
         if self._loaded is None:
@@ -248,6 +255,7 @@ class TransformersEngine:
                 f"model '{self.spec.name}' is a {loaded.architecture}, which can't do the task "
                 f"{task}: it needs {needed}"
             )
+        self._examine(loaded)
         return self._runner(kind)
 
     @staticmethod

@@ -146,6 +146,20 @@ def context_length(model: Any, tokenizer: Any, kind: Kind) -> int | None:
     return stated
 
 
+def attention_window(config: Any) -> int | None:
+    """Return how many tokens a layer looks back at most, as the config says; None for all.
+
+    Up to so many tokens, a text is read as by full attention: windows and chunks hide nothing yet.
+    """
+    text = config.get_text_config()
+    if not set(getattr(text, "layer_types", None) or ("",)) - {"full_attention"}:
+        return None
+    if not getattr(text, "use_sliding_window", True):
+        return None
+    stated = (getattr(text, name, None) for name in ("sliding_window", "attention_chunk_size"))
+    return min((size for size in stated if isinstance(size, int) and size > 0), default=None)
+
+
 def require(spec: ModelSpec, module: str, extra: str, what: str) -> None:
     """Raise a `ModelError` that names the extra to install where `module` is missing."""
     try:

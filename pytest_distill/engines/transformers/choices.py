@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from pytest_distill.engines.transformers.encoding import encode_pairs
-from pytest_distill.engines.transformers.likelihood import Span, score_spans
+from pytest_distill.engines.transformers.likelihood import Span, score_spans, unlike
 from pytest_distill.engines.transformers.loading import Loaded
-from pytest_distill.engines.transformers.memory import in_batches
+from pytest_distill.engines.transformers.neighbours import in_company, unlike_alone
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.engines.transformers.tree_choices import score_in_trees
 from pytest_distill.engines.transformers.trees import Part
@@ -54,14 +54,22 @@ def score_in_rows(loaded: Loaded, parts: Sequence[Part]) -> Iterator[tuple[Part,
         wanted[part.row].append(part)
     rows = list(wanted)
 
-    def forward(batch: list[int]) -> list[float]:
-        chosen = [rows[index] for index in batch]
-        return score_spans(loaded, chosen, [[part.span for part in wanted[row]] for row in chosen])
+    spans = [[part.span for part in wanted[row]] for row in rows]
 
-    for batch, values in in_batches(loaded, loaded.budget, [len(row) for row in rows], forward):
-        yield from zip(
-            [part for index in batch for part in wanted[rows[index]]], values, strict=True
-        )
+    def forward(batch: list[int]) -> list[list[float]]:
+        own = [spans[index] for index in batch]
+        values = iter(score_spans(loaded, [rows[index] for index in batch], own))
+        return [[next(values) for _ in of] for of in own]
+
+    def difference(index: int, got: list[float], alone: list[float]) -> str | None:
+        return unlike(loaded, spans[index], got, alone)
+
+    lengths = [len(row) for row in rows]
+    wrong = unlike_alone(loaded, forward, difference)
+    parted = in_company(loaded, loaded.budget, loaded.trust.rows, lengths, forward, wrong)
+    for batch, values in parted:
+        for index, own in zip(batch, values, strict=True):
+            yield from zip(wanted[rows[index]], own, strict=True)
 
 
 def _parts(loaded: Loaded, requests: Sequence[ChoiceRequest], index: int) -> Iterator[Part]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 
 from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.loading import Loaded
-from pytest_distill.engines.transformers.memory import Budget, in_batches
+from pytest_distill.engines.transformers.neighbours import Company, in_company, unlike_alone
 from pytest_distill.engines.transformers.products import computing
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.errors import ModelError
@@ -28,19 +29,33 @@ def classify(loaded: Loaded, requests: Sequence[ClassificationRequest]) -> Itera
     labels = output_labels(loaded)
     with quiet():
         rows = _encode(loaded, requests)
-    # Without a padding token a decoder doesn't know where a text ends: one text at a time.
-    alone = loaded.model.config.get_text_config().pad_token_id is None
-    budget = Budget(1) if alone else loaded.budget
+    if loaded.model.config.get_text_config().pad_token_id is None:
+        loaded.trust.rows.company = Company.ALONE  # it doesn't know where a text ends in a batch
 
     def forward(batch: list[int]) -> list[list[float]]:
         return _forward(loaded, [rows[index] for index in batch])
 
+    def difference(_: int, got: list[float], alone: list[float]) -> str | None:
+        return _difference(loaded, got, alone)
+
     lengths = [len(row["input_ids"]) for row in rows]
-    for batch, outputs in in_batches(loaded, budget, lengths, forward):
+    wrong = unlike_alone(loaded, forward, difference)
+    parted = in_company(loaded, loaded.budget, loaded.trust.rows, lengths, forward, wrong)
+    for batch, outputs in parted:
         for index, probabilities in zip(batch, outputs, strict=True):
             yield Prediction(
                 id=requests[index].id, probabilities=tuple(probabilities), labels=labels
             )
+
+
+def _difference(loaded: Loaded, got: Sequence[float], expected: Sequence[float]) -> str | None:
+    """Return how two outputs for one text differ, if by more than rounding."""
+    half = loaded.model.dtype in (torch.float16, torch.bfloat16)
+    most = 4 * torch.finfo(loaded.model.dtype).eps if half else 1e-4
+    here, there = max(zip(got, expected, strict=True), key=lambda pair: abs(pair[0] - pair[1]))
+    if abs(here - there) <= most or (math.isnan(here) and math.isnan(there)):
+        return None
+    return f"a probability was {here:.4f} and then {there:.4f}"
 
 
 def output_labels(loaded: Loaded) -> tuple[str, ...]:

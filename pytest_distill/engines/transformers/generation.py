@@ -5,27 +5,21 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Literal
 
-import torch
-import transformers
 from jinja2 import TemplateError
 
-from pytest_distill.engines.transformers.batching import mask, pad
-from pytest_distill.engines.transformers.decoding import (
-    Likelihoods,
-    SeededSampling,
-    StopAtStrings,
-)
+from pytest_distill.engines.transformers.anew import generate_anew
+from pytest_distill.engines.transformers.architecture import attention_window
 from pytest_distill.engines.transformers.encoding import encode, prefix_token
 from pytest_distill.engines.transformers.loading import Loaded
-from pytest_distill.engines.transformers.memory import in_batches
-from pytest_distill.engines.transformers.products import computing
+from pytest_distill.engines.transformers.neighbours import WrongAloneError
 from pytest_distill.engines.transformers.quiet import quiet
-from pytest_distill.engines.transformers.running import Text, run_all
-from pytest_distill.engines.transformers.tree_attention import obstacle
+from pytest_distill.engines.transformers.running import WrongTextError, run_all
+from pytest_distill.engines.transformers.texts import Text
+from pytest_distill.engines.transformers.theirs import generate_batches
+from pytest_distill.engines.transformers.trials import FAILURES, cache_name, first_line
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Decoding, GenerationRequest, Prediction
 
@@ -56,45 +50,74 @@ def generate(loaded: Loaded, requests: Sequence[GenerationRequest]) -> Iterator[
         groups[replace(request.decoding, seed=None)].append(index)
     for decoding, indices in groups.items():
         texts = [Text(n, prompts[n], requests[n].decoding.seed) for n in indices]
-        for index, made in _texts(loaded, texts, decoding):
+        ends = _end_tokens(loaded)
+        for text in _texts(loaded, texts, decoding, ends):
             yield Prediction(
-                id=requests[index].id,
-                text=made.text,
-                loglikelihoods=(math.fsum(made.log_probabilities),),
-                tokens=len(made.log_probabilities),
+                id=requests[text.index].id,
+                text=_decoded(loaded, text.tokens, decoding, ends),
+                loglikelihoods=(math.fsum(text.log_probabilities),),
+                tokens=len(text.log_probabilities),
             )
 
 
-class _Made(NamedTuple):
-    """A generated text, and the log-probability of each token up to its end token or stop."""
-
-    text: str
-    log_probabilities: Sequence[float]
-
-
 def _texts(
-    loaded: Loaded, texts: Sequence[Text], decoding: Decoding
-) -> Iterator[tuple[int, _Made]]:
-    """Yield every finished text with the index of its request.
+    loaded: Loaded, texts: Sequence[Text], decoding: Decoding, ends: Sequence[int]
+) -> Iterator[Text]:
+    """Yield every text as soon as it is finished.
 
     Our own loop, in which a finished text makes room for the next one, runs causal models with
-    plain attention caches; transformers' ``generate`` runs all others, batch by batch.
+    plain attention caches; transformers' ``generate`` runs all others, batch by batch. Where a
+    way does not give what the model says of the whole text, the next one is taken, with a note;
+    the last reads all of a text for every token.
     """
-    if loaded.kind == "causal" and not loaded.trust.refused and obstacle(loaded) is None:
-        ends = _end_tokens(loaded)
-        for text in run_all(loaded, texts, decoding, ends):
-            made = _decoded(loaded, text.tokens, decoding, ends)
-            yield text.index, _Made(made, text.log_probabilities)
-        return
+    trust = loaded.trust
+    left = list(texts)
+    if trust.generates == "loop" and loaded.kind == "causal":
+        if cache_name(loaded) is None:
+            _give_up(loaded, "generate", "it fills no cache of keys and values")
+        fitting = _within_window(loaded, left, decoding) if trust.generates == "loop" else []
+        try:
+            for text in run_all(loaded, fitting, decoding, ends):
+                left.remove(text)
+                yield text
+        except (WrongTextError, *FAILURES) as error:
+            _give_up(loaded, "generate", first_line(error))
+    if trust.generates != "anew":
+        # Reading on from a cache is not what the model makes of a text that crosses the border.
+        border = trust.border or 0
+        over = decoding.max_new_tokens
+        own = [t for t in left if (len(t.prompt) > border) == (len(t.prompt) + over > border)]
+        try:
+            for text in generate_batches(loaded, own, decoding, ends):
+                left.remove(text)
+                yield text
+        except (WrongAloneError, *FAILURES) as error:
+            _give_up(loaded, "anew", first_line(error))
+    yield from generate_anew(loaded, left, decoding, ends)
 
-    def forward(batch: list[int]) -> list[_Made]:
-        chosen = [texts[place] for place in batch]
-        seeds = [text.seed for text in chosen]
-        return _forward(loaded, [text.prompt for text in chosen], decoding, seeds)
 
-    lengths = [len(text.prompt) + decoding.max_new_tokens for text in texts]
-    for batch, finished in in_batches(loaded, loaded.generation_budget, lengths, forward):
-        yield from zip([texts[place].index for place in batch], finished, strict=True)
+def _within_window(loaded: Loaded, texts: Sequence[Text], decoding: Decoding) -> list[Text]:
+    """Return the texts in which no layer's window hides anything."""
+    window = attention_window(loaded.model.config)
+    if window is None:
+        return list(texts)
+    fitting = [text for text in texts if len(text.prompt) + decoding.max_new_tokens <= window]
+    if len(fitting) < len(texts):
+        loaded.note(
+            f"{loaded.who} generates texts of more than {window} tokens with transformers, which "
+            "is slower: some of its layers look no further back"
+        )
+    return fitting
+
+
+def _give_up(loaded: Loaded, way: Literal["generate", "anew"], reason: str) -> None:
+    loaded.trust.generates = way
+    how = (
+        "generates with transformers, which is slower"
+        if way == "generate"
+        else "reads all of a text for every token that it generates, which is slow"
+    )
+    loaded.note(f"{loaded.who} {how}: {reason}")
 
 
 def _prompts(loaded: Loaded, requests: Sequence[GenerationRequest]) -> list[list[int]]:
@@ -163,43 +186,6 @@ def _check_decoding(loaded: Loaded, request: GenerationRequest) -> None:
         )
 
 
-@torch.inference_mode()
-def _forward(
-    loaded: Loaded, rows: Sequence[list[int]], decoding: Decoding, seeds: Sequence[int | None]
-) -> list[_Made]:
-    """Return the text that follows each row."""
-    causal = loaded.kind == "causal"
-    # A causal model goes on from the last token of a row, which must not be padding.
-    side: Any = "left" if causal else "right"
-    ends = _end_tokens(loaded)
-    filler = _filler(loaded, ends)
-    inputs = {
-        "input_ids": pad(rows, filler, loaded.device, side),
-        "attention_mask": mask(rows, loaded.device, side),
-    }
-    skip = inputs["input_ids"].shape[1] if causal else 1  # the prompt, or the start token
-    likelihoods = Likelihoods(skip)
-    processors = transformers.LogitsProcessorList([likelihoods])
-    if decoding.do_sample:
-        processors.append(SeededSampling(decoding, rows, seeds))
-    criteria = transformers.StoppingCriteriaList()
-    stopper = StopAtStrings(loaded.tokenizer, decoding.stop, skip, len(rows))
-    if decoding.stop:
-        criteria.append(stopper)
-    with computing(loaded), _own_decoding(loaded, decoding, ends, filler):
-        output = loaded.model.generate(
-            **inputs, logits_processor=processors, stopping_criteria=criteria
-        )
-    texts = []
-    likely = likelihoods.of(output)
-    for row, tokens in enumerate(output[:, skip:].tolist()):
-        length = stopper.lengths.get(row, len(tokens))
-        text = _decoded(loaded, tokens[:length], decoding, ends)
-        ended = next((at + 1 for at, token in enumerate(tokens) if token in ends), length)
-        texts.append(_Made(text, likely[row][: min(length, ended)]))
-    return texts
-
-
 def _decoded(loaded: Loaded, tokens: Sequence[int], decoding: Decoding, ends: Sequence[int]) -> str:
     """Return generated tokens as text, up to an end token or a stop string."""
     end = next((at for at, token in enumerate(tokens) if token in ends), len(tokens))
@@ -221,38 +207,3 @@ def _end_tokens(loaded: Loaded) -> list[int]:
         if tokens is not None:
             ends.update([tokens] if isinstance(tokens, int) else tokens)
     return sorted(ends)
-
-
-def _filler(loaded: Loaded, ends: Sequence[int]) -> int:
-    """Return the token that fills up rows; it is masked wherever it stands."""
-    known = (loaded.model.generation_config.pad_token_id, loaded.tokenizer.pad_token_id, *ends)
-    return next((token for token in known if token is not None), 0)
-
-
-@contextmanager
-def _own_decoding(
-    loaded: Loaded, decoding: Decoding, ends: list[int], filler: int
-) -> Iterator[None]:
-    """Put a generation config of ours in the place of the checkpoint's.
-
-    Passing one to ``generate`` is not enough: whatever it leaves unset is filled in from the
-    checkpoint's, whose sampling and penalties would then decide.
-    """
-    model, theirs = loaded.model, loaded.model.generation_config
-    config: Any = transformers.GenerationConfig  # Any: it carries no types
-    model.generation_config = config(
-        max_new_tokens=decoding.max_new_tokens,
-        do_sample=False,  # a sampled token is made the largest by `SeededSampling`
-        num_beams=1,
-        use_cache=True,
-        eos_token_id=ends or None,
-        pad_token_id=filler,
-        bos_token_id=theirs.bos_token_id,
-        decoder_start_token_id=theirs.decoder_start_token_id,
-        # The language that a translation model writes; part of the format, not a way to decode.
-        forced_bos_token_id=theirs.forced_bos_token_id,
-    )
-    try:
-        yield
-    finally:
-        model.generation_config = theirs

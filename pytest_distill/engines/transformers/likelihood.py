@@ -12,6 +12,7 @@ import torch
 from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.logits import log_probabilities, logits_at
+from pytest_distill.engines.transformers.trials import differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +92,13 @@ def score_places(
         )
     )
     return [fsum(next(values) for _ in targets) for _, targets in wanted]
+
+
+def unlike(
+    loaded: Loaded, spans: Sequence[Span], got: Sequence[float], expected: Sequence[float]
+) -> str | None:
+    """Return how the log-likelihoods of a row's spans differ, if one does."""
+    for span, here, there in zip(spans, got, expected, strict=True):
+        if differ(loaded, len(span.targets), here, there):
+            return f"a log-likelihood was {here:.4f} and then {there:.4f}"
+    return None

@@ -12,10 +12,12 @@ from pytest_distill.engines.likeness import Captured, TokenLikeness
 from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
-from pytest_distill.engines.transformers.memory import Budget, in_batches
+from pytest_distill.engines.transformers.memory import Budget
+from pytest_distill.engines.transformers.neighbours import Neighbours, in_company, unlike_alone
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.engines.transformers.reading import Row, read
 from pytest_distill.engines.transformers.reducing import Figures, captured, whole
+from pytest_distill.engines.transformers.trials import differ
 from pytest_distill.engines.transformers.vocabulary import (
     Vocabulary,
     own_vocabulary,
@@ -159,9 +161,20 @@ def _in_parts(
             done += [piece.sum(axis=0) for piece in np.split(figures, ends[:-1])]
         return done
 
+    def difference(index: int, got: Figures, alone: Figures) -> str | None:
+        # Not looked at: how many of the most likely tokens agree, where a rounding error decides.
+        for here, there in zip(np.delete(got, 1), np.delete(alone, 1), strict=True):
+            if any(differ(loaded, parts[index].places, here, there) for loaded in models):
+                return f"a figure of its likeness was {here:.4f} and then {there:.4f}"
+        return None
+
+    first, *others = models
     budget = Budget(min(loaded.budget.tokens for loaded in models))
+    company = Neighbours(max(loaded.trust.rows.company for loaded in models))
     lengths = [len(part.row) for part in parts]
-    for batch, sums in in_batches(models[0], budget, lengths, forward):
+    wrong = unlike_alone(first, forward, difference)
+    parted = in_company(first, budget, company, lengths, forward, wrong, sharing=others)
+    for batch, sums in parted:
         for index, figures in zip(batch, sums, strict=True):
             text = parts[index].text
             totals[text] += figures

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import io
 import re
 from contextlib import redirect_stderr
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import transformers
@@ -25,6 +24,7 @@ from pytest_distill.engines.transformers.architecture import (
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
 from pytest_distill.engines.transformers.device import resolve_device, token_budget
 from pytest_distill.engines.transformers.memory import Budget
+from pytest_distill.engines.transformers.neighbours import Neighbours
 from pytest_distill.engines.transformers.products import onednn_is_faster
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.errors import ModelError
@@ -34,20 +34,54 @@ _LAYER_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 @dataclass
 class Trust:
-    """What a model was seen to do as the plain path does.
+    """What a model was seen to do as the plain path does: one text, unpadded, in one pass.
 
     Parameters
     ----------
-    trees, prefix, refused : bool
-        Whether it takes trees of tokens, and a shared prefix before them; see `tree_choices`.
+    examined : bool
+        Whether it was looked at once it was loaded.
+    rows : Neighbours
+        Which rows share a pass where they are read.
+    texts : Neighbours
+        Which texts are generated together, where transformers' ``generate`` does it.
+    border : int, optional
+        Rows up to this many tokens and longer ones never share a pass or a cache; see `trials`.
+    cache : str, optional
+        By what name it takes a cache; empty where it takes none, None where that is not known.
+    trees : dict
+        For trees with or without a shared prefix, with or without branches: of how many tokens the
+        largest was that was checked; see `tree_choices`.
+    most : int, optional
+        Of how many tokens a tree may be; 0 where the model takes none.
+    prefix : bool
+        Whether what trees begin with may be read once and kept.
+    loop : dict
+        With or without a shared prefix: how long and how padded the texts were that were checked
+        in our own loop; see `running`.
     moves : int
         Up to which position it goes on from its cache; see `shared_cache`.
+    generates : {"loop", "generate", "anew"}
+        How texts are generated: in our own loop, by transformers' ``generate``, or by reading all
+        of a text for every token.
+    settled : bool
+        Whether nothing is looked at any more: while the clock runs.
+    answered : set of str
+        The kinds of requests that were answered before the clock ran.
     """
 
-    trees: bool = False
-    prefix: bool = False
-    refused: bool = False
+    examined: bool = False
+    rows: Neighbours = field(default_factory=Neighbours)
+    texts: Neighbours = field(default_factory=Neighbours)
+    border: int | None = None
+    cache: str | None = None
+    trees: dict[tuple[bool, bool], int] = field(default_factory=dict)
+    most: int | None = None
+    prefix: bool = True
+    loop: dict[bool, Neighbours] = field(default_factory=dict)
     moves: int = 0
+    generates: Literal["loop", "generate", "anew"] = "loop"
+    settled: bool = False
+    answered: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -74,7 +108,7 @@ class Loaded:
     onednn : bool
         Whether matrix products run in oneDNN; see `products`.
     trust : Trust
-        What it was found to do with its first batch.
+        What it was found to do as the plain path does.
     notes : list of str
         What a reader of the results should know about how they came about.
     """
@@ -98,17 +132,14 @@ class Loaded:
         return type(self.model).__name__
 
     @property
-    def takes_cache(self) -> str | None:
-        """By what name it takes keys and values of what it has read; None where it takes none.
+    def who(self) -> str:
+        """How messages call it."""
+        return f"model '{self.name}' ({self.architecture})"
 
-        `cache` from transformers 5.24 on, before `past_key_values`.
-        """
-        taken = inspect.signature(self.model.forward).parameters
-        return next((name for name in ("cache", "past_key_values") if name in taken), None)
-
-    def going_on(self, cache: Any) -> dict[str, Any]:
-        """Return the inputs that let the model go on from a cache, and keep what it reads in it."""
-        return {str(self.takes_cache): cache, "use_cache": True}
+    def note(self, text: str) -> None:
+        """Tell the reader of the results something, once."""
+        if text not in self.notes:
+            self.notes.append(text)
 
     def checked(self, id: str, tokens: list[int]) -> list[int]:
         """Return the tokens of example `id`, refused where the model has no embedding for one."""

@@ -16,7 +16,7 @@ _CHUNK = 512  # positions whose logits become float32 at a time
 def logits_at(
     loaded: Loaded, inputs: Mapping[str, Any], rows: Sequence[int], columns: Sequence[int]
 ) -> torch.Tensor:
-    """Return a causal model's logits at some positions of a batch.
+    """Return a model's logits at some positions of a batch; a seq2seq model's decoder's.
 
     The vocabulary projection is most of the cost of a small model, so it runs for these positions
     alone: they are picked out of the hidden states on their way into it. (``logits_to_keep``
@@ -26,7 +26,7 @@ def logits_at(
     Parameters
     ----------
     loaded : Loaded
-        A causal model.
+        A causal or seq2seq model.
     inputs : mapping of str to object
         Keyword arguments of its ``forward``, ``input_ids`` among them.
     rows, columns : sequence of int
@@ -39,7 +39,7 @@ def logits_at(
     """
     row = torch.tensor(rows, dtype=torch.long)
     column = torch.tensor(columns, dtype=torch.long)
-    shape = inputs["input_ids"].shape
+    shape = inputs.get("decoder_input_ids", inputs["input_ids"]).shape
     picked = False
 
     def pick(_module: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:

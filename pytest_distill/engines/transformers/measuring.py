@@ -51,7 +51,7 @@ def time_one(loaded: Loaded, answer: Answer, request: Request) -> Timing:
     counted at the projection onto the vocabulary, which runs once a token in every way to
     generate.
     """
-    loaded = replace(loaded, onednn=False)
+    loaded = _settled(loaded, answer, [request])
     generating = isinstance(request, GenerationRequest)
     stamps: list[float] = []
 
@@ -81,10 +81,9 @@ def time_all(
 ) -> float:
     """Return how many seconds all requests take together."""
     sized = replace(
-        loaded,
+        _settled(loaded, answer, requests[:1]),
         budget=Budget(batch_tokens),
         generation_budget=Budget(batch_tokens),
-        onednn=False,
         notes=[],
     )
     synchronize(loaded.device)
@@ -92,6 +91,15 @@ def time_all(
     list(answer(sized, requests))
     synchronize(loaded.device)
     return perf_counter() - begin
+
+
+def _settled(loaded: Loaded, answer: Answer, requests: Sequence[Request]) -> Loaded:
+    """Return the model with all trials behind it: while the clock runs, nothing is read twice."""
+    kind = type(requests[0]).__name__
+    if kind not in loaded.trust.answered:
+        list(answer(loaded, requests))
+        loaded.trust.answered.add(kind)
+    return replace(loaded, onednn=False, trust=replace(loaded.trust, settled=True))
 
 
 def memory(loaded: Loaded, answer: Answer, requests: Sequence[Request]) -> Memory:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from pytest_distill.engines.transformers.encoding import encode, prefix_token
-from pytest_distill.engines.transformers.likelihood import Reading, Span, score_spans
+from pytest_distill.engines.transformers.likelihood import Reading, Span, score_spans, unlike
 from pytest_distill.engines.transformers.loading import Loaded
-from pytest_distill.engines.transformers.memory import in_batches
+from pytest_distill.engines.transformers.neighbours import in_company, unlike_alone
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.engines.transformers.shared_cache import Sight, score_stretches, stretches
 from pytest_distill.errors import ModelError
@@ -70,8 +70,13 @@ def _score_rows(loaded: Loaded, rows: Sequence[tuple[int, Reading]]) -> Iterator
         chosen = [rows[place][1] for place in batch]
         return score_spans(loaded, [one.row for one in chosen], [[one.span] for one in chosen])
 
+    def difference(place: int, got: float, alone: float) -> str | None:
+        return unlike(loaded, [rows[place][1].span], [got], [alone])
+
     lengths = [len(one.row) for _, one in rows]
-    for batch, values in in_batches(loaded, loaded.budget, lengths, forward):
+    wrong = unlike_alone(loaded, forward, difference)
+    parted = in_company(loaded, loaded.budget, loaded.trust.rows, lengths, forward, wrong)
+    for batch, values in parted:
         for place, value in zip(batch, values, strict=True):
             yield rows[place][0], value
 

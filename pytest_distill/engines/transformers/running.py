@@ -3,48 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 import torch
 
 from pytest_distill.engines.transformers.batching import mask, pad
 from pytest_distill.engines.transformers.caching import Cached, filled, kept
-from pytest_distill.engines.transformers.decoding import SeededSampling, of_tokens, tail_length
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.memory import attempt, shrink
+from pytest_distill.engines.transformers.neighbours import Neighbours
 from pytest_distill.engines.transformers.products import computing
+from pytest_distill.engines.transformers.texts import Text, difference, go_on
 from pytest_distill.engines.transformers.tree_attention import read_prefix
 from pytest_distill.engines.transformers.trees import common_prefix
+from pytest_distill.engines.transformers.trials import going_on
 from pytest_distill.evals.requests import Decoding
 
 _ROOM = 4  # new texts are let in once a fourth of the places is free: every time costs a copy
 
 
-@dataclass(eq=False)
-class Text:
-    """A text that is being generated.
-
-    Parameters
-    ----------
-    index : int
-        Which request it answers.
-    prompt : list of int
-        The tokens that it follows.
-    seed : int, optional
-        Of its sampling.
-    tokens : list of int
-        What was generated so far, an end token included.
-    log_probabilities : list of float
-        The model's log-probability of each of these tokens, before temperature and nucleus.
-    """
-
-    index: int
-    prompt: list[int]
-    seed: int | None
-    tokens: list[int] = field(default_factory=list)
-    log_probabilities: list[float] = field(default_factory=list)
-    sampling: SeededSampling | None = None
+class WrongTextError(Exception):
+    """A text is not what the model says when it reads all of it at once."""
 
 
 def run_all(
@@ -55,20 +34,34 @@ def run_all(
     Where memory runs out, the budget is halved and the texts that were not finished start again,
     fewer at a time; what was yielded before is done.
 
+    A text that is longer than those before, or more padded, is compared with what the model says
+    when it reads all of it at once, before it is yielded. A text that reaches the border of the
+    model's positions (see `trials`) leaves, and is read anew with those beyond it.
+
     Raises
     ------
     ModelError
         When a single text doesn't fit into memory.
+    WrongTextError
+        When a text isn't what the model says.
     """
-    left = sorted(texts, key=lambda text: -len(text.prompt))
+    border = loaded.trust.border
+    left = list(texts)
+    for text in left:
+        text.begin(decoding)
     while left:
-        running = _Running(loaded, left, decoding, ends)
+        left.sort(key=lambda text: -len(text.row))
+        beyond = border is not None and len(left[0].row) > border
+        own = [text for text in left if not beyond or len(text.row) > (border or 0)]
+        running = _Running(loaded, own, decoding, ends, None if beyond else border)
         while running.texts or running.queue:
             fits, finished = attempt(running.step)
             if not fits or finished is None:
                 lengths = [running.length(text) for text in running.read]
-                running = _Running(loaded, [], decoding, ends)  # gives its tensors back
+                running = _Running(loaded, [], decoding, ends, border)  # gives its tensors back
                 shrink(loaded, loaded.generation_budget, lengths)
+                for text in left:
+                    text.begin(decoding)
                 break
             for text in finished:
                 left.remove(text)
@@ -83,23 +76,21 @@ class _Running:
     """
 
     def __init__(
-        self, loaded: Loaded, queue: Sequence[Text], decoding: Decoding, ends: Sequence[int]
+        self,
+        loaded: Loaded,
+        queue: Sequence[Text],
+        decoding: Decoding,
+        ends: Sequence[int],
+        border: int | None,
     ) -> None:
-        self.loaded, self.decoding, self.ends = loaded, decoding, frozenset(ends)
+        self.loaded, self.decoding, self.ends, self.border = loaded, decoding, ends, border
         self.queue = list(queue)
         self.texts: list[Text] = []
         self.read: list[Text] = []  # those that the last step had in memory
         self.kept: Cached = []
         self.seen = torch.zeros(0, 0, dtype=torch.long, device=loaded.device)
-        self.tail = tail_length(decoding.stop)
         self.prefix: Cached | None = None
         self.skip = 0
-        for text in self.queue:
-            text.tokens.clear()
-            text.log_probabilities.clear()
-            text.sampling = (
-                SeededSampling(decoding, [text.prompt], [text.seed]) if decoding.do_sample else None
-            )
 
     def length(self, text: Text) -> int:
         """Return how many tokens a text has in the end, at most."""
@@ -116,14 +107,24 @@ class _Running:
             self.texts += entering
         else:
             entering, logits = self.texts, self._go_on()
-        chosen = self._choose(entering, logits)
-        for text, token, log_probability in zip(entering, *chosen, strict=True):
-            text.tokens.append(token)
-            text.log_probabilities.append(log_probability)
-        finished = [text for text in entering if self._is_finished(text)]
-        if finished:
-            self._leave(finished)
+        go_on(entering, logits)
+        finished = [
+            text for text in entering if text.is_finished(self.loaded, self.decoding, self.ends)
+        ]
+        self._leave(finished)
+        for text in finished:
+            self._check(text)
         return finished
+
+    def _check(self, text: Text) -> None:
+        """Refuse a text that is not what the model says, as far as that was not looked at."""
+        trust, length = self.loaded.trust, len(text.row)
+        seen = trust.loop.setdefault(self.skip > 0, Neighbours())
+        if trust.settled or (length <= seen.longest and text.padding <= seen.padding):
+            return
+        if reason := difference(self.loaded, text):
+            raise WrongTextError(reason)
+        seen.longest, seen.padding = max(length, seen.longest), max(text.padding, seen.padding)
 
     def _entering(self) -> list[Text]:
         """Return the next texts from the queue that there are places and a forward pass for."""
@@ -134,14 +135,14 @@ class _Running:
         free = places - len(self.texts)
         if self.texts and free < max(1, places // _ROOM):
             return []
-        at_once = self.loaded.budget.tokens // max(1, len(self.queue[0].prompt) - self.skip)
+        at_once = self.loaded.budget.tokens // max(1, len(self.queue[0].row) - self.skip)
         return self.queue[: max(1, min(free, at_once))]
 
     def _read(self, texts: Sequence[Text]) -> torch.Tensor:
         """Read prompts and keep them; return the logits that follow each."""
         self._share_prefix()
         device = self.loaded.device
-        rows = [text.prompt[self.skip :] for text in texts]
+        rows = [text.row[self.skip :] for text in texts]
         own = mask(rows, device, "left")
         shared = torch.ones(len(rows), self.skip, dtype=torch.long, device=device)
         cache = filled(self.prefix or [], len(rows))
@@ -149,7 +150,7 @@ class _Running:
             "input_ids": pad(rows, 0, device, "left"),
             "attention_mask": torch.cat([shared, own], dim=1),
             "position_ids": (own.cumsum(dim=1) - 1).clamp(min=0) + self.skip,
-            **self.loaded.going_on(cache),
+            **going_on(self.loaded, cache),
         }
         last = own.shape[1] - 1
         logits = logits_at(self.loaded, inputs, range(len(rows)), [last] * len(rows))
@@ -160,8 +161,10 @@ class _Running:
         """Read what all prompts begin with once, where that saves at least half a batch."""
         if self.texts or self.prefix is not None or len(self.queue) < 2:
             return
-        prefix = common_prefix([tuple(text.prompt) for text in self.queue])
-        prefix = prefix[: min(len(text.prompt) for text in self.queue) - 1]
+        prefix = common_prefix([tuple(text.row) for text in self.queue])
+        prefix = prefix[: min(len(text.row) for text in self.queue) - 1]
+        if self.border is None and len(prefix) <= (self.loaded.trust.border or 0):
+            return  # what a cache keeps of a short prefix is not what a long text makes of it
         if len(prefix) * (len(self.queue) - 1) >= max(1, self.loaded.budget.tokens // 2):
             self.prefix, self.skip = read_prefix(self.loaded, prefix), len(prefix)
 
@@ -175,34 +178,10 @@ class _Running:
                 input_ids=torch.tensor([[text.tokens[-1]] for text in self.texts], device=device),
                 attention_mask=self.seen,
                 position_ids=self.seen.sum(dim=1, keepdim=True) - 1,
-                **self.loaded.going_on(cache),
+                **going_on(self.loaded, cache),
             ).logits[:, -1]
         self.kept = kept(cache)
         return logits
-
-    def _choose(self, texts: Sequence[Text], logits: torch.Tensor) -> tuple[list[int], list[float]]:
-        """Return the next token of each text, and the model's log-probability of it."""
-        own = scores = logits.float()
-        if self.decoding.do_sample:
-            none = torch.empty(0)
-            drawn = [
-                text.sampling(none, scores[row : row + 1])
-                for row, text in enumerate(texts)
-                if text.sampling is not None
-            ]
-            scores = torch.cat(drawn)
-        tokens = scores.argmax(dim=-1)
-        likely: list[float] = of_tokens(own, tokens).tolist()
-        return tokens.tolist(), likely
-
-    def _is_finished(self, text: Text) -> bool:
-        if text.tokens[-1] in self.ends or len(text.tokens) >= self.decoding.max_new_tokens:
-            return True
-        if not self.decoding.stop:
-            return False
-        # Only generated text counts: a prompt that ends in half a stop string stops nothing.
-        tail = self.loaded.tokenizer.decode(text.tokens[-self.tail :])
-        return any(string in tail for string in self.decoding.stop)
 
     def _join(self, new: Cached, seen: torch.Tensor) -> None:
         """Put new rows under those that are there, all of them filled up on the left."""
@@ -222,8 +201,15 @@ class _Running:
             self.kept, self.seen = new, seen
 
     def _leave(self, finished: Sequence[Text]) -> None:
-        """Drop rows, and the columns that only they needed."""
+        """Drop rows that ended or reached the border, and the columns that only they needed."""
         gone = set(map(id, finished))
+        if self.border is not None:
+            gone |= {id(text) for text in self.texts if len(text.row) > self.border}
+        if not gone:
+            return
+        for row, text in enumerate(self.texts):
+            if id(text) in gone:
+                text.padding = int((self.seen[row] == 0).sum())
         stay = [row for row, text in enumerate(self.texts) if id(text) not in gone]
         self.texts = [self.texts[row] for row in stay]
         if not stay:

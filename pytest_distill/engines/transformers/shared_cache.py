@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from pytest_distill.engines.transformers.architecture import attention_window
 from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.caching import Cached, filled, kept
 from pytest_distill.engines.transformers.likelihood import (
@@ -20,7 +21,7 @@ from pytest_distill.engines.transformers.likelihood import (
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.memory import in_batches, is_out_of_memory
-from pytest_distill.engines.transformers.tree_attention import cache_obstacle
+from pytest_distill.engines.transformers.trials import FAILURES, cache_name, going_on
 from pytest_distill.errors import ModelError
 
 # Much attention rests on the first tokens of a text, whatever they are. Xiao et al. (2024),
@@ -164,7 +165,7 @@ def _read_sinks(
     inputs = {
         "input_ids": ids,
         "position_ids": positions - sight.overlap + torch.arange(sight.sinks, device=loaded.device),
-        **loaded.going_on(cache),
+        **going_on(loaded, cache),
     }
     logits_at(loaded, inputs, [0], [0])
     return [
@@ -189,7 +190,7 @@ def _read(
     inputs = {
         "input_ids": ids,
         "position_ids": torch.arange(begin, begin + ids.shape[1], device=loaded.device)[None],
-        **loaded.going_on(cache),
+        **going_on(loaded, cache),
     }
     return score_places(loaded, inputs, wanted), kept(cache)
 
@@ -202,10 +203,13 @@ def _check(loaded: Loaded, row: list[int], sight: Sight) -> None:
     """
     if len(row) <= loaded.trust.moves:
         return
-    reason = cache_obstacle(loaded)
-    if reason is None and not any(
-        name.endswith("inv_freq") for name, _ in loaded.model.named_buffers()
-    ):
+    reason = None
+    window = attention_window(loaded.model.config)
+    if cache_name(loaded) is None:
+        reason = "it fills no cache of keys and values"
+    elif window is not None and sight.size > window:
+        reason = f"some of its layers look no further back than {window} tokens"
+    elif not any(name.endswith("inv_freq") for name, _ in loaded.model.named_buffers()):
         reason = "it has no rotary positions (inv_freq) that reach beyond its context"
     if reason is None:
         reason = _difference(loaded, row, sight)
@@ -227,7 +231,7 @@ def _difference(loaded: Loaded, row: list[int], sight: Sight) -> str | None:
     try:
         (seen,) = _read_sinks(loaded, [row], [begin - sinks + sight.overlap], sight)
         (moved,), _ = _read(loaded, [row[sinks:count]], begin, seen, [(places, targets)])
-    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except FAILURES as error:
         if is_out_of_memory(error):
             raise
         return f"{type(error).__name__} in its forward()"

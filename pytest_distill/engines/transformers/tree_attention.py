@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,36 +14,7 @@ from pytest_distill.engines.transformers.likelihood import Place, score_places
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.trees import Part, Tree
-
-_NEEDED = ("attention_mask", "position_ids")
-
-
-def obstacle(loaded: Loaded) -> str | None:
-    """Return why a model can't take trees, as far as its config and signature tell; else None."""
-    attention = getattr(loaded.model.config.get_text_config(), "_attn_implementation", None)
-    if attention not in ("sdpa", "eager"):
-        return f"its attention ({attention}) takes no mask of our own"
-    return cache_obstacle(loaded)
-
-
-def cache_obstacle(loaded: Loaded) -> str | None:
-    """Return why a model can't go on from keys and values put into its cache; else None."""
-    model = loaded.model
-    config = model.config.get_text_config()
-    missing = set(_NEEDED) - set(inspect.signature(model.forward).parameters)
-    if loaded.takes_cache is None:
-        missing.add("cache")
-    if missing:
-        return f"its forward() takes no {', '.join(sorted(missing))}"
-    if getattr(model, "_is_stateful", False):
-        return "it keeps a recurrent state"
-    kinds = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
-    if kinds:
-        return f"it has layers of {', '.join(sorted(kinds))}"
-    for name in ("sliding_window", "attention_chunk_size"):
-        if getattr(config, name, None) and getattr(config, "use_sliding_window", True):
-            return f"its config sets {name}"
-    return None
+from pytest_distill.engines.transformers.trials import going_on
 
 
 @torch.inference_mode()
@@ -53,7 +23,7 @@ def read_prefix(loaded: Loaded, prefix: Sequence[int]) -> Cached:
     cache = filled([], 1)
     inputs = {
         "input_ids": pad([prefix], 0, loaded.device),
-        **loaded.going_on(cache),
+        **going_on(loaded, cache),
     }
     logits_at(loaded, inputs, [0], [len(prefix) - 1])
     return kept(cache)
@@ -84,7 +54,7 @@ def score_trees(
         "use_cache": False,
     }
     if cached is not None:
-        inputs |= loaded.going_on(filled(cached, len(rows)))
+        inputs |= going_on(loaded, filled(cached, len(rows)))
     leaves = [
         (part, [(row, column) for column in columns])
         for row, own in enumerate(packed)

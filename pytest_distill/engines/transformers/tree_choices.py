@@ -1,24 +1,19 @@
-"""Continuations scored in trees: planned, checked against the plain path, and given up if wrong."""
+"""Continuations scored in trees: planned, checked against the plain path, given up if wrong."""
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 
-import torch
-
+from pytest_distill.engines.transformers.architecture import attention_window
 from pytest_distill.engines.transformers.caching import Cached
 from pytest_distill.engines.transformers.device import release
 from pytest_distill.engines.transformers.likelihood import score_spans
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.memory import in_batches, is_out_of_memory
-from pytest_distill.engines.transformers.tree_attention import (
-    obstacle,
-    read_prefix,
-    score_trees,
-)
+from pytest_distill.engines.transformers.tree_attention import read_prefix, score_trees
 from pytest_distill.engines.transformers.trees import Grove, Part, Tree, fill, groves, grow
+from pytest_distill.engines.transformers.trials import FAILURES, cache_name, differ, first_line
 
 Scored = list[tuple[Part, float]]
 
@@ -26,15 +21,16 @@ Scored = list[tuple[Part, float]]
 # attention to its masked neighbours, and in return nothing is padded.
 _ROW = 512
 _MOST = 8192  # a prefix that saves half of this pays on any device
-
-# How far a log-likelihood may be from the plain path's. In half precision two orders of summing
-# differ by about a unit in the last place of a logit, for every token: see `_tolerance`.
-_TOLERANCE = 1e-3
-_RELATIVE = 1e-5
+_LEAST = 32  # tokens; smaller trees are not worth another attempt
 
 
 class _RefusedError(Exception):
     """The model didn't do to trees what it does to rows."""
+
+    def __init__(self, reason: str, most: int = 0, *, prefix: bool = False) -> None:
+        super().__init__(reason)
+        self.most = most  # of how many tokens a tree may still be
+        self.prefix = prefix  # whether it went on from a prefix that was read before
 
 
 def score_in_trees(
@@ -42,27 +38,73 @@ def score_in_trees(
 ) -> Generator[tuple[Part, float], None, list[Part]]:
     """Yield parts with their log-likelihoods; return those that have to be scored in rows.
 
-    The first batch of a model, and the first one with a shared prefix, is checked against the
-    plain path. When they disagree, none of it is used, and the model's later requests go the
-    plain way too; `Loaded.notes` says so.
+    Whenever trees are larger than those that were checked before, every part of the largest one of
+    a batch, and of the smallest, is compared with the plain path. When they disagree, none of the
+    batch is used, and only smaller trees are tried from then on; `Loaded.notes` says so. Texts
+    beyond an attention window are left to rows.
     """
-    trust = loaded.trust
-    if not trust.refused and not trust.trees:
-        reason = obstacle(loaded)
-        if reason is not None:
-            _refuse(loaded, reason)
-    if trust.refused:
-        return list(parts)
-    done: set[int] = set()
-    try:
-        for grove in groves(list(_trees(loaded, parts)), _least(loaded)):
-            for scored in _score_grove(loaded, grove):
-                for part, value in scored:
-                    done.add(id(part))
-                    yield part, value
-    except _RefusedError as error:
-        _refuse(loaded, str(error))
-    return [part for part in parts if id(part) not in done]
+    left = list(parts)
+    while planned := _planned(loaded, left):
+        done: set[int] = set()
+        refused = None
+        try:
+            for grove in planned:
+                for scored in _score_grove(loaded, grove):
+                    for part, value in scored:
+                        done.add(id(part))
+                        yield part, value
+        except _RefusedError as error:
+            refused = error
+        left = [part for part in left if id(part) not in done]
+        if refused is None:
+            break
+        _refuse(loaded, refused)
+    if left and loaded.trust.most is None:
+        window = attention_window(loaded.model.config)
+        loaded.note(
+            f"{loaded.who} scores choices of more than {window} tokens in a row of their own, "
+            "which is slower: some of its layers look no further back"
+        )
+    return left
+
+
+def _refuse(loaded: Loaded, error: _RefusedError) -> None:
+    """Give up what was not right, and say so."""
+    if error.prefix:
+        loaded.trust.prefix = False
+        what = "reads what questions begin with anew for each of them"
+    else:
+        loaded.trust.most = error.most
+        what = "scores every choice in a row of its own"
+        if error.most:
+            what = (
+                f"scores choices of more than {error.most} tokens, those of a question taken "
+                "together, in a row of their own"
+            )
+    loaded.note(f"{loaded.who} {what}, which is slower: {error}")
+
+
+def _planned(loaded: Loaded, parts: Sequence[Part]) -> list[Grove]:
+    """Return the trees that may be tried; rows on either side of a border never share one."""
+    border, most = loaded.trust.border, loaded.trust.most
+    window = attention_window(loaded.model.config)
+    if most == 0:
+        return []
+    made: list[Grove] = []
+    for beyond in (True, False) if border is not None else (False,):
+        own = [
+            part
+            for part in parts
+            if (border is not None and len(part.row) > border) is beyond
+            and (window is None or len(part.row) <= window)
+        ]
+        trees = [tree for tree in _trees(loaded, own, most) if most is None or tree.size <= most]
+        for grove in groves(trees, _least(loaded)) if trees else ():
+            # What a cache keeps of a short prefix is not what a long row makes of it.
+            apart = beyond and border is not None and len(grove.prefix) <= border
+            shared = loaded.trust.prefix and not apart
+            made.append(grove if shared else Grove((), grove.trees))
+    return made
 
 
 def _least(loaded: Loaded) -> int:
@@ -70,12 +112,13 @@ def _least(loaded: Loaded) -> int:
     return max(1, min(loaded.budget.tokens, _MOST) // 2)
 
 
-def _trees(loaded: Loaded, parts: Sequence[Part]) -> Iterator[Tree]:
+def _trees(loaded: Loaded, parts: Sequence[Part], most: int | None) -> Iterator[Tree]:
     requests: defaultdict[int, list[Part]] = defaultdict(list)
     for part in parts:
         requests[part.request].append(part)
+    limit = max(loaded.budget.tokens, _ROW)
     for own in requests.values():
-        yield from grow(own, max(loaded.budget.tokens, _ROW))
+        yield from grow(own, limit if most is None else min(limit, most))
 
 
 def _score_grove(loaded: Loaded, grove: Grove) -> Iterator[Scored]:
@@ -121,13 +164,13 @@ def _cache(loaded: Loaded, prefix: Sequence[int]) -> Cached | None:
     """Return what the model keeps of a prefix; None where there is none or no room for it."""
     if not prefix:
         return None
+    if cache_name(loaded) is None:
+        raise _RefusedError("it fills no cache of keys and values", prefix=True)
     try:
         return read_prefix(loaded, prefix)
-    except (RuntimeError, TypeError, ValueError, AttributeError, MemoryError) as error:
+    except FAILURES as error:
         if not is_out_of_memory(error):
-            if loaded.trust.prefix:
-                raise
-            raise _RefusedError(f"its cache can't be read ({_first_line(error)})") from None
+            raise _RefusedError(first_line(error), prefix=True) from None
     release(loaded.device)
     return None
 
@@ -135,68 +178,35 @@ def _cache(loaded: Loaded, prefix: Sequence[int]) -> Cached | None:
 def _checked(
     loaded: Loaded, rows: Sequence[Sequence[Tree]], skip: int, cached: Cached | None
 ) -> Scored:
-    trust = loaded.trust
-    trusted = trust.trees and (trust.prefix or cached is None)
+    """Return the values of a batch of trees; raise `_RefusedError` where they are not right."""
     try:
         scored = score_trees(loaded, rows, skip, cached)
-    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
-        if trusted or is_out_of_memory(error):
+    except FAILURES as error:
+        if is_out_of_memory(error):
             raise
-        raise _RefusedError(f"it takes no tree ({_first_line(error)})") from None
-    if not trusted and _agrees(loaded, rows, cached, scored):
-        trust.trees, trust.prefix = True, trust.prefix or cached is not None
+        raise _RefusedError(first_line(error), prefix=cached is not None) from None
+    trees = sorted((tree for row in rows for tree in row), key=lambda tree: tree.size)
+    kind = (cached is not None, any(len(tree.branches) > 1 for tree in trees))
+    seen = loaded.trust.trees.get(kind, 0)
+    if loaded.trust.settled or trees[-1].size <= seen:
+        return scored
+    values = {id(part): value for part, value in scored}
+    if reason := _difference(loaded, trees[0], values):
+        raise _RefusedError(reason, prefix=cached is not None)
+    if reason := _difference(loaded, trees[-1], values):
+        half = trees[-1].size // 2
+        most = max(seen, half if half >= _LEAST else 0)
+        raise _RefusedError(reason, most, prefix=cached is not None)
+    loaded.trust.trees[kind] = trees[-1].size
     return scored
 
 
-def _agrees(
-    loaded: Loaded, rows: Sequence[Sequence[Tree]], cached: Cached | None, scored: Scored
-) -> bool:
-    """Return whether log-likelihoods are the plain path's; False where that can't be told yet.
-
-    Compared are the last leaf of the first and of the last tree: whatever a wrong mask or wrong
-    positions would let in stands before them.
-
-    Raises
-    ------
-    _RefusedError
-        When they are not.
-    """
-    if cached is None and sum(len(tree.branches) for row in rows for tree in row) < 2:
-        return False  # a single row is the plain path
-    values = {id(part): value for part, value in scored}
-    parts = [tree.leaves[-1][0] for tree in (rows[0][0], rows[-1][-1])]
+def _difference(loaded: Loaded, tree: Tree, values: Mapping[int, float]) -> str | None:
+    """Return how a log-likelihood in a tree differs from that of a row of its own, if one does."""
+    parts = [part for part, _ in tree.leaves]
     plain = score_spans(loaded, [part.row for part in parts], [[part.span] for part in parts])
     for part, expected in zip(parts, plain, strict=True):
         got = values[id(part)]
-        if math.isnan(got) and math.isnan(expected):
-            return False
-        if not abs(got - expected) <= _tolerance(loaded, part, expected):
-            raise _RefusedError(
-                f"on its first batch a log-likelihood was {got:.4f} in a tree and {expected:.4f} "
-                "in a row of its own"
-            )
-    return True
-
-
-def _tolerance(loaded: Loaded, part: Part, expected: float) -> float:
-    """Return how far a log-likelihood may be from the plain path's.
-
-    In half precision a logit of about 16 is rounded to a unit in the last place, and two ways of
-    summing differ by a few of them at every token.
-    """
-    dtype = loaded.model.dtype
-    if dtype in (torch.float16, torch.bfloat16):
-        return 16 * 4 * torch.finfo(dtype).eps * len(part.span.targets)
-    return max(_TOLERANCE, _RELATIVE * abs(expected))
-
-
-def _refuse(loaded: Loaded, reason: str) -> None:
-    loaded.trust.refused = True
-    loaded.notes.append(
-        f"model '{loaded.name}' ({loaded.architecture}) scores every choice in a row of its own, "
-        f"which is slower: {reason}"
-    )
-
-
-def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
+        if differ(loaded, len(part.span.targets), got, expected):
+            return f"a log-likelihood was {got:.4f} in a tree and {expected:.4f} in a row"
+    return None

@@ -1,0 +1,80 @@
+"""Generation as it is defined: all of a text is read for every token. Slow, and right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.logits import logits_at
+from pytest_distill.engines.transformers.neighbours import (
+    Company,
+    Neighbours,
+    WrongAloneError,
+    in_company,
+)
+from pytest_distill.engines.transformers.texts import Text, difference, go_on, whole
+from pytest_distill.errors import ModelError
+from pytest_distill.evals.requests import Decoding
+
+
+def generate_anew(
+    loaded: Loaded, texts: Sequence[Text], decoding: Decoding, ends: Sequence[int]
+) -> Iterator[Text]:
+    """Yield every text; those with prompts of one length are generated together.
+
+    Raises
+    ------
+    ModelError
+        When the model says another thing each time that it reads a text.
+    """
+    neighbours = Neighbours(max(Company.EQUAL, loaded.trust.rows.company))
+
+    def forward(batch: list[int]) -> list[Text]:
+        chosen = [texts[place] for place in batch]
+        _generate(loaded, chosen, decoding, ends)
+        return chosen
+
+    def wrong(place: int, _: Text) -> str | None:
+        return difference(loaded, texts[place])
+
+    lengths = [len(text.prompt) + decoding.max_new_tokens for text in texts]
+    parted = in_company(
+        loaded,
+        loaded.generation_budget,
+        neighbours,
+        lengths,
+        forward,
+        wrong,
+        alone_is_right=False,
+    )
+    try:
+        for _, finished in parted:
+            yield from finished
+    except WrongAloneError as error:
+        raise ModelError(f"{loaded.who} is not deterministic: {error}") from None
+
+
+@torch.inference_mode()
+def _generate(
+    loaded: Loaded, texts: Sequence[Text], decoding: Decoding, ends: Sequence[int]
+) -> None:
+    for text in texts:
+        text.begin(decoding)
+    going = list(texts)
+    while going:
+        inputs = whole(loaded, going)
+        last = len(going[0].tokens) + (len(going[0].prompt) - 1 if loaded.kind == "causal" else 0)
+        go_on(going, logits_at(loaded, inputs, range(len(going)), [last] * len(going)))
+        forced = _forced(loaded)
+        if forced is not None and len(going[0].tokens) == 1:
+            for text in going:
+                text.tokens[:] = [forced]
+        going = [text for text in going if not text.is_finished(loaded, decoding, ends)]
+
+
+def _forced(loaded: Loaded) -> int | None:
+    """Return the token that every text of a translation model begins with: its language."""
+    token = loaded.model.generation_config.forced_bos_token_id
+    return int(token) if loaded.kind == "seq2seq" and token is not None else None

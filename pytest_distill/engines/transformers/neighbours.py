@@ -1,0 +1,216 @@
+"""Rows that share a pass, as long as none of them changes what the model makes of another."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from pytest_distill.engines.transformers.batching import batches
+from pytest_distill.engines.transformers.memory import Budget, Plan, in_batches
+
+if TYPE_CHECKING:
+    from pytest_distill.engines.transformers.loading import Loaded
+
+T = TypeVar("T")
+Wrong = Callable[[int, T], "str | None"]
+"""Tells what is wrong with a row's result, by its index; None where nothing is."""
+
+
+class WrongAloneError(Exception):
+    """A result is wrong though nothing shared its pass."""
+
+
+class Company(IntEnum):
+    """With which others a row is read."""
+
+    PADDED = 0
+    EQUAL = 1  # of its own length only
+    ALONE = 2
+
+
+@dataclass
+class Neighbours:
+    """With which others the rows of a model are read, and how far that was looked at.
+
+    Parameters
+    ----------
+    company : Company
+        The most company that was not seen to change anything.
+    longest, padding : int
+        The longest batch in which a row was compared with itself alone, and the most padding that
+        such a row had, in tokens.
+    """
+
+    company: Company = Company.PADDED
+    longest: int = 0
+    padding: int = 0
+
+    def covers(self, lengths: Sequence[int]) -> bool:
+        """Return whether a batch at least as long, with as much padding, was looked at."""
+        longest = max(lengths)
+        return longest <= self.longest and longest - min(lengths) <= self.padding
+
+    def take(self, lengths: Sequence[int]) -> None:
+        """Write down that a batch of these lengths was right."""
+        longest = max(lengths)
+        self.longest = max(self.longest, longest)
+        self.padding = max(self.padding, longest - min(lengths))
+
+    def part(self) -> None:
+        """Give rows less company from now on."""
+        self.company = Company(self.company + 1)
+        self.longest = self.padding = 0
+
+
+def plan(company: Company, borders: Sequence[int]) -> Plan:
+    """Return how rows are put into batches: `batches`, with rows apart that must not meet.
+
+    Parameters
+    ----------
+    company : Company
+        With which others a row is read.
+    borders : sequence of int
+        Rows up to so many tokens and longer ones never share a pass.
+    """
+
+    def kind(length: int) -> Hashable:
+        return length if company is Company.EQUAL else tuple(length > border for border in borders)
+
+    def planned(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+        groups: defaultdict[Hashable, list[int]] = defaultdict(list)
+        for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+            groups[kind(lengths[index])].append(index)
+        for group in groups.values():
+            own = [lengths[index] for index in group]
+            for places in batches(own, 1 if company is Company.ALONE else budget):
+                yield [group[place] for place in places]
+
+    return planned
+
+
+def in_company(
+    loaded: Loaded,
+    budget: Budget,
+    neighbours: Neighbours,
+    lengths: Sequence[int],
+    forward: Callable[[list[int]], list[T]],
+    wrong: Wrong[T],
+    *,
+    alone_is_right: bool = True,
+    sharing: Sequence[Loaded] = (),
+) -> Iterator[tuple[list[int], list[T]]]:
+    """Yield each batch of indices into `lengths` with its results, as `in_batches` does.
+
+    The shortest row of a batch, which has the most padding, is looked at where no batch as long
+    and as padded was before. Where its result is wrong, nothing of the batch is used, and rows are
+    read with others of their own length only from then on; where that changes them too, alone. A
+    note says so.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        The model that `forward` runs.
+    budget : Budget
+        At most how many tokens a batch has.
+    neighbours : Neighbours
+        What is known of the model.
+    lengths : sequence of int
+        Length of every row, in tokens.
+    forward : callable
+        Runs one batch; returns one result a row, in the batch's order.
+    wrong : callable
+        What is wrong with a row's result; see `unlike_alone`.
+    alone_is_right : bool
+        Whether that cannot be where a row is read alone. If not, the longest row of a batch is
+        looked at too.
+    sharing : sequence of Loaded
+        Other models that read the same batches.
+
+    Raises
+    ------
+    WrongAloneError
+        When a result is wrong though nothing shared its pass.
+    """
+    borders = [one.trust.border for one in (loaded, *sharing) if one.trust.border is not None]
+    left, reason = list(range(len(lengths))), None
+    while left:
+        done: set[int] = set()
+        sizes = [lengths[index] for index in left]
+        planned = plan(neighbours.company, borders)
+        run = partial(_forward_of, forward, left)
+        for places, results in in_batches(loaded, budget, sizes, run, planned):
+            batch = [left[place] for place in places]
+            own = [lengths[index] for index in batch]
+            if not (loaded.trust.settled or neighbours.covers(own)):
+                looked_at = {own.index(min(own))}
+                if not alone_is_right:
+                    looked_at.add(own.index(max(own)))
+                elif len(batch) == 1:
+                    looked_at = set()
+                found = (wrong(batch[place], results[place]) for place in looked_at)
+                fault = next((fault for fault in found if fault), None)
+                if fault and (len(batch) == 1 or neighbours.company is Company.ALONE):
+                    raise WrongAloneError(fault)
+                if fault:
+                    reason = fault
+                    neighbours.part()
+                    break
+                if looked_at:
+                    neighbours.take(own)
+            if reason:
+                loaded.note(_note(loaded, neighbours.company, reason))
+                reason = None
+            done.update(batch)
+            yield batch, results
+        left = [index for index in left if index not in done]
+
+
+def unlike_alone(
+    loaded: Loaded,
+    forward: Callable[[list[int]], list[T]],
+    difference: Callable[[int, T, T], str | None],
+) -> Wrong[T]:
+    """Return what tells how a row's result differs from that of the row read alone.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        The model that `forward` runs.
+    forward : callable
+        Runs one batch.
+    difference : callable
+        How two results of a row differ, by its index; None where only by rounding.
+    """
+
+    def wrong(index: int, result: T) -> str | None:
+        (alone,) = forward([index])
+        reason = difference(index, result, alone)
+        if reason is None:
+            return None
+        (again,) = forward([index])
+        twice = difference(index, alone, again)
+        if twice is None:
+            return reason
+        loaded.note(f"{loaded.who} is not deterministic: of one text, read alone twice, {twice}")
+        return None
+
+    return wrong
+
+
+def _forward_of(
+    forward: Callable[[list[int]], list[T]], left: Sequence[int], places: list[int]
+) -> list[T]:
+    return forward([left[place] for place in places])
+
+
+def _note(loaded: Loaded, company: Company, reason: str) -> str:
+    told = (
+        "next to a longer text; its texts share a pass with others of the same length only"
+        if company is Company.EQUAL
+        else "next to another text; its texts are read one at a time"
+    )
+    return f"{loaded.who} answers otherwise {told}, which is slower: {reason}"

@@ -1,0 +1,149 @@
+"""A text that is being generated: its next token, its end, and what reading all of it says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from pytest_distill.engines.transformers.batching import pad
+from pytest_distill.engines.transformers.decoding import SeededSampling, of_tokens, tail_length
+from pytest_distill.engines.transformers.likelihood import Span, score_places, score_spans
+from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.trials import differ
+from pytest_distill.evals.requests import Decoding
+
+
+@dataclass(eq=False)
+class Text:
+    """A text that is being generated.
+
+    Parameters
+    ----------
+    index : int
+        Which request it answers.
+    prompt : list of int
+        The tokens that it follows.
+    seed : int, optional
+        Of its sampling.
+    tokens : list of int
+        What was generated so far, an end token included.
+    log_probabilities : list of float
+        The model's log-probability of each of these tokens, before temperature and nucleus.
+    padding : int
+        How many masked columns the model saw beside it when it ended.
+    """
+
+    index: int
+    prompt: list[int]
+    seed: int | None
+    tokens: list[int] = field(default_factory=list)
+    log_probabilities: list[float] = field(default_factory=list)
+    padding: int = 0
+    sampling: SeededSampling | None = None
+
+    def begin(self, decoding: Decoding) -> None:
+        """Forget what was generated."""
+        self.tokens.clear()
+        self.log_probabilities.clear()
+        self.sampling = (
+            SeededSampling(decoding, [self.prompt], [self.seed]) if decoding.do_sample else None
+        )
+
+    @property
+    def row(self) -> list[int]:
+        """All of its tokens."""
+        return [*self.prompt, *self.tokens]
+
+    def is_finished(self, loaded: Loaded, decoding: Decoding, ends: Sequence[int]) -> bool:
+        """Return whether its last token ended it."""
+        if self.tokens[-1] in ends or len(self.tokens) >= decoding.max_new_tokens:
+            return True
+        if not decoding.stop:
+            return False
+        # Only generated text counts: a prompt that ends in half a stop string stops nothing.
+        tail = loaded.tokenizer.decode(self.tokens[-tail_length(decoding.stop) :])
+        return any(string in tail for string in decoding.stop)
+
+
+def go_on(texts: Sequence[Text], logits: torch.Tensor) -> None:
+    """Add the next token to each text, and the model's log-probability of it.
+
+    Parameters
+    ----------
+    texts : sequence of Text
+        All sampled, or all greedy.
+    logits : torch.Tensor
+        Shape (texts, vocabulary).
+    """
+    own = scores = logits.float()
+    none = torch.empty(0)
+    drawn = [
+        text.sampling(none, scores[row : row + 1])
+        for row, text in enumerate(texts)
+        if text.sampling is not None
+    ]
+    if drawn:
+        scores = torch.cat(drawn)
+    tokens = scores.argmax(dim=-1)
+    likely = of_tokens(own, tokens).tolist()
+    for text, token, log_probability in zip(texts, tokens.tolist(), likely, strict=True):
+        text.tokens.append(token)
+        text.log_probabilities.append(log_probability)
+
+
+def difference(loaded: Loaded, text: Text) -> str | None:
+    """Return how a text's log-likelihood differs from that of reading all of it in one pass.
+
+    The token that a checkpoint forces at the start of every text is not looked at. Nor are texts
+    that cross a border of the model's positions: read at once, their beginning is another's.
+    """
+    border = loaded.trust.border
+    length = len(text.prompt) + len(text.tokens)
+    if border is not None and len(text.prompt) <= border < length:
+        return None
+    forced = loaded.kind == "seq2seq" and loaded.model.generation_config.forced_bos_token_id
+    first = 0 if forced in (None, False) else 1
+    targets = tuple(text.tokens[first:])
+    if not targets:
+        return None
+    got = math.fsum(text.log_probabilities[first:])
+    if loaded.kind == "causal":
+        start = len(text.prompt) - 1
+        (expected,) = score_spans(loaded, [text.row[:-1]], [[Span(start, targets)]])
+    else:
+        inputs = whole(loaded, [text])
+        places = [(0, first + offset) for offset in range(len(targets))]
+        (expected,) = score_places(loaded, inputs, [(places, targets)])
+    if not differ(loaded, len(targets), got, expected):
+        return None
+    return (
+        f"the log-likelihood of a generated text was {got:.4f}, and {expected:.4f} when all of it "
+        "was read at once"
+    )
+
+
+def whole(loaded: Loaded, texts: Sequence[Text]) -> dict[str, torch.Tensor | bool]:
+    """Return what a model reads of texts whose prompts, and answers, are of one length."""
+    if loaded.kind == "causal":
+        rows = pad([text.row for text in texts], 0, loaded.device)
+        return {"input_ids": rows, "use_cache": False}
+    start = start_token(loaded)
+    return {
+        "input_ids": pad([text.prompt for text in texts], 0, loaded.device),
+        "decoder_input_ids": pad([[start, *text.tokens] for text in texts], 0, loaded.device),
+        "use_cache": False,
+    }
+
+
+def start_token(loaded: Loaded) -> int:
+    """Return the token that the decoder of a seq2seq model begins with."""
+    theirs, config = loaded.model.generation_config, loaded.model.config
+    known = (
+        theirs.decoder_start_token_id,
+        getattr(config, "decoder_start_token_id", None),
+        theirs.bos_token_id,
+    )
+    return next((int(token) for token in known if isinstance(token, int)), 0)

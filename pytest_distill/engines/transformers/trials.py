@@ -1,0 +1,191 @@
+"""What a model does with tokens, found out on tiny inputs: no list of architectures tells it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+from pytest_distill.engines.transformers.batching import pad
+from pytest_distill.engines.transformers.caching import filled
+from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.memory import is_out_of_memory
+from pytest_distill.engines.transformers.products import computing
+from pytest_distill.errors import ModelError
+
+# What the code of a model raises where it does not know an input or cannot go on from one.
+FAILURES = (
+    RuntimeError,
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+    MemoryError,
+)
+
+_ROW = 16  # tokens
+_NEAR = 8
+_FAR = 2**15  # the last position that is looked at where nothing states a context
+_CHOSEN_FROM = 4096
+_STEP = 61  # tokens of a trial lie so far apart; prime, so that none comes twice
+
+
+def examine(loaded: Loaded) -> None:
+    """Look at how a model reads, once after it was loaded.
+
+    Raises
+    ------
+    ModelError
+        When it is loaded as a causal model and sees what follows.
+    """
+    if loaded.trust.examined:
+        return
+    if loaded.kind == "causal":
+        _refuse_foresight(loaded)
+    if loaded.kind != "seq2seq":
+        loaded.trust.border = _border(loaded)
+    loaded.trust.examined = True
+
+
+@torch.inference_mode()
+def cache_name(loaded: Loaded) -> str | None:
+    """Return by what name ``forward`` takes a cache of ours and fills it; None where it does not.
+
+    It is `cache` from transformers 5.24 on, before `past_key_values`.
+    """
+    trust = loaded.trust
+    if trust.cache is None:
+        trust.cache = ""
+        ids = pad([_tokens(loaded, 2)], 0, loaded.device)
+        for name in ("cache", "past_key_values"):
+            cache = filled([], 1)
+            try:
+                with computing(loaded):
+                    loaded.model(input_ids=ids, use_cache=True, **{name: cache})
+                read = cache.get_seq_length()
+            except FAILURES as error:
+                if is_out_of_memory(error):
+                    raise
+                continue
+            if read == ids.shape[1]:
+                trust.cache = name
+                break
+    return trust.cache or None
+
+
+def going_on(loaded: Loaded, cache: Any) -> dict[str, Any]:
+    """Return the inputs that let a model go on from a cache, and keep what it reads in it."""
+    return {str(cache_name(loaded)): cache, "use_cache": True}
+
+
+def differ(loaded: Loaded, tokens: int, got: float, expected: float) -> bool:
+    """Return whether two log-likelihoods of some tokens are apart by more than rounding.
+
+    In half precision a logit of about 16 is rounded to a unit in the last place, and two ways of
+    summing differ by a few of them at every token. NaN twice tells nothing.
+    """
+    if math.isnan(got) and math.isnan(expected):
+        return False
+    dtype = loaded.model.dtype
+    if dtype in (torch.float16, torch.bfloat16):
+        most = 16 * 4 * torch.finfo(dtype).eps * max(1, tokens)
+    else:
+        most = max(1e-3, 2e-5 * tokens, 1e-5 * abs(expected))
+    return not abs(got - expected) <= most
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an exception says, in one line."""
+    told = str(error).strip().splitlines()[0] if str(error).strip() else ""
+    return f"{type(error).__name__}: {told}" if isinstance(error, FAILURES) else told
+
+
+@torch.inference_mode()
+def _refuse_foresight(loaded: Loaded) -> None:
+    """Refuse a model that predicts otherwise at a token when only what follows is another."""
+    half = _ROW if loaded.context is None else min(_ROW, max(1, loaded.context // 2))
+    row = _tokens(loaded, 2 * half)
+    other = row[:half] + _tokens(loaded, 2 * half, shift=1)[half:]
+    inputs = {"input_ids": pad([row, other], 0, loaded.device), "use_cache": False}
+    with computing(loaded):
+        one, two = loaded.model(**inputs).logits[:, :half].float()
+    if _apart(one, two, loaded.model.dtype):
+        raise ModelError(
+            f"{loaded.who} sees what follows a token: it predicts otherwise there when only later "
+            "tokens are others, so that it neither scores texts nor generates them token by token; "
+            "a causal model is needed ('is_decoder: true' in config.json, if it was trained as one)"
+        )
+
+
+@torch.inference_mode()
+def _border(loaded: Loaded) -> int | None:
+    """Return the most tokens of a row whose values a longer row in the same pass changes.
+
+    The frequencies of some rotary positions (LongRoPE) follow from the largest position of a
+    batch: those of a row, and what a cache keeps of it, then depend on its neighbours.
+    """
+    end = loaded.context or _FAR
+    if end <= _NEAR:
+        return None
+    row = _tokens(loaded, _NEAR)
+    ids = pad([row, row], 0, loaded.device)
+    begin = torch.arange(_NEAR, device=loaded.device)
+
+    def beside(far: int) -> torch.Tensor:
+        positions = torch.stack([begin, begin + far - _NEAR])
+        with computing(loaded):
+            logits = loaded.model(input_ids=ids, position_ids=positions).logits
+        return logits[0].float()  # type: ignore[no-any-return]
+
+    dtype = loaded.model.dtype
+    try:
+        near = beside(_NEAR)
+        if not _apart(near, beside(end), dtype):
+            return None
+        low, high = _NEAR, end
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if _apart(near, beside(middle), dtype) else (middle, high)
+    except FAILURES as error:
+        if is_out_of_memory(error):
+            raise
+        return None  # it takes no positions, or not two texts at a time
+    return low
+
+
+def _apart(one: torch.Tensor, two: torch.Tensor, dtype: torch.dtype) -> bool:
+    """Return whether two outputs of the same tokens, float32, are apart by more than rounding.
+
+    Measured in the spread of the logits, since those of an untrained model are small; NaN tells
+    nothing.
+    """
+    spread = (one.amax(dim=-1) - one.amin(dim=-1)).clamp(min=1e-30)
+    apart = ((one - two).abs().amax(dim=-1) / spread).max().item()
+    half = dtype in (torch.float16, torch.bfloat16)
+    return apart > (8 * torch.finfo(dtype).eps if half else 1e-4)
+
+
+def _tokens(loaded: Loaded, count: int, shift: int = 0) -> list[int]:
+    """Return tokens that mean nothing to a model but themselves; with a `shift` all are others."""
+    usual = _usual(loaded)
+    return [usual[(place * _STEP + shift) % len(usual)] for place in range(count)]
+
+
+def _usual(loaded: Loaded) -> Sequence[int]:
+    known = loaded.vocabulary or loaded.model.config.get_text_config().vocab_size
+    special = {*loaded.tokenizer.all_special_ids, *_named(loaded.model.config)}
+    usual = [token for token in range(min(known, _CHOSEN_FROM)) if token not in special]
+    return usual or range(known)
+
+
+def _named(config: Any) -> Iterator[int]:
+    """Yield the special tokens that a config names."""
+    for name in ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id"):
+        named = getattr(config.get_text_config(), name, None)
+        if isinstance(named, int):
+            yield named
+        elif isinstance(named, list | tuple):
+            yield from named

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import torch
 
 from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers import TransformersEngine
+from pytest_distill.engines.transformers.neighbours import Company
 from pytest_distill.errors import DistillError
 from pytest_distill.evals.requests import (
     ChoiceRequest,
@@ -70,8 +70,7 @@ class Outcome:
         """How the engine ran it: short requests, and where that differs long ones."""
         if self.error:
             return "refused" if self.refused else "crashed"
-        ways = list(dict.fromkeys(self.paths[:2]))
-        return ", then ".join(way for way in ways if way != "alone" or len(ways) == 1)
+        return ", then ".join(dict.fromkeys(self.paths[:2]))
 
 
 def _say(draw: random.Random, words: int) -> str:
@@ -204,7 +203,7 @@ def _run(
         outcome.difference = max(outcome.difference, difference)
         outcome.differing += differs
     outcome.notes += [note for note in engine.notes if note not in outcome.notes]
-    outcome.paths.append(watch.path(outcome.task))
+    outcome.paths.append(watch.path(engine, outcome.task))
 
 
 def _difference(plain: PlainModel, request: Request, answer: Prediction) -> tuple[float, bool]:
@@ -247,41 +246,37 @@ def _of_texts(
 
 @dataclass
 class Watch:
-    """What a model was given: the way that an engine took."""
+    """What a model was given while it answered some requests."""
 
-    tokens: Counter[str] = field(default_factory=Counter)
-    padded: bool = False
-    equal: bool = False
+    trees: bool = False
     steps: bool = False
     generate: bool = False
 
     def see(self, _module: Any, args: tuple[Any, ...], inputs: dict[str, Any]) -> None:
         """Note what one pass reads."""
         ids = args[0] if args else inputs.get("input_ids")
-        if not isinstance(ids, torch.Tensor):
-            return
-        rows, columns = ids.shape
         mask = inputs.get("attention_mask")
-        tree = isinstance(mask, torch.Tensor) and mask.dim() == 4
-        self.tokens["trees" if tree else "rows"] += ids.numel()
-        if tree:
-            return
-        self.steps |= columns == 1
-        if rows > 1 and columns > 1:
-            # Texts hold neither <pad> nor, after their first token, the token 0.
-            padded = bool((ids == 2).any() or (ids[:, 1:] == 0).any())
-            self.padded |= padded
-            self.equal |= not padded
+        self.trees |= isinstance(mask, torch.Tensor) and mask.dim() == 4
+        self.steps |= isinstance(ids, torch.Tensor) and ids.shape[1] == 1
 
-    def path(self, task: str) -> str:
-        """Return the way that most tokens took."""
-        if self.tokens["trees"] > self.tokens["rows"]:
+    def path(self, engine: TransformersEngine, task: str) -> str:
+        """Return the way that the engine took, and what it had to keep apart."""
+        trust = engine._load().trust
+        if task == "generation":
+            if self.generate and trust.generates != "anew":
+                return _COMPANY[trust.texts.company].format("generate")
+            return "own loop" if self.steps and trust.generates == "loop" else "recomputed"
+        if self.trees and trust.most != 0:
             return "trees"
-        way = "rows" if self.padded else "equal lengths" if self.equal else "alone"
-        if task != "generation":
-            return way
-        loop = "generate" if self.generate else "own loop" if self.steps else "recomputed"
-        return f"{loop}, {way}"
+        return _COMPANY[trust.rows.company].format("rows")
+
+
+# With which others a row is read.
+_COMPANY = {
+    Company.PADDED: "{}",
+    Company.EQUAL: "{} of equal length",
+    Company.ALONE: "{} alone",
+}
 
 
 @contextmanager

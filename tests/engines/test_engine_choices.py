@@ -55,6 +55,7 @@ def test_choices_that_differ_in_their_last_token_share_one_row(
 ) -> None:
     """Four digits as choices cost one row of the model, not four."""
     made = engine(causal_folder)
+    list(made.predict([REQUESTS[2]]))  # with its trials
     rows = []
     hook = made.model.get_input_embeddings().register_forward_hook(
         lambda _module, inputs, _output: rows.append(len(inputs[0]))
@@ -71,6 +72,7 @@ def test_the_vocabulary_projection_runs_for_scored_positions_only(
 ) -> None:
     """Of a long prompt only the positions that predict the choice reach the projection."""
     made = engine(causal_folder)
+    list(made.predict([REQUESTS[2]]))  # with its trials
     widths = []
     hook = made.model.get_output_embeddings().register_forward_hook(
         lambda _module, inputs, _output: widths.append(inputs[0].shape[1])

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from pytest_distill.engines.transformers.running import Text, run_all
+from pytest_distill.engines.transformers.running import run_all
+from pytest_distill.engines.transformers.texts import Text
 from pytest_distill.evals.requests import Decoding, GenerationRequest, Prediction
 
 from .tiny import TEXTS, Make, hf, saved

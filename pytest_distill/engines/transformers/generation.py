@@ -13,13 +13,14 @@ from jinja2 import TemplateError
 from pytest_distill.engines.transformers.anew import generate_anew
 from pytest_distill.engines.transformers.architecture import attention_window
 from pytest_distill.engines.transformers.encoding import encode, prefix_token
+from pytest_distill.engines.transformers.failures import FAILURES, first_line
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.neighbours import WrongAloneError
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.engines.transformers.running import WrongTextError, run_all
 from pytest_distill.engines.transformers.texts import Text
 from pytest_distill.engines.transformers.theirs import generate_batches
-from pytest_distill.engines.transformers.trials import FAILURES, cache_name, first_line
+from pytest_distill.engines.transformers.trials import cache_name
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Decoding, GenerationRequest, Prediction
 

@@ -10,7 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from pytest_distill.engines.transformers.batching import batches
-from pytest_distill.engines.transformers.memory import Budget, Plan, in_batches
+from pytest_distill.engines.transformers.failures import FAILURES, first_line
+from pytest_distill.engines.transformers.memory import Budget, Plan, in_batches, is_out_of_memory
 
 if TYPE_CHECKING:
     from pytest_distill.engines.transformers.loading import Loaded
@@ -22,6 +23,10 @@ Wrong = Callable[[int, T], "str | None"]
 
 class WrongAloneError(Exception):
     """A result is wrong though nothing shared its pass."""
+
+
+class _BatchError(Exception):
+    """A model doesn't take a batch; some need as many end tokens in every row."""
 
 
 class Company(IntEnum):
@@ -105,10 +110,10 @@ def in_company(
 ) -> Iterator[tuple[list[int], list[T]]]:
     """Yield each batch of indices into `lengths` with its results, as `in_batches` does.
 
-    The shortest row of a batch, which has the most padding, is looked at where no batch as long
-    and as padded was before. Where its result is wrong, nothing of the batch is used, and rows are
-    read with others of their own length only from then on; where that changes them too, alone. A
-    note says so.
+    Three rows of a batch, the shortest among them, which has the most padding, are looked at where
+    no batch as long and as padded was before. Where a result is wrong, nothing of the batch is
+    used, and rows are read with others of their own length only from then on; where that changes
+    them too, alone. A note says so.
 
     Parameters
     ----------
@@ -125,8 +130,7 @@ def in_company(
     wrong : callable
         What is wrong with a row's result; see `unlike_alone`.
     alone_is_right : bool
-        Whether that cannot be where a row is read alone. If not, the longest row of a batch is
-        looked at too.
+        Whether that cannot be where a row is read alone.
     sharing : sequence of Loaded
         Other models that read the same batches.
 
@@ -142,31 +146,54 @@ def in_company(
         sizes = [lengths[index] for index in left]
         planned = plan(neighbours.company, borders)
         run = partial(_forward_of, forward, left)
-        for places, results in in_batches(loaded, budget, sizes, run, planned):
-            batch = [left[place] for place in places]
-            own = [lengths[index] for index in batch]
-            if not (loaded.trust.settled or neighbours.covers(own)):
-                looked_at = {own.index(min(own))}
-                if not alone_is_right:
-                    looked_at.add(own.index(max(own)))
-                elif len(batch) == 1:
-                    looked_at = set()
-                found = (wrong(batch[place], results[place]) for place in looked_at)
-                fault = next((fault for fault in found if fault), None)
+        try:
+            for places, results in in_batches(loaded, budget, sizes, run, planned):
+                batch = [left[place] for place in places]
+                fault = _fault(loaded, neighbours, batch, lengths, results, wrong, alone_is_right)
                 if fault and (len(batch) == 1 or neighbours.company is Company.ALONE):
                     raise WrongAloneError(fault)
                 if fault:
-                    reason = fault
-                    neighbours.part()
-                    break
-                if looked_at:
-                    neighbours.take(own)
-            if reason:
-                loaded.note(_note(loaded, neighbours.company, reason))
-                reason = None
-            done.update(batch)
-            yield batch, results
+                    raise _BatchError(fault)
+                if reason:
+                    loaded.note(_note(loaded, neighbours.company, reason))
+                    reason = None
+                done.update(batch)
+                yield batch, results
+        except _BatchError as error:
+            reason = str(error)
+            neighbours.part()
         left = [index for index in left if index not in done]
+
+
+def _fault(
+    loaded: Loaded,
+    neighbours: Neighbours,
+    batch: Sequence[int],
+    lengths: Sequence[int],
+    results: Sequence[T],
+    wrong: Wrong[T],
+    alone_is_right: bool,
+) -> str | None:
+    """Return what is wrong in a batch, looked at where none like it was before."""
+    own = [lengths[index] for index in batch]
+    if loaded.trust.settled or (alone_is_right and len(batch) == 1) or neighbours.covers(own):
+        return None
+    found = (wrong(batch[place], results[place]) for place in _telling(own, alone_is_right))
+    if fault := next((fault for fault in found if fault), None):
+        return fault
+    neighbours.take(own)
+    return None
+
+
+def _telling(lengths: Sequence[int], alone_is_right: bool) -> list[int]:
+    """Return the places of the rows that tell most: the shortest, a middle one and the longest.
+
+    Where a row alone is right, the longest is the longest of those that are padded, if one is.
+    """
+    order = sorted(range(len(lengths)), key=lambda place: lengths[place])
+    if alone_is_right:
+        order = [place for place in order if lengths[place] < lengths[order[-1]]] or order
+    return sorted({order[0], order[len(order) // 2], order[-1]})
 
 
 def unlike_alone(
@@ -204,7 +231,12 @@ def unlike_alone(
 def _forward_of(
     forward: Callable[[list[int]], list[T]], left: Sequence[int], places: list[int]
 ) -> list[T]:
-    return forward([left[place] for place in places])
+    try:
+        return forward([left[place] for place in places])
+    except FAILURES as error:
+        if len(places) == 1 or is_out_of_memory(error):
+            raise
+        raise _BatchError(first_line(error)) from error
 
 
 def _note(loaded: Loaded, company: Company, reason: str) -> str:

@@ -11,6 +11,7 @@ import torch
 from pytest_distill.engines.transformers.architecture import attention_window
 from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.caching import Cached, filled, kept
+from pytest_distill.engines.transformers.failures import FAILURES
 from pytest_distill.engines.transformers.likelihood import (
     Place,
     Reading,
@@ -21,7 +22,7 @@ from pytest_distill.engines.transformers.likelihood import (
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.memory import in_batches, is_out_of_memory
-from pytest_distill.engines.transformers.trials import FAILURES, cache_name, going_on
+from pytest_distill.engines.transformers.trials import cache_name, going_on
 from pytest_distill.errors import ModelError
 
 # Much attention rests on the first tokens of a text, whatever they are. Xiao et al. (2024),

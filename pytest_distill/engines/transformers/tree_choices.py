@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from itertools import chain
 
 from pytest_distill.engines.transformers.architecture import attention_window
 from pytest_distill.engines.transformers.caching import Cached
 from pytest_distill.engines.transformers.device import release
+from pytest_distill.engines.transformers.failures import FAILURES, first_line
 from pytest_distill.engines.transformers.likelihood import score_spans
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.memory import in_batches, is_out_of_memory
 from pytest_distill.engines.transformers.tree_attention import read_prefix, score_trees
 from pytest_distill.engines.transformers.trees import Grove, Part, Tree, fill, groves, grow
-from pytest_distill.engines.transformers.trials import FAILURES, cache_name, differ, first_line
+from pytest_distill.engines.transformers.trials import cache_name, differ
 
 Scored = list[tuple[Part, float]]
 
@@ -43,7 +45,7 @@ def score_in_trees(
     batch is used, and only smaller trees are tried from then on; `Loaded.notes` says so. Texts
     beyond an attention window are left to rows.
     """
-    left = list(parts)
+    left, errors = list(parts), []
     while planned := _planned(loaded, left):
         done: set[int] = set()
         refused = None
@@ -58,7 +60,14 @@ def score_in_trees(
         left = [part for part in left if id(part) not in done]
         if refused is None:
             break
-        _refuse(loaded, refused)
+        errors.append(refused)
+        if refused.prefix:
+            loaded.trust.prefix = False
+        else:
+            loaded.trust.most = refused.most
+    # Where no tree is taken, it says nothing of a model that none is with a prefix.
+    for given_up in errors if loaded.trust.most != 0 else errors[-1:]:
+        loaded.note(_told(loaded, given_up))
     if left and loaded.trust.most is None:
         window = attention_window(loaded.model.config)
         loaded.note(
@@ -68,20 +77,18 @@ def score_in_trees(
     return left
 
 
-def _refuse(loaded: Loaded, error: _RefusedError) -> None:
-    """Give up what was not right, and say so."""
+def _told(loaded: Loaded, error: _RefusedError) -> str:
+    """Return the note on what was given up."""
     if error.prefix:
-        loaded.trust.prefix = False
         what = "reads what questions begin with anew for each of them"
-    else:
-        loaded.trust.most = error.most
+    elif not error.most:
         what = "scores every choice in a row of its own"
-        if error.most:
-            what = (
-                f"scores choices of more than {error.most} tokens, those of a question taken "
-                "together, in a row of their own"
-            )
-    loaded.note(f"{loaded.who} {what}, which is slower: {error}")
+    else:
+        what = (
+            f"scores choices of more than {error.most} tokens, those of a question taken together, "
+            "in a row of their own"
+        )
+    return f"{loaded.who} {what}, which is slower: {error}"
 
 
 def _planned(loaded: Loaded, parts: Sequence[Part]) -> list[Grove]:
@@ -184,7 +191,9 @@ def _checked(
     except FAILURES as error:
         if is_out_of_memory(error):
             raise
-        raise _RefusedError(first_line(error), prefix=cached is not None) from None
+        raise _RefusedError(
+            f"it takes no tree of tokens ({first_line(error)})", prefix=cached is not None
+        ) from None
     trees = sorted((tree for row in rows for tree in row), key=lambda tree: tree.size)
     kind = (cached is not None, any(len(tree.branches) > 1 for tree in trees))
     seen = loaded.trust.trees.get(kind, 0)
@@ -203,9 +212,11 @@ def _checked(
 
 def _difference(loaded: Loaded, tree: Tree, values: Mapping[int, float]) -> str | None:
     """Return how a log-likelihood in a tree differs from that of a row of its own, if one does."""
-    parts = [part for part, _ in tree.leaves]
-    plain = score_spans(loaded, [part.row for part in parts], [[part.span] for part in parts])
-    for part, expected in zip(parts, plain, strict=True):
+    own: defaultdict[tuple[int, ...], list[Part]] = defaultdict(list)
+    for part, _ in tree.leaves:
+        own[part.row].append(part)
+    plain = score_spans(loaded, list(own), [[part.span for part in of] for of in own.values()])
+    for part, expected in zip(chain.from_iterable(own.values()), plain, strict=True):
         got = values[id(part)]
         if differ(loaded, len(part.span.targets), got, expected):
             return f"a log-likelihood was {got:.4f} in a tree and {expected:.4f} in a row"

@@ -10,21 +10,11 @@ import torch
 
 from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.caching import filled
+from pytest_distill.engines.transformers.failures import FAILURES
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.memory import is_out_of_memory
 from pytest_distill.engines.transformers.products import computing
 from pytest_distill.errors import ModelError
-
-# What the code of a model raises where it does not know an input or cannot go on from one.
-FAILURES = (
-    RuntimeError,
-    TypeError,
-    ValueError,
-    LookupError,
-    AttributeError,
-    AssertionError,
-    MemoryError,
-)
 
 _ROW = 16  # tokens
 _NEAR = 8
@@ -95,12 +85,6 @@ def differ(loaded: Loaded, tokens: int, got: float, expected: float) -> bool:
     else:
         most = max(1e-3, 2e-5 * tokens, 1e-5 * abs(expected))
     return not abs(got - expected) <= most
-
-
-def first_line(error: BaseException) -> str:
-    """Return what an exception says, in one line."""
-    told = str(error).strip().splitlines()[0] if str(error).strip() else ""
-    return f"{type(error).__name__}: {told}" if isinstance(error, FAILURES) else told
 
 
 @torch.inference_mode()

@@ -1,0 +1,19 @@
+"""What a model's code raises where it does not know an input or cannot go on from one."""
+
+from __future__ import annotations
+
+FAILURES = (
+    RuntimeError,
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+    MemoryError,
+)
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an exception says, in one line."""
+    told = str(error).strip().splitlines()[0] if str(error).strip() else ""
+    return f"{type(error).__name__}: {told}" if isinstance(error, FAILURES) else told

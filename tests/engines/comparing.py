@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from pytest_distill.engines import ModelSpec
@@ -38,48 +38,49 @@ class Outcome:
 
     Parameters
     ----------
-    family, head, task : str
-        What was compared.
+    task : str
+        What was asked.
     difference : float
         The largest one of a log-likelihood or a probability; of generated texts that of their
         log-likelihoods.
-    differing : int
-        How many generated texts are others.
+    differing : list of str
+        Which generated texts are others.
     paths : list of str
-        How the engine ran it, for each batch of requests that it was given.
+        How the engine ran it, for each time that it was asked.
     notes : list of str
         The engine's own.
     error : str
         Why it gave no answer.
     refused : bool
         Whether that is an error of ours.
+    foresees : bool
+        Whether the model says something else of a token when what follows is another.
     """
 
-    family: str
-    head: Head
     task: str
     difference: float = 0.0
-    differing: int = 0
+    differing: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     error: str = ""
     refused: bool = False
+    foresees: bool = False
 
     @property
     def path(self) -> str:
-        """How the engine ran it: short requests, and where that differs long ones."""
+        """How the engine ran short requests, and long ones where that differs."""
         if self.error:
             return "refused" if self.refused else "crashed"
         return ", then ".join(dict.fromkeys(self.paths[:2]))
 
 
-def _say(draw: random.Random, words: int) -> str:
-    return " ".join(draw.choice(WORDS) for _ in range(words))
+def _say(draw: np.random.Generator, words: int) -> str:
+    return " ".join(draw.choice(WORDS, words))
 
 
 def _choices(family: Family) -> tuple[list[ChoiceRequest], list[ChoiceRequest]]:
     """Return short ones, and long ones that begin with the same five shots."""
-    draw, scale = random.Random(4), family.context // CONTEXT
+    draw, scale = np.random.default_rng(4), family.context // CONTEXT
     alike = _say(draw, 3)
     short = [
         ChoiceRequest(
@@ -103,7 +104,7 @@ def _choices(family: Family) -> tuple[list[ChoiceRequest], list[ChoiceRequest]]:
 
 def _texts(family: Family) -> tuple[list[PerplexityRequest], list[PerplexityRequest]]:
     """Return texts that are shorter than the window and, the last two, longer."""
-    draw, scale = random.Random(5), family.context // CONTEXT
+    draw, scale = np.random.default_rng(5), family.context // CONTEXT
     window = 120 * scale
     short = [PerplexityRequest(f"t{n}", _say(draw, n), window) for n in (4, 7, 12, 15)]
     long = [
@@ -115,8 +116,8 @@ def _texts(family: Family) -> tuple[list[PerplexityRequest], list[PerplexityRequ
 
 
 def _prompts(family: Family) -> tuple[list[GenerationRequest], list[GenerationRequest]]:
-    draw, scale = random.Random(6), family.context // CONTEXT
-    lengths = (2, 4, 7, 13), (22, 35, 60, 63, 75, 110)
+    draw, scale = np.random.default_rng(6), family.context // CONTEXT
+    lengths = (2, 3, 5, 8), (22, 35, 60, 63, 75, 110)
     short, long = (
         [
             GenerationRequest(
@@ -132,7 +133,7 @@ def _prompts(family: Family) -> tuple[list[GenerationRequest], list[GenerationRe
 
 
 def _sentences(_family: Family) -> tuple[list[ClassificationRequest], list[ClassificationRequest]]:
-    draw = random.Random(7)
+    draw = np.random.default_rng(7)
     lengths = (1, 3, 4, 9, 14), (17, 23, 36, 48, 64, 90, 130)
     short, long = (
         [ClassificationRequest(f"c{words}", _say(draw, words)) for words in own] for own in lengths
@@ -153,12 +154,13 @@ def compare(family: Family, head: Head, folder: Path, *, again: bool = True) -> 
 
     An engine answers short requests of all tasks and then long ones, so that what it takes for
     granted after the first must hold for the second. With `again` another one is asked all at once
-    in small batches, the longest first.
+    in small batches.
     """
     family.save(head, folder)
     plain = PlainModel(family.class_of(head), folder, family.tokenizer(head), family.stateful)
     tasks = {task: make(family) for task, make in _TASKS[head].items()}
-    outcomes = {task: Outcome(family.name, head, task) for task in tasks}
+    foresees = head == "causal" and plain.foresees()
+    outcomes = {task: Outcome(task, foresees=foresees) for task in tasks}
     engine = _engine(folder)
     for part in (0, 1):
         for task, requests in tasks.items():
@@ -166,7 +168,7 @@ def compare(family: Family, head: Head, folder: Path, *, again: bool = True) -> 
     if again:
         small = _engine(folder, _SMALL)
         for task, requests in reversed(tasks.items()):
-            _run(small, plain, outcomes[task], [*requests[1], *requests[0]])
+            _run(small, plain, outcomes[task], [*requests[0], *requests[1]])
     return list(outcomes.values())
 
 
@@ -194,14 +196,14 @@ def _run(
     except DistillError as error:
         outcome.error, outcome.refused = str(error), True
         return
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # whatever is raised is what came of it
         outcome.error = f"{type(error).__name__}: {error}"
         return
     assert {answer.id for answer in answers} == set(known)
     for answer in answers:
         difference, differs = _difference(plain, known[answer.id], answer)
         outcome.difference = max(outcome.difference, difference)
-        outcome.differing += differs
+        outcome.differing += [answer.id] if differs else []
     outcome.notes += [note for note in engine.notes if note not in outcome.notes]
     outcome.paths.append(watch.path(engine, outcome.task))
 

@@ -204,6 +204,14 @@ _LINEAR = {
     "linear_num_key_heads": 2,
     "linear_num_value_heads": 4,
 }
+_INKLING = {
+    "swa_num_attention_heads": 4,
+    "swa_num_key_value_heads": 2,
+    "swa_head_dim": 16,
+    "sliding_window_size": 16,
+    "rel_extent": 32,
+    "unpadded_vocab_size": _VOCABULARY,
+}
 _FAR = "window beyond the texts"
 _ENCODED: tuple[Head, ...] = ("seq2seq", "classification")
 _CAUSAL: tuple[Head, ...] = ("causal",)
@@ -272,7 +280,16 @@ FAMILIES: tuple[Family, ...] = (
     Family("diffllama"),
     Family("distilbert", {"dim": 64, "hidden_dim": 96}),
     Family("doge"),
-    Family("dory"),
+    Family(
+        "dory",
+        {
+            "layer_types": ["full_attention", "sliding_attention", "full_attention"],
+            "num_hidden_layers": 3,
+            "n_input_layers": 1,
+            "n_recurrent_layers": 1,
+            "n_output_layers": 1,
+        },
+    ),
     Family("dots1"),
     Family("dots3_note_text", {**_MLA, "index_n_heads": 2, "index_head_dim": 16}),
     Family("electra"),
@@ -364,9 +381,19 @@ FAMILIES: tuple[Family, ...] = (
     Family("hy_v4"),
     Family("hyperclovax"),
     Family("ibert"),
-    Family("inkling2_text"),
-    Family("inkling2_loop_text"),
-    Family("inkling_text"),
+    Family("inkling2_text", _INKLING),
+    Family(
+        "inkling2_loop_text",
+        {
+            **_INKLING,
+            "num_hidden_layers": 4,
+            "loop_layer_index_start": 1,
+            "loop_layer_index_end": 3,
+            "loop_gate_rank": 8,
+            "n_layers_per_attn_res_block": 2,
+        },
+    ),
+    Family("inkling_text", _INKLING),
     Family("jais2"),
     Family("jamba", {"attn_layer_period": 2, "attn_layer_offset": 1, "use_mamba_kernels": False}),
     Family("jetmoe"),
@@ -593,3 +620,8 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family("zaya", {"num_experts_per_tok": 1, "router_hidden_size": 32}),
 )
+
+
+def heads(family: Family) -> list[Head]:
+    """Return the heads of a family that the installed transformers has."""
+    return [head for head in family.heads if family.class_of(head) is not None]

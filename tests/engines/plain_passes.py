@@ -117,3 +117,13 @@ class PlainModel:
             self.model = self._load()
         values: list[float] = self.model(**inputs).logits[0].softmax(-1).tolist()
         return values
+
+    def foresees(self) -> bool:
+        """Return whether a causal model says otherwise of a token when what follows is another.
+
+        The rows read are of one length: what depends on the length alone is none of this.
+        """
+        row = tuple(range(4, 24))
+        other = row[:10] + row[:9:-1]
+        one, two = (self.logits(tokens)[:10].log_softmax(-1) for tokens in (row, other))
+        return bool((one - two).abs().max() > 1e-2)

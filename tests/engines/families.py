@@ -390,7 +390,7 @@ FAMILIES: tuple[Family, ...] = (
             "loop_layer_index_start": 1,
             "loop_layer_index_end": 3,
             "loop_gate_rank": 8,
-            "n_layers_per_attn_res_block": 2,
+            "n_layers_per_attn_res_block": 1,
         },
     ),
     Family("inkling_text", _INKLING),

@@ -33,6 +33,7 @@ def examine(loaded: Loaded) -> None:
     """
     if loaded.trust.examined:
         return
+    _tell_of_changes(loaded)
     if loaded.kind == "causal":
         _refuse_foresight(loaded)
     if loaded.kind != "seq2seq":
@@ -85,6 +86,46 @@ def differ(loaded: Loaded, tokens: int, got: float, expected: float) -> bool:
     else:
         most = max(1e-3, 2e-5 * tokens, 1e-5 * abs(expected))
     return not abs(got - expected) <= most
+
+
+@torch.inference_mode()
+def _tell_of_changes(loaded: Loaded) -> None:
+    """Let a model read a short text, and note what it changes in itself for good by that.
+
+    BigBird turns its sparse attention off for all that it reads after a text of few blocks: done
+    here, that holds for every text, whichever comes first.
+    """
+    before = _settings(loaded.model)
+    ids = pad([_tokens(loaded, 2)], 0, loaded.device)
+    inputs = (
+        {"input_ids": ids}
+        if loaded.kind != "seq2seq"
+        else {"input_ids": ids, "decoder_input_ids": ids}
+    )
+    try:
+        with computing(loaded):
+            loaded.model(**inputs)
+    except FAILURES as error:
+        if is_out_of_memory(error):
+            raise
+        return  # whoever asks something of it is told
+    for (name, key), value in _settings(loaded.model).items():
+        if before.get((name, key), value) != value:
+            loaded.note(
+                f"{loaded.who} changes itself when it reads a short text: {key} of "
+                f"{name or 'the model'} was {before[name, key]!r} and is {value!r} for all texts"
+            )
+            return
+
+
+def _settings(model: Any) -> dict[tuple[str, str], str | bool]:
+    """Return the words and switches that a model's modules hold, by module and name."""
+    return {
+        (name, key): value
+        for name, module in model.named_modules()
+        for key, value in vars(module).items()
+        if isinstance(value, str | bool)
+    }
 
 
 @torch.inference_mode()

@@ -40,6 +40,9 @@ class PlainModel:
 
     def __post_init__(self) -> None:
         self.model = self._load()
+        self.taken = inspect.signature(self.cls.forward).parameters
+        # Some models mask what follows only then.
+        self.cacheless = {"use_cache": False} if "use_cache" in self.taken else {}
         self.end = self.tokenizer.eos_token_id
         # What follows a text is asked for again and again while a text is generated.
         self.logits = cache(self._logits)
@@ -52,7 +55,7 @@ class PlainModel:
         """Return a causal model's logits after each token of a row."""
         if self.stateful:
             self.model = self._load()
-        logits: torch.Tensor = self.model(input_ids=torch.tensor([row])).logits[0]
+        logits: torch.Tensor = self.model(input_ids=torch.tensor([row]), **self.cacheless).logits[0]
         return logits
 
     def likelihood(self, row: Sequence[int], targets: int) -> float:
@@ -84,14 +87,13 @@ class PlainModel:
     @torch.inference_mode()
     def next_token(self, prompt: Sequence[int], made: Sequence[int]) -> torch.Tensor:
         """Return the logits of the token that follows."""
-        if "decoder_input_ids" not in inspect.signature(self.cls.forward).parameters or (
-            not self.model.config.is_encoder_decoder
-        ):
+        if not self.model.config.is_encoder_decoder:
             return self.logits((*prompt, *made))[-1]
         start = self.model.generation_config.decoder_start_token_id
         logits: torch.Tensor = self.model(
             input_ids=torch.tensor([prompt]),
             decoder_input_ids=torch.tensor([[start, *made]]),
+            **self.cacheless,
         ).logits[0, -1]
         return logits
 
@@ -106,12 +108,11 @@ class PlainModel:
     @torch.inference_mode()
     def probabilities(self, text: str, pair: str | None) -> list[float]:
         """Return the probability of each label."""
-        taken = inspect.signature(self.cls.forward).parameters
         encoded = self.tokenizer(text, pair, return_tensors="pt")
         inputs = {
             name: encoded[name]
             for name in ("input_ids", "token_type_ids")
-            if name in encoded and name in taken
+            if name in encoded and name in self.taken
         }
         if self.stateful:
             self.model = self._load()

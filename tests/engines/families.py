@@ -144,10 +144,10 @@ class Family:
         """Return a tokenizer of whole words; a causal model's adds nothing to a text."""
         numbers = {word: number for number, word in enumerate([*SPECIAL, *WORDS])}
         inner = tokenizers.Tokenizer(models.WordLevel(numbers, unk_token=SPECIAL[3]))
-        inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # type: ignore[assignment]
+        inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         if head != "causal":
             pair = self.wraps + " " + self.wraps.replace("<s> ", "").replace("$A", "$B:1")
-            inner.post_processor = processors.TemplateProcessing(  # type: ignore[assignment]
+            inner.post_processor = processors.TemplateProcessing(
                 single=self.wraps, pair=pair, special_tokens=[("<s>", 0), ("</s>", 1)]
             )
         roles = ("bos_token", "eos_token", "pad_token", "unk_token", "cls_token", "sep_token")
@@ -244,6 +244,7 @@ FAMILIES: tuple[Family, ...] = (
     Family("bloom"),
     Family("camembert"),
     Family("camembert", {"is_decoder": True}, "decoder", _CAUSAL),
+    Family("canine", {"type_vocab_size": 16}),
     Family("codegen", {"rotary_dim": 8}),
     Family("cohere"),
     Family("cohere2", _SLIDING),
@@ -306,6 +307,7 @@ FAMILIES: tuple[Family, ...] = (
     Family("exaone_moe", _SLIDING),
     Family("falcon"),
     Family("falcon", {"alibi": True}, "alibi"),
+    Family("falcon", {"new_decoder_architecture": True, "num_kv_heads": 2}, "grouped heads"),
     Family("falcon_h1", {"mamba_d_ssm": 128}),
     Family("falcon_mamba"),
     Family("flaubert"),
@@ -427,6 +429,11 @@ FAMILIES: tuple[Family, ...] = (
         "dynamic rope",
         stateful=True,
     ),
+    Family(
+        "llama",
+        {"rope_parameters": {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0}},
+        "yarn",
+    ),
     Family("llama4_text", {"layer_types": ["chunked_attention", "full_attention"]}),
     Family(
         "longcat_flash",
@@ -439,6 +446,7 @@ FAMILIES: tuple[Family, ...] = (
         {"encoder_attention_type": "transient-global", "local_radius": 7, "global_block_size": 8},
         "transient-global",
     ),
+    Family("luke", {"entity_vocab_size": 8, "entity_emb_size": 16}),
     Family("m2m_100"),
     Family("mamba"),
     Family("mamba2", {"num_heads": 8, "head_dim": 16, "n_groups": 2, "chunk_size": 16}),
@@ -466,6 +474,7 @@ FAMILIES: tuple[Family, ...] = (
     Family("moshi"),
     Family("mpnet"),
     Family("mpt"),
+    Family("mpt", {"attn_config": {"alibi": False}}, "no positions"),
     Family("mra"),
     Family("mt5"),
     Family("mvp"),
@@ -493,6 +502,16 @@ FAMILIES: tuple[Family, ...] = (
     Family("opt"),
     Family("pegasus"),
     Family("pegasus_x", {"block_size": 8, "num_global_tokens": 4}),
+    Family(
+        "perceiver",
+        {
+            "num_latents": 8,
+            "d_latents": 64,
+            "num_self_attends_per_block": 1,
+            "num_self_attention_heads": 4,
+            "num_cross_attention_heads": 4,
+        },
+    ),
     Family("persimmon"),
     Family("phi"),
     Family("phi3", {"sliding_window": None}),

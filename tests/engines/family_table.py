@@ -1,7 +1,8 @@
-"""The table of families in docs/engines.md: ``python -m tests.engines.family_table``.
+"""The table of families in docs/engines.md: ``python -m tests.engines.family_table [FAMILY]...``.
 
-It prints the table and writes it into the page. Run it with the newest transformers, which has the
-most families.
+It runs all families, or those named, and writes their rows into the page. Take the newest
+transformers, which has the most families. With ``--again`` all is asked a second time of another
+engine, in small batches.
 """
 
 from __future__ import annotations
@@ -13,29 +14,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .comparing import Outcome, compare
-from .families import FAMILIES, Family, heads
+from .families import FAMILIES, heads
 from .tiny import hf
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "engines.md"
 BEGIN, END = "<!-- families -->", "<!-- end of families -->"
 TASKS = ("multiple_choice", "perplexity", "generation", "classification")
 
-Row = dict[str, str]
-"""By task: how it is run, or empty where the family can't do it."""
+Cells = dict[str, str]
+"""By task: how it is run and how far off it is; no entry where the family can't do it."""
 
 
-def row_of(outcomes: Sequence[Outcome]) -> Row:
-    """Return the path of every task."""
-    return {outcome.task: outcome.path for outcome in outcomes}
-
-
-def table(rows: Mapping[str, Sequence[Outcome]]) -> str:
-    """Return the table in Markdown, sorted by family."""
-    lines = ["| family | " + " | ".join(TASKS) + " |", "| --- " * (len(TASKS) + 1) + "|"]
-    for name in sorted(rows):
-        cells = {outcome.task: _cell(outcome) for outcome in rows[name]}
-        lines.append(f"| {name} | " + " | ".join(cells.get(task, "") for task in TASKS) + " |")
-    return "\n".join(lines)
+def cells(outcomes: Sequence[Outcome]) -> Cells:
+    """Return the cells of a family."""
+    return {outcome.task: _cell(outcome) for outcome in outcomes}
 
 
 def _cell(outcome: Outcome) -> str:
@@ -43,49 +35,63 @@ def _cell(outcome: Outcome) -> str:
         return outcome.path
     if outcome.differing:
         return f"{outcome.path}: {len(outcome.differing)} other texts"
-    above = math.ceil(math.log10(outcome.difference)) if outcome.difference else -9
+    above = math.ceil(math.log10(outcome.difference)) if outcome.difference else -7
     return f"{outcome.path}: 1e{max(-7, above)}"
 
 
-def documented() -> dict[str, Row]:
-    """Return the paths that the page tells, by family."""
+def path(cell: str) -> str:
+    """Return how a task is run."""
+    return cell.partition(":")[0]
+
+
+def documented() -> dict[str, Cells]:
+    """Return the cells of the page, by family."""
     text = PAGE.read_text(encoding="utf-8")
     lines = text.partition(BEGIN)[2].partition(END)[0].strip().splitlines()[2:]
     rows = {}
     for line in lines:
-        name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
-        told = zip(TASKS, cells, strict=True)
-        rows[name] = {task: cell.partition(":")[0] for task, cell in told if cell}
+        name, *told = (cell.strip() for cell in line.strip("|").split("|"))
+        rows[name] = {task: cell for task, cell in zip(TASKS, told, strict=True) if cell}
     return rows
 
 
-def write(made: str) -> None:
-    """Put the table between its marks in the page."""
+def write(rows: Mapping[str, Cells]) -> None:
+    """Put the table between its marks in the page, sorted by family."""
+    lines = [f"| family | {' | '.join(TASKS)} |", "| --- " * (len(TASKS) + 1) + "|"]
+    lines += [
+        f"| {name} | {' | '.join(rows[name].get(task, '') for task in TASKS)} |"
+        for name in sorted(rows)
+    ]
     text = PAGE.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n{made}\n{END}{after}", encoding="utf-8")
+    PAGE.write_text("\n".join([before + BEGIN, *lines, END + after]), encoding="utf-8")
 
 
-def outcomes_of(family: Family, folder: Path) -> list[Outcome]:
-    """Return what comes of every task of every head of a family."""
-    return [outcome for head in heads(family) for outcome in compare(family, head, folder / head)]
-
-
-def main() -> None:
-    """Run all families."""
+def main(names: Sequence[str], *, again: bool) -> None:
+    """Run the families of these names, or all, and write down what comes of them."""
     hf.utils.logging.disable_progress_bar()
     hf.utils.logging.set_verbosity_error()
-    rows = {}
+    rows = {name: row for name, row in documented().items() if names}
     for family in FAMILIES:
-        if heads(family):
-            with tempfile.TemporaryDirectory() as folder:
-                rows[family.name] = outcomes_of(family, Path(folder))
-            sys.stdout.write(f"{family.name}: {row_of(rows[family.name])}\n")
-    made = table(rows)
-    sys.stdout.write(f"\ntransformers {hf.__version__}\n\n{made}\n")
-    write(made)
+        own = heads(family)
+        if not own or (names and family.name not in names):
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            outcomes = [
+                outcome
+                for head in own
+                for outcome in compare(family, head, Path(folder, head), again=again)
+            ]
+        rows[family.name] = cells(outcomes)
+        sys.stdout.write(f"{family.name}: {rows[family.name]}\n")
+        for outcome in outcomes:
+            for told in (outcome.error, *outcome.notes):
+                sys.stdout.write(f"  {told}\n" if told else "")
+        sys.stdout.flush()
+    write(rows)
 
 
 if __name__ == "__main__":
-    main()
+    chosen = [name for name in sys.argv[1:] if name != "--again"]
+    main(chosen, again="--again" in sys.argv)

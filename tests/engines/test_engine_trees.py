@@ -238,7 +238,7 @@ def test_a_model_that_ignores_what_trees_need_is_found_out_on_its_first_batch(
     for prediction in got:
         assert prediction.loglikelihoods == pytest.approx(expected[prediction.id], abs=1e-4)
     (note,) = made.notes
-    assert ("scores every choice in a row of its own" in note) is (not cache)
+    assert ("in a row of their own" in note) is (not cache)
     assert ("reads what questions begin with anew" in note) is cache
     list(made.predict(requests))
     assert made.notes == [note]

@@ -65,9 +65,8 @@ def score_in_trees(
             loaded.trust.prefix = False
         else:
             loaded.trust.most = refused.most
-    # Where no tree is taken, it says nothing of a model that none is with a prefix.
-    for given_up in errors if loaded.trust.most != 0 else errors[-1:]:
-        loaded.note(_told(loaded, given_up))
+    if errors:  # the last one says most: trees are smaller then, and without a prefix
+        loaded.note(_told(loaded, errors[-1]))
     if left and loaded.trust.most is None:
         window = attention_window(loaded.model.config)
         loaded.note(
@@ -200,12 +199,10 @@ def _checked(
     if loaded.trust.settled or trees[-1].size <= seen:
         return scored
     values = {id(part): value for part, value in scored}
-    if reason := _difference(loaded, trees[0], values):
-        raise _RefusedError(reason, prefix=cached is not None)
-    if reason := _difference(loaded, trees[-1], values):
-        half = trees[-1].size // 2
-        most = max(seen, half if half >= _LEAST else 0)
-        raise _RefusedError(reason, most, prefix=cached is not None)
+    for tree in (trees[0], trees[-1]):
+        if reason := _difference(loaded, tree, values):
+            most = max(seen if seen < tree.size else 0, tree.size // 2)
+            raise _RefusedError(reason, most if most >= _LEAST else 0, prefix=cached is not None)
     loaded.trust.trees[kind] = trees[-1].size
     return scored
 

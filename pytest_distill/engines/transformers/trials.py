@@ -190,7 +190,7 @@ def _apart(one: torch.Tensor, two: torch.Tensor, dtype: torch.dtype) -> bool:
     spread = (one.amax(dim=-1) - one.amin(dim=-1)).clamp(min=1e-30)
     apart = ((one - two).abs().amax(dim=-1) / spread).max().item()
     half = dtype in (torch.float16, torch.bfloat16)
-    return apart > (8 * torch.finfo(dtype).eps if half else 1e-4)
+    return apart > (2 * torch.finfo(dtype).eps if half else 1e-4)
 
 
 def _tokens(loaded: Loaded, count: int, shift: int = 0) -> list[int]:

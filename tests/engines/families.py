@@ -69,6 +69,7 @@ _SIZES: Mapping[str, Any] = {
     "mamba_d_head": 32,
     "embedding_size": 32,
     "type_vocab_size": 2,
+    "tie_word_embeddings": False,  # tied random ones mostly say the last token again
     **dict.fromkeys(("sliding_window", "attention_chunk_size", "window_size"), 16),
     "attention_window": 16,
     **dict.fromkeys(("max_position_embeddings", "n_positions", "n_ctx"), CONTEXT),
@@ -216,6 +217,22 @@ _FAR = "window beyond the texts"
 _ENCODED: tuple[Head, ...] = ("seq2seq", "classification")
 _CAUSAL: tuple[Head, ...] = ("causal",)
 
+_TEXT = {
+    "vocab_size": _VOCABULARY,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "sliding_window": 16,
+    "max_position_embeddings": CONTEXT,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+    "pad_token_id": 2,
+    **_SLIDING,
+}
+
 FAMILIES: tuple[Family, ...] = (
     Family("afmoe", _SLIDING),
     Family("albert"),
@@ -319,6 +336,24 @@ FAMILIES: tuple[Family, ...] = (
     Family("gemma"),
     Family("gemma2", _SLIDING),
     Family("gemma2", {**_SLIDING, "sliding_window": 4096}, _FAR),
+    Family(
+        "gemma3",
+        {
+            "text_config": _TEXT,
+            "vision_config": {
+                "hidden_size": 16,
+                "intermediate_size": 16,
+                "num_hidden_layers": 1,
+                "num_attention_heads": 2,
+                "image_size": 28,
+                "patch_size": 14,
+            },
+            "mm_tokens_per_image": 4,
+            "image_token_id": 3,
+            "boi_token_id": 3,
+            "eoi_token_id": 3,
+        },
+    ),
     Family("gemma3_text", _SLIDING),
     Family("gemma3_text", {**_SLIDING, "sliding_window": 4096}, _FAR),
     Family(
@@ -601,6 +636,7 @@ FAMILIES: tuple[Family, ...] = (
     Family("starcoder2", {}, "window of 16"),
     Family("switch_transformers", {"num_sparse_encoder_layers": 1, "num_sparse_decoder_layers": 1}),
     Family("t5"),
+    Family("t5gemma", {"encoder": _TEXT, "decoder": _TEXT, "is_encoder_decoder": True}),
     Family("tapas"),
     Family("trocr"),
     Family("ultrabert"),

@@ -11,6 +11,7 @@ from pytest_distill.errors import ConfigError, did_you_mean
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet, read_gold_set
 from pytest_distill.evals.requests import ChoiceRequest
+from pytest_distill.evals.rows import KINDS
 from pytest_distill.evals.tasks import TASKS, Task
 from pytest_distill.evaluation.evaluation import ReportedEval
 
@@ -35,7 +36,13 @@ def read_eval(config: Config, name: str, limit: int | None = None) -> Eval | Rep
     entry = config.evals[name]
     if not isinstance(entry, MeasuredEval):
         return ReportedEval(name, config.metrics[name])
-    gold = read_gold_set(_beside(config, entry.data), id_field=entry.id, split=entry.split)
+    gold = read_gold_set(
+        _beside(config, entry.data, of_hub=entry.split is not None),
+        id_field=entry.id,
+        split=entry.split,
+        config=entry.config,
+        revision=entry.revision,
+    )
     gold = gold if limit is None else gold.sample(limit)
     arguments = entry.task_arguments()
     if shots := _shots(config, name, entry):
@@ -56,10 +63,14 @@ def read_eval(config: Config, name: str, limit: int | None = None) -> Eval | Rep
     return read
 
 
-def _beside(config: Config, data: str) -> Path | str:
-    """Return the file or folder beside ``distill.yaml``; else it may be a name on the hub."""
+def _beside(config: Config, data: str, *, of_hub: bool = False) -> Path | str:
+    """Return the file or folder beside ``distill.yaml``; else it may be a name on the hub.
+
+    That may have a dot in it (``org/reviews-v1.1``).
+    """
     local = config.folder / data
-    return local if local.exists() or local.suffix else data
+    of_hub = of_hub and local.suffix.lower() not in KINDS
+    return local if local.exists() or (local.suffix and not of_hub) else data
 
 
 def _shots(config: Config, name: str, entry: MeasuredEval) -> tuple[Example, ...]:

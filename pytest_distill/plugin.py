@@ -45,7 +45,7 @@ from pytest_distill.records import (
 from pytest_distill.running import note_look, wait_for_threads
 from pytest_distill.session import SESSION, SHIPS, DistillSession, binds
 from pytest_distill.user_code import user_frames
-from pytest_distill.workers import OUTPUT, RUN
+from pytest_distill.workers import BEGAN, OUTPUT, RUN
 
 __all__ = ["_distill_request", "comparison", "gold", "sft", "student", "students", "teacher"]
 
@@ -260,7 +260,9 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    node.workerinput[RUN] = node.config.stash[SESSION].run
+    session = node.config.stash[SESSION]
+    node.workerinput[RUN] = session.run
+    node.workerinput[BEGAN] = session.began.isoformat()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,6 +35,7 @@ from pytest_distill.evaluation import exported, recorded, reported
 from pytest_distill.evaluation import models as running
 from pytest_distill.evaluation.evaluation import ReportedEval, choose_metric
 from pytest_distill.evaluation.keeping import Keeper
+from pytest_distill.hub import Found
 from pytest_distill.user_code import unless_ours
 from pytest_distill.verdicts.comparison import Comparison, Confidence
 from pytest_distill.verdicts.gates.size import size_of
@@ -66,6 +68,8 @@ class Project:
         Folder with exported predictions, for models whose weights are absent.
     worker : int, optional
         Number of this process where several share the work.
+    began : datetime, optional
+        When the run began, which is what prompts that hold a date are told; now by default.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class Project:
         keeper: Keeper | None = None,
         predictions: Path | None = None,
         worker: int | None = None,
+        began: datetime | None = None,
     ) -> None:
         self.config = config
         self.owed: set[str] = set()
@@ -89,6 +94,7 @@ class Project:
         self._keeper = keeper
         self._exported = predictions
         self._worker = worker
+        self._began = began or datetime.now()
         self._spread = worker is not None
         self._device = device
         self._threads = threads
@@ -103,6 +109,7 @@ class Project:
         self._entries = entries
         self._pointed_at = dict(paths or {})
         self._reading: list[FileDigests] = []
+        self._resolved: dict[tuple[str, str | None], Found] = {}
         self.models = {name: self._model(name, entry) for name, entry in entries.items()}
         for name, model in self.models.items():
             model.trained = _trained(entries[name])
@@ -347,7 +354,9 @@ class Project:
         path = getattr(entry, "path", "")
         if not path or Path(absolute(path, self.config.folder)).exists():
             return True
-        return isinstance(entry, TransformersModel) and hub.in_cache(path, entry.revision)
+        return isinstance(entry, TransformersModel) and hub.in_cache(
+            path, entry.revision, entry.gguf_file, entry.load.get("variant")
+        )
 
     def _predictions_of(self, model: str, files: str | dict[str, str], on: str) -> Path:
         named = files if isinstance(files, str) else files.get(on)
@@ -365,6 +374,8 @@ class Project:
             threads=self._threads,
             worker=self._worker or 0,
             hash_file=digests,
+            began=self._began,
+            resolved=self._resolved,
         )
         with unless_ours(kind, f"the engine of model '{name}'", ModelError):
             engine: Engine = kind(spec)

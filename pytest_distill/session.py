@@ -33,7 +33,13 @@ from pytest_distill.records import (
     state_of,
     waived,
 )
-from pytest_distill.workers import run_number, threads_per_worker, worker_name, worker_number
+from pytest_distill.workers import (
+    run_began,
+    run_number,
+    threads_per_worker,
+    worker_name,
+    worker_number,
+)
 
 if TYPE_CHECKING:
     from pytest_distill.assertions import GateComparison
@@ -82,6 +88,7 @@ class DistillSession:
         """What was asked too late, or may still be asked."""
         self._configs: dict[Path, Config | None] = {}
         self.run = run_number(config)
+        self.began = run_began(config)
         running.SESSIONS.append(self)
         self.collected = Collected()
         self._set_up: list[pytest.FixtureDef[Any]] = []
@@ -483,6 +490,7 @@ class DistillSession:
             keeper=self._keeper(path.parent),
             predictions=self._from_here("distill_predictions"),
             worker=worker_number(),
+            began=self.began,
             progress=progress_on(self._config),
         )
 

@@ -15,6 +15,7 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evaluation.digest import request_key, run_key
 from pytest_distill.evaluation.exported import (
+    DATED,
     MANIFEST,
     ManifestEntry,
     file_of,
@@ -22,6 +23,7 @@ from pytest_distill.evaluation.exported import (
     rows_of,
 )
 from pytest_distill.evaluation.keeping import MIGRATED, Keeper
+from pytest_distill.evaluation.models import RunModel as RunningModel
 from pytest_distill.evaluation.models import identity_of
 from pytest_distill.evaluation.recorded import read_predictions
 from pytest_distill.evaluation.store import FILE_NAME, Store
@@ -93,7 +95,10 @@ def _export(store: Store, project: Project, folder: Path) -> Iterator[str]:
         files = {}
         for on in _evals(project):
             requests = on.requests()
-            lines = rows_of(requests, store.read(run, [request_key(r) for r in requests]))
+            model = project.models[name]
+            dated = model.dated_prompts(requests) if isinstance(model, RunningModel) else {}
+            keys = [request_key(r, dated.get(r.id)) for r in requests]
+            lines = rows_of(requests, keys, store.read(run, keys))
             if len(lines) == len(requests):
                 path = file_of(folder, on.name, name)
                 write_atomically(path, "".join(f"{line}\n" for line in lines))
@@ -132,7 +137,7 @@ def _import(store: Store, project: Project, folder: Path) -> Iterator[str]:
 def _request_of(row: Example) -> bytes:
     """Return the digest of what was asked, which each exported row has."""
     try:
-        return bytes.fromhex(row.fields["request"])
+        return bytes.fromhex(row.fields.get(DATED, row.fields["request"]))
     except (KeyError, TypeError, ValueError):
         raise EvaluationError(
             f"{row.where} (id '{row.id}'): no digest of what was asked in 'request'; export again"

@@ -118,6 +118,7 @@ def _evaluation_row(model: Model, evaluation: Evaluation) -> dict[str, Any]:
         "left_out": len(on.gold.left_out) if isinstance(on, Eval) else 0,
         "evaluated": (evaluation.n or 0) - stored if ran else None,
         "from_store": stored if ran else None,
+        "notes": [f"gold set: {o}"] if isinstance(on, Eval) and (o := on.gold.origin) else [],
     }
 
 

@@ -17,6 +17,14 @@ from types import FrameType, TracebackType
 
 from pytest_distill.errors import DistillError, one_line
 
+_MODEL_LIBRARIES = {
+    "accelerate",
+    "peft",
+    "tokenizers",
+    "torch",
+    "transformers",
+    "transformers_modules",
+}
 PACKAGE = Path(__file__).parent
 STANDARD_LIBRARY = Path(os.__file__).parent
 LONGEST = 300
@@ -55,15 +63,20 @@ def is_ours(thing: object) -> bool:
     return kind.__module__.partition(".")[0] == PACKAGE.name
 
 
-def said(error: BaseException) -> str:
-    """Return what was raised, and where, in words that follow a subject."""
+def raised(error: BaseException) -> str:
+    """Return what was raised, in one line that follows a subject."""
     try:
         words = one_line(" ".join(str(error).split()))
     except BaseException:  # noqa: BLE001 (an exception of the user's may have any __str__)
         words = ""
     if len(words) > LONGEST:
         words = f"{words[:LONGEST]}..."
-    told = f"raised {type(error).__name__}{': ' if words else ''}{words}"
+    return f"raised {type(error).__name__}{': ' if words else ''}{words}"
+
+
+def said(error: BaseException) -> str:
+    """Return what was raised, and where, in words that follow a subject."""
+    told = raised(error)
     frames = list(user_frames(error.__traceback__))
     if not frames:
         return told
@@ -93,5 +106,9 @@ def user_frames(tb: TracebackType | None) -> Iterator[TracebackType]:
 
 def _is_users(frame: FrameType) -> bool:
     path = Path(frame.f_code.co_filename)
-    libraries = STANDARD_LIBRARY in path.parents or "site-packages" in path.parts
-    return path.is_absolute() and not libraries and PACKAGE not in path.parents
+    if not path.is_absolute() or PACKAGE in path.parents or STANDARD_LIBRARY in path.parents:
+        return False
+    if {"site-packages", "dist-packages"} & {*path.parts}:
+        return False
+    # A library may lie anywhere that PYTHONPATH names.
+    return str(frame.f_globals.get("__name__")).partition(".")[0] not in _MODEL_LIBRARIES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -12,6 +13,16 @@ OUTPUT = "distill"
 
 RUN = "distill_run"
 """Key under which a worker is told the number of the whole run."""
+
+
+BEGAN = "distill_began"
+"""Key under which a worker is told when the run began."""
+
+
+def run_began(config: pytest.Config) -> datetime:
+    """Return when the whole run began, in local time; all workers of a run share it."""
+    given: dict[str, Any] = getattr(config, "workerinput", {})
+    return datetime.fromisoformat(given[BEGAN]) if BEGAN in given else datetime.now()
 
 
 def run_number(config: pytest.Config) -> int:

@@ -82,7 +82,7 @@ class RunModel(ModelConfig):
         folder : Path
             The folder of ``distill.yaml``.
         **of_the_run
-            What this run adds: threads, worker, hash_file.
+            What this run adds: threads, worker, hash_file, began.
         """
         of_the_model = {*ModelConfig.model_fields, *(self.model_extra or {}), *DECLARABLE}
         fields = self.model_dump(exclude=of_the_model - {"role"})
@@ -173,6 +173,8 @@ class MeasuredEval(EvalConfig):
 
     data: str
     split: str | None = None
+    config: str | None = None
+    revision: str | None = None
     id: str = "id"
     slices: Names = []
     cluster: str | None = None

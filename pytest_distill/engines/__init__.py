@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -15,6 +16,7 @@ from pytest_distill.engines.file_digests import FileDigests, file_digest
 from pytest_distill.engines.likeness import Captured, Distributional, TokenLikeness
 from pytest_distill.errors import ModelError, did_you_mean
 from pytest_distill.evals.requests import Prediction, Request
+from pytest_distill.hub import Found
 
 Role = Literal["teacher", "student", "sft"]
 
@@ -52,6 +54,12 @@ class ModelSpec:
         that is checked. The store gives one that remembers big files.
     options : mapping
         Further keys of the entry, for a user's own engine.
+    began : datetime
+        When the run began, in local time: what prompts that hold a date are told, so that all
+        models are asked the same.
+    resolved : dict
+        Hub id and revision -> the commit that they stand for. All models of a run share it, so
+        that a branch that moves meanwhile stays what it was.
     """
 
     name: str
@@ -71,6 +79,8 @@ class ModelSpec:
     worker: int = 0
     hash_file: Callable[[Path], str] = field(default_factory=FileDigests, compare=False)
     options: Mapping[str, Any] = field(default_factory=dict)
+    began: datetime = field(default_factory=datetime.now, compare=False)
+    resolved: dict[tuple[str, str | None], Found] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +300,17 @@ class Identified(Protocol):
 
 
 @runtime_checkable
+class Dated(Protocol):
+    """An engine whose prompts may hang on the clock: then a request doesn't say all it asks."""
+
+    def dated_prompts(self, requests: Sequence[Request]) -> Mapping[str, str]:
+        """Return by id the whole prompt of each request that hangs on more than the request says.
+
+        A model is not loaded for it.
+        """
+
+
+@runtime_checkable
 class Measurable(Protocol):
     """An engine that can say how fast it is and what it holds, and where."""
 
@@ -323,6 +344,7 @@ __all__ = [
     "ENGINES",
     "SOURCES",
     "Captured",
+    "Dated",
     "Distributional",
     "Engine",
     "FileDigests",

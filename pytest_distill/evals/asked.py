@@ -15,13 +15,21 @@ import numpy as np
 from pytest_distill.evals.requests import Request
 
 
-def request_key(request: Request) -> bytes:
+def request_key(request: Request, whole: str | None = None) -> bytes:
     """Return the digest of all that a model is asked, decoding included, but not of the id.
 
     So an example that is renamed or moved is found again, and one whose text changed is not.
+
+    Parameters
+    ----------
+    request : Request
+        What is asked.
+    whole : str, optional
+        The whole prompt, where request and model do not say all of it: a date may be in it.
     """
     asked = {name: getattr(request, name) for name in _names_of(request)}
-    return canonical_sha256([type(request).__name__, asked]).digest()
+    more = [] if whole is None else [whole]
+    return canonical_sha256([type(request).__name__, asked, *more]).digest()
 
 
 def canonical_sha256(value: Any) -> hashlib._Hash:

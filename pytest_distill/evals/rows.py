@@ -7,34 +7,70 @@ import difflib
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from pytest_distill.errors import GoldSetError, did_you_mean
+from pytest_distill.evals import hub_data
 
 Row = dict[str, Any]
 Rows = Iterator[tuple[str, Row]]
 """Pairs of a place, for messages, and the row that stands there."""
 
 
-def open_rows(source: Path | str, split: str | None) -> tuple[str, Rows]:
-    """Return how messages call `source`, and its rows; GoldSetError where there is none."""
+ClassNames = dict[str, tuple[str, ...]]
+"""Field -> the names of the classes that stand in it as numbers from 0: a ClassLabel."""
+
+
+class Opened(NamedTuple):
+    """Rows that can be read: how messages call their source, and what a name on the hub stood for.
+
+    `origin` is None for what lies here.
+    """
+
+    shown: str
+    rows: Rows
+    origin: str | None = None
+
+
+def open_rows(
+    source: Path | str,
+    split: str | None,
+    names: ClassNames | None = None,
+    *,
+    config: str | None = None,
+    revision: str | None = None,
+) -> Opened:
+    """Return the rows of `source`; GoldSetError where there is none.
+
+    Where the source names classes that its rows give as numbers, they are put into `names` when the
+    first row is read.
+    """
     path = Path(source)
     shown = _shown(path)
+    names = {} if names is None else names
+    here = path.is_dir() or path.is_file()
+    for key, value in (("config", config), ("revision", revision)):
+        if value is not None and here:
+            raise GoldSetError(
+                f"{shown}: lies here, and only a data set of the hub has a {key}; drop '{key}'"
+            )
     if path.is_dir():
-        return shown, _dataset_folder(path, shown, split)
+        return Opened(shown, _dataset_folder(path, shown, split, names))
+    if path.suffix.lower() == ".parquet" and path.is_file() and split is None:
+        return Opened(shown, _reporting_os_errors(_parquet(path, shown, names), shown))
     read = _READERS.get(path.suffix.lower())
     if read is None and split is not None and _is_hub_name(str(source)):
-        return str(source), _hub_dataset(str(source), split)
+        return _hub_dataset(str(source), split, names, config, revision)
     if not path.is_file():
         raise _nothing_there(path, shown)
     if read is None:
         raise GoldSetError(f"{shown}: unknown kind of file '{path.suffix}'; use {_kinds()}")
     if split is not None:
         raise GoldSetError(f"{shown}: a {path.suffix} file has no splits; drop 'split'")
-    return shown, _reporting_os_errors(read(path, shown), shown)
+    return Opened(shown, _reporting_os_errors(read(path, shown), shown))
 
 
 def _shown(path: Path) -> str:
@@ -46,7 +82,7 @@ def _shown(path: Path) -> str:
 
 
 def _kinds() -> str:
-    return ", ".join(_READERS)
+    return ", ".join(KINDS)
 
 
 def _is_hub_name(name: str) -> bool:
@@ -172,12 +208,14 @@ def _checked_header(names: list[str], where: str) -> list[str]:
     return names
 
 
-def _parquet(path: Path, shown: str) -> Rows:
+def _parquet(path: Path, shown: str, names: ClassNames | None = None) -> Rows:
     import pyarrow
     import pyarrow.parquet
 
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
+            if names is not None:
+                names.update(_names_in_schema(file.schema_arrow.metadata or {}))
             batches = (batch.to_pylist() for batch in file.iter_batches())
             yield from _numbered(chain.from_iterable(batches), shown)
     except pyarrow.ArrowException as error:
@@ -185,11 +223,27 @@ def _parquet(path: Path, shown: str) -> Rows:
         raise GoldSetError(f"{shown}: not a readable parquet file: {reason}") from None
 
 
+def _names_in_schema(metadata: Mapping[bytes, bytes]) -> ClassNames:
+    """Return the names that datasets writes beside a table."""
+    try:
+        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        return {
+            field: tuple(map(str, told["names"]))
+            for field, told in features.items()
+            if isinstance(told, dict) and told.get("_type") == "ClassLabel"
+        }
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return {}  # of another tool, or none: the rows are all that counts
+
+
 _READERS: dict[str, Callable[[Path, str], Rows]] = {
     ".jsonl": _jsonl,
     ".csv": _csv,
     ".parquet": _parquet,
 }
+
+KINDS = tuple(_READERS)
+"""The endings of files with rows."""
 
 
 def _import_datasets(shown: str) -> Any:
@@ -203,7 +257,7 @@ def _import_datasets(shown: str) -> Any:
     return datasets
 
 
-def _dataset_folder(path: Path, shown: str, split: str | None) -> Rows:
+def _dataset_folder(path: Path, shown: str, split: str | None, names: ClassNames) -> Rows:
     if not any((path / name).is_file() for name in ("state.json", "dataset_dict.json")):
         raise GoldSetError(f"{shown}: not a folder that datasets' save_to_disk wrote")
     datasets = _import_datasets(shown)
@@ -212,10 +266,18 @@ def _dataset_folder(path: Path, shown: str, split: str | None) -> Rows:
     except Exception as error:  # noqa: BLE001 - whatever its readers raise: the folder is damaged
         raise GoldSetError(f"{shown}: cannot be read: {_first_line(error)}") from None
     if isinstance(loaded, datasets.DatasetDict):
-        return _numbered(_chosen_split(loaded, shown, split), f"{shown}[{split}]")
+        chosen = _chosen_split(loaded, shown, split)
+        names.update(_class_names(datasets, chosen))
+        return _numbered(chosen, f"{shown}[{split}]")
     if split is not None:
         raise GoldSetError(f"{shown}: holds a single dataset without splits; drop 'split'")
+    names.update(_class_names(datasets, loaded))
     return _numbered(loaded, shown)
+
+
+def _class_names(datasets: Any, loaded: Any) -> ClassNames:
+    features = (loaded.features or {}).items()
+    return {f: tuple(of.names) for f, of in features if isinstance(of, datasets.ClassLabel)}
 
 
 def _chosen_split(splits: Any, shown: str, split: str | None) -> Any:
@@ -226,16 +288,14 @@ def _chosen_split(splits: Any, shown: str, split: str | None) -> Any:
     return splits[split]
 
 
-def _hub_dataset(name: str, split: str) -> Rows:
+def _hub_dataset(
+    name: str, split: str, names: ClassNames, config: str | None, revision: str | None
+) -> Opened:
     datasets = _import_datasets(name)
-    try:
-        loaded = datasets.load_dataset(name, split=split)
-    except Exception as error:  # noqa: BLE001 - network, hub and loader each raise their own
-        raise GoldSetError(
-            f"{name}: no such folder here, and the split '{split}' cannot be had from the hub: "
-            f"{_first_line(error)}"
-        ) from None
-    return _numbered(loaded, f"{name}[{split}]")
+    rows, origin = hub_data.load(datasets, name, split, config, revision)
+    names.update(_class_names(datasets, rows))
+    shown = f"{name}[{split}]" if config is None else f"{name}[{config}, {split}]"
+    return Opened(name, _numbered(rows, shown), origin)
 
 
 def _numbered(rows: Iterable[Row], shown: str) -> Rows:

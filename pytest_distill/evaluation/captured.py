@@ -32,7 +32,7 @@ def read_captured(path: Path, on: Eval) -> dict[str, Captured]:
         Naming file, line and id, where a row is not as it must be; or where an example has none.
     """
     try:
-        source, rows = open_rows(path, None)
+        source, rows, _ = open_rows(path, None)
         found: dict[str, Captured] = {}
         for where, row in rows:
             id = str(row.get("id", ""))

@@ -24,7 +24,7 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Request
 from pytest_distill.evaluation.digest import request_key
 from pytest_distill.evaluation.keeping import Figure
-from pytest_distill.evaluation.models import Model, RunModel, together
+from pytest_distill.evaluation.models import Model, RunModel, dated, together
 
 Floats = NDArray[np.float64]
 Units = NDArray[np.intp]
@@ -346,6 +346,7 @@ def _figure(
         "settings": [_setting(model) for model in models],
         "requests": [request_key(request).hex() for request in requests],
         "how": [SEED, WARM_UP, REPEATS],
+        **dated(models, requests),
     }
     identities = [model.identity for model in models]
     known = None not in identities

@@ -34,7 +34,8 @@ from pytest_distill.evals.metrics import (
     identity_of,
 )
 from pytest_distill.evals.requests import Prediction
-from pytest_distill.evals.tasks import ChecksAnswers
+from pytest_distill.evals.tasks import ChecksAnswers, Classification
+from pytest_distill.evals.tasks.labels import UnknownLabelError
 from pytest_distill.evaluation.exact import exact_sum, meant, widened
 from pytest_distill.memory import collector_paused
 
@@ -184,7 +185,10 @@ class Measured(Evaluation):
                 self.eval.task.check(answers, self.eval.gold)
             return answers
         except EvaluationError as error:
-            raise EvaluationError(f"{self.source}: {error}") from None
+            told = f"{self.source}: {error}"
+            if isinstance(error, UnknownLabelError) and isinstance(self.eval.task, Classification):
+                told += f"; the gold labels: {self.eval.task.gold_labels(self.eval.gold)}"
+            raise EvaluationError(told) from None
 
     def scores(self, metric: Metric) -> NDArray[np.float64]:
         """Return each example's own score, shape (n,), finite and in the metric's range.

@@ -31,6 +31,8 @@ from pytest_distill.evaluation.recorded import read_predictions
 from pytest_distill.evaluation.store import prediction_fields
 
 MANIFEST = "models.json"
+DATED = "dated"
+"""Field of a row whose prompt held a date: the digest of what was asked with that date in it."""
 
 
 class ExportedModel(Model):
@@ -51,6 +53,7 @@ class ExportedModel(Model):
         self._folder = folder
         self._entry = entry
         self._info = replace(entry.info, name=name, role=role)
+        self._dated = False
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -65,7 +68,9 @@ class ExportedModel(Model):
     @property
     def notes(self) -> Sequence[str]:
         """Where the answers come from: nothing ran here."""
-        return (f"{self.name}: its answers are those of the export in {self._folder.name}",)
+        told = f"{self.name}: its answers are those of the export in {self._folder.name}"
+        dated = "; its chat template read the clock, so that its prompts hold the date of then"
+        return (told + dated if self._dated else told,)
 
     def _evaluate(self, on: Eval | ReportedEval) -> Evaluation:
         if isinstance(on, ReportedEval):
@@ -86,6 +91,8 @@ class ExportedModel(Model):
                     f"'{on.name}' asks now; evaluate and export again"
                 )
         found = aligned(predictions, on, rows.source)
+        if any(DATED in row.fields for row in rows):
+            self._dated = True
         return Measured(self.info, on, found, source=rows.source, file=path.resolve())
 
 
@@ -205,13 +212,19 @@ def file_of(folder: Path, eval: str, model: str) -> Path:
     return folder / f"{eval}.{model}.jsonl"
 
 
-def rows_of(requests: Sequence[Request], predictions: Mapping[bytes, Prediction]) -> list[str]:
-    """Return a line of JSON for every request that has a prediction."""
+def rows_of(
+    requests: Sequence[Request], keys: Sequence[bytes], predictions: Mapping[bytes, Prediction]
+) -> list[str]:
+    """Return a line of JSON for every request that has a prediction under its key.
+
+    Where the key is not that of the request alone, the prompt held a date, and the line says so.
+    """
     lines = []
-    for request in requests:
-        key = request_key(request)
+    for request, key in zip(requests, keys, strict=True):
         if key in predictions:
             fields = prediction_fields(predictions[key])
-            row = {"id": request.id, "request": key.hex(), **fields}
+            asked = request_key(request)
+            dated = {} if asked == key else {DATED: key.hex()}
+            row = {"id": request.id, "request": asked.hex(), **dated, **fields}
             lines.append(json.dumps(row, ensure_ascii=False))
     return lines

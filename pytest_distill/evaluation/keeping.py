@@ -97,7 +97,12 @@ class Keeper:
         self._usable = True
 
     def evaluate(
-        self, who: str, identity: Mapping[str, Any], requests: Sequence[Request], predict: Predict
+        self,
+        who: str,
+        identity: Mapping[str, Any],
+        requests: Sequence[Request],
+        predict: Predict,
+        whole: Mapping[str, str] | None = None,
     ) -> Kept:
         """Return a prediction for every request, evaluating what the store lacks.
 
@@ -111,9 +116,11 @@ class Keeper:
             Requests that ask the same are evaluated once.
         predict : callable
             Runs the engine.
+        whole : mapping, optional
+            Id -> the whole prompt, of requests that do not say all of it; see `request_key`.
         """
-        run = run_key(identity)
-        keys = {request.id: request_key(request) for request in requests}
+        run, prompts = run_key(identity), whole or {}
+        keys = {request.id: request_key(request, prompts.get(request.id)) for request in requests}
         found = self._read(run, list(dict.fromkeys(keys.values())))
         missing = _first_of_each(requests, keys, found)
         if not missing:

@@ -28,7 +28,7 @@ from pytest_distill.evals.tasks.predictions import check_loglikelihoods, check_p
 from pytest_distill.evaluation.captured import read_captured
 from pytest_distill.evaluation.digest import request_key
 from pytest_distill.evaluation.evaluation import Measured
-from pytest_distill.evaluation.models import Model, RunModel, together
+from pytest_distill.evaluation.models import Model, RunModel, dated, together
 from pytest_distill.evaluation.recorded import RecordedModel
 
 REVISION = 1
@@ -178,6 +178,7 @@ def _about(
         "teacher": dict(theirs),
         "student": dict(student.identity),
         "texts": digest.hexdigest(),
+        **dated([teacher, student], [text.request for text in texts]),
     }
 
 

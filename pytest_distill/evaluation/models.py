@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from pytest_distill.engines import Engine, FileDigests, Identified, ModelInfo, Role, plain
+from pytest_distill.engines import Dated, Engine, FileDigests, Identified, ModelInfo, Role, plain
 from pytest_distill.errors import (
     ComparisonError,
     DistillError,
@@ -304,18 +304,43 @@ class RunModel(Model):
         if self.keeper is not None and identity is not None:
             try:
                 kept = self.keeper.evaluate(
-                    who, identity, requests, lambda missing: self._predict(who, missing)
+                    who,
+                    identity,
+                    requests,
+                    lambda missing: self._predict(who, missing),
+                    self.dated_prompts(requests),
                 )
             except BaseException:
                 if self._changed():  # what it made may be of other bytes
                     self.keeper.take_back(identity)
                 raise
         else:
+            self.dated_prompts(requests)  # for its note
             kept = Kept(list(self._predict(who, requests)), from_store=0)
         source = f"model '{self.name}' on '{on.name}'"
         predictions = aligned(kept.predictions, on, source)
         self._keep_notes()
         return Measured(self.info, on, predictions, source=source, from_store=kept.from_store)
+
+    def dated_prompts(self, requests: Sequence[Request]) -> Mapping[str, str]:
+        """Return by id the whole prompts of requests that the model is asked with a date in them.
+
+        Raises
+        ------
+        ModelError
+            Where an engine of the user's gives anything else than texts by id.
+        """
+        with self.asking():
+            if not isinstance(self.runner, Dated):
+                return {}
+            given: object = self.runner.dated_prompts(requests)
+            if not isinstance(given, Mapping) or not all(
+                isinstance(text, str) for pair in given.items() for text in pair
+            ):
+                raise ModelError(f"{self._who('dated_prompts')}: must map ids to texts")
+        if given:
+            self._keep_notes()  # they say which date it is
+        return given
 
     def _predict(self, who: str, requests: Sequence[Request]) -> Iterator[Prediction]:
         self._before_load(self)
@@ -359,6 +384,12 @@ class RunModel(Model):
                 warn_of(error, ModelWarning)
         finally:
             self._started = None
+
+
+def dated(models: Sequence[Model], requests: Sequence[Request]) -> dict[str, Any]:
+    """Return the prompts of requests that do not say all of it, for what a figure hangs on."""
+    found = [m.dated_prompts(requests) if isinstance(m, RunModel) else {} for m in models]
+    return {"dated": [dict(prompts) for prompts in found]} if any(found) else {}
 
 
 def identity_of(name: str, engine: Engine) -> dict[str, Any] | None:

@@ -116,7 +116,8 @@ def _eval_lines(
     lines = wrapped(title, width)
     for part in _that_fit(_model_columns(scored), columns, width):
         lines += [*table(part), ""]
-    for note in (*_footnotes(rows, scored), *_store_note(evaluations)):
+    of_gold = dict.fromkeys(note for e in evaluations for note in e["notes"])
+    for note in (*_footnotes(rows, scored), *of_gold, *_store_note(evaluations)):
         lines += wrapped(note, width)
     return [*lines, ""] if lines[-1] else lines
 

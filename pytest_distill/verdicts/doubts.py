@@ -120,8 +120,9 @@ def late_doubts(models: Iterable[Model]) -> dict[str, str]:
     for model in models:
         for evaluation in model.evaluations if model.role == "teacher" else ():
             answering = _answering(evaluation)
-            for note in _unlike_a_teacher(answering) if answering is not None else ():
-                found[evaluation.eval.name] = note
+            with suppress(DistillError):  # unreadable answers: a gate that asked for them said why
+                for note in _unlike_a_teacher(answering) if answering is not None else ():
+                    found[evaluation.eval.name] = note
     return found
 
 

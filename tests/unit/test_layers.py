@@ -13,8 +13,8 @@ import pytest_distill
 PACKAGE = Path(pytest_distill.__file__).parent
 # Each folder may import from itself and from those listed; the top-level modules from everything.
 MAY_IMPORT = {
-    "evals": {"errors", "memory", "user_code"},
-    "engines": {"errors", "evals"},
+    "evals": {"errors", "hub", "memory", "user_code"},
+    "engines": {"errors", "hub", "user_code", "evals"},
     "evaluation": {"errors", "files", "memory", "user_code", "evals", "engines"},
     "verdicts": {"errors", "evals", "engines", "evaluation"},
     "report": {"errors", "files", "verdicts"},

@@ -288,6 +288,24 @@ def test_shares_of_two_processes_make_one_table() -> None:
     assert row["retained"] == {"student": pytest.approx(8 / 9)}
 
 
+def test_a_model_that_was_another_one_elsewhere_is_incomplete() -> None:
+    """A branch of the hub may move, or a checkpoint be overwritten, between two workers' loads."""
+    made = ledger(a=("passed", ["PASSED"]))
+    for digest in ("a" * 64, "a" * 64, None):
+        made.add_summary({"models": [model("teacher", digest=digest, engine="transformers")]})
+    assert made.decision().outcome == "SHIP"
+    made.add_summary({"models": [model("teacher", digest="b" * 64, engine="transformers")]})
+    assert last_line(made, 80) == "INCOMPLETE (model 'teacher' not the same in all workers)"
+
+
+def test_models_of_fixtures_may_share_a_name() -> None:
+    """Each test may bring its own."""
+    made = ledger(a=("passed", ["PASSED"]))
+    for digest in ("a" * 64, "b" * 64):
+        made.add_summary({"models": [model("teacher", digest=digest, engine="fixture")]})
+    assert made.decision().outcome == "SHIP"
+
+
 def test_the_table_cuts_numbers_off() -> None:
     """0.9499999 prints as 0.9499, a score likewise, and sizes are for people."""
     made = ledger(a=("passed", ["PASSED"]))

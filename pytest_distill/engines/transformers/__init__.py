@@ -6,6 +6,7 @@ torch and transformers are imported when a model is looked into or loaded, not w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +20,10 @@ from pytest_distill.engines import (
     Timing,
     TokenLikeness,
 )
+from pytest_distill.engines.transformers import hub
 from pytest_distill.engines.transformers.checkpoint import Checkpoint, locate
+from pytest_distill.engines.transformers.quantisation import versions
+from pytest_distill.engines.transformers.templates import has_own_code, may_read_clock
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import (
     ChoiceRequest,
@@ -32,6 +36,7 @@ from pytest_distill.evals.requests import (
 )
 
 if TYPE_CHECKING:
+    from pytest_distill.engines.transformers.chats import Clock
     from pytest_distill.engines.transformers.loading import Loaded
 
 # For each kind of request: the task's name, and what it needs.
@@ -51,7 +56,7 @@ _NEEDS: dict[type[Any], tuple[str, tuple[str, ...], str]] = {
 }
 
 
-REVISION = 3
+REVISION = 4
 """Raised when this engine's own code changes what it answers, so that nothing older is believed."""
 
 
@@ -78,11 +83,20 @@ class TransformersEngine:
         self.spec = spec
         self.notes: list[str] = []
         self._loaded: Loaded | None = None
+        self._clock: Clock | None = None
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
         """The model's files; its `digest` and `bytes` are known without importing torch."""
-        return locate(self.spec)
+        found = locate(self.spec)
+        self.notes += hub.told(self.spec)
+        if found.idle_adapter:
+            self.notes.append(
+                f"model '{self.spec.name}': the adapter in {found.adapter} changes nothing: its "
+                "weights are those that it had before any training, so that these are the base "
+                "model's answers"
+            )
+        return found
 
     def read_ahead(self) -> None:
         """Begin to read the files of a model that is here, for their digests."""
@@ -96,17 +110,61 @@ class TransformersEngine:
             "model": self.checkpoint.digest,
             "engine": "transformers",
             "revision": REVISION,
-            "versions": {name: version(name) for name in ("transformers", "torch")},
+            "versions": {
+                **{name: version(name) for name in ("transformers", "torch")},
+                **versions(self.spec, self.checkpoint.config),
+            },
             "dtype": self.spec.dtype,
             "load": dict(self.spec.load),
         }
+
+    def dated_prompts(self, requests: Sequence[Request]) -> Mapping[str, str]:
+        """Return by id the prompts that the chat template wrote with a look at the clock.
+
+        Neither model nor tokenizer is loaded where no template reads it.
+        """
+        chats = [r for r in requests if isinstance(r, GenerationRequest) and r.chat]
+        if not chats or not may_read_clock(self.spec, self.checkpoint):
+            return {}
+        from pytest_distill.engines.transformers.chats import Chat, note_of
+
+        with self._running("its chat template is rendered"):
+            chat = Chat(self.spec.name, self._tokenizer, self._run_clock)
+            prompts = {request.id: chat.dated(request) for request in chats}
+        told = self._run_clock.told
+        if told and (note := note_of(self.spec.name, told)) not in self.notes:
+            self.notes.append(note)
+        every = has_own_code(self.spec, self.checkpoint)  # it may look at other clocks
+        return {id: text for id, (text, dated) in prompts.items() if dated or every}
+
+    @property
+    def _run_clock(self) -> Clock:
+        """What the chat template is told of the time, in all of the run."""
+        if self._clock is None:
+            from pytest_distill.engines.transformers.chats import Clock
+
+            self._clock = Clock.of(self.spec.began)
+        return self._clock
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        """The tokenizer alone; the model's own where that is loaded."""
+        if self._loaded is not None:
+            return self._loaded.tokenizer
+        from pytest_distill.engines.transformers.architecture import as_model_errors
+        from pytest_distill.engines.transformers.loading import load_tokenizer
+        from pytest_distill.engines.transformers.quiet import quiet
+
+        with quiet(), as_model_errors(self.spec):
+            return load_tokenizer(self.spec, self.checkpoint)
 
     @cached_property
     def info(self) -> ModelInfo:
         """What is known of the model. Its weights are hashed, but not loaded."""
         from pytest_distill.engines.transformers.info import describe
 
-        return describe(self.spec, self.checkpoint)
+        with self._running("its size is counted"):
+            return describe(self.spec, self.checkpoint)
 
     @property
     def model(self) -> Any:
@@ -132,7 +190,8 @@ class TransformersEngine:
             When the model can't be loaded, can't do what is asked, or an example is too long.
         """
         if requests:
-            yield from self._answer(requests)(self._load(), requests)
+            with self._running(f"it answers {self._task(requests)}"):
+                yield from self._answer(requests)(self._load(), requests)
 
     @property
     def setting(self) -> dict[str, Any]:
@@ -145,13 +204,15 @@ class TransformersEngine:
         """Answer one request alone, and return how long that took."""
         from pytest_distill.engines.transformers import measuring
 
-        return measuring.time_one(self._load(), self._answer([request]), request)
+        with self._running("it is timed"):
+            return measuring.time_one(self._load(), self._answer([request]), request)
 
     def time_all(self, requests: Sequence[Request], batch_tokens: int) -> float:
         """Return how many seconds all requests take in batches of at most `batch_tokens`."""
         from pytest_distill.engines.transformers import measuring
 
-        return measuring.time_all(self._load(), self._answer(requests), requests, batch_tokens)
+        with self._running("it is timed"):
+            return measuring.time_all(self._load(), self._answer(requests), requests, batch_tokens)
 
     def memory(self, requests: Sequence[Request]) -> Memory:
         """Return the bytes of the weights, and the most that was held while the requests ran.
@@ -163,7 +224,14 @@ class TransformersEngine:
 
         if measuring.on_cpu(self.spec):
             return measuring.memory_apart(self.spec, requests)
-        return measuring.memory(self._load(), self._answer(requests), requests)
+        return self.memory_here(requests)
+
+    def memory_here(self, requests: Sequence[Request]) -> Memory:
+        """Return what `memory` does, of this process."""
+        from pytest_distill.engines.transformers import measuring
+
+        with self._running("its memory is measured"):
+            return measuring.memory(self._load(), self._answer(requests), requests)
 
     def token_likeness(self, teacher: Any, texts: Sequence[GoldText]) -> Iterator[TokenLikeness]:
         """Yield how alike the model is to its teacher on every text, token by token.
@@ -184,11 +252,13 @@ class TransformersEngine:
         if isinstance(teacher, TransformersEngine):
             from pytest_distill.engines.transformers.likeness import compare
 
-            yield from compare(self._causal(), teacher._causal(), texts)
+            with self._running(f"it is compared with '{teacher.spec.name}'"):
+                yield from compare(self._causal(), teacher._causal(), texts)
         elif isinstance(teacher, Mapping):
             from pytest_distill.engines.transformers.likeness import compare_captured
 
-            yield from compare_captured(self._causal(), teacher, texts)
+            with self._running("it is compared with what was captured of its teacher"):
+                yield from compare_captured(self._causal(), teacher, texts)
         else:
             raise ModelError(
                 f"model '{self.spec.name}' runs with transformers and its teacher does not, so "
@@ -221,27 +291,49 @@ class TransformersEngine:
 
         examine(loaded)
 
+    def _running(self, doing: str) -> AbstractContextManager[None]:
+        """Let what the model's own code raises in the block be one error, as of the model."""
+        from pytest_distill.engines.transformers.model_code import model_code
+
+        return model_code(lambda: f"model '{self.spec.name}'{self._of_class}", doing)
+
+    @property
+    def _of_class(self) -> str:
+        """The class of the model in brackets; empty where nobody knows it yet."""
+        if self._loaded is not None:
+            return f" ({self._loaded.architecture})"
+        names = self.checkpoint.config.get("architectures")
+        return f" ({names[0]})" if isinstance(names, list) and names else ""
+
     def _load(self) -> Loaded:
         if self._loaded is None:
-            from pytest_distill.engines.transformers.loading import load
-
-            digests, files = self.spec.hash_file, self.checkpoint.files
-            if not isinstance(digests, FileDigests):  # nobody asks for the model's identity
-                self._loaded = load(self.spec, self.checkpoint, self.notes)
-                return self._loaded
-            digests.use(files)
-            digests.begin(files)
-            loaded = load(self.spec, self.checkpoint, self.notes)
-            _ = self.checkpoint.digest  # of files that were read while the model was loaded
-            digests.refuse_changed()
-            if (now := locate(self.spec).files) != files:
-                odd = sorted({*now} ^ {*files})[0]
-                raise ModelError(
-                    f"model '{self.spec.name}': {odd} came or went while the model was being "
-                    "loaded: let what writes it finish, and run again"
-                )
-            self._loaded = loaded
+            with self._running("it is loaded"):
+                self._loaded = self._load_unchanged()
         return self._loaded
+
+    def _load_unchanged(self) -> Loaded:
+        """Load the model; ModelError where its files changed meanwhile."""
+        from pytest_distill.engines.transformers.loading import load
+
+        digests, files = self.spec.hash_file, self.checkpoint.files
+        if not isinstance(digests, FileDigests):  # nobody asks for the model's identity
+            return load(self.spec, self.checkpoint, self.notes, self._run_clock)
+        digests.use(files)
+        digests.begin(files)
+        loaded = load(self.spec, self.checkpoint, self.notes, self._run_clock)
+        _ = self.checkpoint.digest  # of files that were read while the model was loaded
+        digests.refuse_changed()
+        if (now := locate(self.spec).files) != files:
+            odd = sorted({*now} ^ {*files})[0]
+            raise ModelError(
+                f"model '{self.spec.name}': {odd} came or went while the model was being "
+                "loaded: let what writes it finish, and run again"
+            )
+        return loaded
+
+    @staticmethod
+    def _task(requests: Sequence[Request]) -> str:
+        return _NEEDS[type(requests[0])][0]
 
     def _answer(self, requests: Sequence[Request]) -> Any:
         """Return the function that answers these requests; ModelError where the model cannot."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from safetensors import SafetensorError
 
 from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
+from pytest_distill.engines.transformers.model_code import in_own_code
 from pytest_distill.errors import ModelError
 
 Kind = Literal["classification", "causal", "seq2seq"]
@@ -63,8 +65,9 @@ def read_config(spec: ModelSpec, checkpoint: Checkpoint) -> Any:
         require(spec, "gguf", "gguf", "gguf_file")
         require(spec, "accelerate", "gguf", "gguf_file")
         return transformers.AutoConfig.from_pretrained(
-            checkpoint.folder, gguf_file=spec.gguf_file, **spec.load
+            checkpoint.folder, gguf_file=spec.gguf_file, **copy.deepcopy(dict(spec.load))
         )
+    _refuse_odd_names(spec, spec.load.get("id2label", checkpoint.config.get("id2label")))
     own_code = "AutoConfig" in (checkpoint.config.get("auto_map") or {})
     known = checkpoint.config.get("model_type") in transformers.CONFIG_MAPPING
     if own_code and not known and not spec.trust_remote_code:
@@ -72,9 +75,42 @@ def read_config(spec: ModelSpec, checkpoint: Checkpoint) -> Any:
             f"model '{spec.name}': the checkpoint in {checkpoint.folder} brings code of its own; "
             "if you trust it, set 'trust_remote_code: true'"
         )
-    return transformers.AutoConfig.from_pretrained(
-        checkpoint.folder, trust_remote_code=spec.trust_remote_code, **spec.load
+    config = transformers.AutoConfig.from_pretrained(
+        checkpoint.folder,
+        trust_remote_code=spec.trust_remote_code,
+        **copy.deepcopy(dict(spec.load)),  # transformers takes apart what is nested in there
     )
+    _refuse_padding_outside(spec, config)
+    return config
+
+
+def _refuse_odd_names(spec: ModelSpec, names: Any) -> None:
+    """Raise ModelError where ``id2label`` is no mapping of output numbers to names.
+
+    Whether it names every output once is asked where a model classifies.
+    """
+    if names is None:
+        return
+    odd = [] if isinstance(names, Mapping) else [names]
+    odd += [key for key in names if not str(key).isdecimal()] if not odd else []
+    odd += [name for name in names.values() if name is None] if not odd else []
+    if odd:
+        raise ModelError(
+            f"model '{spec.name}': config.json: id2label must give each output, by its number from "
+            f"0, a name; it has {odd[0]!r:.60}"
+        )
+
+
+def _refuse_padding_outside(spec: ModelSpec, config: Any) -> None:
+    """Raise ModelError where the model has no embedding for what rows are filled up with."""
+    text = config.get_text_config()
+    padding, tokens = (getattr(text, key, None) for key in ("pad_token_id", "vocab_size"))
+    if isinstance(padding, int) and isinstance(tokens, int) and padding >= tokens > 0:
+        raise ModelError(
+            f"model '{spec.name}': config.json: pad_token_id is {padding}, but the model knows "
+            f"only {tokens} tokens (vocab_size): give the id of a token that it knows, or save it "
+            "after resize_token_embeddings"
+        )
 
 
 def architecture(spec: ModelSpec, checkpoint: Checkpoint, config: Any) -> tuple[Kind, Any]:
@@ -136,11 +172,10 @@ def context_length(model: Any, tokenizer: Any, kind: Kind) -> int | None:
     if stated is None:
         return by_tokenizer
     for name, module in model.named_modules():
-        if (
-            name.endswith("position_embeddings")
-            and getattr(module, "padding_idx", None) is not None
-        ):
-            stated = min(stated, module.num_embeddings - module.padding_idx - 1)
+        padding = getattr(module, "padding_idx", None)
+        table = getattr(module, "weight", None)  # not every such layer is an Embedding of torch
+        if name.endswith("position_embeddings") and padding is not None and table is not None:
+            stated = min(stated, table.shape[0] - padding - 1)
     if kind == "classification" and by_tokenizer is not None:
         return min(stated, by_tokenizer)
     return stated
@@ -181,16 +216,10 @@ def as_model_errors(spec: ModelSpec) -> Iterator[None]:
             f"model '{spec.name}' does not fit into the memory of its device ({_first(error)}); "
             "use a smaller dtype, 'device_map: auto' or another device"
         ) from None
-    except (
-        OSError,
-        ValueError,
-        RuntimeError,
-        KeyError,
-        ImportError,
-        TypeError,
-        AttributeError,
-        SafetensorError,
-    ) as error:
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
+        # In words of the libraries' own; anything else is a defect of the model's: `model_code`.
+        if isinstance(error, NotImplementedError | RecursionError) or in_own_code(error):
+            raise
         raise ModelError(
             f"model '{spec.name}' can't be loaded from {spec.path}: {_first(error)}"
         ) from error

@@ -15,8 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from pytest_distill.engines import ModelSpec, file_digest
-from pytest_distill.engines.transformers.counting import TEMPLATES, other_files, weight_names
+from pytest_distill.engines.transformers.counting import (
+    TEMPLATES,
+    is_pickle,
+    other_files,
+    weight_names,
+)
 from pytest_distill.engines.transformers.hub import snapshot
+from pytest_distill.engines.transformers.quantisation import packing
 from pytest_distill.errors import ModelError
 
 # What the size on disk counts as a tokenizer, and what has to be there for one.
@@ -48,7 +54,6 @@ _NO_VOCABULARY = {
     "chat_template.jinja",
     "chat_template.json",
 }
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,8 @@ class Checkpoint:
         The parsed ``config.json``; empty for a GGUF file, which holds its own.
     adapter_config : mapping
         The parsed ``adapter_config.json``; empty without an adapter.
+    quantised_to : str
+        What ``load:`` asks to quantise weights to that are stored as they are; empty where not.
     hash_file : callable
         File -> digest of its bytes.
     """
@@ -82,6 +89,7 @@ class Checkpoint:
     others: Mapping[str, tuple[Path, ...]]
     config: Mapping[str, Any]
     adapter_config: Mapping[str, Any]
+    quantised_to: str = ""
     hash_file: Callable[[Path], str] = file_digest
 
     @property
@@ -115,24 +123,38 @@ class Checkpoint:
             names = ((_name(file), file) for file in files)
             for name, file in sorted(names):
                 whole.update(f"{part}\0{name}\0{self.hash_file(file)}\n".encode())
+        whole.update(self.quantised_to.encode())
         return whole.hexdigest()
 
     @cached_property
     def weights_digest(self) -> str:
-        """SHA-256 over the bytes of the weights alone, whatever their files are called."""
+        """SHA-256 over the bytes of the weights alone, whatever their files are called.
+
+        The weights that a model runs with are others once they are quantised.
+        """
         whole = hashlib.sha256()
         for part, files in (("base", self.weights), ("adapter", self.adapter_weights)):
             for file in sorted(files, key=_name):
                 whole.update(f"{part}\0{self.hash_file(file)}\n".encode())
+        whole.update(self.quantised_to.encode())
         return whole.hexdigest()
 
     def adapter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of every tensor of the adapter, by the name it has in the base model."""
         shapes: dict[str, tuple[int, ...]] = {}
         for file in self.adapter_weights:
-            for name, shape in _header(file).items():
-                shapes[name.removeprefix("base_model.model.")] = shape
+            for name, of in _header(file)[0].items():
+                shapes[name.removeprefix("base_model.model.")] = tuple(of["shape"])
         return shapes
+
+    @cached_property
+    def idle_adapter(self) -> bool:
+        """Whether the adapter's weights are those it is made with, which change no answer.
+
+        That is a LoRA whose matrices B are zero, or (IA)3 vectors of ones. Where it holds anything
+        else (a head, DoRA's magnitudes) it is not known, and False.
+        """
+        return bool(self.adapter_weights) and all(_idle(file) for file in self.adapter_weights)
 
 
 def locate(spec: ModelSpec) -> Checkpoint:
@@ -156,9 +178,12 @@ def locate(spec: ModelSpec) -> Checkpoint:
     embedded = spec.gguf_file and tokenizer == folder
     names = {file.name for file in _existing(tokenizer, _TOKENIZER_FILES)}
     if not (embedded or names - _NO_VOCABULARY or spec.trust_remote_code):
+        named = spec.tokenizer or spec.path
+        here = Path(named).is_dir()
+        mend = "save it there with tokenizer.save_pretrained, or name another folder"
         raise ModelError(
-            f"model '{spec.name}': no tokenizer in {tokenizer} (no tokenizer.json, vocab.txt or "
-            "the like): save it there with tokenizer.save_pretrained, or name another folder "
+            f"model '{spec.name}': no tokenizer in {tokenizer if here else named} (no "
+            f"tokenizer.json, vocab.txt or the like): {mend if here else 'name another'} "
             "with 'tokenizer:'"
         )
     adapter_weights, adapter_config = _adapter(spec, adapter) if adapter else ((), {})
@@ -176,6 +201,9 @@ def locate(spec: ModelSpec) -> Checkpoint:
         others=others,
         config=config,
         adapter_config=adapter_config,
+        quantised_to=str(packed) + json.dumps(packed.config, sort_keys=True, default=str)
+        if (packed := packing(spec, config)) is not None and packed.on_the_fly
+        else "",
         hash_file=spec.hash_file,
     )
 
@@ -284,8 +312,7 @@ def _adapter(spec: ModelSpec, folder: Path) -> tuple[tuple[Path, ...], Mapping[s
 
 
 def _pickles(folder: Path) -> list[Path]:
-    found = sorted(file for pattern in _PICKLES for file in folder.glob(pattern))
-    return [file for file in found if file.name != "training_args.bin"]
+    return sorted(file for file in folder.iterdir() if is_pickle(file.name))
 
 
 def _existing(folder: Path, names: Iterable[str]) -> tuple[Path, ...]:
@@ -309,9 +336,32 @@ def _read(spec: ModelSpec, file: Path) -> dict[str, Any]:
     return value
 
 
-def _header(file: Path) -> dict[str, tuple[int, ...]]:
-    """Return the tensors' shapes from the header of a safetensors file."""
+def _header(file: Path) -> tuple[dict[str, Any], int]:
+    """Return what a safetensors file says of each tensor, and at which byte their data begin."""
     with file.open("rb") as stream:
         (length,) = struct.unpack("<Q", stream.read(8))
         header = json.loads(stream.read(length))
-    return {name: tuple(of["shape"]) for name, of in header.items() if name != "__metadata__"}
+    return {name: of for name, of in header.items() if name != "__metadata__"}, 8 + length
+
+
+_ONE = {"F32": b"\0\0\x80\x3f", "F16": b"\0\x3c", "BF16": b"\x80\x3f"}
+
+
+def _idle(file: Path) -> bool:
+    """Return whether every tensor of an adapter's file is as it was before any training."""
+    tensors, begin = _header(file)
+    with file.open("rb") as stream:
+        for name, of in tensors.items():
+            if ".lora_A." in name or ".lora_embedding_A" in name:
+                continue
+            if ".lora_B." in name or ".lora_embedding_B" in name:
+                fresh = b"\0"
+            elif "ia3_" in name and of["dtype"] in _ONE:
+                fresh = _ONE[of["dtype"]]
+            else:
+                return False
+            start, end = of["data_offsets"]
+            stream.seek(begin + start)
+            if stream.read(end - start) != fresh * ((end - start) // len(fresh)):
+                return False
+    return bool(tensors)

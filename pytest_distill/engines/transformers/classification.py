@@ -27,9 +27,11 @@ def classify(loaded: Loaded, requests: Sequence[ClassificationRequest]) -> Itera
         When the model is no single-label classifier, or a text is too long for it.
     """
     labels = output_labels(loaded)
+    padding = _padding(loaded)
+    loaded.refuse_unknown(padding, "config.json: pad_token_id")
     with quiet():
         rows = _encode(loaded, requests)
-    if loaded.model.config.get_text_config().pad_token_id is None:
+    if padding is None or padding < 0:
         loaded.trust.rows.company = Company.ALONE  # it doesn't know where a text ends in a batch
 
     def forward(batch: list[int]) -> list[list[float]]:
@@ -70,7 +72,19 @@ def output_labels(loaded: Loaded) -> tuple[str, ...]:
             f"model '{loaded.name}' was trained for multi-label classification: its labels don't "
             "exclude each other, and classification here means exactly one"
         )
-    return tuple(str(config.id2label[index]) for index in range(config.num_labels))
+    if set(config.id2label) != set(range(config.num_labels)):
+        raise ModelError(
+            f"model '{loaded.name}': config.json: id2label must number the {config.num_labels} "
+            f"outputs from 0; it has {', '.join(map(str, sorted(config.id2label)))}"
+        )
+    names = tuple(str(config.id2label[index]) for index in range(config.num_labels))
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ModelError(
+            f"model '{loaded.name}': config.json: id2label calls several outputs '{twice}'; give "
+            "each a name of its own"
+        )
+    return names
 
 
 Row = dict[str, list[int]]
@@ -118,10 +132,16 @@ def _cut(loaded: Loaded, request: ClassificationRequest, length: int) -> Row:
         tokenizer.truncation_side = side
 
 
+def _padding(loaded: Loaded) -> int | None:
+    """Return the token that the model takes for padding; not every config has one."""
+    token: int | None = getattr(loaded.model.config.get_text_config(), "pad_token_id", None)
+    return token
+
+
 @torch.inference_mode()
 def _forward(loaded: Loaded, rows: Sequence[dict[str, list[int]]]) -> list[list[float]]:
     """Return a softmax over the outputs in float32 for every row."""
-    pad_id = loaded.model.config.get_text_config().pad_token_id
+    pad_id = _padding(loaded)
     fillers = {"input_ids": 0 if pad_id is None else pad_id, "attention_mask": 0}
     # A BERT tokenizer beside a DistilBERT model gives segments that the model has no use for.
     taken = inspect.signature(loaded.model.forward).parameters

@@ -41,6 +41,8 @@ _OTHER_FORMATS = (  # optimizer, scheduler, random states and training_args.bin 
 _TRAINING = ("trainer_state.json", "*_results.json")
 _WEIGHTS = ("*.safetensors", "*.safetensors.index*.json", "*.gguf")
 
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+
 NOT_COUNTED = (*_DOCUMENTS, *_IMAGES, *_OTHER_FORMATS, *_TRAINING, *_WEIGHTS)
 """Patterns of what says nothing of a model's answers, weights that count by themselves included."""
 
@@ -60,6 +62,11 @@ def other_files(folder: Path) -> tuple[Path, ...]:
 def counts(name: str) -> bool:
     """Return whether a file of that name is among those that may say how a model answers."""
     return not any(fnmatch(name.lower(), pattern) for pattern in NOT_COUNTED)
+
+
+def is_pickle(name: str) -> bool:
+    """Return whether a file of that name is one of weights that can run code when it is loaded."""
+    return name != "training_args.bin" and any(fnmatch(name, pattern) for pattern in _PICKLES)
 
 
 def weight_names(config: Mapping[str, Any], variant: object) -> tuple[str | None, str | None]:

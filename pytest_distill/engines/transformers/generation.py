@@ -8,8 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from jinja2 import TemplateError
-
 from pytest_distill.engines.transformers.anew import generate_anew
 from pytest_distill.engines.transformers.architecture import attention_window
 from pytest_distill.engines.transformers.encoding import encode, prefix_token
@@ -127,7 +125,7 @@ def _prompts(loaded: Loaded, requests: Sequence[GenerationRequest]) -> list[list
     fitting = []
     for request, row in zip(requests, rows, strict=True):
         _check_decoding(loaded, request)
-        tokens = chat_tokens(loaded, request) if request.chat else row
+        tokens = loaded.chat.tokens(request) if request.chat else row
         tokens = loaded.checked(request.id, tokens or [prefix_token(loaded)])
         room = _room(loaded, request.decoding)
         if room is not None and len(tokens) > room:
@@ -140,24 +138,6 @@ def _prompts(loaded: Loaded, requests: Sequence[GenerationRequest]) -> list[list
             tokens = tokens[-room:]
         fitting.append(tokens)
     return fitting
-
-
-def chat_tokens(loaded: Loaded, request: GenerationRequest) -> list[int]:
-    """Return the tokens of the prompt as a user's message, up to where the answer begins."""
-    if not getattr(loaded.tokenizer, "chat_template", None):
-        raise ModelError(
-            f"tokenizer of model '{loaded.name}' has no chat template; set chat: false"
-        )
-    message = [{"role": "user", "content": request.prompt}]
-    try:
-        text = loaded.tokenizer.apply_chat_template(
-            message, add_generation_prompt=True, tokenize=False
-        )
-    except TemplateError as error:
-        raise ModelError(
-            f"chat template of model '{loaded.name}' fails on example '{request.id}': {error}"
-        ) from None
-    return list(loaded.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def _room(loaded: Loaded, decoding: Decoding) -> int | None:

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import glob
 import json
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from pytest_distill import hub
 from pytest_distill.engines import ModelSpec
-from pytest_distill.engines.transformers.counting import weight_names
+from pytest_distill.engines.transformers.counting import (
+    TEMPLATES,
+    counts,
+    is_pickle,
+    weight_names,
+)
 from pytest_distill.errors import ModelError
 
 _SMALL_FILES = (
     *("*.json", "*.txt", "*.jinja"),
-    *("*.model", "*.spm", "*.codes", "*.bpe", "*.vocab", "*.tiktoken"),
+    *("*.model", "*.spm", "*.codes", "*.bpe", "*.vocab", "*.tiktoken", "*.tokenizer"),
 )
+_ADAPTER = "adapter_model.safetensors"
+_PART = "its cache holds only a part of it, and {}"
 
 
 def snapshot(spec: ModelSpec, repo: str, key: str) -> Path:
     """Download the files of a hub model that are needed, or take them from the hub's cache.
+
+    What a branch or a tag stands for is asked once a run: a model that is loaded twice has the
+    same bytes, though its branch has moved meanwhile.
 
     Parameters
     ----------
@@ -31,58 +45,162 @@ def snapshot(spec: ModelSpec, repo: str, key: str) -> Path:
     Raises
     ------
     ModelError
-        When the hub can't be reached and its cache lacks the model, or there is no such model.
+        When the hub can't be reached and its cache lacks the model, there is no such model, or it
+        has no weights that may be loaded.
+    """
+    revision = _revision(spec, key, repo)
+    try:
+        found = spec.resolved.get((repo, revision)) or hub.find(repo, revision)
+        spec.resolved[repo, revision] = found
+        folder = _fetch(repo, found, _small(spec, found.names or ()))
+        wanted = [] if key == "tokenizer" else _wanted(spec, folder, key)
+        bare = key == "path" and not spec.gguf_file and not (folder / "config.json").is_file()
+        there = set(wanted if found.names is None else found.names)
+        if wanted and not bare and there.issuperset(wanted):
+            _fetch(repo, found, wanted)
+        missing = [name for name in wanted if not (folder / name).is_file()]
+        if found.trouble is not None and (there & set(missing) or (bare and found.names is None)):
+            raise hub.HubError(_PART.format(found.trouble))
+    except hub.HubError as error:
+        raise ModelError(
+            f"model '{spec.name}': {key}: '{repo}' is no folder here, and the hub doesn't give it: "
+            f"{error}"
+        ) from None
+    if missing or bare:
+        raise _lacking(spec, repo, key, found.names or _top(folder), missing)
+    return folder
+
+
+def told(spec: ModelSpec) -> list[str]:
+    """Return which commits the parts of a model are that were found on the hub."""
+    parts = {"path": spec.path, "adapter": spec.adapter, "tokenizer": spec.tokenizer}
+    asked = {key: (repo, _revision(spec, key, repo)) for key, repo in parts.items() if repo}
+    return [
+        f"{spec.name}: {'' if key == 'path' else f'{key} '}{spec.resolved[of].told(*of)}"
+        for key, of in asked.items()
+        if of in spec.resolved
+    ]
+
+
+def in_cache(
+    repo: str, revision: str | None, gguf_file: str | None = None, variant: object = None
+) -> bool:
+    """Return whether the hub's cache holds a model with its weights; the network is not asked."""
+    folder = hub.cached(repo, revision)
+    if folder is None:
+        return False
+    wanted = [gguf_file] if gguf_file else _weights(folder, variant)
+    return bool(wanted) and all((folder / name).is_file() for name in wanted)
+
+
+def _revision(spec: ModelSpec, key: str, repo: str) -> str | None:
+    """Return the revision of a part; ``revision:`` is that of `path`, and of what lies with it."""
+    return spec.revision if key == "path" or repo == spec.path else None
+
+
+def _fetch(repo: str, found: hub.Found, names: Iterable[str]) -> Path:
+    """Return the folder of a commit, with these of its files where the hub and its cache have them.
+
+    Raises
+    ------
+    hub.HubError
+        Where a file could not be had.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils.tqdm import (
-        are_progress_bars_disabled,
-        disable_progress_bars,
-        enable_progress_bars,
-    )
 
-    shown = not are_progress_bars_disabled()
-    disable_progress_bars()
+    names = list(names)
+    here = hub.cached(repo, found.commit)
+    if here is not None and names and all((here / name).is_file() for name in names):
+        return here
     try:
-        revision = spec.revision if key == "path" else None
-        small = [*_SMALL_FILES, *(["*.py"] if spec.trust_remote_code else [])]
-        folder = Path(snapshot_download(repo, revision=revision, allow_patterns=small))
-        if key == "tokenizer":
-            return folder
-        wanted = [spec.gguf_file] if spec.gguf_file and key == "path" else _weights(spec, folder)
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted))
-    except (OSError, HFValidationError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise ModelError(
-            f"model '{spec.name}': {key}: '{repo}' is no folder here, and the hub doesn't give it "
-            f"({lines[0].split('. ')[0].rstrip('.:')})"
-        ) from None
-    finally:
-        if shown:
-            enable_progress_bars()
+        with hub.quiet():
+            folder = snapshot_download(
+                repo,
+                revision=found.commit,
+                allow_patterns=[glob.escape(name) for name in names],
+                local_files_only=found.trouble is not None,
+            )
+    except Exception as error:  # noqa: BLE001 - the network, the hub and its client each have theirs
+        if found.trouble is not None:
+            raise hub.HubError(_PART.format(found.trouble)) from None
+        raise hub.HubError(str(hub.reason(error, repo, found.commit))) from None
+    return Path(folder)
 
 
-def in_cache(repo: str, revision: str | None) -> bool:
-    """Return whether the hub's cache holds a snapshot of a model; the network is not asked."""
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
+def _small(spec: ModelSpec, names: Iterable[str]) -> list[str]:
+    """Return those of a commit's files that say how a model answers, its weights aside.
 
-    try:
-        found = try_to_load_from_cache(repo, "config.json", revision=revision)
-    except (OSError, HFValidationError):
-        return False
-    return isinstance(found, str)
+    They lie at the top: of the folders only that of chat templates is looked into.
+    """
+    kinds = (*_SMALL_FILES, *(["*.py"] if spec.trust_remote_code else []))
+    found = []
+    for path in names:
+        folder, _, name = path.rpartition("/")
+        wanted = counts(name) or fnmatch(name, "*.safetensors.index*.json")
+        if folder in ("", TEMPLATES) and wanted and any(fnmatch(name, kind) for kind in kinds):
+            found.append(path)
+    return found
 
 
-def _weights(spec: ModelSpec, folder: Path) -> list[str]:
+def _wanted(spec: ModelSpec, folder: Path, key: str) -> list[str]:
+    """Return the names of the files of weights that will be loaded; none where nobody can tell."""
+    if key == "adapter":
+        return [_ADAPTER]
+    if spec.gguf_file:
+        return [spec.gguf_file]
+    return _weights(folder, spec.load.get("variant"))
+
+
+def _weights(folder: Path, variant: object) -> list[str]:
     """Return the names of the safetensors files that the small files of a snapshot point at."""
-    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
-        return ["adapter_model.safetensors"]
-    config = _json(folder / "config.json")
-    single, index = weight_names(config, spec.load.get("variant"))
+    if not (folder / "config.json").is_file():
+        return []
+    single, index = weight_names(_json(folder / "config.json"), variant)
     if index and (folder / index).is_file():
-        return sorted(set(map(str, _json(folder / index)["weight_map"].values())))
+        shards = _json(folder / index).get("weight_map")
+        return sorted({str(name) for name in shards.values()}) if isinstance(shards, dict) else []
     return [str(single)]
+
+
+def _lacking(
+    spec: ModelSpec, repo: str, key: str, here: Sequence[str], missing: list[str]
+) -> ModelError:
+    """Return the error of a model that the hub has, but not what is to be loaded of it."""
+    who = f"model '{spec.name}': {key}: {repo}"
+    top = sorted(name for name in here if "/" not in name)
+    ggufs = [name for name in top if name.endswith(".gguf")]
+    if spec.gguf_file and key == "path":
+        return ModelError(
+            f"{who}: gguf_file: it has no {spec.gguf_file} (GGUF files there: "
+            f"{', '.join(ggufs) or 'none'})"
+        )
+    if key == "adapter" and "adapter_config.json" not in here:
+        return ModelError(f"{who} is no adapter: it has no adapter_config.json")
+    if not missing and key == "path" and "adapter_config.json" in here:
+        return ModelError(
+            f"{who} is an adapter: give its base model as 'path:', this as 'adapter:'"
+        )
+    if not missing and key == "path" and "config.json" not in here:
+        hint = f"; for the GGUF file there, add 'gguf_file: {ggufs[0]}'" if ggufs else ""
+        return ModelError(f"{who} has no config.json{hint}")
+    pickles = [name for name in top if is_pickle(name)]
+    if pickles and len(missing) == 1:
+        return ModelError(
+            f"{who} has only pickle weights ({pickles[0]}), which can run code when they are "
+            "loaded; nothing was downloaded: use a revision with safetensors, or convert them once "
+            f"where you trust them, and give the folder as '{key}:'"
+        )
+    lost = [name for name in missing if name not in here]
+    return ModelError(f"{who} has no weights that can be loaded: {_few(lost)} is not there")
+
+
+def _top(folder: Path) -> tuple[str, ...]:
+    return tuple(file.name for file in folder.glob("*"))
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -19,6 +19,7 @@ from pytest_distill.engines.transformers.architecture import (
 )
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
 from pytest_distill.engines.transformers.device import resolve_device
+from pytest_distill.engines.transformers.quantisation import gguf_packing, packing
 from pytest_distill.engines.transformers.quiet import quiet
 
 _FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
@@ -30,14 +31,18 @@ def describe(spec: ModelSpec, checkpoint: Checkpoint) -> ModelInfo:
         config = read_config(spec, checkpoint)
         _, cls = architecture(spec, checkpoint, config)
         count = count_parameters(spec, cls, config)
-    adapter = sum(prod(shape) for shape in checkpoint.adapter_shapes().values())
+    adapter = sum(
+        prod(shape)
+        for name, shape in checkpoint.adapter_shapes().items()
+        if name not in count.names  # in the place of the base model's own, as a new head is
+    )
     return ModelInfo(
         name=spec.name,
         role=spec.role,
         parameters=count.total + adapter,
         active_parameters=count.active + adapter,
         embedding_parameters=count.embedding,
-        quantization=_quantization(spec, config),
+        quantization=_quantization(spec, checkpoint),
         bytes=checkpoint.bytes,
         dtype=_dtype(spec, checkpoint, config),
         device=_device(spec),
@@ -55,29 +60,25 @@ class Count:
     ----------
     total, active, embedding : int
         All; those that one token passes through; those of the table of token embeddings.
+    names : frozenset of str
+        What the tensors are called that hold them.
     """
 
     total: int
     active: int
     embedding: int
+    names: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 def count_parameters(spec: ModelSpec, cls: Any, config: Any) -> Count:
     """Return how many parameters an architecture has.
 
     Counted on the meta device, where tensors have a shape and no memory. Packed weights of a
-    quantised checkpoint hold several parameters each, so its quantisation is left out. Of a
+    quantised checkpoint hold several parameters each, so that its quantisation is left out. Of a
     mixture of experts a token passes through ``num_experts_per_tok`` of those that the router
     chooses from, and through everything else.
     """
-    config = copy.deepcopy(config)
-    if hasattr(config, "quantization_config"):
-        del config.quantization_config
-    with torch.device("meta"):
-        if hasattr(cls, "from_config"):  # an Auto class
-            model = cls.from_config(config, trust_remote_code=spec.trust_remote_code)
-        else:
-            model = cls(config)
+    model = unpacked_on_meta(spec, cls, config)
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
     total = sum(sizes.values())
     routed = sum(size for name, size in sizes.items() if ".experts." in name)
@@ -87,7 +88,19 @@ def count_parameters(spec: ModelSpec, cls: Any, config: Any) -> Count:
         embedding = model.get_input_embeddings().weight.numel()
     except (NotImplementedError, AttributeError):  # code of the checkpoint's own
         embedding = 0
-    return Count(total, total - idle, embedding)
+    return Count(total, total - idle, embedding, frozenset(sizes))
+
+
+def unpacked_on_meta(spec: ModelSpec, cls: Any, config: Any) -> Any:
+    """Return a model as its architecture has it, without memory and without quantisation."""
+    config = copy.deepcopy(config)
+    for part in (config, config.get_text_config()):
+        if hasattr(part, "quantization_config"):
+            del part.quantization_config
+    with torch.device("meta"):
+        if hasattr(cls, "from_config"):  # an Auto class
+            return cls.from_config(config, trust_remote_code=spec.trust_remote_code)
+        return cls(config)
 
 
 def _experts(config: Any) -> tuple[int, int]:
@@ -98,18 +111,12 @@ def _experts(config: Any) -> tuple[int, int]:
     return min(getattr(text, "num_experts_per_tok", None) or experts, experts), experts
 
 
-def _quantization(spec: ModelSpec, config: Any) -> str | None:
-    """Return how the weights are packed on disk, as far as the checkpoint says it."""
+def _quantization(spec: ModelSpec, checkpoint: Checkpoint) -> str | None:
+    """Return how the weights are packed, as far as the checkpoint says it."""
     if spec.gguf_file:
-        return f"GGUF {spec.gguf_file.removesuffix('.gguf')}"
-    stated = getattr(config, "quantization_config", None)
-    if stated is None:
-        return None
-    told = stated if isinstance(stated, dict) else stated.to_dict()
-    method = str(getattr(told.get("quant_method"), "value", told.get("quant_method")))
-    bits = told.get("bits") or (4 if told.get("load_in_4bit") else None)
-    bits = bits or (8 if told.get("load_in_8bit") else None)
-    return f"{method}, {bits} bits" if bits else method
+        return gguf_packing(checkpoint.weights[0])
+    packed = packing(spec, checkpoint.config)
+    return None if packed is None else str(packed)
 
 
 def _device(spec: ModelSpec) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import re
-from contextlib import redirect_stderr
+from contextlib import nullcontext, redirect_stderr
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 import torch
 import transformers
+from transformers.quantizers.auto import AutoQuantizationConfig
 
 from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers.architecture import (
@@ -21,12 +24,27 @@ from pytest_distill.engines.transformers.architecture import (
     read_config,
     require,
 )
+from pytest_distill.engines.transformers.chats import Chat, Clock
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
 from pytest_distill.engines.transformers.device import resolve_device, token_budget
 from pytest_distill.engines.transformers.memory import Budget
 from pytest_distill.engines.transformers.neighbours import Neighbours
 from pytest_distill.engines.transformers.products import onednn_is_faster
+from pytest_distill.engines.transformers.quantisation import (
+    Packing,
+    gguf_packing,
+    packing,
+    require_package,
+)
 from pytest_distill.engines.transformers.quiet import quiet
+from pytest_distill.engines.transformers.unpacking import (
+    check_packed,
+    few,
+    is_unpacked,
+    left_of_packing,
+    run_once,
+    unpacking,
+)
 from pytest_distill.errors import ModelError
 
 _LAYER_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
@@ -109,6 +127,8 @@ class Loaded:
         Whether matrix products run in oneDNN; see `products`.
     trust : Trust
         What it was found to do as the plain path does.
+    clock : Clock
+        What its chat template is told of the time.
     notes : list of str
         What a reader of the results should know about how they came about.
     """
@@ -124,6 +144,7 @@ class Loaded:
     vocabulary: int | None
     onednn: bool = False
     trust: Trust = field(default_factory=Trust)
+    clock: Clock = field(default_factory=lambda: Clock.of(datetime.now()))
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -135,6 +156,11 @@ class Loaded:
     def who(self) -> str:
         """How messages call it."""
         return f"model '{self.name}' ({self.architecture})"
+
+    @property
+    def chat(self) -> Chat:
+        """What makes a user's message of a prompt."""
+        return Chat(self.name, self.tokenizer, self.clock)
 
     def note(self, text: str) -> None:
         """Tell the reader of the results something, once."""
@@ -150,9 +176,33 @@ class Loaded:
             )
         return tokens
 
+    def knows(self, token: int) -> bool:
+        """Return whether the model has an embedding for a token, as far as can be told."""
+        return token >= 0 and (self.vocabulary is None or token < self.vocabulary)
 
-def load(spec: ModelSpec, checkpoint: Checkpoint, notes: list[str] | None = None) -> Loaded:
+    def refuse_unknown(self, token: int | None, key: str) -> None:
+        """Raise ModelError where the model has no embedding for a token that `key` names.
+
+        A number below 0 names none.
+        """
+        if token is None or token < 0 or self.vocabulary is None or token < self.vocabulary:
+            return
+        raise ModelError(
+            f"model '{self.name}': {key} is {token}, but the model knows only the tokens 0 to "
+            f"{self.vocabulary - 1}: give the id of one of these, or save the model after "
+            "resize_token_embeddings"
+        )
+
+
+def load(
+    spec: ModelSpec,
+    checkpoint: Checkpoint,
+    notes: list[str] | None = None,
+    clock: Clock | None = None,
+) -> Loaded:
     """Load a model with its adapter and its tokenizer; `notes` is where it leaves its notes.
+
+    Its chat template is told the time of `clock`, else that at which the run began.
 
     Raises
     ------
@@ -167,14 +217,25 @@ def load(spec: ModelSpec, checkpoint: Checkpoint, notes: list[str] | None = None
     with quiet(), redirect_stderr(io.StringIO()), as_model_errors(spec):
         config = read_config(spec, checkpoint)
         kind, cls = architecture(spec, checkpoint, config)
-        tokenizer = _load_tokenizer(spec, checkpoint)
-        model = _load_model(
-            spec, checkpoint, cls, device, getattr(config, "quantization_config", None)
-        )
+        tokenizer = load_tokenizer(spec, checkpoint)
+        packed = packing(spec, checkpoint.config)
+        model = _load_model(spec, checkpoint, cls, device, packed)
         if checkpoint.adapter is not None:
             model = _with_adapter(spec, checkpoint, model)
         model.eval()
+        model.config.return_dict = (
+            True  # its config may ask for tuples; what is in them is the same
+        )
         embeddings = _embeddings(model)
+        if packed is not None:
+            run_once(spec, model, kind, packed)
+    how = str(packed) if packed else gguf_packing(checkpoint.weights[0]) if spec.gguf_file else None
+    notes = [] if notes is None else notes
+    if how is not None and is_unpacked(model):
+        notes.append(
+            f"model '{spec.name}': its weights are packed on disk ({how}) and unpacked in memory, "
+            f"where they are {str(model.dtype).removeprefix('torch.')}"
+        )
     return Loaded(
         name=spec.name,
         model=model,
@@ -186,11 +247,13 @@ def load(spec: ModelSpec, checkpoint: Checkpoint, notes: list[str] | None = None
         generation_budget=Budget(token_budget(spec, device, model, generating=True)),
         vocabulary=None if embeddings is None else embeddings.shape[0],
         onednn=device.type == "cpu" and onednn_is_faster(),
-        notes=[] if notes is None else notes,
+        clock=Clock.of(spec.began) if clock is None else clock,
+        notes=notes,
     )
 
 
-def _load_tokenizer(spec: ModelSpec, checkpoint: Checkpoint) -> Any:
+def load_tokenizer(spec: ModelSpec, checkpoint: Checkpoint) -> Any:
+    """Return a model's tokenizer; nothing else is loaded."""
     options: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code}
     if spec.gguf_file and not spec.tokenizer:
         options["gguf_file"] = spec.gguf_file
@@ -198,13 +261,19 @@ def _load_tokenizer(spec: ModelSpec, checkpoint: Checkpoint) -> Any:
 
 
 def _load_model(
-    spec: ModelSpec, checkpoint: Checkpoint, cls: Any, device: torch.device, quantization: Any
+    spec: ModelSpec,
+    checkpoint: Checkpoint,
+    cls: Any,
+    device: torch.device,
+    packed: Packing | None,
 ) -> Any:
-    options: dict[str, Any] = dict(spec.load)
+    options: dict[str, Any] = copy.deepcopy(dict(spec.load))
+    if packed is not None:
+        require_package(spec, packed)
     if spec.device_map is not None:
         require(spec, "accelerate", "device-map", "device_map")
         options["device_map"] = spec.device_map
-    elif quantization is not None and not spec.gguf_file:
+    elif packed is not None:
         # Quantised weights are packed for the device that they are loaded on.
         require(spec, "accelerate", "device-map", "a quantised checkpoint")
         options["device_map"] = {"": str(device)}
@@ -212,19 +281,28 @@ def _load_model(
         options["gguf_file"] = spec.gguf_file
     elif cls.__module__.startswith("transformers.models.auto"):
         options["trust_remote_code"] = spec.trust_remote_code
-    model, report = cls.from_pretrained(
-        checkpoint.folder,
-        dtype=GGUF_DTYPE if spec.gguf_file and spec.dtype == "auto" else spec.dtype,
-        use_safetensors=None if spec.gguf_file else True,
-        output_loading_info=True,
-        ignore_mismatched_sizes=True,  # refused below, with their names
-        **options,
-    )
-    _check_weights(spec, checkpoint, model, report)
+    with nullcontext() if packed is None else unpacking(spec, checkpoint, cls, packed):
+        if "quantization_config" in options:
+            # Beside one of the checkpoint's own transformers merges objects only.
+            made = AutoQuantizationConfig.from_dict(options["quantization_config"])
+            options["quantization_config"] = made
+        model, report = cls.from_pretrained(
+            checkpoint.folder,
+            dtype=GGUF_DTYPE if spec.gguf_file and spec.dtype == "auto" else spec.dtype,
+            use_safetensors=None if spec.gguf_file else True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # refused below, with their names
+            **options,
+        )
+    if packed is not None:
+        check_packed(spec, checkpoint, model, packed)
+    _check_weights(spec, checkpoint, model, report, packed)
     return model if "device_map" in options else model.to(device)
 
 
-def _check_weights(spec: ModelSpec, checkpoint: Checkpoint, model: Any, report: Any) -> None:
+def _check_weights(
+    spec: ModelSpec, checkpoint: Checkpoint, model: Any, report: Any, packed: Packing | None
+) -> None:
     """Refuse a model that would run with weights that nobody trained, or without some it has.
 
     transformers only warns, fills what is missing with random numbers and drops what is left
@@ -238,25 +316,36 @@ def _check_weights(spec: ModelSpec, checkpoint: Checkpoint, model: Any, report: 
     missing = sorted(set(report["missing_keys"]) - from_adapter)
     if missing:
         raise ModelError(
-            f"model '{spec.name}': the checkpoint in {checkpoint.folder} lacks {_few(missing)}; a "
+            f"model '{spec.name}': the checkpoint in {checkpoint.folder} lacks {few(missing)}; a "
             f"{type(model).__name__} would run with random numbers there: save the whole "
             "fine-tuned model, or correct 'architectures' in config.json"
         )
     mismatched = sorted(str(entry[0]) for entry in report["mismatched_keys"])
     if mismatched:
+        names = len(model.config.id2label or ())
+        heads = (entry[1] for entry in report["mismatched_keys"] if entry[2][:1] == (names,))
+        head = next((f"; id2label names {names} outputs of {there[0]}" for there in heads), "")
         raise ModelError(
             f"model '{spec.name}': the checkpoint in {checkpoint.folder} and its config.json "
-            f"disagree on the shape of {_few(mismatched)}"
+            f"disagree on the shape of {few(mismatched)}{head}"
         )
     own = {_LAYER_NUMBER.sub("*", name) for name, _ in model.named_parameters()}
-    dropped = sorted(
+    unexpected = sorted(report["unexpected_keys"])
+    scales = left_of_packing(model, unexpected)
+    if scales and packed is None:
+        raise ModelError(
+            f"model '{spec.name}': the checkpoint in {checkpoint.folder} holds {few(scales)}, as "
+            "quantised weights do, and its config.json has no 'quantization_config': the weights "
+            "would run without them; save the quantised model again, config included"
+        )
+    dropped = [
         key
-        for key in report["unexpected_keys"]
+        for key in unexpected
         if _LAYER_NUMBER.sub("*", key) in own or "lora_" in key or ".base_layer." in key
-    )
+    ]
     if dropped:
         raise ModelError(
-            f"model '{spec.name}': the checkpoint in {checkpoint.folder} holds {_few(dropped)}, "
+            f"model '{spec.name}': the checkpoint in {checkpoint.folder} holds {few(dropped)}, "
             "which its config.json has no place for, so that the model would run without: correct "
             "the number of layers there, or merge the adapter before saving"
         )
@@ -276,12 +365,13 @@ def _with_adapter(spec: ModelSpec, checkpoint: Checkpoint, model: Any) -> Any:
     config.inference_mode = True
     adapted = peft.get_peft_model(model, config)
     report = adapted.load_adapter(str(checkpoint.adapter), "default", use_safetensors=True)
-    missing = [key for key in report.missing_keys if "lora_" in key or "modules_to_save" in key]
+    own = (getattr(adapted.base_model, "prefix", "lora_"), "modules_to_save")
+    missing = [key for key in report.missing_keys if any(part in key for part in own)]
     unexpected = list(report.unexpected_keys)
     if missing or unexpected:
         raise ModelError(
             f"model '{spec.name}': adapter: {checkpoint.adapter} doesn't fit the base model "
-            f"{checkpoint.folder}: {_few(sorted(missing or unexpected))} "
+            f"{checkpoint.folder}: {few(sorted(missing or unexpected))} "
             f"{'is not in the adapter' if missing else 'has no place in the model'}"
         )
     return adapted.get_base_model()
@@ -294,8 +384,3 @@ def _embeddings(model: Any) -> torch.Tensor | None:
     except (NotImplementedError, AttributeError):
         return None
     return table
-
-
-def _few(names: list[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more

@@ -26,6 +26,7 @@ from pytest_distill.engines.transformers.device import (
 )
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.memory import Budget
+from pytest_distill.engines.transformers.unpacking import bytes_held
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import GenerationRequest, Prediction, Request
 
@@ -104,8 +105,7 @@ def _settled(loaded: Loaded, answer: Answer, requests: Sequence[Request]) -> Loa
 
 def memory(loaded: Loaded, answer: Answer, requests: Sequence[Request]) -> Memory:
     """Return the bytes of the weights, and the most that was held while the requests ran."""
-    tensors = (*loaded.model.parameters(), *loaded.model.buffers())
-    weights = sum(tensor.nbytes for tensor in {id(t): t for t in tensors}.values())
+    weights = bytes_held(loaded.model)
     with _peak(loaded.device) as peak:
         list(answer(replace(loaded, onednn=False), requests))
     held_by = "CUDA tensors" if loaded.device.type == "cuda" else "process"
@@ -142,8 +142,7 @@ def memory_apart(spec: ModelSpec, requests: Sequence[Request]) -> Memory:
 def _memory_of(spec: ModelSpec, requests: Sequence[Request]) -> Memory:
     from pytest_distill.engines.transformers import TransformersEngine
 
-    engine = TransformersEngine(spec)
-    return memory(engine._load(), engine._answer(requests), requests)
+    return TransformersEngine(spec).memory_here(requests)
 
 
 @contextmanager

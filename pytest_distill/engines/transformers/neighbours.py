@@ -111,9 +111,9 @@ def in_company(
     """Yield each batch of indices into `lengths` with its results, as `in_batches` does.
 
     Three rows of a batch, the shortest among them, which has the most padding, are looked at where
-    no batch as long and as padded was before. Where a result is wrong, nothing of the batch is
-    used, and rows are read with others of their own length only from then on; where that changes
-    them too, alone. A note says so.
+    no batch as long and as padded was before; all rows, if one may be wrong alone. Where a result
+    is wrong, nothing of the batch is used, and rows are read with others of their own length only
+    from then on; where that changes them too, alone. A note says so.
 
     Parameters
     ----------
@@ -186,13 +186,14 @@ def _fault(
 
 
 def _telling(lengths: Sequence[int], alone_is_right: bool) -> list[int]:
-    """Return the places of the rows that tell most: the shortest, a middle one and the longest.
+    """Return the places of the rows that tell most: of those with padding three, short to long.
 
-    Where a row alone is right, the longest is the longest of those that are padded, if one is.
+    All of them, where a row may be wrong by itself too: that is the slower way already.
     """
     order = sorted(range(len(lengths)), key=lambda place: lengths[place])
-    if alone_is_right:
-        order = [place for place in order if lengths[place] < lengths[order[-1]]] or order
+    if not alone_is_right:
+        return order
+    order = [place for place in order if lengths[place] < lengths[order[-1]]] or order
     return sorted({order[0], order[len(order) // 2], order[-1]})
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_distill.engines.transformers.encoding import encode, encode_pairs, prefix_token
-from pytest_distill.engines.transformers.generation import chat_tokens
 from pytest_distill.engines.transformers.likelihood import Reading, Span
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.perplexity import window_and_stride, windows
@@ -48,7 +47,7 @@ def _prompted(
 ) -> Row:
     """Return prompt and target as one row, cut from the left where that is allowed."""
     if request.chat:
-        prompt = chat_tokens(loaded, request)
+        prompt = loaded.chat.tokens(request)
         answer = list(loaded.tokenizer(target, add_special_tokens=False)["input_ids"])
     else:
         ((prompt, answer),) = encode_pairs(loaded, request.prompt, [target])

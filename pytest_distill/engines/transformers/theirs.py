@@ -90,8 +90,10 @@ def _generate(
 
 def _filler(loaded: Loaded, ends: Sequence[int]) -> int:
     """Return the token that fills up rows; it is masked wherever it stands."""
-    known = (loaded.model.generation_config.pad_token_id, loaded.tokenizer.pad_token_id, *ends)
-    return next((token for token in known if token is not None), 0)
+    own = loaded.model.generation_config.pad_token_id
+    loaded.refuse_unknown(own, "generation_config.json: pad_token_id")
+    known = (own, loaded.tokenizer.pad_token_id, *ends)
+    return next((token for token in known if token is not None and loaded.knows(token)), 0)
 
 
 @contextmanager

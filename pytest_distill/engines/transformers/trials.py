@@ -200,7 +200,8 @@ def _tokens(loaded: Loaded, count: int, shift: int = 0) -> list[int]:
 
 
 def _usual(loaded: Loaded) -> Sequence[int]:
-    known = loaded.vocabulary or loaded.model.config.get_text_config().vocab_size
+    stated = getattr(loaded.model.config.get_text_config(), "vocab_size", None)
+    known = loaded.vocabulary or stated or len(loaded.tokenizer)
     special = {*loaded.tokenizer.all_special_ids, *_named(loaded.model.config)}
     usual = [token for token in range(min(known, _CHOSEN_FROM)) if token not in special]
     return usual or range(known)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_distill.evals.metrics.base import Answer, Metric
+from pytest_distill.evals.writing import composed, spaced
 
 _BLEU_ORDER = 4
 _CHRF_ORDER = 6
@@ -25,6 +26,9 @@ _CHARACTERS = 4  # a token of English text has about as many
 @dataclass(frozen=True)
 class Bleu(Metric):
     """Corpus BLEU with sacrebleu's defaults: tokenizer 13a, 4-grams, exponential smoothing.
+
+    In scripts without blanks between words each character is a word, as with sacrebleu's tokenizer
+    ``zh``: to 13a a sentence of them is one.
 
     Columns: words of the output, words of the nearest answer, then for n = 1..4 the matching
     n-grams, then the output's n-grams.
@@ -46,7 +50,7 @@ class Bleu(Metric):
     def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
         """Return the counts of each example, shape (n, 10)."""
         sentence = _sacrebleu("BLEU").sentence_score
-        scored = [sentence(a.predicted, list(a.targets)) for a in answers]
+        scored = [sentence(_cut(a.predicted), [*map(_cut, a.targets)]) for a in answers]
         return np.array(
             [[s.sys_len, s.ref_len, *s.counts, *s.totals] for s in scored], np.float64
         ).reshape(-1, 2 + 2 * _BLEU_ORDER)
@@ -68,6 +72,10 @@ class Bleu(Metric):
         wrong = [_bleu_row(length, reference, matches=False) for length in (0.0, most)]
         right = _bleu_row(reference, reference, matches=True)
         return np.array(wrong), np.array([right, right])
+
+
+def _cut(text: str) -> str:
+    return spaced(composed(text))
 
 
 def _bleu_row(output: float, reference: float, *, matches: bool) -> NDArray[np.float64]:
@@ -122,7 +130,10 @@ class Chrf(Metric):
         """Return the counts of each example, shape (n, 18)."""
         # Private, and the only door to these counts: sacrebleu's own significance tests use it.
         extract = _sacrebleu("CHRF")._extract_corpus_statistics
-        rows = [extract([a.predicted], [[target] for target in a.targets])[0] for a in answers]
+        rows = [
+            extract([composed(a.predicted)], [[composed(target)] for target in a.targets])[0]
+            for a in answers
+        ]
         return np.array(rows, np.float64).reshape(-1, 3 * _CHRF_ORDER)
 
     def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import string
 from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
@@ -11,8 +10,8 @@ from functools import cache
 from typing import Any
 
 from pytest_distill.evals.metrics.base import Answer, MeanMetric
+from pytest_distill.evals.writing import composed, spaced, without_punctuation, words
 
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _MOST_WORDS = 10**6
 
@@ -20,29 +19,34 @@ _MOST_WORDS = 10**6
 def exact_match(answer: Answer) -> float:
     """Return 1.0 where the text equals an accepted answer but for whitespace around, else 0.0.
 
-    Strict: case and punctuation count. Use ``extract:`` to cut an answer out of a longer text, and
-    ``token_f1`` for SQuAD's lenient comparison.
+    Strict: case and punctuation count; how an accent is encoded does not. Use ``extract:`` to cut
+    an answer out of a longer text, and ``token_f1`` for SQuAD's lenient comparison.
     """
-    return float(answer.predicted.strip() in {target.strip() for target in answer.targets})
+    predicted = composed(answer.predicted).strip()
+    return float(predicted in {composed(target).strip() for target in answer.targets})
 
 
 def token_f1(answer: Answer) -> float:
     """Return SQuAD's F1 over words, the best over the accepted answers.
 
     Words are compared without case, punctuation and articles. Where one side has no word left, F1
-    is 1.0 if neither has, else 0.0 (the official script of SQuAD 2.0, ``compute_f1``).
+    is 1.0 if neither has, else 0.0 (the official script of SQuAD 2.0, ``compute_f1``). Beyond
+    ASCII as in MLQA's: all punctuation of Unicode goes, and in scripts without blanks between
+    words each character is one. Articles are the English ones alone.
 
     References
     ----------
     Rajpurkar et al. (2016). SQuAD: 100,000+ Questions for Machine Comprehension of Text,
-    section 6.1. Rajpurkar, Jia and Liang (2018). Know What You Don't Know.
+    section 6.1. Rajpurkar, Jia and Liang (2018). Know What You Don't Know. Lewis et al. (2020).
+    MLQA: Evaluating Cross-lingual Extractive Question Answering, section 4.
     """
     predicted = _squad_words(answer.predicted)
     return max(_f1(predicted, _squad_words(target)) for target in answer.targets)
 
 
 def _squad_words(text: str) -> list[str]:
-    return _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split()
+    bare = without_punctuation(spaced(composed(text.lower())))
+    return _ARTICLES.sub(" ", bare).split()
 
 
 def _f1(predicted: list[str], target: list[str]) -> float:
@@ -55,7 +59,8 @@ def _f1(predicted: list[str], target: list[str]) -> float:
 def rouge_l(answer: Answer) -> float:
     """Return the F-measure of ROUGE-L (longest common subsequence), the best over the answers.
 
-    As computed by the package rouge-score, without stemming, but for its rounding.
+    As computed by the package rouge-score, without stemming, but for its rounding; and words that
+    it drops, for they have no letter of a-z, are kept (`words`).
 
     References
     ----------
@@ -73,8 +78,15 @@ def rouge_l(answer: Answer) -> float:
 def _rouge_scorer() -> Callable[..., Any]:
     from rouge_score.rouge_scorer import RougeScorer  # two seconds: it imports nltk
 
-    score: Callable[..., Any] = RougeScorer(["rougeL"]).score_multi
+    score: Callable[..., Any] = RougeScorer(["rougeL"], tokenizer=_Words()).score_multi
     return score
+
+
+class _Words:
+    """What rouge-score cuts a text into words with."""
+
+    def tokenize(self, text: str) -> list[str]:
+        return words(text)
 
 
 EXACT_MATCH = MeanMetric("exact_match", exact_match)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,13 +14,16 @@ from pytest_distill.evals.metrics import Answer
 from pytest_distill.evals.requests import ClassificationRequest, Prediction
 from pytest_distill.evals.tasks import fields, prompts
 from pytest_distill.evals.tasks.base import dataclass_settings
-from pytest_distill.evals.tasks.labels import Labels, read_labels
+from pytest_distill.evals.tasks.labels import Labels, UnknownLabelError, listed, read_labels
 from pytest_distill.evals.tasks.predictions import check_outputs, check_probabilities, no_answer
+from pytest_distill.evals.writing import composed
 
 
 @dataclass(frozen=True)
 class Classification:
     """Which label fits a text. Gold and predicted labels are compared as text: 1 is ``'1'``.
+
+    Letter by letter, in Unicode's form NFC: case and blanks count, how an accent is encoded not.
 
     Parameters
     ----------
@@ -75,7 +79,13 @@ class Classification:
 
     def check(self, answers: Sequence[Answer], gold: GoldSet) -> None:
         """Raise EvaluationError where a model predicts what is no class: it can never be right."""
-        self._said.refuse_unknown(answers, map(self._gold, gold.whole))
+        named = gold.class_names.get(self.target, ())
+        self._said.refuse_unknown(answers, map(self._gold, gold.whole), named)
+
+    def gold_labels(self, gold: GoldSet) -> str:
+        """Return the gold labels and what the source calls them, for a message."""
+        named = gold.class_names.get(self.target, ())
+        return listed(Counter(map(self._gold, gold.whole)), named)
 
     def output_names(self, example: Example, prediction: Prediction) -> Sequence[str] | None:
         """Return the class of each of a model's outputs; None where nobody says it."""
@@ -105,7 +115,7 @@ class Classification:
         return read_labels(self.labels)
 
     def _gold(self, example: Example) -> str:
-        gold = fields.label(example, self.target)
+        gold = composed(fields.label(example, self.target))
         classes = self._said.classes
         if classes is not None and gold not in classes:
             raise GoldSetError(
@@ -133,7 +143,7 @@ class Classification:
                 + listed
             )
         if gold not in names:
-            raise EvaluationError(
+            raise UnknownLabelError(
                 f"{example.place}: the gold label '{gold}' is none of the model's labels "
                 f"({', '.join(names)}); set labels: in the eval, to map the gold "
                 "labels to the model's outputs"

@@ -16,6 +16,7 @@ from pytest_distill.evals.requests import Decoding, GenerationRequest, GoldText,
 from pytest_distill.evals.tasks import fields, prompts
 from pytest_distill.evals.tasks.base import dataclass_settings
 from pytest_distill.evals.tasks.predictions import no_answer
+from pytest_distill.evals.writing import composed
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class Generation:
     def _extracted(self, text: str) -> str:
         if self.extract is None:
             return text
-        match = re.search(self.extract, text)
+        match = re.search(composed(self.extract), composed(text))
         if match is None:
             return ""
         return (match[1] if match.re.groups else match[0]) or ""

@@ -10,8 +10,13 @@ from typing import Any
 
 from pytest_distill.errors import ConfigError, EvaluationError
 from pytest_distill.evals.metrics import Answer
+from pytest_distill.evals.writing import composed
 
 MOST_SHOWN = 10
+
+
+class UnknownLabelError(EvaluationError):
+    """A gold label that no output of a model stands for: told with all gold labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +42,12 @@ class Labels:
 
     def class_of(self, said: str) -> str:
         """Return the class that a model means."""
-        return self.names.get(said, said)
+        label = composed(said)
+        return self.names.get(label, label)
 
-    def refuse_unknown(self, answers: Sequence[Answer], gold: Iterable[str]) -> None:
+    def refuse_unknown(
+        self, answers: Sequence[Answer], gold: Iterable[str], named: Sequence[str] = ()
+    ) -> None:
         """Raise EvaluationError where a predicted label is neither a gold label nor declared.
 
         A name may be mapped to a gold label alone: mapped to another it could never be right.
@@ -50,6 +58,8 @@ class Labels:
             All of one model's.
         gold : iterable of str
             The labels of the whole gold set, also of what a sample left out.
+        named : sequence of str
+            What the gold set's source calls its labels 0, 1, ...; empty where it does not say.
         """
         counts = Counter(gold)
         self._refuse_lost_names(counts)
@@ -59,15 +69,22 @@ class Labels:
         if not odd:
             return
         first = next(answer for answer in answers if answer.predicted in odd)
-        name = first.predicted
-        near = _nearest(name, counts)
-        meant = "THE GOLD LABEL" if near is None else repr(near)  # a wrong guess would be believed
-        listed = ", ".join(map(repr, sorted({*counts, *odd})[:MOST_SHOWN]))
+        numbers = {name: str(number) for number, name in enumerate(map(composed, named))}
+        meant = {
+            name: numbers[name] if numbers.get(name) in counts else _nearest(name, counts)
+            for name in sorted(odd)
+        }
+        # A wrong guess would be believed.
+        shown = [
+            f"{name!r}: {'THE GOLD LABEL' if label is None else repr(label)}"
+            for name, label in [*meant.items()][:MOST_SHOWN]
+        ]
+        every = ", ".join(map(repr, sorted({*counts, *odd})[:MOST_SHOWN]))
         raise EvaluationError(
-            f"{first.example.place}: predicted labels that no gold example has: {_listed(odd)}; "
-            f"the gold labels: {_listed(counts)}. Where they mean gold labels, map them in the "
-            f"eval: 'labels: {{{name!r}: {meant}}}'; where they are "
-            f"classes that the gold set lacks, list all classes: 'labels: [{listed}]'"
+            f"{first.example.place}: predicted labels that no gold example has: {listed(odd)}; "
+            f"the gold labels: {listed(counts, named)}. Where they mean gold labels, map them in "
+            f"the eval: 'labels: {{{', '.join(shown)}}}'; where they are "
+            f"classes that the gold set lacks, list all classes: 'labels: [{every}]'"
         )
 
     def _refuse_lost_names(self, gold: Mapping[str, int]) -> None:
@@ -76,7 +93,7 @@ class Labels:
                 near = _nearest(label, gold)
                 if near is None:
                     near = next(iter(get_close_matches(label, gold, n=1)), None)
-                known = f"the gold labels: {_listed(gold)}"
+                known = f"the gold labels: {listed(gold)}"
                 meant = known if near is None else f"did you mean {near!r}?"
                 raise EvaluationError(
                     f"labels: maps {said!r} to {label!r}, which no gold example has; {meant}"
@@ -109,13 +126,15 @@ def read_labels(written: Any) -> Labels:
             "labels: must give each output of the model one label, counted from 0; "
             f"got the outputs {indices}"
         )
-    outputs = {str(label): index for label, index in written.items()}
+    outputs = {composed(str(label)): index for label, index in written.items()}
+    if len(outputs) < len(written):
+        raise ConfigError(f"labels: two of {', '.join(map(repr, written))} are one label in NFC")
     ordered = tuple(sorted(outputs, key=outputs.__getitem__))
     return Labels(outputs, frozenset(outputs), ordered)
 
 
 def _of_list(written: Sequence[Any]) -> Labels:
-    listed = tuple(str(label) for label in written if isinstance(label, str | int))
+    listed = tuple(composed(str(label)) for label in written if isinstance(label, str | int))
     if len(listed) < max(len(written), 2):
         raise ConfigError(f"labels: must list two classes or more, by name; got {written!r}")
     twice = next((label for label in listed if listed.count(label) > 1), None)
@@ -128,7 +147,7 @@ def _of_names(written: Mapping[Any, Any]) -> Labels:
     odd = next((value for value in written.values() if not isinstance(value, str | bool)), None)
     if odd is not None or None in written.values():
         raise ConfigError(f"labels: must map a name to a label or to an output, not to {odd!r}")
-    names = {str(said): str(label) for said, label in written.items()}
+    names = {composed(str(said)): composed(str(label)) for said, label in written.items()}
     return Labels(names, names=names)
 
 
@@ -137,12 +156,26 @@ def _is_index(value: Any) -> bool:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the gold label that differs from a name by case or blanks alone."""
-    bare = {label.strip().casefold(): label for label in known}
-    return bare.get(name.strip().casefold())
+    """Return the gold label that differs from a name by case, blanks or the form of a number."""
+    bare = {_bare(label): label for label in known}
+    return bare.get(_bare(name))
 
 
-def _listed(counts: Mapping[str, int]) -> str:
-    shown = [f"{label!r} ({n:,})" for label, n in sorted(counts.items())[:MOST_SHOWN]]
+def _bare(label: str) -> str:
+    bare = label.strip().casefold()
+    try:
+        number = float(bare)
+    except ValueError:
+        return bare
+    return str(int(number)) if number.is_integer() else str(number)
+
+
+def listed(counts: Mapping[str, int], named: Sequence[str] = ()) -> str:
+    """Return labels with their numbers of examples, and what their source calls them."""
+    calls = {str(number): name for number, name in enumerate(named)}
+    shown = [
+        f"{label!r} ({n:,}{f', named {calls[label]!r}' if label in calls else ''})"
+        for label, n in sorted(counts.items())[:MOST_SHOWN]
+    ]
     more = [f"and {len(counts) - MOST_SHOWN} more"] if len(counts) > MOST_SHOWN else []
     return ", ".join([*shown, *more])

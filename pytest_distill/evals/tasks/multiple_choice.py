@@ -14,6 +14,7 @@ from pytest_distill.evals.requests import ChoiceRequest, Prediction
 from pytest_distill.evals.tasks import fields, prompts
 from pytest_distill.evals.tasks.base import dataclass_settings
 from pytest_distill.evals.tasks.predictions import check_loglikelihoods, no_answer
+from pytest_distill.evals.writing import composed
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ class MultipleChoice:
         return target
 
     def _index_of(self, example: Example, target: str, choices: Sequence[str]) -> int:
+        target, choices = composed(target), [*map(composed, choices)]
         if target not in choices:
             raise GoldSetError(
                 f"{example.place}: '{self.target}' is '{target}', which is none of the choices; "
@@ -167,6 +169,7 @@ def _likeliest(example: Example, prediction: Prediction, choices: Sequence[str])
 
 def _stated_index(example: Example, stated: str, choices: Sequence[str]) -> int:
     """Return the index of a choice given by its text or, where no choice reads so, its index."""
+    stated, choices = composed(stated), [*map(composed, choices)]
     if choices.count(stated) == 1:
         return choices.index(stated)
     if stated in choices:

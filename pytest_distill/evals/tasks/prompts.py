@@ -83,6 +83,8 @@ def _compiled(prompt: str) -> tuple[jinja2.Template, frozenset[str]]:
         keep_trailing_newline=True,
         autoescape=False,
     )
+    # What draws at random would ask teacher and student different things.
+    del environment.filters["random"], environment.globals["lipsum"]
     try:
         names = jinja2.meta.find_undeclared_variables(environment.parse(prompt))
         return environment.from_string(prompt), frozenset(names)

@@ -14,6 +14,7 @@ from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.rows import open_rows
+from pytest_distill.evals.writing import composed
 from pytest_distill.verdicts.comparison import Comparison
 from pytest_distill.verdicts.numbers import bounded, ceil_text, floor_text
 from pytest_distill.verdicts.verdict import Verdict, as_float, decided
@@ -121,7 +122,7 @@ class NotContaminated:
 
     def _train_texts(self, train: Path) -> Iterator[list[str]]:
         """Yield the words of each row; ConfigError where the field is not the one with the text."""
-        shown, rows = open_rows(train, None)
+        shown, rows, _ = open_rows(train, None)
         n = wordless = with_text = 0
         odd = ""  # the first row without text
         for where, row in rows:
@@ -229,7 +230,7 @@ def find_overlap(gold: dict[str, list[str]], train: Iterator[list[str]], n: int 
 
 def words(text: str) -> list[str]:
     """Return the words of a text: runs of letters and digits, in lower case."""
-    return re.findall(r"\w+", text.lower())
+    return re.findall(r"\w+", composed(text.lower()))
 
 
 def _runs(text: list[str], n: int | None) -> Iterator[tuple[str, ...]]:

@@ -108,30 +108,12 @@ def test_datasets_folder_of_several_splits(tmp_path: Path, table: Any) -> None:
     )
 
 
-def test_hub_dataset(monkeypatch: pytest.MonkeyPatch, table: Any) -> None:
-    """A name with a split that is no path here is asked of the hub, without trusting its code."""
-    asked: list[Any] = []
-
-    def load_dataset(*args: Any, **options: Any) -> Any:
-        asked.append((args, options))
-        return datasets.Dataset(table)
-
-    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    gold = read_gold_set("org/reviews", split="test")
-    assert gold.examples[0].where == "org/reviews[test] row 1"
-    assert asked == [(("org/reviews",), {"split": "test"})]
-
-
-def test_unreachable_hub_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the hub cannot be reached, the error says what was sought and the first reason."""
-
-    def load_dataset(*_: Any, **__: Any) -> Any:
-        raise ConnectionError("no network\nand much more")
-
-    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    assert error_of("org/reviews", split="test") == (
-        "org/reviews: no such folder here, and the split 'test' cannot be had from the hub: "
-        "no network"
+@pytest.mark.parametrize("key", ["config", "revision"])
+def test_what_lies_here_has_no_config_and_no_revision(tmp_path: Path, key: str) -> None:
+    """A key that says something of the hub is refused for a file, not ignored."""
+    (tmp_path / "gold.jsonl").write_text('{"input": "a"}\n')
+    assert error_of(tmp_path / "gold.jsonl", **{key: "x"}) == (
+        f"gold.jsonl: lies here, and only a data set of the hub has a {key}; drop '{key}'"
     )
 
 

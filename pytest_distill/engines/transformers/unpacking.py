@@ -1,0 +1,216 @@
+"""Packed weights in memory: whether they are whole, whether they run here, and what they take."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from traceback import walk_tb
+from typing import Any
+
+import torch
+import transformers
+from safetensors import safe_open
+from transformers.quantizers.auto import AutoHfQuantizer
+
+from pytest_distill.engines import ModelSpec
+from pytest_distill.engines.transformers.checkpoint import Checkpoint
+from pytest_distill.engines.transformers.quantisation import Packing
+from pytest_distill.errors import ModelError
+
+# Any, because transformers carries no types.
+_hf: Any = transformers
+_LAYER_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
+_DEEPEST = 4  # how far below a module its libraries keep tensors: state, quant_state, nested state
+
+
+@contextmanager
+def unpacking(spec: ModelSpec, checkpoint: Checkpoint, cls: Any, packed: Packing) -> Iterator[None]:
+    """Say what is wrong where the libraries can't read packed weights; a `ModelError`."""
+    known: Any = AutoHfQuantizer
+    if not known.supports_quant_method(packed.config):
+        raise ModelError(
+            f"model '{spec.name}': its weights are quantised by '{packed.method}', which "
+            f"transformers {_hf.__version__} doesn't know: it would run them as they are stored, "
+            "without their scales"
+        )
+    try:
+        yield
+    except (ImportError, torch.OutOfMemoryError):  # say by themselves what to do
+        raise
+    except Exception as error:
+        lacking = [] if packed.on_the_fly else _lacking(checkpoint, cls, spec)
+        if lacking:
+            raise ModelError(
+                f"model '{spec.name}': the checkpoint in {checkpoint.folder} lacks {few(lacking)}, "
+                f"which {packed.method} needs to unpack its weights: save the quantised model again"
+            ) from error
+        raise ModelError(
+            f"model '{spec.name}': the weights in {checkpoint.folder} can't be "
+            f"{'quantised' if packed.on_the_fly else 'unpacked'}, {packed}: "
+            f"{_reported(error) or _first(error)}"
+        ) from error
+
+
+def _reported(error: BaseException) -> str | None:
+    """Return the first of the reasons that transformers has for "the above report"."""
+    for frame, _ in walk_tb(error.__traceback__):
+        reasons = getattr(frame.f_locals.get("loading_info"), "conversion_errors", None)
+        if reasons:
+            name, text = next(iter(reasons.items()))
+            return f"{name}: {[*text.splitlines(), ''][-3:][0]}"  # the last line says for which
+    return None
+
+
+def _lacking(checkpoint: Checkpoint, cls: Any, spec: ModelSpec) -> list[str]:
+    """Return what modules of one kind have in some layers of a checkpoint and not in others.
+
+    A packed weight is stored as several tensors, whose names are the library's own affair.
+    """
+    names: list[str] = []
+    for file in checkpoint.weights:
+        with safe_open(file, framework="pt") as tensors:
+            names += tensors.keys()
+    parts: dict[str, set[str]] = defaultdict(set)
+    every: dict[str, set[str]] = defaultdict(set)
+    for module in _modules(spec, checkpoint, cls):
+        own = {name.removeprefix(f"{module}.") for name in names if name.startswith(f"{module}.")}
+        parts[module] = own
+        every[_LAYER_NUMBER.sub("*", module)] |= own
+    return sorted(
+        f"{module}.{part}"
+        for module, own in parts.items()
+        for part in every[_LAYER_NUMBER.sub("*", module)] - own
+    )
+
+
+def _modules(spec: ModelSpec, checkpoint: Checkpoint, cls: Any) -> list[str]:
+    """Return the names of the modules with weights of their own, by the architecture alone."""
+    from pytest_distill.engines.transformers.architecture import read_config
+    from pytest_distill.engines.transformers.info import unpacked_on_meta
+
+    model = unpacked_on_meta(spec, cls, read_config(spec, checkpoint))
+    return [name for name, module in model.named_modules() if name and _has_weights(module)]
+
+
+def _has_weights(module: torch.nn.Module) -> bool:
+    return next(module.parameters(recurse=False), None) is not None
+
+
+def check_packed(spec: ModelSpec, checkpoint: Checkpoint, model: Any, packed: Packing) -> None:
+    """Refuse weights that were read without their scales, or run in another type than asked."""
+    runs_in = str(model.dtype).removeprefix("torch.")
+    if spec.dtype not in ("auto", runs_in):
+        raise ModelError(
+            f"model '{spec.name}': dtype: {spec.dtype} was asked for, but weights quantised by "
+            f"{packed.method} run in {runs_in}, in which they were saved: use 'dtype: auto'"
+        )
+    for name, parameter in model.named_parameters():
+        state: Any = getattr(parameter, "quant_state", None)  # of bitsandbytes
+        if state is not None and not (state.nested or state.absmax.is_floating_point()):
+            raise ModelError(
+                f"model '{spec.name}': the checkpoint in {checkpoint.folder} lacks the scales of "
+                f"the scales of {name} (nested_absmax): save the quantised model again"
+            )
+
+
+def left_of_packing(model: Any, unexpected: Sequence[str]) -> list[str]:
+    """Return those of a checkpoint's left over tensors that belong to a linear layer.
+
+    Beside a plain weight there is at most a bias: what else is there says how to unpack it.
+    """
+    kinds = (torch.nn.Linear, torch.nn.Embedding)
+    linear = {name for name, module in model.named_modules() if isinstance(module, kinds)}
+    return [
+        key
+        for key in unexpected
+        if not key.endswith((".weight", ".bias"))
+        and any(key[: dot.start()] in linear for dot in re.finditer(r"\.", key))
+    ]
+
+
+def run_once(spec: ModelSpec, model: Any, kind: str, packed: Packing) -> None:
+    """Let a model read three tokens; ModelError where its packed weights can't be run there.
+
+    Some libraries unpack at the first pass what stays unpacked from then on.
+    """
+    ids = torch.ones((1, 3), dtype=torch.long, device=model.device)
+    more = {"decoder_input_ids": ids} if kind == "seq2seq" else {}
+    try:
+        with torch.no_grad():  # what is unpacked now stays fit for a gradient
+            model(input_ids=ids, **more)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"model '{spec.name}': its weights are quantised, {packed}, and don't run on "
+            f"{model.device} in {str(model.dtype).removeprefix('torch.')}: {_first(error)}"
+        ) from error
+
+
+def _first(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def is_unpacked(model: Any) -> bool:
+    """Return whether every weight is a plain tensor of floats of two bytes or more."""
+    return all(
+        (
+            type(tensor) in (torch.Tensor, torch.nn.Parameter)
+            and (tensor.is_floating_point() and tensor.itemsize > 1)
+        )
+        or tensor.dim() < 2
+        or tensor.dtype is torch.bool
+        for tensor in (*model.parameters(), *model.buffers())
+    )
+
+
+def bytes_held(model: torch.nn.Module) -> int:
+    """Return the bytes of all tensors that a model's modules hold, shared ones once.
+
+    A packed weight counts with what it really holds and with its scales. Its own ``nbytes`` may be
+    those of the weight that it stands for.
+    """
+    sizes: dict[tuple[torch.device, int], int] = {}
+    seen: set[int] = set()
+    for module in model.modules():
+        for tensor in _tensors(vars(module), seen, _DEEPEST):
+            if tensor.device.type != "meta":
+                place = tensor.device, tensor.data_ptr()
+                sizes[place] = max(sizes.get(place, 0), tensor.nbytes)
+    return sum(sizes.values())
+
+
+def _tensors(value: Any, seen: set[int], depth: int) -> Iterator[torch.Tensor]:
+    """Yield the plain tensors in an attribute of a module, but not those of modules within."""
+    if id(value) in seen or isinstance(value, torch.nn.Module):
+        return
+    seen.add(id(value))
+    within: list[Any] = []
+    if isinstance(value, torch.Tensor):
+        if hasattr(value, "__tensor_flatten__"):
+            names, _ = value.__tensor_flatten__()
+            within = [getattr(value, name) for name in names]
+        else:
+            yield value
+        within += vars(value).values()
+    elif isinstance(value, Mapping):
+        within = list(value.values())
+    elif isinstance(value, (list, tuple)):
+        within = list(value)
+    elif type(value).__module__.partition(".")[0] not in _NOT_ENTERED:
+        within = list(getattr(value, "__dict__", {}).values())
+    if depth:
+        for part in within:
+            yield from _tensors(part, seen, depth - 1)
+
+
+_NOT_ENTERED = ("builtins", "torch", "transformers", "functools")
+
+
+def few(names: Sequence[str]) -> str:
+    """Return the first three of some names, and how many more there are."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

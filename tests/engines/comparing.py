@@ -88,7 +88,7 @@ def _choices(family: Family) -> tuple[list[ChoiceRequest], list[ChoiceRequest]]:
             _say(draw, words),
             (f" {alike} {_say(draw, 2)}", f" {alike} {_say(draw, 1)}", f" {_say(draw, 1)}"),
         )
-        for words in (3, 5, 8, 12, 15)
+        for words in (3, 5, 12, 15)
     ]
     shots = " ".join(_say(draw, 10 * scale) for _ in range(5))
     long = [
@@ -97,7 +97,7 @@ def _choices(family: Family) -> tuple[list[ChoiceRequest], list[ChoiceRequest]]:
             f"{shots} {_say(draw, words * scale)}",
             (f" {_say(draw, 2)}", f" {alike} {_say(draw, 9 * scale)}", f" {_say(draw, 1)}"),
         )
-        for words in (1, 6, 9, 13, 40)
+        for words in (1, 9, 13, 40)
     ]
     return short, long
 
@@ -106,10 +106,9 @@ def _texts(family: Family) -> tuple[list[PerplexityRequest], list[PerplexityRequ
     """Return texts that are shorter than the window and, the last two, longer."""
     draw, scale = np.random.default_rng(5), family.context // CONTEXT
     window = 120 * scale
-    short = [PerplexityRequest(f"t{n}", _say(draw, n), window) for n in (4, 7, 12, 15)]
+    short = [PerplexityRequest(f"t{n}", _say(draw, n), window) for n in (4, 12, 15)]
     long = [
-        PerplexityRequest(f"t{n}", _say(draw, n * scale), window)
-        for n in (20, 45, 63, 64, 66, 90, 230)
+        PerplexityRequest(f"t{n}", _say(draw, n * scale), window) for n in (20, 45, 64, 66, 230)
     ]
     strides = PerplexityRequest("strides", _say(draw, 150 * scale), window, 50 * scale)
     return short, [*long, strides]
@@ -117,7 +116,7 @@ def _texts(family: Family) -> tuple[list[PerplexityRequest], list[PerplexityRequ
 
 def _prompts(family: Family) -> tuple[list[GenerationRequest], list[GenerationRequest]]:
     draw, scale = np.random.default_rng(6), family.context // CONTEXT
-    lengths = (2, 3, 5, 8), (22, 35, 60, 63, 75, 110)
+    lengths = (2, 5, 8), (22, 60, 75, 110)
     short, long = (
         [
             GenerationRequest(

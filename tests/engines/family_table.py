@@ -85,9 +85,8 @@ def main(names: Sequence[str], *, again: bool) -> None:
             ]
         rows[family.name] = cells(outcomes)
         sys.stdout.write(f"{family.name}: {rows[family.name]}\n")
-        for outcome in outcomes:
-            for told in (outcome.error, *outcome.notes):
-                sys.stdout.write(f"  {told}\n" if told else "")
+        told = dict.fromkeys(text for one in outcomes for text in (one.error, *one.notes) if text)
+        sys.stdout.writelines(f"  {text}\n" for text in told)
         sys.stdout.flush()
     write(rows)
 

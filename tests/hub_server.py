@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 Files = Mapping[str, bytes]
+EXPIRED = "hf_of_yesterday"
+"""A token that the hub no longer knows."""
 
 _LARGE = (".safetensors", ".bin", ".gguf", ".h5", ".msgpack", ".onnx", ".parquet")
 _API = re.compile(
@@ -50,7 +52,8 @@ class Fault:
     part : str
         The text.
     status : int
-        Which status is answered; 0 for the answer as it is, but cut or stalled.
+        Which status is answered, 200 with a page for people; 0 for the answer as it is, but cut
+        or stalled.
     after : int
         After how many bytes the connection is cut, or nothing more is sent.
     stalls : bool
@@ -231,6 +234,9 @@ def _handler(hub: Hub, *, cdn: bool) -> type[BaseHTTPRequestHandler]:
                     return
                 self._refuse(fault.status, "", "Something went wrong there")
                 return
+            if token == EXPIRED:
+                self._refuse(401, "", "Invalid credentials in Authorization header")
+                return
             if cdn:
                 self._bytes(hub.store[path.removeprefix("/")], {}, fault)
                 return
@@ -342,7 +348,12 @@ def _handler(hub: Hub, *, cdn: bool) -> type[BaseHTTPRequestHandler]:
         def _refuse(
             self, status: int, code: str, message: str, about: Mapping[str, str] | None = None
         ) -> None:
-            body = b"" if self.command == "HEAD" else json.dumps({"error": message}).encode()
+            page = (
+                b"<html>Log in first</html>"
+                if status == 200
+                else json.dumps({"error": message}).encode()
+            )
+            body = b"" if self.command == "HEAD" else page
             told = {"X-Error-Code": code} if code else {}
             told |= {"X-Error-Message": message, "Content-Length": str(len(body))}
             self._head(status, told | dict(about or {}))

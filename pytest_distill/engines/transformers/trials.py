@@ -16,7 +16,7 @@ from pytest_distill.engines.transformers.memory import is_out_of_memory
 from pytest_distill.engines.transformers.products import computing
 from pytest_distill.errors import ModelError
 
-_ROW = 16  # tokens
+_HALF = 13  # tokens; prime, so that it is no border between blocks that are read together
 _NEAR = 8
 _FAR = 2**15  # the last position that is looked at where nothing states a context
 _CHOSEN_FROM = 4096
@@ -131,7 +131,7 @@ def _settings(model: Any) -> dict[tuple[str, str], str | bool]:
 @torch.inference_mode()
 def _refuse_foresight(loaded: Loaded) -> None:
     """Refuse a model that predicts otherwise at a token when only what follows is another."""
-    half = _ROW if loaded.context is None else min(_ROW, max(1, loaded.context // 2))
+    half = _HALF if loaded.context is None else min(_HALF, max(1, loaded.context // 2))
     row = _tokens(loaded, 2 * half)
     other = row[:half] + _tokens(loaded, 2 * half, shift=1)[half:]
     inputs = {"input_ids": pad([row, other], 0, loaded.device), "use_cache": False}

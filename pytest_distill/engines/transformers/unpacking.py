@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from traceback import walk_tb
@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 import transformers
-from safetensors import safe_open
 from transformers.quantizers.auto import AutoHfQuantizer
 
 from pytest_distill.engines import ModelSpec
@@ -68,10 +67,7 @@ def _lacking(checkpoint: Checkpoint, cls: Any, spec: ModelSpec) -> list[str]:
 
     A packed weight is stored as several tensors, whose names are the library's own affair.
     """
-    names: list[str] = []
-    for file in checkpoint.weights:
-        with safe_open(file, framework="pt") as tensors:
-            names += tensors.keys()
+    names = checkpoint.stored_types
     parts: dict[str, set[str]] = defaultdict(set)
     every: dict[str, set[str]] = defaultdict(set)
     for module in _modules(spec, checkpoint, cls):
@@ -100,6 +96,12 @@ def _has_weights(module: torch.nn.Module) -> bool:
 
 def check_packed(spec: ModelSpec, checkpoint: Checkpoint, model: Any, packed: Packing) -> None:
     """Refuse weights that were read without their scales, or run in another type than asked."""
+    unscaled = _unscaled(checkpoint.stored_types)
+    if unscaled:
+        raise ModelError(
+            f"model '{spec.name}': the checkpoint in {checkpoint.folder} holds {few(unscaled)} in "
+            "floats of 8 bits, and no scale for them: save the quantised model again"
+        )
     runs_in = str(model.dtype).removeprefix("torch.")
     if spec.dtype not in ("auto", runs_in):
         raise ModelError(
@@ -113,6 +115,19 @@ def check_packed(spec: ModelSpec, checkpoint: Checkpoint, model: Any, packed: Pa
                 f"model '{spec.name}': the checkpoint in {checkpoint.folder} lacks the scales of "
                 f"the scales of {name} (nested_absmax): save the quantised model again"
             )
+
+
+def _unscaled(types: Mapping[str, str]) -> list[str]:
+    """Return the weights in floats of 8 bits that stand alone in their module, a bias aside.
+
+    They can be read as they are, so that no library need say that their scale is not there.
+    """
+    within = Counter(name.rpartition(".")[0] for name in types if not name.endswith(".bias"))
+    return sorted(
+        name
+        for name, kind in types.items()
+        if kind.startswith("F8") and within[name.rpartition(".")[0]] == 1
+    )
 
 
 def left_of_packing(model: Any, unexpected: Sequence[str]) -> list[str]:

@@ -1,0 +1,53 @@
+"""Every family of transformers: what the engine answers is what one-by-one passes say."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+
+from .comparing import compare
+from .families import FAMILIES, Family, Head
+from .family_table import documented, path
+
+# Float32 sums of up to 230 log-probabilities, and recurrent ones in another order: the largest seen
+# is 1e-4. What is wrong is wrong by more than 1e-2 with these weights.
+ROUNDING = 1e-3
+_SCREEN = 24  # lines
+
+ALL = [
+    pytest.param(family, head, id=f"{family.name}-{head}")
+    for family in FAMILIES
+    for head in family.heads
+    if family.class_of(head) is not None
+]
+
+
+@pytest.mark.parametrize(("family", "head"), ALL)
+def test_answers_are_those_of_plain_passes(family: Family, head: Head, tmp_path: Path) -> None:
+    """Short requests and then long ones, of every task: equal up to rounding, or refused in short.
+
+    A model that sees what follows a token is refused. The page tells the way that was taken.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # those of models' own code
+        outcomes = compare(family, head, tmp_path / "model", again=False)
+    for outcome in outcomes:
+        what = f"{outcome.task}: {outcome}"
+        assert outcome.difference < ROUNDING, what
+        assert not outcome.differing, what
+        assert outcome.refused or not outcome.error, what
+        assert len(outcome.error.splitlines()) <= _SCREEN, what
+        assert outcome.refused or not outcome.foresees, what
+    told = documented()[family.name]
+    for outcome in outcomes:
+        assert path(told[outcome.task]) == outcome.path, (
+            f"{outcome.task}: run python -m tests.engines.family_table '{family.name}'"
+        )
+
+
+def test_the_page_has_every_family() -> None:
+    """No family is missing from the table of the documentation, and none is left over."""
+    known = {family.name for family in FAMILIES}
+    assert set(documented()) == known

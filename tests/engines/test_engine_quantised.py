@@ -438,6 +438,20 @@ def test_load_can_quantise_a_plain_checkpoint(
     assert made.identity["load"] == {"quantization_config": asked}
 
 
+def test_load_can_say_how_to_read_packed_weights(
+    engine: Make, quantised: Callable[[str], Path]
+) -> None:
+    """Beside a quantisation of the checkpoint's own `load:` sets what the library lets it."""
+    folder = quantised("w4a16")
+    asked = {"quant_method": "compressed-tensors", "dequantize": True}
+    made = engine(folder, device="cpu", load={"quantization_config": asked})
+    texts = [PerplexityRequest("1", CORPUS[:60])]
+    (got,), (expected,) = made.predict(texts), engine(folder, device="cpu").predict(texts)
+    assert got.loglikelihoods == pytest.approx(expected.loglikelihoods, abs=1e-4)
+    assert not hasattr(made.model.model.layers[0].mlp.up_proj, "weight_scale")
+    assert made.info.weights_digest == engine(folder).info.weights_digest
+
+
 @pytest.mark.parametrize(
     ("asked", "told"),
     [

@@ -21,7 +21,9 @@ from pytest_distill.errors import ModelError
 # Any, because transformers carries no types.
 _hf: Any = transformers
 _LAYER_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
-_DEEPEST = 4  # how far below a module its libraries keep tensors: state, quant_state, nested state
+# How far below a module libraries keep tensors: bitsandbytes the scales of scales in a state within
+# the state of a parameter, which is in the module's dictionary of parameters.
+_DEEPEST = 6
 
 
 @contextmanager
@@ -140,7 +142,7 @@ def left_of_packing(model: Any, unexpected: Sequence[str]) -> list[str]:
     return [
         key
         for key in unexpected
-        if not key.endswith((".weight", ".bias"))
+        if not (key.endswith((".weight", ".bias")) or "lora_" in key)
         and any(key[: dot.start()] in linear for dot in re.finditer(r"\.", key))
     ]
 

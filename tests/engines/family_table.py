@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .comparing import Outcome, compare
-from .families import FAMILIES, heads
+from .families import FAMILIES, Family, Head, heads
 from .tiny import hf
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "engines.md"
@@ -23,6 +23,12 @@ TASKS = ("multiple_choice", "perplexity", "generation", "classification")
 
 Cells = dict[str, str]
 """By task: how it is run and how far off it is; no entry where the family can't do it."""
+
+
+def row_name(family: Family, head: Head) -> str:
+    """Return which row tells of a head; the two that generate have one each."""
+    both = head == "seq2seq" and family.class_of("causal") is not None
+    return f"{family.name}, seq2seq" if both else family.name
 
 
 def cells(outcomes: Sequence[Outcome]) -> Cells:
@@ -77,17 +83,16 @@ def main(names: Sequence[str], *, again: bool) -> None:
         own = heads(family)
         if not own or (names and family.name not in names):
             continue
-        with tempfile.TemporaryDirectory() as folder:
-            outcomes = [
-                outcome
-                for head in own
-                for outcome in compare(family, head, Path(folder, head), again=again)
-            ]
-        rows[family.name] = cells(outcomes)
-        sys.stdout.write(f"{family.name}: {rows[family.name]}\n")
-        told = dict.fromkeys(text for one in outcomes for text in (one.error, *one.notes) if text)
-        sys.stdout.writelines(f"  {text}\n" for text in told)
-        sys.stdout.flush()
+        for name in {row_name(family, head) for head in own}:
+            rows[name] = {}
+        for head in own:
+            with tempfile.TemporaryDirectory() as folder:
+                outcomes = compare(family, head, Path(folder, "model"), again=again)
+            rows[row_name(family, head)] |= cells(outcomes)
+            sys.stdout.write(f"{row_name(family, head)}: {cells(outcomes)}\n")
+            told = dict.fromkeys(x for one in outcomes for x in (one.error, *one.notes) if x)
+            sys.stdout.writelines(f"  {text}\n" for text in told)
+            sys.stdout.flush()
     write(rows)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
 import shutil
 import sys
@@ -46,7 +47,7 @@ class Kind:
     ----------
     make : callable
         Plain folder, new folder -> the quantised checkpoint in there.
-    package : str, optional
+    package : str
         What has to be installed.
     told : str
         What the report says of it.
@@ -58,7 +59,7 @@ class Kind:
     """
 
     make: Callable[[Path, Path], None]
-    package: str | None
+    package: str
     told: str
     stays: bool
     within: float = 1e-4
@@ -221,7 +222,13 @@ KINDS = {
         "torchao, 4 bits (IntxWeightOnly)",
         stays=True,
     ),
-    "fp8": Kind(_fp8, None, "fp8, 8 bits (e4m3)", stays=False, within=0.5),
+    "fp8": Kind(
+        _fp8,
+        "transformers.integrations.finegrained_fp8",  # older ones need triton for it
+        "fp8, 8 bits (e4m3)",
+        stays=False,
+        within=0.5,
+    ),
 }
 
 
@@ -254,8 +261,7 @@ def quantised(
 
     def give(name: str) -> Path:
         kind = KINDS[name]
-        if kind.package is not None:
-            pytest.importorskip(kind.package)
+        pytest.importorskip(kind.package)
         if name not in made:
             folder = tmp_path_factory.mktemp(name)
             kind.make(plain_folder, folder)
@@ -442,6 +448,8 @@ def test_load_can_say_how_to_read_packed_weights(
     engine: Make, quantised: Callable[[str], Path]
 ) -> None:
     """Beside a quantisation of the checkpoint's own `load:` sets what the library lets it."""
+    if "dequantize" not in inspect.signature(hf.CompressedTensorsConfig).parameters:
+        pytest.skip("this transformers has no such option")
     folder = quantised("w4a16")
     asked = {"quant_method": "compressed-tensors", "dequantize": True}
     made = engine(folder, device="cpu", load={"quantization_config": asked})
@@ -520,8 +528,13 @@ def test_a_type_that_the_library_ignores_is_refused(
     engine: Make, quantised: Callable[[str], Path]
 ) -> None:
     """Weights of bitsandbytes run in the type that was saved; none is said that is not so."""
-    with pytest.raises(ModelError, match=r"bfloat16 was asked for, .* run in float32"):
-        _ = engine(quantised("nf4"), device="cpu", dtype="bfloat16").model
+    made = engine(quantised("nf4"), device="cpu", dtype="bfloat16")
+    try:
+        runs_in = made.model.dtype
+    except ModelError as error:
+        assert "bfloat16 was asked for, but weights quantised by bitsandbytes" in str(error)  # noqa: PT017
+    else:
+        assert runs_in is torch.bfloat16  # as with older versions of transformers
 
 
 def test_onednn_leaves_packed_weights_to_their_library(

@@ -137,7 +137,7 @@ def _refuse_foresight(loaded: Loaded) -> None:
     inputs = {"input_ids": pad([row, other], 0, loaded.device), "use_cache": False}
     with computing(loaded):
         one, two = loaded.model(**inputs).logits[:, :half].float()
-    if _apart(one, two, loaded.model.dtype):
+    if _apart(one, two, loaded.model):
         raise ModelError(
             f"{loaded.who} sees what follows a token: it predicts otherwise there when only later "
             "tokens are others, so that it neither scores texts nor generates them token by token; "
@@ -165,15 +165,16 @@ def _border(loaded: Loaded) -> int | None:
             logits = loaded.model(input_ids=ids, position_ids=positions).logits
         return logits[0].float()  # type: ignore[no-any-return]
 
-    dtype = loaded.model.dtype
     try:
         near = beside(_NEAR)
-        if not _apart(near, beside(end), dtype):
+        if not _apart(near, beside(end), loaded.model):
             return None
         low, high = _NEAR, end
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (low, middle) if _apart(near, beside(middle), dtype) else (middle, high)
+            low, high = (
+                (low, middle) if _apart(near, beside(middle), loaded.model) else (middle, high)
+            )
     except FAILURES as error:
         if is_out_of_memory(error):
             raise
@@ -181,16 +182,18 @@ def _border(loaded: Loaded) -> int | None:
     return low
 
 
-def _apart(one: torch.Tensor, two: torch.Tensor, dtype: torch.dtype) -> bool:
+def _apart(one: torch.Tensor, two: torch.Tensor, model: Any) -> bool:
     """Return whether two outputs of the same tokens, float32, are apart by more than rounding.
 
     Measured in the spread of the logits, since those of an untrained model are small; NaN tells
-    nothing.
+    nothing. Quantised models may round activations too, all of a pass together.
     """
     spread = (one.amax(dim=-1) - one.amin(dim=-1)).clamp(min=1e-30)
     apart = ((one - two).abs().amax(dim=-1) / spread).max().item()
-    half = dtype in (torch.float16, torch.bfloat16)
-    return apart > (2 * torch.finfo(dtype).eps if half else 1e-4)
+    if getattr(model.config, "quantization_config", None) is not None:
+        return apart > 0.1
+    half = model.dtype in (torch.float16, torch.bfloat16)
+    return apart > (2 * torch.finfo(model.dtype).eps if half else 1e-4)
 
 
 def _tokens(loaded: Loaded, count: int, shift: int = 0) -> list[int]:

@@ -14,7 +14,9 @@ import transformers
 from transformers.quantizers.auto import AutoHfQuantizer
 
 from pytest_distill.engines import ModelSpec
+from pytest_distill.engines.transformers.architecture import read_config
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
+from pytest_distill.engines.transformers.info import unpacked_on_meta
 from pytest_distill.engines.transformers.quantisation import Packing
 from pytest_distill.errors import ModelError
 
@@ -85,9 +87,6 @@ def _lacking(checkpoint: Checkpoint, cls: Any, spec: ModelSpec) -> list[str]:
 
 def _modules(spec: ModelSpec, checkpoint: Checkpoint, cls: Any) -> list[str]:
     """Return the names of the modules with weights of their own, by the architecture alone."""
-    from pytest_distill.engines.transformers.architecture import read_config
-    from pytest_distill.engines.transformers.info import unpacked_on_meta
-
     model = unpacked_on_meta(spec, cls, read_config(spec, checkpoint))
     return [name for name, module in model.named_modules() if name and _has_weights(module)]
 
@@ -145,6 +144,19 @@ def left_of_packing(model: Any, unexpected: Sequence[str]) -> list[str]:
         if not (key.endswith((".weight", ".bias")) or "lora_" in key)
         and any(key[: dot.start()] in linear for dot in re.finditer(r"\.", key))
     ]
+
+
+def without_odd_kernels(model: Any) -> None:
+    """Let layers of bitsandbytes run plainly whose shape its fast kernel for CPUs does not take.
+
+    On processors with bfloat16 it is given every layer of 4 bits, and fails where the outputs are
+    no multiple of 32, as a classifier's are, or where a row is no whole number of blocks.
+    """
+    for module in model.modules():
+        if getattr(module, "support_avx512bf16_for_cpu", False):
+            state = getattr(module.weight, "quant_state", None)
+            if state is not None and (state.shape[0] % 32 or state.shape[1] % state.blocksize):
+                module.support_avx512bf16_for_cpu = False
 
 
 def run_once(spec: ModelSpec, model: Any, kind: str, packed: Packing) -> None:

@@ -11,8 +11,8 @@ from .comparing import compare
 from .families import FAMILIES, Family, Head, heads
 from .family_table import documented, path, row_name
 
-# Sums of up to 230 log-probabilities in float32 differ by less than 1e-4, and Mamba's, which adds up
-# in another order, by a few times that. What is wrong is off by more than 1e-2 with these weights.
+# Sums of up to 230 log-probabilities in float32 differ by less than 1e-4. With these weights faults
+# of a mask, a position or a neighbour were off by about 1e-2 or more, or gave other texts.
 ROUNDING = 1e-3
 _SCREEN = 24  # lines
 

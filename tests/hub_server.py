@@ -159,7 +159,10 @@ def serving() -> Iterator[Hub]:
     servers = [
         ThreadingHTTPServer(("127.0.0.1", 0), _handler(hub, cdn=cdn)) for cdn in (False, True)
     ]
-    hub.url, hub.cdn = (f"http://127.0.0.1:{server.server_address[1]}" for server in servers)
+    hub.url, hub.cdn = (  # by another name: clients of 1.x compare hosts without their ports
+        f"http://{host}:{server.server_address[1]}"
+        for host, server in zip(("127.0.0.1", "localhost"), servers, strict=True)
+    )
     threads = [threading.Thread(target=s.serve_forever, args=(0.05,), daemon=True) for s in servers]
     for thread in threads:
         thread.start()

@@ -59,6 +59,8 @@ class Trust:
     ----------
     examined : bool
         Whether it was looked at once it was loaded.
+    picks : bool
+        Whether the vocabulary projection may run for some positions alone; see `logits`.
     rows : Neighbours
         Which rows share a pass where they are read.
     texts : Neighbours
@@ -68,8 +70,8 @@ class Trust:
     cache : str, optional
         By what name it takes a cache; empty where it takes none, None where that is not known.
     trees : dict
-        For trees with or without a shared prefix, with or without branches: of how many tokens the
-        largest was that was checked; see `tree_choices`.
+        With or without a shared prefix: how large the trees were that were checked, before how many
+        columns of others they stood (as `padding`), and in how many rows; see `tree_choices`.
     most : int, optional
         Of how many tokens a tree may be; 0 where the model takes none.
     prefix : bool
@@ -89,11 +91,12 @@ class Trust:
     """
 
     examined: bool = False
+    picks: bool = True
     rows: Neighbours = field(default_factory=Neighbours)
     texts: Neighbours = field(default_factory=Neighbours)
     border: int | None = None
     cache: str | None = None
-    trees: dict[tuple[bool, bool], int] = field(default_factory=dict)
+    trees: dict[bool, Neighbours] = field(default_factory=dict)
     most: int | None = None
     prefix: bool = True
     loop: dict[bool, Neighbours] = field(default_factory=dict)

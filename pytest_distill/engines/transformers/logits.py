@@ -21,7 +21,8 @@ def logits_at(
     The vocabulary projection is most of the cost of a small model, so it runs for these positions
     alone: they are picked out of the hidden states on their way into it. (``logits_to_keep``
     would take the same columns of every row.) What the model does to its logits afterwards,
-    scaling or capping, is done as ever.
+    scaling or capping, is done as ever. Where that mixes positions, as `trials` finds out, all are
+    projected.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ def logits_at(
         picked = True
         return (hidden[row.to(hidden.device), column.to(hidden.device)].unsqueeze(0), *args[1:])
 
-    projection = loaded.model.get_output_embeddings()
+    projection = loaded.model.get_output_embeddings() if loaded.trust.picks else None
     handle = None if projection is None else projection.register_forward_pre_hook(pick)
     try:
         with computing(loaded):

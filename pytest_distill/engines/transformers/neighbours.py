@@ -45,30 +45,44 @@ class Neighbours:
     ----------
     company : Company
         The most company that was not seen to change anything.
-    longest, padding : int
-        The longest batch in which a row was compared with itself alone, and the most padding that
-        such a row had, in tokens.
+    longest, padding, rows : int
+        The longest batch in which a row was compared with itself alone, the most padding that such
+        a row had, in tokens, and the most rows of such a batch.
     """
 
     company: Company = Company.PADDED
     longest: int = 0
     padding: int = 0
+    rows: int = 0
 
     def covers(self, lengths: Sequence[int]) -> bool:
-        """Return whether a batch at least as long, with as much padding, was looked at."""
-        longest = max(lengths)
-        return longest <= self.longest and longest - min(lengths) <= self.padding
+        """Return whether a batch at least as long, padded and large was looked at."""
+        return self.reaches(*_extent(lengths))
 
     def take(self, lengths: Sequence[int]) -> None:
         """Write down that a batch of these lengths was right."""
-        longest = max(lengths)
+        self.extend(*_extent(lengths))
+
+    def reaches(self, longest: int, padding: int, rows: int) -> bool:
+        """Return whether as much was looked at."""
+        return longest <= self.longest and padding <= self.padding and rows <= self.rows
+
+    def extend(self, longest: int, padding: int, rows: int) -> None:
+        """Write down that so much was looked at."""
         self.longest = max(self.longest, longest)
-        self.padding = max(self.padding, longest - min(lengths))
+        self.padding = max(self.padding, padding)
+        self.rows = max(self.rows, rows)
 
     def part(self) -> None:
         """Give rows less company from now on."""
         self.company = Company(self.company + 1)
-        self.longest = self.padding = 0
+        self.longest = self.padding = self.rows = 0
+
+
+def _extent(lengths: Sequence[int]) -> tuple[int, int, int]:
+    """Return the longest of a batch, the padding of its shortest, and how many rows it has."""
+    longest = max(lengths)
+    return longest, longest - min(lengths), len(lengths)
 
 
 def plan(company: Company, borders: Sequence[int]) -> Plan:
@@ -111,9 +125,9 @@ def in_company(
     """Yield each batch of indices into `lengths` with its results, as `in_batches` does.
 
     Three rows of a batch, the shortest among them, which has the most padding, are looked at where
-    no batch as long and as padded was before; all rows, if one may be wrong alone. Where a result
-    is wrong, nothing of the batch is used, and rows are read with others of their own length only
-    from then on; where that changes them too, alone. A note says so.
+    no batch as long, as padded and as large was before; all rows, if one may be wrong alone. Where
+    a result is wrong, nothing of the batch is used, and rows are read with others of their own
+    length only from then on; where that changes them too, alone. A note says so.
 
     Parameters
     ----------

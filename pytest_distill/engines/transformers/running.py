@@ -13,7 +13,7 @@ from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.memory import attempt, shrink
 from pytest_distill.engines.transformers.neighbours import Neighbours
 from pytest_distill.engines.transformers.products import computing
-from pytest_distill.engines.transformers.texts import Text, difference, go_on
+from pytest_distill.engines.transformers.texts import Text, crosses, difference, go_on
 from pytest_distill.engines.transformers.tree_attention import read_prefix
 from pytest_distill.engines.transformers.trees import common_prefix
 from pytest_distill.engines.transformers.trials import going_on
@@ -34,9 +34,10 @@ def run_all(
     Where memory runs out, the budget is halved and the texts that were not finished start again,
     fewer at a time; what was yielded before is done.
 
-    A text that is longer than those before, or more padded, is compared with what the model says
-    when it reads all of it at once, before it is yielded. A text that reaches the border of the
-    model's positions (see `trials`) leaves, and is read anew with those beyond it.
+    Texts that are longer than those before, were ever more padded, or stood beside more others, are
+    compared with what the model says when it reads all of one at once, before they are yielded;
+    three of those that end together. A text that reaches the border of the model's positions (see
+    `trials`) leaves, and is read anew with those beyond it.
 
     Raises
     ------
@@ -89,6 +90,7 @@ class _Running:
         self.read: list[Text] = []  # those that the last step had in memory
         self.kept: Cached = []
         self.seen = torch.zeros(0, 0, dtype=torch.long, device=loaded.device)
+        self.joined = False  # whether rows came since the last token
         self.prefix: Cached | None = None
         self.skip = 0
 
@@ -112,19 +114,27 @@ class _Running:
             text for text in entering if text.is_finished(self.loaded, self.decoding, self.ends)
         ]
         self._leave(finished)
-        for text in finished:
-            self._check(text)
+        self._check(finished)
         return finished
 
-    def _check(self, text: Text) -> None:
-        """Refuse a text that is not what the model says, as far as that was not looked at."""
-        trust, length = self.loaded.trust, len(text.row)
-        seen = trust.loop.setdefault(self.skip > 0, Neighbours())
-        if trust.settled or (length <= seen.longest and text.padding <= seen.padding):
+    def _check(self, finished: Sequence[Text]) -> None:
+        """Refuse texts that are not what the model says, as far as that was not looked at."""
+        seen = self.loaded.trust.loop.setdefault(self.skip > 0, Neighbours())
+        new = [
+            text
+            for text in finished
+            if not crosses(self.loaded, text) and not seen.reaches(*text.extent)
+        ]
+        if self.loaded.trust.settled or not new:
             return
-        if reason := difference(self.loaded, text):
-            raise WrongTextError(reason)
-        seen.longest, seen.padding = max(length, seen.longest), max(text.padding, seen.padding)
+        new.sort(key=lambda text: text.padding)
+        first = [new.pop(place) for place in sorted({0, len(new) // 2, len(new) - 1}, reverse=True)]
+        for text in (*first, *new):
+            if text not in first and seen.reaches(*text.extent):
+                continue
+            if reason := difference(self.loaded, text):
+                raise WrongTextError(reason)
+            seen.extend(*text.extent)
 
     def _entering(self) -> list[Text]:
         """Return the next texts from the queue that there are places and a forward pass for."""
@@ -152,6 +162,7 @@ class _Running:
             "position_ids": (own.cumsum(dim=1) - 1).clamp(min=0) + self.skip,
             **going_on(self.loaded, cache),
         }
+        _mark(texts, own)
         last = own.shape[1] - 1
         logits = logits_at(self.loaded, inputs, range(len(rows)), [last] * len(rows))
         self._join(kept(cache), inputs["attention_mask"])
@@ -171,6 +182,9 @@ class _Running:
     def _go_on(self) -> torch.Tensor:
         """Read the last token of each text; return the logits that follow."""
         device = self.loaded.device
+        if self.joined:  # between one time and the next both only shrink
+            _mark(self.texts, self.seen)
+            self.joined = False
         self.seen = torch.nn.functional.pad(self.seen, (0, 1), value=1)
         cache = filled(self.kept, len(self.texts))
         with computing(self.loaded):
@@ -185,6 +199,7 @@ class _Running:
 
     def _join(self, new: Cached, seen: torch.Tensor) -> None:
         """Put new rows under those that are there, all of them filled up on the left."""
+        self.joined = True
         if self.kept:
             width = max(self.seen.shape[1], seen.shape[1])
             both = zip(self.kept, new, strict=True)
@@ -207,9 +222,6 @@ class _Running:
             gone |= {id(text) for text in self.texts if len(text.row) > self.border}
         if not gone:
             return
-        for row, text in enumerate(self.texts):
-            if id(text) in gone:
-                text.padding = int((self.seen[row] == 0).sum())
         stay = [row for row, text in enumerate(self.texts) if id(text) not in gone]
         self.texts = [self.texts[row] for row in stay]
         if not stay:
@@ -226,6 +238,12 @@ class _Running:
             )
             for keys, values in self.kept
         ]
+
+
+def _mark(texts: Sequence[Text], seen: torch.Tensor) -> None:
+    """Write down how much company texts have in a pass: masked columns, and other rows."""
+    for text, padding in zip(texts, (seen == 0).sum(dim=1).tolist(), strict=True):
+        text.padding, text.rows = max(text.padding, padding), max(text.rows, len(texts))
 
 
 def _widened(states: torch.Tensor, width: int) -> torch.Tensor:

@@ -202,8 +202,6 @@ def _check(loaded: Loaded, row: list[int], sight: Sight) -> None:
     Looked at are its config, and the first tokens of the longest row: read at once and from the
     start, and read as far away as the row goes, the sinks before the rest.
     """
-    if len(row) <= loaded.trust.moves:
-        return
     reason = None
     window = attention_window(loaded.model.config)
     if cache_name(loaded) is None:
@@ -212,6 +210,8 @@ def _check(loaded: Loaded, row: list[int], sight: Sight) -> None:
         reason = f"some of its layers look no further back than {window} tokens"
     elif not any(name.endswith("inv_freq") for name, _ in loaded.model.named_buffers()):
         reason = "it has no rotary positions (inv_freq) that reach beyond its context"
+    elif len(row) <= loaded.trust.moves:
+        return
     if reason is None:
         reason = _difference(loaded, row, sight)
     if reason is not None:

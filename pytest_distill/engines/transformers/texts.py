@@ -32,8 +32,8 @@ class Text:
         What was generated so far, an end token included.
     log_probabilities : list of float
         The model's log-probability of each of these tokens, before temperature and nucleus.
-    padding : int
-        How many masked columns the model saw beside it when it ended.
+    padding, rows : int
+        How many masked columns the model saw beside it at most, and how many texts in a pass.
     """
 
     index: int
@@ -42,6 +42,7 @@ class Text:
     tokens: list[int] = field(default_factory=list)
     log_probabilities: list[float] = field(default_factory=list)
     padding: int = 0
+    rows: int = 0
     sampling: SeededSampling | None = None
 
     def begin(self, decoding: Decoding) -> None:
@@ -56,6 +57,11 @@ class Text:
     def row(self) -> list[int]:
         """All of its tokens."""
         return [*self.prompt, *self.tokens]
+
+    @property
+    def extent(self) -> tuple[int, int, int]:
+        """How long it is, how padded it was, and beside how many it stood; see `Neighbours`."""
+        return len(self.prompt) + len(self.tokens), self.padding, self.rows
 
     def is_finished(self, loaded: Loaded, decoding: Decoding, ends: Sequence[int]) -> bool:
         """Return whether its last token ended it."""
@@ -94,15 +100,19 @@ def go_on(texts: Sequence[Text], logits: torch.Tensor) -> None:
         text.log_probabilities.append(log_probability)
 
 
+def crosses(loaded: Loaded, text: Text) -> bool:
+    """Return whether a text begins before a border of the model's positions and ends beyond it."""
+    border = loaded.trust.border
+    return border is not None and len(text.prompt) <= border < len(text.row)
+
+
 def difference(loaded: Loaded, text: Text) -> str | None:
     """Return how a text's log-likelihood differs from that of reading all of it in one pass.
 
     The token that a checkpoint forces at the start of every text is not looked at. Nor are texts
     that cross a border of the model's positions: read at once, their beginning is another's.
     """
-    border = loaded.trust.border
-    length = len(text.prompt) + len(text.tokens)
-    if border is not None and len(text.prompt) <= border < length:
+    if crosses(loaded, text):
         return None
     forced = loaded.kind == "seq2seq" and loaded.model.generation_config.forced_bos_token_id
     first = 0 if forced in (None, False) else 1

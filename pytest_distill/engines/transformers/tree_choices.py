@@ -7,12 +7,14 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from itertools import chain
 
 from pytest_distill.engines.transformers.architecture import attention_window
+from pytest_distill.engines.transformers.batching import batches
 from pytest_distill.engines.transformers.caching import Cached
 from pytest_distill.engines.transformers.device import release
 from pytest_distill.engines.transformers.failures import FAILURES, first_line
 from pytest_distill.engines.transformers.likelihood import score_spans
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.memory import in_batches, is_out_of_memory
+from pytest_distill.engines.transformers.neighbours import Neighbours
 from pytest_distill.engines.transformers.tree_attention import read_prefix, score_trees
 from pytest_distill.engines.transformers.trees import Grove, Part, Tree, fill, groves, grow
 from pytest_distill.engines.transformers.trials import cache_name, differ
@@ -40,9 +42,10 @@ def score_in_trees(
 ) -> Generator[tuple[Part, float], None, list[Part]]:
     """Yield parts with their log-likelihoods; return those that have to be scored in rows.
 
-    Whenever trees are larger than those that were checked before, every part of the largest one of
-    a batch, and of the smallest, is compared with the plain path. When they disagree, none of the
-    batch is used, and only smaller trees are tried from then on; `Loaded.notes` says so. Texts
+    Whenever trees are larger than those that were checked before, stand behind more columns of
+    others, or in more rows, every part of the largest one of a batch, of the smallest, and of the
+    one with most columns to overlook is compared with the plain path. When they disagree, none of
+    the batch is used, and only smaller trees are tried from then on; `Loaded.notes` says so. Texts
     beyond an attention window are left to rows.
     """
     left, errors = list(parts), []
@@ -193,18 +196,31 @@ def _checked(
         raise _RefusedError(
             f"it takes no tree of tokens ({first_line(error)})", prefix=cached is not None
         ) from None
-    trees = sorted((tree for row in rows for tree in row), key=lambda tree: tree.size)
-    kind = (cached is not None, any(len(tree.branches) > 1 for tree in trees))
-    seen = loaded.trust.trees.get(kind, 0)
-    if loaded.trust.settled or trees[-1].size <= seen:
+    hidden = [(_hidden(row, at), row[at]) for row in rows for at in range(len(row))]
+    trees = sorted((tree for _, tree in hidden), key=lambda tree: tree.size)
+    most_hidden, farthest = max(hidden, key=lambda pair: pair[0])
+    extent = (trees[-1].size, most_hidden, len(rows))
+    seen = loaded.trust.trees.setdefault(cached is not None, Neighbours())
+    if loaded.trust.settled or seen.reaches(*extent):
         return scored
     values = {id(part): value for part, value in scored}
-    for tree in (trees[0], trees[-1]):
+    for tree in (trees[0], trees[-1], farthest):
         if reason := _difference(loaded, tree, values):
-            most = max(seen if seen < tree.size else 0, tree.size // 2)
+            most = max(seen.longest if seen.longest < tree.size else 0, tree.size // 2)
             raise _RefusedError(reason, most if most >= _LEAST else 0, prefix=cached is not None)
-    loaded.trust.trees[kind] = trees[-1].size
+    seen.extend(*extent)
     return scored
+
+
+def _hidden(row: Sequence[Tree], at: int) -> int:
+    """Return how many columns before a token of a tree must change nothing, at most.
+
+    They are those of the trees before it in the row, and of the branches before its own. Where
+    there are none, a model that overlooks masks and positions is right too.
+    """
+    branches = row[at].branches
+    last = next((n for n in range(len(branches) - 1, 0, -1) if branches[n]), 0)
+    return sum(tree.size for tree in row[:at]) + sum(map(len, branches[:last]))
 
 
 def _difference(loaded: Loaded, tree: Tree, values: Mapping[int, float]) -> str | None:
@@ -212,9 +228,13 @@ def _difference(loaded: Loaded, tree: Tree, values: Mapping[int, float]) -> str 
     own: defaultdict[tuple[int, ...], list[Part]] = defaultdict(list)
     for part, _ in tree.leaves:
         own[part.row].append(part)
-    plain = score_spans(loaded, list(own), [[part.span for part in of] for of in own.values()])
-    for part, expected in zip(chain.from_iterable(own.values()), plain, strict=True):
-        got = values[id(part)]
-        if differ(loaded, len(part.span.targets), got, expected):
-            return f"a log-likelihood was {got:.4f} in a tree and {expected:.4f} in a row"
+    every = list(own)
+    for batch in batches([len(row) for row in every], loaded.budget.tokens):
+        rows = [every[index] for index in batch]
+        plain = score_spans(loaded, rows, [[part.span for part in own[row]] for row in rows])
+        parts = chain.from_iterable(own[row] for row in rows)
+        for part, expected in zip(parts, plain, strict=True):
+            got = values[id(part)]
+            if differ(loaded, len(part.span.targets), got, expected):
+                return f"a log-likelihood was {got:.4f} in a tree and {expected:.4f} in a row"
     return None

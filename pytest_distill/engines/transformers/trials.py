@@ -12,15 +12,17 @@ from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.caching import filled
 from pytest_distill.engines.transformers.failures import FAILURES
 from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.memory import is_out_of_memory
 from pytest_distill.engines.transformers.products import computing
 from pytest_distill.errors import ModelError
 
-_HALF = 13  # tokens; prime, so that it is no border between blocks that are read together
+_HALF = 67  # tokens; prime, so that it is no border between blocks that are read together
+_SHORT = 13
 _NEAR = 8
 _FAR = 2**15  # the last position that is looked at where nothing states a context
 _CHOSEN_FROM = 4096
-_STEP = 61  # tokens of a trial lie so far apart; prime, so that none comes twice
+_STEPS = (61, 59, 53)  # tokens of a trial lie so far apart; prime, so that none comes twice
 
 
 def examine(loaded: Loaded) -> None:
@@ -29,13 +31,15 @@ def examine(loaded: Loaded) -> None:
     Raises
     ------
     ModelError
-        When it is loaded as a causal model and sees what follows.
+        When it is loaded as a causal model and sees what follows, or says another thing each time.
     """
     if loaded.trust.examined:
         return
     _tell_of_changes(loaded)
     if loaded.kind == "causal":
         _refuse_foresight(loaded)
+    if loaded.kind != "classification":
+        _try_picking(loaded)
     if loaded.kind != "seq2seq":
         loaded.trust.border = _border(loaded)
     loaded.trust.examined = True
@@ -131,17 +135,53 @@ def _settings(model: Any) -> dict[tuple[str, str], str | bool]:
 @torch.inference_mode()
 def _refuse_foresight(loaded: Loaded) -> None:
     """Refuse a model that predicts otherwise at a token when only what follows is another."""
-    half = _HALF if loaded.context is None else min(_HALF, max(1, loaded.context // 2))
+    half = _SHORT if loaded.context is None else min(_HALF, max(1, loaded.context // 2))
     row = _tokens(loaded, 2 * half)
     other = row[:half] + _tokens(loaded, 2 * half, shift=1)[half:]
-    inputs = {"input_ids": pad([row, other], 0, loaded.device), "use_cache": False}
-    with computing(loaded):
-        one, two = loaded.model(**inputs).logits[:, :half].float()
-    if _apart(one, two, loaded.model):
+
+    def read(tokens: list[int]) -> torch.Tensor:
+        inputs = {"input_ids": pad([tokens], 0, loaded.device), "use_cache": False}
+        with computing(loaded):
+            return loaded.model(**inputs).logits[0, :half].float()  # type: ignore[no-any-return]
+
+    one = read(row)
+    if not _apart(one, read(other), loaded.model):
+        return
+    if _apart(one, read(row), loaded.model):
         raise ModelError(
-            f"{loaded.who} sees what follows a token: it predicts otherwise there when only later "
-            "tokens are others, so that it neither scores texts nor generates them token by token; "
-            "a causal model is needed ('is_decoder: true' in config.json, if it was trained as one)"
+            f"{loaded.who} is not deterministic: it predicts otherwise each time that it reads the "
+            "same text, so that no score says what it does"
+        )
+    raise ModelError(
+        f"{loaded.who} sees what follows a token: it predicts otherwise there when only later "
+        "tokens are others, so that it neither scores texts nor generates them token by token; "
+        "a causal model is needed ('is_decoder: true' in config.json, if it was trained as one)"
+    )
+
+
+@torch.inference_mode()
+def _try_picking(loaded: Loaded) -> None:
+    """Look whether the logits of some positions are those among all; else give that up."""
+    count = _SHORT if loaded.context is None else min(_SHORT, loaded.context)
+    ids = pad([_tokens(loaded, count)], 0, loaded.device)
+    inputs: dict[str, Any] = {"input_ids": ids, "use_cache": False}
+    if loaded.kind == "seq2seq":
+        inputs["decoder_input_ids"] = ids
+    columns = range(count - 1, -1, -2)
+    with computing(loaded):
+        every = loaded.model(**inputs).logits[0]
+    try:
+        picked = logits_at(loaded, inputs, [0] * len(columns), columns)
+        right = not _apart(every[list(columns)].float(), picked.float(), loaded.model)
+    except FAILURES as error:
+        if is_out_of_memory(error):
+            raise
+        right = False
+    if not right:
+        loaded.trust.picks = False
+        loaded.note(
+            f"{loaded.who} makes the logits of a position of more than what it makes of that "
+            "position: those of all are computed, which is slower"
         )
 
 
@@ -199,7 +239,8 @@ def _apart(one: torch.Tensor, two: torch.Tensor, model: Any) -> bool:
 def _tokens(loaded: Loaded, count: int, shift: int = 0) -> list[int]:
     """Return tokens that mean nothing to a model but themselves; with a `shift` all are others."""
     usual = _usual(loaded)
-    return [usual[(place * _STEP + shift) % len(usual)] for place in range(count)]
+    step = next(step for step in _STEPS if len(usual) % step)
+    return [usual[(place * step + shift) % len(usual)] for place in range(count)]
 
 
 def _usual(loaded: Loaded) -> Sequence[int]:
@@ -207,7 +248,7 @@ def _usual(loaded: Loaded) -> Sequence[int]:
     known = loaded.vocabulary or stated or len(loaded.tokenizer)
     special = {*loaded.tokenizer.all_special_ids, *_named(loaded.model.config)}
     usual = [token for token in range(min(known, _CHOSEN_FROM)) if token not in special]
-    return usual or range(known)
+    return usual if len(usual) > 1 else range(known)
 
 
 def _named(config: Any) -> Iterator[int]:

@@ -1,0 +1,220 @@
+"""Trust that was gained on what tells nothing is no trust."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pytest_distill import ModelError
+from pytest_distill.engines.transformers import TransformersEngine
+from pytest_distill.engines.transformers.trials import _tokens
+from pytest_distill.evals.requests import (
+    ChoiceRequest,
+    Decoding,
+    GenerationRequest,
+    PerplexityRequest,
+)
+
+from .tiny import CORPUS, TEXTS, Make, hf, saved
+
+SMALL: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "initializer_range": 0.3,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+    "pad_token_id": 2,
+}
+
+Forward = Callable[..., Any]
+
+
+@pytest.fixture(scope="session")
+def long_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path:
+    """Return a random Llama with a context of 1024 tokens."""
+    torch.manual_seed(21)
+    config = hf.LlamaConfig(vocab_size=len(tokenizer), max_position_embeddings=1024, **SMALL)
+    return saved(hf.LlamaForCausalLM(config), tokenizer, tmp_path_factory.mktemp("long"))
+
+
+def _with(made: TransformersEngine, odd: Forward) -> TransformersEngine:
+    """Give a model another forward pass: `odd`, which is given the true one first."""
+    inner = made.model.forward
+    made.model.forward = lambda *args, **keywords: odd(inner, *args, **keywords)
+    return made
+
+
+def _plain(made: TransformersEngine, row: list[int]) -> torch.Tensor:
+    """Return the log-probabilities of one row, read alone and unpadded."""
+    with torch.inference_mode():
+        logits: torch.Tensor = made.model(input_ids=torch.tensor([row])).logits[0]
+    return logits.log_softmax(-1)
+
+
+def _scored(made: TransformersEngine, request: ChoiceRequest) -> list[float]:
+    """Return the log-likelihood of every choice, each in a row that is read alone."""
+    values = []
+    context = len(made.tokenizer(request.context)["input_ids"])
+    for choice in request.continuations:
+        whole = made.tokenizer(request.context + choice)["input_ids"]
+        said = _plain(made, whole[:-1])
+        values.append(sum(said[at - 1, whole[at]].item() for at in range(context, len(whole))))
+    return values
+
+
+def _greedy(made: TransformersEngine, prompt: str, count: int) -> str:
+    """Return what follows a prompt where all of the text is read for every token."""
+    row = made.tokenizer(prompt)["input_ids"]
+    new: list[int] = []
+    for _ in range(count):
+        new.append(int(_plain(made, row + new)[-1].argmax()))
+        if new[-1] == made.tokenizer.eos_token_id:
+            break
+    return str(made.tokenizer.decode(new, skip_special_tokens=True))
+
+
+def _without_mask(inner: Forward, *args: Any, **keywords: Any) -> Any:
+    """Read a text as if nobody had given a mask or positions."""
+    keywords.pop("attention_mask", None)
+    keywords.pop("position_ids", None)
+    return inner(*args, **keywords)
+
+
+def _beside_others(inner: Forward, *args: Any, **keywords: Any) -> Any:
+    """Let every row but the first of a pass be changed by the one before it."""
+    out = inner(*args, **keywords)
+    out.logits[1:] += out.logits[:-1].roll(1, dims=-1)
+    return out
+
+
+@pytest.mark.parametrize(
+    "first",
+    [("!", "#"), (" the", " the worm")],
+    ids=["no branches", "one branch empty"],
+)
+def test_a_tree_that_stands_alone_earns_no_trust_for_others(
+    engine: Make, long_folder: Path, first: tuple[str, str]
+) -> None:
+    """A long question with nothing before it shows no mask; shorter ones in one row do."""
+    made = _with(engine(long_folder), _without_mask)
+    list(made.predict([ChoiceRequest("long", CORPUS, first)]))
+    asked = [
+        ChoiceRequest(str(n), CORPUS[n : n + 30].strip(), (" Paris", " worm nine", " a"))
+        for n in range(12)
+    ]
+    got = {prediction.id: prediction.loglikelihoods for prediction in made.predict(asked)}
+    for request in asked:
+        assert got[request.id] == pytest.approx(_scored(made, request), abs=1e-3)
+    (note,) = made.notes
+    assert "scores every choice in a row of its own" in note
+
+
+def test_padding_that_is_gone_when_a_text_ends_counts(engine: Make, long_folder: Path) -> None:
+    """A text that began beside a long one, which ended at once, is compared."""
+    made = _with(engine(long_folder), _without_mask)
+    alone = GenerationRequest("0", CORPUS, decoding=Decoding(max_new_tokens=30))
+    list(made.predict([alone]))
+    assert made.notes == []
+    begun = {text: _greedy(made, text, 1) for text in (CORPUS[n:] for n in range(50))}
+    long, stop = next(item for item in begun.items() if item[1].strip().isalpha())
+    decoding = Decoding(max_new_tokens=20, stop=(stop,))
+    asked = [GenerationRequest(text, text, decoding=decoding) for text in (long, TEXTS[0])]
+    got = {prediction.id: prediction.text for prediction in made.predict(asked)}
+    for request in asked:
+        whole = _greedy(made, request.prompt, 20)
+        assert got[request.id] == whole.partition(stop)[0]
+    assert made.notes
+
+
+def test_a_text_alone_earns_no_trust_for_several(engine: Make, long_folder: Path) -> None:
+    """Texts of one length, shorter than one that was generated alone, are compared."""
+    made = _with(engine(long_folder), _beside_others)
+    list(made.predict([GenerationRequest("0", CORPUS, decoding=Decoding(max_new_tokens=20))]))
+    assert made.notes == []
+    prompts = ("a", "b", "c", "d", "e")
+    asked = [GenerationRequest(p, p, decoding=Decoding(max_new_tokens=8)) for p in prompts]
+    got = {prediction.id: prediction.text for prediction in made.predict(asked)}
+    assert got == {prompt: _greedy(made, prompt, 8) for prompt in prompts}
+    assert any("one at a time" in note for note in made.notes)
+
+
+def test_a_shared_window_is_held_against_the_layers_every_time(
+    engine: Make, tokenizer: Any, tmp_path: Path
+) -> None:
+    """A window that the layers look over lets in no wider one after it."""
+    torch.manual_seed(22)
+    config = hf.MistralConfig(
+        vocab_size=len(tokenizer), sliding_window=16, num_key_value_heads=4, **SMALL
+    )
+    made = engine(saved(hf.MistralForCausalLM(config), tokenizer, tmp_path))
+
+    def ask(text: str, window: int) -> PerplexityRequest:
+        return PerplexityRequest("p", text, window=window, stride=window // 2, share_cache=True)
+
+    assert list(made.predict([ask(CORPUS * 2, 16)]))
+    with pytest.raises(ModelError, match="look no further back than 16 tokens"):
+        list(made.predict([ask(CORPUS, 32)]))
+
+
+@pytest.mark.parametrize("size", [2, 13, 26])
+def test_blocks_of_any_size_that_are_read_together_are_seen(
+    engine: Make, long_folder: Path, size: int
+) -> None:
+    """A model whose tokens see the rest of their block is refused."""
+
+    def in_blocks(inner: Forward, **keywords: Any) -> Any:
+        ids = keywords["input_ids"]
+        block = torch.arange(ids.shape[1]) // size
+        mask = torch.full((ids.shape[1], ids.shape[1]), torch.finfo(torch.float32).min)
+        mask[block[:, None] >= block] = 0
+        return inner(input_ids=ids, attention_mask=mask.expand(len(ids), 1, -1, -1))
+
+    made = _with(engine(long_folder), in_blocks)
+    with pytest.raises(ModelError, match="sees what follows a token"):
+        list(made.predict([PerplexityRequest("p", CORPUS)]))
+
+
+def test_noise_is_called_noise(engine: Make, long_folder: Path) -> None:
+    """A model that says another thing each time is refused for that, also for a single text."""
+
+    def noisy(inner: Forward, *args: Any, **keywords: Any) -> Any:
+        out = inner(*args, **keywords)
+        out.logits += torch.randn(out.logits.shape)
+        return out
+
+    made = _with(engine(long_folder), noisy)
+    with pytest.raises(ModelError, match="is not deterministic"):
+        list(made.predict([PerplexityRequest("p", CORPUS)]))
+
+
+def test_logits_that_are_made_of_several_positions_are_all_made(
+    engine: Make, long_folder: Path
+) -> None:
+    """A model that mixes its logits after the projection answers as it does of a text alone."""
+
+    def mixing(inner: Forward, *args: Any, **keywords: Any) -> Any:
+        out = inner(*args, **keywords)
+        out.logits[:, 1:] += out.logits[:, :-1].clone()
+        return out
+
+    made = _with(engine(long_folder), mixing)
+    asked = [ChoiceRequest(t, t.strip(), (" Paris", " worm nine", " a")) for t in TEXTS]
+    got = {prediction.id: prediction.loglikelihoods for prediction in made.predict(asked)}
+    for request in asked:
+        assert got[request.id] == pytest.approx(_scored(made, request), abs=1e-3)
+    assert any("those of all are computed" in note for note in made.notes)
+
+
+def test_tokens_of_a_trial_differ_in_any_vocabulary(engine: Make, long_folder: Path) -> None:
+    """Tokens that are all one would hide what positions do: their values are alike."""
+    loaded = engine(long_folder)._load()
+    for size in (2, 59, 61, 64, 122, 59 * 61 + 3):
+        tokens = _tokens(replace(loaded, vocabulary=size), 8)
+        assert len(set(tokens)) == (2 if size == 2 else 8)

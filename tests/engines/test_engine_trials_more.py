@@ -218,3 +218,22 @@ def test_tokens_of_a_trial_differ_in_any_vocabulary(engine: Make, long_folder: P
     for size in (2, 59, 61, 64, 122, 59 * 61 + 3):
         tokens = _tokens(replace(loaded, vocabulary=size), 8)
         assert len(set(tokens)) == (2 if size == 2 else 8)
+
+
+def test_the_longest_row_of_a_batch_is_looked_at_too(
+    engine: Make, long_folder: Path, tokenizer: Any
+) -> None:
+    """Where a row has more company than it was padded for, its shorter neighbours show nothing."""
+
+    def with_the_mean(hidden: torch.Tensor) -> torch.Tensor:
+        return (hidden + hidden.mean(0, keepdim=True)) / 2
+
+    made = engine(long_folder)
+    layer = made.model.model.layers[0]
+    layer.register_forward_hook(lambda _layer, _args, out: with_the_mean(out))
+    # What both rows read is alike up to where the shorter one ends.
+    request = ChoiceRequest("c", CORPUS, (" worm", " worm nine, two"))
+    assert len({len(tokenizer(choice)["input_ids"]) for choice in request.continuations}) == 2
+    (got,) = made.predict([request])
+    assert got.loglikelihoods == pytest.approx(_scored(made, request), abs=1e-3)
+    assert made.notes

@@ -200,15 +200,15 @@ def _fault(
 
 
 def _telling(lengths: Sequence[int], alone_is_right: bool) -> list[int]:
-    """Return the places of the rows that tell most: of those with padding three, short to long.
+    """Return the places of the rows that tell most: the longest, and two of those with padding.
 
     All of them, where a row may be wrong by itself too: that is the slower way already.
     """
     order = sorted(range(len(lengths)), key=lambda place: lengths[place])
     if not alone_is_right:
         return order
-    order = [place for place in order if lengths[place] < lengths[order[-1]]] or order
-    return sorted({order[0], order[len(order) // 2], order[-1]})
+    padded = [place for place in order if lengths[place] < lengths[order[-1]]] or order
+    return sorted({padded[0], padded[len(padded) // 2], order[-1]})
 
 
 def unlike_alone(

@@ -196,44 +196,53 @@ def _checked(
         raise _RefusedError(
             f"it takes no tree of tokens ({first_line(error)})", prefix=cached is not None
         ) from None
-    hidden = [(_hidden(row, at), row[at]) for row in rows for at in range(len(row))]
-    trees = sorted((tree for _, tree in hidden), key=lambda tree: tree.size)
-    most_hidden, farthest = max(hidden, key=lambda pair: pair[0])
-    extent = (trees[-1].size, most_hidden, len(rows))
+    trees = sorted((tree for row in rows for tree in row), key=lambda tree: tree.size)
+    hidden, parts, farthest = max((_hidden(row, skip) for row in rows), key=lambda found: found[0])
+    extent = (trees[-1].size, hidden, len(rows))
     seen = loaded.trust.trees.setdefault(cached is not None, Neighbours())
     if loaded.trust.settled or seen.reaches(*extent):
         return scored
     values = {id(part): value for part, value in scored}
-    for tree in (trees[0], trees[-1], farthest):
-        if reason := _difference(loaded, tree, values):
+    # Where only a few more columns are hidden, the branch that they are hidden from tells.
+    known = seen.reaches(trees[-1].size, 0, len(rows))
+    chosen = [] if known else [(_parts_of(tree), tree) for tree in (trees[0], trees[-1])]
+    for own, tree in (*chosen, (parts, farthest)):
+        if reason := _difference(loaded, own, values):
             most = max(seen.longest if seen.longest < tree.size else 0, tree.size // 2)
             raise _RefusedError(reason, most if most >= _LEAST else 0, prefix=cached is not None)
     seen.extend(*extent)
     return scored
 
 
-def _hidden(row: Sequence[Tree], at: int) -> int:
-    """Return how many columns before a token of a tree must change nothing, at most.
+def _hidden(row: Sequence[Tree], skip: int) -> tuple[int, list[Part], Tree]:
+    """Return behind how many columns a branch stands that it must not see; its parts and tree too.
 
-    They are those of the trees before it in the row, and of the branches before its own. Where
-    there are none, a model that overlooks masks and positions is right too.
+    It is the last that has a token, and the columns are those of the trees before its own and of
+    the branches before it. Where there are none, a model that overlooks masks and positions is
+    right too.
     """
-    branches = row[at].branches
+    *before, tree = row
+    branches = tree.branches
     last = next((n for n in range(len(branches) - 1, 0, -1) if branches[n]), 0)
-    return sum(tree.size for tree in row[:at]) + sum(map(len, branches[:last]))
+    columns = sum(one.size - skip for one in before) + sum(map(len, branches[:last]))
+    return columns, [part for part, branch in tree.leaves if branch == last], tree
 
 
-def _difference(loaded: Loaded, tree: Tree, values: Mapping[int, float]) -> str | None:
+def _parts_of(tree: Tree) -> list[Part]:
+    return [part for part, _ in tree.leaves]
+
+
+def _difference(loaded: Loaded, parts: Sequence[Part], values: Mapping[int, float]) -> str | None:
     """Return how a log-likelihood in a tree differs from that of a row of its own, if one does."""
     own: defaultdict[tuple[int, ...], list[Part]] = defaultdict(list)
-    for part, _ in tree.leaves:
+    for part in parts:
         own[part.row].append(part)
     every = list(own)
     for batch in batches([len(row) for row in every], loaded.budget.tokens):
         rows = [every[index] for index in batch]
         plain = score_spans(loaded, rows, [[part.span for part in own[row]] for row in rows])
-        parts = chain.from_iterable(own[row] for row in rows)
-        for part, expected in zip(parts, plain, strict=True):
+        read = chain.from_iterable(own[row] for row in rows)
+        for part, expected in zip(read, plain, strict=True):
             got = values[id(part)]
             if differ(loaded, len(part.span.targets), got, expected):
                 return f"a log-likelihood was {got:.4f} in a tree and {expected:.4f} in a row"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import warnings
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -123,7 +124,9 @@ class Family:
         if head not in self.heads:
             return None
         name = _HEADS[head].get(self.type)
-        return getattr(hf, name, None) if isinstance(name, str) else None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch, about what older transformers import
+            return getattr(hf, name, None) if isinstance(name, str) else None
 
     def config(self, head: Head) -> Any:
         """Return the config of a head."""

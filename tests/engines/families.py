@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import warnings
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -6,6 +6,7 @@ then on only the commit is asked for.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import warnings
@@ -155,18 +156,31 @@ def reason(error: BaseException, repo: str, revision: str | None, kind: Kind = "
             f"it has no revision '{revision}'", "name a branch, a tag or all 40 digits of a commit"
         )
     if status in (401, 403):
-        return Reason(f"the token is refused ({status})", f"set HF_TOKEN to one that reads {page}")
+        return Reason(f"access is refused ({status})", f"set HF_TOKEN to a token that reads {page}")
     if status is not None:
         return Reason(f"{hub} answers {status}", "try again later")
+    text = " ".join(str(told).split()).rstrip(".:") or type(told).__name__
+    if isinstance(told, json.JSONDecodeError):
+        return Reason(f"{hub} does not answer as a hub", "look at HF_ENDPOINT and the network")
     if "TimeoutException" in names:
         return Reason(f"{hub} does not answer in time", "try again, or look at the network")
-    if "ConnectError" in names:
-        return Reason(f"{hub} cannot be reached", "look at the network, or try again later")
-    if "TransportError" in names:
+    if names & {"ConnectError", "ProxyError"}:
+        where = _host(told) or hub
+        return Reason(f"{where} cannot be reached ({text})", "look at the network, or try later")
+    if names & {"NetworkError", "RemoteProtocolError"}:
         return Reason("the connection was cut", "run again; files that are complete are kept")
     if isinstance(told, OSError) and told.strerror:
         return Reason(f"{told.strerror} ({told.filename or constants.HF_HUB_CACHE})")
-    return Reason(" ".join(str(told).split()).rstrip(".:") or type(told).__name__)
+    return Reason(text)
+
+
+def _host(error: Any) -> str | None:
+    """Return where a request was sent that failed."""
+    try:
+        url = error.request.url
+    except (AttributeError, RuntimeError):  # of httpx, where it knows of none
+        return None
+    return f"{url.scheme}://{url.netloc.decode()}"
 
 
 def is_of_the_hub(error: BaseException) -> bool:

@@ -214,7 +214,8 @@ class Project:
             if not isinstance(entry, TransformersModel):
                 continue
             path = absolute(entry.path, self.config.folder)
-            key = (path, entry.revision, entry.adapter, entry.gguf_file)
+            quantised = repr(entry.load.get("quantization_config"))  # other weights of one file
+            key = (path, entry.revision, entry.adapter, entry.gguf_file, quantised)
             known = named.setdefault(key, model)
             if known.role != model.role:
                 raise ComparisonError(

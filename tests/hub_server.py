@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 Files = Mapping[str, bytes]
+EXPIRED = "hf_of_yesterday"
+"""A token that the hub no longer knows."""
 
 _LARGE = (".safetensors", ".bin", ".gguf", ".h5", ".msgpack", ".onnx", ".parquet")
 _API = re.compile(
@@ -50,7 +52,8 @@ class Fault:
     part : str
         The text.
     status : int
-        Which status is answered; 0 for the answer as it is, but cut or stalled.
+        Which status is answered, 200 with a page for people; 0 for the answer as it is, but cut
+        or stalled.
     after : int
         After how many bytes the connection is cut, or nothing more is sent.
     stalls : bool
@@ -156,7 +159,10 @@ def serving() -> Iterator[Hub]:
     servers = [
         ThreadingHTTPServer(("127.0.0.1", 0), _handler(hub, cdn=cdn)) for cdn in (False, True)
     ]
-    hub.url, hub.cdn = (f"http://127.0.0.1:{server.server_address[1]}" for server in servers)
+    hub.url, hub.cdn = (  # by another name: clients of 1.x compare hosts without their ports
+        f"http://{host}:{server.server_address[1]}"
+        for host, server in zip(("127.0.0.1", "localhost"), servers, strict=True)
+    )
     threads = [threading.Thread(target=s.serve_forever, args=(0.05,), daemon=True) for s in servers]
     for thread in threads:
         thread.start()
@@ -230,6 +236,9 @@ def _handler(hub: Hub, *, cdn: bool) -> type[BaseHTTPRequestHandler]:
                     self.close_connection = True
                     return
                 self._refuse(fault.status, "", "Something went wrong there")
+                return
+            if token == EXPIRED:
+                self._refuse(401, "", "Invalid credentials in Authorization header")
                 return
             if cdn:
                 self._bytes(hub.store[path.removeprefix("/")], {}, fault)
@@ -342,7 +351,12 @@ def _handler(hub: Hub, *, cdn: bool) -> type[BaseHTTPRequestHandler]:
         def _refuse(
             self, status: int, code: str, message: str, about: Mapping[str, str] | None = None
         ) -> None:
-            body = b"" if self.command == "HEAD" else json.dumps({"error": message}).encode()
+            page = (
+                b"<html>Log in first</html>"
+                if status == 200
+                else json.dumps({"error": message}).encode()
+            )
+            body = b"" if self.command == "HEAD" else page
             told = {"X-Error-Code": code} if code else {}
             told |= {"X-Error-Message": message, "Content-Length": str(len(body))}
             self._head(status, told | dict(about or {}))

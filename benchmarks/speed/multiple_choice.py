@@ -133,7 +133,8 @@ def main() -> None:
         questions = load()
         sample = random.Random(chosen.seed - 1).sample(questions, 4)
         batch = best(BATCH_SIZES, lambda b, sample=sample: ask_harness(harness, sample, b))
-        ask_ours(engine, sample)  # loads, and checks the fast path, once a model
+        # Loads, and checks the fast path up to the longest question, once a model.
+        ask_ours(engine, [*sorted(questions, key=lambda q: len(q.prompt))[-4:], *sample])
         measured, worst, equal = Measured(name), 0.0, True
         for turn in range(chosen.rounds):
             asked = random.Random(chosen.seed + turn).sample(questions, size)

@@ -1,6 +1,6 @@
-"""Models with sliding windows or chunks against a Llama of their size, on texts within the window.
+"""Models with sliding windows against themselves without, and against a Llama of their size.
 
-Every row is shorter than the window, so that it hides nothing, and the engine's fast paths are
+Every text is shorter than the window, so that it hides nothing, and the engine's fast paths are
 those of full attention. The weights are random: of time they tell as much as trained ones. Run from
 the repository's root; prints Markdown:
 
@@ -36,20 +36,24 @@ SIZES = {
     "tie_word_embeddings": True,
 }
 WINDOW = 2048
-MODELS: dict[str, Callable[[int], Any]] = {
-    "Mistral": lambda n: hf.MistralForCausalLM(
-        hf.MistralConfig(vocab_size=n, sliding_window=WINDOW, **SIZES)
-    ),
-    "Phi-3": lambda n: hf.Phi3ForCausalLM(
-        hf.Phi3Config(vocab_size=n, sliding_window=WINDOW, **SIZES)
-    ),
-    "Gemma 2": lambda n: hf.Gemma2ForCausalLM(
-        hf.Gemma2Config(vocab_size=n, sliding_window=WINDOW, head_dim=64, **SIZES)
-    ),
-    "Gemma 3": lambda n: hf.Gemma3ForCausalLM(
-        hf.Gemma3TextConfig(vocab_size=n, sliding_window=WINDOW, head_dim=64, **SIZES)
-    ),
-}
+FULL = {"layer_types": ["full_attention"] * 6}
+
+
+def model(name: str, vocabulary: int, *, window: bool) -> Any:
+    """Return a model of random weights, with or without a window."""
+    keys: dict[str, Any] = {"vocab_size": vocabulary, **SIZES}
+    if name == "Llama":
+        return hf.LlamaForCausalLM(hf.LlamaConfig(**keys))
+    if name == "Mistral":
+        own = WINDOW if window else None
+        return hf.MistralForCausalLM(hf.MistralConfig(sliding_window=own, **keys))
+    if name == "Phi-3":
+        own = WINDOW if window else None
+        return hf.Phi3ForCausalLM(hf.Phi3Config(sliding_window=own, **keys))
+    keys |= {"sliding_window": WINDOW, "head_dim": 64, **({} if window else FULL)}
+    if name == "Gemma 2":
+        return hf.Gemma2ForCausalLM(hf.Gemma2Config(**keys))
+    return hf.Gemma3ForCausalLM(hf.Gemma3TextConfig(**keys))
 
 
 def choices(questions: list[Question]) -> list[Request]:
@@ -75,45 +79,46 @@ CASES: dict[str, Callable[[int], list[Request]]] = {
 def main() -> None:
     """Measure all models and print the table."""
     chosen = options(__doc__, rounds=5)
+    hf.utils.logging.disable_progress_bar()
     tokenizer = hf.AutoTokenizer.from_pretrained(SMOLLM2)
     print(machine(chosen), "\n")
-    print("| model | case | Llama, s | its own, s | own / Llama | range | notes |")
+    print("| model | case | with its window, s | to itself without | range | to a Llama | range |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
 
-        def engine(name: str, model: Any) -> Any:
+        def engine(name: str, *, window: bool) -> Any:
             torch.manual_seed(chosen.seed)
-            path = Path(folder) / name.replace(" ", "")
-            model.save_pretrained(path)
+            path = Path(folder) / f"{name}{window}".replace(" ", "")
+            model(name, len(tokenizer), window=window).save_pretrained(path)
             tokenizer.save_pretrained(path)
             return our_engine(path, chosen)
 
-        llama = engine("Llama", hf.LlamaForCausalLM(hf.LlamaConfig(vocab_size=49152, **SIZES)))
-        for name, make in MODELS.items():
-            own = engine(name, make(49152))
+        llama = engine("Llama", window=False)
+        for name in ("Mistral", "Phi-3", "Gemma 2", "Gemma 3"):
+            own, full = engine(name, window=True), engine(name, window=False)
             for case, requests in CASES.items():
                 if chosen.only not in f"{name} {case}":
                     continue
-                measured = Measured(case)
-                for one in (llama, own):
+                peers = {"full": (full, Measured(case)), "llama": (llama, Measured(case))}
+                for one in (llama, own, full):
                     list(one.predict(requests(0)))  # with its trials
                 for turn in range(chosen.rounds):
                     asked = requests(20 * (turn + chosen.seed + 1))
-                    interleaved(
-                        measured,
-                        turn,
-                        lambda asked=asked: list(llama.predict(asked)),
-                        lambda asked=asked, own=own: list(own.predict(asked)),
-                    )
-                ratios = [1 / ratio for ratio in measured.ratios(1)]
-                theirs = statistics.median(wall for _, wall in measured.theirs)
-                ours = statistics.median(wall for _, wall in measured.ours)
-                print(
-                    f"| {name} | {case} | {theirs:.2f} | {ours:.2f} | "
-                    f"{statistics.median(ratios):.2f} | {min(ratios):.2f} to {max(ratios):.2f} | "
-                    f"{'; '.join(own.notes) or 'none'} |",
-                    flush=True,
-                )
+                    for peer, measured in peers.values():
+                        interleaved(
+                            measured,
+                            turn,
+                            lambda asked=asked, peer=peer: list(peer.predict(asked)),
+                            lambda asked=asked, own=own: list(own.predict(asked)),
+                        )
+                cells = [name, case]
+                cells += [f"{statistics.median(wall for wall, _ in peers['full'][1].ours):.2f}"]
+                for _, measured in peers.values():
+                    ratios = [1 / ratio for ratio in measured.ratios(1)]
+                    cells += [f"{statistics.median(ratios):.2f}"]
+                    cells += [f"{min(ratios):.2f} to {max(ratios):.2f}"]
+                print("| " + " | ".join(cells) + " |", flush=True)
+            assert not own.notes, own.notes
 
 
 if __name__ == "__main__":

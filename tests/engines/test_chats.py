@@ -162,10 +162,12 @@ def test_another_clock_of_transformers_is_told_once_a_run(
             return next(cls.times)
 
     monkeypatch.setattr(chat_template_utils, "datetime", Ticking)
-    made = _engine(template(DATED), datetime(2020, 1, 1))
-    for _ in range(3):
-        (prompt,) = made.dated_prompts(ASKED).values()
-        assert "30 Mar 2026" in prompt
+    folder = template(DATED)
+    for _model in ("teacher", "student"):
+        made = _engine(folder, datetime(2020, 1, 1))
+        for _ in range(2):
+            (prompt,) = made.dated_prompts(ASKED).values()
+            assert "30 Mar 2026" in prompt
 
 
 def test_a_clock_that_cannot_be_held_is_refused(

@@ -190,14 +190,14 @@ def test_an_adapter_that_changes_nothing_is_told(
     engine: Make, causal_folder: Path, tmp_path: Path, kind: str
 ) -> None:
     """As it was before training an adapter has no effect; a note says so without loading it."""
-    config = {
+    makers: dict[str, Callable[[], Any]] = {
         "LoRA": lambda: peft.LoraConfig(target_modules=["q_proj"], task_type="CAUSAL_LM"),
         "IA3": lambda: peft.IA3Config(
             target_modules=["k_proj"], feedforward_modules=[], task_type="CAUSAL_LM"
         ),
-    }[kind]()
+    }
     base = hf.LlamaForCausalLM.from_pretrained(causal_folder)
-    peft.get_peft_model(base, config).save_pretrained(tmp_path)
+    peft.get_peft_model(base, makers[kind]()).save_pretrained(str(tmp_path))
     made, plain = engine(causal_folder, adapter=str(tmp_path)), engine(causal_folder)
     assert made.info.digest != plain.info.digest
     assert made._loaded is None

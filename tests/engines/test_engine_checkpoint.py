@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from packaging.version import Version
 
 from pytest_distill import ModelError
 
@@ -81,6 +82,8 @@ def test_pickled_weights_are_not_loaded(engine: Make, copy: Path) -> None:
     with pytest.raises(ModelError, match=r"only pickle weights \(pytorch_model.bin\)") as caught:
         _ = engine(copy).info
     command = str(caught.value).split('python -c "')[1].removesuffix('"')
+    if Version(torch.__version__) < Version("2.6"):
+        pytest.skip("transformers reads no pickle with torch before 2.6, and says so")
     subprocess.run([sys.executable, "-c", command], check=True, capture_output=True)
     assert engine(copy).info.parameters == parameters
 

@@ -15,7 +15,7 @@ import torch
 from pytest_distill.engines.transformers.hub import in_cache
 
 from ..hub_runs import NOWHERE, Ended, Suite
-from ..hub_server import Hub, folder_files, serving
+from ..hub_server import EXPIRED, Hub, folder_files, serving
 from .test_engine_adapter import _save_lora
 from .test_engine_gguf import write_gguf
 from .tiny import hf, saved
@@ -127,6 +127,7 @@ def ran(made: Made, hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Run:
         "moving": hub.commit("org/moving", other | {"added.txt": b"1"}),
     }
     hub.commit("org/bare", {"README.md": b"nothing yet"})
+    hub.commit("org/unseen", other)
     hub.protect("org/sharded", TOKEN)
     # As soon as its weights are asked for, the branch is another model.
     hub.calls[f"{commits['moving']}/model.safetensors"] = lambda: hub.commit("org/moving", whole)
@@ -144,8 +145,9 @@ def ran(made: Made, hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Run:
         tuned_here={"path": str(made.whole), "adapter": str(made.lora)},
         packed_here={"path": str(made.packed), "gguf_file": "model.gguf"},
         other_here={"path": str(made.other)},
+        unseen={"path": "org/unseen"},
     )
-    ended = suite.run(HF_TOKEN=TOKEN)
+    ended = suite.run("-k", "not unseen", HF_TOKEN=TOKEN)
     repos = ("whole", "sharded", "lora", "packed", "bare", "words", "moving")
     downloaded = {repo: hub.downloaded(f"org/{repo}") for repo in repos}
     return Run(suite, ended, commits, list(hub.requests), downloaded)
@@ -210,16 +212,43 @@ def test_the_token_goes_to_the_hub_alone(ran: Run) -> None:
     assert set(gated) == {TOKEN}
 
 
+UNSEEN = (
+    "pytest_distill.ModelError: model 'unseen': path: 'org/unseen' is no folder here, and the hub "
+    "doesn't give it: "
+)
+
+
 def test_a_warm_cache_needs_no_network(ran: Run) -> None:
     """HF_HUB_OFFLINE: nothing is asked, the answers are those of the store, and it is told."""
     again = ran.suite.run(HF_HUB_OFFLINE="1")
     assert ran.suite.hub.requests == []
-    assert again.errors == {}
+    assert again.errors == {
+        "unseen": [f"{UNSEEN}HF_HUB_OFFLINE is set: run once without it, to fill the cache"]
+    }
     stable = ("whole", "sharded", "tuned", "packed", "bare")
     assert {name: again.made[name] for name in stable} == dict.fromkeys(stable, 0)
     assert again.notes["whole"] == (
         f"whole: org/whole is commit {ran.commits['whole']}, which main was when the hub was last "
         "asked; now HF_HUB_OFFLINE is set"
+    )
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["nobody there", "down"])
+def test_without_the_network(ran: Run, there: bool) -> None:
+    """Without a cache one line; with one its commit counts, and the report says so."""
+    hub = ran.suite.hub
+    hub.forget()
+    hub.fault("/", status=503)
+    again = ran.suite.run("-k", "packed or unseen", HF_ENDPOINT=hub.url if there else NOWHERE)
+    hub.forget()
+    refused = f"{NOWHERE} cannot be reached ([Errno 111] Connection refused)"
+    trouble = f"{hub.url} answers 503" if there else refused
+    do = "try again later" if there else "look at the network, or try later"
+    assert again.errors == {"unseen": [f"{UNSEEN}{trouble}: {do}"]}
+    assert again.made["packed"] == 0
+    assert again.notes["packed"] == (
+        f"packed: org/packed is commit {ran.commits['packed']}, which main was when the hub was "
+        f"last asked; now {trouble}"
     )
 
 
@@ -255,6 +284,8 @@ REFUSED = {
     "commit": f"it has no revision '{'0' * 40}': name a branch, a tag or all 40 digits of a commit",
     "down": "{url} answers 503: try again later",
     "broken": "{url} answers 500: try again later",
+    "forbidden": "access is refused (403): set HF_TOKEN to a token that reads {url}/org/forbidden",
+    "portal": "{url} does not answer as a hub: look at HF_ENDPOINT and the network",
     "slow": "{url} does not answer in time: try again, or look at the network",
 }
 LACKING = {
@@ -277,7 +308,7 @@ def refused(made: Made, hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> d
     hub.forget()
     plain, sharded = folder_files(made.whole), folder_files(made.sharded)
     small = {name: data for name, data in plain.items() if not name.endswith(".safetensors")}
-    for repo in ("plain", "gated", "private", "down", "broken", "slow"):
+    for repo in ("plain", "gated", "private", "down", "broken", "forbidden", "portal", "slow"):
         hub.commit(f"org/{repo}", plain)
     hub.protect("org/gated", TOKEN)
     hub.protect("org/private", TOKEN, gated=False)
@@ -287,14 +318,15 @@ def refused(made: Made, hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> d
     hub.commit("org/lora2", folder_files(made.lora))
     hub.commit("org/mute", {n: data for n, data in plain.items() if not n.startswith("token")})
     hub.fault("org/down", status=503)
-    hub.fault("org/broken", status=500)
+    for repo, status in (("broken", 500), ("forbidden", 403), ("portal", 200)):
+        hub.fault(f"org/{repo}", status=status)
     hub.fault("org/slow", stalls=True)
     suite = _suite(hub, tmp_path_factory.mktemp("refused"))
     names = ("gated", "private", "absent", "down", "broken", "slow", "pickles", "halved", "gguf")
     _ask(
         suite,
         plain={"path": "org/plain"},
-        **{name: {"path": f"org/{name}"} for name in (*names, "mute")},
+        **{name: {"path": f"org/{name}"} for name in (*names, "mute", "forbidden", "portal")},
         revision={"path": "org/plain", "revision": "v9"},
         short={"path": "org/plain", "revision": "abcdef1"},
         commit={"path": "org/plain", "revision": "0" * 40},
@@ -334,20 +366,28 @@ def test_a_tokenizer_that_is_not_there_is_named(refused: dict[str, list[str]]) -
     assert "model 'notokens': tokenizer: 'org/absent' is no folder here" in line
 
 
-def test_a_token_without_access(suite: Suite, made: Made) -> None:
-    """403 for a gated model says where to ask for access."""
+@pytest.mark.parametrize(
+    ("token", "told"),
+    [
+        (
+            ANOTHER,
+            "it is gated, and your account has no access to it: ask for it at {url}/org/closed",
+        ),
+        (EXPIRED, "access is refused (401): set HF_TOKEN to a token that reads {url}/org/closed"),
+    ],
+    ids=["another's", "expired"],
+)
+def test_a_token_without_access(suite: Suite, made: Made, token: str, told: str) -> None:
+    """The error says what is the matter with the token, and where access is given."""
     suite.hub.commit("org/closed", folder_files(made.whole))
     suite.hub.protect("org/closed", TOKEN)
     _ask(suite, closed={"path": "org/closed"}, other={"path": "org/closed", "revision": "v1"})
-    (line,) = suite.run("-k", "test_closed", HF_TOKEN=ANOTHER).errors["closed"]
-    assert line.endswith(
-        "it is gated, and your account has no access to it: ask for it at "
-        f"{suite.hub.url}/org/closed"
-    )
+    (line,) = suite.run("-k", "test_closed", HF_TOKEN=token).errors["closed"]
+    assert line.endswith(f"the hub doesn't give it: {told.format(url=suite.hub.url)}")
 
 
 def test_an_interrupted_download_goes_on(suite: Suite, made: Made) -> None:
-    """Killed, cut off, offline, without a server: nothing half is loaded, and the end is right."""
+    """Killed, offline, cut off for good, cut off once: nothing half is loaded, the end is right."""
     hub, files = suite.hub, folder_files(made.sharded)
     hub.commit("org/cut", files)
     _ask(suite, cut={"path": "org/cut"}, here={"path": str(made.sharded)})
@@ -371,8 +411,6 @@ def test_an_interrupted_download_goes_on(suite: Suite, made: Made) -> None:
     )
     (line,) = suite.run("-k", "test_cut", HF_HUB_OFFLINE="1").errors["cut"]
     assert line.endswith(f"{partly} HF_HUB_OFFLINE is set: run once without it, to fill the cache")
-    (line,) = suite.run("-k", "test_cut", HF_ENDPOINT=NOWHERE).errors["cut"]
-    assert f"{partly} {NOWHERE} cannot be reached" in line
 
     hub.fault(shard, after=0)
     (line,) = suite.run("-k", "test_cut").errors["cut"]
@@ -384,30 +422,6 @@ def test_an_interrupted_download_goes_on(suite: Suite, made: Made) -> None:
     assert ended.errors == {}
     assert ended.scores["cut"] == ended.scores["here"]
     assert {request.path for request in hub.asked("CDN")} == {shard}
-
-
-def test_without_the_network(suite: Suite, made: Made) -> None:
-    """Without a cache one line; with one its commit runs, and the report says so."""
-    hub = suite.hub
-    commit = hub.commit("org/far", folder_files(made.other))
-    _ask(suite, far={"path": "org/far"}, other={"path": str(made.whole)})
-    start = "pytest_distill.ModelError: model 'far': path: 'org/far' is no folder here, and the hub"
-    refusal = f"{start} doesn't give it: {NOWHERE} cannot be reached: look at the network, or"
-    (line,) = suite.run("-k", "test_far", HF_ENDPOINT=NOWHERE).errors["far"]
-    assert line == f"{refusal} try again later"
-    (line,) = suite.run("-k", "test_far", HF_HUB_OFFLINE="1").errors["far"]
-    assert (
-        line
-        == f"{start} doesn't give it: HF_HUB_OFFLINE is set: run once without it, to fill the cache"
-    )
-
-    assert suite.run("-k", "test_far").made == {"far": len(TEXTS)}
-    was = f"far: org/far is commit {commit}, which main was when the hub was last asked; now"
-    assert suite.run("-k", "test_far", HF_ENDPOINT=NOWHERE).notes == {
-        "far": f"{was} {NOWHERE} cannot be reached"
-    }
-    hub.fault("org/far", status=503)
-    assert suite.run("-k", "test_far").notes == {"far": f"{was} {hub.url} answers 503"}
 
 
 def test_a_model_is_in_the_cache_when_its_weights_are(

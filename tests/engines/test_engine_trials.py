@@ -173,6 +173,14 @@ def test_a_text_that_crosses_a_border_is_read_anew(
     assert made.notes == []
 
 
+def test_no_cache_is_shared_across_a_border(engine: Make, longrope_folder: Path) -> None:
+    """Overlapping windows that go on from each other would mix both kinds of positions."""
+    made = engine(longrope_folder)
+    text = PerplexityRequest("p", CORPUS * 2, 24, 7, share_cache=True)
+    with pytest.raises(ModelError, match="positions count otherwise beyond 40 tokens"):
+        list(made.predict([text]))
+
+
 def test_positions_that_a_model_counts_itself_are_left_to_it(
     engine: Make, tokenizer: Any, tmp_path: Path
 ) -> None:

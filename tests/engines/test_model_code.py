@@ -47,7 +47,7 @@ def _answers(made: TransformersEngine, requests: Sequence[Request]) -> list[Any]
         ({"0": "a", "1": "b"}, "id2label names 2 outputs of 3"),
         ({"0": "a", "1": "b", "2": "a"}, "id2label calls several outputs 'a'"),
         ({"a": "0", "b": "1", "c": "2"}, "config.json: id2label must give each output, by its"),
-        ({"0": "a", "1": "b", "2": None}, "config.json: id2label must give each output, by its"),
+        ({"0": "a", "1": "b", "2": None}, "config.json: id2label gives output 2 no name"),
         (["a", "b", "c"], "config.json: id2label must give each output, by its number from 0"),
     ],
 )

@@ -191,8 +191,8 @@ def test_without_a_cache_one_line(hub: Hub, tmp_path: Path) -> None:
     )
     (line,) = suite.run(HF_ENDPOINT=NOWHERE).errors["plain"]
     assert line == (
-        f"{start} the data set: {NOWHERE} cannot be reached: look at the network, or try again "
-        "later"
+        f"{start} the data set: {NOWHERE} cannot be reached ([Errno 111] Connection refused): look "
+        "at the network, or try later"
     )
 
 

@@ -310,7 +310,8 @@ class TransformersEngine:
         """The class of the model in brackets; empty where nobody knows it yet."""
         if self._loaded is not None:
             return f" ({self._loaded.architecture})"
-        names = self.checkpoint.config.get("architectures")
+        found: Checkpoint | None = vars(self).get("checkpoint")
+        names = found.config.get("architectures") if found is not None else None
         return f" ({names[0]})" if isinstance(names, list) and names else ""
 
     def _load(self) -> Loaded:

@@ -85,25 +85,27 @@ def read_config(spec: ModelSpec, checkpoint: Checkpoint) -> Any:
 
 
 def _refuse_odd_names(spec: ModelSpec, names: Any) -> None:
-    """Raise ModelError where ``id2label`` is no mapping of output numbers to names.
+    """Raise ModelError where ``id2label`` is no mapping of numbers, so that nothing can read it.
 
     Whether it names every output once is asked where a model classifies.
     """
     if names is None:
         return
-    odd = [] if isinstance(names, Mapping) else [names]
-    odd += [key for key in names if not str(key).isdecimal()] if not odd else []
-    odd += [name for name in names.values() if name is None] if not odd else []
-    if odd:
+    try:
+        _ = [int(number) for number, _ in names.items()]
+    except (AttributeError, TypeError, ValueError):
         raise ModelError(
             f"model '{spec.name}': config.json: id2label must give each output, by its number from "
-            f"0, a name; it has {odd[0]!r:.60}"
-        )
+            f"0, a name; it is {names!r:.80}"
+        ) from None
 
 
 def _refuse_padding_outside(spec: ModelSpec, config: Any) -> None:
     """Raise ModelError where the model has no embedding for what rows are filled up with."""
-    text = config.get_text_config()
+    try:
+        text = config.get_text_config()
+    except ValueError:  # of several, nobody can say which
+        return
     padding, tokens = (getattr(text, key, None) for key in ("pad_token_id", "vocab_size"))
     if isinstance(padding, int) and isinstance(tokens, int) and padding >= tokens > 0:
         raise ModelError(

@@ -50,8 +50,8 @@ class Clock:
     @classmethod
     def of(cls, began: datetime) -> Clock:
         """Return the clock of a run that began then; where somebody set transformers', that one."""
-        theirs: Any = chat_template_utils.datetime  # type: ignore[attr-defined]
-        return cls(began if theirs is datetime else theirs.now())
+        theirs = getattr(chat_template_utils, "datetime", datetime)
+        return cls(began if theirs is datetime else _first_told(theirs, began))
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -60,12 +60,19 @@ class Clock:
         Its templates cannot be handed another: what is no plain value reaches none of them.
         """
         module: Any = chat_template_utils
-        theirs = module.datetime
+        theirs = getattr(module, "datetime", datetime)
         module.datetime = self
         try:
             yield
         finally:
             module.datetime = theirs
+
+
+@cache
+def _first_told(theirs: Any, began: datetime) -> datetime:  # noqa: ARG001 (one time for each run)
+    """Return what a clock that somebody set says when a run, told by its begin, first asks it."""
+    now: datetime = theirs.now()
+    return now
 
 
 @dataclass(frozen=True)

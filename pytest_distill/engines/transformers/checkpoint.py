@@ -148,6 +148,11 @@ class Checkpoint:
         return shapes
 
     @cached_property
+    def stored_types(self) -> dict[str, str]:
+        """The type in which each tensor of the weights is stored, as safetensors calls it."""
+        return {name: of["dtype"] for file in self.weights for name, of in _header(file)[0].items()}
+
+    @cached_property
     def idle_adapter(self) -> bool:
         """Whether the adapter's weights are those it is made with, which change no answer.
 

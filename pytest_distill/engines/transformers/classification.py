@@ -77,7 +77,12 @@ def output_labels(loaded: Loaded) -> tuple[str, ...]:
             f"model '{loaded.name}': config.json: id2label must number the {config.num_labels} "
             f"outputs from 0; it has {', '.join(map(str, sorted(config.id2label)))}"
         )
-    names = tuple(str(config.id2label[index]) for index in range(config.num_labels))
+    given = [config.id2label[index] for index in range(config.num_labels)]
+    if None in given:
+        raise ModelError(
+            f"model '{loaded.name}': config.json: id2label gives output {given.index(None)} no name"
+        )
+    names = tuple(map(str, given))
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ModelError(

@@ -70,29 +70,32 @@ def _texts(
     the last reads all of a text for every token.
     """
     trust = loaded.trust
-    left = list(texts)
+    left = dict.fromkeys(texts)  # in their order; taking one out costs the same in a million
     if trust.generates == "loop" and loaded.kind == "causal":
         if cache_name(loaded) is None:
             _give_up(loaded, "generate", "it fills no cache of keys and values")
-        fitting = _within_window(loaded, left, decoding) if trust.generates == "loop" else []
+        fitting = _within_window(loaded, list(left), decoding) if trust.generates == "loop" else []
         try:
             for text in run_all(loaded, fitting, decoding, ends):
-                left.remove(text)
+                del left[text]
                 yield text
         except (WrongTextError, *FAILURES) as error:
             _give_up(loaded, "generate", first_line(error))
     if trust.generates != "anew":
-        # Reading on from a cache is not what the model makes of a text that crosses the border.
-        border = trust.border or 0
-        over = decoding.max_new_tokens
-        own = [t for t in left if (len(t.prompt) > border) == (len(t.prompt) + over > border)]
+        own = [text for text in left if not _crosses_border(loaded, text, decoding)]
         try:
             for text in generate_batches(loaded, own, decoding, ends):
-                left.remove(text)
+                del left[text]
                 yield text
         except (WrongAloneError, *FAILURES) as error:
             _give_up(loaded, "anew", first_line(error))
-    yield from generate_anew(loaded, left, decoding, ends)
+    yield from generate_anew(loaded, list(left), decoding, ends)
+
+
+def _crosses_border(loaded: Loaded, text: Text, decoding: Decoding) -> bool:
+    """Return whether reading on from a cache is not what the model makes of all of a text."""
+    border, length = loaded.trust.border, len(text.prompt)
+    return border is not None and length <= border < length + decoding.max_new_tokens
 
 
 def _within_window(loaded: Loaded, texts: Sequence[Text], decoding: Decoding) -> list[Text]:

@@ -44,6 +44,7 @@ from pytest_distill.engines.transformers.unpacking import (
     left_of_packing,
     run_once,
     unpacking,
+    without_odd_kernels,
 )
 from pytest_distill.errors import ModelError
 
@@ -234,6 +235,7 @@ def load(
         )
         embeddings = _embeddings(model)
         if packed is not None:
+            without_odd_kernels(model)
             run_once(spec, model, kind, packed)
     how = str(packed) if packed else gguf_packing(checkpoint.weights[0]) if spec.gguf_file else None
     notes = [] if notes is None else notes

@@ -121,6 +121,7 @@ def versions(spec: ModelSpec, config: Mapping[str, Any]) -> dict[str, str]:
         *([module.replace(".", "-").replace("_", "-")] if module else ()),
         *(["gguf"] if spec.gguf_file else ()),
         *(["peft"] if spec.adapter else ()),
+        *(["kernels"] if module or spec.gguf_file else ()),  # where it is, libraries compute in it
     ]
     found = {}
     for name in named:

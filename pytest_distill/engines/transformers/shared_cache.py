@@ -208,6 +208,8 @@ def _check(loaded: Loaded, row: list[int], sight: Sight) -> None:
         reason = "it fills no cache of keys and values"
     elif window is not None and sight.size > window:
         reason = f"some of its layers look no further back than {window} tokens"
+    elif loaded.trust.border is not None and len(row) > loaded.trust.border:
+        reason = f"its positions count otherwise beyond {loaded.trust.border} tokens"
     elif not any(name.endswith("inv_freq") for name, _ in loaded.model.named_buffers()):
         reason = "it has no rotary positions (inv_freq) that reach beyond its context"
     elif len(row) <= loaded.trust.moves:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from traceback import walk_tb
@@ -11,18 +11,21 @@ from typing import Any
 
 import torch
 import transformers
-from safetensors import safe_open
 from transformers.quantizers.auto import AutoHfQuantizer
 
 from pytest_distill.engines import ModelSpec
+from pytest_distill.engines.transformers.architecture import read_config
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
+from pytest_distill.engines.transformers.info import unpacked_on_meta
 from pytest_distill.engines.transformers.quantisation import Packing
 from pytest_distill.errors import ModelError
 
 # Any, because transformers carries no types.
 _hf: Any = transformers
 _LAYER_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
-_DEEPEST = 4  # how far below a module its libraries keep tensors: state, quant_state, nested state
+# How far below a module libraries keep tensors: bitsandbytes the scales of scales in a state within
+# the state of a parameter, which is in the module's dictionary of parameters.
+_DEEPEST = 6
 
 
 @contextmanager
@@ -68,10 +71,7 @@ def _lacking(checkpoint: Checkpoint, cls: Any, spec: ModelSpec) -> list[str]:
 
     A packed weight is stored as several tensors, whose names are the library's own affair.
     """
-    names: list[str] = []
-    for file in checkpoint.weights:
-        with safe_open(file, framework="pt") as tensors:
-            names += tensors.keys()
+    names = checkpoint.stored_types
     parts: dict[str, set[str]] = defaultdict(set)
     every: dict[str, set[str]] = defaultdict(set)
     for module in _modules(spec, checkpoint, cls):
@@ -87,9 +87,6 @@ def _lacking(checkpoint: Checkpoint, cls: Any, spec: ModelSpec) -> list[str]:
 
 def _modules(spec: ModelSpec, checkpoint: Checkpoint, cls: Any) -> list[str]:
     """Return the names of the modules with weights of their own, by the architecture alone."""
-    from pytest_distill.engines.transformers.architecture import read_config
-    from pytest_distill.engines.transformers.info import unpacked_on_meta
-
     model = unpacked_on_meta(spec, cls, read_config(spec, checkpoint))
     return [name for name, module in model.named_modules() if name and _has_weights(module)]
 
@@ -100,6 +97,12 @@ def _has_weights(module: torch.nn.Module) -> bool:
 
 def check_packed(spec: ModelSpec, checkpoint: Checkpoint, model: Any, packed: Packing) -> None:
     """Refuse weights that were read without their scales, or run in another type than asked."""
+    unscaled = _unscaled(checkpoint.stored_types)
+    if unscaled:
+        raise ModelError(
+            f"model '{spec.name}': the checkpoint in {checkpoint.folder} holds {few(unscaled)} in "
+            "floats of 8 bits, and no scale for them: save the quantised model again"
+        )
     runs_in = str(model.dtype).removeprefix("torch.")
     if spec.dtype not in ("auto", runs_in):
         raise ModelError(
@@ -115,6 +118,19 @@ def check_packed(spec: ModelSpec, checkpoint: Checkpoint, model: Any, packed: Pa
             )
 
 
+def _unscaled(types: Mapping[str, str]) -> list[str]:
+    """Return the weights in floats of 8 bits that stand alone in their module, a bias aside.
+
+    They can be read as they are, so that no library need say that their scale is not there.
+    """
+    within = Counter(name.rpartition(".")[0] for name in types if not name.endswith(".bias"))
+    return sorted(
+        name
+        for name, kind in types.items()
+        if kind.startswith("F8") and within[name.rpartition(".")[0]] == 1
+    )
+
+
 def left_of_packing(model: Any, unexpected: Sequence[str]) -> list[str]:
     """Return those of a checkpoint's left over tensors that belong to a linear layer.
 
@@ -125,9 +141,22 @@ def left_of_packing(model: Any, unexpected: Sequence[str]) -> list[str]:
     return [
         key
         for key in unexpected
-        if not key.endswith((".weight", ".bias"))
+        if not (key.endswith((".weight", ".bias")) or "lora_" in key)
         and any(key[: dot.start()] in linear for dot in re.finditer(r"\.", key))
     ]
+
+
+def without_odd_kernels(model: Any) -> None:
+    """Let layers of bitsandbytes run plainly whose shape its fast kernel for CPUs does not take.
+
+    On processors with bfloat16 it is given every layer of 4 bits, and fails where the outputs are
+    no multiple of 32, as a classifier's are, or where a row is no whole number of blocks.
+    """
+    for module in model.modules():
+        if getattr(module, "support_avx512bf16_for_cpu", False):
+            state = getattr(module.weight, "quant_state", None)
+            if state is not None and (state.shape[0] % 32 or state.shape[1] % state.blocksize):
+                module.support_avx512bf16_for_cpu = False
 
 
 def run_once(spec: ModelSpec, model: Any, kind: str, packed: Packing) -> None:

@@ -13,11 +13,13 @@ import sacrebleu
 from rouge_score import tokenize
 from rouge_score.rouge_scorer import RougeScorer
 
+from pytest_distill import ConfigError, GoldSetError
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import BUILT_IN, Answer
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Generation, MultipleChoice
 from pytest_distill.evals.writing import composed, spaced, words
+from pytest_distill.verdicts.gates import contamination
 
 MakeAnswer = Callable[..., Answer]
 
@@ -191,3 +193,15 @@ def test_a_choice_is_found_however_its_accent_is_encoded() -> None:
         Example("1", fields, "gold:1"), Prediction("1", prediction="the\u0301")
     )
     assert answer.correct
+
+
+@pytest.mark.parametrize("prompt", ["{{ ['a', 'b'] | random }}", "{{ lipsum() }}"])
+def test_a_prompt_cannot_draw_at_random(prompt: str) -> None:
+    """Teacher and student would be asked different things."""
+    with pytest.raises((ConfigError, GoldSetError), match=r"random|lipsum"):
+        Generation(prompt=prompt).request(Example("1", {"input": "", "target": "a"}, "gold:1"))
+
+
+def test_texts_in_the_training_data_are_found_however_their_accents_are_encoded() -> None:
+    """The words of both are compared in one form."""
+    assert contamination.words("Un cafe\u0301") == contamination.words("un caf\u00e9")

@@ -20,7 +20,7 @@ from pytest_distill.errors import ModelError
 _HALF = 67  # tokens; prime, so that it is no border between blocks that are read together
 _SHORT = 13
 _NEAR = 8
-_CHANGED = 1e-2  # of a probability; other threads or kernels make no such difference
+_CHANGED = 1e-2  # of the spread of the logits
 _FAR = 2**15  # the last position that is looked at where nothing states a context
 _CHOSEN_FROM = 4096
 _NOT_DETERMINISTIC = (
@@ -72,12 +72,16 @@ def refuse_changed(loaded: Loaded) -> None:
 
 
 def _changed(before: torch.Tensor | None, now: torch.Tensor | None) -> bool:
-    return before is not None and now is not None and (before - now).abs().max().item() > _CHANGED
+    """Return whether logits differ by more than other threads or kernels make them."""
+    if before is None or now is None:
+        return False
+    spread = max(1e-4, (before.max() - before.min()).item())
+    return (before - now).abs().max().item() > _CHANGED * spread
 
 
 @torch.inference_mode()
 def _saying(loaded: Loaded) -> torch.Tensor | None:
-    """Return the probabilities that a model gives for one short text; None where it gives none."""
+    """Return the last logits that a model gives for one short text; None where it gives none."""
     ids = pad([_tokens(loaded, min(_SHORT, loaded.context or _SHORT))], 0, loaded.device)
     inputs = {"input_ids": ids}
     if loaded.kind == "seq2seq":
@@ -89,7 +93,7 @@ def _saying(loaded: Loaded) -> torch.Tensor | None:
         if is_out_of_memory(error):
             raise
         return None
-    return logits.reshape(-1, logits.shape[-1])[-1].float().softmax(-1).cpu()
+    return logits.reshape(-1, logits.shape[-1])[-1].float().cpu()
 
 
 @torch.inference_mode()

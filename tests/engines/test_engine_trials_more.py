@@ -237,3 +237,33 @@ def test_the_longest_row_of_a_batch_is_looked_at_too(
     (got,) = made.predict([request])
     assert got.loglikelihoods == pytest.approx(_scored(made, request), abs=1e-3)
     assert made.notes
+
+
+def test_a_model_that_what_it_reads_changes_is_refused(engine: Make, long_folder: Path) -> None:
+    """Frequencies that grow with the longest text so far would make an answer hang on the order."""
+    longest = 0
+
+    def growing(inner: Forward, *args: Any, **keywords: Any) -> Any:
+        nonlocal longest
+        longest = max(longest, keywords["input_ids"].shape[1])
+        out = inner(*args, **keywords)
+        out.logits *= 2 if longest > 160 else 1
+        return out
+
+    made = _with(engine(long_folder), growing)
+    assert list(made.predict([PerplexityRequest("short", TEXTS[0])]))
+    with pytest.raises(ModelError, match="is another one after it read these texts"):
+        list(made.predict([PerplexityRequest("long", CORPUS * 4)]))
+
+
+def test_no_text_is_made_of_logits_that_are_no_numbers(engine: Make, long_folder: Path) -> None:
+    """The first token of the vocabulary would stand for each of them, and read as an empty text."""
+
+    def nothing(inner: Forward, *args: Any, **keywords: Any) -> Any:
+        out = inner(*args, **keywords)
+        out.logits *= torch.nan
+        return out
+
+    made = _with(engine(long_folder), nothing)
+    with pytest.raises(ModelError, match=r"no numbers \(NaN\)"):
+        list(made.predict([GenerationRequest("g", CORPUS, decoding=Decoding(max_new_tokens=4))]))

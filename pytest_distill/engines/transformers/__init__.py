@@ -187,11 +187,13 @@ class TransformersEngine:
         Raises
         ------
         ModelError
-            When the model can't be loaded, can't do what is asked, or an example is too long.
+            When the model can't be loaded, can't do what is asked, an example is too long, or what
+            the model read changed it.
         """
         if requests:
             with self._running(f"it answers {self._task(requests)}"):
                 yield from self._answer(requests)(self._load(), requests)
+                self._refuse_changed()
 
     @property
     def setting(self) -> dict[str, Any]:
@@ -290,6 +292,12 @@ class TransformersEngine:
         from pytest_distill.engines.transformers.trials import examine
 
         examine(loaded)
+
+    def _refuse_changed(self) -> None:
+        from pytest_distill.engines.transformers.trials import refuse_changed
+
+        if self._loaded is not None:
+            refuse_changed(self._loaded)
 
     def _running(self, doing: str) -> AbstractContextManager[None]:
         """Let what the model's own code raises in the block be one error, as of the model."""

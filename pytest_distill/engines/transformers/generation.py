@@ -39,8 +39,8 @@ def generate(loaded: Loaded, requests: Sequence[GenerationRequest]) -> Iterator[
     Raises
     ------
     ModelError
-        When the prompt and the new tokens don't fit the model's context, or a chat is asked of a
-        tokenizer without a chat template.
+        When the prompt and the new tokens don't fit the model's context, a chat is asked of a
+        tokenizer without a chat template, or the model's logits are no numbers.
     """
     with quiet():
         prompts = _prompts(loaded, requests)
@@ -51,6 +51,11 @@ def generate(loaded: Loaded, requests: Sequence[GenerationRequest]) -> Iterator[
         texts = [Text(n, prompts[n], requests[n].decoding.seed) for n in indices]
         ends = _end_tokens(loaded)
         for text in _texts(loaded, texts, decoding, ends):
+            if any(map(math.isnan, text.log_probabilities)):
+                raise ModelError(
+                    f"{loaded.who}, example '{requests[text.index].id}': its logits are no numbers "
+                    "(NaN), so that no token follows from them; use another dtype, or save it again"
+                )
             yield Prediction(
                 id=requests[text.index].id,
                 text=_decoded(loaded, text.tokens, decoding, ends),

@@ -59,6 +59,8 @@ class Trust:
     ----------
     examined : bool
         Whether it was looked at once it was loaded.
+    said : torch.Tensor, optional
+        What it said of a short text then.
     picks : bool
         Whether the vocabulary projection may run for some positions alone; see `logits`.
     rows : Neighbours
@@ -91,6 +93,7 @@ class Trust:
     """
 
     examined: bool = False
+    said: torch.Tensor | None = None
     picks: bool = True
     rows: Neighbours = field(default_factory=Neighbours)
     texts: Neighbours = field(default_factory=Neighbours)

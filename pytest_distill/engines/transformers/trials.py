@@ -20,8 +20,13 @@ from pytest_distill.errors import ModelError
 _HALF = 67  # tokens; prime, so that it is no border between blocks that are read together
 _SHORT = 13
 _NEAR = 8
+_CHANGED = 1e-2  # of the spread of the logits
 _FAR = 2**15  # the last position that is looked at where nothing states a context
 _CHOSEN_FROM = 4096
+_NOT_DETERMINISTIC = (
+    "is not deterministic: it predicts otherwise each time that it reads the same text, so that no "
+    "score says what it does"
+)
 _STEPS = (61, 59, 53)  # tokens of a trial lie so far apart; prime, so that none comes twice
 
 
@@ -42,7 +47,53 @@ def examine(loaded: Loaded) -> None:
         _try_picking(loaded)
     if loaded.kind != "seq2seq":
         loaded.trust.border = _border(loaded)
+    loaded.trust.said = _saying(loaded)
     loaded.trust.examined = True
+
+
+def refuse_changed(loaded: Loaded) -> None:
+    """Refuse a model that says another thing of a text than before it read all that it was asked.
+
+    Raises
+    ------
+    ModelError
+        When what it read changed it: its answers then depend on what was asked before.
+    """
+    before, now = loaded.trust.said, _saying(loaded)
+    if not _changed(before, now):
+        return
+    if _changed(now, _saying(loaded)):
+        raise ModelError(f"{loaded.who} {_NOT_DETERMINISTIC}")
+    raise ModelError(
+        f"{loaded.who} is another one after it read these texts: it now answers a text otherwise "
+        "than before, so that its answers depend on what else was asked; its code keeps something "
+        "from one call to the next"
+    )
+
+
+def _changed(before: torch.Tensor | None, now: torch.Tensor | None) -> bool:
+    """Return whether logits differ by more than other threads or kernels make them."""
+    if before is None or now is None:
+        return False
+    spread = max(1e-4, (before.max() - before.min()).item())
+    return (before - now).abs().max().item() > _CHANGED * spread
+
+
+@torch.inference_mode()
+def _saying(loaded: Loaded) -> torch.Tensor | None:
+    """Return the last logits that a model gives for one short text; None where it gives none."""
+    ids = pad([_tokens(loaded, min(_SHORT, loaded.context or _SHORT))], 0, loaded.device)
+    inputs = {"input_ids": ids}
+    if loaded.kind == "seq2seq":
+        inputs["decoder_input_ids"] = ids
+    try:
+        with computing(loaded):
+            logits: torch.Tensor = loaded.model(**inputs).logits
+    except FAILURES as error:
+        if is_out_of_memory(error):
+            raise
+        return None
+    return logits.reshape(-1, logits.shape[-1])[-1].float().cpu()
 
 
 @torch.inference_mode()
@@ -148,10 +199,7 @@ def _refuse_foresight(loaded: Loaded) -> None:
     if not _apart(one, read(other), loaded.model):
         return
     if _apart(one, read(row), loaded.model):
-        raise ModelError(
-            f"{loaded.who} is not deterministic: it predicts otherwise each time that it reads the "
-            "same text, so that no score says what it does"
-        )
+        raise ModelError(f"{loaded.who} {_NOT_DETERMINISTIC}")
     raise ModelError(
         f"{loaded.who} sees what follows a token: it predicts otherwise there when only later "
         "tokens are others, so that it neither scores texts nor generates them token by token; "

@@ -10,6 +10,7 @@ import pytest
 from .comparing import compare
 from .families import FAMILIES, Family, Head, heads
 from .family_table import documented, path, row_name
+from .tiny import hf
 
 # Sums of up to 230 log-probabilities in float32 differ by less than 1e-4. With these weights faults
 # of a mask, a position or a neighbour were off by about 1e-2 or more, or gave other texts.
@@ -31,9 +32,15 @@ def test_answers_are_those_of_plain_passes(family: Family, head: Head, tmp_path:
     A model that sees what follows a token is refused. The page tells the way that the pinned
     version takes.
     """
+    pinned = f"transformers=={hf.__version__}\n" in PINNED.read_text(encoding="utf-8")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of models' own code
-        outcomes = compare(family, head, tmp_path / "model", again=False)
+        try:
+            outcomes = compare(family, head, tmp_path / "model", again=False)
+        except RuntimeError as error:
+            if pinned:
+                raise
+            pytest.skip(f"this version of transformers can't run it itself: {error}")
     for outcome in outcomes:
         what = f"{outcome.task}: {outcome}"
         assert outcome.difference < ROUNDING, what
@@ -41,6 +48,8 @@ def test_answers_are_those_of_plain_passes(family: Family, head: Head, tmp_path:
         assert outcome.refused or not outcome.error, what
         assert len(outcome.error.splitlines()) <= _SCREEN, what
         assert outcome.refused or not outcome.foresees, what
+    if not pinned:
+        return  # another version may take another way, and is as right
     told = documented()[row_name(family, head)]
     for outcome in outcomes:
         assert path(told[outcome.task]) == outcome.path, (

@@ -37,6 +37,12 @@ class ModelError(DistillError):
     __module__ = "pytest_distill"
 
 
+class UnsoundAnswersError(ModelError):
+    """What a model answered in this run cannot be believed, and is not kept."""
+
+    __module__ = "pytest_distill"
+
+
 class EvaluationError(DistillError):
     """Predictions or scores are missing, surplus, not finite or out of range."""
 

@@ -16,6 +16,7 @@ from pytest_distill.errors import (
     EvaluationError,
     ModelError,
     ModelWarning,
+    UnsoundAnswersError,
 )
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Prediction, Request
@@ -310,8 +311,9 @@ class RunModel(Model):
                     lambda missing: self._predict(who, missing),
                     self.dated_prompts(requests),
                 )
-            except BaseException:
-                if self._changed():  # what it made may be of other bytes
+            except BaseException as error:
+                # What it made may be of other bytes, or hang on what else it was asked.
+                if isinstance(error, UnsoundAnswersError) or self._changed():
                     self.keeper.take_back(identity)
                 raise
         else:

@@ -88,8 +88,8 @@ class Trust:
         of a text for every token.
     settled : bool
         Whether nothing is looked at any more: while the clock runs.
-    answered : set of str
-        The kinds of requests that were answered before the clock ran.
+    answered : dict
+        For each kind of requests, how many were answered at once before the clock ran.
     """
 
     examined: bool = False
@@ -106,7 +106,7 @@ class Trust:
     moves: int = 0
     generates: Literal["loop", "generate", "anew"] = "loop"
     settled: bool = False
-    answered: set[str] = field(default_factory=set)
+    answered: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.memory import is_out_of_memory
 from pytest_distill.engines.transformers.products import computing
-from pytest_distill.errors import ModelError
+from pytest_distill.errors import ModelError, UnsoundAnswersError
 
 _HALF = 67  # tokens; prime, so that it is no border between blocks that are read together
 _SHORT = 13
@@ -56,15 +56,15 @@ def refuse_changed(loaded: Loaded) -> None:
 
     Raises
     ------
-    ModelError
+    UnsoundAnswersError
         When what it read changed it: its answers then depend on what was asked before.
     """
     before, now = loaded.trust.said, _saying(loaded)
     if not _changed(before, now):
         return
     if _changed(now, _saying(loaded)):
-        raise ModelError(f"{loaded.who} {_NOT_DETERMINISTIC}")
-    raise ModelError(
+        raise UnsoundAnswersError(f"{loaded.who} {_NOT_DETERMINISTIC}")
+    raise UnsoundAnswersError(
         f"{loaded.who} is another one after it read these texts: it now answers a text otherwise "
         "than before, so that its answers depend on what else was asked; its code keeps something "
         "from one call to the next"

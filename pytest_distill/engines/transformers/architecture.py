@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 
 from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
+from pytest_distill.engines.transformers.failures import said
 from pytest_distill.engines.transformers.model_code import in_own_code
 from pytest_distill.errors import ModelError
 
@@ -215,7 +216,7 @@ def as_model_errors(spec: ModelSpec) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise ModelError(
-            f"model '{spec.name}' does not fit into the memory of its device ({_first(error)}); "
+            f"model '{spec.name}' does not fit into the memory of its device ({said(error)}); "
             "use a smaller dtype, 'device_map: auto' or another device"
         ) from None
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
@@ -223,10 +224,5 @@ def as_model_errors(spec: ModelSpec) -> Iterator[None]:
         if isinstance(error, NotImplementedError | RecursionError) or in_own_code(error):
             raise
         raise ModelError(
-            f"model '{spec.name}' can't be loaded from {spec.path}: {_first(error)}"
+            f"model '{spec.name}' can't be loaded from {spec.path}: {said(error)}"
         ) from error
-
-
-def _first(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

@@ -69,7 +69,7 @@ class Clock:
 
 
 @cache
-def _first_told(theirs: Any, began: datetime) -> datetime:  # noqa: ARG001 (one time for each run)
+def _first_told(theirs: Any, began: datetime) -> datetime:  # noqa: ARG001 - what is kept is kept by it: one time a run
     """Return what a clock that somebody set says when a run, told by its begin, first asks it."""
     now: datetime = theirs.now()
     return now
@@ -108,7 +108,7 @@ class Chat:
                 text = self.tokenizer.apply_chat_template(
                     message, add_generation_prompt=True, tokenize=False
                 )
-        except Exception as error:
+        except Exception as error:  # a template may raise anything; what is ours goes on
             if raised_here(error):
                 raise
             # What the template raises by itself says enough: "conversation roles must alternate".

@@ -13,6 +13,12 @@ FAILURES = (
 )
 
 
+def said(error: BaseException) -> str:
+    """Return the first line that an exception says; its class where it says nothing."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
 def first_line(error: BaseException) -> str:
     """Return what an exception says, in one line."""
     told = str(error).strip().splitlines()[0] if str(error).strip() else ""

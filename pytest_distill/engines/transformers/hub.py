@@ -17,7 +17,7 @@ from pytest_distill.engines.transformers.counting import (
     is_pickle,
     weight_names,
 )
-from pytest_distill.errors import ModelError
+from pytest_distill.errors import ModelError, few
 
 _SMALL_FILES = (
     *("*.json", "*.txt", "*.jinja"),
@@ -191,16 +191,11 @@ def _lacking(
             f"where you trust them, and give the folder as '{key}:'"
         )
     lost = [name for name in missing if name not in here]
-    return ModelError(f"{who} has no weights that can be loaded: {_few(lost)} is not there")
+    return ModelError(f"{who} has no weights that can be loaded: {few(lost)} is not there")
 
 
 def _top(folder: Path) -> tuple[str, ...]:
     return tuple(file.name for file in folder.glob("*"))
-
-
-def _few(names: list[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import io
-import re
 from contextlib import nullcontext, redirect_stderr
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -38,17 +37,15 @@ from pytest_distill.engines.transformers.quantisation import (
 )
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.engines.transformers.unpacking import (
+    LAYER_NUMBER,
     check_packed,
-    few,
     is_unpacked,
     left_of_packing,
     run_once,
     unpacking,
     without_odd_kernels,
 )
-from pytest_distill.errors import ModelError
-
-_LAYER_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
+from pytest_distill.errors import ModelError, few
 
 
 @dataclass
@@ -337,7 +334,7 @@ def _check_weights(
             f"model '{spec.name}': the checkpoint in {checkpoint.folder} and its config.json "
             f"disagree on the shape of {few(mismatched)}{head}"
         )
-    own = {_LAYER_NUMBER.sub("*", name) for name, _ in model.named_parameters()}
+    own = {LAYER_NUMBER.sub("*", name) for name, _ in model.named_parameters()}
     unexpected = sorted(report["unexpected_keys"])
     scales = left_of_packing(model, unexpected)
     if scales and packed is None:
@@ -349,7 +346,7 @@ def _check_weights(
     dropped = [
         key
         for key in unexpected
-        if _LAYER_NUMBER.sub("*", key) in own or "lora_" in key or ".base_layer." in key
+        if LAYER_NUMBER.sub("*", key) in own or "lora_" in key or ".base_layer." in key
     ]
     if dropped:
         raise ModelError(

@@ -16,13 +16,14 @@ from transformers.quantizers.auto import AutoHfQuantizer
 from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers.architecture import read_config
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
+from pytest_distill.engines.transformers.failures import said
 from pytest_distill.engines.transformers.info import unpacked_on_meta
 from pytest_distill.engines.transformers.quantisation import Packing
-from pytest_distill.errors import ModelError
+from pytest_distill.errors import ModelError, few
 
 # Any, because transformers carries no types.
 _hf: Any = transformers
-_LAYER_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
+LAYER_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 # How far below a module libraries keep tensors: bitsandbytes the scales of scales in a state within
 # the state of a parameter, which is in the module's dictionary of parameters.
 _DEEPEST = 6
@@ -42,7 +43,7 @@ def unpacking(spec: ModelSpec, checkpoint: Checkpoint, cls: Any, packed: Packing
         yield
     except (ImportError, torch.OutOfMemoryError):  # say by themselves what to do
         raise
-    except Exception as error:
+    except Exception as error:  # each library has its own; all of it is said, and the cause kept
         lacking = [] if packed.on_the_fly else _lacking(checkpoint, cls, spec)
         if lacking:
             raise ModelError(
@@ -52,7 +53,7 @@ def unpacking(spec: ModelSpec, checkpoint: Checkpoint, cls: Any, packed: Packing
         raise ModelError(
             f"model '{spec.name}': the weights in {checkpoint.folder} can't be "
             f"{'quantised' if packed.on_the_fly else 'unpacked'}, {packed}: "
-            f"{_reported(error) or _first(error)}"
+            f"{_reported(error) or said(error)}"
         ) from error
 
 
@@ -77,11 +78,11 @@ def _lacking(checkpoint: Checkpoint, cls: Any, spec: ModelSpec) -> list[str]:
     for module in _modules(spec, checkpoint, cls):
         own = {name.removeprefix(f"{module}.") for name in names if name.startswith(f"{module}.")}
         parts[module] = own
-        every[_LAYER_NUMBER.sub("*", module)] |= own
+        every[LAYER_NUMBER.sub("*", module)] |= own
     return sorted(
         f"{module}.{part}"
         for module, own in parts.items()
-        for part in every[_LAYER_NUMBER.sub("*", module)] - own
+        for part in every[LAYER_NUMBER.sub("*", module)] - own
     )
 
 
@@ -171,16 +172,11 @@ def run_once(spec: ModelSpec, model: Any, kind: str, packed: Packing) -> None:
             model(input_ids=ids, **more)
     except torch.OutOfMemoryError:
         raise
-    except Exception as error:
+    except Exception as error:  # a kernel that is not there is whatever its library says of it
         raise ModelError(
             f"model '{spec.name}': its weights are quantised, {packed}, and don't run on "
-            f"{model.device} in {str(model.dtype).removeprefix('torch.')}: {_first(error)}"
+            f"{model.device} in {str(model.dtype).removeprefix('torch.')}: {said(error)}"
         ) from error
-
-
-def _first(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
 
 
 def is_unpacked(model: Any) -> bool:
@@ -237,9 +233,3 @@ def _tensors(value: Any, seen: set[int], depth: int) -> Iterator[torch.Tensor]:
 
 
 _NOT_ENTERED = ("builtins", "torch", "transformers", "functools")
-
-
-def few(names: Sequence[str]) -> str:
-    """Return the first three of some names, and how many more there are."""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import torch
 
@@ -12,9 +13,14 @@ from pytest_distill.engines.transformers.neighbours import (
     Company,
     Neighbours,
     WrongAloneError,
-    in_company,
 )
-from pytest_distill.engines.transformers.texts import Text, difference, go_on, whole
+from pytest_distill.engines.transformers.texts import (
+    Text,
+    forced_token,
+    go_on,
+    in_batches_of_texts,
+    whole,
+)
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Decoding
 
@@ -30,28 +36,9 @@ def generate_anew(
         When the model says another thing each time that it reads a text.
     """
     neighbours = Neighbours(max(Company.EQUAL, loaded.trust.rows.company))
-
-    def forward(batch: list[int]) -> list[Text]:
-        chosen = [texts[place] for place in batch]
-        _generate(loaded, chosen, decoding, ends)
-        return chosen
-
-    def wrong(place: int, _: Text) -> str | None:
-        return difference(loaded, texts[place])
-
-    lengths = [len(text.prompt) + decoding.max_new_tokens for text in texts]
-    parted = in_company(
-        loaded,
-        loaded.generation_budget,
-        neighbours,
-        lengths,
-        forward,
-        wrong,
-        alone_is_right=False,
-    )
+    generate = partial(_generate, loaded, decoding=decoding, ends=ends)
     try:
-        for _, finished in parted:
-            yield from finished
+        yield from in_batches_of_texts(loaded, texts, decoding, neighbours, generate)
     except WrongAloneError as error:
         raise ModelError(f"{loaded.who} is not deterministic: {error}") from None
 
@@ -67,14 +54,8 @@ def _generate(
         inputs = whole(loaded, going)
         last = len(going[0].tokens) + (len(going[0].prompt) - 1 if loaded.kind == "causal" else 0)
         go_on(going, logits_at(loaded, inputs, range(len(going)), [last] * len(going)))
-        forced = _forced(loaded)
+        forced = forced_token(loaded)
         if forced is not None and len(going[0].tokens) == 1:
             for text in going:
                 text.tokens[:] = [forced]
         going = [text for text in going if not text.is_finished(loaded, decoding, ends)]
-
-
-def _forced(loaded: Loaded) -> int | None:
-    """Return the token that every text of a translation model begins with: its language."""
-    token = loaded.model.generation_config.forced_bos_token_id
-    return int(token) if loaded.kind == "seq2seq" and token is not None else None

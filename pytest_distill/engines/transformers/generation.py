@@ -16,7 +16,7 @@ from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.neighbours import WrongAloneError
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.engines.transformers.running import WrongTextError, run_all
-from pytest_distill.engines.transformers.texts import Text
+from pytest_distill.engines.transformers.texts import Text, crosses
 from pytest_distill.engines.transformers.theirs import generate_batches
 from pytest_distill.engines.transformers.trials import cache_name
 from pytest_distill.errors import ModelError
@@ -87,7 +87,8 @@ def _texts(
         except (WrongTextError, *FAILURES) as error:
             _give_up(loaded, "generate", first_line(error))
     if trust.generates != "anew":
-        own = [text for text in left if not _crosses_border(loaded, text, decoding)]
+        over = decoding.max_new_tokens
+        own = [text for text in left if not crosses(loaded, text, len(text.prompt) + over)]
         try:
             for text in generate_batches(loaded, own, decoding, ends):
                 del left[text]
@@ -95,12 +96,6 @@ def _texts(
         except (WrongAloneError, *FAILURES) as error:
             _give_up(loaded, "anew", first_line(error))
     yield from generate_anew(loaded, list(left), decoding, ends)
-
-
-def _crosses_border(loaded: Loaded, text: Text, decoding: Decoding) -> bool:
-    """Return whether reading on from a cache is not what the model makes of all of a text."""
-    border, length = loaded.trust.border, len(text.prompt)
-    return border is not None and length <= border < length + decoding.max_new_tokens
 
 
 def _within_window(loaded: Loaded, texts: Sequence[Text], decoding: Decoding) -> list[Text]:

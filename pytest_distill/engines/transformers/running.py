@@ -47,13 +47,14 @@ def run_all(
         When a text isn't what the model says.
     """
     border = loaded.trust.border
-    left = list(texts)
+    left = dict.fromkeys(texts)
     for text in left:
         text.begin(decoding)
     while left:
-        left.sort(key=lambda text: -len(text.row))
-        beyond = border is not None and len(left[0].row) > border
-        own = [text for text in left if not beyond or len(text.row) > (border or 0)]
+        own = sorted(left, key=lambda text: -text.size)
+        beyond = border is not None and own[0].size > border
+        if border is not None and beyond:
+            own = [text for text in own if text.size > border]
         running = _Running(loaded, own, decoding, ends, None if beyond else border)
         while running.texts or running.queue:
             fits, finished = attempt(running.step)
@@ -65,7 +66,7 @@ def run_all(
                     text.begin(decoding)
                 break
             for text in finished:
-                left.remove(text)
+                del left[text]
                 yield text
 
 
@@ -123,7 +124,7 @@ class _Running:
         new = [
             text
             for text in finished
-            if not crosses(self.loaded, text) and not seen.reaches(*text.extent)
+            if not crosses(self.loaded, text, text.size) and not seen.reaches(*text.extent)
         ]
         if self.loaded.trust.settled or not new:
             return
@@ -145,7 +146,7 @@ class _Running:
         free = places - len(self.texts)
         if self.texts and free < max(1, places // _ROOM):
             return []
-        at_once = self.loaded.budget.tokens // max(1, len(self.queue[0].row) - self.skip)
+        at_once = self.loaded.budget.tokens // max(1, self.queue[0].size - self.skip)
         return self.queue[: max(1, min(free, at_once))]
 
     def _read(self, texts: Sequence[Text]) -> torch.Tensor:
@@ -173,7 +174,7 @@ class _Running:
         if self.texts or self.prefix is not None or len(self.queue) < 2:
             return
         prefix = common_prefix([tuple(text.row) for text in self.queue])
-        prefix = prefix[: min(len(text.row) for text in self.queue) - 1]
+        prefix = prefix[: min(text.size for text in self.queue) - 1]
         if self.border is None and len(prefix) <= (self.loaded.trust.border or 0):
             return  # what a cache keeps of a short prefix is not what a long text makes of it
         if len(prefix) * (len(self.queue) - 1) >= max(1, self.loaded.budget.tokens // 2):
@@ -219,7 +220,7 @@ class _Running:
         """Drop rows that ended or reached the border, and the columns that only they needed."""
         gone = set(map(id, finished))
         if self.border is not None:
-            gone |= {id(text) for text in self.texts if len(text.row) > self.border}
+            gone |= {id(text) for text in self.texts if text.size > self.border}
         if not gone:
             return
         stay = [row for row, text in enumerate(self.texts) if id(text) not in gone]

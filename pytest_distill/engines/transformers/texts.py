@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -12,6 +12,7 @@ from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.decoding import SeededSampling, of_tokens, tail_length
 from pytest_distill.engines.transformers.likelihood import Span, score_places, score_spans
 from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.neighbours import Neighbours, in_company
 from pytest_distill.engines.transformers.trials import differ
 from pytest_distill.evals.requests import Decoding
 
@@ -59,9 +60,14 @@ class Text:
         return [*self.prompt, *self.tokens]
 
     @property
+    def size(self) -> int:
+        """How many tokens it has."""
+        return len(self.prompt) + len(self.tokens)
+
+    @property
     def extent(self) -> tuple[int, int, int]:
         """How long it is, how padded it was, and beside how many it stood; see `Neighbours`."""
-        return len(self.prompt) + len(self.tokens), self.padding, self.rows
+        return self.size, self.padding, self.rows
 
     def is_finished(self, loaded: Loaded, decoding: Decoding, ends: Sequence[int]) -> bool:
         """Return whether its last token ended it."""
@@ -100,10 +106,19 @@ def go_on(texts: Sequence[Text], logits: torch.Tensor) -> None:
         text.log_probabilities.append(log_probability)
 
 
-def crosses(loaded: Loaded, text: Text) -> bool:
-    """Return whether a text begins before a border of the model's positions and ends beyond it."""
+def crosses(loaded: Loaded, text: Text, size: int) -> bool:
+    """Return whether a text of `size` tokens ends beyond a border that it began before.
+
+    What a cache keeps of its beginning is then not what the model makes of all of it.
+    """
     border = loaded.trust.border
-    return border is not None and len(text.prompt) <= border < len(text.row)
+    return border is not None and len(text.prompt) <= border < size
+
+
+def forced_token(loaded: Loaded) -> int | None:
+    """Return the token that every text of a translation model begins with: its language."""
+    token = loaded.model.generation_config.forced_bos_token_id
+    return int(token) if loaded.kind == "seq2seq" and token is not None else None
 
 
 def difference(loaded: Loaded, text: Text) -> str | None:
@@ -112,10 +127,9 @@ def difference(loaded: Loaded, text: Text) -> str | None:
     The token that a checkpoint forces at the start of every text is not looked at. Nor are texts
     that cross a border of the model's positions: read at once, their beginning is another's.
     """
-    if crosses(loaded, text):
+    if crosses(loaded, text, text.size):
         return None
-    forced = loaded.kind == "seq2seq" and loaded.model.generation_config.forced_bos_token_id
-    first = 0 if forced in (None, False) else 1
+    first = 0 if forced_token(loaded) is None else 1
     targets = tuple(text.tokens[first:])
     if not targets:
         return None
@@ -133,6 +147,37 @@ def difference(loaded: Loaded, text: Text) -> str | None:
         f"the log-likelihood of a generated text was {got:.4f}, and {expected:.4f} when all of it "
         "was read at once"
     )
+
+
+def in_batches_of_texts(
+    loaded: Loaded,
+    texts: Sequence[Text],
+    decoding: Decoding,
+    neighbours: Neighbours,
+    generate: Callable[[Sequence[Text]], None],
+) -> Iterator[Text]:
+    """Yield every text once `generate` has generated all of its batch.
+
+    Raises
+    ------
+    WrongAloneError
+        When a text isn't what the model says when it reads all of it at once.
+    """
+
+    def forward(batch: list[int]) -> list[Text]:
+        chosen = [texts[place] for place in batch]
+        generate(chosen)
+        return chosen
+
+    def wrong(_: int, text: Text) -> str | None:
+        return difference(loaded, text)
+
+    budget = loaded.generation_budget
+    lengths = [len(text.prompt) + decoding.max_new_tokens for text in texts]
+    for _, finished in in_company(
+        loaded, budget, neighbours, lengths, forward, wrong, alone_is_right=False
+    ):
+        yield from finished
 
 
 def whole(loaded: Loaded, texts: Sequence[Text]) -> dict[str, torch.Tensor | bool]:

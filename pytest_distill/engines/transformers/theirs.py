@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,9 +17,8 @@ from pytest_distill.engines.transformers.decoding import (
     StopAtStrings,
 )
 from pytest_distill.engines.transformers.loading import Loaded
-from pytest_distill.engines.transformers.neighbours import in_company
 from pytest_distill.engines.transformers.products import computing
-from pytest_distill.engines.transformers.texts import Text, difference
+from pytest_distill.engines.transformers.texts import Text, in_batches_of_texts
 from pytest_distill.evals.requests import Decoding
 
 
@@ -32,26 +32,8 @@ def generate_batches(
     WrongAloneError
         When a text isn't what the model says when it reads all of it at once.
     """
-
-    def forward(batch: list[int]) -> list[Text]:
-        chosen = [texts[place] for place in batch]
-        _generate(loaded, chosen, decoding, ends)
-        return chosen
-
-    def wrong(_: int, text: Text) -> str | None:
-        return difference(loaded, text)
-
-    lengths = [len(text.prompt) + decoding.max_new_tokens for text in texts]
-    for _, finished in in_company(
-        loaded,
-        loaded.generation_budget,
-        loaded.trust.texts,
-        lengths,
-        forward,
-        wrong,
-        alone_is_right=False,
-    ):
-        yield from finished
+    generate = partial(_generate, loaded, decoding=decoding, ends=ends)
+    yield from in_batches_of_texts(loaded, texts, decoding, loaded.trust.texts, generate)
 
 
 @torch.inference_mode()

@@ -82,13 +82,9 @@ def _changed(before: torch.Tensor | None, now: torch.Tensor | None) -> bool:
 @torch.inference_mode()
 def _saying(loaded: Loaded) -> torch.Tensor | None:
     """Return the last logits that a model gives for one short text; None where it gives none."""
-    ids = pad([_tokens(loaded, min(_SHORT, loaded.context or _SHORT))], 0, loaded.device)
-    inputs = {"input_ids": ids}
-    if loaded.kind == "seq2seq":
-        inputs["decoder_input_ids"] = ids
     try:
         with computing(loaded):
-            logits: torch.Tensor = loaded.model(**inputs).logits
+            logits: torch.Tensor = loaded.model(**_short_text(loaded, _SHORT)).logits
     except FAILURES as error:
         if is_out_of_memory(error):
             raise
@@ -151,15 +147,9 @@ def _tell_of_changes(loaded: Loaded) -> None:
     here, that holds for every text, whichever comes first.
     """
     before = _settings(loaded.model)
-    ids = pad([_tokens(loaded, 2)], 0, loaded.device)
-    inputs = (
-        {"input_ids": ids}
-        if loaded.kind != "seq2seq"
-        else {"input_ids": ids, "decoder_input_ids": ids}
-    )
     try:
         with computing(loaded):
-            loaded.model(**inputs)
+            loaded.model(**_short_text(loaded, 2))
     except FAILURES as error:
         if is_out_of_memory(error):
             raise
@@ -193,7 +183,8 @@ def _refuse_foresight(loaded: Loaded) -> None:
     def read(tokens: list[int]) -> torch.Tensor:
         inputs = {"input_ids": pad([tokens], 0, loaded.device), "use_cache": False}
         with computing(loaded):
-            return loaded.model(**inputs).logits[0, :half].float()  # type: ignore[no-any-return]
+            logits: torch.Tensor = loaded.model(**inputs).logits
+        return logits[0, :half].float()
 
     one = read(row)
     if not _apart(one, read(other), loaded.model):
@@ -210,12 +201,8 @@ def _refuse_foresight(loaded: Loaded) -> None:
 @torch.inference_mode()
 def _try_picking(loaded: Loaded) -> None:
     """Look whether the logits of some positions are those among all; else give that up."""
-    count = _SHORT if loaded.context is None else min(_SHORT, loaded.context)
-    ids = pad([_tokens(loaded, count)], 0, loaded.device)
-    inputs: dict[str, Any] = {"input_ids": ids, "use_cache": False}
-    if loaded.kind == "seq2seq":
-        inputs["decoder_input_ids"] = ids
-    columns = range(count - 1, -1, -2)
+    inputs: dict[str, Any] = {**_short_text(loaded, _SHORT), "use_cache": False}
+    columns = range(inputs["input_ids"].shape[1] - 1, -1, -2)
     with computing(loaded):
         every = loaded.model(**inputs).logits[0]
     try:
@@ -250,8 +237,8 @@ def _border(loaded: Loaded) -> int | None:
     def beside(far: int) -> torch.Tensor:
         positions = torch.stack([begin, begin + far - _NEAR])
         with computing(loaded):
-            logits = loaded.model(input_ids=ids, position_ids=positions).logits
-        return logits[0].float()  # type: ignore[no-any-return]
+            logits: torch.Tensor = loaded.model(input_ids=ids, position_ids=positions).logits
+        return logits[0].float()
 
     try:
         near = beside(_NEAR)
@@ -282,6 +269,12 @@ def _apart(one: torch.Tensor, two: torch.Tensor, model: Any) -> bool:
         return apart > 0.1
     half = model.dtype in (torch.float16, torch.bfloat16)
     return apart > (2 * torch.finfo(model.dtype).eps if half else 1e-4)
+
+
+def _short_text(loaded: Loaded, count: int) -> dict[str, torch.Tensor]:
+    """Return what a model reads of a text of `count` tokens, or of as many as it can read."""
+    ids = pad([_tokens(loaded, min(count, loaded.context or count))], 0, loaded.device)
+    return {"input_ids": ids} | ({"decoder_input_ids": ids} if loaded.kind == "seq2seq" else {})
 
 
 def _tokens(loaded: Loaded, count: int, shift: int = 0) -> list[int]:

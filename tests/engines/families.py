@@ -236,6 +236,18 @@ _TEXT = {
     **_SLIDING,
 }
 
+_REFORMER: dict[str, Any] = {
+    "attn_layers": ["local", "lsh"],
+    "num_hidden_layers": None,
+    "axial_pos_shape": [10, 16],
+    "axial_pos_embds_dim": [24, 40],
+    "local_attn_chunk_length": 8,
+    "lsh_attn_chunk_length": 8,
+    "num_buckets": 4,
+    "hash_seed": 3,
+    "feed_forward_size": 96,
+}
+
 FAMILIES: tuple[Family, ...] = (
     Family("afmoe", _SLIDING),
     Family("albert"),
@@ -572,33 +584,12 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         "reformer",
-        {
-            "is_decoder": True,
-            "attn_layers": ["local", "lsh"],
-            "num_hidden_layers": None,
-            "axial_pos_shape": [10, 16],
-            "axial_pos_embds_dim": [24, 40],
-            "local_attn_chunk_length": 8,
-            "lsh_attn_chunk_length": 8,
-            "num_buckets": 4,
-            "hash_seed": 3,
-            "feed_forward_size": 96,
-        },
+        {"is_decoder": True, **_REFORMER},
         heads=_CAUSAL,
     ),
     Family(
         "reformer",
-        {
-            "attn_layers": ["local", "lsh"],
-            "num_hidden_layers": None,
-            "axial_pos_shape": [10, 16],
-            "axial_pos_embds_dim": [24, 40],
-            "local_attn_chunk_length": 8,
-            "lsh_attn_chunk_length": 8,
-            "num_buckets": 4,
-            "hash_seed": 3,
-            "feed_forward_size": 96,
-        },
+        _REFORMER,
         "encoder",
         ("classification",),
     ),

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from pytest_distill import ModelError
-from pytest_distill.engines.transformers import TransformersEngine
 from pytest_distill.engines.transformers.batching import batches
 from pytest_distill.engines.transformers.memory import Budget
 from pytest_distill.engines.transformers.neighbours import (
@@ -29,18 +28,8 @@ from pytest_distill.evals.requests import (
     Request,
 )
 
-from .tiny import CORPUS, TEXTS, Make, hf, saved
+from .tiny import CORPUS, SMALL, TEXTS, Make, greedy, hf, saved, scored
 
-SMALL: dict[str, Any] = {
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "initializer_range": 0.3,
-    "bos_token_id": 0,
-    "eos_token_id": 1,
-    "pad_token_id": 2,
-}
 ORIGINAL = 40  # tokens, up to which the short factors of LongRoPE count
 
 
@@ -61,35 +50,6 @@ def longrope_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) ->
     )
     folder = tmp_path_factory.mktemp("longrope")
     return saved(hf.LlamaForCausalLM(config), tokenizer, folder)
-
-
-def _plain(made: TransformersEngine, row: list[int]) -> torch.Tensor:
-    """Return the log-probabilities of one row, read alone and unpadded."""
-    with torch.inference_mode():
-        logits: torch.Tensor = made.model(input_ids=torch.tensor([row])).logits[0]
-    return logits.log_softmax(-1)
-
-
-def _scored(made: TransformersEngine, request: ChoiceRequest) -> list[float]:
-    """Return the log-likelihood of every choice, each in a row that is read alone."""
-    values = []
-    context = len(made.tokenizer(request.context)["input_ids"])
-    for choice in request.continuations:
-        whole = made.tokenizer(request.context + choice)["input_ids"]
-        said = _plain(made, whole[:-1])
-        values.append(sum(said[at - 1, whole[at]].item() for at in range(context, len(whole))))
-    return values
-
-
-def _greedy(made: TransformersEngine, prompt: str, count: int) -> str:
-    """Return what follows a prompt where all of the text is read for every token."""
-    row = made.tokenizer(prompt)["input_ids"]
-    new: list[int] = []
-    for _ in range(count):
-        new.append(int(_plain(made, row + new)[-1].argmax()))
-        if new[-1] == made.tokenizer.eos_token_id:
-            break
-    return str(made.tokenizer.decode(new, skip_special_tokens=True))
 
 
 REQUESTS: list[Request] = [
@@ -154,7 +114,7 @@ def test_rows_on_either_side_of_a_border_never_meet(engine: Make, longrope_folde
     assert min(rows) < ORIGINAL < max(rows)
     got = {prediction.id: prediction.loglikelihoods for prediction in made.predict(choices)}
     for request in choices:
-        assert got[request.id] == pytest.approx(_scored(made, request), abs=1e-3)
+        assert got[request.id] == pytest.approx(scored(made, request), abs=1e-3)
     assert made.notes == []
 
 
@@ -169,7 +129,7 @@ def test_a_text_that_crosses_a_border_is_read_anew(
     assert any(row <= ORIGINAL < row + 12 for row in rows)
     asked = [GenerationRequest(p, p, decoding=Decoding(max_new_tokens=12)) for p in prompts]
     got = {prediction.id: prediction.text for prediction in made.predict(asked)}
-    assert got == {prompt: _greedy(made, prompt, 12) for prompt in prompts}
+    assert got == {prompt: greedy(made, prompt, 12) for prompt in prompts}
     assert made.notes == []
 
 
@@ -195,7 +155,7 @@ def test_positions_that_a_model_counts_itself_are_left_to_it(
     made = engine(saved(hf.RobertaForCausalLM(config), tokenizer, tmp_path))
     asked = [GenerationRequest(t, t, decoding=Decoding(max_new_tokens=6)) for t in TEXTS]
     got = {prediction.id: prediction.text for prediction in made.predict(asked)}
-    assert got == {text: _greedy(made, text, 6) for text in TEXTS}
+    assert got == {text: greedy(made, text, 6) for text in TEXTS}
     assert any("reads all of a text for every token" in note for note in made.notes)
 
 
@@ -224,7 +184,7 @@ def test_trees_are_given_up_from_where_they_are_wrong(
     assert made.notes == []
     got = {prediction.id: prediction.loglikelihoods for prediction in made.predict(long)}
     for request in long:
-        assert got[request.id] == pytest.approx(_scored(made, request), abs=1e-3)
+        assert got[request.id] == pytest.approx(scored(made, request), abs=1e-3)
     (note,) = made.notes
     assert "scores choices of more than" in note
 

@@ -20,18 +20,7 @@ from pytest_distill.evals.requests import (
     PerplexityRequest,
 )
 
-from .tiny import CORPUS, TEXTS, Make, hf, saved
-
-SMALL: dict[str, Any] = {
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "initializer_range": 0.3,
-    "bos_token_id": 0,
-    "eos_token_id": 1,
-    "pad_token_id": 2,
-}
+from .tiny import CORPUS, SMALL, TEXTS, Make, greedy, hf, saved, scored
 
 Forward = Callable[..., Any]
 
@@ -49,35 +38,6 @@ def _with(made: TransformersEngine, odd: Forward) -> TransformersEngine:
     inner = made.model.forward
     made.model.forward = lambda *args, **keywords: odd(inner, *args, **keywords)
     return made
-
-
-def _plain(made: TransformersEngine, row: list[int]) -> torch.Tensor:
-    """Return the log-probabilities of one row, read alone and unpadded."""
-    with torch.inference_mode():
-        logits: torch.Tensor = made.model(input_ids=torch.tensor([row])).logits[0]
-    return logits.log_softmax(-1)
-
-
-def _scored(made: TransformersEngine, request: ChoiceRequest) -> list[float]:
-    """Return the log-likelihood of every choice, each in a row that is read alone."""
-    values = []
-    context = len(made.tokenizer(request.context)["input_ids"])
-    for choice in request.continuations:
-        whole = made.tokenizer(request.context + choice)["input_ids"]
-        said = _plain(made, whole[:-1])
-        values.append(sum(said[at - 1, whole[at]].item() for at in range(context, len(whole))))
-    return values
-
-
-def _greedy(made: TransformersEngine, prompt: str, count: int) -> str:
-    """Return what follows a prompt where all of the text is read for every token."""
-    row = made.tokenizer(prompt)["input_ids"]
-    new: list[int] = []
-    for _ in range(count):
-        new.append(int(_plain(made, row + new)[-1].argmax()))
-        if new[-1] == made.tokenizer.eos_token_id:
-            break
-    return str(made.tokenizer.decode(new, skip_special_tokens=True))
 
 
 def _without_mask(inner: Forward, *args: Any, **keywords: Any) -> Any:
@@ -111,7 +71,7 @@ def test_a_tree_that_stands_alone_earns_no_trust_for_others(
     ]
     got = {prediction.id: prediction.loglikelihoods for prediction in made.predict(asked)}
     for request in asked:
-        assert got[request.id] == pytest.approx(_scored(made, request), abs=1e-3)
+        assert got[request.id] == pytest.approx(scored(made, request), abs=1e-3)
     (note,) = made.notes
     assert "scores every choice in a row of its own" in note
 
@@ -122,13 +82,13 @@ def test_padding_that_is_gone_when_a_text_ends_counts(engine: Make, long_folder:
     alone = GenerationRequest("0", CORPUS, decoding=Decoding(max_new_tokens=30))
     list(made.predict([alone]))
     assert made.notes == []
-    begun = {text: _greedy(made, text, 1) for text in (CORPUS[n:] for n in range(50))}
+    begun = {text: greedy(made, text, 1) for text in (CORPUS[n:] for n in range(50))}
     long, stop = next(item for item in begun.items() if item[1].strip().isalpha())
     decoding = Decoding(max_new_tokens=20, stop=(stop,))
     asked = [GenerationRequest(text, text, decoding=decoding) for text in (long, TEXTS[0])]
     got = {prediction.id: prediction.text for prediction in made.predict(asked)}
     for request in asked:
-        whole = _greedy(made, request.prompt, 20)
+        whole = greedy(made, request.prompt, 20)
         assert got[request.id] == whole.partition(stop)[0]
     assert made.notes
 
@@ -141,7 +101,7 @@ def test_a_text_alone_earns_no_trust_for_several(engine: Make, long_folder: Path
     prompts = ("a", "b", "c", "d", "e")
     asked = [GenerationRequest(p, p, decoding=Decoding(max_new_tokens=8)) for p in prompts]
     got = {prediction.id: prediction.text for prediction in made.predict(asked)}
-    assert got == {prompt: _greedy(made, prompt, 8) for prompt in prompts}
+    assert got == {prompt: greedy(made, prompt, 8) for prompt in prompts}
     assert any("one at a time" in note for note in made.notes)
 
 
@@ -208,7 +168,7 @@ def test_logits_that_are_made_of_several_positions_are_all_made(
     asked = [ChoiceRequest(t, t.strip(), (" Paris", " worm nine", " a")) for t in TEXTS]
     got = {prediction.id: prediction.loglikelihoods for prediction in made.predict(asked)}
     for request in asked:
-        assert got[request.id] == pytest.approx(_scored(made, request), abs=1e-3)
+        assert got[request.id] == pytest.approx(scored(made, request), abs=1e-3)
     assert any("those of all are computed" in note for note in made.notes)
 
 
@@ -235,7 +195,7 @@ def test_the_longest_row_of_a_batch_is_looked_at_too(
     request = ChoiceRequest("c", CORPUS, (" worm", " worm nine, two"))
     assert len({len(tokenizer(choice)["input_ids"]) for choice in request.continuations}) == 2
     (got,) = made.predict([request])
-    assert got.loglikelihoods == pytest.approx(_scored(made, request), abs=1e-3)
+    assert got.loglikelihoods == pytest.approx(scored(made, request), abs=1e-3)
     assert made.notes
 
 

@@ -1,4 +1,4 @@
-"""What the tests of the engines share: texts, and the type of the fixture `engine`."""
+"""What the tests of the engines share: texts, sizes, and what a model says of one text alone."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 import transformers
 
 from pytest_distill.engines.transformers import TransformersEngine
+from pytest_distill.evals.requests import ChoiceRequest
 
 # Any, because transformers' constructors carry no types.
 hf: Any = transformers
@@ -31,6 +33,17 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 
+SMALL: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "initializer_range": 0.3,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+    "pad_token_id": 2,
+}
+
 Make = Callable[..., TransformersEngine]
 
 
@@ -39,3 +52,32 @@ def saved(model: Any, tokenizer: Any, folder: Path) -> Path:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def plain(made: TransformersEngine, row: list[int]) -> torch.Tensor:
+    """Return the log-probabilities of one row, read alone and unpadded."""
+    with torch.inference_mode():
+        logits: torch.Tensor = made.model(input_ids=torch.tensor([row])).logits[0]
+    return logits.log_softmax(-1)
+
+
+def scored(made: TransformersEngine, request: ChoiceRequest) -> list[float]:
+    """Return the log-likelihood of every choice, each in a row that is read alone."""
+    values = []
+    context = len(made.tokenizer(request.context)["input_ids"])
+    for choice in request.continuations:
+        whole = made.tokenizer(request.context + choice)["input_ids"]
+        said = plain(made, whole[:-1])
+        values.append(sum(said[at - 1, whole[at]].item() for at in range(context, len(whole))))
+    return values
+
+
+def greedy(made: TransformersEngine, prompt: str, count: int) -> str:
+    """Return what follows a prompt where all of the text is read for every token."""
+    row = made.tokenizer(prompt)["input_ids"]
+    new: list[int] = []
+    for _ in range(count):
+        new.append(int(plain(made, row + new)[-1].argmax()))
+        if new[-1] == made.tokenizer.eos_token_id:
+            break
+    return str(made.tokenizer.decode(new, skip_special_tokens=True))

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import binom
 
+from pytest_distill import statistics as st
+from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.engines import ModelInfo, Role
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.eval import Eval
@@ -32,14 +34,12 @@ from pytest_distill.evals.metrics.labels import MACRO_F1, MATTHEWS
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks import Classification
 from pytest_distill.evaluation.models import Model, RunModel
-from pytest_distill.verdicts import statistics as st
-from pytest_distill.verdicts.comparison import Comparison
-from pytest_distill.verdicts.gates import Gate, QualityRetained, SlicesRetained
-from pytest_distill.verdicts.statistics import FloorTest, NoRatioError
-from pytest_distill.verdicts.statistics.quantiles import unit_interval
-from pytest_distill.verdicts.statistics.suite import Combined, suite_retention
-from pytest_distill.verdicts.statistics.unconditional import above_tail, below_tail, difference_tail
-from pytest_distill.verdicts.verdict import Outcome
+from pytest_distill.gates import Gate, QualityRetained, SlicesRetained
+from pytest_distill.gates.verdict import Outcome
+from pytest_distill.statistics import FloorTest, NoRatioError
+from pytest_distill.statistics.quantiles import unit_interval
+from pytest_distill.statistics.suite import Combined, suite_retention
+from pytest_distill.statistics.unconditional import above_tail, below_tail, difference_tail
 
 Array = NDArray[Any]
 RNG = np.random.Generator

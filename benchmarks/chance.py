@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pytest_distill.verdicts.standing import CONFIDENCE, LEVEL
-from pytest_distill.verdicts.statistics import association, clopper_pearson
+from pytest_distill.comparison.standing import CONFIDENCE, LEVEL
+from pytest_distill.statistics import association, clopper_pearson
 
 REPLICATIONS = 2000
 SIZES = (10, 20, 50, 200, 1000)

@@ -32,9 +32,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtrc, ndtri, stdtrit
 
+from pytest_distill import statistics as st
 from pytest_distill.evals.metrics.labels import MACRO_F1
-from pytest_distill.verdicts import statistics as st
-from pytest_distill.verdicts.statistics.fieller import unseen_weight
+from pytest_distill.statistics.fieller import unseen_weight
 
 Array = NDArray[Any]
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "statistics.md"

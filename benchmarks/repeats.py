@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from pytest_distill.verdicts import statistics as st
-from pytest_distill.verdicts.recommendation import recommended
-from pytest_distill.verdicts.statistics.quantiles import (
+from pytest_distill import statistics as st
+from pytest_distill.gates.recommendation import recommended
+from pytest_distill.statistics.quantiles import (
     quantile_interval,
     serial_correlation,
     unit_interval,

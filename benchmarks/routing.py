@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from pytest_distill.verdicts import statistics as st
+from pytest_distill import statistics as st
 
 Array = NDArray[np.float64]
 LEVEL = 0.05

@@ -28,8 +28,8 @@ from processes import machine, table
 
 from pytest_distill.engines import ModelInfo
 from pytest_distill.evals.requests import ClassificationRequest, Prediction, Request
-from pytest_distill.evaluation.keeping import Keeper
-from pytest_distill.evaluation.store import FILE_NAME
+from pytest_distill.evaluation.store.file import FILE_NAME
+from pytest_distill.evaluation.store.keeping import Keeper
 
 LABELS = ("negative", "neutral", "positive")
 IDENTITY = {"model": "0" * 64, "engine": "benchmark", "version": "1", "dtype": "float32"}

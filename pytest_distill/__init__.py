@@ -6,7 +6,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_distill.assertions import (
+    from pytest_distill.engines import Engine, ModelInfo, ModelSpec
+    from pytest_distill.errors import (
+        ComparisonError,
+        ConfigError,
+        DistillError,
+        EvaluationError,
+        GoldSetError,
+        ModelError,
+    )
+    from pytest_distill.evals.metrics import Answer, MeanMetric, Metric
+    from pytest_distill.evals.requests import (
+        ChoiceRequest,
+        ClassificationRequest,
+        GenerationRequest,
+        PerplexityRequest,
+        Prediction,
+    )
+    from pytest_distill.plugin.assertions import (
         GateComparison,
         assert_acceptance,
         assert_agreement,
@@ -29,26 +46,9 @@ if TYPE_CHECKING:
         assert_throughput,
         recommend,
     )
-    from pytest_distill.engines import Engine, ModelInfo, ModelSpec
-    from pytest_distill.errors import (
-        ComparisonError,
-        ConfigError,
-        DistillError,
-        EvaluationError,
-        GoldSetError,
-        ModelError,
-    )
-    from pytest_distill.evals.metrics import Answer, MeanMetric, Metric
-    from pytest_distill.evals.requests import (
-        ChoiceRequest,
-        ClassificationRequest,
-        GenerationRequest,
-        PerplexityRequest,
-        Prediction,
-    )
 
 _HOMES = {
-    "assertions": (
+    "plugin.assertions": (
         "GateComparison",
         "assert_acceptance",
         "assert_agreement",
@@ -91,7 +91,7 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-GATE_FUNCTIONS = frozenset(_HOMES["assertions"]) - {"GateComparison"}
+GATE_FUNCTIONS = frozenset(_HOMES["plugin.assertions"]) - {"GateComparison"}
 """The functions by which a test asks gates."""
 
 __all__ = [

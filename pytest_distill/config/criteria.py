@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 from pytest_distill.config.document import Document
 from pytest_distill.errors import did_you_mean
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.verdicts.gates import GATES, Gate
+from pytest_distill.gates import GATES, Gate
 
 
 @dataclass(frozen=True, slots=True)

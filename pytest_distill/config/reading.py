@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
+from pytest_distill._util.user_code import user_code
 from pytest_distill.config.criteria import Part, read_criterion
 from pytest_distill.config.document import Document
 from pytest_distill.config.schema import (
@@ -29,8 +30,7 @@ from pytest_distill.engines import ENGINES, SOURCES, Role
 from pytest_distill.errors import ConfigError, did_you_mean, name_problem
 from pytest_distill.evals.metrics import BUILT_IN, Metric, ScoredElsewhere, check_own_metric
 from pytest_distill.evals.tasks import TASKS
-from pytest_distill.user_code import user_code
-from pytest_distill.verdicts.gates import GATES
+from pytest_distill.gates import GATES
 
 
 @dataclass(frozen=True)

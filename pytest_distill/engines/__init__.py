@@ -11,12 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from pytest_distill._util.hub import Found
 from pytest_distill.engines import plain
 from pytest_distill.engines.file_digests import FileDigests, file_digest
 from pytest_distill.engines.likeness import Captured, Distributional, TokenLikeness
 from pytest_distill.errors import ModelError, did_you_mean
 from pytest_distill.evals.requests import Prediction, Request
-from pytest_distill.hub import Found
 
 Role = Literal["teacher", "student", "sft"]
 

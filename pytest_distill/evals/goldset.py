@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pytest_distill._util.gc import collector_paused
 from pytest_distill.errors import GoldSetError, did_you_mean
 from pytest_distill.evals.readonly import read_only
 from pytest_distill.evals.rows import ClassNames, Rows, open_rows
-from pytest_distill.memory import collector_paused
 
 DEFAULT_ID_FIELD = "id"
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pytest_distill import hub
+from pytest_distill._util import hub
 from pytest_distill.errors import GoldSetError
 
 DEFAULT_CONFIG = "default"

@@ -22,9 +22,9 @@ from pytest_distill.engines import Engine, Measurable, Memory, Timing, host, pla
 from pytest_distill.errors import ComparisonError, ModelError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Request
-from pytest_distill.evaluation.digest import request_key
-from pytest_distill.evaluation.keeping import Figure
 from pytest_distill.evaluation.models import Model, RunModel, dated, together
+from pytest_distill.evaluation.store.digest import request_key
+from pytest_distill.evaluation.store.keeping import Figure
 
 Floats = NDArray[np.float64]
 Units = NDArray[np.intp]

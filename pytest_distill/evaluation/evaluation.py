@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_distill._util.gc import collector_paused
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import (
     ComparisonError,
@@ -36,8 +37,7 @@ from pytest_distill.evals.metrics import (
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import ChecksAnswers, Classification
 from pytest_distill.evals.tasks.labels import UnknownLabelError
-from pytest_distill.evaluation.exact import exact_sum, meant, widened
-from pytest_distill.memory import collector_paused
+from pytest_distill.statistics.exact import exact_sum, meant, widened
 
 Indices = Sequence[int]
 

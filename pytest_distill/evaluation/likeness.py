@@ -25,11 +25,11 @@ from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.requests import GoldText
 from pytest_distill.evals.tasks import Classification
 from pytest_distill.evals.tasks.predictions import check_loglikelihoods, check_probabilities
-from pytest_distill.evaluation.captured import read_captured
-from pytest_distill.evaluation.digest import request_key
 from pytest_distill.evaluation.evaluation import Measured
 from pytest_distill.evaluation.models import Model, RunModel, dated, together
-from pytest_distill.evaluation.recorded import RecordedModel
+from pytest_distill.evaluation.sources.captured import read_captured
+from pytest_distill.evaluation.sources.recorded import RecordedModel
+from pytest_distill.evaluation.store.digest import request_key
 
 REVISION = 1
 """Raised when the numbers of this module change, so that nothing older is believed."""

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+from pytest_distill._util.user_code import unless_ours, user_code, warn_of
 from pytest_distill.engines import Dated, Engine, FileDigests, Identified, ModelInfo, Role, plain
 from pytest_distill.errors import (
     ComparisonError,
@@ -21,8 +22,7 @@ from pytest_distill.errors import (
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval
-from pytest_distill.evaluation.keeping import Figure, Keeper, Kept
-from pytest_distill.user_code import unless_ours, user_code, warn_of
+from pytest_distill.evaluation.store.keeping import Figure, Keeper, Kept
 
 _LOOK_SECONDS = 1.0
 """How often a model's files are looked at while it answers."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pytest_distill._util.numbers import INFINITE, floor_text
 from pytest_distill.report.tables import Columns, table, wrapped
-from pytest_distill.verdicts.numbers import INFINITE, floor_text
 
 MOST_ROWS = 6
 

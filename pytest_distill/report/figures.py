@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pytest_distill._util.units import Unit, text
+from pytest_distill.gates.measured import setting_text
 from pytest_distill.report.tables import Columns, shortened, table, wrapped
-from pytest_distill.verdicts.gates.measured import setting_text
-from pytest_distill.verdicts.units import Unit, text
 
 Row = Mapping[str, Any]
 _PLAIN: tuple[tuple[str, str, str, Unit], ...] = (

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from string import ascii_lowercase
 
+from pytest_distill._util.numbers import ceil_text, floor_text
 from pytest_distill.report.tables import Columns, count_text, shortened, table, wrapped
-from pytest_distill.verdicts.numbers import ceil_text, floor_text
-from pytest_distill.verdicts.worth import Frontier
+from pytest_distill.report.worth import Frontier
 
 HEIGHT, WIDTH = 7, 50
 _LETTERS = ascii_lowercase

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from pytest_distill.gates.verdict import finite
+from pytest_distill.report.ledger import Ledger
 from pytest_distill.report.shape import report
-from pytest_distill.verdicts.ledger import Ledger
-from pytest_distill.verdicts.verdict import finite
-from pytest_distill.verdicts.worth import frontiers
+from pytest_distill.report.worth import frontiers
 
 
 def as_dict(ledger: Ledger) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_distill.files import make_folder, write_atomically
+from pytest_distill._util.files import make_folder, write_atomically
 
 
 def write_lost(rows: Sequence[Mapping[str, Any]], project: Path, name: str) -> Path | None:

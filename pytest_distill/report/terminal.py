@@ -6,10 +6,13 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pytest_distill._util.numbers import ceil_text, floor_text
 from pytest_distill.errors import one_line
+from pytest_distill.gates.verdict import observed_text, required_text
 from pytest_distill.report.deferral import deferral_lines
 from pytest_distill.report.figures import figure_lines
 from pytest_distill.report.frontier import frontier_lines
+from pytest_distill.report.ledger import Ledger
 from pytest_distill.report.tables import (
     Columns,
     bytes_text,
@@ -18,10 +21,7 @@ from pytest_distill.report.tables import (
     table,
     wrapped,
 )
-from pytest_distill.verdicts.ledger import Ledger
-from pytest_distill.verdicts.numbers import ceil_text, floor_text
-from pytest_distill.verdicts.verdict import observed_text, required_text
-from pytest_distill.verdicts.worth import frontiers, words
+from pytest_distill.report.worth import frontiers, words
 
 Row = Mapping[str, Any]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_distill.files import write_atomically
+from pytest_distill._util.files import write_atomically
 
 SCHEMA = 1
 RULE = (

@@ -15,12 +15,6 @@ import tabulate  # noqa: F401
 import tqdm  # noqa: F401
 import yaml  # noqa: F401
 
-import pytest_distill.assertions
-import pytest_distill.config
-import pytest_distill.progress
-import pytest_distill.project
-import pytest_distill.reporting  # noqa: F401
-
 from .project import Project, Run
 
 PLAINLY: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import pytest_distill
-from pytest_distill.verdicts.gates import GATES
+from pytest_distill.gates import GATES
 
 from .project import (
     Project,

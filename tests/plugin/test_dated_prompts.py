@@ -84,7 +84,7 @@ def chatting(project: Project, template: str) -> Project:
 
 
 def _began(monkeypatch: pytest.MonkeyPatch, when: datetime) -> None:
-    monkeypatch.setattr("pytest_distill.session.run_began", lambda _: when)
+    monkeypatch.setattr("pytest_distill.plugin.session.run_began", lambda _: when)
 
 
 def _predictions(result: pytest.RunResult) -> str:

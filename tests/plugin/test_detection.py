@@ -38,11 +38,11 @@ UNMARKED = {
             pd.assert_flips(0.2)
         """,
     "attribute of the assertions": """
-        import pytest_distill.assertions
+        import pytest_distill.plugin.assertions
 
         @pytest.mark.skip
         def test_odd():
-            pytest_distill.assertions.assert_flips(0.2)
+            pytest_distill.plugin.assertions.assert_flips(0.2)
         """,
     "attribute of another module": """
         import own_gates

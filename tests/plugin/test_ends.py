@@ -274,7 +274,8 @@ def test_a_thread_that_is_waited_for_may_ask(project: Project, run: Run) -> None
 def test_the_end_of_a_run_waits_for_no_idle_pool(project: Project, run_apart: Run) -> None:
     """An executor's threads end with the interpreter: waiting for them would wait in vain."""
     project.file(
-        "conftest.py", "import pytest_distill.running\npytest_distill.running.MOST_SECONDS = 1e9\n"
+        "conftest.py",
+        "import pytest_distill.plugin.running\npytest_distill.plugin.running.MOST_SECONDS = 1e9\n",
     )
     start = (
         "pool = __import__('concurrent.futures').futures.ThreadPoolExecutor("
@@ -333,7 +334,7 @@ def test_a_worker_whose_share_cannot_be_told(project: Project, run: Run) -> None
     """What cannot be JSON is not dropped without a word."""
     project.file(
         "conftest.py",
-        "import pytest\nfrom pytest_distill.session import DistillSession\n"
+        "import pytest\nfrom pytest_distill.plugin.session import DistillSession\n"
         "def pytest_configure(config):\n"
         "    if hasattr(config, 'workerinput'):\n"
         "        DistillSession.share = lambda self: {'what': object()}\n",
@@ -428,7 +429,8 @@ def test_a_gate_that_a_pool_asks_too_late_is_told(
 def test_a_thread_that_runs_on_for_long_is_told(project: Project, run_apart: Run) -> None:
     """Nobody waits for it for ever, and what it may ask is not known."""
     project.file(
-        "conftest.py", "import pytest_distill.running\npytest_distill.running.MOST_SECONDS = 0.1\n"
+        "conftest.py",
+        "import pytest_distill.plugin.running\npytest_distill.plugin.running.MOST_SECONDS = 0.1\n",
     )
     start = "threading.Thread(target=time.sleep, args=(2,)).start()"
     project.file("test_ship.py", HEAD + POOL.format(start=start))

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from pytest_distill.report.json_file import as_dict
+from pytest_distill.report.ledger import Ledger
 from pytest_distill.report.shape import report
-from pytest_distill.verdicts.ledger import Ledger
 
 from .project import SHIPS, Project, Run, decision_of, said
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_distill import files
+from pytest_distill._util import files
 
 from .project import FAILS, SHIPS, Project, Run, decision_of, said
 
@@ -156,7 +156,7 @@ def test_an_older_report_does_not_stay_on_a_full_disk(
     def full(*_args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pytest_distill.json_report.write_atomically", full)
+    monkeypatch.setattr("pytest_distill.plugin.early.write_atomically", full)
     result = run("--distill-json", "out.json")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "--distill-json out.json: cannot be written: No space left on device" in said(result)
@@ -172,7 +172,7 @@ def test_a_report_that_cannot_be_made_is_no_ship(
     def broken(*_args: object) -> None:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr("pytest_distill.reporting.report_lines", broken)
+    monkeypatch.setattr("pytest_distill.plugin.reporting.report_lines", broken)
     result = run("--distill-report", "--distill-json", "out.json")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     outcome, reason = decision_of(result)

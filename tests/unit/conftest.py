@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pytest
 
+from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.engines import ModelInfo, Role
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
@@ -14,7 +15,6 @@ from pytest_distill.evals.metrics import BUILT_IN
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks import Classification
 from pytest_distill.evaluation.models import Model, RunModel
-from pytest_distill.verdicts.comparison import Comparison
 
 LETTERS = tuple(string.ascii_letters)
 """Every letter is a class: a gold set of a few need not have all that a model says."""

@@ -13,8 +13,8 @@ from pytest_distill.errors import EvaluationError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import BUILT_IN
 from pytest_distill.evals.tasks import Perplexity
-from pytest_distill.evaluation.captured import read_captured
-from pytest_distill.evaluation.recorded import read_predictions
+from pytest_distill.evaluation.sources.captured import read_captured
+from pytest_distill.evaluation.sources.recorded import read_predictions
 from tests.unit.conftest import gold_set
 
 ROW: dict[str, Any] = {

@@ -8,15 +8,15 @@ from fractions import Fraction
 
 import pytest
 
+from pytest_distill.comparison.comparison import Flips, retention
+from pytest_distill.comparison.sameness import refuse_unlike
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ComparisonError, ConfigError, EvaluationError
 from pytest_distill.evals.metrics import MeanMetric
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evaluation.evaluation import Measured
 from pytest_distill.evaluation.models import aligned
-from pytest_distill.verdicts.comparison import Flips, retention
-from pytest_distill.verdicts.gates import BeatsSft, QualityRetained, Score
-from pytest_distill.verdicts.sameness import refuse_unlike
+from pytest_distill.gates import BeatsSft, QualityRetained, Score
 from tests.unit.conftest import MakeComparison, classification, gold_set, scripted
 
 

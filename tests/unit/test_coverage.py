@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from pytest_distill.verdicts.statistics import fieller, t_retention
+from pytest_distill.statistics import fieller, t_retention
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SCALE = 0.02
@@ -109,7 +109,7 @@ def test_the_docs_have_a_place_for_every_table(adversarial: ModuleType) -> None:
 
 UNTAKEN = """
 import runpy, sys
-from pytest_distill.verdicts.statistics import fieller, t_retention
+from pytest_distill.statistics import fieller, t_retention
 fieller.unseen_weight = t_retention.unseen_weight = lambda _: 0.0
 sys.path.insert(0, "")
 runpy.run_path("coverage.py", run_name="__main__")

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from pytest_distill.comparison.comparison import Comparison
+from pytest_distill.comparison.standing import Side, standing
 from pytest_distill.engines import ModelInfo, Role
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.eval import Eval
@@ -16,11 +18,9 @@ from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import MultipleChoice, Perplexity
 from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval
 from pytest_distill.evaluation.models import Model
-from pytest_distill.verdicts.comparison import Comparison
-from pytest_distill.verdicts.doubts import with_remarks
-from pytest_distill.verdicts.gates import Agreement, Gate, QualityRetained, Score, Smaller
-from pytest_distill.verdicts.standing import Side, standing
-from pytest_distill.verdicts.verdict import Doubt, Evidence, Verdict
+from pytest_distill.gates import Agreement, Gate, QualityRetained, Score, Smaller
+from pytest_distill.gates.doubts import with_remarks
+from pytest_distill.gates.verdict import Doubt, Evidence, Verdict
 from tests.unit.conftest import MakeComparison
 
 

@@ -16,9 +16,9 @@ from pytest_distill.engines import Memory, ModelInfo, Timing
 from pytest_distill.errors import ComparisonError, ModelError
 from pytest_distill.evals.requests import ClassificationRequest, Prediction, Request
 from pytest_distill.evaluation import efficiency
-from pytest_distill.evaluation.keeping import Keeper
 from pytest_distill.evaluation.models import RunModel
-from pytest_distill.evaluation.recorded import RecordedModel
+from pytest_distill.evaluation.sources.recorded import RecordedModel
+from pytest_distill.evaluation.store.keeping import Keeper
 from tests.unit.conftest import classification, gold_set, scripted
 
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.eval import Eval
@@ -17,10 +18,9 @@ from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Perplexity
 from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval
 from pytest_distill.evaluation.models import Model
-from pytest_distill.verdicts.comparison import Comparison
-from pytest_distill.verdicts.doubts import with_remarks
-from pytest_distill.verdicts.gates import BeatsSft, QualityRetained, SlicesRetained
-from pytest_distill.verdicts.verdict import Outcome
+from pytest_distill.gates import BeatsSft, QualityRetained, SlicesRetained
+from pytest_distill.gates.doubts import with_remarks
+from pytest_distill.gates.verdict import Outcome
 from tests.unit.conftest import MakeComparison
 
 
@@ -173,7 +173,7 @@ def test_p_at_its_level_is_one_thing_everywhere(
     """499 hits of 9,999 draws make a p of exactly .05: outcome, firm and the words agree."""
     p = (hits + 1) / 10_000
     monkeypatch.setattr(
-        "pytest_distill.verdicts.statistics.superiority.sign_flip_p", lambda *_, **__: (p, False)
+        "pytest_distill.statistics.superiority.sign_flip_p", lambda *_, **__: (p, False)
     )
     n = 60
     comparison = make_comparison("a" * n, answers(n, n), answers(n, n), answers(20, n))

@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score, matthews_corrcoef
 
+from pytest_distill._util.numbers import geometric_mean, kept, rounded_down
 from pytest_distill.engines import ModelInfo, Role
 from pytest_distill.errors import EvaluationError
 from pytest_distill.evals.eval import Eval
@@ -21,10 +22,9 @@ from pytest_distill.evals.metrics.base import as_number
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Generation
 from pytest_distill.evaluation.evaluation import Measured, exact_mean
-from pytest_distill.evaluation.exact import exact_sum, meant, widened
-from pytest_distill.verdicts.gates.suite import EvalScores, aggregates
-from pytest_distill.verdicts.numbers import geometric_mean, kept, rounded_down
-from pytest_distill.verdicts.statistics import Rate
+from pytest_distill.gates.suite import EvalScores, aggregates
+from pytest_distill.statistics import Rate
+from pytest_distill.statistics.exact import exact_sum, meant, widened
 
 from .conftest import MakeComparison, gold_set
 

@@ -16,9 +16,9 @@ import pytest
 from pytest_distill import ModelError
 from pytest_distill.engines import FileDigests, file_digest, file_digests
 from pytest_distill.engines.file_digests import PIECE
-from pytest_distill.evaluation import keeping
-from pytest_distill.evaluation.keeping import Keeper
-from pytest_distill.evaluation.store import FILE_NAME
+from pytest_distill.evaluation.store import keeping
+from pytest_distill.evaluation.store.file import FILE_NAME
+from pytest_distill.evaluation.store.keeping import Keeper
 
 
 @pytest.fixture

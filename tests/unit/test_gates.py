@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from pytest_distill._util.numbers import floor_text
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.eval import Eval
-from pytest_distill.verdicts.gates import Flips, NotContaminated, QualityRetained, SlicesRetained
-from pytest_distill.verdicts.gates.suite import (
+from pytest_distill.gates import Flips, NotContaminated, QualityRetained, SlicesRetained
+from pytest_distill.gates.suite import (
     EvalScores,
     SuiteRetained,
     aggregates,
     choice_note,
     hinge_note,
 )
-from pytest_distill.verdicts.numbers import floor_text
-from pytest_distill.verdicts.verdict import Outcome
+from pytest_distill.gates.verdict import Outcome
 from tests.unit.conftest import MakeComparison
 
 TASKS = ("CoLA", "MNLI", "MRPC", "QNLI", "QQP", "RTE", "SST-2", "STS-B", "WNLI")

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from pytest_distill.report.attempt import Attempt, TestRun
 from pytest_distill.report.json_file import as_dict
+from pytest_distill.report.ledger import Decision, Ledger
 from pytest_distill.report.tables import shortened
 from pytest_distill.report.terminal import last_line, report_lines
-from pytest_distill.verdicts.attempt import Attempt, TestRun
-from pytest_distill.verdicts.ledger import Decision, Ledger
-from pytest_distill.verdicts.worth import words
+from pytest_distill.report.worth import words
 
 VERDICT: dict[str, Any] = {
     "config": "distill.yaml",

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from scipy.stats import binomtest, entropy
 
+from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.engines import ModelInfo, Role
 from pytest_distill.errors import ComparisonError, ConfigError, ModelError
 from pytest_distill.evals.eval import Eval
@@ -19,9 +20,8 @@ from pytest_distill.evals.requests import GenerationRequest, Prediction
 from pytest_distill.evals.tasks import Classification, Generation, MultipleChoice, Task
 from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval
 from pytest_distill.evaluation.models import Model
-from pytest_distill.verdicts.comparison import Comparison
-from pytest_distill.verdicts.gates import Acceptance, Agreement, Divergence, InheritedErrors
-from pytest_distill.verdicts.verdict import Outcome, observed_text
+from pytest_distill.gates import Acceptance, Agreement, Divergence, InheritedErrors
+from pytest_distill.gates.verdict import Outcome, observed_text
 from tests.unit.conftest import LETTERS, MakeComparison
 
 LABELS = ("a", "b", "c")

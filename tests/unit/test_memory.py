@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_distill.memory import collector_paused
+from pytest_distill._util.gc import collector_paused
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from pytest_distill.errors import ConfigError
-from pytest_distill.verdicts.numbers import (
+from pytest_distill._util.numbers import (
     ceil_text,
     exact,
     floor_text,
@@ -17,7 +16,8 @@ from pytest_distill.verdicts.numbers import (
     positive,
     rounded_down,
 )
-from pytest_distill.verdicts.verdict import as_float
+from pytest_distill.errors import ConfigError
+from pytest_distill.gates.verdict import as_float
 
 
 @pytest.mark.parametrize(

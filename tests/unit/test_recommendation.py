@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from pytest_distill.verdicts.recommendation import recommended
+from pytest_distill.gates.recommendation import recommended
 
 NAMES = ("giant", "big", "small", "tiny")
 

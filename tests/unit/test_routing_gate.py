@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pytest_distill.comparison.comparison import Comparison
+from pytest_distill.comparison.confidences import confidences, probabilities
+from pytest_distill.comparison.routing import Pair
 from pytest_distill.engines import ModelInfo, Role
 from pytest_distill.errors import ComparisonError, ConfigError, EvaluationError
 from pytest_distill.evals.eval import Eval
@@ -20,13 +23,10 @@ from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks import Classification, Generation, MultipleChoice, Perplexity
 from pytest_distill.evaluation.efficiency import Latency, Taken
 from pytest_distill.evaluation.models import Model, RunModel
-from pytest_distill.verdicts.comparison import Comparison
-from pytest_distill.verdicts.confidences import confidences, probabilities
-from pytest_distill.verdicts.doubts import identical
-from pytest_distill.verdicts.gates import QualityRetained, Routable
-from pytest_distill.verdicts.routing import Pair
-from pytest_distill.verdicts.statistics import proportion_retention
-from pytest_distill.verdicts.verdict import Outcome
+from pytest_distill.gates import QualityRetained, Routable
+from pytest_distill.gates.doubts import identical
+from pytest_distill.gates.verdict import Outcome
+from pytest_distill.statistics import proportion_retention
 
 Rows = Sequence[Mapping[str, Any]]
 Known = Mapping[str, Mapping[str, float]]

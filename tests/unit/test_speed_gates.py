@@ -8,12 +8,12 @@ from functools import partial
 import numpy as np
 import pytest
 
+from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.engines import Memory, ModelInfo, Role, Timing
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.models import RunModel
-from pytest_distill.verdicts.comparison import Comparison
-from pytest_distill.verdicts.gates import Faster, Gate, Latency
-from pytest_distill.verdicts.verdict import Outcome
+from pytest_distill.gates import Faster, Gate, Latency
+from pytest_distill.gates.verdict import Outcome
 from tests.unit.conftest import classification, gold_set
 
 Seconds = Callable[[str], float]

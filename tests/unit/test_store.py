@@ -25,9 +25,9 @@ from pytest_distill.evals.requests import (
     Prediction,
     Request,
 )
-from pytest_distill.evaluation.digest import request_key, run_key
-from pytest_distill.evaluation.keeping import Keeper, Kept
-from pytest_distill.evaluation.store import FILE_NAME
+from pytest_distill.evaluation.store.digest import request_key, run_key
+from pytest_distill.evaluation.store.file import FILE_NAME
+from pytest_distill.evaluation.store.keeping import Keeper, Kept
 
 IDENTITY = {"model": "d" * 64, "engine": "test", "dtype": "auto"}
 
@@ -164,7 +164,7 @@ KILLED = """
     import sys, time
     from pathlib import Path
     from pytest_distill.evals.requests import ClassificationRequest, Prediction
-    from pytest_distill.evaluation.keeping import Keeper
+    from pytest_distill.evaluation.store.keeping import Keeper
 
     def predict(wanted):
         for request in wanted:
@@ -265,7 +265,7 @@ FULL = """
     import resource, signal, sys
     from pathlib import Path
     from pytest_distill.evals.requests import ClassificationRequest, Prediction
-    from pytest_distill.evaluation.keeping import Keeper
+    from pytest_distill.evaluation.store.keeping import Keeper
 
     def predict(wanted):
         for i, request in enumerate(wanted):
@@ -353,7 +353,7 @@ def test_several_processes_may_begin_a_store_at_once(tmp_path: Path) -> None:
         import time
         from pathlib import Path
 
-        from pytest_distill.evaluation.store import Store
+        from pytest_distill.evaluation.store.file import Store
 
         start = float(sys.argv[1])
         for number in range(20):

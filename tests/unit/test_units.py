@@ -6,8 +6,8 @@ from fractions import Fraction
 
 import pytest
 
+from pytest_distill._util.units import Unit, quantity, text
 from pytest_distill.errors import ConfigError
-from pytest_distill.verdicts.units import Unit, quantity, text
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.metrics import BUILT_IN
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks import Generation
-from pytest_distill.evaluation.keeping import Keeper
 from pytest_distill.evaluation.models import RunModel
+from pytest_distill.evaluation.store.keeping import Keeper
 
 
 class Failing:

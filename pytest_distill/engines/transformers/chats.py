@@ -12,11 +12,11 @@ from typing import Any
 import jinja2
 from transformers.utils import chat_template_utils
 
+from pytest_distill._util.user_code import raised
 from pytest_distill.engines.transformers.model_code import raised_here
 from pytest_distill.engines.transformers.templates import CLOCK
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import GenerationRequest
-from pytest_distill.user_code import raised
 
 _PROBE = "%Y-%m-%d %H:%M:%S %f"
 

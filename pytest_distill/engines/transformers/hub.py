@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from pytest_distill import hub
+from pytest_distill._util import hub
 from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers.counting import (
     TEMPLATES,

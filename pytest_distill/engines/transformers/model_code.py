@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
+from pytest_distill._util.user_code import PACKAGE, is_ours, raised
 from pytest_distill.engines.transformers.memory import is_out_of_memory
 from pytest_distill.errors import DistillError, ModelError
-from pytest_distill.user_code import PACKAGE, is_ours, raised
 
 _PANICS = "pyo3_runtime"
 """Module of what code in Rust, as that of the tokenizers, raises where it gives up."""

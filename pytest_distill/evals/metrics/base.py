@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_distill._util.user_code import is_ours, user_code
 from pytest_distill.errors import ConfigError, EvaluationError, name_problem
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.requests import Prediction
-from pytest_distill.user_code import is_ours, user_code
 
 
 @dataclass(frozen=True, slots=True)

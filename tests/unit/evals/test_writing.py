@@ -19,7 +19,7 @@ from pytest_distill.evals.metrics import BUILT_IN, Answer
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Generation, MultipleChoice
 from pytest_distill.evals.writing import composed, spaced, words
-from pytest_distill.verdicts.gates import contamination
+from pytest_distill.gates import contamination
 
 MakeAnswer = Callable[..., Answer]
 

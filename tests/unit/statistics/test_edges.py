@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from pytest_distill.verdicts.statistics import (
+from pytest_distill.statistics import (
     Judgement,
     Rate,
     gap_recovered,

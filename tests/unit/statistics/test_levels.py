@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pytest_distill.verdicts.statistics import (
+from pytest_distill.statistics import (
     Judgement,
     Level,
     Rate,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from pytest_distill.verdicts.statistics import (
+from pytest_distill.statistics import (
     FloorTest,
     Judgement,
     NoRatioError,

@@ -11,8 +11,8 @@ import pytest
 import scipy.optimize
 import scipy.stats
 
-import pytest_distill.verdicts.statistics.proportions as proportions
-from pytest_distill.verdicts.statistics import (
+import pytest_distill.statistics.proportions as proportions
+from pytest_distill.statistics import (
     FloorTest,
     Judgement,
     NoRatioError,
@@ -24,7 +24,7 @@ from pytest_distill.verdicts.statistics import (
     score_statistic,
     shown,
 )
-from pytest_distill.verdicts.statistics.unconditional import above_tail, below_tail
+from pytest_distill.statistics.unconditional import above_tail, below_tail
 
 
 def score_by_optimiser(a: int, b: int, c: int, d: int, m: float) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pytest_distill.verdicts.statistics.quantiles import (
+from pytest_distill.statistics.quantiles import (
     needed_for_a_bound,
     quantile_interval,
     serial_correlation,

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import binomtest, norm, t
 
-from pytest_distill.verdicts.statistics import Judgement, Rate, clopper_pearson
+from pytest_distill.statistics import Judgement, Rate, clopper_pearson
 
 
 def shares(hits: int, n: int, *, higher: bool = True) -> Rate:

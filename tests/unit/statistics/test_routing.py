@@ -12,7 +12,7 @@ import scipy.stats
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from pytest_distill.verdicts.statistics import (
+from pytest_distill.statistics import (
     NoRatioError,
     augrc,
     cross_fitted,
@@ -21,7 +21,7 @@ from pytest_distill.verdicts.statistics import (
     proportion_retention,
     thresholds,
 )
-from pytest_distill.verdicts.statistics.routing import SHARES
+from pytest_distill.statistics.routing import SHARES
 
 Array = NDArray[np.float64]
 LEVEL = 0.05

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from pytest_distill.verdicts.statistics import (
+from pytest_distill.statistics import (
     FloorTest,
     Judgement,
     LeastRetention,
@@ -23,7 +23,7 @@ from pytest_distill.verdicts.statistics import (
     perplexity_retention,
     suite_retention,
 )
-from pytest_distill.verdicts.statistics.suite import Combined
+from pytest_distill.statistics.suite import Combined
 
 ONCE = float(stats.norm.cdf(1))
 """At this confidence the unit that was not seen is counted exactly once."""

@@ -13,14 +13,14 @@ import scipy.optimize
 import scipy.stats
 from numpy.typing import NDArray
 
-from pytest_distill.verdicts.statistics import (
+from pytest_distill.statistics import (
     difference_statistic,
     mcnemar_p,
     proportion_test,
     randomization_test,
     sign_flip_test,
 )
-from pytest_distill.verdicts.statistics.superiority import randomization_p, sign_flip_p
+from pytest_distill.statistics.superiority import randomization_p, sign_flip_p
 
 Array = NDArray[np.float64]
 
@@ -313,7 +313,7 @@ def test_randomization_of_a_mean_is_the_sign_flip() -> None:
 
 def test_flips_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many draws are made at once, the test holds its level on equal students."""
-    monkeypatch.setattr("pytest_distill.verdicts.statistics.superiority._CHUNK", 64)
+    monkeypatch.setattr("pytest_distill.statistics.superiority._CHUNK", 64)
     rng = np.random.default_rng(7)
     ps = []
     for seed in range(200):

@@ -22,7 +22,7 @@ from pytest_distill.evals.metrics import Answer, Metric
 from pytest_distill.evals.metrics.corpus import BLEU, CHRF
 from pytest_distill.evals.metrics.labels import MACRO_F1, MATTHEWS
 from pytest_distill.evals.requests import Prediction
-from pytest_distill.verdicts.statistics import (
+from pytest_distill.statistics import (
     Judgement,
     NoRatioError,
     TRetention,
@@ -33,7 +33,7 @@ from pytest_distill.verdicts.statistics import (
     of_metric,
     perplexity_retention,
 )
-from pytest_distill.verdicts.statistics.t_retention import pairs_not_seen
+from pytest_distill.statistics.t_retention import pairs_not_seen
 
 Array = NDArray[np.float64]
 
@@ -309,7 +309,7 @@ def test_jackknife_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is left out at once, the pseudo-values are the same."""
     rows = np.column_stack([scores(31)[0], np.ones(31)])
     whole = of_metric(rows, sum_ratio).values
-    monkeypatch.setattr("pytest_distill.verdicts.statistics.jackknife._CHUNK", 8)
+    monkeypatch.setattr("pytest_distill.statistics.jackknife._CHUNK", 8)
     assert of_metric(rows, sum_ratio).values == pytest.approx(whole)
     assert whole == pytest.approx(of_mean(rows[:, 0]).values)
 
@@ -573,7 +573,7 @@ def test_hundred_thousand_examples_are_quick(kind: str) -> None:
 def test_importing_is_light() -> None:
     """Neither scipy.stats nor anything of the models is imported."""
     code = (
-        "import sys, pytest_distill.verdicts.statistics\n"
+        "import sys, pytest_distill.statistics\n"
         "heavy = ('scipy.stats', 'torch', 'transformers', 'pytest', 'pytest_distill.evals')\n"
         "print([name for name in heavy if name in sys.modules])"
     )

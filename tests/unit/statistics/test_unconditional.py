@@ -12,8 +12,8 @@ import scipy.special
 import scipy.stats
 from numpy.typing import NDArray
 
-import pytest_distill.verdicts.statistics.unconditional as unconditional
-from pytest_distill.verdicts.statistics import (
+import pytest_distill.statistics.unconditional as unconditional
+from pytest_distill.statistics import (
     Judgement,
     ProportionRetention,
     difference_statistic,
@@ -21,8 +21,8 @@ from pytest_distill.verdicts.statistics import (
     proportion_test,
     score_statistic,
 )
-from pytest_distill.verdicts.statistics.superiority import difference_p
-from pytest_distill.verdicts.statistics.unconditional import (
+from pytest_distill.statistics.superiority import difference_p
+from pytest_distill.statistics.unconditional import (
     MISSED,
     MISSED_AT_LEAST,
     MOST,

@@ -1,0 +1,1 @@
+"""Teacher, student and SFT student on one eval, side by side."""

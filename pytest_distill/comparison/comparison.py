@@ -1,0 +1,314 @@
+"""Teacher, student and SFT student on one eval, side by side and aligned by example id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_distill._util.numbers import Ratio, confidence, kept
+from pytest_distill.comparison.lookup import find_model
+from pytest_distill.comparison.sameness import (
+    refuse_same_identity,
+    refuse_same_model,
+    refuse_same_weights,
+    refuse_unlike,
+)
+from pytest_distill.comparison.standing import refuse_below_chance
+from pytest_distill.errors import ComparisonError, ConfigError
+from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.metrics import Metric, check_own_metric
+from pytest_distill.evaluation.evaluation import (
+    Evaluation,
+    Indices,
+    Measured,
+    ReportedEval,
+    find_metric,
+)
+from pytest_distill.evaluation.likeness import Likeness, Texts, label_likeness, token_likeness
+from pytest_distill.evaluation.models import Model
+
+Slice = str | Mapping[str, object]
+
+Selection = Slice | Sequence[int] | None
+"""Which examples are looked at: a slice, positions in the gold set, or None for all."""
+
+Confidence = float | Literal["default"] | None
+"""How sure a verdict must be; None lets the observed numbers decide; "default" is what the marker
+or ``distill.yaml`` says, else what the gate's documentation does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flips:
+    """Example ids where teacher and student part.
+
+    Parameters
+    ----------
+    lost : tuple of str
+        The student's score is worse than the teacher's: teacher right, student wrong.
+    won : tuple of str
+        The student's score is better.
+    """
+
+    lost: tuple[str, ...]
+    won: tuple[str, ...]
+
+
+class Comparison:
+    """The models of one eval. Each is evaluated when a number of it is first asked for.
+
+    Parameters
+    ----------
+    on : Eval or ReportedEval
+        The eval.
+    models : mapping
+        Name -> model, for every model that may be asked for.
+    student : str, optional
+        Name of the student that is compared with the teacher; None where there is none.
+    metric : str or Metric, optional
+        What is looked at where nobody names a metric; the eval's headline metric by default.
+    sft_size_tolerance : float
+        By which share the parameters of SFT student and student may differ.
+    confidence : float, optional
+        How sure a verdict must be where its gate does not say.
+    folder : Path
+        Where relative paths start.
+    """
+
+    def __init__(
+        self,
+        on: Eval | ReportedEval,
+        models: Mapping[str, Model],
+        student: str | None,
+        metric: str | Metric | None = None,
+        sft_size_tolerance: float = 0.05,
+        confidence: Confidence = "default",
+        folder: Path = Path(),
+    ) -> None:
+        self.on = on
+        self.folder = folder
+        self.models = models
+        self.sft_size_tolerance = sft_size_tolerance
+        self.confidence = confidence
+        self._student = student
+        self._metric = metric
+
+    @property
+    def eval(self) -> str:
+        """Name of the eval."""
+        return self.on.name
+
+    @property
+    def teacher(self) -> Model:
+        """The teacher; ConfigError where there is none."""
+        return self.model("teacher")
+
+    @property
+    def student(self) -> Model:
+        """The student; ConfigError where there is none, or several and none was named."""
+        return self.model("student")
+
+    @property
+    def sft(self) -> Model:
+        """The plain-SFT student; ConfigError where there is none."""
+        return self.model("sft")
+
+    def model(self, name: str) -> Model:
+        """Return the model with that name or role; ConfigError where there is none."""
+        return find_model(self.models, name, self._student)
+
+    def metric(self, metric: str | Metric | None = None) -> Metric:
+        """Return a metric of the eval by its name; the one that is looked at without one."""
+        metric = self._metric if metric is None else metric
+        if metric is None:
+            return self.on.metrics[0]
+        if not isinstance(metric, str):
+            if any(metric is listed for listed in self.on.metrics):  # e.g. declared
+                return metric
+            return check_own_metric(metric, "metric=")
+        return find_metric(self.on, metric)
+
+    def indices(self, selection: Selection) -> Indices | None:
+        """Return the positions of the chosen examples; None for all."""
+        if selection is None:
+            return None
+        if not isinstance(self.on, Eval):
+            raise ComparisonError(f"eval '{self.eval}' has only reported scores, and so no slices")
+        if isinstance(selection, str) or (isinstance(selection, Mapping) and selection):
+            return self.on.select(selection)
+        if isinstance(selection, Sequence) and not isinstance(selection, str):
+            return selection
+        raise ConfigError(
+            f"slice={selection!r}: write a field and its value, 'lang=de' or {{'lang': 'de'}}"
+        )
+
+    def positions(self, selection: Selection) -> NDArray[np.intp]:
+        """Return the positions of the chosen examples, all of them for None."""
+        indices = self.indices(selection)
+        if indices is None:
+            return np.arange(self.n() or 0)
+        return np.asarray(indices, np.intp)
+
+    def evaluation(self, model: str) -> Evaluation:
+        """Return the evaluation of the model with that name or role, checked against the others.
+
+        Raises
+        ------
+        ComparisonError
+            Where it is of another gold set, prompt or decoding than the eval's, or a teacher's
+            answers are shown to be worse than chance.
+        """
+        of = self.model(model)
+        evaluation = of.evaluate(self.on)
+        if isinstance(evaluation, Measured) and isinstance(self.on, Eval):
+            refuse_unlike(evaluation, self.on)
+        if of.role == "teacher":
+            refuse_below_chance(evaluation)
+        return evaluation
+
+    def pair(self, one: str, other: str) -> tuple[Evaluation, Evaluation]:
+        """Return two evaluations to compare; ComparisonError where both are of one model."""
+        evaluations = self.evaluation(one), self.evaluation(other)
+        refuse_same_model(*evaluations)
+        refuse_same_identity(self.model(one), self.model(other))
+        return evaluations
+
+    def n(self, slice: Selection = None) -> int | None:
+        """Return the number of examples; None where only scores are known."""
+        indices = self.indices(slice)
+        if indices is not None:
+            return len(indices)
+        return len(self.on.gold) if isinstance(self.on, Eval) else None
+
+    def score(
+        self,
+        model: str = "student",
+        metric: str | Metric | None = None,
+        slice: Selection = None,
+    ) -> float:
+        """Return a model's score, by name or role."""
+        return float(self.exact_score(model, metric, slice))
+
+    def exact_score(
+        self, model: str, metric: str | Metric | None = None, slice: Selection = None
+    ) -> Fraction:
+        """Return a model's score as an exact fraction."""
+        return self.evaluation(model).exact_score(self.metric(metric), self.indices(slice))
+
+    @property
+    def scores(self) -> dict[str, dict[str, float]]:
+        """The score of every model by every metric of the eval: metric -> model -> score."""
+        return {
+            metric.name: {name: self.score(name, metric) for name in self.models}
+            for metric in self.on.metrics
+        }
+
+    def retained(
+        self,
+        metric: str | Metric | None = None,
+        *,
+        model: str = "student",
+        slice: Selection = None,
+    ) -> float:
+        """Return which share of the teacher's quality a model kept; 1.0 is as good as the teacher.
+
+        Infinite where lower is better and the model makes no error.
+
+        Raises
+        ------
+        ComparisonError
+            Where the teacher's score is zero or negative, so that no ratio exists.
+        """
+        return float(self.exact_retained(metric, model=model, slice=slice))
+
+    def exact_retained(
+        self,
+        metric: str | Metric | None = None,
+        *,
+        model: str = "student",
+        slice: Selection = None,
+    ) -> Ratio:
+        """Return `retained` as an exact fraction, where it is not infinite."""
+        wanted = self.metric(metric)
+        self.pair(model, "teacher")
+        return retention(
+            self.exact_score(model, wanted, slice),
+            self.exact_score("teacher", wanted, slice),
+            wanted,
+            f"{wanted.name} on '{self.eval}'",
+        )
+
+    @property
+    def flips(self) -> Flips:
+        """Where teacher and student part by the headline metric."""
+        return self.flips_by(self.metric())
+
+    def flips_by(self, metric: Metric, selection: Selection = None, to: str = "teacher") -> Flips:
+        """Return where student and another model part, by each example's own score."""
+        teacher, student = self.pair(to, "student")
+        if not isinstance(teacher, Measured) or not isinstance(student, Measured):
+            raise ComparisonError(f"eval '{self.eval}' has reported scores: no flips are known")
+        gain = student.scores(metric) - teacher.scores(metric)
+        gain = gain if metric.higher_is_better else -gain
+        chosen = self.positions(selection)
+        examples = teacher.eval.gold.examples
+        return Flips(
+            lost=tuple(examples[i].id for i in chosen if gain[i] < 0),
+            won=tuple(examples[i].id for i in chosen if gain[i] > 0),
+        )
+
+    def likeness(self) -> Likeness:
+        """Return how alike the student's distributions are to the teacher's, over all examples.
+
+        Over tokens where the examples are texts, for which both models are run beside each other
+        once; else over labels or choices.
+        """
+        if not isinstance(self.on, Eval):
+            raise ComparisonError(f"eval '{self.eval}' has reported scores: no answers are known")
+        if isinstance(self.on.task, Texts):
+            refuse_same_weights(self.teacher.info, self.student.info)
+            refuse_same_identity(self.teacher, self.student)
+            return token_likeness(self.teacher, self.student, self.on)
+        teacher, student = self.pair("teacher", "student")
+        if not isinstance(teacher, Measured) or not isinstance(student, Measured):
+            raise ComparisonError(f"eval '{self.eval}' has reported scores: no answers are known")
+        return label_likeness(teacher, student)
+
+    def sure(self, asked: Confidence, default: float | None) -> float | None:
+        """Return how sure a verdict must be: as asked, else as the comparison says, else `default`.
+
+        Raises
+        ------
+        ConfigError
+            Where it is no confidence that a verdict can rest on.
+        """
+        given = self.confidence if asked == "default" else asked
+        return confidence(default if given == "default" else given)
+
+    def measured(self) -> bool:
+        """Return whether there are examples to look at, or scores alone."""
+        return all(isinstance(self.evaluation(m), Measured) for m in ("teacher", "student"))
+
+
+def retention(student: Fraction, teacher: Fraction, metric: Metric, where: str) -> Ratio:
+    """Return student / teacher; teacher / student for a metric where lower is better.
+
+    Raises
+    ------
+    ComparisonError
+        Where the ratio does not exist or says nothing: the teacher's score is not above zero, or
+        lower is better and the student's is below zero.
+    """
+    ratio = kept(student, teacher, metric.higher_is_better)
+    if ratio is not None:
+        return ratio
+    who, score = ("teacher", teacher) if teacher <= 0 else ("student", student)
+    raise ComparisonError(
+        f"{where}: the {who} scores {float(score):g}, so that no share of the teacher's quality "
+        f"exists; check the {who}, or gate the student alone with assert_score()"
+    )

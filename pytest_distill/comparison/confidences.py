@@ -1,0 +1,160 @@
+"""How sure a model is of each of its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_distill.errors import ConfigError, EvaluationError, did_you_mean
+from pytest_distill.evals.distributions import softmax
+from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.requests import Prediction
+from pytest_distill.evaluation.evaluation import Measured
+from pytest_distill.evaluation.sources.recorded import FieldError, recorded_field
+
+FIELD = "field:"
+DEFAULTS: Mapping[str, str] = {
+    "classification": "max_probability",
+    "multiple_choice": "max_probability",
+    "generation": "mean_log_probability",
+}
+"""By task; a task that is not here gives no answers that could be routed."""
+
+
+def confidence_name(by: str | None, on: Eval) -> str:
+    """Return what the confidence is: as asked, else by the eval's task.
+
+    Raises
+    ------
+    ConfigError
+        Where the eval's task asks for no answers.
+    """
+    if on.task.name not in DEFAULTS:
+        raise ConfigError(
+            f"eval '{on.name}' has the task {on.task.name}, where nobody is asked to answer; "
+            f"routing is for {', '.join(DEFAULTS)}"
+        )
+    if by is None:
+        return DEFAULTS[on.task.name]
+    if not isinstance(by, str) or not by.removeprefix(FIELD):
+        raise ConfigError(
+            f"by={by!r}: must be {', '.join(KINDS)}, or 'field:NAME' for a field of the recorded "
+            "predictions"
+        )
+    return by
+
+
+def confidences(evaluation: Measured, by: str) -> NDArray[np.float64]:
+    """Return how sure a model is of each answer, shape (n,), finite; higher is surer.
+
+    Parameters
+    ----------
+    evaluation : Measured
+        The model's.
+    by : str
+        ``max_probability``: of the most probable output or choice; ``margin``: how far the second
+        most probable one is below it; ``mean_log_probability``: of the tokens of a generated text;
+        else the name of a field with numbers in the file of recorded predictions, with or without
+        ``field:`` before it.
+
+    Raises
+    ------
+    ConfigError
+        Where `by` names nothing.
+    EvaluationError
+        Naming the example, where an answer has no such number.
+    """
+    if by not in KINDS:
+        return _field(evaluation, by)
+    kind, found = KINDS[by], []
+    for prediction in evaluation.predictions:
+        value = kind(prediction)
+        if value is None or not np.isfinite(value):
+            raise EvaluationError(
+                f"{evaluation.source}: example '{prediction.id}' of model "
+                f"'{evaluation.info.name}' has no {by}: it needs {_NEEDS[by]}; another confidence "
+                "is asked for by by="
+            )
+        found.append(value)
+    if not found:
+        raise EvaluationError(
+            f"{evaluation.source}: has ready scores and no predictions, and so no {by}; record the "
+            "confidence in a field of its own, and name it by by='field:NAME'"
+        )
+    return np.array(found)
+
+
+def probabilities(evaluation: Measured) -> NDArray[np.float64] | None:
+    """Return the probability of each answer, shape (n,); None where a model gave none.
+
+    Raises
+    ------
+    EvaluationError
+        Naming the example, where one is none: beside a label that is stated, nobody looked before.
+    """
+    found = []
+    for prediction in evaluation.predictions:
+        value = _max_probability(prediction)
+        if value is None:
+            return None
+        if not 0 <= value <= 1:
+            raise EvaluationError(
+                f"{evaluation.source}: example '{prediction.id}': the probability {value:g} is not "
+                "between 0 and 1"
+            )
+        found.append(value)
+    return np.array(found) if found else None
+
+
+def _field(evaluation: Measured, by: str) -> NDArray[np.float64]:
+    name = by.removeprefix(FIELD)
+    try:
+        return recorded_field(evaluation, name)
+    except FieldError as error:
+        known = [*KINDS, *error.fields]
+        raise ConfigError(f"by='{by}': {error}; {did_you_mean(name, known)}") from None
+
+
+def _max_probability(prediction: Prediction) -> float | None:
+    found = _distribution(prediction)
+    return None if found is None else float(found[-1])
+
+
+def _margin(prediction: Prediction) -> float | None:
+    found = _distribution(prediction)
+    return None if found is None else float(found[-1] - found[-2])
+
+
+def _mean_log_probability(prediction: Prediction) -> float | None:
+    """Return it where the log-likelihood of one text is known, and over how many tokens."""
+    likely, tokens = prediction.loglikelihoods, prediction.tokens
+    if likely is None or len(likely) != 1 or not tokens:
+        return None
+    return likely[0] / tokens
+
+
+def _distribution(prediction: Prediction) -> NDArray[np.float64] | None:
+    """Return the probabilities of all outputs, rising: for choices, of their likelihoods alone."""
+    if prediction.probabilities is not None:
+        found = np.asarray(prediction.probabilities, np.float64)
+    elif prediction.loglikelihoods is not None:
+        found = softmax(prediction.loglikelihoods)
+    else:
+        return None
+    return np.sort(found) if len(found) > 1 else None
+
+
+KINDS: Mapping[str, Callable[[Prediction], float | None]] = {
+    "max_probability": _max_probability,
+    "margin": _margin,
+    "mean_log_probability": _mean_log_probability,
+}
+"""What `by` may be beside a recorded field."""
+
+_NEEDS = {
+    "max_probability": "'probabilities', or 'loglikelihoods' of its choices",
+    "margin": "'probabilities', or 'loglikelihoods' of its choices",
+    "mean_log_probability": "one of 'loglikelihoods', for the whole text, and its 'tokens'",
+}

@@ -1,0 +1,44 @@
+"""The examples that a student lost, to read."""
+
+from __future__ import annotations
+
+from pytest_distill.comparison.comparison import Comparison, Selection
+from pytest_distill.evals.metrics import Metric
+from pytest_distill.evaluation.evaluation import Measured
+
+
+def lost_rows(
+    comparison: Comparison, metric: Metric, to: str, selection: Selection = None
+) -> list[dict[str, object]]:
+    """Return what can be read of every example that the student lost to another model.
+
+    Parameters
+    ----------
+    to : str
+        Name or role of the model that did better on these examples.
+
+    Returns
+    -------
+    list of dict
+        JSON-able rows: id, the example's fields, and score and answer of both models.
+    """
+    better, student = comparison.evaluation(to), comparison.evaluation("student")
+    if not isinstance(better, Measured) or not isinstance(student, Measured):
+        return []
+    lost = set(comparison.flips_by(metric, selection, to).lost)
+    return [
+        {
+            "id": example.id,
+            "fields": dict(example.fields),
+            **{e.info.name: _said(e, metric, position) for e in (better, student)},
+        }
+        for position, example in enumerate(better.eval.gold)
+        if example.id in lost
+    ]
+
+
+def _said(evaluation: Measured, metric: Metric, position: int) -> dict[str, object]:
+    said: dict[str, object] = {"score": float(evaluation.scores(metric)[position])}
+    if evaluation.predictions:
+        said["answer"] = evaluation.answers[position].predicted
+    return said

@@ -1,0 +1,304 @@
+"""A pair of models: the student answers where it is sure, the teacher does the rest."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_distill import statistics
+from pytest_distill._util.numbers import Ratio, kept
+from pytest_distill.comparison.comparison import Comparison
+from pytest_distill.comparison.confidences import confidence_name, confidences, probabilities
+from pytest_distill.comparison.evidence import (
+    clusters_of,
+    extremes_of,
+    measured_pair,
+    retention_of_means,
+)
+from pytest_distill.engines import ModelInfo
+from pytest_distill.errors import ComparisonError, DistillError
+from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.metrics import MeanMetric, Metric
+from pytest_distill.evaluation.evaluation import Measured, exact_corpus_score, exact_mean
+from pytest_distill.statistics import Judgement, NoRatioError, Retention
+from pytest_distill.statistics.routing import SHARES, Bools, Positions
+
+
+class Pair:
+    """Student and teacher on one eval, put together by who answers which example.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Has both.
+    metric : Metric
+        What is measured.
+
+    Raises
+    ------
+    ComparisonError
+        Where there are no examples, or the teacher's score has no ratio to hold another against.
+    """
+
+    def __init__(self, comparison: Comparison, metric: Metric) -> None:
+        comparison.exact_retained(metric)  # refuses what has no ratio, and two models that are one
+        pair = measured_pair(comparison, "student", "teacher")
+        if pair is None or not isinstance(comparison.on, Eval):
+            raise ComparisonError(
+                f"'{comparison.eval}' has reported scores: without examples nothing can be routed"
+            )
+        self.on = comparison.on
+        self.student, self.teacher = pair
+        self.metric = metric
+        self.n = self.student.n
+        self.clusters = clusters_of(comparison, np.arange(self.n))
+        self._is_mean = isinstance(metric, MeanMetric)
+        if self._is_mean:
+            self._student, self._teacher = (e.scores(metric) for e in pair)
+        else:
+            self._student, self._teacher = self.student.statistics_beside(metric, self.teacher)
+        all_teacher = np.zeros(self.n, bool)
+        self._teacher_score = self.score(all_teacher)
+        try:
+            self.retention(all_teacher)
+        except NoRatioError as error:
+            raise ComparisonError(f"{metric.name} on '{self.on.name}': {error}") from None
+
+    def retention(self, handled: Bools, positions: Positions | None = None) -> Retention:
+        """Return the evidence on what the pair keeps of the teacher, on all or some examples.
+
+        Parameters
+        ----------
+        handled : ndarray of bool
+            For each of these examples, whether the student answers it.
+        positions : ndarray of int, optional
+            Which examples these are.
+        """
+        chosen = np.arange(self.n) if positions is None else positions
+        clusters = None if self.clusters is None else [self.clusters[i] for i in chosen]
+        teacher = self._teacher[chosen]
+        mixed = _mixed(handled, self._student[chosen], teacher)
+        if self._is_mean:
+            return retention_of_means(mixed, teacher, self.metric, clusters)
+        return statistics.metric_retention(
+            mixed,
+            teacher,
+            self.metric.aggregate,
+            self.metric.range,
+            extremes=extremes_of(self.metric, self.on, mixed, teacher),
+            higher_is_better=self.metric.higher_is_better,
+            clusters=clusters,
+        )
+
+    def p_value(self, floor: Fraction, handled: Bools, positions: Positions | None = None) -> float:
+        """Return p of "the pair keeps less than the floor"; 1 where no ratio exists."""
+        try:
+            return self.retention(handled, positions).p_retained(float(floor))
+        except NoRatioError:
+            return 1.0
+
+    def score(self, handled: Bools) -> Fraction:
+        """Return the pair's score on all examples."""
+        mixed = _mixed(handled, self._student, self._teacher)
+        if self._is_mean:
+            return exact_mean(mixed)
+        totals = mixed.sum(axis=0)
+        return exact_corpus_score(self.metric, totals, float(self.metric.aggregate(totals)))
+
+    def retained(self, handled: Bools) -> Ratio | None:
+        """Return which share of the teacher's quality the pair keeps; None where none exists."""
+        return self.kept(self.score(handled))
+
+    def kept(self, score: Fraction) -> Ratio | None:
+        """Return which share of the teacher's quality a score is; None where none exists."""
+        return kept(score, self._teacher_score, self.metric.higher_is_better)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point of the deferral curve.
+
+    Parameters
+    ----------
+    threshold : float
+        The student answers where its confidence is at least that.
+    handled : Fraction
+        Which share of the examples it answers.
+    score : Fraction
+        The pair's.
+    retained : Fraction, optional
+        Which share of the teacher's quality the pair keeps; None where none exists.
+    p_value : float
+        Of "it keeps less than the floor".
+    """
+
+    threshold: float
+    handled: Fraction
+    score: Fraction
+    retained: Ratio | None
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Where a student can be trusted alone, and what that rests on.
+
+    Parameters
+    ----------
+    by : str
+        What its confidence is.
+    curve : tuple of Point
+        Every threshold that was tried, falling.
+    chosen : Point, optional
+        By the fixed sequence, the last that was shown to keep the floor; None: always the teacher.
+    folds : int
+        Of the cross-fit.
+    cross_handled : Fraction
+        Cross-fitted share of the examples that the student answers.
+    cross_retained : Fraction, optional
+        Cross-fitted share of the teacher's quality.
+    """
+
+    by: str
+    curve: tuple[Point, ...]
+    chosen: Point | None
+    folds: int
+    cross_handled: Fraction
+    cross_retained: Ratio | None
+
+    @property
+    def handled(self) -> Fraction:
+        """Which share of the examples the student answers at the chosen threshold."""
+        return Fraction(0) if self.chosen is None else self.chosen.handled
+
+    def at(self, share: Fraction) -> Point:
+        """Return the first point at which the student answers at least a share of the examples."""
+        return next(point for point in self.curve if point.handled >= share)
+
+
+def route(
+    pair: Pair, by: str | None, floor: Fraction, confidence: float, wanted: Fraction
+) -> Routing:
+    """Choose a threshold by fixed sequence testing, and cross-fit what it will do.
+
+    Parameters
+    ----------
+    pair : Pair
+        Who answers.
+    by : str, optional
+        What the student's confidence is; see `confidences`.
+    floor : Fraction
+        Which share of the teacher's quality the pair must be shown to keep.
+    confidence : float
+        How sure that must be.
+    wanted : Fraction
+        Which share the student should answer: the grid of shares has it too.
+    """
+    by = confidence_name(by, pair.on)
+    sure = confidences(pair.student, by)
+    shares = sorted({*SHARES, wanted})
+    curve = [_point(pair, sure, t, floor) for t in statistics.thresholds(sure, shares)]
+    points = {point.threshold: point for point in curve}
+    chosen = statistics.fixed_sequence(
+        list(points), lambda t: statistics.shown(points[t].p_value, confidence)
+    )
+
+    def shown(handled: Bools, positions: Positions) -> bool:
+        return statistics.shown(pair.p_value(floor, handled, positions), confidence)
+
+    fold = statistics.folds(pair.n, pair.clusters)
+    crossed = statistics.cross_fitted(sure, fold, shown, shares)
+    return Routing(
+        by=by,
+        curve=tuple(curve),
+        chosen=points.get(chosen),
+        folds=len(np.unique(fold)),
+        cross_handled=Fraction(int(crossed.sum()), pair.n),
+        cross_retained=pair.retained(crossed),
+    )
+
+
+def needed_at(
+    pair: Pair, by: str, point: Point, floor: Fraction, confidence: float
+) -> tuple[Judgement, int | None]:
+    """Return what the bounds say of the floor at a point, and about how many examples it needs."""
+    try:
+        retention = pair.retention(confidences(pair.student, by) >= point.threshold)
+    except NoRatioError:
+        return Judgement.UNCLEAR, None
+    judgement = retention.test(float(floor)).judge(confidence)
+    return judgement, retention.needed(float(floor), confidence)
+
+
+def area(evaluation: Measured, metric: Metric, by: str) -> float | None:
+    """Return a model's AUGRC; None where it has no such confidence, or the metric no worst value.
+
+    How wrong an answer is: (greatest - score) / (greatest - least) of the metric's range, the
+    other way round where lower is better.
+    """
+    low, high = metric.range
+    if not math.isfinite(low) or not math.isfinite(high):
+        return None
+    with suppress(DistillError):
+        scaled = (evaluation.scores(metric) - low) / (high - low)
+        residuals = 1 - scaled if metric.higher_is_better else scaled
+        return statistics.augrc(confidences(evaluation, by), residuals)
+    return None
+
+
+def miscalibration(evaluation: Measured) -> float | None:
+    """Return a model's ECE; None where it gave no probabilities, or no answer is right or wrong."""
+    sure = probabilities(evaluation)
+    if sure is None:
+        return None
+    correct = [answer.correct for answer in evaluation.answers]
+    if None in correct:
+        return None
+    return statistics.calibration_error(sure, np.array(correct, bool))
+
+
+def expected(student: ModelInfo, teacher: ModelInfo, name: str, routing: Routing) -> float | None:
+    """Return what a request to the pair takes or costs on average; None where it is not known.
+
+    The student is asked for every request, and the teacher for those that it is not sure of; where
+    no threshold was found, the teacher alone.
+
+    Parameters
+    ----------
+    student, teacher : ModelInfo
+        Of the two.
+    name : str
+        ``latency_ms`` or ``cost_per_1k``.
+    routing : Routing
+        Which share is deferred.
+    """
+    first, second = getattr(student, name), getattr(teacher, name)
+    if routing.chosen is None:
+        return None if second is None else float(second)
+    if first is None or second is None:
+        return None
+    return float(first + (1 - float(routing.handled)) * second)
+
+
+def _point(pair: Pair, sure: NDArray[np.float64], threshold: float, floor: Fraction) -> Point:
+    handled = sure >= threshold
+    score = pair.score(handled)
+    return Point(
+        threshold,
+        Fraction(int(handled.sum()), pair.n),
+        score,
+        pair.kept(score),
+        pair.p_value(floor, handled),
+    )
+
+
+def _mixed(
+    handled: Bools, student: NDArray[np.float64], teacher: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the student's rows where it answers, else the teacher's."""
+    return np.where(handled.reshape(-1, *(1,) * (student.ndim - 1)), student, teacher)

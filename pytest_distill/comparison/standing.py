@@ -1,0 +1,119 @@
+"""Whether a teacher's answers are above chance: what a guesser knows is nothing to keep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from weakref import WeakKeyDictionary
+
+from pytest_distill import statistics
+from pytest_distill._util.numbers import ceil_text, floor_text
+from pytest_distill.errors import ComparisonError
+from pytest_distill.evals.metrics import Answer
+from pytest_distill.evals.metrics.labels import ACCURACY, ACCURACY_NORM
+from pytest_distill.evaluation.evaluation import Evaluation, Measured
+
+CONFIDENCE = 0.95
+LEVEL = 1 - (1 - CONFIDENCE) / 2
+
+
+class Side(Enum):
+    """On which side of chance the answers are shown to be."""
+
+    ABOVE = "above"
+    UNCLEAR = "unclear"
+    BELOW = "below"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a model's answers stand to chance, and what that rests on, in words."""
+
+    side: Side
+    shown: str
+
+
+_KNOWN: WeakKeyDictionary[Measured, Standing | None] = WeakKeyDictionary()
+
+
+def standing(evaluation: Evaluation) -> Standing | None:
+    """Return where a model's answers stand to chance, by two-sided bounds at 95 %.
+
+    None where nobody could guess: texts, and ready scores without answers.
+    """
+    if not isinstance(evaluation, Measured) or not evaluation.predictions:
+        return None
+    if evaluation not in _KNOWN:
+        _KNOWN[evaluation] = _standing(evaluation)
+    return _KNOWN[evaluation]
+
+
+def refuse_below_chance(evaluation: Evaluation) -> None:
+    """Raise ComparisonError where a teacher's answers are shown to go against the gold labels."""
+    found = standing(evaluation)
+    if found is not None and found.side is Side.BELOW:
+        raise ComparisonError(
+            f"teacher '{evaluation.info.name}' on '{evaluation.eval.name}': worse than chance: are "
+            f"the labels inverted? ({found.shown}); correct the gold labels, labels: in the eval, "
+            "or the teacher: a share of such a score is no share of quality"
+        )
+
+
+def _standing(evaluation: Measured) -> Standing | None:
+    answers = evaluation.answers
+    if any(answer.correct is None for answer in answers):
+        return None
+    clusters = evaluation.eval.clusters()
+    if all(answer.choices for answer in answers):
+        return _of_choices(evaluation, answers, clusters)
+    return _of_labels(answers, clusters)
+
+
+def _of_labels(answers: Sequence[Answer], clusters: Sequence[str] | None) -> Standing:
+    gold = [answer.targets[0] for answer in answers]
+    predicted = [answer.predicted for answer in answers]
+    for what, labels in (("the gold set has", gold), ("it answers", predicted)):
+        if len(set(labels)) == 1:
+            return Standing(Side.UNCLEAR, f"{what} the label {labels[0]!r} alone")
+    found = statistics.association(gold, predicted, clusters, CONFIDENCE)
+    side = Side.ABOVE if found.above else Side.BELOW if found.below else Side.UNCLEAR
+    low, high = (min(max(bound, -1.0), 1.0) for bound in (found.lower, found.upper))
+    bounds = f"{floor_text(low)} to {ceil_text(high)}"
+    p = min(found.p_above, found.p_below, 1.0)
+    return Standing(
+        side,
+        f"Matthews correlation {floor_text(found.estimate)}, 95 % interval {bounds}, p of random "
+        f"labels {ceil_text(p)}{_of_clusters(clusters)}",
+    )
+
+
+def _of_choices(
+    evaluation: Measured, answers: Sequence[Answer], clusters: Sequence[str] | None
+) -> Standing:
+    """Compare the share of right choices with the mean chance, by the exact binomial bounds.
+
+    Where the examples differ in their number of choices, the number of right ones spreads less than
+    a binomial of the mean chance (Hoeffding 1956), so that the bounds err towards not telling.
+    """
+    by_length = evaluation.eval.metrics[0] is ACCURACY_NORM
+    metric = ACCURACY_NORM if by_length else ACCURACY
+    scores = metric.scores(answers)
+    chance = sum(1 / len(answer.choices) for answer in answers) / len(answers)
+    right, n = float(scores.sum()), len(answers)
+    units = n if clusters is None else len(set(clusters))
+    low, high = statistics.clopper_pearson(round(right * units / n), units, LEVEL)
+    if clusters is not None:
+        excess = [s - 1 / len(a.choices) for s, a in zip(scores, answers, strict=True)]
+        below, above = statistics.t_bounds(statistics.of_mean(excess, clusters), LEVEL)
+        low, high = min(low, chance + below), max(high, chance + above)
+    side = Side.ABOVE if low > chance else Side.BELOW if high < chance else Side.UNCLEAR
+    return Standing(
+        side,
+        f"{floor_text(right / n)} right, 95 % interval {floor_text(max(low, 0.0))} to "
+        f"{ceil_text(min(high, 1.0))}, chance {ceil_text(chance)}{_of_clusters(clusters)}",
+    )
+
+
+def _of_clusters(clusters: Sequence[str] | None) -> str:
+    return "" if clusters is None else f", {len(set(clusters)):,} clusters"

@@ -1,0 +1,1 @@
+"""What answers without running a model: recorded, reported, exported and captured predictions."""

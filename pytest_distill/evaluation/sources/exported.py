@@ -1,0 +1,230 @@
+"""Predictions taken out of a store, for machines that lack the models' weights.
+
+A folder holds ``models.json`` (what each model is, and the digests of the other files) and one
+``EVAL.MODEL.jsonl`` an evaluation: rows as a recorded model has them, each with the digest of what
+was asked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pytest_distill.engines import ModelInfo, Role, file_digest, info_from, plain
+from pytest_distill.errors import (
+    ComparisonError,
+    ConfigError,
+    EvaluationError,
+    ModelError,
+    did_you_mean,
+    name_problem,
+)
+from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.requests import Prediction, Request
+from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval
+from pytest_distill.evaluation.models import Model, aligned
+from pytest_distill.evaluation.sources.recorded import read_predictions
+from pytest_distill.evaluation.store.digest import request_key, run_key
+from pytest_distill.evaluation.store.file import prediction_fields
+
+MANIFEST = "models.json"
+DATED = "dated"
+"""Field of a row whose prompt held a date: the digest of what was asked with that date in it."""
+
+
+class ExportedModel(Model):
+    """A model whose predictions were exported from another machine's store.
+
+    Parameters
+    ----------
+    name, role : str
+        As in ``distill.yaml``.
+    folder : Path
+        What was exported.
+    entry : ManifestEntry
+        What the manifest says of the model.
+    """
+
+    def __init__(self, name: str, role: Role, folder: Path, entry: ManifestEntry) -> None:
+        super().__init__(name, role)
+        self._folder = folder
+        self._entry = entry
+        self._info = replace(entry.info, name=name, role=role)
+        self._dated = False
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What made the predictions, where they were made."""
+        return self._entry.identity
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the exporting machine knew of the model."""
+        return replace(self._info, **self.declared)
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Where the answers come from: nothing ran here."""
+        told = f"{self.name}: its answers are those of the export in {self._folder.name}"
+        dated = "; its chat template read the clock, so that its prompts hold the date of then"
+        return (told + dated if self._dated else told,)
+
+    def _evaluate(self, on: Eval | ReportedEval) -> Evaluation:
+        if isinstance(on, ReportedEval):
+            raise ComparisonError(f"eval '{on.name}' has no gold set, and so no predictions")
+        path = file_of(self._folder, on.name, self.name)
+        if not path.is_file():
+            raise EvaluationError(
+                f"{path}: no such file: model '{self.name}' was not evaluated on '{on.name}' where "
+                "the predictions were exported"
+            )
+        self._entry.refuse_other(path)
+        rows, predictions = read_predictions(path)
+        asked = {request.id: request_key(request).hex() for request in on.requests()}
+        for row in rows:
+            if row.id in asked and row.fields.get("request") != asked[row.id]:
+                raise EvaluationError(
+                    f"{row.where} (id '{row.id}'): the model was asked something else than eval "
+                    f"'{on.name}' asks now; evaluate and export again"
+                )
+        found = aligned(predictions, on, rows.source)
+        if any(DATED in row.fields for row in rows):
+            self._dated = True
+        return Measured(self.info, on, found, source=rows.source, file=path.resolve())
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestEntry:
+    """What ``models.json`` says of one model.
+
+    Parameters
+    ----------
+    model : mapping
+        What ``distill.yaml`` said that may change an answer: engine, path as written, options.
+    identity : mapping
+        What made the predictions: the model's digest, engine, versions.
+    info : ModelInfo
+        What is known of the model.
+    files : mapping
+        Name of an exported file -> digest of its bytes.
+    """
+
+    model: Mapping[str, Any]
+    identity: Mapping[str, Any]
+    info: ModelInfo
+    files: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry as it is written, with a checksum over all of it."""
+        fields = {
+            "model": dict(self.model),
+            "identity": dict(self.identity),
+            "info": asdict(self.info),
+            "files": dict(self.files),
+        }
+        return {**fields, "checksum": run_key(fields)}
+
+    def refuse_other(self, path: Path) -> None:
+        """Raise EvaluationError where a file is not the one that was exported for the model."""
+        digest, exported = file_digest(path), self.files.get(path.name)
+        if digest != exported:
+            raise EvaluationError(
+                f"{path}: is not what was exported: its digest is {digest[:12]}, and "
+                f"{path.with_name(MANIFEST)} says {exported[:12] if exported else 'none'}; export "
+                "again"
+            )
+
+
+def read_manifest(folder: Path) -> dict[str, ManifestEntry]:
+    """Return what ``models.json`` says of each model; ConfigError where it is not sound."""
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: no exported predictions: {error}") from None
+    if not isinstance(manifest, dict):
+        raise ConfigError(f"{path}: is no mapping of models")
+    return {name: _entry(f"{path}: {name}", entry) for name, entry in manifest.items()}
+
+
+def _entry(where: str, entry: object) -> ManifestEntry:
+    keys = ("model", "identity", "info", "files", "checksum")
+    if not isinstance(entry, dict):
+        raise ConfigError(f"{where}: must be a mapping, not {plain.shown(entry)}")
+    if set(entry) == {"info", "identity"}:
+        raise ConfigError(f"{where}: was exported by an earlier version: export again")
+    for key in entry:
+        if key not in keys:
+            raise ConfigError(f"{where}: no key '{key}'; {did_you_mean(key, keys)}")
+    for key in keys:
+        kind = str if key == "checksum" else dict
+        if key not in entry:
+            raise ConfigError(f"{where}: '{key}' is missing; export again")
+        if not isinstance(entry[key], kind):
+            wanted = "text" if kind is str else "a mapping"
+            raise ConfigError(f"{where}: {key}: must be {wanted}, not {plain.shown(entry[key])}")
+    for name, digest in entry["files"].items():
+        if not isinstance(digest, str):
+            raise ConfigError(f"{where}: files: {name}: must be text, not {plain.shown(digest)}")
+    try:
+        info = info_from(entry["info"])
+    except ModelError as error:
+        raise ConfigError(f"{where}: info: {error}") from None
+    if run_key({key: entry[key] for key in keys[:-1]}) != entry["checksum"]:
+        raise ConfigError(f"{where}: checksum: is not that of what was exported; export again")
+    return ManifestEntry(entry["model"], entry["identity"], info, entry["files"])
+
+
+def refuse_unlike(
+    path: Path, name: str, exported: Mapping[str, Any], here: Mapping[str, Any]
+) -> None:
+    """Raise ConfigError where predictions were exported for another model than the file names now.
+
+    Parameters
+    ----------
+    path : Path
+        The manifest.
+    name : str
+        The model's name.
+    exported, here : mapping
+        What ``distill.yaml`` said of the model then, and says now.
+    """
+    for key in dict.fromkeys((*here, *exported)):
+        if exported.get(key) != here.get(key):
+            raise ConfigError(
+                f"{path}: {name}: {key}: exported was {_told(exported, key)}, and distill.yaml "
+                f"says {_told(here, key)}: export again, or correct distill.yaml"
+            )
+
+
+def _told(said: Mapping[str, Any], key: str) -> str:
+    return repr(said[key]) if key in said else "nothing"
+
+
+def file_of(folder: Path, eval: str, model: str) -> Path:
+    """Return the file with a model's predictions on an eval; ConfigError where none may be."""
+    for name in (eval, model):  # of `distill.yaml`, or of a manifest that came from elsewhere
+        if problem := name_problem(name, of_a_file=True):
+            raise ConfigError(f"{folder}: the name {name!r} {problem}")
+    return folder / f"{eval}.{model}.jsonl"
+
+
+def rows_of(
+    requests: Sequence[Request], keys: Sequence[bytes], predictions: Mapping[bytes, Prediction]
+) -> list[str]:
+    """Return a line of JSON for every request that has a prediction under its key.
+
+    Where the key is not that of the request alone, the prompt held a date, and the line says so.
+    """
+    lines = []
+    for request, key in zip(requests, keys, strict=True):
+        if key in predictions:
+            fields = prediction_fields(predictions[key])
+            asked = request_key(request)
+            dated = {} if asked == key else {DATED: key.hex()}
+            row = {"id": request.id, "request": asked.hex(), **dated, **fields}
+            lines.append(json.dumps(row, ensure_ascii=False))
+    return lines

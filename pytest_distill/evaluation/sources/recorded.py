@@ -1,0 +1,212 @@
+"""Predictions that were made elsewhere, read from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_distill._util.gc import collector_paused
+from pytest_distill.engines import ModelInfo
+from pytest_distill.errors import ConfigError, EvaluationError, GoldSetError, did_you_mean
+from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.goldset import Example, GoldSet, read_gold_set
+from pytest_distill.evals.metrics import BUILT_IN, ScoredElsewhere
+from pytest_distill.evals.requests import Prediction
+from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval, undeclared
+from pytest_distill.evaluation.models import Model, aligned, matched
+
+ANSWERS = ("prediction", "probabilities", "loglikelihoods", "text", "scores")
+"""The fields of a row, at least one of which it must have beside its id."""
+
+
+class RecordedModel(Model):
+    """A model whose predictions stand in a file: one row an example.
+
+    Parameters
+    ----------
+    info : ModelInfo
+        What is declared of the model.
+    files : callable
+        Eval name -> the file with its predictions; ConfigError where there is none.
+    """
+
+    def __init__(self, info: ModelInfo, files: Callable[[str], Path]) -> None:
+        super().__init__(info.name, info.role)
+        self._info = info
+        self._files = files
+
+    @property
+    def info(self) -> ModelInfo:
+        """What is declared of the model."""
+        return self._info
+
+    def file(self, on: str) -> Path:
+        """Return the file of an eval; ConfigError where there is none."""
+        return self._files(on)
+
+    @collector_paused()
+    def _evaluate(self, on: Eval | ReportedEval) -> Evaluation:
+        if isinstance(on, ReportedEval):
+            raise ConfigError(f"eval '{on.name}' has no gold set, and so no recorded predictions")
+        on.check()  # nothing is asked, but the gold set must be one that could be
+        path = self._files(on.name)
+        rows = _read(path)
+        with_scores = [row for row in rows if "scores" in row.fields]
+        answered = [row for row in rows if set(ANSWERS[:-1]) & set(row.fields)]
+        source = rows.source
+        predictions: tuple[Prediction, ...] = ()
+        if answered or not with_scores:
+            predictions = aligned((_prediction(row) for row in answered), on, source)
+        recorded = _scores(with_scores, on, source) if with_scores else {}
+        return Measured(self._info, on, predictions, recorded, source, path.resolve())
+
+
+def read_predictions(path: Path) -> tuple[GoldSet, list[Prediction]]:
+    """Return the rows of a file of predictions, and the predictions in them."""
+    rows = _read(path)
+    return rows, [_prediction(row) for row in rows]
+
+
+class FieldError(ValueError):
+    """A model's predictions have no such field; `fields` are those with numbers that they have."""
+
+    def __init__(self, message: str, fields: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.fields = fields
+
+
+def recorded_field(evaluation: Measured, name: str) -> NDArray[np.float64]:
+    """Return a further field of a file of predictions, in the order of the gold set, shape (n,).
+
+    The file is read again: few gates ask for one, and an evaluation need not hold all fields.
+
+    Raises
+    ------
+    FieldError
+        Where the predictions stand in no file, or the file has no such field.
+    EvaluationError
+        Naming line and id, where a row lacks the field or has no finite number there.
+    """
+    model = evaluation.info.name
+    if evaluation.file is None:
+        raise FieldError(f"the predictions of '{model}' were not recorded, and have no fields")
+    rows = _read(evaluation.file)
+    by_id = {row.id: row for row in rows}
+    order = [by_id[i] for i in matched(by_id, evaluation.eval, rows.source)]
+    if not any(name in row.fields for row in order):
+        own = {n for n, v in order[0].fields.items() if isinstance(_parsed(v), float)} - {"id"}
+        raise FieldError(f"{rows.source} has no field '{name}'", tuple(sorted(own)))
+    found = []
+    for row in order:
+        if name not in row.fields:
+            raise EvaluationError(f"{row.where} (id '{row.id}'): no field '{name}'")
+        found.append(_number(row, f"field '{name}'", _parsed(row.fields[name])))
+    return np.array(found)
+
+
+def _parsed(value: object) -> object:
+    """Return a number as a float, also one that stands as text in a CSV file."""
+    if isinstance(value, bool) or not isinstance(value, str | Real):
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+def _read(path: Path) -> GoldSet:
+    """Return the rows of a file of predictions, which is read as a gold set is."""
+    try:
+        rows = read_gold_set(path)
+    except GoldSetError as error:
+        raise EvaluationError(str(error)) from None
+    for row in rows:
+        _check_row(row)
+    return rows
+
+
+def _check_row(row: Example) -> None:
+    if "id" not in row.fields:
+        raise EvaluationError(f"{row.where}: no 'id'")
+    if not set(ANSWERS) & set(row.fields):
+        odd = next((name for name in row.fields if name != "id"), "")
+        raise EvaluationError(
+            f"{row.where} (id '{row.id}'): none of {', '.join(ANSWERS)}"
+            + (f"; '{odd}': {did_you_mean(odd, ANSWERS)}" if odd else "")
+        )
+
+
+def _prediction(row: Example) -> Prediction:
+    fields = row.fields
+    answer = fields.get("prediction")
+    probabilities, labels = fields.get("probabilities"), fields.get("labels")
+    if isinstance(probabilities, Mapping):
+        labels, probabilities = list(probabilities), list(probabilities.values())
+    text, tokens = fields.get("text"), fields.get("tokens")
+    if isinstance(tokens, list):  # the tokens themselves, beside their log-probabilities
+        tokens = len(tokens)
+    if text is not None and not isinstance(text, str):
+        raise EvaluationError(f"{row.where} (id '{row.id}'): text is {text!r}, not text")
+    if tokens is not None and (isinstance(tokens, bool) or not isinstance(tokens, int)):
+        raise EvaluationError(f"{row.where} (id '{row.id}'): tokens is {tokens!r}, not a count")
+    if answer is not None and not isinstance(answer, str | Real):
+        raise EvaluationError(
+            f"{row.where} (id '{row.id}'): prediction is {answer!r:.60}, not a label, a text or an "
+            "index"
+        )
+    return Prediction(
+        id=row.id,
+        prediction=None if answer is None else str(answer),
+        probabilities=_numbers(row, "probabilities", probabilities),
+        labels=None if labels is None else tuple(map(str, labels)),
+        loglikelihoods=_numbers(row, "loglikelihoods", fields.get("loglikelihoods")),
+        text=text,
+        tokens=tokens,
+    )
+
+
+def _numbers(row: Example, name: str, values: Any) -> tuple[float, ...] | None:
+    if values is None:
+        return None
+    listed = values if isinstance(values, list) else [values]
+    return tuple(_number(row, name, value) for value in listed)
+
+
+def _number(row: Example, name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
+        raise EvaluationError(
+            f"{row.where} (id '{row.id}'): {name} has {value!r}, not a finite number"
+        )
+    return float(value)
+
+
+def _refuse_undeclared(name: str, on: Eval, source: str) -> None:
+    """Raise EvaluationError where ready scores would take the place of what a metric computes."""
+    listed = next((metric for metric in on.metrics if metric.name == name), None)
+    metric = BUILT_IN.get(name) if listed is None else listed
+    if metric is None or isinstance(metric, ScoredElsewhere):
+        return
+    raise EvaluationError(f"{source}: {undeclared(metric, on.name)}")
+
+
+def _scores(rows: list[Example], on: Eval, source: str) -> dict[str, Any]:
+    """Return the ready scores by metric, each in the order of the gold set."""
+    by_id: dict[str, dict[str, float]] = {}
+    for row in rows:
+        scores = row.fields["scores"]
+        if not isinstance(scores, Mapping):
+            raise EvaluationError(f"{row.where} (id '{row.id}'): scores is no mapping")
+        by_id[row.id] = {name: _number(row, f"score '{name}'", v) for name, v in scores.items()}
+    order = matched(by_id, on, source)
+    names = dict.fromkeys(name for scores in by_id.values() for name in scores)
+    for name in names:
+        _refuse_undeclared(name, on, source)
+        lacking = [i for i in order if name not in by_id[i]]
+        if lacking:
+            raise EvaluationError(f"{source}: no score '{name}' for example '{lacking[0]}'")
+    return {name: np.array([by_id[i][name] for i in order]) for name in names}

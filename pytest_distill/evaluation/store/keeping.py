@@ -1,0 +1,332 @@
+"""Ask the store first and the engine for the rest, one process at a time."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_distill._util.files import make_folder
+from pytest_distill.engines import FileDigests, ModelInfo
+from pytest_distill.engines.file_digests import Remembered
+from pytest_distill.evals.requests import Prediction, Request
+from pytest_distill.evaluation.store.digest import request_key, run_key
+from pytest_distill.evaluation.store.file import (
+    FILE_NAME,
+    DamagedStoreError,
+    Store,
+    inode_of,
+)
+
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+Predict = Callable[[Sequence[Request]], Iterator[Prediction]]
+BIG_FILE = 10_000_000
+"""Bytes from which on a file's digest is worth remembering."""
+MIGRATED = (
+    "{path}: made by an earlier version, which took other digests of models; predictions are made "
+    "anew, once ('python -m pytest_distill store prune' drops the old ones)"
+)
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The predictions of one evaluation.
+
+    Parameters
+    ----------
+    predictions : list of Prediction
+        In any order.
+    from_store : int
+        How many examples were not evaluated anew.
+    """
+
+    predictions: list[Prediction]
+    from_store: int
+
+
+class Figure(NamedTuple):
+    """What was measured, when (seconds since 1970), and whether that was before this run."""
+
+    value: Any
+    made: float
+    earlier: bool = False
+
+
+class Keeper:
+    """The store of one project, for as long as it can be used.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the store is; made when it is first needed.
+    session : int
+        Number of the pytest run, of which this process may be one of several.
+    refresh : bool
+        Use nothing that was stored before this run.
+    warn : callable
+        Told, once each, why the store was set aside or is not used.
+    tell : callable
+        Told for whom this process waits.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        session: int = 0,
+        refresh: bool = False,
+        warn: Callable[[str], None],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._folder = folder
+        self._session = session
+        self._refresh = refresh
+        self._warn = warn
+        self._tell = tell
+        self._store: Store | None = None
+        self._inode: tuple[int, int] | None = None
+        self._usable = True
+
+    def evaluate(
+        self,
+        who: str,
+        identity: Mapping[str, Any],
+        requests: Sequence[Request],
+        predict: Predict,
+        whole: Mapping[str, str] | None = None,
+    ) -> Kept:
+        """Return a prediction for every request, evaluating what the store lacks.
+
+        Parameters
+        ----------
+        who : str
+            Model and eval, for whoever must wait.
+        identity : mapping
+            The model's digest and the settings that it runs under.
+        requests : sequence of Request
+            Requests that ask the same are evaluated once.
+        predict : callable
+            Runs the engine.
+        whole : mapping, optional
+            Id -> the whole prompt, of requests that do not say all of it; see `request_key`.
+        """
+        run, prompts = run_key(identity), whole or {}
+        keys = {request.id: request_key(request, prompts.get(request.id)) for request in requests}
+        found = self._read(run, list(dict.fromkeys(keys.values())))
+        missing = _first_of_each(requests, keys, found)
+        if not missing:
+            return _kept(requests, keys, found, {}, [])
+        with self._alone(run, who):
+            # Somebody else may have been at it meanwhile.
+            found |= self._read(run, [keys[request.id] for request in missing])
+            missing = _first_of_each(requests, keys, found)
+            made, odd = self._make(run, missing, keys, predict)
+        return _kept(requests, keys, found, made, odd)
+
+    def info(self, identity: Mapping[str, Any], describe: Callable[[], ModelInfo]) -> ModelInfo:
+        """Return what is known of a model, from the store where it was evaluated before."""
+        run = run_key(identity)
+        known: ModelInfo | None = self._try(lambda store: store.info(run))
+        if known is not None:
+            return known
+        info = replace(describe(), path=None)  # the same model may lie elsewhere next time
+        self._try(lambda store: store.add_run(run, identity, info))
+        return info
+
+    def figure(self, about: Mapping[str, Any], measure: Callable[[], Any]) -> Figure:
+        """Return a figure; measured where it is not stored.
+
+        Parameters
+        ----------
+        about : mapping
+            What is measured, of which models, on which device and how: all that it hangs on.
+        measure : callable
+            Gives the figure, JSON-able.
+        """
+        key = run_key(about)
+        known: tuple[Any, float, bool] | None = self._try(lambda store: store.figure(key))
+        if known is not None:
+            return Figure(*known)
+        new = Figure(measure(), time.time())
+        self._try(lambda store: store.add_figure(key, new.value, new.made))
+        return new
+
+    def take_back(self, identity: Mapping[str, Any]) -> None:
+        """Forget what this run has made of a model."""
+        self._try(lambda store: store.take_back(run_key(identity)))
+
+    def file_digests(self, threads: int | None = None) -> FileDigests:
+        """Return what takes the digests of a model's files; those of big files are remembered."""
+        remembered = Remembered(
+            lambda stamp: self._try(lambda store: store.file_digest(stamp)),
+            lambda stamp, digest: self._try(lambda store: store.add_file_digest(stamp, digest)),
+            least=BIG_FILE,
+        )
+        return FileDigests(remembered, threads)
+
+    def close(self) -> None:
+        """Close the store."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def _make(
+        self, run: str, missing: Sequence[Request], keys: Mapping[str, bytes], predict: Predict
+    ) -> tuple[dict[bytes, Prediction], list[Prediction]]:
+        """Return new predictions by request, and those that answer nothing that was asked."""
+        made: dict[bytes, Prediction] = {}
+        odd: list[Prediction] = []
+        asked = {request.id for request in missing}
+        store = self._opened()
+        with store.writing(run) if store else nullcontext() as writer:
+            for prediction in predict(missing) if missing else ():
+                key = keys.get(prediction.id)
+                if key is None or prediction.id not in asked or key in made:
+                    odd.append(prediction)
+                    continue
+                made[key] = prediction
+                if writer:
+                    writer.put(key, prediction)
+        if writer and writer.problem is not None:
+            self._failed(writer.problem, "predictions could not be stored in it")
+        return made, odd
+
+    def _read(self, run: str, keys: Sequence[bytes]) -> dict[bytes, Prediction]:
+        return self._try(lambda store: store.read(run, keys)) or {}
+
+    def _try(self, act: Callable[[Store], Any]) -> Any:
+        """Use the store where it can be used; a damaged one is set aside and begun anew."""
+        store = self._opened()
+        if store is None:
+            return None
+        try:
+            return act(store)
+        except (DamagedStoreError, sqlite3.Error, OSError) as error:
+            self._failed(error)
+        return None
+
+    def _opened(self) -> Store | None:
+        for _attempt in range(_ATTEMPTS):
+            if self._store is not None or not self._usable:
+                return self._store
+            try:
+                make_folder(self._folder)
+                self._inode = inode_of(self._folder / FILE_NAME)
+                self._store = Store(self._folder, self._session, refresh=self._refresh)
+            except (DamagedStoreError, sqlite3.Error, OSError) as error:
+                self._failed(error)
+            else:
+                if self._store.migrated:
+                    self._warn(MIGRATED.format(path=self._store.path))
+        return self._store
+
+    def _failed(self, error: Exception, what: str = "it cannot be used") -> None:
+        """Set a damaged file aside; do without one that cannot be used."""
+        if isinstance(error, DamagedStoreError):
+            try:
+                self._set_aside(error)
+            except OSError as problem:
+                self._give_up(f"{error}, and it cannot be moved: {problem}")
+        else:
+            self._give_up(f"the store in {self._folder}: {what}: {error}")
+
+    def _set_aside(self, error: Exception) -> None:
+        self.close()
+        path = self._folder / FILE_NAME
+        if self._inode is not None and self._inode != inode_of(path):
+            return  # another process has set it aside and begun a new one
+        number = 1
+        while (aside := self._folder / f"damaged-{number}.sqlite3").exists():
+            number += 1
+        for suffix in ("", "-wal", "-shm"):
+            file = path.with_name(path.name + suffix)
+            with suppress(FileNotFoundError):
+                file.rename(aside.with_name(aside.name + suffix))
+        self._warn(f"{error}; it was moved to {aside.name}, and predictions are made anew")
+
+    def _give_up(self, why: str) -> None:
+        self.close()
+        self._usable = False
+        self._warn(f"{why}; the run goes on without it")
+
+    @contextmanager
+    def _alone(self, run: str, who: str) -> Iterator[None]:
+        """Hold the lock of a model: others of this folder wait, and say for whom."""
+        if self._opened() is None:
+            yield
+            return
+        lock = self._locked(run, who)
+        try:
+            yield
+        finally:
+            if lock is not None:
+                lock.release()
+
+    def _locked(self, run: str, who: str) -> FileLock | None:
+        """Return a model's lock once it is ours; None, and no store, where there is no locking.
+
+        Where nobody can be kept out SQLite's own locks may fail as well, and two processes would
+        write at once.
+        """
+        from filelock import FileLock, Timeout
+
+        locks = self._folder / "locks"
+        lock = FileLock(locks / f"{run[:32]}.lock")
+        holder = locks / f"{run[:32]}.txt"
+        try:
+            locks.mkdir(exist_ok=True)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                self._tell(f"{who}: waiting for {_holder(holder)}")
+                lock.acquire(poll_interval=0.2)
+        except (OSError, NotImplementedError) as error:
+            self._give_up(f"the store in {self._folder}: a model cannot be locked: {error}")
+            return None
+        with suppress(OSError):  # it only tells others for whom they wait
+            holder.write_text(f"process {os.getpid()} on {socket.gethostname()} ({who})")
+        return lock
+
+
+def _first_of_each(
+    requests: Sequence[Request], keys: Mapping[str, bytes], found: Mapping[bytes, Prediction]
+) -> list[Request]:
+    """Return one request for every thing to ask that has no prediction yet."""
+    first: dict[bytes, Request] = {}
+    for request in requests:
+        if keys[request.id] not in found:
+            first.setdefault(keys[request.id], request)
+    return list(first.values())
+
+
+def _kept(
+    requests: Sequence[Request],
+    keys: Mapping[str, bytes],
+    found: Mapping[bytes, Prediction],
+    made: Mapping[bytes, Prediction],
+    odd: list[Prediction],
+) -> Kept:
+    everything = {**found, **made}
+    predictions = [
+        replace(everything[keys[request.id]], id=request.id)
+        for request in requests
+        if keys[request.id] in everything
+    ]
+    from_store = sum(1 for request in requests if keys[request.id] in found)
+    return Kept([*predictions, *odd], from_store)
+
+
+def _holder(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace") or "another process"
+    except OSError:
+        return "another process"

@@ -1,0 +1,234 @@
+"""What a reader of any verdict on an eval must know: notes, and doubts that keep it from firm.
+
+One place adds them to whatever gate was asked. A doubt (`Doubt`) is louder than a note: no verdict
+that has one is called firm, see `Verdict`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from pytest_distill.comparison.comparison import Comparison
+from pytest_distill.comparison.standing import Side, refuse_below_chance, standing
+from pytest_distill.errors import ConfigError, DistillError
+from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.metrics import Answer
+from pytest_distill.evaluation.evaluation import Evaluation, Measured
+from pytest_distill.evaluation.models import Model, RunModel
+from pytest_distill.gates import GATES
+from pytest_distill.gates.measured import LooksAtNoAnswers
+from pytest_distill.gates.verdict import FIRM, IN_DOUBT, Doubt, Verdict
+
+ROLES = ("teacher", "student")
+MOST_SHOWN = 5
+SAME_LOGARITHM = 0.01
+"""By how much the log-likelihoods of a text differ between two dtypes of one model, at most."""
+
+
+def with_remarks(verdict: Verdict, gate: object, comparisons: Sequence[Comparison]) -> Verdict:
+    """Return a verdict with what is to be said of its evals, gold sets and models.
+
+    Gates that look at no answers are left alone.
+    """
+    if isinstance(gate, LooksAtNoAnswers):
+        return verdict
+    found: list[str] = []
+    for comparison in comparisons:
+        here = _remarks(gate, comparison)
+        found += here if len(comparisons) == 1 else [_of_eval(comparison, note) for note in here]
+    new = [note for note in dict.fromkeys(found) if note not in verdict.notes]
+    if not new:
+        return verdict
+    lines = [verdict.message, *(f"  note: {note}" for note in new)]
+    return replace(verdict, notes=(*verdict.notes, *new), message="\n".join(lines))
+
+
+def _of_eval(comparison: Comparison, note: str) -> str:
+    kind = Doubt if isinstance(note, Doubt) else str
+    return kind(f"{comparison.eval}: {note}")
+
+
+def _remarks(gate: object, comparison: Comparison) -> list[str]:
+    if not isinstance(comparison.on, Eval):
+        return []
+    found = {
+        role: evaluation
+        for role in dict.fromkeys((*ROLES, *getattr(gate, "looks_at", ())))
+        if (evaluation := _known(comparison, role)) is not None
+    }
+    different = list({id(e): e for e in found.values()}.values())
+    return [
+        *_teacher_doubt(found.get("teacher")),
+        *(note for pair in combinations(different, 2) for note in identical(*pair)),
+        *comparison.on.notes,
+        *_tie_notes(different),
+        *_never_predicted(different),
+    ]
+
+
+def _known(comparison: Comparison, role: str) -> Measured | None:
+    """Return an evaluation that the gate looked at, or that costs nothing; None where none is."""
+    try:
+        model = comparison.model(role)
+    except ConfigError:  # there is none, or nobody said which
+        return None
+    evaluation = _answering(_made(model, comparison))
+    if evaluation is None and not isinstance(model, RunModel):
+        with suppress(DistillError):  # nobody asked for it
+            evaluation = _answering(model.evaluate(comparison.on))
+            if evaluation is not None:
+                _facts(evaluation)  # whether its answers can be read
+            return evaluation
+        return None
+    return evaluation
+
+
+def _answering(evaluation: Evaluation | None) -> Measured | None:
+    return evaluation if isinstance(evaluation, Measured) and evaluation.predictions else None
+
+
+def _made(model: Model, comparison: Comparison) -> Evaluation | None:
+    return next((e for e in model.evaluations if e.eval is comparison.on), None)
+
+
+def _teacher_doubt(teacher: Measured | None) -> Iterator[str]:
+    if teacher is not None:
+        refuse_below_chance(teacher)
+        yield from _unlike_a_teacher(teacher)
+
+
+def _unlike_a_teacher(teacher: Measured) -> Iterator[str]:
+    found = standing(teacher)
+    if found is not None and found.side is not Side.ABOVE:
+        who = "" if teacher.info.name == "teacher" else f" {teacher.info.name}"
+        yield Doubt(f"suspicious: the teacher{who} is not shown to be above chance ({found.shown})")
+
+
+def late_doubts(models: Iterable[Model]) -> dict[str, str]:
+    """Return, by eval, what is doubted of a teacher now that may not have been known before.
+
+    A gate on the student alone may be asked before the teacher is evaluated.
+    """
+    found = {}
+    for model in models:
+        for evaluation in model.evaluations if model.role == "teacher" else ():
+            answering = _answering(evaluation)
+            with suppress(DistillError):  # unreadable answers: a gate that asked for them said why
+                for note in _unlike_a_teacher(answering) if answering is not None else ():
+                    found[evaluation.eval.name] = note
+    return found
+
+
+def add_doubt(told: dict[str, Any], note: str) -> None:
+    """Add a doubt to a verdict that was told, as `Verdict.to_dict` gives it."""
+    if issubclass(GATES[told["gate"]], LooksAtNoAnswers) or note in told["notes"]:
+        return
+    told["notes"] = [*told["notes"], note]
+    if told["firm"]:
+        told["firm"] = False
+        parts = told["basis"].split("; ")
+        told["basis"] = "; ".join(IN_DOUBT if part == FIRM else part for part in parts)
+
+
+def identical(one: Measured, other: Measured) -> Iterator[str]:
+    """Yield a doubt where two models answered every example alike.
+
+    That is judged, since a flawless student exists on a small gold set, but it is also what one
+    model under two names looks like, in another dtype or with a bit flipped.
+    """
+    names = f"{one.info.name} and {other.info.name}"
+    both = one.answers, other.answers
+    if all(_said(a) == _said(b) for a, b in zip(*both, strict=True)):
+        yield Doubt(f"suspicious: {names} gave identical answers to every example")
+    elif all(_rated_alike(a, b) for a, b in zip(*both, strict=True)):
+        yield Doubt(
+            f"suspicious: the log-likelihoods of {names} are within {SAME_LOGARITHM:.0%} of each "
+            "other on every example"
+        )
+
+
+def _said(answer: Answer) -> object:
+    return answer.prediction.loglikelihoods if _only_rates(answer) else answer.predicted
+
+
+def _only_rates(answer: Answer) -> bool:
+    # A model that only rates a text says nothing but how likely it is; an empty text is an answer.
+    return not answer.predicted and answer.prediction.text is None
+
+
+def _rated_alike(one: Answer, other: Answer) -> bool:
+    if not _only_rates(one) or not _only_rates(other):
+        return False
+    ours, theirs = one.prediction, other.prediction
+    return ours.tokens == theirs.tokens and all(
+        math.isclose(a, b, rel_tol=SAME_LOGARITHM)
+        for a, b in zip(ours.loglikelihoods or (), theirs.loglikelihoods or (), strict=True)
+    )
+
+
+def _tie_notes(evaluations: Sequence[Measured]) -> Iterator[str]:
+    for evaluation in evaluations:
+        facts = _facts(evaluation)
+        if facts.ties:
+            first = "the first label in sorted order" if facts.labelled else "the first choice"
+            stated = "the 'prediction' beside them"
+            if not facts.stated_ties:
+                where = first
+            elif facts.stated_ties == facts.ties:
+                where = stated
+            else:
+                where = f"{stated}, else to {first}"
+            yield (
+                f"{evaluation.info.name}: {facts.ties:,} of {evaluation.n:,} answers are ties, "
+                f"which go to {where}"
+            )
+
+
+def _never_predicted(evaluations: Sequence[Measured]) -> Iterator[str]:
+    """Yield a note on gold labels that no model predicts: a name that none of them knows."""
+    classified = [e for e in evaluations if _facts(e).labelled]
+    if not classified:
+        return
+    said = set().union(*(_facts(e).said for e in classified))
+    gold = _facts(classified[0]).gold
+    never = {label: n for label, n in gold.items() if label not in said}
+    if never:
+        shown = [f"{label!r} ({n:,})" for label, n in sorted(never.items())[:MOST_SHOWN]]
+        more = [f"and {len(never) - MOST_SHOWN} more"] if len(never) > MOST_SHOWN else []
+        names = " and ".join(e.info.name for e in classified)
+        yield f"gold labels that {names} never predict: {', '.join([*shown, *more])}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What is counted of a model's answers once, for every verdict that is about them."""
+
+    ties: int
+    stated_ties: int
+    labelled: bool
+    gold: Counter[str]
+    said: frozenset[str]
+
+
+_FACTS: WeakKeyDictionary[Measured, _Facts] = WeakKeyDictionary()
+
+
+def _facts(evaluation: Measured) -> _Facts:
+    if evaluation not in _FACTS:
+        answers = evaluation.answers
+        labelled = all(a.correct is not None and not a.choices for a in answers)
+        _FACTS[evaluation] = _Facts(
+            sum(answer.tied for answer in answers),
+            sum(a.tied and a.prediction.prediction is not None for a in answers),
+            labelled,
+            Counter(answer.targets[0] for answer in answers) if labelled else Counter(),
+            frozenset(answer.predicted for answer in answers) if labelled else frozenset(),
+        )
+    return _FACTS[evaluation]

@@ -1,0 +1,270 @@
+"""The lines under a failing gate, and the sentence that says what a verdict rests on."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
+
+from pytest_distill._util.numbers import ceil_text, floor_text
+from pytest_distill.comparison.comparison import Comparison, Slice
+from pytest_distill.comparison.slices import worst_slices
+from pytest_distill.errors import one_line
+from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.metrics import Metric
+from pytest_distill.evals.metrics.perplexities import BitsPerByte, PerplexityMetric
+from pytest_distill.evaluation.evaluation import Measured, Reported
+from pytest_distill.gates.verdict import FIRM, Evidence
+from pytest_distill.statistics import (
+    GapRecovered,
+    PairedTest,
+    Retention,
+    RetentionInterval,
+)
+
+FEW_EXAMPLES = 10
+FEW_TEXTS = 500
+MOST_SLICES = 3
+"""A failing message stays short; the rest is in the file of lost examples."""
+
+
+def slice_name(slice: Slice | None) -> str | None:
+    """Return a slice as it is written in a test: ``lang=de``."""
+    if slice is None:
+        return None
+    if isinstance(slice, str):
+        return one_line(slice)
+    return one_line(",".join(f"{field}={value}" for field, value in slice.items()))
+
+
+def notes(comparison: Comparison, metric: Metric, roles: Sequence[str]) -> tuple[str, ...]:
+    """Return what a reader must know of the numbers."""
+    reported = [
+        comparison.model(role).name
+        for role in roles
+        if isinstance(comparison.evaluation(role), Reported)
+    ]
+    found = []
+    if reported:
+        found.append(f"reported, not measured: {', '.join(reported)}")
+    return (
+        *found,
+        *_token_note(comparison, metric, roles),
+        *_class_note(comparison, metric),
+    )
+
+
+def ratio_note(metric: Metric) -> tuple[str, ...]:
+    """Return how the ratio is taken where lower is better."""
+    if metric.higher_is_better:
+        return ()
+    return (f"lower {metric.name} is better: retained = teacher / student",)
+
+
+def power_notes(
+    comparison: Comparison,
+    metric: Metric,
+    ratio: Retention | None,
+    floor: Fraction,
+    confidence: float | None,
+    slice: Slice | None,
+) -> tuple[str, ...]:
+    """Return what so few examples cannot show: rare disasters, or anything at all."""
+    n = comparison.n(slice)
+    if ratio is None or n is None:
+        return ()
+    if isinstance(metric, PerplexityMetric | BitsPerByte):
+        if n >= FEW_TEXTS:
+            return ()
+        return (
+            f"{n:,} texts, under {FEW_TEXTS}: that a few in a thousand diverge can't be excluded",
+        )
+    least = None if confidence is None else ratio.least(float(floor), confidence)
+    if least is None or least <= n:
+        return ()
+    return (
+        f"a student as good as the teacher begins to pass at about {least:,} examples: {n:,} may "
+        "have missed too many failures",
+    )
+
+
+def _class_note(comparison: Comparison, metric: Metric) -> list[str]:
+    """Return a note where a metric that counts classes alike has classes of few examples."""
+    if metric.name not in ("macro_f1", "matthews") or not isinstance(comparison.on, Eval):
+        return []
+    task = comparison.on.task
+    target, classes = getattr(task, "target", "target"), getattr(task, "classes", None)
+    counts = Counter(dict.fromkeys(classes or (), 0))
+    counts.update(str(example.fields.get(target)) for example in comparison.on.gold)
+    few = [f"{label} ({n})" for label, n in counts.items() if n < FEW_EXAMPLES]
+    if not few:
+        return []
+    return [
+        f"under {FEW_EXAMPLES} gold examples of {', '.join(sorted(few))}: {metric.name} is rough"
+    ]
+
+
+def _token_note(comparison: Comparison, metric: Metric, roles: Sequence[str]) -> list[str]:
+    """Return a note where two models part a text into tokens of different lengths."""
+    if metric.name != "perplexity":
+        return []
+    measured = [e for e in map(comparison.evaluation, roles) if isinstance(e, Measured)]
+    if len({tuple(p.tokens for p in evaluation.predictions) for evaluation in measured}) < 2:
+        return []
+    lengths = [
+        f"{e.info.name} {floor_text(bytes_per_token, 2)}"
+        for e in measured
+        if (bytes_per_token := _bytes_per_token(e)) is not None
+    ]
+    told = f" ({', '.join(lengths)} bytes a token)" if lengths else ""
+    return [
+        f"the tokens differ in length{told}, so that the perplexities are of other units: gate on "
+        "bits_per_byte"
+    ]
+
+
+def _bytes_per_token(evaluation: Measured) -> float | None:
+    tokens = [answer.prediction.tokens for answer in evaluation.answers]
+    if None in tokens or not sum(t for t in tokens if t):
+        return None
+    texts = sum(len(answer.targets[0].encode()) for answer in evaluation.answers)
+    return texts / sum(t for t in tokens if t)
+
+
+def note_lines(found: Sequence[str]) -> list[str]:
+    """Return a line for each note."""
+    return [f"  note: {note}" for note in found]
+
+
+def models(
+    comparison: Comparison, metric: Metric, slice: Slice | None, names: Sequence[str]
+) -> list[str]:
+    """Return one line for the eval and one for each model: role, score, parameters."""
+    n = comparison.n(slice)
+    about = [
+        f"eval {comparison.eval}",
+        *([f"slice {slice_name(slice)}"] if slice is not None else []),
+        f"n = {n:,}" if n is not None else "reported scores",
+    ]
+    width = max(map(len, names))
+    rounded = floor_text if metric.higher_is_better else ceil_text
+    lines = [f"  {', '.join(about)}"]
+    for name in names:
+        model = comparison.model(name)
+        size = model.info.parameters
+        parameters = f", {size:,} parameter{'' if size == 1 else 's'}" if size is not None else ""
+        score = rounded(comparison.exact_score(name, metric, slice))
+        role = "" if model.role == name else f" ({model.role})"
+        lines.append(f"  {name:<{width}}{role}  {metric.name} {score}{parameters}")
+    return lines
+
+
+def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table as lines of a message."""
+    rows = [[*map(one_line, row)] for row in rows]
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    return [
+        "  "
+        + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in (header, *rows)
+    ]
+
+
+def basis(evidence: Evidence, n: int | None = None) -> list[str]:
+    """Return what a verdict rests on, a few words each; `n` examples where several evals have."""
+    parts = []
+    if evidence.interval is not None:
+        parts.append(_interval_text(evidence.interval))
+    if evidence.lost is not None and evidence.won is not None:
+        parts.append(f"flips: {evidence.lost:,} lost, {evidence.won:,} won")
+    if evidence.paired is not None:
+        parts.append(_paired_text(evidence.paired))
+    if evidence.firm is not None:
+        parts.append(FIRM if evidence.firm else _noise_text(evidence.needed, n))
+    if evidence.gap is not None and evidence.gap.recovered is not None:
+        parts.append(_gap_text(evidence.gap))
+    if evidence.above_chance is not None:
+        parts.append(f"{floor_text(evidence.above_chance)} retained above chance")
+    return parts
+
+
+def basis_lines(evidence: Evidence) -> list[str]:
+    """Return `basis`, a line a part."""
+    return [f"  {part}" for part in basis(evidence)]
+
+
+def slices(comparison: Comparison, metric: Metric) -> list[str]:
+    """Return a line for each of the worst slices: n, both scores, retained."""
+    worst = worst_slices(comparison, metric, MOST_SLICES)
+    if not worst:
+        return []
+    width = max(len(row.name) for row in worst)
+    return [
+        "  worst slices (n, teacher, student, retained):",
+        *(
+            f"    {row.name:<{width}}  {row.n:>6,}  {floor_text(row.teacher)}"
+            f"  {floor_text(row.student)}  {floor_text(row.retained)}"
+            for row in worst
+            if row.retained is not None
+        ),
+    ]
+
+
+LEAST_P = 0.0001
+"""Of lesser p-values no digits are shown."""
+
+
+def p_text(p: float) -> str:
+    """Return a p-value, raised to four decimals: never smaller than it is."""
+    return f"< {LEAST_P}" if p < LEAST_P else ceil_text(p)
+
+
+def equals(p: float) -> str:
+    """Return a p-value behind its sign: ``= 0.0012``, ``< 0.0001``."""
+    shown = p_text(p)
+    return shown if shown.startswith("<") else f"= {shown}"
+
+
+def bound_text(value: float, *, lower: bool) -> str:
+    """Return a bound, rounded outwards; an infinite one in words."""
+    if math.isinf(value):
+        return "unbounded"
+    return floor_text(value) if lower else ceil_text(value)
+
+
+def _interval_text(interval: RetentionInterval) -> str:
+    low, high = bound_text(interval.lower, lower=True), bound_text(interval.upper, lower=False)
+    clusters = f", {interval.clusters} clusters" if interval.clusters is not None else ""
+    return f"95 % interval {low} to {high} ({interval.method}{clusters})"
+
+
+def _paired_text(test: PairedTest) -> str:
+    p = equals(test.p_value)
+    counts = ""
+    if test.wins is not None and test.losses is not None and test.ties is not None:
+        if not test.wins and not test.losses:
+            return f"p {p} ({test.method}), identical on every example"
+        counts = f", {test.wins:,} wins, {test.losses:,} losses, {test.ties:,} ties"
+    clusters = f", {test.clusters} clusters" if test.clusters is not None else ""
+    return f"p {p} ({test.method}{clusters}){counts}"
+
+
+def _noise_text(needed: int | None, n: int | None) -> str:
+    if needed is None:
+        return "within noise: no number of examples would settle it"
+    of_each = (
+        "" if n is None else f", {ceil_text(Fraction(needed, n), 1)} times as many of each eval,"
+    )
+    return (
+        f"within noise: about {needed:,} examples{of_each} would settle it, if the truth is as "
+        "observed"
+    )
+
+
+def _gap_text(gap: GapRecovered) -> str:
+    recovered = floor_text(round(gap.recovered or 0.0, 10))  # 0.15 / 0.2 is 0.7499999999999998
+    if gap.lower is None or gap.upper is None or math.isinf(gap.lower):
+        return f"gap recovered {recovered} (the gap itself is within noise)"
+    low, high = bound_text(gap.lower, lower=True), bound_text(gap.upper, lower=False)
+    return f"gap recovered {recovered} (95 % interval {low} to {high})"

@@ -1,0 +1,415 @@
+"""Whether the student is fast for one example alone, and against the teacher."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, ClassVar, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_distill._util.numbers import ceil_text, decimal, floor_text, positive
+from pytest_distill._util.units import quantity, text
+from pytest_distill.comparison.comparison import Comparison, Confidence
+from pytest_distill.comparison.sameness import refuse_same_identity
+from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean
+from pytest_distill.evals.eval import Eval
+from pytest_distill.evaluation import efficiency
+from pytest_distill.evaluation.models import Model, RunModel
+from pytest_distill.gates import explain
+from pytest_distill.gates.deciding import bound_words
+from pytest_distill.gates.measured import (
+    EXAMPLES,
+    LooksAtNoAnswers,
+    checked_count,
+    examples_of,
+    setting_text,
+)
+from pytest_distill.gates.verdict import Outcome, Verdict, as_float, decided, finite
+from pytest_distill.statistics.quantiles import (
+    QuantileInterval,
+    SerialCorrelation,
+    needed_for_a_bound,
+    serial_correlation,
+    unit_interval,
+    unit_medians,
+)
+
+Floats = NDArray[np.float64]
+Units = NDArray[np.intp]
+Of = Literal["example", "first_token", "token"]
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+
+
+@dataclass(frozen=True)
+class Faster(LooksAtNoAnswers):
+    """Teacher's time / student's time, the median over examples, is at least `min_speedup`.
+
+    Both answer the same examples one at a time, in random order within each pair. An example that
+    comes round again, for want of others, counts once, with the median of its ratios.
+
+    Parameters
+    ----------
+    min_speedup : float
+        Any number above 0.
+    confidence : float, optional
+        0.95 by default: the bound of the median decides. None: the observed median does.
+    examples : int
+        How many pairs are timed.
+    """
+
+    name: ClassVar[str] = "faster"
+
+    min_speedup: float
+    confidence: Confidence = "default"
+    examples: int = EXAMPLES
+
+    def judge(self, comparison: Comparison) -> Verdict:
+        """Measure both, or take what is declared, and judge the median of the ratios."""
+        floor = positive(self.min_speedup, "min_speedup")
+        confidence = comparison.sure(self.confidence, default=0.95)
+        teacher, student = _pair(comparison, self.examples)
+        fixed = teacher.declared and student.declared
+        ratios = teacher.seconds / student.seconds
+        units = (teacher if student.declared else student).units
+        interval = unit_interval(ratios, units, 0.5, confidence or 0.95)
+        observed = decimal(interval.estimate)
+        if confidence is None or fixed:
+            outcome = decided(observed >= floor)
+        elif interval.one_sided_lower >= floor:
+            outcome = Outcome.PASSED
+        else:
+            short = interval.one_sided_upper < floor
+            outcome = Outcome.FAILED if short else Outcome.INCONCLUSIVE
+        counted = _counted(interval.n, len(ratios), comparison, "pairs")
+        basis = "" if fixed else f"median ratio of {counted}, {_bounds(interval)}"
+        serial = None if fixed else _serial(ratios, units)
+        drift = _drift_notes(serial)
+        notes = (*teacher.notes, *student.notes, *drift)
+        few = _too_few("the median", 0.5, outcome, interval, comparison, (teacher, student))
+        shown, sure = floor_text(observed), ""
+        if confidence is not None and not fixed:
+            fails = outcome is Outcome.FAILED
+            bound = interval.one_sided_upper if fails else max(interval.one_sided_lower, 0.0)
+            sure = f" ({bound_words(confidence, shown, lower=not fails)})"
+            shown = floor_text(bound)
+        lines = [
+            f"assert {shown} >= {self.min_speedup} times as fast as the teacher{sure}",
+            f"  {basis or 'one declared figure each'}",
+            teacher.line,
+            student.line,
+            *few,
+            *explain.note_lines(drift),
+        ]
+        return Verdict(
+            gate=self.name,
+            eval=comparison.eval,
+            metric="latency",
+            model=student.model,
+            observed=as_float(observed, ">="),
+            required=float(self.min_speedup),
+            relation=">=",
+            outcome=outcome,
+            confidence=None if fixed else confidence,
+            n=None if fixed else interval.n,
+            slice=None,
+            notes=notes,
+            message="\n".join(lines),
+            basis=basis,
+            details={
+                "settings": _settings(teacher, student),
+                "speedup": interval_dict(interval),
+                "serial": _serial_dict(serial),
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Latency(LooksAtNoAnswers):
+    """The student's time for one example alone, at the given quantiles, is within limits.
+
+    An example that comes round again, for want of others, counts once: p50 is over the median of
+    each example's times, p95 and p99 are over the first time of each.
+
+    Parameters
+    ----------
+    p50, p95, p99 : str or float, optional
+        ``"50 ms"``, or seconds. At least one of them.
+    of : {"example", "first_token", "token"}
+        The whole answer; of a generated text its first token, or each token after it.
+    confidence : float, optional
+        0.95 by default: the quantile's bound decides. None: the observed quantile does.
+    examples : int
+        How many are timed. A bound of p95 needs 59 different ones, one of p99 299.
+    """
+
+    name: ClassVar[str] = "latency"
+
+    p50: str | float | None = None
+    p95: str | float | None = None
+    p99: str | float | None = None
+    of: Of = "example"
+    confidence: Confidence = "default"
+    examples: int = EXAMPLES
+
+    def judge(self, comparison: Comparison) -> Verdict:
+        """Measure the student, and judge the quantile that is nearest to its limit."""
+        given = {
+            name: quantity(limit, "s", name)
+            for name in QUANTILES
+            if (limit := getattr(self, name)) is not None
+        }
+        if not given:
+            raise ConfigError("assert_latency: give p50=, p95= or p99=, such as p95='50 ms'")
+        if self.of not in get_args(Of):
+            raise ConfigError(f"of={self.of!r}: {did_you_mean(str(self.of), get_args(Of))}")
+        confidence = comparison.sure(self.confidence, default=0.95)
+        student = _alone(comparison, comparison.model("student"), self.of, self.examples)
+        times, units = student.seconds, student.units
+        fixed = student.declared
+        found = {
+            name: unit_interval(times, units, QUANTILES[name], confidence or 0.95) for name in given
+        }
+        outcomes = {
+            name: _within(interval, given[name], confidence, fixed=fixed)
+            for name, interval in found.items()
+        }
+        worst = max(
+            given, key=lambda n: (_BADNESS[outcomes[n]], decimal(found[n].estimate) / given[n])
+        )
+        told = [
+            f"{name} {text(found[name].estimate, 's', up=True)} <= "
+            f"{text(limit, 's', up=False)}" + ("" if fixed else f" ({_bounds(found[name], 's')})")
+            for name, limit in given.items()
+        ]
+        interval = found[worst]
+        observed = decimal(interval.estimate)
+        shown, sure = text(observed, "s", up=True), ""
+        if confidence is not None and not fixed:
+            fails = outcomes[worst] is Outcome.FAILED
+            bound = interval.one_sided_lower if fails else interval.one_sided_upper
+            sure = f" ({bound_words(confidence, shown, lower=fails)})"
+            shown = text(bound, "s", up=True) if math.isfinite(bound) else ceil_text(bound)
+        serial = None if fixed else _serial(times, units)
+        drift = _drift_notes(serial)
+        counted = _counted(interval.n, len(times), comparison, "times")
+        what = {"example": "an example", "first_token": "the first token", "token": "a token"}
+        return Verdict(
+            gate=self.name,
+            eval=comparison.eval,
+            metric=f"latency {worst}",
+            model=student.model,
+            observed=as_float(observed, "<="),
+            required=float(given[worst]),
+            relation="<=",
+            outcome=outcomes[worst],
+            confidence=None if fixed else confidence,
+            n=None if fixed else interval.n,
+            slice=None,
+            notes=(*student.notes, *drift),
+            message="\n".join(
+                [
+                    f"assert {shown} <= {text(given[worst], 's', up=False)} {worst} latency of "
+                    f"{what[self.of]}{sure}",
+                    *(f"  {line}" for line in told),
+                    *_too_few(
+                        worst, QUANTILES[worst], outcomes[worst], interval, comparison, (student,)
+                    ),
+                    student.line,
+                    *explain.note_lines(drift),
+                ]
+            ),
+            basis="; ".join(told) + ("" if fixed else f"; {counted}, of {what[self.of]}"),
+            details={
+                "settings": _settings(student),
+                "quantiles": {name: interval_dict(each) for name, each in found.items()},
+                "serial": _serial_dict(serial),
+            },
+            unit="s",
+        )
+
+
+_BADNESS = {Outcome.PASSED: 0, Outcome.INCONCLUSIVE: 1, Outcome.FAILED: 2}
+
+
+def _within(
+    interval: QuantileInterval, limit: Fraction, confidence: float | None, *, fixed: bool
+) -> Outcome:
+    if confidence is None or fixed:
+        return decided(decimal(interval.estimate) <= limit)
+    if interval.one_sided_upper <= limit:
+        return Outcome.PASSED
+    return Outcome.FAILED if interval.one_sided_lower > limit else Outcome.INCONCLUSIVE
+
+
+def _too_few(
+    of: str,
+    order: float,
+    outcome: Outcome,
+    interval: QuantileInterval,
+    comparison: Comparison,
+    times: tuple[_Times, ...],
+) -> list[str]:
+    """Return how many examples a bound needs, where it is for want of them that none exists."""
+    bound, side = (
+        (interval.one_sided_lower, "lower")
+        if of == "the median"
+        else (interval.one_sided_upper, "upper")
+    )
+    if outcome is not Outcome.INCONCLUSIVE or np.isfinite(bound):
+        return []
+    needed = needed_for_a_bound(order, interval.confidence)
+    measured = next(each for each in times if not each.declared)
+    if interval.n < measured.timed:
+        return [
+            f"  {interval.n} of {measured.timed} texts have several tokens, and an {side} bound of "
+            f"{of} needs {needed}"
+        ]
+    there = measured.independent
+    if there >= needed:
+        return [f"  {interval.n} examples give no {side} bound of {of}: examples={needed} do"]
+    examples = examples_of(comparison)
+    where = "this run's sample of the gold set" if examples.gold.left_out else "the gold set"
+    return [
+        f"  {where} has only {there} {_word(examples)}, and {'an' if side == 'upper' else 'a'} "
+        f"{side} bound of {of} needs {needed}: an example that is timed again is no further one"
+    ]
+
+
+def _word(on: Eval) -> str:
+    """Return what counts once, in the plural."""
+    if on.cluster is not None:
+        return f"clusters ({on.cluster})"
+    return "distinct examples" if on.repeated else "examples"
+
+
+def _counted(n: int, taken: int, comparison: Comparison, what: Literal["pairs", "times"]) -> str:
+    """Return how many count, and where these are fewer, how many were taken."""
+    if n == taken:
+        return f"{n} {what}" if what == "pairs" else f"n = {n}"
+    counted = f"{n} {_word(examples_of(comparison))}"
+    return (
+        f"{counted} in {taken} pairs" if what == "pairs" else f"n = {counted}, timed {taken} times"
+    )
+
+
+def _serial(values: Floats, units: Units) -> SerialCorrelation | None:
+    """Return how far the logarithms hang on those before; None where there are none to look at."""
+    usable = len(values) > 1 and bool((values > 0).all() and np.isfinite(values).all())
+    return serial_correlation(np.log(values), units) if usable else None
+
+
+def _drift_notes(found: SerialCorrelation | None) -> tuple[str, ...]:
+    if found is None or not found.shown:
+        return ()
+    return (
+        f"what was measured hangs on what was measured just before (autocorrelation at lag 1 "
+        f"{found.lag_one:.2f}, more than 2 standard errors, {found.bound:.2f}): something else "
+        "ran on this machine, or it was throttled, and the bounds err more often than they say; "
+        "measure on an idle machine, with --distill-refresh",
+    )
+
+
+def _serial_dict(found: SerialCorrelation | None) -> dict[str, float] | None:
+    return None if found is None else {"lag_one": found.lag_one, "bound": found.bound}
+
+
+@dataclass(frozen=True)
+class _Times:
+    """A model's times in seconds, a single one where they are declared, and where they are from.
+
+    `units` tells of which independent example each is. So many of these were `timed`, of all that
+    the gold set has.
+    """
+
+    model: str
+    seconds: Floats
+    units: Units
+    timed: int = 1
+    independent: int = 1
+    taken: efficiency.Taken | None = None
+
+    @property
+    def declared(self) -> bool:
+        return self.taken is None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        if not self.declared:
+            return ()
+        return (f"latency declared, not measured: {self.model}",)
+
+    @property
+    def line(self) -> str:
+        where = setting_text(**vars(self.taken)) if self.taken else "declared"
+        median = text(float(np.median(unit_medians(self.seconds, self.units))), "s", up=True)
+        return f"  {self.model}  median {median}, {where}"
+
+
+def _pair(comparison: Comparison, examples: int) -> tuple[_Times, _Times]:
+    """Return the times of teacher and student, interleaved where both run here."""
+    pair = (comparison.model("teacher"), comparison.model("student"))
+    refuse_same_identity(*pair)
+    if not all(isinstance(model, RunModel) for model in pair):
+        teacher, student = (_alone(comparison, m, "example", examples) for m in pair)
+        return teacher, student
+    taken = efficiency.latencies(pair, examples_of(comparison), checked_count(examples))
+    teacher, student = (
+        _measured(comparison, model, latency, "example")
+        for model, latency in zip(pair, taken, strict=True)
+    )
+    _refuse_other_devices(teacher, student)
+    return teacher, student
+
+
+def _alone(comparison: Comparison, model: Model, of: Of, examples: int) -> _Times:
+    """Return one model's times, the declared one where it does not run here."""
+    if not isinstance(model, RunModel) and model.info.latency_ms is not None and of == "example":
+        return _Times(model.name, np.array([model.info.latency_ms / 1000]), np.zeros(1, np.intp))
+    count = checked_count(examples)
+    (latency,) = efficiency.latencies((model,), examples_of(comparison), count)
+    return _measured(comparison, model, latency, of)
+
+
+def _measured(comparison: Comparison, model: Model, latency: efficiency.Latency, of: Of) -> _Times:
+    """Return the times of a part of the answers; ComparisonError where there is no such part."""
+    times = latency.times(of)
+    if times is None:
+        raise ComparisonError(
+            f"of={of!r}: eval '{comparison.eval}' generates no text of several tokens with model "
+            f"'{model.name}': only the time of an example is known"
+        )
+    seconds, units = times
+    timed = len(units if latency.unit is None else np.unique(latency.unit))
+    return _Times(model.name, seconds, units, timed, latency.independent or timed, latency.taken)
+
+
+def _refuse_other_devices(*times: _Times) -> None:
+    """Refuse times of two models that ran on different devices."""
+    where = {one.model: efficiency.device_text(one.taken.setting) for one in times if one.taken}
+    if len(set(where.values())) > 1:
+        told = " and ".join(f"'{name}' on {device}" for name, device in where.items())
+        raise ComparisonError(
+            f"model {told}: figures of different devices are not compared; give both models one "
+            "device, e.g. --distill-device cpu"
+        )
+
+
+def _settings(*times: _Times) -> dict[str, Any]:
+    return {one.model: dict(one.taken.setting) if one.taken else "declared" for one in times}
+
+
+def _bounds(interval: QuantileInterval, unit: Literal["", "s"] = "") -> str:
+    ends = [
+        "unbounded" if not np.isfinite(bound) else text(bound, unit, up=up)
+        for bound, up in ((interval.lower, False), (interval.upper, True))
+    ]
+    return f"95 % interval {ends[0]} to {ends[1]}"
+
+
+def interval_dict(interval: QuantileInterval) -> dict[str, float | int | None]:
+    """Return an interval as JSON-able values."""
+    names = ("estimate", "one_sided_lower", "one_sided_upper", "lower", "upper", "confidence")
+    return {name: finite(getattr(interval, name)) for name in names} | {"n": interval.n}

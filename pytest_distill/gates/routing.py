@@ -1,0 +1,258 @@
+"""Whether the student can answer most requests itself, and leave only the hard ones."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any, ClassVar
+
+from pytest_distill._util.numbers import Ratio, bounded, ceil_text, floor_text, retained_floor
+from pytest_distill.comparison import routing
+from pytest_distill.comparison.comparison import Comparison, Confidence
+from pytest_distill.comparison.confidences import confidence_name, confidences
+from pytest_distill.comparison.flips import lost_rows
+from pytest_distill.comparison.routing import Pair, Point, Routing
+from pytest_distill.engines import ModelInfo
+from pytest_distill.errors import ConfigError
+from pytest_distill.evals.metrics import Metric
+from pytest_distill.evaluation import efficiency
+from pytest_distill.gates import explain
+from pytest_distill.gates.verdict import Outcome, Verdict, as_float, finite
+from pytest_distill.statistics import Judgement
+from pytest_distill.statistics.calibration import BINS
+
+_FIGURES = {"latency_ms": ("latency", " ms a request", 2), "cost_per_1k": ("cost", " per 1,000", 4)}
+
+
+@dataclass(frozen=True)
+class Routable:
+    """The student answers at least `min_handled`, the pair keeping `retained` of the quality.
+
+    A pair answers with the student where its confidence is at least a threshold, and with the
+    teacher else. The threshold is the lowest for which the pair is shown to keep `retained`, by
+    fixed sequence testing.
+
+    Parameters
+    ----------
+    min_handled : float
+        Which share of the examples the student must answer, in (0, 1].
+    retained : float
+        Which share of the teacher's quality the pair must be shown to keep, above 0 and at most 2.
+    by : str, optional
+        What the student's confidence is: ``max_probability``, ``margin``, ``mean_log_probability``
+        or ``field:NAME``. By default as suits the eval's task.
+    metric : str or Metric, optional
+        The eval's headline metric by default.
+    confidence : float
+        How sure it must be that the pair keeps `retained`; 0.95 by default.
+    save : str or path, optional
+        Where the assertion writes the threshold; the gate itself writes nothing.
+    """
+
+    name: ClassVar[str] = "routable"
+
+    min_handled: float
+    retained: float
+    by: str | None = None
+    metric: str | Metric | None = None
+    confidence: Confidence = "default"
+    save: str | os.PathLike[str] | None = None
+
+    def lost(self, comparison: Comparison) -> list[dict[str, object]]:
+        """Return what the student lost to the teacher, the surest first: it bars lower ones."""
+        metric = comparison.metric(self.metric)
+        rows = lost_rows(comparison, metric, "teacher")
+        pair = Pair(comparison, metric)
+        sure = confidences(pair.student, confidence_name(self.by, pair.on))
+        by_id = {e.id: float(value) for e, value in zip(pair.on.gold, sure, strict=True)}
+        told: list[dict[str, Any]] = [{**row, "confidence": by_id[str(row["id"])]} for row in rows]
+        return sorted(told, key=lambda row: -float(row["confidence"]))
+
+    def judge(self, comparison: Comparison) -> Verdict:
+        """Choose the threshold, and compare what the student handles there with what is asked."""
+        wanted = bounded(
+            self.min_handled, "min_handled", above=0, most=1, what="a share of the examples"
+        )
+        floor = retained_floor(self.retained, "retained")
+        confidence = comparison.sure(self.confidence, default=0.95)
+        if confidence is None:
+            raise ConfigError(
+                "confidence=None: a threshold is picked on the examples that it is judged by, and "
+                "needs evidence; give assert_routable() a confidence, such as 0.95"
+            )
+        metric = comparison.metric(self.metric)
+        pair = Pair(comparison, metric)
+        found = routing.route(pair, self.by, floor, confidence, wanted)
+        outcome, needed = _outcome(pair, found, wanted, floor, confidence)
+        details = _details(pair, found, comparison) | {
+            "retained_required": float(floor),
+            "needed": needed,
+        }
+        basis = _basis(found, details, needed)
+        notes = explain.notes(comparison, metric, ("teacher", "student"))
+        models = [comparison.model(role).name for role in ("teacher", "student")]
+        lines = [
+            f"assert {floor_text(found.handled)} >= {self.min_handled} handled by the student at "
+            f"{self.retained} retained ({metric.name})",
+            *explain.models(comparison, metric, None, models),
+            *(f"  {part}" for part in basis),
+            *explain.note_lines(notes),
+            *table(found, wanted, metric),
+        ]
+        return Verdict(
+            gate=self.name,
+            eval=comparison.eval,
+            metric=metric.name,
+            model=models[1],
+            observed=as_float(found.handled, ">="),
+            required=float(self.min_handled),
+            relation=">=",
+            outcome=outcome,
+            confidence=confidence,
+            n=pair.n,
+            slice=None,
+            notes=notes,
+            message="\n".join(lines),
+            basis="; ".join(basis),
+            details=details,
+        )
+
+
+def _outcome(
+    pair: Pair, found: Routing, wanted: Fraction, floor: Fraction, confidence: float
+) -> tuple[Outcome, int | None]:
+    """Return the outcome, and about how many examples would settle one that is not clear.
+
+    Too little handled is a failure where the pair that would handle enough is shown to fall short;
+    else there are too few examples to tell.
+    """
+    if found.handled >= wanted:
+        return Outcome.PASSED, None
+    judgement, needed = routing.needed_at(pair, found.by, found.at(wanted), floor, confidence)
+    if judgement is Judgement.NOT_RETAINED:
+        return Outcome.FAILED, None
+    return Outcome.INCONCLUSIVE, needed
+
+
+def _details(pair: Pair, found: Routing, comparison: Comparison) -> dict[str, Any]:
+    chosen = found.chosen
+    models = (pair.teacher, pair.student)
+    teacher, student, source = _known(comparison)
+    expected = {
+        name: {
+            "pair": routing.expected(student, teacher, name, found),
+            "teacher": getattr(teacher, name),
+            "student": getattr(student, name),
+            "source": source if name == "latency_ms" else "declared",
+        }
+        for name in _FIGURES
+    }
+    return {
+        "by": found.by,
+        "threshold": None if chosen is None else chosen.threshold,
+        "handled": as_float(found.handled, ">="),
+        "retained": None if chosen is None else _down(chosen.retained),
+        "cross_fitted": {
+            "folds": found.folds,
+            "handled": as_float(found.cross_handled, ">="),
+            "retained": _down(found.cross_retained),
+        },
+        "curve": [
+            {
+                "threshold": point.threshold,
+                "handled": as_float(point.handled, ">="),
+                "score": float(point.score),
+                "retained": _down(point.retained),
+                "p_value": point.p_value,
+            }
+            for point in found.curve
+        ],
+        "augrc": {e.info.name: routing.area(e, pair.metric, found.by) for e in models},
+        "ece": {e.info.name: routing.miscalibration(e) for e in models},
+        "ece_bins": BINS,
+        "expected": expected,
+    }
+
+
+def _known(comparison: Comparison) -> tuple[ModelInfo, ModelInfo, str]:
+    """Return teacher and student with their latencies, and where these come from.
+
+    What both declare counts; else what a gate of this run measured of both, on one device.
+    """
+    models = [comparison.model(role) for role in ("teacher", "student")]
+    teacher, student = (model.info for model in models)
+    key = (comparison.eval, "latency")
+    taken = [model.figures[key] for model in models if key in model.figures]
+    declared = any("latency_ms" in info.declared for info in (teacher, student))
+    if declared or len(taken) < 2 or not efficiency.same_device(*(t.taken.setting for t in taken)):
+        return teacher, student, "declared"
+    means = [1000 * float(times.example.mean()) for times in taken]
+    teacher, student = (
+        replace(info, latency_ms=mean) for info, mean in zip((teacher, student), means, strict=True)
+    )
+    return teacher, student, "measured"
+
+
+def _basis(found: Routing, details: dict[str, Any], needed: int | None) -> list[str]:
+    """Return what the verdict rests on, a few words each."""
+    if found.chosen is None:
+        chosen = f"no threshold of {found.by} is shown to keep it: always the teacher"
+    else:
+        kept = _ratio_text(found.chosen.retained)
+        chosen = f"threshold {found.by} >= {found.chosen.threshold!r}: {kept} retained"
+    parts = [
+        chosen,
+        f"cross-fitted over {found.folds} folds: {floor_text(found.cross_handled)} handled, "
+        f"{_ratio_text(found.cross_retained)} retained",
+    ]
+    if needed is not None:
+        parts.append(f"about {needed:,} examples would settle it, if the truth is as observed")
+    for name, (what, unit, places) in _FIGURES.items():
+        figures = details["expected"][name]
+        if figures["pair"] is not None:
+            pair, teacher = (ceil_text(figures[k], places) for k in ("pair", "teacher"))
+            source = figures["source"]
+            parts.append(f"expected {what} {pair}{unit}, the teacher alone {teacher} ({source})")
+    for shown, key in (("AUGRC", "augrc"), (f"ECE ({BINS} bins)", "ece")):
+        known = {name: value for name, value in details[key].items() if value is not None}
+        if known:
+            told = ", ".join(f"{name} {ceil_text(value)}" for name, value in known.items())
+            parts.append(f"{shown}: {told}")
+    return parts
+
+
+def table(found: Routing, wanted: Fraction, metric: Metric) -> list[str]:
+    """Return rows of the deferral curve as lines of a message, with what was chosen and asked."""
+    curve, last = found.curve, len(found.curve) - 1
+    asked = curve.index(found.at(wanted))
+    chosen = curve.index(found.chosen) if found.chosen else None
+    shown = {0, last // 3, 2 * last // 3, last, asked} | ({chosen} if chosen is not None else set())
+    rows = [_cells(curve[place], metric, _mark(place, chosen, asked)) for place in sorted(shown)]
+    header = ["handled", f"{found.by} >=", metric.name, "retained", "p", ""]
+    return explain.columns(header, rows)
+
+
+def _cells(point: Point, metric: Metric, mark: str) -> list[str]:
+    rounded = floor_text if metric.higher_is_better else ceil_text
+    return [
+        floor_text(point.handled),
+        ceil_text(point.threshold, 6),
+        rounded(point.score),
+        _ratio_text(point.retained),
+        explain.p_text(point.p_value),
+        mark,
+    ]
+
+
+def _mark(place: int, chosen: int | None, asked: int) -> str:
+    marks = [*(["chosen"] if place == chosen else []), *(["asked for"] if place == asked else [])]
+    return ", ".join(marks)
+
+
+def _down(value: Ratio | None) -> float | None:
+    return None if value is None else finite(as_float(value, ">="))
+
+
+def _ratio_text(value: Ratio | None) -> str:
+    return "no ratio" if value is None else floor_text(value)

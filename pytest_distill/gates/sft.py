@@ -1,0 +1,249 @@
+"""Whether the distilled student beats one of plain fine-tuning, of the same size."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Context
+from fractions import Fraction
+from typing import ClassVar
+
+from pytest_distill._util.numbers import bounded, floor_text
+from pytest_distill.comparison.comparison import Comparison, Confidence, Slice
+from pytest_distill.comparison.evidence import (
+    gap_recovered,
+    needed_to_beat,
+    paired_test,
+    retention_evidence,
+)
+from pytest_distill.comparison.flips import lost_rows
+from pytest_distill.engines import ModelInfo
+from pytest_distill.errors import ComparisonError, ConfigError
+from pytest_distill.evals.metrics import Metric
+from pytest_distill.evaluation.models import Model
+from pytest_distill.gates import explain
+from pytest_distill.gates.verdict import Evidence, Outcome, Verdict, as_float, decided
+from pytest_distill.statistics import shown
+
+
+@dataclass(frozen=True)
+class BeatsSft:
+    """The distilled student's score is above the SFT student's by more than `min_gain`.
+
+    Parameters
+    ----------
+    min_gain : float
+        In units of the metric, at least 0; equal scores do not beat.
+    metric : str or Metric, optional
+        The eval's headline metric by default.
+    slice : str or mapping, optional
+        Look only at these examples.
+    confidence : float, optional
+        How sure the verdict must be, 0.95 by default. None lets the observed scores decide.
+    mid_p : bool
+        For 0/1 scores, the mid-p value in place of the exact one: less conservative.
+    """
+
+    name: ClassVar[str] = "beats_sft"
+    looks_at: ClassVar[tuple[str, ...]] = ("sft",)
+
+    min_gain: float = 0.0
+    metric: str | Metric | None = None
+    slice: Slice | None = None
+    confidence: Confidence = "default"
+    mid_p: bool = False
+
+    def lost(self, comparison: Comparison) -> list[dict[str, object]]:
+        """Return the examples that the student lost to the SFT student."""
+        return lost_rows(comparison, comparison.metric(self.metric), "sft", self.slice)
+
+    def judge(self, comparison: Comparison) -> Verdict:
+        """Compare the scores of two students of the same size, on the same examples."""
+        metric = comparison.metric(self.metric)
+        width = metric.range[1] - metric.range[0]
+        what = f"a gain in {metric.name} over SFT"
+        least = bounded(self.min_gain, "min_gain", least=0, below=width, what=what)
+        if not isinstance(self.mid_p, bool):
+            raise ConfigError(f"mid_p={self.mid_p!r}: must be True or False")
+        confidence = comparison.sure(self.confidence, default=0.95)
+        student, sft = comparison.model("student"), comparison.model("sft")
+        comparison.pair("student", "sft")
+        size_note = refuse_other_size(student.info, sft.info, comparison.sft_size_tolerance)
+        gain = self._gain(comparison, metric)
+        evidence = self._evidence(comparison, metric, confidence or 0.95, above=gain > least)
+        outcome = self._outcome(gain > least, evidence, confidence, comparison)
+        notes = (
+            *size_note,
+            *explain.notes(comparison, metric, ("student", "sft")),
+            *(evidence.paired.notes if evidence.paired else ()),
+            *undertrained_notes(student, sft),
+            *self._teacher_notes(comparison, metric),
+        )
+        lines = [
+            self._headline(gain, evidence, confidence, metric, above=gain > least),
+            *explain.models(comparison, metric, self.slice, (sft.name, student.name)),
+            *explain.basis_lines(evidence),
+            *explain.note_lines(notes),
+        ]
+        return Verdict(
+            gate=self.name,
+            eval=comparison.eval,
+            metric=metric.name,
+            model=student.name,
+            observed=as_float(gain, ">"),
+            required=float(self.min_gain),
+            relation=">",
+            outcome=outcome,
+            confidence=confidence,
+            n=comparison.n(self.slice),
+            slice=explain.slice_name(self.slice),
+            notes=notes,
+            message="\n".join(lines),
+            evidence=evidence,
+            basis="; ".join(explain.basis(evidence)),
+            details={
+                "in_words": _in_words(gain, evidence, outcome, metric),
+                "sft_retained": self._sft_retained(comparison, metric, confidence or 0.95),
+            },
+        )
+
+    def _sft_retained(
+        self, comparison: Comparison, metric: Metric, confidence: float
+    ) -> dict[str, float] | None:
+        """Return down to what the SFT student is shown to retain the teacher's quality by itself.
+
+        None where no ratio exists, or there is no teacher: then the report says nothing of it.
+        """
+        if all(model.role != "teacher" for model in comparison.models.values()):
+            return None
+        try:
+            ratio = retention_evidence(comparison, metric, self.slice, model="sft")
+        except ComparisonError:
+            return None
+        if ratio is None:
+            return None
+        lower = ratio.interval(confidence).one_sided_lower
+        return {"confidence": confidence, "lower": lower} if math.isfinite(lower) else None
+
+    def _gain(self, comparison: Comparison, metric: Metric) -> Fraction:
+        ours, theirs = (
+            comparison.exact_score(role, metric, self.slice) for role in ("student", "sft")
+        )
+        return ours - theirs if metric.higher_is_better else theirs - ours
+
+    def _evidence(
+        self, comparison: Comparison, metric: Metric, confidence: float, *, above: bool
+    ) -> Evidence:
+        least = float(self.min_gain)
+        test = paired_test(comparison, metric, least, mid_p=self.mid_p, selection=self.slice)
+        if test is None:
+            return Evidence()
+        significant = shown(test.p_value, confidence)
+        unclear = above and not significant
+        return Evidence(
+            firm=significant if above else None,
+            needed=needed_to_beat(comparison, metric, least, confidence, self.slice)
+            if unclear
+            else None,
+            paired=test,
+            gap=gap_recovered(comparison, metric, self.slice),
+        )
+
+    def _outcome(
+        self, above: bool, evidence: Evidence, confidence: float | None, comparison: Comparison
+    ) -> Outcome:
+        if confidence is None or not above:
+            return decided(above)
+        if evidence.paired is None:
+            raise ComparisonError(
+                f"'{comparison.eval}' has reported scores: without examples there is no "
+                "confidence; ask with confidence=None"
+            )
+        return Outcome.PASSED if evidence.firm else Outcome.INCONCLUSIVE
+
+    def _headline(
+        self,
+        gain: Fraction,
+        evidence: Evidence,
+        confidence: float | None,
+        metric: Metric,
+        *,
+        above: bool,
+    ) -> str:
+        if confidence is None or evidence.paired is None or not above:
+            return (
+                f"assert {floor_text(gain)} > {self.min_gain or 0} gained over SFT ({metric.name})"
+            )
+        return (
+            f"assert p {_p_beside(evidence.paired.p_value, 1 - confidence)} <= "
+            f"{1 - confidence:.10g} that the "
+            f"student beats SFT by chance ({metric.name}, gain {floor_text(gain)})"
+        )
+
+    def _teacher_notes(self, comparison: Comparison, metric: Metric) -> tuple[str, ...]:
+        if "teacher" not in {model.role for model in comparison.models.values()}:
+            return ()
+        teacher, sft = (
+            comparison.exact_score(role, metric, self.slice) for role in ("teacher", "sft")
+        )
+        better = teacher > sft if metric.higher_is_better else teacher < sft
+        return () if better else ("the teacher is no better than SFT: the ratio says nothing",)
+
+
+def _p_beside(p: float, level: float) -> str:
+    """Return a p-value to hold against a level, not less exactly than that: raised."""
+    if level >= explain.LEAST_P or p > explain.LEAST_P:
+        return explain.p_text(p)
+    return f"{Context(prec=2, rounding=ROUND_CEILING).create_decimal_from_float(p):.1e}"
+
+
+def _in_words(gain: Fraction, evidence: Evidence, outcome: Outcome, metric: Metric) -> str:
+    """Return whether this student beats this SFT student, as one sentence without a full stop.
+
+    Not whether distilling pays off: that is a claim about a recipe, and needs several runs of it.
+    """
+    in_points = tuple(metric.range) == (0, 1)
+    value = floor_text(100 * gain, 1) if in_points else floor_text(gain)
+    signed = (
+        f"{'' if value.startswith('-') else '+'}{value} {'points' if in_points else metric.name}"
+    )
+    test = evidence.paired
+    p = "" if test is None else f" (p {explain.equals(test.p_value)})"
+    if outcome is Outcome.FAILED:
+        return f"this student does not beat this SFT student: {signed}"
+    if test is None:
+        return f"this student beats this SFT student: {signed}, by the reported scores alone"
+    # Where the observed scores decide, the gate may pass on what chance alone would give.
+    if not evidence.firm:
+        return f"this student is not shown to beat this SFT student: {signed}{p}"
+    return f"this student beats this SFT student: {signed}{p}"
+
+
+def refuse_other_size(student: ModelInfo, sft: ModelInfo, tolerance: float) -> tuple[str, ...]:
+    """Raise ComparisonError where the two differ in size; return a note where it is not known."""
+    unknown = [info.name for info in (student, sft) if info.parameters is None]
+    if student.parameters is None or sft.parameters is None:
+        return (f"the size of {' and '.join(unknown)} is not known",)
+    difference = abs(sft.parameters - student.parameters) / student.parameters
+    if difference > tolerance:
+        raise ComparisonError(
+            f"'{sft.name}' has {sft.parameters:,} parameters and '{student.name}' "
+            f"{student.parameters:,}: they differ by {difference:.1%}, more than "
+            f"sft_size_tolerance: {tolerance:g} allows; take an SFT student of the same size"
+        )
+    return ()
+
+
+def undertrained_notes(student: Model, sft: Model) -> tuple[str, ...]:
+    """Return a note where the SFT student had less labelled data or fewer optimiser steps.
+
+    An undertrained baseline is the usual way to fool oneself.
+    """
+    found = []
+    for what, name in (("steps", "optimiser steps"), ("labels", "labels")):
+        ours, theirs = student.trained.get(what), sft.trained.get(what)
+        if isinstance(ours, int) and isinstance(theirs, int) and theirs < ours:
+            found.append(f"{theirs:,} {name}, not {ours:,}")
+    if not found:
+        return ()
+    return (f"undertrained baseline: {sft.name} had {' and '.join(found)} as {student.name}",)

@@ -1,0 +1,178 @@
+"""Whether the student is small: in parameters, in bytes, and against the teacher."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar, Literal, get_args
+
+from pytest_distill._util.numbers import bounded, ceil_text
+from pytest_distill._util.units import Unit, quantity, text
+from pytest_distill.comparison.comparison import Comparison
+from pytest_distill.comparison.sameness import refuse_same_identity
+from pytest_distill.engines import ModelInfo
+from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean
+from pytest_distill.gates import explain
+from pytest_distill.gates.measured import LooksAtNoAnswers
+from pytest_distill.gates.verdict import Verdict, as_float, decided
+
+Measure = Literal["parameters", "bytes"]
+UNITS: dict[str, Unit] = {"parameters": "parameters", "bytes": "B"}
+
+
+@dataclass(frozen=True)
+class Smaller(LooksAtNoAnswers):
+    """Student size / teacher size <= `max_ratio`.
+
+    Parameters
+    ----------
+    max_ratio : float
+        A share, above 0 and at most 1.
+    by : {"parameters", "bytes"}
+        What is counted: parameters, or bytes of weights and tokenizer on disk.
+    """
+
+    name: ClassVar[str] = "smaller"
+    needs_eval: ClassVar[bool] = False
+
+    max_ratio: float
+    by: Measure = "parameters"
+
+    def judge(self, comparison: Comparison) -> Verdict:
+        """Compare the exact ratio with the limit."""
+        limit = bounded(
+            self.max_ratio,
+            "max_ratio",
+            above=0,
+            most=1,
+            what="the student's size as a share of the teacher's",
+            meant=lambda factor: 1 / factor,
+        )
+        if self.by not in get_args(Measure):
+            raise ConfigError(f"by={self.by!r}: {did_you_mean(str(self.by), get_args(Measure))}")
+        models = comparison.model("teacher"), comparison.model("student")
+        refuse_same_identity(*models)
+        teacher, student = (model.info for model in models)
+        sizes = [size_of(info, self.by) for info in (student, teacher)]
+        ratio = Fraction(*sizes)
+        notes = declared_notes((teacher, student), self.by)
+        return Verdict(
+            gate=self.name,
+            eval=comparison.eval,
+            metric=self.by,
+            model=student.name,
+            observed=as_float(ratio, "<="),
+            required=float(self.max_ratio),
+            relation="<=",
+            outcome=decided(ratio <= limit),
+            confidence=None,
+            n=None,
+            slice=None,
+            notes=notes,
+            message="\n".join(
+                [
+                    f"assert {ceil_text(ratio)} <= {self.max_ratio} of the {self.by} of "
+                    f"{teacher.name}",
+                    *size_lines((teacher, student)),
+                    *explain.note_lines(notes),
+                ]
+            ),
+            basis=f"{_shown(student, self.by)} of {_shown(teacher, self.by)}",
+        )
+
+
+@dataclass(frozen=True)
+class Size(LooksAtNoAnswers):
+    """The student has at most so many bytes on disk, or parameters, or both.
+
+    Parameters
+    ----------
+    max_bytes, max_parameters : str or int, optional
+        ``"300 MB"``, ``"135M"``, or a plain number. At least one of them.
+    """
+
+    name: ClassVar[str] = "size"
+    needs_eval: ClassVar[bool] = False
+
+    max_bytes: str | int | None = None
+    max_parameters: str | int | None = None
+
+    def judge(self, comparison: Comparison) -> Verdict:
+        """Compare with each limit; the verdict is about the one that is nearest to being broken."""
+        student = comparison.model("student").info
+        limits = {"bytes": self.max_bytes, "parameters": self.max_parameters}
+        given = {
+            by: quantity(limit, UNITS[by], f"max_{by}")
+            for by, limit in limits.items()
+            if limit is not None
+        }
+        if not given:
+            raise ConfigError("assert_size: give max_bytes=, max_parameters= or both")
+        shares = {by: size_of(student, by) / limit for by, limit in given.items()}
+        by = max(shares, key=lambda key: shares[key])
+        notes = tuple(note for b in given for note in declared_notes((student,), b))
+        told = [
+            f"{text(size_of(student, b), UNITS[b], up=True)} <= {text(limit, UNITS[b], up=False)}"
+            for b, limit in sorted(given.items(), key=lambda pair: -shares[pair[0]])
+        ]
+        return Verdict(
+            gate=self.name,
+            eval=comparison.eval,
+            metric=by,
+            model=student.name,
+            observed=float(size_of(student, by)),
+            required=float(given[by]),
+            relation="<=",
+            outcome=decided(shares[by] <= 1),
+            confidence=None,
+            n=None,
+            slice=None,
+            notes=notes,
+            message="\n".join(
+                [
+                    f"assert {told[0]} {by} of {student.name}",
+                    *size_lines((student,)),
+                    *explain.note_lines(notes),
+                ]
+            ),
+            basis="; ".join(told[1:]),
+            unit=UNITS[by],
+        )
+
+
+def size_of(info: ModelInfo, by: str) -> int:
+    """Return a model's parameters or bytes; ComparisonError where they are not known."""
+    size: int | None = getattr(info, by)
+    if size is None:
+        raise ComparisonError(
+            f"the {by} of model '{info.name}' are not known; declare them in distill.yaml: "
+            f"models.{info.name}.{by}"
+        )
+    return size
+
+
+def declared_notes(infos: tuple[ModelInfo, ...], by: str) -> tuple[str, ...]:
+    """Return a note where a figure was declared, not measured."""
+    names = [info.name for info in infos if by in info.declared]
+    return (f"{by} declared, not measured: {', '.join(names)}",) if names else ()
+
+
+def size_lines(infos: tuple[ModelInfo, ...]) -> list[str]:
+    """Return a line a model: parameters, active ones where they are fewer, bytes, quantization."""
+    lines = []
+    for info in infos:
+        active = info.active_parameters
+        parts = [_shown(info, "parameters")]
+        if active is not None and active != info.parameters:
+            parts.append(f"{text(active, 'parameters', up=True)} active")
+        parts.append(f"{_shown(info, 'bytes')} on disk")
+        if info.quantization:
+            parts.append(info.quantization)
+        lines.append(f"  {info.name}  {', '.join(parts)}")
+    return lines
+
+
+def _shown(info: ModelInfo, by: str) -> str:
+    size: int | None = getattr(info, by)
+    shown = "unknown" if size is None else text(size, UNITS[by], up=True)
+    return f"{shown} parameters" if by == "parameters" else shown

@@ -1,0 +1,224 @@
+"""Whether the student kept the teacher's quality in every slice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from numbers import Integral
+from typing import ClassVar
+
+from pytest_distill._util.numbers import floor_text, retained_floor
+from pytest_distill.comparison.comparison import Comparison, Confidence
+from pytest_distill.comparison.evidence import retention_evidence
+from pytest_distill.comparison.flips import lost_rows
+from pytest_distill.comparison.slices import SliceScores, slice_scores
+from pytest_distill.errors import ComparisonError, ConfigError
+from pytest_distill.evals.metrics import Metric
+from pytest_distill.gates import explain
+from pytest_distill.gates.verdict import Outcome, Verdict, as_float, decided, finite
+from pytest_distill.statistics import (
+    Judgement,
+    RetentionInterval,
+    intervals,
+    slices_below,
+)
+
+MIN_EXAMPLES = 30
+MOST_ROWS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One slice with its outcome."""
+
+    scores: SliceScores
+    interval: RetentionInterval | None
+    outcome: Outcome
+
+    def cells(self) -> list[str]:
+        """Return what a table shows: n, both scores, retained, interval, outcome."""
+        scores, interval = self.scores, self.interval
+        bounds = "-"
+        if interval is not None:
+            low = explain.bound_text(interval.lower, lower=True)
+            bounds = f"{low} to {explain.bound_text(interval.upper, lower=False)}"
+        return [
+            scores.name,
+            f"{scores.n:,}",
+            floor_text(scores.teacher),
+            floor_text(scores.student),
+            "-" if scores.retained is None else floor_text(scores.retained),
+            bounds,
+            str(self.outcome),
+        ]
+
+
+@dataclass(frozen=True)
+class SlicesRetained:
+    """In every slice, student score / teacher score >= `min`.
+
+    By default a slice fails on evidence against it: its p-value, adjusted for the number of slices
+    (Holm), shows that it is under the floor. A floor under the observed ratio of every small slice
+    would fail a student that is as good as its teacher. With ``confidence=None`` the observed ratio
+    decides. A slice of fewer than `min_examples`, or one that does not tell, is INCONCLUSIVE, which
+    fails the gate only where it is `strict`, or where no slice could be told.
+
+    Parameters
+    ----------
+    min : float
+        The floor, above 0 and at most 2.
+    by : str
+        A field of the gold set, or ``field:quartiles`` (halves, thirds, quintiles, deciles).
+    min_examples : int
+        Fewer are too few to tell.
+    strict : bool
+        Whether every slice must be shown to hold.
+    metric : str or Metric, optional
+        The eval's headline metric by default.
+    confidence : float, optional
+        0.95 by default; None for observed ratios.
+    """
+
+    name: ClassVar[str] = "slices_retained"
+
+    min: float
+    by: str
+    min_examples: int = MIN_EXAMPLES
+    strict: bool = False
+    metric: str | Metric | None = None
+    confidence: Confidence = "default"
+
+    def lost(self, comparison: Comparison) -> list[dict[str, object]]:
+        """Return the examples that the student lost to the teacher."""
+        return lost_rows(comparison, comparison.metric(self.metric), "teacher")
+
+    def judge(self, comparison: Comparison) -> Verdict:
+        """Judge every slice, and all of them together."""
+        floor = retained_floor(self.min, "min")
+        if not isinstance(self.by, str):
+            raise ConfigError(f"by={self.by!r}: must be the name of a field, such as 'lang'")
+        least: object = self.min_examples
+        if isinstance(least, bool) or not isinstance(least, Integral) or int(least) < 1:
+            raise ConfigError(f"min_examples={least!r}: must be a number of at least 1")
+        if not isinstance(self.strict, bool):
+            raise ConfigError(f"strict={self.strict!r}: must be True or False")
+        confidence = comparison.sure(self.confidence, default=0.95)
+        metric = comparison.metric(self.metric)
+        rows = self._rows(comparison, metric, floor, confidence)
+        outcome = self._outcome(rows)
+        worst = next((r.scores.retained for r in rows if r.scores.retained is not None), None)
+        if worst is None:
+            raise ComparisonError(
+                f"'{comparison.eval}' by {self.by}: the teacher scores nothing in any slice"
+            )
+        counts = ", ".join(
+            f"{count} {kind}" for kind in Outcome if (count := sum(r.outcome is kind for r in rows))
+        )
+        if outcome is Outcome.INCONCLUSIVE and worst >= floor:  # the ratios are not what it lacks
+            told = sum(r.outcome is Outcome.PASSED for r in rows)
+            asked = f"{told} >= {len(rows) if self.strict else 1} slices told to keep {self.min}"
+        else:
+            asked = f"{floor_text(worst)} >= {self.min} quality retained in every slice"
+        headline = f"assert {asked} by {self.by} ({metric.name}; {counts})"
+        notes = [f"worst slice {rows[0].scores.name}; slices: {counts}"]
+        if outcome is Outcome.PASSED and worst < floor:
+            notes.append("the worst is below the floor, on too little evidence to fail")
+        student = comparison.model("student").name
+        pair = ("teacher", "student")
+        return Verdict(
+            gate=self.name,
+            eval=comparison.eval,
+            metric=metric.name,
+            model=student,
+            observed=as_float(worst, ">="),
+            required=float(self.min),
+            relation=">=",
+            outcome=outcome,
+            confidence=confidence,
+            n=comparison.n(),
+            slice=f"by {self.by}",
+            notes=tuple(notes),
+            message="\n".join(
+                [headline, *explain.models(comparison, metric, None, pair), *table(rows)]
+            ),
+            details={"slices": [_told(row) for row in rows]},
+        )
+
+    def _rows(
+        self, comparison: Comparison, metric: Metric, floor: Fraction, confidence: float | None
+    ) -> list[Row]:
+        slices = slice_scores(comparison, metric, self.by)
+        ratios = [
+            None if s.retained is None else retention_evidence(comparison, metric, s.positions)
+            for s in slices
+        ]
+        known = [ratio for ratio in ratios if ratio is not None]
+        found = iter(intervals(known, confidence or 0.95))
+        bounds = [None if ratio is None else next(found) for ratio in ratios]
+        if confidence is None:
+            return [
+                self._observed(s, interval, floor)
+                for s, interval in zip(slices, bounds, strict=True)
+            ]
+        # How large a slice is hangs on no score, so that a small one is no part of the adjustment.
+        tests = [
+            None if ratio is None or s.n < self.min_examples else ratio.test(float(floor))
+            for s, ratio in zip(slices, ratios, strict=True)
+        ]
+        below = iter(slices_below((t for t in tests if t is not None), confidence))
+        return [
+            Row(
+                s,
+                interval,
+                Outcome.INCONCLUSIVE
+                if test is None
+                else _sure(test.judge(confidence), below=next(below)),
+            )
+            for s, interval, test in zip(slices, bounds, tests, strict=True)
+        ]
+
+    def _observed(
+        self, scores: SliceScores, interval: RetentionInterval | None, floor: Fraction
+    ) -> Row:
+        if scores.retained is None or scores.n < self.min_examples:
+            return Row(scores, interval, Outcome.INCONCLUSIVE)
+        return Row(scores, interval, decided(scores.retained >= floor))
+
+    def _outcome(self, rows: Sequence[Row]) -> Outcome:
+        outcomes = {row.outcome for row in rows}
+        if Outcome.FAILED in outcomes:
+            return Outcome.FAILED
+        if outcomes == {Outcome.INCONCLUSIVE} or (self.strict and Outcome.INCONCLUSIVE in outcomes):
+            return Outcome.INCONCLUSIVE
+        return Outcome.PASSED
+
+
+def _sure(judgement: Judgement, *, below: bool) -> Outcome:
+    if below:
+        return Outcome.FAILED
+    return Outcome.PASSED if judgement is Judgement.RETAINED else Outcome.INCONCLUSIVE
+
+
+def table(rows: Sequence[Row]) -> list[str]:
+    """Return the slices as lines of a message, failed ones first, then the worst."""
+    order = (Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.PASSED)
+    sorted_rows = sorted(rows, key=lambda row: order.index(row.outcome))
+    shown = [row.cells() for row in sorted_rows[:MOST_ROWS]]
+    header = ["slice", "n", "teacher", "student", "retained", "95 % interval", "outcome"]
+    rest = len(rows) - len(shown)
+    return [*explain.columns(header, shown), *([f"  and {rest} more slices"] if rest else [])]
+
+
+def _told(row: Row) -> dict[str, object]:
+    scores, interval = row.scores, row.interval
+    return {
+        "slice": scores.name,
+        "n": scores.n,
+        "teacher": float(scores.teacher),
+        "student": float(scores.student),
+        "retained": None if scores.retained is None else finite(as_float(scores.retained, ">=")),
+        "lower": None if interval is None else finite(interval.lower),
+        "upper": None if interval is None else finite(interval.upper),
+        "outcome": str(row.outcome),
+    }

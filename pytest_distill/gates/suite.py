@@ -1,0 +1,215 @@
+"""How much of the teacher's quality the student kept over several evals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar, Literal, get_args
+
+from pytest_distill._util.numbers import Ratio, floor_text, geometric_mean, retained_floor
+from pytest_distill.comparison.comparison import Comparison, Confidence
+from pytest_distill.comparison.evidence import suite_evidence
+from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean
+from pytest_distill.gates import explain
+from pytest_distill.gates.deciding import decide, deciding_number, unless_observed
+from pytest_distill.gates.verdict import Verdict, as_float, finite
+
+Aggregate = Literal["ratio_of_averages", "average_of_ratios", "geometric", "minimum"]
+
+
+@dataclass(frozen=True, slots=True)
+class EvalScores:
+    """The two scores of one eval; where lower is better `retained` is teacher / student."""
+
+    eval: str
+    teacher: Fraction
+    student: Fraction
+    retained: Ratio
+    higher_is_better: bool = True
+
+
+@dataclass(frozen=True)
+class SuiteRetained:
+    """The aggregate of what was retained over several evals is at least `min`.
+
+    Parameters
+    ----------
+    min : float
+        The floor, above 0 and at most 2.
+    aggregate : str
+        ``ratio_of_averages``: mean student score / mean teacher score; ``average_of_ratios``;
+        ``geometric``: the geometric mean of the ratios; ``minimum``: the worst eval.
+    evals : sequence of str, optional
+        Names of the evals; None for all.
+    confidence : float, optional
+        How sure the verdict must be, e.g. 0.95. None lets the observed aggregate decide. It counts
+        the evals as independent: examples that two of them share make it surer than it may be.
+    """
+
+    name: ClassVar[str] = "suite_retained"
+
+    min: float
+    aggregate: Aggregate = "ratio_of_averages"
+    evals: Sequence[str] | None = None
+    confidence: Confidence = "default"
+
+    def names(self, known: Sequence[str]) -> list[str]:
+        """Return the names of the evals; ConfigError where they are no list of different names."""
+        names = list(known) if self.evals is None else list(self.evals)
+        if isinstance(self.evals, str) or not names:
+            raise ConfigError(
+                f"evals={self.evals!r}: must be a list of names; name at least one eval"
+            )
+        twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+        if twice:
+            raise ConfigError(f"evals={names!r}: '{twice[0]}' stands twice, and would count twice")
+        return names
+
+    def lost(self, comparison: Comparison) -> list[dict[str, object]]:  # noqa: ARG002 (a Gate)
+        """Return nothing: each eval has a gate of its own for that."""
+        return []
+
+    def judge_all(self, comparisons: Sequence[Comparison]) -> Verdict:
+        """Compare the aggregate with the floor, and say whether the choice of it matters."""
+        floor = retained_floor(self.min, "min")
+        if self.aggregate not in get_args(Aggregate):
+            raise ConfigError(
+                f"aggregate={self.aggregate!r}: "
+                f"{did_you_mean(str(self.aggregate), get_args(Aggregate))}"
+            )
+        rows = [_row(comparison) for comparison in comparisons]
+        values = aggregates(rows)
+        chosen = values[self.aggregate]
+        if chosen is None:
+            raise ComparisonError(
+                "ratio_of_averages: the evals' metrics have different directions or scales, so "
+                "that their average means nothing; choose another aggregate"
+            )
+        confidence = comparisons[0].sure(self.confidence, default=None)
+        found, unknown = unless_observed(
+            confidence, lambda: suite_evidence(comparisons, self.aggregate)
+        )
+        reported = next((each for each in comparisons if not each.measured()), comparisons[0])
+        outcome, evidence = decide(
+            found, floor, confidence, holds=chosen >= floor, comparison=reported
+        )
+        number, rests_on = deciding_number(chosen, ">=", outcome, evidence, confidence)
+        basis = explain.basis(evidence, sum(comparison.n() or 0 for comparison in comparisons))
+        notes = (
+            *choice_note(values, floor),
+            *hinge_note(rows, self.aggregate, floor),
+            *unknown,
+            *(evidence.interval.notes if evidence.interval else ()),
+        )
+        width = max(len(row.eval) for row in rows)
+        first = comparisons[0]
+        headline = f"assert {number} >= {self.min} retained over {len(rows)} evals"
+        return Verdict(
+            gate=self.name,
+            eval=",".join(row.eval for row in rows),
+            metric=self.aggregate,
+            model=first.model("student").name,
+            observed=as_float(chosen, ">="),
+            required=float(self.min),
+            relation=">=",
+            outcome=outcome,
+            confidence=confidence,
+            n=None,
+            slice=None,
+            notes=(_listed(values), *notes),
+            message="\n".join(
+                [
+                    f"{headline} ({self.aggregate}{f', {rests_on}' if rests_on else ''})",
+                    f"  {_listed(values)}",
+                    *(f"  {part}" for part in basis),
+                    *explain.note_lines(notes),
+                    "  eval (teacher, student, retained):",
+                    *(
+                        f"    {r.eval:<{width}}  {floor_text(r.teacher)}  {floor_text(r.student)}"
+                        f"  {floor_text(r.retained)}"
+                        for r in sorted(rows, key=lambda r: r.retained)
+                    ),
+                ]
+            ),
+            evidence=evidence,
+            basis="; ".join(basis),
+            details={
+                "aggregates": {
+                    name: None if value is None else finite(as_float(value, ">="))
+                    for name, value in values.items()
+                }
+            },
+        )
+
+    def judge(self, comparison: Comparison) -> Verdict:
+        """Judge a suite of one eval."""
+        return self.judge_all([comparison])
+
+
+def aggregates(rows: Sequence[EvalScores]) -> dict[Aggregate, Ratio | None]:
+    """Return all four aggregates, exactly; None for a ratio of averages that means nothing.
+
+    An infinite ratio makes the average of ratios infinite, and the geometric mean where none is 0.
+    """
+    ratios = [row.retained for row in rows]
+    summed = sum((row.student for row in rows), Fraction(0))
+    teacher = sum((row.teacher for row in rows), Fraction(0))
+    alike = all(row.higher_is_better for row in rows)
+    return {
+        "ratio_of_averages": summed / teacher if alike and teacher > 0 else None,
+        "average_of_ratios": sum(ratios, Fraction(0)) / len(ratios),
+        "geometric": _geometric(ratios),
+        "minimum": min(ratios),
+    }
+
+
+def _geometric(ratios: Sequence[Ratio]) -> Ratio:
+    """Return the geometric mean; 0 where a ratio is 0, or below it as a Matthews correlation's."""
+    if min(ratios) <= 0:
+        return Fraction(0)
+    exact = [ratio for ratio in ratios if isinstance(ratio, Fraction)]
+    return geometric_mean(exact) if len(exact) == len(ratios) else math.inf
+
+
+def choice_note(values: Mapping[Aggregate, Ratio | None], floor: Fraction) -> tuple[str, ...]:
+    """Return a note where another aggregate would give another verdict."""
+    passing = [name for name, value in values.items() if value is not None and value >= floor]
+    failing = [name for name, value in values.items() if value is not None and value < floor]
+    if not passing or not failing:
+        return ()
+    return (
+        f"the verdict depends on the aggregate: passes by {', '.join(passing)}; "
+        f"fails by {', '.join(failing)}",
+    )
+
+
+def hinge_note(
+    rows: Sequence[EvalScores], aggregate: Aggregate, floor: Fraction
+) -> tuple[str, ...]:
+    """Return a note where leaving one eval out would give another verdict."""
+    whole = aggregates(rows)[aggregate]
+    hinges = []
+    for left_out in rows if len(rows) > 1 else ():
+        rest = aggregates([row for row in rows if row is not left_out])[aggregate]
+        if whole is not None and rest is not None and (rest >= floor) != (whole >= floor):
+            hinges.append(f"{left_out.eval} (without it {floor_text(rest)})")
+    return (f"the verdict hangs on {', '.join(hinges)}",) if hinges else ()
+
+
+def _row(comparison: Comparison) -> EvalScores:
+    metric = comparison.metric()
+    return EvalScores(
+        comparison.eval,
+        comparison.exact_score("teacher", metric),
+        comparison.exact_score("student", metric),
+        comparison.exact_retained(metric),
+        metric.higher_is_better,
+    )
+
+
+def _listed(values: Mapping[Aggregate, Ratio | None]) -> str:
+    return ", ".join(
+        f"{name} {'-' if value is None else floor_text(value)}" for name, value in values.items()
+    )

@@ -1,0 +1,232 @@
+"""What a gate says of a comparison, and what it rests on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Literal
+
+from pytest_distill._util.numbers import INFINITE, Ratio, rounded_down
+from pytest_distill._util.units import Unit, text
+from pytest_distill.statistics import GapRecovered, PairedTest, RetentionInterval
+
+
+class Outcome(StrEnum):
+    """The outcome of one gate."""
+
+    PASSED = "PASSED"
+    FAILED = "FAILED"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    NOT_RUN = "NOT RUN"
+
+
+FIRM = "firm"
+"""What the basis of a verdict says where its bounds agree with the outcome."""
+IN_DOUBT = "not firm: see what is suspicious"
+
+
+class Doubt(str):
+    """A note that keeps a verdict from being called firm, whatever its bounds say."""
+
+    __slots__ = ()
+
+
+Relation = Literal[">=", ">", "<="]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a verdict rests on; None where it is not known or does not apply.
+
+    Parameters
+    ----------
+    interval : RetentionInterval, optional
+        Bounds of the ratio.
+    firm : bool, optional
+        Whether the bounds agree with the outcome; where not, it is within noise.
+    needed : int, optional
+        About how many examples would settle it, if the observed numbers are the true ones.
+    lost, won : int, optional
+        Flips.
+    paired : PairedTest, optional
+        The comparison with the SFT student.
+    gap : GapRecovered, optional
+        Which share of the gap between SFT student and teacher distilling closed.
+    above_chance : float, optional
+        Retention of what is above guessing.
+    """
+
+    interval: RetentionInterval | None = None
+    firm: bool | None = None
+    needed: int | None = None
+    lost: int | None = None
+    won: int | None = None
+    paired: PairedTest | None = None
+    gap: GapRecovered | None = None
+    above_chance: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON-able values; an infinite bound is None."""
+        paired, gap = self.paired, self.gap
+        clusters = self.interval.clusters if self.interval else None
+        return {
+            "interval": _interval_dict(self.interval) if self.interval else None,
+            "clusters": paired.clusters if paired else clusters,
+            "firm": self.firm,
+            "needed": self.needed,
+            "lost": self.lost,
+            "won": self.won,
+            "wins": paired.wins if paired else None,
+            "losses": paired.losses if paired else None,
+            "ties": paired.ties if paired else None,
+            "p_value": paired.p_value if paired else None,
+            "test": paired.method if paired else None,
+            "gap_recovered": _gap_dict(gap) if gap else None,
+            "above_chance": self.above_chance,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome of one gate, in values that cross processes as JSON.
+
+    Parameters
+    ----------
+    gate : str
+        Name of the gate, e.g. ``quality_retained``.
+    eval, metric, model : str
+        What was compared, by which metric, and whom the verdict is about.
+    observed, required : float
+        The number that was measured, unrounded, and the one that it is held against. Infinite, or
+        NaN where there is none: both are null in JSON, and `infinite` tells them apart.
+    relation : {">=", ">", "<="}
+        How `observed` must stand to `required`.
+    outcome : Outcome
+        Decided on exact numbers, or on bounds where `confidence` is given.
+    confidence : float, optional
+        How sure the verdict must be; None where the observed numbers decide.
+    n : int, optional
+        Number of examples; None where only scores are known.
+    slice : str, optional
+        The slice that was looked at, e.g. ``lang=de``.
+    evidence : Evidence
+        What it rests on.
+    notes : tuple of str
+        What a reader must know beside the numbers. Where one of them is a `Doubt` the verdict is
+        not firm, in its evidence, its basis and its message.
+    message : str
+        What a failing test says. Its first line starts with ``assert``.
+    waived : str, optional
+        Who answers for the failure, why and until when; None where nobody does.
+    """
+
+    gate: str
+    eval: str
+    metric: str
+    model: str
+    observed: float
+    required: float
+    relation: Relation
+    outcome: Outcome
+    confidence: float | None
+    n: int | None
+    slice: str | None
+    notes: tuple[str, ...]
+    message: str
+    evidence: Evidence = field(default_factory=Evidence)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What only this kind of gate has to tell, JSON-able: slices, aggregates, overlapping ids."""
+    basis: str = ""
+    """What it rests on, in words."""
+    waived: str | None = None
+    unit: Unit = ""
+    """What `observed` and `required` are counted in; nothing for scores and ratios."""
+    criterion: str | None = None
+    """The criterion of ``distill.yaml`` that this is a part of."""
+
+    def __post_init__(self) -> None:
+        if not any(isinstance(note, Doubt) for note in self.notes) or not self.evidence.firm:
+            return
+        basis = [IN_DOUBT if part == FIRM else part for part in self.basis.split("; ")]
+        lines = [f"  {IN_DOUBT}" if x == f"  {FIRM}" else x for x in self.message.split("\n")]
+        changed = {
+            "evidence": replace(self.evidence, firm=False),
+            "basis": "; ".join(basis),
+            "message": "\n".join(lines),
+        }
+        for name, value in changed.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the outcome is PASSED."""
+        return self.outcome is Outcome.PASSED
+
+    @property
+    def stands(self) -> bool:
+        """Whether the test may go on: it passed, or the failure is waived."""
+        return self.passed or self.waived is not None
+
+    def reaches(self, floor: float) -> bool:
+        """Return whether `observed` is on the good side of a floor (a ceiling for ``<=``)."""
+        return self.observed <= floor if self.relation == "<=" else self.observed >= floor
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON-able values."""
+        plain = ("gate", "eval", "metric", "model", "observed", "required", "relation")
+        more = ("unit", "confidence", "n", "slice", "basis", "message", "waived", "criterion")
+        return {
+            **{name: getattr(self, name) for name in (*plain, *more)},
+            "observed": finite(self.observed),
+            "infinite": math.isinf(self.observed),
+            "outcome": str(self.outcome),
+            "notes": [str(note) for note in self.notes],
+            **self.evidence.to_dict(),
+            **({"details": dict(self.details)} if self.details else {}),
+        }
+
+
+def decided(passed: bool) -> Outcome:
+    """Return the outcome of a comparison of observed numbers."""
+    return Outcome.PASSED if passed else Outcome.FAILED
+
+
+def observed_text(verdict: Mapping[str, Any]) -> str:
+    """Return the observed number of a verdict, rounded towards failing; a dash for none."""
+    if verdict["observed"] is None:
+        return INFINITE if verdict["infinite"] else "-"
+    return text(verdict["observed"], verdict["unit"], up=verdict["relation"] == "<=")
+
+
+def required_text(verdict: Mapping[str, Any]) -> str:
+    """Return what was required, e.g. ``>= 0.95``."""
+    required = verdict["required"]
+    plain = str(required).removesuffix(".0")
+    shown = text(required, verdict["unit"], up=False) if verdict["unit"] else plain
+    return f"{verdict['relation']} {shown}"
+
+
+def as_float(value: Ratio, relation: Relation) -> float:
+    """Return the float nearest to an exact number that does not look better than it."""
+    return 0.0 - rounded_down(-value) if relation == "<=" else rounded_down(value)
+
+
+def finite(value: float | None) -> float | None:
+    """Return a number that JSON can hold; None for an infinite one."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _interval_dict(interval: RetentionInterval) -> dict[str, Any]:
+    bounds = ("one_sided_lower", "one_sided_upper", "lower", "upper")
+    return {name: finite(getattr(interval, name)) for name in bounds} | {
+        "confidence": interval.confidence,
+        "method": interval.method,
+    }
+
+
+def _gap_dict(gap: GapRecovered) -> dict[str, Any]:
+    return {name: finite(getattr(gap, name)) for name in ("recovered", "lower", "upper")} | {
+        "method": gap.method
+    }

@@ -1,0 +1,48 @@
+"""Writes the threshold that a verdict on routing chose."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+
+from pytest_distill._util.files import make_folder
+from pytest_distill.comparison.comparison import Comparison
+from pytest_distill.errors import ConfigError
+from pytest_distill.gates.verdict import Verdict
+from pytest_distill.report.threshold import write_threshold
+
+
+def keep_threshold(
+    save: str | os.PathLike[str] | None, verdict: Verdict, comparison: Comparison
+) -> Verdict:
+    """Write the threshold of a verdict into a file; return the verdict with the file's name."""
+    if save is not None and not isinstance(save, str | os.PathLike):
+        raise ConfigError(f"save={save!r}: must be the path of a file")
+    project = comparison.folder
+    shown = str(save) if save else f".distill/{_file_name('routing', verdict.eval, verdict.model)}"
+    infos = {role: comparison.model(role).info for role in ("student", "teacher")}
+    models = {role: {"name": i.name, "digest": i.digest} for role, i in infos.items()}
+    try:
+        if save is None:
+            make_folder(project / ".distill")
+        write_threshold(project / shown, verdict.to_dict(), models)
+    except OSError as error:
+        if save is not None:
+            raise ConfigError(f"save='{save}': cannot be written: {error.strerror}") from None
+        # A checkout that is read-only must not hide the verdict.
+        return _with_line(verdict, f"the threshold is in no file: {error.strerror}", None)
+    return _with_line(verdict, f"threshold file: {shown}", shown)
+
+
+def _with_line(verdict: Verdict, line: str, file: str | None) -> Verdict:
+    return replace(
+        verdict,
+        message=f"{verdict.message}\n  {line}",
+        basis=f"{verdict.basis}; {line}",
+        details={**verdict.details, "file": file},
+    )
+
+
+def _file_name(*parts: str) -> str:
+    return f"{re.sub(r'[^A-Za-z0-9.=-]+', '-', '-'.join(parts))}.json"

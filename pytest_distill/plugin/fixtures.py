@@ -1,0 +1,123 @@
+"""The fixtures: `teacher`, `student`, `students`, `sft`, `gold` and `comparison`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_distill.errors import ConfigError, ModelError
+from pytest_distill.plugin.records import state_of
+from pytest_distill.plugin.running import note_look, running_test
+from pytest_distill.plugin.session import SESSION
+
+if TYPE_CHECKING:
+    from pytest_distill.engines import ModelInfo, Role
+    from pytest_distill.evals.goldset import GoldSet
+    from pytest_distill.evaluation.evaluation import Evaluation
+    from pytest_distill.evaluation.models import Model
+    from pytest_distill.plugin.assertions import GateComparison
+
+REQUEST_FIXTURE = "_distill_request"
+ROLES: tuple[Role, ...] = ("teacher", "student", "sft")
+"""The fixtures that a project may replace by engines of its own."""
+
+
+class ModelHandle:
+    """A model of the running test's ``distill.yaml``; it is loaded when it is first needed.
+
+    Parameters
+    ----------
+    role : {"teacher", "student", "sft"}
+        Which one. With several students it is the one that the test's marker names.
+    """
+
+    def __init__(self, role: Role) -> None:
+        self._role = role
+
+    def __repr__(self) -> str:
+        return f"<{self._role} of the running test's distill.yaml>"
+
+    @property
+    def info(self) -> ModelInfo:
+        """Parameters, bytes on disk, dtype, device, path, digest."""
+        return self._resolve().info
+
+    @property
+    def model(self) -> Any:
+        """The loaded transformers model, on its device."""
+        return self._of_engine("model")
+
+    @property
+    def tokenizer(self) -> Any:
+        """The loaded transformers tokenizer."""
+        return self._of_engine("tokenizer")
+
+    def evaluate(self, eval: str | None = None) -> Evaluation:
+        """Return the evaluation on an eval, by default the test's; made once a session."""
+        session, item = running_test(f"{self._role}.evaluate")
+        evaluation = session.comparison(item, eval).evaluation(self._role)
+        note_look()
+        return evaluation
+
+    def _of_engine(self, attribute: str) -> Any:
+        model = self._resolve()
+        try:
+            return getattr(model.engine, attribute)
+        except AttributeError:
+            raise ModelError(f"the engine of model '{model.name}' gives no .{attribute}") from None
+
+    def _resolve(self) -> Model:
+        session, item = running_test(f"fixture {self._role}")
+        model = session.model(item, self._role)
+        note_look()
+        return model
+
+
+@pytest.fixture(scope="session")
+def teacher() -> ModelHandle:
+    """The teacher: .model, .tokenizer, .info, .evaluate("eval"); loaded when first needed."""
+    return ModelHandle("teacher")
+
+
+@pytest.fixture(scope="session")
+def student() -> ModelHandle:
+    """The distilled student: .model, .tokenizer, .info, .evaluate("eval")."""
+    return ModelHandle("student")
+
+
+@pytest.fixture
+def students(request: pytest.FixtureRequest) -> ModelHandle:
+    """Each student of distill.yaml in turn: the test runs once for every one of them."""
+    if not hasattr(request, "param"):
+        raise ConfigError("fixture students: there is no distill.yaml with students to run through")
+    return ModelHandle("student")
+
+
+@pytest.fixture(scope="session")
+def sft() -> ModelHandle:
+    """The plain-SFT student of the same size: .model, .tokenizer, .info, .evaluate("eval")."""
+    return ModelHandle("sft")
+
+
+@pytest.fixture
+def comparison(request: pytest.FixtureRequest) -> GateComparison:
+    """Teacher, student and SFT student on the test's eval: numbers to read, and assertions."""
+    return request.config.stash[SESSION].comparison(request.node)
+
+
+@pytest.fixture
+def gold(request: pytest.FixtureRequest) -> GoldSet:
+    """The gold set of the test's eval."""
+    from pytest_distill.evals.eval import Eval
+
+    on = request.config.stash[SESSION].eval(request.node)
+    if not isinstance(on, Eval):
+        raise ConfigError(f"eval '{on.name}' has only reported scores, and so no gold set")
+    return on.gold
+
+
+@pytest.fixture
+def _distill_request(request: pytest.FixtureRequest) -> None:
+    """Let the functions of the DSL find fixtures that the project overrides."""
+    state_of(request.node).request = request

@@ -1,0 +1,198 @@
+"""Gathers what the tests found out, decides the run, and hands the ledger to the reports.
+
+Registered as a plugin of its own, in the controlling process only, when a report is wanted.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shutil
+import sys
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+
+from pytest_distill._util.files import is_stream
+from pytest_distill.errors import one_line
+from pytest_distill.plugin.early import REPORT, JsonReport
+from pytest_distill.plugin.records import published
+from pytest_distill.plugin.session import SESSION, SHIPS, binds
+from pytest_distill.plugin.workers import OUTPUT
+from pytest_distill.report.attempt import TestRun
+from pytest_distill.report.json_file import as_dict
+from pytest_distill.report.ledger import Ledger
+from pytest_distill.report.shape import as_text
+from pytest_distill.report.terminal import last_line, remark_lines, report_lines
+
+MOST_COLUMNS = 100
+"""Wider tables are harder to read, not easier."""
+
+ENDS = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+"""How pytest ends where it ran all that it was asked to run."""
+
+
+class Reporting:
+    """The ledger of one run, and its reports.
+
+    Parameters
+    ----------
+    config : pytest.Config
+        The options say which reports are wanted.
+
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._ledger = Ledger(limit=config.getoption("distill_limit"))
+        self._json = config.stash.get(REPORT, None)
+        self._problem = ""
+        """Why the report is not what it should be; a run with such a report is no SHIP."""
+        self._ships = False
+        self._lines: list[str] = []
+        self._last = ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take in one phase of one test: its own record, and what pytest makes of it."""
+        test = self._ledger.test(report.nodeid)
+        record = published(report.user_properties)
+        if record is not None:
+            test.take(*record)
+        if report.outcome not in ("passed", "failed", "skipped"):
+            return  # an attempt that a plugin repeats
+        if report.failed:
+            test.result = "failed" if report.when == "call" else "error"
+        elif report.skipped:
+            test.result = "xfailed" if hasattr(report, "wasxfail") else "skipped"
+        elif report.when == "call":
+            test.result = "passed"
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Remember that the run was cut off: gates after it did not run, known or not."""
+        if isinstance(excinfo.value, pytest.exit.Exception):
+            self._ledger.troubles.append(f"ended by pytest.exit: {excinfo.value.msg}")
+        elif excinfo.type is KeyboardInterrupt:
+            self._ledger.troubles.append("interrupted by Ctrl-C")
+        elif not self._ledger.collection_errors:  # pytest's own stop: that it is of, else
+            self._ledger.troubles.append(f"stopped: {excinfo.value}")
+
+    def pytest_internalerror(self, excrepr: object) -> None:  # noqa: ARG002 (a hook's arguments)
+        """Remember that pytest itself broke, or a plugin of it."""
+        self._ledger.troubles.append("pytest ended with an internal error")
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Remember what could not be collected."""
+        if report.failed:
+            self._ledger.collection_errors.append(report.nodeid)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take in what an xdist worker found out; of one that tells nothing, nobody knows what."""
+        try:
+            self._take(json.loads(node.workeroutput[OUTPUT]))
+        except (AttributeError, KeyError, ValueError):
+            self._ledger.lost_workers.append(node.gateway.id)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Decide the run, and let the exit status agree.
+
+        All that the summary prints is made here, and nothing is raised: pytest would end without
+        a report. What tests, models and metrics are is not asked any more, only what they told.
+        """
+        try:
+            self._decide(int(session.exitstatus))
+            if self._json:
+                self._write(self._json)
+        except Exception as error:  # noqa: BLE001 (whatever it is, such a run is no SHIP)
+            self._problem = f"the report could not be made: {type(error).__name__}: {error}"
+        ships = self._ships and not self._problem
+        self._config.stash[SHIPS] = ships
+        if session.exitstatus == pytest.ExitCode.OK and (
+            self._problem or (binds(self._config) and not ships)
+        ):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        self._config.stash[SESSION].on_late = self._decide_again
+
+    def _decide_again(self) -> None:
+        """Take back what was said, since a gate was asked after it, by a thread left running."""
+        self._ledger.troubles.append("a gate was asked after the run was decided")
+        if self._json and not is_stream(self._json.path):
+            self._write(self._json)
+        told = f"{self._ledger.decision().outcome}: {self._ledger.troubles[-1]}"
+        print(told, file=sys.__stderr__)  # the terminal reporter has ended
+        _EXIT.fails = _EXIT.fails or binds(self._config)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the report."""
+        if not binds(self._config):
+            if self._problem:
+                terminalreporter.write_line(one_line(self._problem), red=True)
+            return
+        terminalreporter.section("distill report")
+        for line in self._lines:
+            terminalreporter.write_line(line)
+        last = self._last
+        if self._problem:
+            last = f"{'INCOMPLETE' if self._ships else last}: {self._problem}"
+        ships = self._config.stash[SHIPS]
+        terminalreporter.write_line(one_line(last), bold=True, green=ships, red=not ships)
+
+    def _decide(self, status: int) -> None:
+        """Take in what this process found out, and make the lines of the report."""
+        self._last = "INCOMPLETE"  # what stands where the rest fails
+        width = min(shutil.get_terminal_size().columns, MOST_COLUMNS)
+        if self._config.getoption("collectonly"):
+            self._ledger.troubles.append("tests were collected and not run")
+        else:
+            own = self._config.stash[SESSION]
+            self._ledger.named = own.named
+            self._take(own.share())
+            if status not in ENDS and self._ledger.decision().outcome == "SHIP":
+                self._ledger.troubles.append(f"pytest ended with status {status}")
+        if self._config.getoption("distill_report"):
+            self._lines = report_lines(self._ledger, width)
+        self._lines += remark_lines(self._ledger, width)
+        self._last = last_line(self._ledger, width)
+        self._ships = self._ledger.decision().outcome == "SHIP"
+
+    def _write(self, file: JsonReport) -> None:
+        capture: Any = self._config.pluginmanager.getplugin("capturemanager")
+        text = as_text(as_dict(self._ledger))
+        try:
+            # A path such as /dev/stdout means pytest's own, not what it captures.
+            with capture.global_and_fixture_disabled() if capture else nullcontext():
+                file.end(text)
+        except OSError as error:
+            self._problem = f"{file.path}: cannot be written: {error.strerror}"
+
+    def _take(self, share: dict[str, Any]) -> None:
+        self._ledger.expect(share["gate_tests"])
+        for told in share["tests"]:
+            run = TestRun.from_dict(told["run"])
+            self._ledger.test(told["nodeid"]).take(told["name"], run)
+        self._ledger.troubles += share["late"]
+        self._ledger.allow_reruns |= share["allow_reruns"]
+        self._ledger.add_summary(share["summary"])
+        self._ledger.add_remarks(share["skipped_files"], share["remarks"])
+        self._ledger.required |= share["required"]
+        self._ledger.unreadable = sorted({*self._ledger.unreadable, *share["unreadable"]})
+
+
+class _Exit:
+    """How the process ends where its exit status, which is decided already, proves wrong."""
+
+    def __init__(self) -> None:
+        self.fails = False
+
+    def __call__(self) -> None:
+        if self.fails:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(pytest.ExitCode.TESTS_FAILED)
+
+
+_EXIT = _Exit()
+atexit.register(_EXIT)  # before any test can: what is registered first is called last

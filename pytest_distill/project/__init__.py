@@ -1,0 +1,1 @@
+"""A ``distill.yaml`` at work: its models, evals and comparisons."""

@@ -1,0 +1,416 @@
+"""One ``distill.yaml`` at work: its models and evals, each made when it is first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pytest_distill._util.hub import Found
+from pytest_distill._util.user_code import unless_ours
+from pytest_distill.comparison.comparison import Comparison, Confidence
+from pytest_distill.comparison.lookup import find_model
+from pytest_distill.config import Config
+from pytest_distill.config.schema import (
+    ModelConfig,
+    RecordedModel,
+    ReportedModel,
+    TransformersModel,
+    absolute,
+)
+from pytest_distill.config.schema import RunModel as RunModelConfig
+from pytest_distill.engines import Engine, FileDigests, ModelInfo, Role
+from pytest_distill.engines.transformers import hub
+from pytest_distill.errors import (
+    ComparisonError,
+    ConfigError,
+    DistillError,
+    ModelError,
+    did_you_mean,
+)
+from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.metrics import Metric
+from pytest_distill.evals.tasks import TASKS
+from pytest_distill.evaluation import models as running
+from pytest_distill.evaluation.evaluation import ReportedEval, choose_metric
+from pytest_distill.evaluation.sources import exported, recorded, reported
+from pytest_distill.evaluation.store.keeping import Keeper
+from pytest_distill.gates.recommendation import Recommendation
+from pytest_distill.gates.size import size_of
+from pytest_distill.project.evals import read_eval
+
+ComparisonT = TypeVar("ComparisonT", bound=Comparison)
+
+
+class Project:
+    """The models and evals of one ``distill.yaml``.
+
+    Parameters
+    ----------
+    config : Config
+        The validated file.
+    device : str, optional
+        Overrides the device of every model.
+    paths : mapping
+        Model name -> path of this run's checkpoint.
+    threads : int, optional
+        How many CPU threads a model may use.
+    limit : int, optional
+        Take a sample of at most so many examples of each gold set.
+    progress : callable
+        Tells how far an evaluation is.
+    keeper : Keeper, optional
+        Knows what was evaluated before.
+    predictions : Path, optional
+        Folder with exported predictions, for models whose weights are absent.
+    worker : int, optional
+        Number of this process where several share the work.
+    began : datetime, optional
+        When the run began, which is what prompts that hold a date are told; now by default.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        device: str | None = None,
+        paths: Mapping[str, str] | None = None,
+        threads: int | None = None,
+        limit: int | None = None,
+        progress: running.Progress = running.silent,
+        keeper: Keeper | None = None,
+        predictions: Path | None = None,
+        worker: int | None = None,
+        began: datetime | None = None,
+    ) -> None:
+        self.config = config
+        self.owed: set[str] = set()
+        """Evals that the selected tests name: a model that is loaded runs them all."""
+        self.recommended: dict[str, Recommendation] = {}
+        """Criterion -> the student that was recommended for it, and who else was tried."""
+        self._keeper = keeper
+        self._exported = predictions
+        self._worker = worker
+        self._began = began or datetime.now()
+        self._spread = worker is not None
+        self._device = device
+        self._threads = threads
+        self._limit = limit
+        self._progress = progress
+        self._evals: dict[str, Eval | ReportedEval] = {}
+        self._adopted: dict[tuple[str, int], running.Model] = {}
+        entries = {
+            name: self._pointed(name, entry, (paths or {}).get(name))
+            for name, entry in config.models.items()
+        }
+        self._entries = entries
+        self._pointed_at = dict(paths or {})
+        self._reading: list[FileDigests] = []
+        self._resolved: dict[tuple[str, str | None], Found] = {}
+        self.models = {name: self._model(name, entry) for name, entry in entries.items()}
+        for name, model in self.models.items():
+            model.trained = _trained(entries[name])
+            model.declared = entries[name].declared
+
+    def eval_name(self, name: str | None) -> str:
+        """Return `name` where it is an eval, or the only eval's; ConfigError else."""
+        evals = self.config.evals
+        if name is None:
+            if len(evals) == 1:
+                return next(iter(evals))
+            raise ConfigError(
+                f"{self.config.path.name} has several evals ({', '.join(evals)}): name one, "
+                f"e.g. @pytest.mark.distill(eval='{next(iter(evals))}')"
+            )
+        if name not in evals:
+            raise ConfigError(
+                f"{self.config.path.name} has no eval '{name}'; {did_you_mean(name, evals)}"
+            )
+        return name
+
+    def student_name(self, name: str) -> str:
+        """Return `name` where it is a student's; ConfigError else."""
+        students = self.config.named("student")
+        if name not in students:
+            raise ConfigError(
+                f"{self.config.path.name} has no student '{name}'; {did_you_mean(name, students)}"
+            )
+        return name
+
+    def students_by_size(self) -> list[str]:
+        """Return the names of the students, the one with the most parameters first.
+
+        Students of one size stand in the order of ``distill.yaml``: no score has a say in it.
+
+        Raises
+        ------
+        ConfigError
+            Where there is none.
+        ComparisonError
+            Where the size of one is not known.
+        """
+        students = self.config.named("student")
+        if not students:
+            raise ConfigError(f"{self.config.path.name} has no student")
+        return sorted(students, key=lambda name: -size_of(self.models[name].info, "parameters"))
+
+    def eval(self, name: str) -> Eval | ReportedEval:
+        """Return an eval; its gold set is read at the first call."""
+        if name not in self._evals:
+            self._evals[name] = read_eval(self.config, name, self._limit)
+        return self._evals[name]
+
+    def comparison(
+        self,
+        eval: str | None = None,
+        *,
+        student: str | None = None,
+        metric: str | Metric | None = None,
+        confidence: Confidence = "default",
+        engines: Mapping[Role, Engine] | None = None,
+        kind: type[ComparisonT],
+    ) -> ComparisonT:
+        """Return the comparison of one eval.
+
+        Parameters
+        ----------
+        eval : str, optional
+            Name of the eval; without one, the only one that there is.
+        student : str, optional
+            Name of the student; None is fine where there is one only, or nobody asks for it.
+        metric : str or Metric, optional
+            What is looked at where nobody names a metric.
+        confidence : float, optional
+            How sure a verdict must be where its gate does not say; by default as the file says.
+        engines : mapping, optional
+            Role -> engine that takes the place of the model in ``distill.yaml``.
+        kind : type
+            `Comparison`, or a class derived from it.
+        """
+        models, chosen = self._models(student, engines)
+        self._refuse_one_checkpoint(models, chosen)
+        if confidence == "default" and self.config.confidence is not None:
+            confidence = self.config.confidence
+        on = self.eval(self.eval_name(eval))
+        tolerance = self.config.sft_size_tolerance
+        return kind(on, models, chosen, metric, tolerance, confidence, self.config.folder)
+
+    def _refuse_one_checkpoint(
+        self, models: Mapping[str, running.Model], student: str | None
+    ) -> None:
+        """Raise ComparisonError where two roles name one checkpoint, whatever a gate compares.
+
+        Only entries are looked at; what is the same under two names is told by its bytes.
+        """
+        named: dict[tuple[object, ...], running.Model] = {}
+        for name, model in models.items():
+            entry = self._entries.get(name)
+            other_student = model.role == "student" and name != (student or name)
+            if other_student or model is not self.models.get(name):
+                continue
+            if not isinstance(entry, TransformersModel):
+                continue
+            path = absolute(entry.path, self.config.folder)
+            quantised = repr(entry.load.get("quantization_config"))  # other weights of one file
+            key = (path, entry.revision, entry.adapter, entry.gguf_file, quantised)
+            known = named.setdefault(key, model)
+            if known.role != model.role:
+                raise ComparisonError(
+                    f"'{known.name}' and '{name}' have the same weights (both are {entry.path}): a "
+                    "comparison of a model with itself says nothing; correct a path in distill.yaml"
+                )
+
+    def model(
+        self, name: str, student: str | None = None, engines: Mapping[Role, Engine] | None = None
+    ) -> running.Model:
+        """Return a model by name or role; `student` and `engines` as for `comparison`."""
+        models, chosen = self._models(student, engines)
+        return find_model(models, name, chosen)
+
+    def check_metric(self, eval: str | None, metric: str) -> None:
+        """Raise ConfigError where an eval has no such metric; the gold set is not read."""
+        name = self.eval_name(eval)
+        task = self.config.evals[name].task
+        choose_metric(name, metric, self.config.metrics[name], TASKS[task].metrics if task else ())
+
+    @property
+    def all_models(self) -> list[running.Model]:
+        """Every model, those that fixtures put in place of others too."""
+        return [*self.models.values(), *self._adopted.values()]
+
+    def share_out(self) -> None:
+        """Let each of several processes begin with another model, so that none waits at first."""
+        runnable = [m for m in self.models.values() if isinstance(m, running.RunModel)]
+        if self._spread and runnable:
+            self._spread = False
+            self._run_owed(runnable[(self._worker or 0) % len(runnable)])
+
+    def start(self, name: str) -> Engine:
+        """Return a new engine for a model; nothing is loaded yet."""
+        return self._start(name, self.config.models[name], self._digests())
+
+    def close(self) -> None:
+        """Free the models, and close the store."""
+        for model in self.models.values():
+            model.close()
+        for digests in self._reading:
+            digests.cancel()
+        if self._keeper is not None:
+            self._keeper.close()
+
+    def _models(
+        self, student: str | None, engines: Mapping[Role, Engine] | None
+    ) -> tuple[dict[str, running.Model], str | None]:
+        """Return the models with `engines` in their places, and the name of the chosen student."""
+        chosen = student if student is None else self.student_name(student)
+        models = dict(self.models)
+        for role, engine in (engines or {}).items():
+            listed = [chosen] if role == "student" and chosen else self.config.named(role)
+            name = listed[0] if listed else role
+            models[name] = self._adopt(name, role, engine)
+        return models, chosen
+
+    def _adopt(self, name: str, role: Role, engine: Engine) -> running.Model:
+        """Return a model that the given engine runs; the same one for the same engine."""
+        with unless_ours(engine, f"the engine of fixture '{role}'", ModelError):
+            if not isinstance(engine, Engine):
+                raise ConfigError(
+                    f"fixture '{role}' gives {engine!r}, which is no engine: it needs info, "
+                    "predict() and close()"
+                )
+        key = (name, id(engine))
+        if key not in self._adopted:
+            model = running.RunModel(name, role, lambda: engine, self._progress)
+            known = self.config.models.get(name)
+            model.trained = _trained(known)
+            model.declared = known.declared if known else {}
+            model.pinned = True  # it is the fixture's to close
+            self._adopted[key] = model
+        return self._adopted[key]
+
+    def _pointed(self, name: str, entry: ModelConfig, path: str | None) -> ModelConfig:
+        """Return a model's entry with this run's path and device in it."""
+        if not isinstance(entry, RunModelConfig):
+            if path is not None:
+                raise ConfigError(f"--distill-model {name}={path}: '{name}' is {entry.engine}")
+            return entry
+        changes = {"path": path, "device": self._device}
+        return entry.model_copy(update={k: v for k, v in changes.items() if v is not None})
+
+    def _model(self, name: str, entry: ModelConfig) -> running.Model:
+        info = ModelInfo(name, entry.role, declared=tuple(entry.declared), **entry.declared)
+        if isinstance(entry, RecordedModel):
+            files = entry.predictions
+            path = files if isinstance(files, str) else None
+            return recorded.RecordedModel(
+                replace(info, path=path), lambda on: self._predictions_of(name, files, on)
+            )
+        if isinstance(entry, ReportedModel):
+            table = {
+                n: m.scores for n, m in self.config.models.items() if isinstance(m, ReportedModel)
+            }
+            return reported.ReportedModel(info, table)
+        exported_model = self._exported_model(name, entry)
+        if exported_model is not None:
+            return exported_model
+        digests = self._digests()
+        self._reading.append(digests)
+        return running.RunModel(
+            name,
+            entry.role,
+            lambda: self._start(name, entry, digests),
+            self._progress,
+            keeper=self._keeper,
+            digests=digests,
+            reads_ahead=isinstance(entry, TransformersModel),
+            before_load=self._make_room,
+            after_load=self._run_owed,
+        )
+
+    def _exported_model(self, name: str, entry: ModelConfig) -> exported.ExportedModel | None:
+        """Return the model of exported predictions, where they stand in for absent weights."""
+        if self._exported is None or not isinstance(entry, RunModelConfig) or self._is_here(entry):
+            return None
+        known = exported.read_manifest(self._exported)
+        if name not in known:
+            return None
+        if name in self._pointed_at:
+            raise ConfigError(
+                f"--distill-model {name}={self._pointed_at[name]}: nothing is there, and the "
+                f"predictions in {self._exported} are of another checkpoint: correct the path, or "
+                "leave the option out to judge what was exported"
+            )
+        manifest = self._exported / exported.MANIFEST
+        exported.refuse_unlike(manifest, name, known[name].model, entry.written)
+        return exported.ExportedModel(name, entry.role, self._exported, known[name])
+
+    def _is_here(self, entry: ModelConfig) -> bool:
+        """Return whether a model's weights lie on this machine, as far as the path tells.
+
+        An engine's own may be a file; what the hub calls so may lie in its cache.
+        """
+        path = getattr(entry, "path", "")
+        if not path or Path(absolute(path, self.config.folder)).exists():
+            return True
+        return isinstance(entry, TransformersModel) and hub.in_cache(
+            path, entry.revision, entry.gguf_file, entry.load.get("variant")
+        )
+
+    def _predictions_of(self, model: str, files: str | dict[str, str], on: str) -> Path:
+        named = files if isinstance(files, str) else files.get(on)
+        if named is None:
+            raise ConfigError(
+                f"{self.config.path.name}: models.{model}.predictions: none for eval '{on}'"
+            )
+        return self.config.folder / named
+
+    def _start(self, name: str, entry: Any, digests: FileDigests) -> Engine:
+        kind = self.config.engine_class(name)
+        spec = entry.spec(
+            name,
+            self.config.folder,
+            threads=self._threads,
+            worker=self._worker or 0,
+            hash_file=digests,
+            began=self._began,
+            resolved=self._resolved,
+        )
+        with unless_ours(kind, f"the engine of model '{name}'", ModelError):
+            engine: Engine = kind(spec)
+        return engine
+
+    def _digests(self) -> FileDigests:
+        if self._keeper is None:
+            return FileDigests(threads=self._threads)
+        return self._keeper.file_digests(self._threads)
+
+    def _make_room(self, wanted: running.RunModel) -> None:
+        """Free the models that no test holds: two big ones need not fit beside each other.
+
+        While one is loaded and asked, the files of the others are read for their digests; of
+        several processes each reads its own.
+        """
+        for model in self.all_models:
+            if isinstance(model, running.RunModel) and model is not wanted:
+                if not model.pinned:
+                    model.close()
+                if self._worker is None and model.reads_ahead:
+                    model.read_ahead()
+
+    def _run_owed(self, model: running.RunModel) -> None:
+        """Run what a model owes as long as it is loaded, and not load it again for each test.
+
+        An eval that it cannot do is left alone: if a test asks for it, the test is told why.
+        """
+        for name in sorted(self.owed):
+            with suppress(DistillError):
+                on = self.eval(name)
+                if isinstance(on, Eval) and name not in {e.eval.name for e in model.evaluations}:
+                    model.evaluate(on)
+
+
+def _trained(entry: ModelConfig | None) -> dict[str, int | str | None]:
+    return entry.trained.model_dump() if entry and entry.trained else {}

@@ -1,0 +1,61 @@
+"""Several tests, and several intervals, at once.
+
+References
+----------
+Holm, S. (1979). A simple sequentially rejective multiple test procedure. Scandinavian Journal of
+Statistics 6:65-70.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from pytest_distill.statistics.proportions import (
+    ProportionRetention,
+    proportion_intervals,
+)
+from pytest_distill.statistics.results import (
+    Floats,
+    FloorTest,
+    Retention,
+    RetentionInterval,
+    shown,
+)
+
+
+def holm(p_values: Iterable[float]) -> Floats:
+    """Return Holm's adjusted p-values, in the given order, shape (k,).
+
+    The i-th smallest (from 0) is multiplied by k - i, and is at least its forerunner and at most 1.
+    One at or under alpha may be acted on, and the chance of acting wrongly on any is at most alpha.
+    """
+    p = np.fromiter(p_values, np.float64)
+    order = np.argsort(p, kind="stable")
+    stepped = p[order] * np.arange(len(p), 0, -1)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
+    return adjusted
+
+
+def slices_below(tests: Iterable[FloorTest], confidence: float = 0.95) -> list[bool]:
+    """Return for each slice whether its retention is shown to be below its floor.
+
+    By Holm's adjustment over all of them: the chance that any slice that holds is called so is at
+    most 1 - `confidence`.
+    """
+    return [shown(float(p), confidence) for p in holm(test.p_below for test in tests)]
+
+
+def intervals(ratios: Sequence[Retention], confidence: float = 0.95) -> list[RetentionInterval]:
+    """Return the interval of each ratio, for the report: slices may be many.
+
+    Those of 0/1 scores all in one go, by the score test.
+    """
+    proportions = [ratio for ratio in ratios if isinstance(ratio, ProportionRetention)]
+    found = iter(proportion_intervals(proportions, confidence))
+    return [
+        next(found) if isinstance(ratio, ProportionRetention) else ratio.interval(confidence)
+        for ratio in ratios
+    ]

@@ -1,1 +1,0 @@
-"""What it means: comparisons, gates, verdicts. Knows neither torch nor pytest."""

@@ -15,6 +15,12 @@ import tabulate  # noqa: F401
 import tqdm  # noqa: F401
 import yaml  # noqa: F401
 
+import pytest_distill.config
+import pytest_distill.plugin.assertions
+import pytest_distill.plugin.progress
+import pytest_distill.plugin.reporting
+import pytest_distill.project.project  # noqa: F401
+
 from .project import Project, Run
 
 PLAINLY: tuple[str, ...] = ()

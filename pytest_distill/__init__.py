@@ -1,144 +1,33 @@
-"""pytest-distill: decide in a test file whether a distilled model may ship."""
+"""pytest-distill: decide in a test file whether a distilled model may ship.
 
-from __future__ import annotations
+The public names stand in ``__init__.pyi``, one a line, for editors, type checkers and this module.
+pytest imports this package at every start, gates or not, so that no home of a name is imported
+before the name is asked for.
+"""
 
 import importlib
-from typing import TYPE_CHECKING, Any
+import re
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from pytest_distill.engines import Engine, ModelInfo, ModelSpec
-    from pytest_distill.errors import (
-        ComparisonError,
-        ConfigError,
-        DistillError,
-        EvaluationError,
-        GoldSetError,
-        ModelError,
-    )
-    from pytest_distill.evals.metrics import Answer, MeanMetric, Metric
-    from pytest_distill.evals.requests import (
-        ChoiceRequest,
-        ClassificationRequest,
-        GenerationRequest,
-        PerplexityRequest,
-        Prediction,
-    )
-    from pytest_distill.plugin.assertions import (
-        GateComparison,
-        assert_acceptance,
-        assert_agreement,
-        assert_beats_sft,
-        assert_divergence,
-        assert_faster,
-        assert_flips,
-        assert_inherited_errors,
-        assert_latency,
-        assert_meets,
-        assert_memory,
-        assert_not_contaminated,
-        assert_quality_retained,
-        assert_routable,
-        assert_score,
-        assert_size,
-        assert_slices_retained,
-        assert_smaller,
-        assert_suite_retained,
-        assert_throughput,
-        recommend,
-    )
-
-_HOMES = {
-    "plugin.assertions": (
-        "GateComparison",
-        "assert_acceptance",
-        "assert_agreement",
-        "assert_beats_sft",
-        "assert_divergence",
-        "assert_faster",
-        "assert_flips",
-        "assert_inherited_errors",
-        "assert_latency",
-        "assert_meets",
-        "assert_memory",
-        "assert_not_contaminated",
-        "assert_quality_retained",
-        "assert_routable",
-        "assert_score",
-        "assert_size",
-        "assert_slices_retained",
-        "assert_smaller",
-        "assert_suite_retained",
-        "assert_throughput",
-        "recommend",
-    ),
-    "engines": ("Engine", "ModelInfo", "ModelSpec"),
-    "errors": (
-        "ComparisonError",
-        "ConfigError",
-        "DistillError",
-        "EvaluationError",
-        "GoldSetError",
-        "ModelError",
-    ),
-    "evals.metrics": ("Answer", "MeanMetric", "Metric"),
-    "evals.requests": (
-        "ChoiceRequest",
-        "ClassificationRequest",
-        "GenerationRequest",
-        "PerplexityRequest",
-        "Prediction",
-    ),
+_STUB = Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+_HOMES: dict[str, str] = {
+    name: home for home, name in re.findall(r"^from (\S+) import (\w+) as \2$", _STUB, re.M)
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-GATE_FUNCTIONS = frozenset(_HOMES["plugin.assertions"]) - {"GateComparison"}
+GATE_FUNCTIONS = frozenset(
+    name for name, home in _HOMES.items() if home == "pytest_distill.plugin.assertions"
+) - {"GateComparison"}
 """The functions by which a test asks gates."""
 
-__all__ = [
-    "Answer",
-    "ChoiceRequest",
-    "ClassificationRequest",
-    "ComparisonError",
-    "ConfigError",
-    "DistillError",
-    "Engine",
-    "EvaluationError",
-    "GateComparison",
-    "GenerationRequest",
-    "GoldSetError",
-    "MeanMetric",
-    "Metric",
-    "ModelError",
-    "ModelInfo",
-    "ModelSpec",
-    "PerplexityRequest",
-    "Prediction",
-    "assert_acceptance",
-    "assert_agreement",
-    "assert_beats_sft",
-    "assert_divergence",
-    "assert_faster",
-    "assert_flips",
-    "assert_inherited_errors",
-    "assert_latency",
-    "assert_meets",
-    "assert_memory",
-    "assert_not_contaminated",
-    "assert_quality_retained",
-    "assert_routable",
-    "assert_score",
-    "assert_size",
-    "assert_slices_retained",
-    "assert_smaller",
-    "assert_suite_retained",
-    "assert_throughput",
-    "recommend",
-]
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    # pytest imports this package at every start, gates or not: nothing is imported before it is
-    # asked for.
-    if name not in _HOME_OF:
+    if name not in _HOMES:
         raise AttributeError(f"module 'pytest_distill' has no attribute '{name}'")
-    return getattr(importlib.import_module(f"pytest_distill.{_HOME_OF[name]}"), name)
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import ast
+import importlib
 import json
+from pathlib import Path
 
 import pytest
+
+import pytest_distill
 
 from .project import FAILS, SHIPS, Project, Run, decision_of, said
 
@@ -101,10 +106,17 @@ def test_works_in_a_run_that_nobody_captures(project: Project, run: Run) -> None
 
 
 def test_the_public_names_are_there() -> None:
-    """Everything in `__all__` can be imported, and another name is an AttributeError."""
-    import pytest_distill
-
-    assert [name for name in pytest_distill.__all__ if not hasattr(pytest_distill, name)] == []
+    """What type checkers read is what `dir`, `import *` and an import give, and nothing else."""
+    stub = ast.parse(Path(pytest_distill.__file__).with_suffix(".pyi").read_text())
+    imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
+    homes = {a.asname: (f.module, a.name) for f in imports for a in f.names if f.module}
+    assert {"assert_quality_retained", "ModelHandle", "GoldSet", "DistillError"} <= set(homes)
+    given: dict[str, object] = {}
+    exec("from pytest_distill import *", given)  # noqa: S102 (a star needs a module's top)
+    assert given.keys() - {"__builtins__"} == set(homes)
+    assert set(homes) <= set(dir(pytest_distill))
+    for name, (home, inside) in homes.items():
+        assert given[str(name)] is getattr(importlib.import_module(str(home)), inside)
     assert not hasattr(pytest_distill, "no_such_name")
 
 

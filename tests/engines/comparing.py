@@ -27,6 +27,7 @@ from pytest_distill.evals.requests import (
 
 from .families import CONTEXT, TOKENIZER, WORDS, Family, Head
 from .plain_passes import TIE, PlainModel
+from .tiny import one_each
 
 _NEW = 8  # tokens of a generated text
 _SMALL = 96  # batch_tokens of an engine that must make many batches
@@ -188,7 +189,6 @@ def _run(
     engine: TransformersEngine, plain: PlainModel, outcome: Outcome, requests: Sequence[Request]
 ) -> None:
     """Compare the answers to some requests, and put what was found into the outcome."""
-    known = {request.id: request for request in requests}
     try:
         with watching(engine.model, watch := Watch()):
             answers = list(engine.predict(requests))
@@ -198,9 +198,8 @@ def _run(
     except Exception as error:  # noqa: BLE001  # whatever is raised is what came of it
         outcome.error = f"{type(error).__name__}: {error}"
         return
-    assert {answer.id for answer in answers} == set(known)
-    for answer in answers:
-        difference, differs = _difference(plain, known[answer.id], answer)
+    for request, answer in zip(requests, one_each(requests, answers), strict=True):
+        difference, differs = _difference(plain, request, answer)
         outcome.difference = max(outcome.difference, difference)
         outcome.differing += [answer.id] if differs else []
     outcome.notes += [note for note in engine.notes if note not in outcome.notes]

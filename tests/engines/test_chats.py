@@ -18,7 +18,7 @@ from pytest_distill.engines.transformers import TransformersEngine, chats
 from pytest_distill.engines.transformers.templates import may_read_clock
 from pytest_distill.evals.requests import Decoding, GenerationRequest
 
-from .tiny import CHAT_TEMPLATE
+from .tiny import CHAT_TEMPLATE, predicted
 
 MONDAY = datetime(2026, 3, 30, 23, 59)
 TUESDAY = datetime(2026, 3, 31, 0, 1)
@@ -78,11 +78,11 @@ def test_the_model_reads_the_prompt_that_was_told(template: Template) -> None:
     """What it answers follows the same text, tokens and all."""
     made = _engine(template(DATED))
     (prompt,) = made.dated_prompts(ASKED).values()
-    (answer,) = made.predict(ASKED)
+    (answer,) = predicted(made, ASKED)
     plain = GenerationRequest("1", prompt, decoding=ASKED[0].decoding)
     ids = made.tokenizer(prompt, add_special_tokens=False)["input_ids"]
     assert made._load().chat.tokens(ASKED[0]) == ids
-    (same,) = made.predict([plain])
+    (same,) = predicted(made, [plain])
     assert answer.text == same.text
 
 
@@ -146,7 +146,7 @@ def test_a_template_that_cannot_be_rendered_again_is_an_error(
 def test_the_word_random_is_not_chance(template: Template) -> None:
     """Only the filter and the function are."""
     text = "A random lipsum: {{ messages[0].random }}{# random #}" + CHAT_TEMPLATE
-    assert list(_engine(template(text)).predict(ASKED))
+    predicted(_engine(template(text)), ASKED)
 
 
 def test_another_clock_of_transformers_is_told_once_a_run(

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from pytest_distill import ModelError
 from pytest_distill.evals.requests import ChoiceRequest, ClassificationRequest, PerplexityRequest
 
-from .tiny import TEXTS, Make, hf
+from .tiny import TEXTS, Make, hf, predicted
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of peft, when the tests save adapters
 
@@ -46,14 +46,14 @@ def test_an_adapter_answers_as_in_peft_and_is_counted(
     """Answers are peft's own; parameters, bytes and digest cover base and adapter."""
     folder, adapted = lora
     made, base = engine(causal_folder, adapter=str(folder)), engine(causal_folder)
-    (prediction,) = made.predict([ChoiceRequest("1", "one, two,", (" three",))])
+    (prediction,) = predicted(made, [ChoiceRequest("1", "one, two,", (" three",))])
     context = made.tokenizer("one, two,")["input_ids"]
     whole = made.tokenizer("one, two, three")["input_ids"]
     with torch.no_grad():
         steps = adapted(torch.tensor([whole])).logits[0].double().log_softmax(-1)
     expected = sum(float(steps[at - 1, whole[at]]) for at in range(len(context), len(whole)))
     assert prediction.loglikelihoods == pytest.approx([expected], abs=1e-5)
-    (unadapted,) = base.predict([ChoiceRequest("1", "one, two,", (" three",))])
+    (unadapted,) = predicted(base, [ChoiceRequest("1", "one, two,", (" three",))])
     assert unadapted.loglikelihoods != pytest.approx([expected], abs=1e-2)
     assert type(made.model) is hf.LlamaForCausalLM
     assert base.info.parameters is not None
@@ -95,7 +95,7 @@ def test_a_classifier_head_that_the_adapter_brings_counts_as_trained(
         shutil.copy(classifier_folder / file, backbone)
     adapted = _save_lora(model, tmp_path / "adapter", target_modules=["query"], task_type="SEQ_CLS")
     made = engine(backbone, adapter=str(tmp_path / "adapter"), load={"num_labels": 3})
-    for prediction in made.predict([ClassificationRequest(t, t) for t in TEXTS]):
+    for prediction in predicted(made, [ClassificationRequest(t, t) for t in TEXTS]):
         inputs = made.tokenizer(prediction.id, return_tensors="pt")
         with torch.no_grad():
             expected = adapted(**inputs).logits[0].double().softmax(-1).tolist()
@@ -158,7 +158,7 @@ def test_kin_of_lora_answer_as_in_peft(
     adapted = peft.get_peft_model(base, config())
     adapted.save_pretrained(tmp_path)
     made = engine(causal_folder, adapter=str(tmp_path))
-    (got,) = made.predict([PerplexityRequest("1", "one, two, three")])
+    (got,) = predicted(made, [PerplexityRequest("1", "one, two, three")])
     tokens = [0, *made.tokenizer("one, two, three")["input_ids"]]
     expected = _likelihood(adapted.eval(), tokens)
     assert got.loglikelihoods == pytest.approx([expected], abs=1e-4)
@@ -205,7 +205,7 @@ def test_an_adapter_that_changes_nothing_is_told(
     assert "changes nothing" in note
     assert str(tmp_path) in note
     texts = [PerplexityRequest("1", "one, two, three")]
-    (got,), (expected,) = made.predict(texts), plain.predict(texts)
+    (got,), (expected,) = predicted(made, texts), predicted(plain, texts)
     assert got.loglikelihoods == pytest.approx(expected.loglikelihoods, abs=1e-5)
 
 

@@ -9,7 +9,7 @@ import torch
 from pytest_distill import ModelError
 from pytest_distill.evals.requests import ChoiceRequest
 
-from .tiny import Make
+from .tiny import Make, predicted
 
 REQUESTS = [
     ChoiceRequest(
@@ -36,7 +36,7 @@ def test_batched_loglikelihoods_equal_those_of_each_choice_alone(
 ) -> None:
     """Log-likelihoods don't depend on the batch and stand in the order of the choices."""
     made = engine(causal_folder, batch_tokens=batch_tokens)
-    got = {prediction.id: prediction.loglikelihoods for prediction in made.predict(REQUESTS)}
+    got = {prediction.id: prediction.loglikelihoods for prediction in predicted(made, REQUESTS)}
     assert set(got) == {request.id for request in REQUESTS}
     tokenizer = made.tokenizer
     for request in REQUESTS:
@@ -55,7 +55,7 @@ def test_choices_that_differ_in_their_last_token_share_one_row(
 ) -> None:
     """Four digits as choices cost one row of the model, not four."""
     made = engine(causal_folder)
-    list(made.predict([REQUESTS[2]]))  # with its trials
+    predicted(made, [REQUESTS[2]])  # with its trials
     rows = []
     hook = made.model.get_input_embeddings().register_forward_hook(
         lambda _module, inputs, _output: rows.append(len(inputs[0]))
@@ -72,7 +72,7 @@ def test_the_vocabulary_projection_runs_for_scored_positions_only(
 ) -> None:
     """Of a long prompt only the positions that predict the choice reach the projection."""
     made = engine(causal_folder)
-    list(made.predict([REQUESTS[2]]))  # with its trials
+    predicted(made, [REQUESTS[2]])  # with its trials
     widths = []
     hook = made.model.get_output_embeddings().register_forward_hook(
         lambda _module, inputs, _output: widths.append(inputs[0].shape[1])
@@ -97,7 +97,7 @@ def test_truncation_cuts_the_start_of_the_context(engine: Make, causal_folder: P
     """With truncate the last tokens that fit are what the choice is scored after."""
     made = engine(causal_folder)
     request = ChoiceRequest("q9", "one two " * 90 + "three:", (" nine",), truncate="left")
-    (prediction,) = made.predict([request])
+    (prediction,) = predicted(made, [request])
     context = made.tokenizer(request.context)["input_ids"]
     choice = made.tokenizer(" nine")["input_ids"]
     kept = context[-(97 - len(choice)) :]
@@ -119,6 +119,6 @@ def test_loglikelihoods_that_are_not_finite_come_through(engine: Make, causal_fo
     made = engine(causal_folder)
     with torch.no_grad():
         made.model.model.norm.weight[0] = float("nan")
-    (prediction,) = made.predict([REQUESTS[0]])
+    (prediction,) = predicted(made, [REQUESTS[0]])
     assert prediction.loglikelihoods is not None
     assert all(value != value for value in prediction.loglikelihoods)

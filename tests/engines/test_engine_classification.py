@@ -10,7 +10,7 @@ import torch
 from pytest_distill import ModelError
 from pytest_distill.evals.requests import ChoiceRequest, ClassificationRequest
 
-from .tiny import TEXTS, Make, hf, saved
+from .tiny import TEXTS, Make, hf, predicted, saved
 
 
 def _alone(engine: Any, text: str, pair: str | None = None) -> list[float]:
@@ -28,10 +28,7 @@ def test_batched_probabilities_equal_those_of_each_text_alone(
     """Probabilities don't depend on the batch, and come with the labels' names in output order."""
     made = engine(classifier_folder, batch_tokens=batch_tokens)
     requests = [ClassificationRequest(str(i), text) for i, text in enumerate(TEXTS)]
-    got = {prediction.id: prediction for prediction in made.predict(requests)}
-    assert len(got) == len(TEXTS)
-    for request in requests:
-        prediction = got[request.id]
+    for request, prediction in zip(requests, predicted(made, requests), strict=True):
         assert prediction.labels == ("negative", "neutral", "positive")
         assert prediction.probabilities == pytest.approx(_alone(made, request.text), abs=1e-6)
 
@@ -44,7 +41,7 @@ def test_pairs_are_encoded_as_pairs(engine: Make, classifier_folder: Path) -> No
         ClassificationRequest("ba", "saves nine", text_pair="a stitch in time"),
         ClassificationRequest("a", "a stitch in time"),
     ]
-    got = {prediction.id: prediction.probabilities for prediction in made.predict(requests)}
+    got = {prediction.id: prediction.probabilities for prediction in predicted(made, requests)}
     assert got["ab"] == pytest.approx(_alone(made, "a stitch in time", "saves nine"), abs=1e-6)
     assert got["ab"] != pytest.approx(got["ba"], abs=1e-4)
 
@@ -66,7 +63,7 @@ def test_truncation_keeps_the_other_end(
     """Cut from the right, the text's start answers; cut from the left, its end does."""
     made = engine(classifier_folder)
     request = ClassificationRequest("long", "one " * 62 + "two " * 62, truncate=side)
-    (prediction,) = made.predict([request])
+    (prediction,) = predicted(made, [request])
     assert prediction.probabilities == pytest.approx(_alone(made, kept.strip()), abs=1e-6)
     assert made.tokenizer.truncation_side == "right"
 
@@ -86,7 +83,7 @@ def test_position_tables_that_start_after_the_padding_index_are_shorter(
     )
     made = engine(saved(hf.RobertaForSequenceClassification(config), tokenizer, tmp_path))
     assert len(tokenizer("@" * 63)["input_ids"]) == 63
-    (prediction,) = made.predict([ClassificationRequest("fits", "@" * 63)])
+    (prediction,) = predicted(made, [ClassificationRequest("fits", "@" * 63)])
     assert prediction.probabilities is not None
     with pytest.raises(ModelError, match="64 tokens, and the model's context is 63"):
         list(made.predict([ClassificationRequest("long", "@" * 64)]))
@@ -109,7 +106,7 @@ def test_decoder_classifiers_read_the_last_token_with_and_without_padding_token(
     )
     made = engine(saved(hf.LlamaForSequenceClassification(config), tokenizer, tmp_path))
     requests = [ClassificationRequest(str(i), text) for i, text in enumerate(TEXTS)]
-    for prediction in made.predict(requests):
+    for prediction in predicted(made, requests):
         alone = _alone(made, TEXTS[int(prediction.id)])
         assert prediction.labels == ("LABEL_0", "LABEL_1")
         assert prediction.probabilities == pytest.approx(alone, abs=1e-6)
@@ -142,7 +139,7 @@ def test_probabilities_that_are_not_finite_come_through(
     made = engine(classifier_folder)
     with torch.no_grad():
         made.model.classifier.bias[1] = float("nan")
-    (prediction,) = made.predict([ClassificationRequest("1", "good")])
+    (prediction,) = predicted(made, [ClassificationRequest("1", "good")])
     assert prediction.probabilities is not None
     assert all(value != value for value in prediction.probabilities)
 
@@ -166,7 +163,7 @@ def test_inputs_that_the_model_does_not_take_are_left_out(
     made = engine(
         saved(hf.DistilBertForSequenceClassification(hf.DistilBertConfig(**size)), words, tmp_path)
     )
-    for prediction in made.predict([ClassificationRequest(t, t) for t in TEXTS]):
+    for prediction in predicted(made, [ClassificationRequest(t, t) for t in TEXTS]):
         inputs = made.tokenizer(prediction.id, return_tensors="pt", return_token_type_ids=False)
         with torch.no_grad():
             expected = made.model(**inputs).logits[0].double().softmax(-1).tolist()

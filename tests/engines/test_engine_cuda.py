@@ -15,7 +15,7 @@ from pytest_distill.evals.requests import (
     Request,
 )
 
-from .tiny import TEXTS, Make
+from .tiny import TEXTS, Make, predicted
 
 pytestmark = [
     pytest.mark.cuda,
@@ -29,7 +29,7 @@ def test_auto_is_cuda_and_close_gives_the_memory_back(engine: Make, causal_folde
     made = engine(causal_folder)
     assert made.info.device == "cuda"
     assert made.model.device.type == "cuda"
-    list(made.predict([PerplexityRequest("1", "one, two")]))
+    predicted(made, [PerplexityRequest("1", "one, two")])
     made.close()
     assert torch.cuda.memory_allocated() == before
 
@@ -53,10 +53,10 @@ def test_cuda_and_cpu_agree(
 ) -> None:
     """Probabilities and log-likelihoods are the CPU's to rounding."""
     path = request.getfixturevalue(f"{folder}_folder")
-    there = {p.id: p for p in engine(path, device="cuda").predict(requests)}
-    for here in engine(path, device="cpu").predict(requests):
-        assert there[here.id].probabilities == pytest.approx(here.probabilities, abs=1e-4)
-        assert there[here.id].loglikelihoods == pytest.approx(here.loglikelihoods, abs=1e-2)
+    cuda, cpu = (predicted(engine(path, device=device), requests) for device in ("cuda", "cpu"))
+    for there, here in zip(cuda, cpu, strict=True):
+        assert there.probabilities == pytest.approx(here.probabilities, abs=1e-4)
+        assert there.loglikelihoods == pytest.approx(here.loglikelihoods, abs=1e-2)
 
 
 def test_generation_on_cuda(engine: Make, causal_folder: Path) -> None:
@@ -64,8 +64,8 @@ def test_generation_on_cuda(engine: Make, causal_folder: Path) -> None:
     for sample in (False, True):
         decoding = Decoding(max_new_tokens=8, do_sample=sample, seed=3, stop=("!",))
         requests = [GenerationRequest(t, t, decoding=decoding) for t in TEXTS]
-        there = {p.id: p for p in engine(causal_folder, device="cuda").predict(requests)}
-        here = {p.id: p for p in engine(causal_folder, device="cpu").predict(requests)}
+        there = {p.id: p for p in predicted(engine(causal_folder, device="cuda"), requests)}
+        here = {p.id: p for p in predicted(engine(causal_folder, device="cpu"), requests)}
         assert {i: p.text for i, p in there.items()} == {i: p.text for i, p in here.items()}
         for i, prediction in here.items():
             assert there[i].tokens == prediction.tokens

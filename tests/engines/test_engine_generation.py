@@ -12,7 +12,7 @@ import torch
 from pytest_distill import ModelError
 from pytest_distill.evals.requests import Decoding, GenerationRequest
 
-from .tiny import TEXTS, Make
+from .tiny import TEXTS, Make, predicted
 
 SHORT = Decoding(max_new_tokens=12)
 
@@ -33,7 +33,7 @@ def test_batched_greedy_texts_equal_those_of_each_prompt_alone(
     """Greedy texts of causal and seq2seq models don't depend on the batch."""
     made = engine(request.getfixturevalue(f"{kind}_folder"), batch_tokens=batch_tokens)
     prompts = [GenerationRequest(str(i), t, decoding=SHORT) for i, t in enumerate(TEXTS)]
-    got = {prediction.id: prediction.text for prediction in made.predict(prompts)}
+    got = {prediction.id: prediction.text for prediction in predicted(made, prompts)}
     assert got == {str(i): _alone(made, text) for i, text in enumerate(TEXTS)}
     assert len(set(got.values())) > 1
 
@@ -45,7 +45,7 @@ def test_stop_strings_end_a_text_and_are_cut_off(engine: Make, causal_folder: Pa
     stop = (whole[TEXTS[0]][3:5], whole[TEXTS[1]][4:7])
     decoding = Decoding(max_new_tokens=12, stop=stop)
     requests = [GenerationRequest(text, text, decoding=decoding) for text in TEXTS]
-    for prediction in made.predict(requests):
+    for prediction in predicted(made, requests):
         ends = [whole[prediction.id].find(string) for string in stop]
         end = min((at for at in ends if at >= 0), default=None)
         assert prediction.text == whole[prediction.id][:end]
@@ -58,7 +58,7 @@ def test_a_stop_string_that_began_in_the_prompt_does_not_end_the_text(
     made = engine(causal_folder)
     whole = _alone(made, "one, two")
     decoding = Decoding(max_new_tokens=12, stop=("two" + whole[:1],))
-    (prediction,) = made.predict([GenerationRequest("1", "one, two", decoding=decoding)])
+    (prediction,) = predicted(made, [GenerationRequest("1", "one, two", decoding=decoding)])
     assert prediction.text == whole
 
 
@@ -71,7 +71,7 @@ def test_an_end_token_ends_the_text(engine: Make, causal_folder: Path, tmp_path:
     at = next(i for i in range(2, 12) if new[i] not in new[:i])
     copy = shutil.copytree(causal_folder, tmp_path / "copy")
     (copy / "generation_config.json").write_text(json.dumps({"eos_token_id": [1, new[at]]}))
-    (prediction,) = engine(copy).predict([GenerationRequest("1", "one, two", decoding=SHORT)])
+    (prediction,) = predicted(engine(copy), [GenerationRequest("1", "one, two", decoding=SHORT)])
     assert prediction.text == made.tokenizer.decode(new[:at])
 
 
@@ -94,9 +94,9 @@ def test_the_checkpoint_does_not_decide_how_it_is_decoded(
     (copy / "generation_config.json").write_text(json.dumps(smuggled))
     prompts = [GenerationRequest(str(i), t, decoding=SHORT) for i, t in enumerate(TEXTS)]
     made = engine(copy)
-    theirs = {prediction.id: prediction.text for prediction in made.predict(prompts)}
+    theirs = {prediction.id: prediction.text for prediction in predicted(made, prompts)}
     plain = {
-        prediction.id: prediction.text for prediction in engine(causal_folder).predict(prompts)
+        prediction.id: prediction.text for prediction in predicted(engine(causal_folder), prompts)
     }
     assert theirs == plain
     assert made.model.generation_config.repetition_penalty == 5.0  # the user's object, as it was
@@ -105,11 +105,12 @@ def test_the_checkpoint_does_not_decide_how_it_is_decoded(
 def test_a_chat_goes_through_the_template(engine: Make, causal_folder: Path) -> None:
     """With chat the prompt is a user's message and the text begins where the answer does."""
     made = engine(causal_folder)
-    chat, plain = made.predict(
+    chat, plain = predicted(
+        made,
         [
             GenerationRequest("chat", "one, two", chat=True, decoding=SHORT),
             GenerationRequest("plain", "<|user|>one, two\n<|assistant|>", decoding=SHORT),
-        ]
+        ],
     )
     assert chat.text == plain.text == _alone(made, "<|user|>one, two\n<|assistant|>")
 
@@ -143,7 +144,7 @@ def test_sampling_depends_on_seed_and_prompt_alone(engine: Make, causal_folder: 
         decoding = Decoding(max_new_tokens=8, do_sample=True, temperature=2.0, top_p=0.9, seed=seed)
         requests = [GenerationRequest(t, t, decoding=decoding) for t in TEXTS][::order]
         made = engine(causal_folder, batch_tokens=batch_tokens)
-        return {prediction.id: prediction.text for prediction in made.predict(requests)}
+        return {prediction.id: prediction.text for prediction in predicted(made, requests)}
 
     first = texts(1, 4096, 1)
     assert first == texts(1, 1, -1)
@@ -166,7 +167,7 @@ def test_sampled_tokens_follow_the_nucleus_of_the_distribution(
         for seed in range(600)
     ]
     requests = [GenerationRequest(str(d.seed), "one, two", decoding=d) for d in decodings]
-    seen = Counter(prediction.text for prediction in made.predict(requests))
+    seen = Counter(prediction.text for prediction in predicted(made, requests))
     names = [made.tokenizer.decode([i], skip_special_tokens=True) for i in order.indices[:size]]
     assert set(seen) <= set(names)
     expected = Counter[str]()
@@ -203,7 +204,7 @@ def test_a_prompt_beyond_the_context_is_an_error_with_its_id(
     with pytest.raises(ModelError, match=message):
         list(made.predict([GenerationRequest("g3", long, decoding=SHORT)]))
     cut = GenerationRequest("g3", long, decoding=SHORT, truncate="left")
-    (prediction,) = made.predict([cut])
+    (prediction,) = predicted(made, [cut])
     tokens = made.tokenizer(long)["input_ids"][-84:]
     assert prediction.text == _alone(made, made.tokenizer.decode(tokens))
     hopeless = GenerationRequest("g3", "o", decoding=Decoding(max_new_tokens=96), truncate="left")
@@ -214,5 +215,5 @@ def test_a_prompt_beyond_the_context_is_an_error_with_its_id(
 def test_an_empty_prompt_starts_from_the_prefix_token(engine: Make, causal_folder: Path) -> None:
     """Without a prompt the text is what follows BOS."""
     made = engine(causal_folder)
-    (prediction,) = made.predict([GenerationRequest("1", "", decoding=SHORT)])
+    (prediction,) = predicted(made, [GenerationRequest("1", "", decoding=SHORT)])
     assert prediction.text == _alone(made, "<s>")

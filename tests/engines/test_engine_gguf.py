@@ -15,7 +15,7 @@ from pytest_distill.engines.transformers.unpacking import bytes_held
 from pytest_distill.evals.requests import ChoiceRequest, PerplexityRequest
 
 from .test_engine_files import refuse_outside, traced
-from .tiny import CORPUS, Make, hf
+from .tiny import CORPUS, Make, hf, predicted
 
 Tensors = dict[str, tuple[Any, Any]]
 """Name -> an array, and the type of its blocks where it is packed."""
@@ -154,7 +154,7 @@ def test_a_packed_gguf_file_answers_as_its_weights_unpacked(
     ]
     made, expected = (engine(f, gguf_file="model.gguf", device="cpu") for f in folders)
     choices = [ChoiceRequest("1", "Question: what is the capital?\nAnswer:", (" Paris", " nine"))]
-    (got,), (wanted,) = made.predict(choices), expected.predict(choices)
+    (got,), (wanted,) = predicted(made, choices), predicted(expected, choices)
     assert got.loglikelihoods == pytest.approx(wanted.loglikelihoods, abs=1e-3)
     info = made.info
     assert info.parameters == sum(parameter.numel() for parameter in wide.parameters())
@@ -204,10 +204,10 @@ def test_a_gguf_file_answers_as_the_checkpoint_it_was_made_of(
     assert info.parameters == plain.info.parameters
     assert info.bytes == (gguf_folder / "model.gguf").stat().st_size
     choices = [ChoiceRequest("1", "Question: what is the capital?\nAnswer:", (" Paris", " nine"))]
-    (got,), (expected,) = made.predict(choices), plain.predict(choices)
+    (got,), (expected,) = predicted(made, choices), predicted(plain, choices)
     assert got.loglikelihoods == pytest.approx(expected.loglikelihoods, abs=1e-4)
     texts = [PerplexityRequest("1", CORPUS)]
-    (got,), (expected,) = made.predict(texts), plain.predict(texts)
+    (got,), (expected,) = predicted(made, texts), predicted(plain, texts)
     assert got.tokens == expected.tokens
     assert got.loglikelihoods == pytest.approx(expected.loglikelihoods, abs=1e-2)
     assert str(made.model.dtype) == f"torch.{info.dtype}"

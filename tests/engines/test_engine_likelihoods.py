@@ -12,9 +12,9 @@ import torch
 
 from pytest_distill.engines.transformers.running import run_all
 from pytest_distill.engines.transformers.texts import Text
-from pytest_distill.evals.requests import Decoding, GenerationRequest, Prediction
+from pytest_distill.evals.requests import Decoding, GenerationRequest
 
-from .tiny import TEXTS, Make, hf, saved
+from .tiny import TEXTS, Make, hf, one_each, predicted, saved
 
 GREEDY = Decoding(max_new_tokens=12)
 SAMPLED = Decoding(max_new_tokens=12, do_sample=True, temperature=2.0, top_p=0.8, seed=3)
@@ -95,19 +95,12 @@ def test_transformers_own_loop_tells_the_same(
     monkeypatch.setattr(made.model, "generate", spied)
     requests = [GenerationRequest(text, text, decoding=decoding) for text in TEXTS]
     got = list(made.predict(requests))
-    assert len(outputs) == len(got) == len(TEXTS)
+    assert len(one_each(requests, got)) == len(outputs)
     for prediction, tokens in zip(got, map(until_the_end, outputs), strict=True):
         prompt = made.tokenizer(prediction.id)["input_ids"]
         expected = forward(made.model, prompt, tokens)
         assert prediction.tokens == len(tokens)
         assert prediction.loglikelihoods == pytest.approx((sum(expected),), abs=1e-3)
-
-
-def only(predictions: Any) -> Prediction:
-    """Return the one prediction that there is."""
-    (prediction,) = predictions
-    assert isinstance(prediction, Prediction)
-    return prediction
 
 
 def test_the_end_token_counts(engine: Make, causal_folder: Path, tmp_path: Path) -> None:
@@ -118,7 +111,7 @@ def test_the_end_token_counts(engine: Make, causal_folder: Path, tmp_path: Path)
     at = next(i for i in range(2, 12) if text.tokens[i] not in text.tokens[:i])
     copy = shutil.copytree(causal_folder, tmp_path / "copy")
     (copy / "generation_config.json").write_text(json.dumps({"eos_token_id": [1, text.tokens[at]]}))
-    got = only(engine(copy).predict([GenerationRequest("1", "one, two", decoding=GREEDY)]))
+    (got,) = predicted(engine(copy), [GenerationRequest("1", "one, two", decoding=GREEDY)])
     assert got.tokens == at + 1
     assert got.loglikelihoods == pytest.approx((sum(text.log_probabilities[: at + 1]),))
 
@@ -130,10 +123,10 @@ def test_the_tokens_of_a_stop_string_count(
     """All tokens that were generated until a stop string stood there, and none after."""
     made = engine(request.getfixturevalue(f"{kind}_folder"))
     ask = GenerationRequest("1", "one, two", decoding=GREEDY)
-    whole = only(made.predict([ask])).text or ""
-    stop = whole[3:5]
+    (whole,) = predicted(made, [ask])
+    stop = (whole.text or "")[3:5]
     decoding = Decoding(max_new_tokens=12, stop=(stop,))
-    got = only(made.predict([GenerationRequest("1", "one, two", decoding=decoding)]))
+    (got,) = predicted(made, [GenerationRequest("1", "one, two", decoding=decoding)])
     prompt = made.tokenizer("one, two")["input_ids"]
     output = made.model.generate(
         input_ids=torch.tensor([prompt]), do_sample=False, max_new_tokens=12

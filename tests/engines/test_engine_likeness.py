@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.errors import EvaluationError
 from pytest_distill.evals.requests import GenerationRequest, GoldText, PerplexityRequest
 
-from .tiny import CORPUS, TEXTS, Make, hf, saved
+from .tiny import CORPUS, TEXTS, Make, hf, one_each, saved
 
 Floats = NDArray[np.float64]
 
@@ -84,8 +84,11 @@ def whole(made: TransformersEngine, text: GoldText, size: int) -> Floats:
     return found
 
 
-def by_id(found: Iterator[TokenLikeness]) -> dict[str, TokenLikeness]:
-    """Return the results by id."""
+def compared(
+    student: TransformersEngine, teacher: Any, asked: Sequence[GoldText]
+) -> dict[str, TokenLikeness]:
+    """Return exactly one result a text, by id."""
+    found = one_each(asked, student.token_likeness(teacher, asked))
     return {one.id: one for one in found}
 
 
@@ -95,8 +98,7 @@ def test_the_sums_are_those_of_the_whole_distributions(
     """Agreement, KL(teacher || student) and TV equal scipy's on full float64 logits."""
     student, teacher = pair
     assert isinstance(student, Distributional)
-    found = by_id(student.token_likeness(teacher, texts()))
-    assert set(found) == {text.id for text in texts()}
+    found = compared(student, teacher, texts())
     for text in texts():
         p, q = (whole(of, text, len(tokenizer)) for of in (teacher, student))
         one = found[text.id]
@@ -112,7 +114,7 @@ def test_the_sums_are_those_of_the_whole_distributions(
 def test_models_that_are_alike_agree(engine: Make, causal_folder: Path) -> None:
     """A copy agrees everywhere, and neither diverges nor varies."""
     one, other = engine(causal_folder), engine(causal_folder)
-    for found in one.token_likeness(other, texts()):
+    for found in compared(one, other, texts()).values():
         assert found.agreed == found.tokens
         assert (found.divergence_high, found.variation_high) == (0.0, 0.0)
 
@@ -125,7 +127,7 @@ def test_a_batch_does_not_matter(
 
     def found(**spec: Any) -> dict[str, TokenLikeness]:
         student, teacher = engine(causal_folder, **spec), engine(teacher_folder, **spec)
-        return by_id(student.token_likeness(teacher, long))
+        return compared(student, teacher, long)
 
     together, alone = found(), found(batch_tokens=1)
     monkeypatch.setattr(likeness, "_LOGITS", 3 * 400)
@@ -151,7 +153,7 @@ def test_few_logits_live_at_once(
     monkeypatch.setattr(likeness, "logits_at", counting)
     monkeypatch.setattr(likeness, "_LOGITS", 5 * 413)
     student, teacher = pair
-    list(student.token_likeness(teacher, [GoldText(PerplexityRequest("t", CORPUS)), *texts()]))
+    compared(student, teacher, [GoldText(PerplexityRequest("t", CORPUS)), *texts()])
     width = teacher.model.config.vocab_size
     assert max(asked) <= 5 * 413 // width
 
@@ -162,7 +164,7 @@ def test_padded_outputs_are_left_out_and_named(
     """Outputs beyond the vocabulary take no part; the note says how many there are of each."""
     student, teacher = pair
     n = len(tokenizer)
-    notes = {one.note for one in student.token_likeness(teacher, texts())}
+    notes = {one.note for one in compared(student, teacher, texts()).values()}
     assert notes == {
         f"of {n} and {n + 13} outputs the {n} tokens of the vocabulary "
         "are compared; their probabilities are made to sum to 1"
@@ -172,7 +174,7 @@ def test_padded_outputs_are_left_out_and_named(
 def test_equal_vocabularies_need_no_note(engine: Make, causal_folder: Path) -> None:
     """Where every output is a token there is nothing to say."""
     one, other = engine(causal_folder), engine(causal_folder)
-    assert {found.note for found in one.token_likeness(other, texts())} == {""}
+    assert {found.note for found in compared(one, other, texts()).values()} == {""}
 
 
 def retokenized(folder: Path, to: Path, change: Callable[[dict[str, Any]], None]) -> Path:
@@ -222,8 +224,7 @@ def test_tokens_of_one_model_alone_are_left_out(
     more.add_special_tokens({"additional_special_tokens": ["<|tool|>"]})
     more.save_pretrained(added)
     plain, found = (
-        by_id(engine(causal_folder).token_likeness(engine(of), texts()))
-        for of in (teacher_folder, added)
+        compared(engine(causal_folder), engine(of), texts()) for of in (teacher_folder, added)
     )
     assert found == plain
 
@@ -281,7 +282,7 @@ def test_running_out_of_memory_halves_the_batch(
 ) -> None:
     """What did not fit is done again in smaller batches, with the same sums."""
     student, teacher = pair
-    expected = by_id(student.token_likeness(teacher, texts()))
+    expected = compared(student, teacher, texts())
     failed: list[bool] = []
 
     def scarce(loaded: Any, inputs: Any, rows: Any, columns: Any) -> Any:
@@ -291,7 +292,7 @@ def test_running_out_of_memory_halves_the_batch(
         return logits_at(loaded, inputs, rows, columns)
 
     monkeypatch.setattr(likeness, "logits_at", scarce)
-    found = by_id(student.token_likeness(teacher, texts()))
+    found = compared(student, teacher, texts())
     assert failed
     for id, one in expected.items():
         assert found[id].divergence_low == pytest.approx(one.divergence_low, rel=1e-4)
@@ -316,9 +317,9 @@ def test_a_captured_teacher_is_bounded(
     """The whole comparison lies within the bounds, the agreement is the same, the mass is known."""
     student, teacher = pair
     chosen = [text for text in texts() if isinstance(text.request, PerplexityRequest)]
-    expected = by_id(student.token_likeness(teacher, chosen))
+    expected = compared(student, teacher, chosen)
     rows = {text.id: captured(teacher, text, len(tokenizer), k) for text in chosen}
-    found = by_id(student.token_likeness(rows, chosen))
+    found = compared(student, rows, chosen)
     for id, one in expected.items():
         bounded, slack = found[id], 1e-3
         assert (bounded.tokens, bounded.agreed) == (one.tokens, one.agreed)
@@ -391,16 +392,14 @@ def test_models_may_sit_on_different_devices(
     engine: Make, causal_folder: Path, teacher_folder: Path, devices: tuple[str, str]
 ) -> None:
     """The sums are those of the CPU to rounding, for a captured teacher too."""
-    here = by_id(
-        engine(causal_folder, device="cpu").token_likeness(
-            engine(teacher_folder, device="cpu"), texts()
-        )
+    here = compared(
+        engine(causal_folder, device="cpu"), engine(teacher_folder, device="cpu"), texts()
     )
     student, teacher = (
         engine(folder, device=device)
         for folder, device in zip((causal_folder, teacher_folder), devices, strict=True)
     )
-    for one in student.token_likeness(teacher, texts()):
+    for one in compared(student, teacher, texts()).values():
         assert one.tokens == here[one.id].tokens
         assert one.divergence_low == pytest.approx(here[one.id].divergence_low, rel=1e-3)
         assert one.variation_low == pytest.approx(here[one.id].variation_low, rel=1e-3)

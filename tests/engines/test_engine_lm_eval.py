@@ -16,6 +16,7 @@ from pytest_distill.engines.transformers import TransformersEngine
 from pytest_distill.evals.requests import ChoiceRequest, PerplexityRequest
 
 from .conftest import package
+from .tiny import predicted
 
 pytestmark = [
     pytest.mark.lm_eval,
@@ -108,7 +109,7 @@ def test_accuracy_and_normalised_accuracy_are_equal_example_by_example(
         )
         for row in questions
     ]
-    got = {prediction.id: prediction.loglikelihoods for prediction in distill.predict(requests)}
+    got = {prediction.id: prediction.loglikelihoods for prediction in predicted(distill, requests)}
     assert len(got) == len(samples) == EXAMPLES
     for row in questions:
         ours, sample = got[row["id"]], samples[row["id"]]
@@ -143,7 +144,7 @@ def test_loglikelihoods_of_awkward_seams_are_equal(
         for index, continuation in enumerate(continuations)
     ]
     theirs = [value for value, _ in harness.loglikelihood(instances, disable_tqdm=True)]
-    (prediction,) = distill.predict([ChoiceRequest("1", context, continuations)])
+    (prediction,) = predicted(distill, [ChoiceRequest("1", context, continuations)])
     assert prediction.loglikelihoods == pytest.approx(theirs, abs=1e-3)
 
 
@@ -164,7 +165,7 @@ def test_rolling_loglikelihoods_are_equal(
     instances = [Instance("loglikelihood_rolling", {}, (text,), 0) for text in texts]
     theirs = harness.loglikelihood_rolling(instances, disable_tqdm=True)
     requests = [PerplexityRequest(str(n), text, window=window) for n, text in enumerate(texts)]
-    got = {prediction.id: prediction for prediction in distill.predict(requests)}
+    got = {prediction.id: prediction for prediction in predicted(distill, requests)}
     for n, text in enumerate(texts):
         # Both sum float32 values over a whole text, so that the rounding grows with the total.
         assert got[str(n)].loglikelihoods == pytest.approx([theirs[n]], rel=1e-5)

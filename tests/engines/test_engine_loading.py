@@ -28,7 +28,7 @@ from pytest_distill.evals.requests import (
 )
 
 from .conftest import package
-from .tiny import TEXTS, Make, hf
+from .tiny import TEXTS, Make, hf, one_each, predicted
 
 
 def _edit(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
@@ -239,8 +239,8 @@ def test_threads_are_set_when_the_model_is_loaded(engine: Make, causal_folder: P
 def test_device_map_places_the_model(engine: Make, causal_folder: Path) -> None:
     """A device map gives the answers that the plain way gives."""
     request = ChoiceRequest("1", "one, two,", (" three", " nine"))
-    (mapped,) = engine(causal_folder, device_map={"": "cpu"}).predict([request])
-    (plain,) = engine(causal_folder).predict([request])
+    (mapped,) = predicted(engine(causal_folder, device_map={"": "cpu"}), [request])
+    (plain,) = predicted(engine(causal_folder), [request])
     assert mapped.loglikelihoods == pytest.approx(plain.loglikelihoods, abs=1e-5)
 
 
@@ -299,8 +299,7 @@ def test_code_in_a_checkpoint_runs_only_where_it_is_trusted(
     with pytest.raises(ModelError, match=r"brings code of its own; .* 'trust_remote_code: true'"):
         _ = engine(tmp_path).model
     made = engine(tmp_path, trust_remote_code=True)
-    predictions = list(made.predict([ClassificationRequest(t, t) for t in TEXTS]))
-    assert len(predictions) == len(TEXTS)
+    predicted(made, [ClassificationRequest(t, t) for t in TEXTS])
     assert made.info.parameters == 800
     (tmp_path / "own.py").write_text(CODE + "\n")
     assert engine(tmp_path, trust_remote_code=True).info.digest != made.info.digest
@@ -323,7 +322,7 @@ def test_nothing_of_transformers_reaches_the_output(
             requests = [GenerationRequest(t, t) for t in ("one", "two, three")]
             with pytest.raises(ModelError):
                 list(made.predict(requests))
-            list(made.predict([PerplexityRequest("1", "one " * 300)]))
+            predicted(made, [PerplexityRequest("1", "one " * 300)])
         assert logs.is_progress_bar_enabled()
     finally:
         logs.disable_progress_bar()
@@ -338,7 +337,7 @@ def test_close_frees_the_model(engine: Make, causal_folder: Path) -> None:
     made = engine(causal_folder)
     made.close()
     weights = weakref.ref(made.model.model.embed_tokens.weight)
-    list(made.predict([PerplexityRequest("1", "one, two")]))
+    predicted(made, [PerplexityRequest("1", "one, two")])
     made.close()
     made.close()
     gc.collect()
@@ -369,7 +368,7 @@ def test_an_interrupt_passes_through_and_leaves_the_engine_usable(
     assert list(warnings.filters) == filters
     assert hf.utils.logging.get_verbosity() == verbosity
     assert not torch.is_inference_mode_enabled()
-    assert len(list(made.predict([PerplexityRequest("1", "one, two")]))) == 1
+    predicted(made, [PerplexityRequest("1", "one, two")])
 
 
 def test_a_caller_between_two_predictions_is_outside_of_inference_mode(
@@ -378,9 +377,13 @@ def test_a_caller_between_two_predictions_is_outside_of_inference_mode(
     """Neither inference mode nor the silence leaks into what consumes the predictions."""
     verbosity = hf.utils.logging.get_verbosity()
     made = engine(causal_folder, batch_tokens=1)
-    for _ in made.predict([PerplexityRequest(t, t) for t in TEXTS]):
+    requests = [PerplexityRequest(t, t) for t in TEXTS]
+    seen = []
+    for prediction in made.predict(requests):
+        seen.append(prediction)
         assert not torch.is_inference_mode_enabled()
         assert hf.utils.logging.get_verbosity() == verbosity
+    one_each(requests, seen)
 
 
 @pytest.mark.parametrize(

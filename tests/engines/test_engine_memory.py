@@ -15,7 +15,7 @@ from pytest_distill.engines.transformers.device import bytes_per_token, tokens_t
 from pytest_distill.engines.transformers.memory import Budget, in_batches, is_out_of_memory
 from pytest_distill.evals.requests import PerplexityRequest
 
-from .tiny import CORPUS, Make
+from .tiny import CORPUS, Make, predicted
 
 # Runs in a process of its own, whose address space is limited once the first batch is done: the
 # allocator then really fails, in the middle of a forward pass.
@@ -137,7 +137,7 @@ def test_texts_of_many_lengths_come_out_right_after_a_change_of_budget(
     """Totals do not depend on the budget that a batch ran under."""
     made = engine(causal_folder)
     requests = [PerplexityRequest(str(n), CORPUS[: 10 + 3 * n]) for n in range(30)]
-    first = {p.id: p.loglikelihoods for p in made.predict(requests)}
+    before = predicted(made, requests)
     made._load().budget.tokens = 40
-    for prediction in made.predict(requests):
-        assert prediction.loglikelihoods == pytest.approx(first[prediction.id], abs=1e-3)
+    for first, second in zip(before, predicted(made, requests), strict=True):
+        assert second.loglikelihoods == pytest.approx(first.loglikelihoods, abs=1e-3)

@@ -9,7 +9,7 @@ from pytest_distill import ModelError
 from pytest_distill.engines.transformers.perplexity import windows
 from pytest_distill.evals.requests import PerplexityRequest
 
-from .tiny import CORPUS, Make
+from .tiny import CORPUS, Make, predicted
 
 
 @pytest.mark.parametrize(("window", "stride"), [(8, 8), (8, 3), (8, 1), (50, 50), (49, 20), (5, 4)])
@@ -40,9 +40,8 @@ def test_the_total_is_the_sum_over_the_text_after_the_first_token_is_predicted_f
     """A short text's log-likelihood equals one unbatched float64 pass over BOS and the text."""
     made = engine(causal_folder)
     requests = [PerplexityRequest("long", CORPUS[:150]), PerplexityRequest("short", "one, two")]
-    for prediction in made.predict(requests):
-        text = next(request.text for request in requests if request.id == prediction.id)
-        tokens = made.tokenizer(text)["input_ids"]
+    for request, prediction in zip(requests, predicted(made, requests), strict=True):
+        tokens = made.tokenizer(request.text)["input_ids"]
         with torch.no_grad():
             logits = made.model(torch.tensor([[0, *tokens[:-1]]])).logits[0].double()
         steps = logits.log_softmax(-1).gather(-1, torch.tensor(tokens).unsqueeze(-1))
@@ -58,17 +57,16 @@ def test_windows_of_several_texts_share_batches_and_keep_their_totals(
         PerplexityRequest(str(n), CORPUS * n, window=32, stride=stride)
         for n, stride in ((1, None), (2, 8), (3, 31))
     ]
-    one = {p.id: p for p in engine(causal_folder, batch_tokens=1).predict(requests)}
-    all_ = {p.id: p for p in engine(causal_folder).predict(requests)}
-    assert set(one) == set(all_) == {"1", "2", "3"}
-    for id, prediction in one.items():
-        assert prediction.tokens == all_[id].tokens
-        assert prediction.loglikelihoods == pytest.approx(all_[id].loglikelihoods, abs=1e-3)
+    alone = predicted(engine(causal_folder, batch_tokens=1), requests)
+    together = predicted(engine(causal_folder), requests)
+    for one, other in zip(alone, together, strict=True):
+        assert one.tokens == other.tokens
+        assert one.loglikelihoods == pytest.approx(other.loglikelihoods, abs=1e-3)
 
 
 def test_an_empty_text_has_no_tokens(engine: Make, causal_folder: Path) -> None:
     """Nothing was scored: zero tokens, which the evaluator refuses."""
-    (prediction,) = engine(causal_folder).predict([PerplexityRequest("nil", "")])
+    (prediction,) = predicted(engine(causal_folder), [PerplexityRequest("nil", "")])
     assert (prediction.tokens, prediction.loglikelihoods) == (0, (0.0,))
 
 

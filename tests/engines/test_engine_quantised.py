@@ -31,7 +31,7 @@ from pytest_distill.evals.requests import (
     PerplexityRequest,
 )
 
-from .tiny import CORPUS, TEXTS, Make, hf, saved
+from .tiny import CORPUS, TEXTS, Make, hf, predicted, saved
 
 # Of the libraries themselves: at their import, and when the tests save with them.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -305,19 +305,19 @@ def test_answers_are_those_of_single_passes(
     encode = made.tokenizer
     contexts = ("Question: what is the capital?\nAnswer:", "one, two,", "A")
     choices = [ChoiceRequest(c, c, (" Paris", " nine saves the worm")) for c in contexts]
-    for prediction in made.predict(choices):
+    for prediction in predicted(made, choices):
         context = encode(prediction.id)["input_ids"]
         wholes = [encode(prediction.id + c)["input_ids"] for c in choices[0].continuations]
         alone = [_alone(made, context, whole[len(context) :]) for whole in wholes]
         assert prediction.loglikelihoods == pytest.approx(alone, abs=KINDS[name].within)
     texts = [PerplexityRequest(text, text) for text in (CORPUS[:60], CORPUS[60:100], "worm")]
-    for prediction in made.predict(texts):
+    for prediction in predicted(made, texts):
         alone = [_alone(made, [0], encode(prediction.id)["input_ids"])]
         assert prediction.loglikelihoods == pytest.approx(alone, abs=2 * KINDS[name].within)
     if KINDS[name].within > 1e-4:
         return  # of two tokens that are nearly as likely, either may be the first
     asked = [GenerationRequest(c, c, decoding=Decoding(max_new_tokens=8)) for c in contexts]
-    for prediction in made.predict(asked):
+    for prediction in predicted(made, asked):
         prompt = encode(prediction.id, return_tensors="pt")
         whole = made.model.generate(**prompt, max_new_tokens=8, do_sample=False)[0]
         answer = whole[prompt["input_ids"].shape[1] :]
@@ -436,7 +436,7 @@ def test_load_can_quantise_a_plain_checkpoint(
     made = engine(plain_folder, device="cpu", load={"quantization_config": asked})
     plain = engine(plain_folder)
     texts = [PerplexityRequest("1", CORPUS[:60])]
-    (got,), (expected,) = made.predict(texts), stored.predict(texts)
+    (got,), (expected,) = predicted(made, texts), predicted(stored, texts)
     assert got.loglikelihoods == pytest.approx(expected.loglikelihoods, abs=1e-4)
     assert asked == {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
     assert made.info.quantization == stored.info.quantization
@@ -465,7 +465,7 @@ def test_a_packed_classifier_answers_as_single_passes(
     asked = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
     made = engine(folder, device="cpu", load={"quantization_config": asked})
     assert bytes_held(made.model) < bytes_held(engine(folder).model)
-    for prediction in made.predict([ClassificationRequest(t, t) for t in TEXTS]):
+    for prediction in predicted(made, [ClassificationRequest(t, t) for t in TEXTS]):
         with torch.no_grad():
             logits = made.model(**made.tokenizer(prediction.id, return_tensors="pt")).logits[0]
         alone = logits.double().softmax(-1).tolist()
@@ -494,7 +494,7 @@ def test_a_packed_seq2seq_model_generates_as_transformers_does(
     asked = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
     made = engine(folder, device="cpu", load={"quantization_config": asked})
     asks = [GenerationRequest(t, t, decoding=Decoding(max_new_tokens=6)) for t in TEXTS]
-    for prediction in made.predict(asks):
+    for prediction in predicted(made, asks):
         prompt = made.tokenizer(prediction.id, return_tensors="pt")
         answer = made.model.generate(**prompt, max_new_tokens=6, do_sample=False)[0]
         text = made.tokenizer.decode(answer, skip_special_tokens=True)
@@ -511,7 +511,7 @@ def test_load_can_say_how_to_read_packed_weights(
     asked = {"quant_method": "compressed-tensors", "dequantize": True}
     made = engine(folder, device="cpu", load={"quantization_config": asked})
     texts = [PerplexityRequest("1", CORPUS[:60])]
-    (got,), (expected,) = made.predict(texts), engine(folder, device="cpu").predict(texts)
+    (got,), (expected,) = predicted(made, texts), predicted(engine(folder, device="cpu"), texts)
     assert got.loglikelihoods == pytest.approx(expected.loglikelihoods, abs=1e-4)
     assert not hasattr(made.model.model.layers[0].mlp.up_proj, "weight_scale")
     assert made.info.weights_digest == engine(folder).info.weights_digest
@@ -624,13 +624,13 @@ def test_an_adapter_runs_over_packed_weights(
     adapted.save_pretrained(tmp_path)
     adapted.eval()
     made = engine(base, device="cpu", adapter=str(tmp_path))
-    (prediction,) = made.predict([PerplexityRequest("1", CORPUS[:60])])
+    (prediction,) = predicted(made, [PerplexityRequest("1", CORPUS[:60])])
     tokens = [0, *made.tokenizer(CORPUS[:60])["input_ids"]]
     with torch.no_grad():
         steps = adapted(torch.tensor([tokens])).logits[0].double().log_softmax(-1)
     expected = sum(float(steps[at - 1, tokens[at]]) for at in range(1, len(tokens)))
     assert prediction.loglikelihoods == pytest.approx([expected], abs=1e-4)
-    (plain,) = engine(base, device="cpu").predict([PerplexityRequest("1", CORPUS[:60])])
+    (plain,) = predicted(engine(base, device="cpu"), [PerplexityRequest("1", CORPUS[:60])])
     assert plain.loglikelihoods != pytest.approx([expected], abs=1e-2)
     assert bytes_held(made.model) < bytes_held(engine(base, device="cpu").model) + 2**14
 
@@ -643,7 +643,7 @@ def test_quanto_quantises_when_it_is_loaded(engine: Make, plain_folder: Path) ->
     asked = {"quant_method": "quanto", "weights": "int8"}
     made = engine(plain_folder, device="cpu", load={"quantization_config": asked})
     assert made.info.quantization == "quanto (int8)"
-    (prediction,) = made.predict([PerplexityRequest("1", CORPUS[:60])])
+    (prediction,) = predicted(made, [PerplexityRequest("1", CORPUS[:60])])
     alone = [_alone(made, [0], made.tokenizer(CORPUS[:60])["input_ids"])]
     assert prediction.loglikelihoods == pytest.approx(alone, abs=1e-4)
     assert bytes_held(made.model) < 0.75 * sum(p.nbytes for p in made.model.parameters())

@@ -8,7 +8,7 @@ import torch
 
 from pytest_distill.evals.requests import Decoding, GenerationRequest
 
-from .tiny import CORPUS, TEXTS, Make, hf, saved
+from .tiny import CORPUS, TEXTS, Make, hf, predicted, saved
 
 HEADER = "Question: what gets the worm?\nAnswer: the early bird\n\n" * 5
 
@@ -31,7 +31,7 @@ def _shapes(engine: Any) -> list[tuple[int, ...]]:
 
 
 def _texts(engine: Any, requests: list[GenerationRequest]) -> dict[str, str | None]:
-    return {prediction.id: prediction.text for prediction in engine.predict(requests)}
+    return {prediction.id: prediction.text for prediction in predicted(engine, requests)}
 
 
 def test_a_finished_text_leaves_and_the_next_one_enters(engine: Make, causal_folder: Path) -> None:

@@ -15,7 +15,7 @@ from pytest_distill.engines.transformers import shared_cache
 from pytest_distill.engines.transformers.shared_cache import Sight, stretches
 from pytest_distill.evals.requests import PerplexityRequest
 
-from .tiny import CORPUS, Make, hf, saved
+from .tiny import CORPUS, Make, hf, predicted, saved
 
 TEXT = CORPUS * 5  # more than 200 tokens, and a model whose context is 96
 SIGHTS = [(24, 7), (24, 12), (32, 29), (9, 5), (5, 1), (96, 40)]
@@ -27,9 +27,9 @@ def shared(engine: Any, texts: Sequence[str], window: int, stride: int) -> list[
         PerplexityRequest(str(n), text, window, stride, share_cache=True)
         for n, text in enumerate(texts)
     ]
-    got = {p.id: p.loglikelihoods for p in engine.predict(requests)}
-    assert len(got) == len(texts)
-    return [got[str(n)][0] for n in range(len(texts))]
+    totals = [prediction.loglikelihoods for prediction in predicted(engine, requests)]
+    assert None not in totals
+    return [total for (total,) in filter(None, totals)]
 
 
 def in_one_pass(engine: Any, tokens: list[int], window: int, stride: int) -> float:
@@ -121,7 +121,7 @@ def test_no_pass_takes_more_than_the_budget(engine: Make, causal_folder: Path) -
 def test_a_text_within_the_window_is_read_as_ever(engine: Make, causal_folder: Path) -> None:
     """Where one window holds the text, there is nothing to share, and nothing changes."""
     made = engine(causal_folder)
-    (plain,) = made.predict([PerplexityRequest("p", CORPUS[:60], 90, 30)])
+    (plain,) = predicted(made, [PerplexityRequest("p", CORPUS[:60], 90, 30)])
     assert plain.loglikelihoods is not None
     assert shared(made, [CORPUS[:60]], 90, 30) == list(plain.loglikelihoods)
 
@@ -244,7 +244,7 @@ def test_a_real_model_loses_little_by_sharing(
     made = engine(smollm2)
     found = []
     for share in (False, True):
-        (one,) = made.predict([PerplexityRequest("p", text, 256, 128, share)])
+        (one,) = predicted(made, [PerplexityRequest("p", text, 256, 128, share)])
         assert one.loglikelihoods is not None
         assert one.tokens is not None
         assert one.tokens > 1000

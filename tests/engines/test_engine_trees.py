@@ -15,7 +15,7 @@ from pytest_distill.engines.transformers.tree_choices import plan
 from pytest_distill.engines.transformers.trees import Part, fill, groves, grow
 from pytest_distill.evals.requests import ChoiceRequest
 
-from .tiny import CORPUS, Make, hf, saved
+from .tiny import CORPUS, Make, hf, predicted, saved
 
 SHOTS = "Question: what gets the worm?\nAnswer: the early bird\n\n" * 12
 REQUESTS = [
@@ -40,7 +40,7 @@ def _counted(engine: Any) -> list[tuple[int, ...]]:
 
 
 def _answers(engine: Any, requests: list[ChoiceRequest]) -> dict[str, Any]:
-    return {prediction.id: prediction.loglikelihoods for prediction in engine.predict(requests)}
+    return {prediction.id: prediction.loglikelihoods for prediction in predicted(engine, requests)}
 
 
 def _plain(engine: Any, requests: list[ChoiceRequest]) -> dict[str, Any]:
@@ -233,14 +233,13 @@ def test_a_model_that_ignores_what_trees_need_is_found_out_on_its_first_batch(
         return forward(*args, **keywords)
 
     monkeypatch.setattr(inner, "forward", deaf)
-    got = list(made.predict(requests))
-    assert len(got) == len(requests)
+    got = predicted(made, requests)
     for prediction in got:
         assert prediction.loglikelihoods == pytest.approx(expected[prediction.id], abs=1e-4)
     (note,) = made.notes
     assert ("in a row of their own" in note) is (not cache)
     assert ("reads what questions begin with anew" in note) is cache
-    list(made.predict(requests))
+    predicted(made, requests)
     assert made.notes == [note]
 
 

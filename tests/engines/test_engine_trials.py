@@ -28,7 +28,7 @@ from pytest_distill.evals.requests import (
     Request,
 )
 
-from .tiny import CORPUS, SMALL, TEXTS, Make, greedy, hf, saved, scored
+from .tiny import CORPUS, SMALL, TEXTS, Make, greedy, hf, predicted, saved, scored
 
 ORIGINAL = 40  # tokens, up to which the short factors of LongRoPE count
 
@@ -86,7 +86,7 @@ def test_a_causal_model_passes_in_any_type(
         folder = saved(hf.BertLMHeadModel(config), tokenizer, tmp_path / str(decoder))
         made = engine(folder, dtype=dtype)
         if decoder:
-            assert list(made.predict(REQUESTS[:1]))
+            predicted(made, REQUESTS[:1])
         else:
             with pytest.raises(ModelError, match="sees what follows"):
                 list(made.predict(REQUESTS[:1]))
@@ -98,7 +98,7 @@ def test_the_border_of_longrope_is_found(
     """Far positions in the same pass tell where it is; a plain Llama has none."""
     made, other = engine(longrope_folder), engine(causal_folder)
     for one in (made, other):
-        list(one.predict(REQUESTS[:1]))
+        predicted(one, REQUESTS[:1])
     assert made._load().trust.border == ORIGINAL
     assert other._load().trust.border is None
 
@@ -112,7 +112,7 @@ def test_rows_on_either_side_of_a_border_never_meet(engine: Make, longrope_folde
     ]
     rows = [len(made.tokenizer(request.context)["input_ids"]) for request in choices]
     assert min(rows) < ORIGINAL < max(rows)
-    got = {prediction.id: prediction.loglikelihoods for prediction in made.predict(choices)}
+    got = {prediction.id: prediction.loglikelihoods for prediction in predicted(made, choices)}
     for request in choices:
         assert got[request.id] == pytest.approx(scored(made, request), abs=1e-3)
     assert made.notes == []
@@ -128,7 +128,7 @@ def test_a_text_that_crosses_a_border_is_read_anew(
     rows = [len(made.tokenizer(prompt)["input_ids"]) for prompt in prompts]
     assert any(row <= ORIGINAL < row + 12 for row in rows)
     asked = [GenerationRequest(p, p, decoding=Decoding(max_new_tokens=12)) for p in prompts]
-    got = {prediction.id: prediction.text for prediction in made.predict(asked)}
+    got = {prediction.id: prediction.text for prediction in predicted(made, asked)}
     assert got == {prompt: greedy(made, prompt, 12) for prompt in prompts}
     assert made.notes == []
 
@@ -154,7 +154,7 @@ def test_positions_that_a_model_counts_itself_are_left_to_it(
     )
     made = engine(saved(hf.RobertaForCausalLM(config), tokenizer, tmp_path))
     asked = [GenerationRequest(t, t, decoding=Decoding(max_new_tokens=6)) for t in TEXTS]
-    got = {prediction.id: prediction.text for prediction in made.predict(asked)}
+    got = {prediction.id: prediction.text for prediction in predicted(made, asked)}
     assert got == {text: greedy(made, text, 6) for text in TEXTS}
     assert any("reads all of a text for every token" in note for note in made.notes)
 
@@ -180,9 +180,9 @@ def test_trees_are_given_up_from_where_they_are_wrong(
         ChoiceRequest(str(n), (CORPUS[n:] + CORPUS).strip(), (CORPUS, CORPUS[9:60], " Paris"))
         for n in range(4)
     ]
-    list(made.predict(short))
+    predicted(made, short)
     assert made.notes == []
-    got = {prediction.id: prediction.loglikelihoods for prediction in made.predict(long)}
+    got = {prediction.id: prediction.loglikelihoods for prediction in predicted(made, long)}
     for request in long:
         assert got[request.id] == pytest.approx(scored(made, request), abs=1e-3)
     (note,) = made.notes

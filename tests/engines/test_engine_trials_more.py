@@ -20,7 +20,7 @@ from pytest_distill.evals.requests import (
     PerplexityRequest,
 )
 
-from .tiny import CORPUS, SMALL, TEXTS, Make, greedy, hf, saved, scored
+from .tiny import CORPUS, SMALL, TEXTS, Make, greedy, hf, predicted, saved, scored
 
 Forward = Callable[..., Any]
 
@@ -64,12 +64,12 @@ def test_a_tree_that_stands_alone_earns_no_trust_for_others(
 ) -> None:
     """A long question with nothing before it shows no mask; shorter ones in one row do."""
     made = _with(engine(long_folder), _without_mask)
-    list(made.predict([ChoiceRequest("long", CORPUS, first)]))
+    predicted(made, [ChoiceRequest("long", CORPUS, first)])
     asked = [
         ChoiceRequest(str(n), CORPUS[n : n + 30].strip(), (" Paris", " worm nine", " a"))
         for n in range(12)
     ]
-    got = {prediction.id: prediction.loglikelihoods for prediction in made.predict(asked)}
+    got = {prediction.id: prediction.loglikelihoods for prediction in predicted(made, asked)}
     for request in asked:
         assert got[request.id] == pytest.approx(scored(made, request), abs=1e-3)
     (note,) = made.notes
@@ -80,13 +80,13 @@ def test_padding_that_is_gone_when_a_text_ends_counts(engine: Make, long_folder:
     """A text that began beside a long one, which ended at once, is compared."""
     made = _with(engine(long_folder), _without_mask)
     alone = GenerationRequest("0", CORPUS, decoding=Decoding(max_new_tokens=30))
-    list(made.predict([alone]))
+    predicted(made, [alone])
     assert made.notes == []
     begun = {text: greedy(made, text, 1) for text in (CORPUS[n:] for n in range(50))}
     long, stop = next(item for item in begun.items() if item[1].strip().isalpha())
     decoding = Decoding(max_new_tokens=20, stop=(stop,))
     asked = [GenerationRequest(text, text, decoding=decoding) for text in (long, TEXTS[0])]
-    got = {prediction.id: prediction.text for prediction in made.predict(asked)}
+    got = {prediction.id: prediction.text for prediction in predicted(made, asked)}
     for request in asked:
         whole = greedy(made, request.prompt, 20)
         assert got[request.id] == whole.partition(stop)[0]
@@ -96,11 +96,11 @@ def test_padding_that_is_gone_when_a_text_ends_counts(engine: Make, long_folder:
 def test_a_text_alone_earns_no_trust_for_several(engine: Make, long_folder: Path) -> None:
     """Texts of one length, shorter than one that was generated alone, are compared."""
     made = _with(engine(long_folder), _beside_others)
-    list(made.predict([GenerationRequest("0", CORPUS, decoding=Decoding(max_new_tokens=20))]))
+    predicted(made, [GenerationRequest("0", CORPUS, decoding=Decoding(max_new_tokens=20))])
     assert made.notes == []
     prompts = ("a", "b", "c", "d", "e")
     asked = [GenerationRequest(p, p, decoding=Decoding(max_new_tokens=8)) for p in prompts]
-    got = {prediction.id: prediction.text for prediction in made.predict(asked)}
+    got = {prediction.id: prediction.text for prediction in predicted(made, asked)}
     assert got == {prompt: greedy(made, prompt, 8) for prompt in prompts}
     assert any("one at a time" in note for note in made.notes)
 
@@ -118,7 +118,7 @@ def test_a_shared_window_is_held_against_the_layers_every_time(
     def ask(text: str, window: int) -> PerplexityRequest:
         return PerplexityRequest("p", text, window=window, stride=window // 2, share_cache=True)
 
-    assert list(made.predict([ask(CORPUS * 2, 16)]))
+    predicted(made, [ask(CORPUS * 2, 16)])
     with pytest.raises(ModelError, match="look no further back than 16 tokens"):
         list(made.predict([ask(CORPUS, 32)]))
 
@@ -166,7 +166,7 @@ def test_logits_that_are_made_of_several_positions_are_all_made(
 
     made = _with(engine(long_folder), mixing)
     asked = [ChoiceRequest(t, t.strip(), (" Paris", " worm nine", " a")) for t in TEXTS]
-    got = {prediction.id: prediction.loglikelihoods for prediction in made.predict(asked)}
+    got = {prediction.id: prediction.loglikelihoods for prediction in predicted(made, asked)}
     for request in asked:
         assert got[request.id] == pytest.approx(scored(made, request), abs=1e-3)
     assert any("those of all are computed" in note for note in made.notes)
@@ -194,7 +194,7 @@ def test_the_longest_row_of_a_batch_is_looked_at_too(
     # What both rows read is alike up to where the shorter one ends.
     request = ChoiceRequest("c", CORPUS, (" worm", " worm nine, two"))
     assert len({len(tokenizer(choice)["input_ids"]) for choice in request.continuations}) == 2
-    (got,) = made.predict([request])
+    (got,) = predicted(made, [request])
     assert got.loglikelihoods == pytest.approx(scored(made, request), abs=1e-3)
     assert made.notes
 
@@ -211,7 +211,7 @@ def test_a_model_that_what_it_reads_changes_is_refused(engine: Make, long_folder
         return out
 
     made = _with(engine(long_folder), growing)
-    assert list(made.predict([PerplexityRequest("short", TEXTS[0])]))
+    predicted(made, [PerplexityRequest("short", TEXTS[0])])
     with pytest.raises(ModelError, match="is another one after it read these texts"):
         list(made.predict([PerplexityRequest("long", CORPUS * 4)]))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from pytest_distill import ModelError
-from pytest_distill.engines.transformers import TransformersEngine, classification
+from pytest_distill.engines.transformers import classification
 from pytest_distill.evals.requests import (
     ChoiceRequest,
     ClassificationRequest,
@@ -24,17 +24,13 @@ from pytest_distill.evals.requests import (
     Request,
 )
 
-from .tiny import Make, hf, saved
+from .tiny import Make, hf, predicted, saved
 
 HERE = Path(__file__).name
 NAMES = {"0": "a", "1": "b", "2": "c"}
 TEXT = [ClassificationRequest(str(n), "one, two" + " three" * n) for n in range(3)]
 SHORT = Decoding(max_new_tokens=2)
 Change = Callable[..., Path]
-
-
-def _answers(made: TransformersEngine, requests: Sequence[Request]) -> list[Any]:
-    return list(made.predict(requests))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +53,7 @@ def test_names_that_are_not_those_of_the_outputs_are_an_error(
     """Numbered from 1, too few, the same twice, or no mapping: the model and the key are named."""
     copy = changed(classifier_folder, id2label=names, label2id={})
     with pytest.raises(ModelError, match=f"^model 'student'.*{re.escape(message)}"):
-        _answers(engine(copy), TEXT)
+        predicted(engine(copy), TEXT)
 
 
 def test_a_padding_token_that_the_model_does_not_know_is_an_error(
@@ -68,7 +64,7 @@ def test_a_padding_token_that_the_model_does_not_know_is_an_error(
     with pytest.raises(
         ModelError, match=r"config\.json: pad_token_id is 400000, but the model knows"
     ):
-        _answers(engine(copy), [GenerationRequest("1", "one", decoding=SHORT)])
+        predicted(engine(copy), [GenerationRequest("1", "one", decoding=SHORT)])
     with pytest.raises(
         ModelError, match=r"config\.json: pad_token_id is 400000, but the model knows"
     ):
@@ -85,9 +81,9 @@ def test_without_a_padding_token_texts_are_classified_one_by_one(
     config = hf.LlamaConfig(vocab_size=len(tokenizer), num_attention_heads=2, **size)
     config.pad_token_id = padding
     made = engine(saved(hf.LlamaForSequenceClassification(config), tokenizer, tmp_path))
-    together = {p.id: p.probabilities for p in made.predict(TEXT)}
+    together = {p.id: p.probabilities for p in predicted(made, TEXT)}
     for request in TEXT:
-        (alone,) = made.predict([request])
+        (alone,) = predicted(made, [request])
         assert together[request.id] == alone.probabilities
 
 
@@ -100,7 +96,7 @@ def test_a_padding_token_of_the_generation_config_alone_is_checked(
     file.write_text(json.dumps({**json.loads(file.read_text()), "pad_token_id": 9_999}))
     message = "generation_config.json: pad_token_id is 9999, but the model knows only the tokens 0"
     with pytest.raises(ModelError, match=message):
-        _answers(engine(copy), [GenerationRequest("1", "one", decoding=SHORT)])
+        predicted(engine(copy), [GenerationRequest("1", "one", decoding=SHORT)])
 
 
 def test_position_tables_of_any_class_are_measured(
@@ -117,10 +113,10 @@ def test_position_tables_of_any_class_are_measured(
         pad_token_id=2,
     )
     made = engine(saved(hf.IBertForSequenceClassification(config), tokenizer, tmp_path))
-    assert len(_answers(made, TEXT)) == len(TEXT)
+    predicted(made, TEXT)
     long = ClassificationRequest("long", "x" * 200)
     with pytest.raises(ModelError, match=r"context is 63; shorten it"):
-        _answers(made, [long])
+        predicted(made, [long])
 
 
 RAISED: tuple[BaseException, ...] = (
@@ -151,7 +147,7 @@ def test_whatever_a_model_raises_is_one_line_with_its_class_and_place(
     made = engine(classifier_folder)
     monkeypatch.setattr(made.model, "forward", _raising(error))
     with pytest.raises(ModelError) as caught:
-        _answers(made, TEXT)
+        predicted(made, TEXT)
     told = str(caught.value)
     begin = "model 'student' (BertForSequenceClassification) fails while it answers classification"
     assert told.startswith(f"{begin}: raised {type(error).__name__}")
@@ -172,7 +168,7 @@ def test_where_torch_raises_its_caller_is_named_too(
     monkeypatch.setattr(made.model, "forward", _wrong_ids)
     where = rf"\(torch/nn/functional\.py:\d+ in embedding, called from \S*{HERE}:\d+ in _wrong_ids"
     with pytest.raises(ModelError, match=where):
-        _answers(made, TEXT)
+        predicted(made, TEXT)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +189,7 @@ def test_every_task_says_what_the_model_raised(
     with pytest.raises(
         ModelError, match=r"fails while it answers .*: raised IndexError: out of ran"
     ):
-        _answers(made, [request_])
+        predicted(made, [request_])
 
 
 def test_what_is_measured_and_compared_is_held_to_it_too(
@@ -221,7 +217,7 @@ def test_a_tokenizer_that_fails_is_the_models_too(
     kind = type(made.tokenizer)
     monkeypatch.setattr(kind, "__call__", _raising(KeyError("▁")))
     with pytest.raises(ModelError, match=f"raised KeyError: '▁' .*{HERE}"):
-        _answers(made, TEXT)
+        predicted(made, TEXT)
 
 
 def test_an_output_without_logits_is_the_models(
@@ -237,7 +233,7 @@ def test_an_output_without_logits_is_the_models(
         monkeypatch.setattr(made.model, "forward", lambda *_, output=output, **__: output)
         kind = type(output).__name__
         with pytest.raises(ModelError, match=f"'{kind}' object has no attribute 'logits'"):
-            _answers(made, TEXT)
+            predicted(made, TEXT)
 
 
 def test_a_config_that_asks_for_tuples_changes_nothing(
@@ -250,7 +246,7 @@ def test_a_config_that_asks_for_tuples_changes_nothing(
         (causal_folder, GenerationRequest("1", "one", decoding=SHORT)),
     ):
         copy = changed(folder, return_dict=False)
-        assert _answers(engine(copy), [request]) == _answers(engine(folder), [request])
+        assert predicted(engine(copy), [request]) == predicted(engine(folder), [request])
 
 
 def test_a_class_that_cannot_be_built_is_an_error_when_it_is_loaded(
@@ -262,7 +258,7 @@ def test_a_class_that_cannot_be_built_is_an_error_when_it_is_loaded(
     )
     begin = r"model 'student' \(BertForSequenceClassification\) fails while "
     with pytest.raises(ModelError, match=f"{begin}it is loaded: raised AssertionError: no"):
-        _answers(engine(classifier_folder), TEXT)
+        predicted(engine(classifier_folder), TEXT)
     with pytest.raises(ModelError, match=f"{begin}its size is counted: raised AssertionError: no"):
         _ = engine(classifier_folder).info
 
@@ -275,7 +271,7 @@ def test_what_has_its_own_handling_goes_through(
     made = engine(classifier_folder)
     monkeypatch.setattr(classification, "classify", _raising(error))
     with pytest.raises(type(error)) as caught:
-        _answers(made, TEXT)
+        predicted(made, TEXT)
     assert caught.value is error
 
 
@@ -288,4 +284,4 @@ def test_a_defect_of_ours_is_not_blamed_on_the_model(
     # `_encode` then fails in its own line: None is no list of rows.
     monkeypatch.setattr(classification, "_encode", lambda *_: None)
     with pytest.raises(TypeError):
-        _answers(made, TEXT)
+        predicted(made, TEXT)

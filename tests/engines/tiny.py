@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 import transformers
 
+from pytest_distill.engines import Engine
 from pytest_distill.engines.transformers import TransformersEngine
-from pytest_distill.evals.requests import ChoiceRequest
+from pytest_distill.evals.requests import ChoiceRequest, Prediction, Request
 
 # Any, because transformers' constructors carry no types.
 hf: Any = transformers
@@ -52,6 +53,28 @@ def saved(model: Any, tokenizer: Any, folder: Path) -> Path:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+class _Identified(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+Found = TypeVar("Found", bound=_Identified)
+
+
+def one_each(asked: Sequence[_Identified], found: Iterable[Found]) -> list[Found]:
+    """Return what came of each that was asked, in that order; nothing lacks or comes twice."""
+    came = list(found)
+    assert asked, "nothing was asked"
+    assert sorted(one.id for one in came) == sorted(one.id for one in asked)
+    by_id = {one.id: one for one in came}
+    return [by_id[one.id] for one in asked]
+
+
+def predicted(engine: Engine, requests: Sequence[Request]) -> list[Prediction]:
+    """Return exactly one prediction a request, in the order of the requests."""
+    return one_each(requests, engine.predict(requests))
 
 
 def plain(made: TransformersEngine, row: list[int]) -> torch.Tensor:

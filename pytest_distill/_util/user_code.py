@@ -7,6 +7,7 @@ the report is made would cost all of it.
 
 from __future__ import annotations
 
+import importlib
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,8 +15,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from pathlib import Path
 from traceback import extract_tb
 from types import FrameType, TracebackType
+from typing import Any
 
-from pytest_distill.errors import DistillError, one_line
+from pytest_distill.errors import ConfigError, DistillError, one_line
 
 _MODEL_LIBRARIES = {
     "accelerate",
@@ -112,3 +114,18 @@ def _is_users(frame: FrameType) -> bool:
         return False
     # A library may lie anywhere that PYTHONPATH names.
     return str(frame.f_globals.get("__name__")).partition(".")[0] not in _MODEL_LIBRARIES
+
+
+def load_object(dotted: str, where: str) -> Any:
+    """Import ``module:name`` or ``module.name``; ConfigError where that fails."""
+    module, _, name = dotted.replace(":", ".").rpartition(".")
+    if not module:
+        raise ConfigError(f"{where}: '{dotted}' is no dotted path such as 'package.module:name'")
+    with user_code(f"{where}: importing '{module}'", ConfigError):
+        try:
+            home = importlib.import_module(module)
+        except ImportError as error:
+            raise ConfigError(f"{where}: cannot import '{module}': {error}") from None
+        if not hasattr(home, name):
+            raise ConfigError(f"{where}: module '{module}' has no '{name}'")
+        return getattr(home, name)

@@ -14,6 +14,7 @@ from pytest_distill.errors import ConfigError, did_you_mean, one_line
 
 Key = Sequence[str | int]
 ModelT = TypeVar("ModelT", bound=BaseModel)
+OptionsT = TypeVar("OptionsT", bound=BaseModel)
 
 
 MOST_REPEATED = 10_000
@@ -102,11 +103,58 @@ class Document:
         try:
             return kind.model_validate(entry)
         except ValidationError as error:
-            problems = [
-                self._located(self._key(key, entry, e), _sentence(e, _known_keys(kind, e["loc"])))
-                for e in error.errors()
-            ]
+            problems = self._problems(kind, entry, key, error)
             raise ConfigError("\n".join(dict.fromkeys(problems))) from None
+
+    def validated_in_two(
+        self,
+        kind: type[ModelT],
+        options: type[OptionsT],
+        shared: Collection[str],
+        entry: dict[str, Any],
+        key: Key,
+    ) -> tuple[ModelT, OptionsT]:
+        """Return an entry at `key`: its `shared` keys as a `kind`, all others as `options`.
+
+        Raises
+        ------
+        ConfigError
+            With a line for everything that is wrong with it, also for keys that `options` would
+            overlook.
+        """
+        own = {name: value for name, value in entry.items() if name not in shared}
+        fields = options.model_fields.items()
+        names = [field.alias or name for name, field in fields]
+        known = [name for name in kind.model_fields if name in shared] + names
+        problems: list[str] = []
+        if options.model_config.get("extra") != "allow":
+            problems += [
+                self._located([*key, name], f"unknown key; {did_you_mean(str(name), known)}")
+                for name in own
+                if name not in names
+            ]
+            own = {name: value for name, value in own.items() if name in names}
+        made: list[Any] = []
+        both: tuple[tuple[type[BaseModel], dict[str, Any]], ...] = (
+            (kind, {name: value for name, value in entry.items() if name in shared}),
+            (options, own),
+        )
+        for part, said in both:
+            try:
+                made.append(part.model_validate(said))
+            except ValidationError as error:
+                problems += self._problems(part, said, key, error)
+        if problems:
+            raise ConfigError("\n".join(dict.fromkeys(problems)))
+        return made[0], made[1]
+
+    def _problems(
+        self, kind: type[BaseModel], entry: Any, key: Key, error: ValidationError
+    ) -> list[str]:
+        return [
+            self._located(self._key(key, entry, e), _sentence(e, _known_keys(kind, e["loc"])))
+            for e in error.errors()
+        ]
 
     def _key(self, key: Key, entry: Any, error: ErrorDetails) -> Key:
         """Return where the error is, without what pydantic adds to the path for its unions."""

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
-from pytest_distill._util.user_code import user_code
+from pytest_distill._util.user_code import load_object, unless_ours
 from pytest_distill.config.criteria import Part, read_criterion
 from pytest_distill.config.document import Document
 from pytest_distill.config.schema import (
     EVALS,
+    CheckpointModel,
     DeclaredMetric,
     EvalConfig,
     File,
     MeasuredEval,
     ModelConfig,
     OwnModel,
-    RecordedModel,
-    ReportedModel,
-    TransformersModel,
+    SourceModel,
     Waiver,
 )
-from pytest_distill.engines import ENGINES, SOURCES, Role
+from pytest_distill.engines import DEFAULT as DEFAULT_ENGINE
+from pytest_distill.engines import ENGINES, Role, engine_class, options_class
 from pytest_distill.errors import ConfigError, did_you_mean, name_problem
 from pytest_distill.evals.metrics import BUILT_IN, Metric, ScoredElsewhere, check_own_metric
 from pytest_distill.evals.tasks import TASKS
+from pytest_distill.evaluation.sources.source import Source, SourceOptions
 from pytest_distill.gates import GATES
 
 
@@ -116,29 +117,9 @@ class Config:
 
     def engine_class(self, name: str) -> Any:
         """Return the engine class of the model `name`, importing its module."""
-        engine = self.models[name].engine
-        if engine in self.engines:
-            return self.engines[engine]
-        where = f"{self.path.name}: models.{name}.engine"
-        found = load_object(ENGINES.get(engine, engine), where)
-        if not callable(found):
-            raise ConfigError(f"{where}: '{engine}' is {found!r}, not a class")
-        return found
-
-
-def load_object(dotted: str, where: str) -> Any:
-    """Import ``module:name`` or ``module.name``; ConfigError where that fails."""
-    module, _, name = dotted.replace(":", ".").rpartition(".")
-    if not module:
-        raise ConfigError(f"{where}: '{dotted}' is no dotted path such as 'package.module:name'")
-    with user_code(f"{where}: importing '{module}'", ConfigError):
-        try:
-            home = importlib.import_module(module)
-        except ImportError as error:
-            raise ConfigError(f"{where}: cannot import '{module}': {error}") from None
-        if not hasattr(home, name):
-            raise ConfigError(f"{where}: module '{module}' has no '{name}'")
-        return getattr(home, name)
+        return engine_class(
+            self.models[name].engine, self.engines, f"{self.path.name}: models.{name}.engine"
+        )
 
 
 def load_config(path: Path, extensions: Extensions | None = None) -> Config:
@@ -219,32 +200,45 @@ class _Reader:
 
     def model(self, name: str, entry: Any) -> ModelConfig:
         key = ("models", name)
-        if isinstance(entry, dict):
-            entry = {"engine": "transformers", **entry}
-            if name in get_args(Role):
-                entry = {"role": name, **entry}
-            elif "role" not in entry:
-                raise self.document.error(key, "needs a role: teacher, student or sft")
-        kind = self.model_kind(entry.get("engine"), key) if isinstance(entry, dict) else ModelConfig
-        return self.document.validated(kind, entry, key)
+        if not isinstance(entry, dict):
+            return self.document.validated(ModelConfig, entry, key)
+        entry = {"engine": DEFAULT_ENGINE, **entry}
+        if name in get_args(Role):
+            entry = {"role": name, **entry}
+        elif "role" not in entry:
+            raise self.document.error(key, "needs a role: teacher, student or sft")
+        engine = self.engine(str(entry["engine"]), key)
+        kind, where = _kind_of(engine), self.where(*key, "engine")
+        shared = kind.model_fields.keys() - {"options"}
+        options = options_class(engine, shared, where)
+        with unless_ours(engine, f"{where}: Options", ConfigError):
+            said, own = self.document.validated_in_two(kind, options, shared, entry, key)
+        return said.model_copy(update={"options": own})
 
-    def model_kind(self, engine: object, key: tuple[str, str]) -> type[ModelConfig]:
-        kinds: dict[object, type[ModelConfig]] = {
-            "transformers": TransformersModel,
-            "recorded": RecordedModel,
-            "reported": ReportedModel,
-        }
-        if engine in kinds:
-            return kinds[engine]
-        name = str(engine)
-        if name in self.extensions.engines or "." in name or ":" in name:
-            return OwnModel
-        known = {*ENGINES, *SOURCES, *self.extensions.engines}
-        raise self.document.error(
-            (*key, "engine"),
-            f"unknown engine '{name}'; {did_you_mean(name, known)} "
-            "(an engine of your own is a dotted path)",
-        )
+    @property
+    def sources(self) -> dict[str, SourceOptions]:
+        """The options of the models that nothing runs here."""
+        models = self.models.items()
+        return {name: model.options for name, model in models if isinstance(model, SourceModel)}
+
+    def engine(self, name: str, key: tuple[str, str]) -> Any:
+        """Return the class of an engine; None where it cannot be imported now, but when it is used.
+
+        A machine that judges predictions of another one need not have what the engine needs.
+        """
+        added = self.extensions.engines
+        if not (name in ENGINES or name in added or "." in name or ":" in name):
+            raise self.document.error(
+                (*key, "engine"),
+                f"unknown engine '{name}'; {did_you_mean(name, {*ENGINES, *added})} "
+                "(an engine of your own is a dotted path)",
+            )
+        with suppress(ConfigError):
+            return engine_class(name, added, self.where(*key, "engine"))
+        return None
+
+    def where(self, *key: str) -> str:
+        return f"{self.document.path.name}: {'.'.join(key)}"
 
     def eval(self, name: str, entry: Any) -> EvalConfig:
         key = ("evals", name)
@@ -279,7 +273,8 @@ class _Reader:
             )
 
     def without_task(self, entry: Any, key: tuple[str, str]) -> Any:
-        running = [name for name, model in self.models.items() if model.engine != "reported"]
+        sources = self.sources
+        running = [n for n in self.models if n not in sources or sources[n].answers]
         if running:
             raise self.document.error(
                 key,
@@ -294,9 +289,8 @@ class _Reader:
         if not listed and isinstance(entry, MeasuredEval):
             listed = [TASKS[str(entry.task)].metrics[0]]
         if not listed:
-            models = [m for m in self.models.values() if isinstance(m, ReportedModel)]
-            reported = [model.scores.get(name, {}) for model in models]
-            listed = list(dict.fromkeys(metric for scores in reported for metric in scores))
+            reported = (options.metrics_of(name) for options in self.sources.values())
+            listed = list(dict.fromkeys(metric for found in reported for metric in found))
         if not listed:
             raise self.document.error(key[:2], "has no metrics: no model reports a score of it")
         found = tuple(self.metric(m, entry, (*key, i)) for i, m in enumerate(listed))
@@ -358,15 +352,17 @@ class _Reader:
                 raise self.document.error(
                     ("models", names[1]), f"a second {role}; the first is '{names[0]}'"
                 )
-        for name, model in self.models.items():
-            named: Mapping[str, Any] = {}
-            key = "scores" if isinstance(model, ReportedModel) else "predictions"
-            if isinstance(model, ReportedModel):
-                named = model.scores
-            elif isinstance(model, RecordedModel) and isinstance(model.predictions, dict):
-                named = model.predictions
+        for name, options in self.sources.items():
+            key, named = options.by_eval
             for unknown in [n for n in named if n not in self.evals]:
                 raise self.document.error(
                     ("models", name, key, unknown),
                     f"no such eval; {did_you_mean(unknown, self.evals)}",
                 )
+
+
+def _kind_of(engine: Any) -> type[ModelConfig]:
+    """Return what every model of an engine may say."""
+    if isinstance(engine, type) and issubclass(engine, Source):
+        return SourceModel
+    return CheckpointModel if getattr(engine, "loads_checkpoint", False) else OwnModel

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
 
-from pytest_distill.engines import DECLARABLE, ModelSpec, Role
+from pytest_distill._util.strict import STRICT, PositiveCount
+from pytest_distill.engines import DECLARABLE, FurtherKeys, ModelSpec, Role, located
 from pytest_distill.errors import one_line
 
 
@@ -23,13 +24,12 @@ Names = Annotated[list[str], BeforeValidator(_listed)]
 
 Confidence = Annotated[float, Field(gt=0.5, lt=1)]
 Count = Annotated[int, Field(ge=0)]
-PositiveCount = Annotated[int, Field(ge=1)]
 
 
 class Entry(BaseModel):
-    """A mapping of the file: unknown keys are mistakes, text is not turned into numbers."""
+    """A mapping of the file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = STRICT
 
 
 class Trained(Entry):
@@ -51,19 +51,31 @@ class Trained(Entry):
 
 
 class ModelConfig(Entry):
-    """What every entry under ``models:`` may say."""
+    """What every entry under ``models:`` may say, and its `options`: the keys of its engine."""
 
     role: Role
     engine: str
     trained: Trained | None = None
     latency_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     cost_per_1k: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    options: Any = None
 
     @property
     def declared(self) -> dict[str, Any]:
         """What is said of the model beside what runs it, as fields of its `ModelInfo`."""
         said = {name: getattr(self, name, None) for name in DECLARABLE}
         return {name: value for name, value in said.items() if value is not None}
+
+
+class DeclaredSize(ModelConfig):
+    """A model whose size may not be known here, so that it can be declared."""
+
+    parameters: PositiveCount | None = None
+    bytes: PositiveCount | None = None
+
+
+class SourceModel(DeclaredSize):
+    """A model that nothing runs here: its answers or scores were made elsewhere."""
 
 
 class RunModel(ModelConfig):
@@ -84,66 +96,32 @@ class RunModel(ModelConfig):
         **of_the_run
             What this run adds: threads, worker, hash_file, began.
         """
-        of_the_model = {*ModelConfig.model_fields, *(self.model_extra or {}), *DECLARABLE}
-        fields = self.model_dump(exclude=of_the_model - {"role"})
-        for key in ("path", "adapter", "tokenizer"):
-            if fields.get(key):
-                fields[key] = absolute(fields[key], folder)
-        return ModelSpec(name=name, options=self.model_extra or {}, **of_the_run, **fields)
+        further = isinstance(self.options, FurtherKeys)
+        return ModelSpec(
+            name=name,
+            role=self.role,
+            path=located(self.path, folder) if self.path else "",
+            device=self.device,
+            options=self.options.model_extra if further else self.options,
+            folder=folder,
+            **of_the_run,
+        )
 
     @property
     def written(self) -> dict[str, Any]:
         """What the entry says that may change an answer: engine, path as it is written, options."""
-        aside = {*ModelConfig.model_fields, *DECLARABLE, "device", "device_map", "batch_tokens"}
-        said = self.model_dump(exclude=aside - {"engine"})
+        said = {"engine": self.engine, "path": self.path, **self.options.model_dump()}
         return dict(json.loads(json.dumps(said, default=str)))  # a date of yaml's is text in JSON
 
 
-def absolute(path: str, folder: Path) -> str:
-    """Return an absolute path where `path` is a folder or looks like one, else the hub id."""
-    local = (folder / Path(path).expanduser()).resolve()
-    looks_local = path.startswith((".", "/", "~")) or path.count("/") > 1
-    return str(local) if looks_local or local.exists() else path
-
-
-class TransformersModel(RunModel):
-    """A model that transformers loads."""
+class CheckpointModel(RunModel):
+    """A model that its engine loads from a checkpoint, which says how large it is."""
 
     path: Annotated[str, Field(min_length=1)]
-    revision: str | None = None
-    adapter: str | None = None
-    gguf_file: str | None = None
-    tokenizer: str | None = None
-    load: dict[str, Any] = {}
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    trust_remote_code: bool = False
-    device_map: str | dict[str, Any] | None = None
-    batch_tokens: PositiveCount | None = None
 
 
-class DeclaredModel(ModelConfig):
-    """A model whose size may not be known here, so that it can be declared."""
-
-    parameters: PositiveCount | None = None
-    bytes: PositiveCount | None = None
-
-
-class OwnModel(RunModel, DeclaredModel):
-    """A model that an engine of the user's own runs; further keys are its options."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-class RecordedModel(DeclaredModel):
-    """A model whose predictions were made elsewhere: one file, or one for each eval."""
-
-    predictions: str | dict[str, str]
-
-
-class ReportedModel(DeclaredModel):
-    """A model of which only published scores are known: eval -> metric -> score."""
-
-    scores: dict[str, dict[str, float]]
+class OwnModel(RunModel, DeclaredSize):
+    """A model that any other engine runs."""
 
 
 class DeclaredMetric(Entry):

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_distill._util.user_code import user_code
 from pytest_distill.config import Extensions
-from pytest_distill.engines import ENGINES, SOURCES
+from pytest_distill.engines import ENGINES
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.metrics import Metric, check_own_metric
 
@@ -28,7 +28,7 @@ def extensions_of(config: pytest.Config) -> Extensions:
     for found in _asked(config, "pytest_distill_engines", Mapping):
         engines |= found
     for name, engine in engines.items():
-        if name in {*ENGINES, *SOURCES}:
+        if name in ENGINES:
             raise ConfigError(
                 f"hook pytest_distill_engines: '{name}' is the name of a built-in engine, whose "
                 f"place it would take; give it another, such as 'my_{name}'"

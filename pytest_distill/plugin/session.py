@@ -523,14 +523,14 @@ class DistillSession:
 
     def _model_paths(self, known: Mapping[str, Any]) -> dict[str, str]:
         """Return what ``--distill-model NAME=PATH`` says, paths from the current folder."""
-        from pytest_distill.config.schema import absolute
+        from pytest_distill.engines import located
 
         paths = {}
         for given in self._config.getoption("distill_model") or ():
             name, _, path = given.partition("=")
             if name not in known:
                 raise ConfigError(f"--distill-model {given}: {did_you_mean(name, known)}")
-            paths[name] = absolute(path, self._config.invocation_params.dir)
+            paths[name] = located(path, self._config.invocation_params.dir)
         return paths
 
     def still_running(self, tests: Iterable[str]) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,16 +13,9 @@ from pytest_distill._util.user_code import unless_ours
 from pytest_distill.comparison.comparison import Comparison, Confidence
 from pytest_distill.comparison.lookup import find_model
 from pytest_distill.config import Config
-from pytest_distill.config.schema import (
-    ModelConfig,
-    RecordedModel,
-    ReportedModel,
-    TransformersModel,
-    absolute,
-)
+from pytest_distill.config.schema import ModelConfig, SourceModel
 from pytest_distill.config.schema import RunModel as RunModelConfig
-from pytest_distill.engines import Engine, FileDigests, ModelInfo, Role
-from pytest_distill.engines.transformers import hub
+from pytest_distill.engines import Engine, FileDigests, ModelInfo, Role, is_here, weights_named
 from pytest_distill.errors import (
     ComparisonError,
     ConfigError,
@@ -36,7 +28,8 @@ from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.tasks import TASKS
 from pytest_distill.evaluation import models as running
 from pytest_distill.evaluation.evaluation import ReportedEval, choose_metric
-from pytest_distill.evaluation.sources import exported, recorded, reported
+from pytest_distill.evaluation.sources import exported
+from pytest_distill.evaluation.sources.source import Source
 from pytest_distill.evaluation.store.keeping import Keeper
 from pytest_distill.gates.recommendation import Recommendation
 from pytest_distill.gates.size import size_of
@@ -211,12 +204,13 @@ class Project:
             other_student = model.role == "student" and name != (student or name)
             if other_student or model is not self.models.get(name):
                 continue
-            if not isinstance(entry, TransformersModel):
+            if not isinstance(entry, RunModelConfig):
                 continue
-            path = absolute(entry.path, self.config.folder)
-            quantised = repr(entry.load.get("quantization_config"))  # other weights of one file
-            key = (path, entry.revision, entry.adapter, entry.gguf_file, quantised)
-            known = named.setdefault(key, model)
+            with self._asking(name) as engine:
+                key = weights_named(engine, entry.spec(name, self.config.folder))
+            if key is None:
+                continue
+            known = named.setdefault((entry.engine, *key), model)
             if known.role != model.role:
                 raise ComparisonError(
                     f"'{known.name}' and '{name}' have the same weights (both are {entry.path}): a "
@@ -301,18 +295,15 @@ class Project:
         return entry.model_copy(update={k: v for k, v in changes.items() if v is not None})
 
     def _model(self, name: str, entry: ModelConfig) -> running.Model:
-        info = ModelInfo(name, entry.role, declared=tuple(entry.declared), **entry.declared)
-        if isinstance(entry, RecordedModel):
-            files = entry.predictions
-            path = files if isinstance(files, str) else None
-            return recorded.RecordedModel(
-                replace(info, path=path), lambda on: self._predictions_of(name, files, on)
-            )
-        if isinstance(entry, ReportedModel):
-            table = {
-                n: m.scores for n, m in self.config.models.items() if isinstance(m, ReportedModel)
+        if isinstance(entry, SourceModel):
+            info = ModelInfo(name, entry.role, declared=tuple(entry.declared), **entry.declared)
+            alike = {
+                n: m.options for n, m in self.config.models.items() if m.engine == entry.engine
             }
-            return reported.ReportedModel(info, table)
+            source: Source = self.config.engine_class(name).declared_as(
+                info, alike, self.config.path
+            )
+            return source
         exported_model = self._exported_model(name, entry)
         if exported_model is not None:
             return exported_model
@@ -325,15 +316,18 @@ class Project:
             self._progress,
             keeper=self._keeper,
             digests=digests,
-            reads_ahead=isinstance(entry, TransformersModel),
+            reads_ahead=hasattr(self._engine_of(name), "read_ahead"),
             before_load=self._make_room,
             after_load=self._run_owed,
         )
 
     def _exported_model(self, name: str, entry: ModelConfig) -> exported.ExportedModel | None:
         """Return the model of exported predictions, where they stand in for absent weights."""
-        if self._exported is None or not isinstance(entry, RunModelConfig) or self._is_here(entry):
+        if self._exported is None or not isinstance(entry, RunModelConfig):
             return None
+        with self._asking(name) as engine:
+            if is_here(engine, entry.spec(name, self.config.folder)):
+                return None
         known = exported.read_manifest(self._exported)
         if name not in known:
             return None
@@ -347,25 +341,18 @@ class Project:
         exported.refuse_unlike(manifest, name, known[name].model, entry.written)
         return exported.ExportedModel(name, entry.role, self._exported, known[name])
 
-    def _is_here(self, entry: ModelConfig) -> bool:
-        """Return whether a model's weights lie on this machine, as far as the path tells.
+    def _engine_of(self, name: str) -> Any:
+        """Return the class of a model's engine; None where it cannot be imported here."""
+        with suppress(ConfigError):
+            return self.config.engine_class(name)
+        return None
 
-        An engine's own may be a file; what the hub calls so may lie in its cache.
-        """
-        path = getattr(entry, "path", "")
-        if not path or Path(absolute(path, self.config.folder)).exists():
-            return True
-        return isinstance(entry, TransformersModel) and hub.in_cache(
-            path, entry.revision, entry.gguf_file, entry.load.get("variant")
-        )
-
-    def _predictions_of(self, model: str, files: str | dict[str, str], on: str) -> Path:
-        named = files if isinstance(files, str) else files.get(on)
-        if named is None:
-            raise ConfigError(
-                f"{self.config.path.name}: models.{model}.predictions: none for eval '{on}'"
-            )
-        return self.config.folder / named
+    @contextmanager
+    def _asking(self, name: str) -> Iterator[Any]:
+        """Give the class of a model's engine; what it raises in the block is the model's error."""
+        engine = self._engine_of(name)
+        with unless_ours(engine, f"the engine of model '{name}'", ModelError):
+            yield engine
 
     def _start(self, name: str, entry: Any, digests: FileDigests) -> Engine:
         kind = self.config.engine_class(name)

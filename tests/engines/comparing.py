@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers import TransformersEngine
 from pytest_distill.engines.transformers.neighbours import Company
 from pytest_distill.errors import DistillError
@@ -27,7 +26,7 @@ from pytest_distill.evals.requests import (
 
 from .families import CONTEXT, TOKENIZER, WORDS, Family, Head
 from .plain_passes import TIE, PlainModel
-from .tiny import one_each
+from .tiny import one_each, spec_of
 
 _NEW = 8  # tokens of a generated text
 _SMALL = 96  # batch_tokens of an engine that must make many batches
@@ -174,14 +173,7 @@ def compare(family: Family, head: Head, folder: Path, *, again: bool = True) -> 
 
 def _engine(folder: Path, batch_tokens: int | None = None) -> TransformersEngine:
     return TransformersEngine(
-        ModelSpec(
-            "student",
-            "student",
-            str(folder),
-            tokenizer=str(folder / TOKENIZER),
-            device="cpu",
-            batch_tokens=batch_tokens,
-        )
+        spec_of(folder, tokenizer=str(folder / TOKENIZER), device="cpu", batch_tokens=batch_tokens)
     )
 
 

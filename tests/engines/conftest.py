@@ -17,10 +17,9 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers import TransformersEngine
 
-from .tiny import CHAT_TEMPLATE, CORPUS, SPECIAL_TOKENS, Make, hf, saved
+from .tiny import CHAT_TEMPLATE, CORPUS, SPECIAL_TOKENS, Make, hf, saved, spec_of
 
 hf.utils.logging.disable_progress_bar()
 torch.set_num_threads(1)  # more threads cost tiny models more than they give
@@ -120,7 +119,7 @@ def engine() -> Make:
     """Return a function that makes the engine of a folder, or of a copy that was changed."""
 
     def make(path: Path | str, **spec: Any) -> TransformersEngine:
-        return TransformersEngine(ModelSpec(name="student", role="student", path=str(path), **spec))
+        return TransformersEngine(spec_of(path, **spec))
 
     return make
 

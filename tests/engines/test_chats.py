@@ -18,7 +18,7 @@ from pytest_distill.engines.transformers import TransformersEngine, chats
 from pytest_distill.engines.transformers.templates import may_read_clock
 from pytest_distill.evals.requests import Decoding, GenerationRequest
 
-from .tiny import CHAT_TEMPLATE, predicted
+from .tiny import CHAT_TEMPLATE, predicted, spec_of
 
 MONDAY = datetime(2026, 3, 30, 23, 59)
 TUESDAY = datetime(2026, 3, 31, 0, 1)
@@ -198,7 +198,7 @@ def test_code_of_the_checkpoints_own_is_rendered_always(template: Template) -> N
     """It may read whatever clock there is."""
     folder = template(CHAT_TEMPLATE)
     (folder / "tokenization_own.py").write_text("")
-    spec = ModelSpec("student", "student", str(folder), trust_remote_code=True)
+    spec = spec_of(folder, trust_remote_code=True)
     assert TransformersEngine(spec).dated_prompts(ASKED) == {"1": "<|user|>one\n<|assistant|>"}
 
 
@@ -214,6 +214,6 @@ def test_the_template_within_a_gguf_file_is_looked_at(tmp_path: Path) -> None:
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.close()
-        spec = ModelSpec("student", "student", str(file.parent), gguf_file="m.gguf")
+        spec = spec_of(file.parent, gguf_file="m.gguf")
         made = TransformersEngine(spec)
         assert may_read_clock(made.spec, made.checkpoint) == (name == "dated")

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from pytest_distill import ModelError
-from pytest_distill.engines import FileDigests, ModelSpec
+from pytest_distill.engines import FileDigests
 from pytest_distill.engines.transformers.checkpoint import locate
 
 from .test_engine_adapter import _save_lora
-from .tiny import Make, hf
+from .tiny import Make, hf, spec_of
 
 LOAD = """
 import json, sys
@@ -29,7 +29,9 @@ from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers import TransformersEngine
 
 for given in json.loads(sys.argv[1]):
-    engine = TransformersEngine(ModelSpec(**given))
+    path = given.pop("path")
+    spec = ModelSpec("student", "student", path, "cpu", options=given)
+    engine = TransformersEngine(spec)
     assert engine.info.digest
     assert engine.model and engine.tokenizer
     engine.close()
@@ -118,7 +120,7 @@ def traced(specs: list[Spec], trace: Path) -> set[Path]:
 
 def refuse_outside(spec: Spec, seen: set[Path]) -> None:
     """Fail where a file of the model's folders was opened that its digest doesn't cover."""
-    found = locate(ModelSpec(**spec))
+    found = locate(spec_of(**spec))
     folders = [folder for folder in (found.folder, found.tokenizer, found.adapter) if folder]
     ours = {path for path in seen if any(path.is_relative_to(folder) for folder in folders)}
     assert ours - set(found.files) == set()
@@ -130,8 +132,7 @@ def test_a_load_opens_no_file_outside_the_digest(causal_folder: Path, tmp_path: 
     """Everything that is opened below the models' folders counts, their weights among it."""
     builds: list[Callable[[Path, Path], Spec]] = [plain, sharded, variant, templates]
     builds += [another_tokenizer, adapted]
-    about = {"name": "student", "role": "student", "device": "cpu"}
-    specs = [{**about, **build(causal_folder, tmp_path)} for build in builds]
+    specs = [build(causal_folder, tmp_path) for build in builds]
     seen = traced(specs, tmp_path / "trace")
     for spec in specs:
         refuse_outside(spec, seen)

@@ -218,6 +218,5 @@ def test_a_load_opens_no_file_outside_the_digest(gguf_folder: Path, tmp_path: Pa
     gguf_folder = shutil.copytree(gguf_folder, tmp_path / "model")
     for name in ("README.md", "other.gguf", "model.safetensors"):
         (gguf_folder / name).write_bytes(b"{}")
-    spec = {"name": "student", "role": "student", "device": "cpu"}
-    spec |= {"path": str(gguf_folder), "gguf_file": "model.gguf"}
+    spec = {"path": str(gguf_folder), "gguf_file": "model.gguf"}
     refuse_outside(spec, traced([spec], tmp_path / "trace"))

@@ -18,7 +18,7 @@ from ..hub_runs import NOWHERE, Ended, Suite
 from ..hub_server import EXPIRED, Hub, folder_files, serving
 from .test_engine_adapter import _save_lora
 from .test_engine_gguf import write_gguf
-from .tiny import hf, saved
+from .tiny import hf, saved, spec_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of peft, when it saves the adapter
 
@@ -435,14 +435,14 @@ def test_a_model_is_in_the_cache_when_its_weights_are(
     (repo / "refs" / "main").write_text(commit)
     snapshot = shutil.copytree(made.sharded, repo / "snapshots" / commit)
     (snapshot / "q4.gguf").write_bytes(b"GGUF")
-    assert in_cache("org/name", None)
-    assert in_cache("org/name", commit)
-    assert in_cache("org/name", None, "q4.gguf")
-    assert not in_cache("org/name", None, "q8.gguf")
-    assert not in_cache("org/name", "v1")
-    assert not in_cache("org/other", None)
+    assert in_cache(spec_of("org/name"))
+    assert in_cache(spec_of("org/name", revision=commit))
+    assert in_cache(spec_of("org/name", gguf_file="q4.gguf"))
+    assert not in_cache(spec_of("org/name", gguf_file="q8.gguf"))
+    assert not in_cache(spec_of("org/name", revision="v1"))
+    assert not in_cache(spec_of("org/other"))
     (snapshot / SHARD).unlink()
-    assert not in_cache("org/name", None)
+    assert not in_cache(spec_of("org/name"))
 
 
 def _until(done: Callable[[], bool]) -> None:

@@ -15,9 +15,10 @@ import pytest
 import torch
 
 from pytest_distill import ModelError
-from pytest_distill.engines import ModelSpec, host
+from pytest_distill.engines import host
 from pytest_distill.engines.transformers import measuring
 from pytest_distill.engines.transformers.info import Count, count_parameters
+from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.evals.requests import (
     ChoiceRequest,
     ClassificationRequest,
@@ -29,7 +30,7 @@ from pytest_distill.evals.requests import (
 
 from .tiny import TEXTS, Make, hf
 
-SPEC = ModelSpec("student", "student")
+SPEC = Spec("student", "student")
 
 
 def generation(**keys: Any) -> GenerationRequest:

@@ -37,7 +37,7 @@ make = {
     "generation": lambda n: GenerationRequest(str(n), f'{n} {text[n % 50:]}', decoding=Decoding(4)),
 }[kind]
 engine = TransformersEngine(
-    ModelSpec(name="m", role="student", path=folder, device="cpu", batch_tokens=25_000)
+    ModelSpec("m", "student", folder, "cpu", options={"batch_tokens": 25_000})
 )
 predictions = engine.predict([make(n) for n in range(N)])
 ids = [next(predictions).id]

@@ -18,8 +18,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from pytest_distill import ModelError
-from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers import TransformersEngine, measuring
+from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.engines.transformers.products import OneDNN
 from pytest_distill.engines.transformers.quantisation import Packing
 from pytest_distill.engines.transformers.unpacking import bytes_held, run_once
@@ -574,7 +574,7 @@ def test_weights_that_do_not_run_on_their_device_are_one_line() -> None:
 
     packed = Packing({"quant_method": "torchao", "quant_type": "int4_weight_only"})
     with pytest.raises(ModelError) as raised:
-        run_once(ModelSpec("student", "student"), NoKernel(), "causal", packed)
+        run_once(Spec("student", "student"), NoKernel(), "causal", packed)
     assert str(raised.value) == (
         "model 'student': its weights are quantised, torchao, 4 bits (int4_weight_only), and don't "
         "run on cpu in float32: no kernel for cpu"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
 import transformers
 
-from pytest_distill.engines import Engine
+from pytest_distill.engines import Engine, ModelSpec
 from pytest_distill.engines.transformers import TransformersEngine
+from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.evals.requests import ChoiceRequest, Prediction, Request
 
 # Any, because transformers' constructors carry no types.
@@ -46,6 +48,15 @@ SMALL: dict[str, Any] = {
 }
 
 Make = Callable[..., TransformersEngine]
+
+
+def spec_of(path: Path | str, **given: Any) -> Spec:
+    """Return the spec of a model from its keys in ``distill.yaml``, and what a run adds."""
+    shared = {field.name for field in fields(ModelSpec)} - {"options"}
+    options = {key: value for key, value in given.items() if key not in shared}
+    known = {"name": "student", "role": "student", **given}
+    own = {key: value for key, value in known.items() if key in shared}
+    return Spec.of(ModelSpec(path=str(path), options=options, **own))
 
 
 def saved(model: Any, tokenizer: Any, folder: Path) -> Path:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+from pydantic import BaseModel, Field, field_validator
 
 from pytest_distill.config import Config, Extensions, load_config
-from pytest_distill.config.schema import RunModel, TransformersModel
+from pytest_distill.config.schema import RunModel
+from pytest_distill.engines import ModelSpec
+from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.metrics import MeanMetric
 
@@ -35,12 +39,12 @@ def test_defaults(tmp_path: Path) -> None:
     """An entry named like a role has it; the engine is transformers, the metric the first."""
     config = load(tmp_path, MODELS + EVALS)
     teacher = config.models["teacher"]
-    assert isinstance(teacher, TransformersModel)
-    assert (teacher.role, teacher.engine, teacher.device, teacher.dtype) == (
+    assert isinstance(teacher, RunModel)
+    assert (teacher.role, teacher.engine, teacher.device, teacher.options.dtype) == (
         *("teacher", "transformers"),
         *("auto", "auto"),
     )
-    assert not teacher.trust_remote_code
+    assert not teacher.options.trust_remote_code
     assert [m.name for m in config.metrics["reviews"]] == ["accuracy"]
     assert config.sft_size_tolerance == 0.05
 
@@ -60,8 +64,9 @@ def test_paths_start_from_the_file(tmp_path: Path) -> None:
         if isinstance(model, RunModel)
     }
     assert specs["teacher"].path == str(tmp_path / "models" / "teacher")
-    assert specs["teacher"].adapter == str(tmp_path / "lora")
-    assert (specs["student"].path, specs["student"].revision) == ("some-org/some-model", "abc")
+    assert Spec.of(specs["teacher"]).options.adapter == str(tmp_path / "lora")
+    student = specs["student"]
+    assert (student.path, student.options.revision) == ("some-org/some-model", "abc")
     assert specs["student"].threads == 2
 
 
@@ -73,7 +78,8 @@ def test_latency_and_cost_are_declared_of_any_model(tmp_path: Path, engine: str)
     teacher = config.models["teacher"]
     assert teacher.declared == {"latency_ms": 40.0, "cost_per_1k": 0.5}
     assert isinstance(teacher, RunModel)
-    assert teacher.spec("teacher", tmp_path).options == {}
+    options = dict(teacher.spec("teacher", tmp_path).options)
+    assert not options.keys() & teacher.declared.keys()
 
 
 @pytest.mark.parametrize("wrong", ["latency_ms: 0", "latency_ms: .inf", "cost_per_1k: -0.1"])
@@ -92,6 +98,94 @@ def test_keys_of_an_own_engine_are_its_options(tmp_path: Path) -> None:
     teacher = config.models["teacher"]
     assert isinstance(teacher, RunModel)
     assert teacher.spec("teacher", tmp_path).options == {"url": "here", "tries": 3}
+
+
+class Rules:
+    """An engine of one's own that declares its options; nothing is asked of it here."""
+
+    class Options(BaseModel):
+        """Its keys: `within` may be given as text, as pydantic takes it by itself."""
+
+        words: list[str]
+        within: Path = Path("rules")
+        tries: Annotated[int, Field(ge=1)] = 3
+
+        @field_validator("words")
+        @classmethod
+        def _some(cls, words: list[str]) -> list[str]:
+            if not words:
+                raise ValueError("needs a word")
+            return words
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+
+
+@pytest.mark.parametrize("engine", ["rules", f"{__name__}:Rules"])
+def test_an_own_engine_gets_the_options_that_it_declares(tmp_path: Path, engine: str) -> None:
+    """By hook and by dotted path: an object of its own class, with its defaults."""
+    text = f"models:\n  teacher: {{engine: '{engine}', words: [good], within: here}}\n"
+    config = load(tmp_path, text + EVALS, Extensions(engines={"rules": Rules}))
+    teacher = config.models["teacher"]
+    assert isinstance(teacher, RunModel)
+    options = teacher.spec("teacher", tmp_path).options
+    assert options == Rules.Options(words=["good"], within=Path("here"), tries=3)
+    assert config.engine_class("teacher") is Rules
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ("wrds: [a], words: [b]", "models.teacher.wrds: unknown key; did you mean 'words'?"),
+        ("words: [b], paht: x", "models.teacher.paht: unknown key; did you mean 'path'?"),
+        ("tries: 2", "models.teacher.words: is missing"),
+        ("words: []", "models.teacher.words: needs a word"),
+        ("words: [b], tries: 0", "models.teacher.tries: should be greater than or equal to 1, not"),
+    ],
+)
+def test_a_mistake_in_an_own_engines_options_is_told_by_line_and_key(
+    tmp_path: Path, entry: str, expected: str
+) -> None:
+    """As for a built-in engine, and before anything runs."""
+    with pytest.raises(ConfigError) as error:
+        load(
+            tmp_path,
+            f"models:\n  teacher: {{engine: rules, {entry}}}\n" + EVALS,
+            Extensions(engines={"rules": Rules}),
+        )
+    assert f"distill.yaml:2: {expected}" in str(error.value)
+
+
+class Odd:
+    """An engine whose options are no pydantic model."""
+
+    Options = dict
+
+
+class Shadowing:
+    """An engine that declares what every model has."""
+
+    class Options(BaseModel):
+        """One of its keys is taken."""
+
+        device: int
+
+
+@pytest.mark.parametrize(
+    ("engine", "expected"),
+    [
+        (Odd, "Options of Odd must be derived from pydantic.BaseModel"),
+        (Shadowing, "Options of Shadowing has 'device', which is a key of every model"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(tmp_path: Path, engine: object, expected: str) -> None:
+    """The author of the engine is told what it must be."""
+    with pytest.raises(ConfigError, match=expected):
+        load(
+            tmp_path,
+            "models:\n  teacher: {engine: odd}\n" + EVALS,
+            Extensions(engines={"odd": engine}),
+        )
 
 
 @pytest.mark.parametrize(
@@ -236,8 +330,8 @@ def test_a_merge_key_is_no_duplicate(tmp_path: Path) -> None:
         "  student:\n    <<: *base\n    path: b\n" + EVALS,
     )
     student = config.models["student"]
-    assert isinstance(student, TransformersModel)
-    assert (student.path, student.dtype) == ("b", "float32")
+    assert isinstance(student, RunModel)
+    assert (student.path, student.options.dtype) == ("b", "float32")
 
 
 def test_reported_scores_name_the_metrics(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from pytest_distill.engines import (
 )
 from pytest_distill.engines.transformers import hub
 from pytest_distill.engines.transformers.checkpoint import Checkpoint, locate
+from pytest_distill.engines.transformers.options import Spec, TransformersOptions
 from pytest_distill.engines.transformers.quantisation import versions
 from pytest_distill.engines.transformers.templates import has_own_code, may_read_clock
 from pytest_distill.errors import ModelError
@@ -79,11 +80,26 @@ class TransformersEngine:
     Predictions don't depend on what else is in a batch, up to rounding.
     """
 
+    Options = TransformersOptions
+    loads_checkpoint = True
+
     def __init__(self, spec: ModelSpec) -> None:
-        self.spec = spec
+        self.spec = Spec.of(spec)
         self.notes: list[str] = []
         self._loaded: Loaded | None = None
         self._clock: Clock | None = None
+
+    @staticmethod
+    def is_here(spec: ModelSpec) -> bool:
+        """Return whether the hub's cache holds a model whose path is no folder."""
+        return hub.in_cache(Spec.of(spec))
+
+    @staticmethod
+    def weights_named(spec: ModelSpec) -> tuple[object, ...]:
+        """Return what names the weights of a model, before any file is looked at."""
+        of = Spec.of(spec).options
+        quantised = repr(of.load.get("quantization_config"))  # other weights of one file
+        return (spec.path, of.revision, of.adapter, of.gguf_file, quantised)
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
@@ -114,8 +130,8 @@ class TransformersEngine:
                 **{name: version(name) for name in ("transformers", "torch")},
                 **versions(self.spec, self.checkpoint.config),
             },
-            "dtype": self.spec.dtype,
-            "load": dict(self.spec.load),
+            "dtype": self.spec.options.dtype,
+            "load": dict(self.spec.options.load),
         }
 
     def dated_prompts(self, requests: Sequence[Request]) -> Mapping[str, str]:

@@ -11,10 +11,10 @@ import torch
 import transformers
 from safetensors import SafetensorError
 
-from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
 from pytest_distill.engines.transformers.failures import said
 from pytest_distill.engines.transformers.model_code import in_own_code
+from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.errors import ModelError
 
 Kind = Literal["classification", "causal", "seq2seq"]
@@ -51,9 +51,10 @@ _RESERVED = {
 }
 
 
-def read_config(spec: ModelSpec, checkpoint: Checkpoint) -> Any:
+def read_config(spec: Spec, checkpoint: Checkpoint) -> Any:
     """Return the transformers config, with what ``load:`` changes in it (``num_labels``, ...)."""
-    for key in spec.load:
+    load = spec.options.load
+    for key in load:
         if key in _RESERVED:
             own = _RESERVED[key]
             hint = (
@@ -62,30 +63,34 @@ def read_config(spec: ModelSpec, checkpoint: Checkpoint) -> Any:
                 else "it is fixed, so that models are checked"
             )
             raise ModelError(f"model '{spec.name}': load: '{key}' can't be set here; {hint}")
-    if spec.gguf_file:
+    if spec.options.gguf_file:
         require(spec, "gguf", "gguf", "gguf_file")
         require(spec, "accelerate", "gguf", "gguf_file")
         return transformers.AutoConfig.from_pretrained(
-            checkpoint.folder, gguf_file=spec.gguf_file, **copy.deepcopy(dict(spec.load))
+            checkpoint.folder,
+            gguf_file=spec.options.gguf_file,
+            **copy.deepcopy(load),
         )
-    _refuse_odd_names(spec, spec.load.get("id2label", checkpoint.config.get("id2label")))
+    _refuse_odd_names(spec, load.get("id2label", checkpoint.config.get("id2label")))
     own_code = "AutoConfig" in (checkpoint.config.get("auto_map") or {})
     known = checkpoint.config.get("model_type") in transformers.CONFIG_MAPPING
-    if own_code and not known and not spec.trust_remote_code:
+    if own_code and not known and not spec.options.trust_remote_code:
         raise ModelError(
             f"model '{spec.name}': the checkpoint in {checkpoint.folder} brings code of its own; "
             "if you trust it, set 'trust_remote_code: true'"
         )
     config = transformers.AutoConfig.from_pretrained(
         checkpoint.folder,
-        trust_remote_code=spec.trust_remote_code,
-        **copy.deepcopy(dict(spec.load)),  # transformers takes apart what is nested in there
+        trust_remote_code=spec.options.trust_remote_code,
+        **copy.deepcopy(
+            dict(spec.options.load)
+        ),  # transformers takes apart what is nested in there
     )
     _refuse_padding_outside(spec, config)
     return config
 
 
-def _refuse_odd_names(spec: ModelSpec, names: Any) -> None:
+def _refuse_odd_names(spec: Spec, names: Any) -> None:
     """Raise ModelError where ``id2label`` is no mapping of numbers, so that nothing can read it.
 
     Whether it names every output once is asked where a model classifies.
@@ -101,7 +106,7 @@ def _refuse_odd_names(spec: ModelSpec, names: Any) -> None:
         ) from None
 
 
-def _refuse_padding_outside(spec: ModelSpec, config: Any) -> None:
+def _refuse_padding_outside(spec: Spec, config: Any) -> None:
     """Raise ModelError where the model has no embedding for what rows are filled up with."""
     try:
         text = config.get_text_config()
@@ -116,7 +121,7 @@ def _refuse_padding_outside(spec: ModelSpec, config: Any) -> None:
         )
 
 
-def architecture(spec: ModelSpec, checkpoint: Checkpoint, config: Any) -> tuple[Kind, Any]:
+def architecture(spec: Spec, checkpoint: Checkpoint, config: Any) -> tuple[Kind, Any]:
     """Return what a checkpoint can do and the class that loads it.
 
     The class follows ``architectures`` in the config, or the task that an adapter was trained
@@ -124,7 +129,7 @@ def architecture(spec: ModelSpec, checkpoint: Checkpoint, config: Any) -> tuple[
     """
     trained_for = _ADAPTER_KINDS.get(str(checkpoint.adapter_config.get("task_type")))
     names = list(getattr(config, "architectures", None) or ())
-    kind = _kind_of(names[0], config) if names else ("causal" if spec.gguf_file else None)
+    kind = _kind_of(names[0], config) if names else ("causal" if spec.options.gguf_file else None)
     if trained_for is not None and trained_for != kind:
         return trained_for, getattr(transformers, _AUTO_CLASSES[trained_for])
     if not names and kind is None:
@@ -139,7 +144,7 @@ def architecture(spec: ModelSpec, checkpoint: Checkpoint, config: Any) -> tuple[
             "checkpoint is needed"
         )
     own = getattr(transformers, names[0], None) if names else None
-    if own is None or (spec.trust_remote_code and getattr(config, "auto_map", None)):
+    if own is None or (spec.options.trust_remote_code and getattr(config, "auto_map", None)):
         return kind, getattr(transformers, _AUTO_CLASSES[kind])
     return kind, own
 
@@ -198,7 +203,7 @@ def attention_window(config: Any) -> int | None:
     return min((size for size in stated if isinstance(size, int) and size > 0), default=None)
 
 
-def require(spec: ModelSpec, module: str, extra: str, what: str) -> None:
+def require(spec: Spec, module: str, extra: str, what: str) -> None:
     """Raise a `ModelError` that names the extra to install where `module` is missing."""
     try:
         __import__(module)
@@ -210,7 +215,7 @@ def require(spec: ModelSpec, module: str, extra: str, what: str) -> None:
 
 
 @contextmanager
-def as_model_errors(spec: ModelSpec) -> Iterator[None]:
+def as_model_errors(spec: Spec) -> Iterator[None]:
     """Turn what the libraries raise about a checkpoint into one short `ModelError`."""
     try:
         yield

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pytest_distill.engines import ModelSpec, file_digest
+from pytest_distill.engines import file_digest
 from pytest_distill.engines.transformers.counting import (
     TEMPLATES,
     is_pickle,
@@ -22,6 +22,7 @@ from pytest_distill.engines.transformers.counting import (
     weight_names,
 )
 from pytest_distill.engines.transformers.hub import snapshot
+from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.engines.transformers.quantisation import packing
 from pytest_distill.errors import ModelError
 
@@ -162,7 +163,7 @@ class Checkpoint:
         return bool(self.adapter_weights) and all(_idle(file) for file in self.adapter_weights)
 
 
-def locate(spec: ModelSpec) -> Checkpoint:
+def locate(spec: Spec) -> Checkpoint:
     """Find the files of a model; a model of the hub is downloaded, or found in its cache.
 
     Raises
@@ -170,20 +171,21 @@ def locate(spec: ModelSpec) -> Checkpoint:
     ModelError
         When a folder or file is missing, the weights are pickles, or an adapter lies among them.
     """
+    options = spec.options
     folder = _folder(spec, spec.path, "path")
-    adapter = _folder(spec, spec.adapter, "adapter") if spec.adapter else None
-    tokenizer = _folder(spec, spec.tokenizer, "tokenizer") if spec.tokenizer else folder
-    if spec.gguf_file:
+    adapter = _folder(spec, options.adapter, "adapter") if options.adapter else None
+    tokenizer = _folder(spec, options.tokenizer, "tokenizer") if options.tokenizer else folder
+    if options.gguf_file:
         weights: tuple[Path, ...] = (_gguf(spec, folder),)
         index: tuple[Path, ...] = ()
         config: Mapping[str, Any] = {}
     else:
         config = _config(spec, folder)
         weights, index = _weights(spec, folder, config)
-    embedded = spec.gguf_file and tokenizer == folder
+    embedded = options.gguf_file and tokenizer == folder
     names = {file.name for file in _existing(tokenizer, _TOKENIZER_FILES)}
-    if not (embedded or names - _NO_VOCABULARY or spec.trust_remote_code):
-        named = spec.tokenizer or spec.path
+    if not (embedded or names - _NO_VOCABULARY or options.trust_remote_code):
+        named = options.tokenizer or spec.path
         here = Path(named).is_dir()
         mend = "save it there with tokenizer.save_pretrained, or name another folder"
         raise ModelError(
@@ -213,7 +215,7 @@ def locate(spec: ModelSpec) -> Checkpoint:
     )
 
 
-def _folder(spec: ModelSpec, path: str, key: str) -> Path:
+def _folder(spec: Spec, path: str, key: str) -> Path:
     """Return the folder that `path` names: itself where it is one, else a snapshot of the hub."""
     local = Path(path)
     if path and local.is_dir():
@@ -228,18 +230,18 @@ def _folder(spec: ModelSpec, path: str, key: str) -> Path:
     return snapshot(spec, path, key)
 
 
-def _gguf(spec: ModelSpec, folder: Path) -> Path:
-    file = folder / str(spec.gguf_file)
+def _gguf(spec: Spec, folder: Path) -> Path:
+    file = folder / str(spec.options.gguf_file)
     if not file.is_file():
         there = ", ".join(sorted(path.name for path in folder.glob("*.gguf"))) or "none"
         raise ModelError(
-            f"model '{spec.name}': gguf_file: no {spec.gguf_file} in {folder} "
+            f"model '{spec.name}': gguf_file: no {spec.options.gguf_file} in {folder} "
             f"(GGUF files there: {there})"
         )
     return file
 
 
-def _config(spec: ModelSpec, folder: Path) -> Mapping[str, Any]:
+def _config(spec: Spec, folder: Path) -> Mapping[str, Any]:
     file = folder / "config.json"
     if not file.is_file():
         if (folder / "adapter_config.json").is_file():
@@ -261,13 +263,13 @@ def _config(spec: ModelSpec, folder: Path) -> Mapping[str, Any]:
 
 
 def _weights(
-    spec: ModelSpec, folder: Path, config: Mapping[str, Any]
+    spec: Spec, folder: Path, config: Mapping[str, Any]
 ) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """Return the safetensors files that transformers will load, and the index that names them.
 
     There is no index where a single file holds all.
     """
-    name, index = weight_names(config, spec.load.get("variant"))
+    name, index = weight_names(config, spec.options.load.get("variant"))
     if name and (folder / name).is_file():
         return (folder / name,), ()
     if index and (folder / index).is_file():
@@ -291,7 +293,7 @@ def _weights(
     raise ModelError(f"model '{spec.name}': no weights in {folder} (no {name or index})")
 
 
-def _shards(spec: ModelSpec, index: Path) -> list[str]:
+def _shards(spec: Spec, index: Path) -> list[str]:
     names = _read(spec, index).get("weight_map")
     if (
         not isinstance(names, dict)
@@ -302,7 +304,7 @@ def _shards(spec: ModelSpec, index: Path) -> list[str]:
     return list(names.values())
 
 
-def _adapter(spec: ModelSpec, folder: Path) -> tuple[tuple[Path, ...], Mapping[str, Any]]:
+def _adapter(spec: Spec, folder: Path) -> tuple[tuple[Path, ...], Mapping[str, Any]]:
     config, weights = folder / "adapter_config.json", folder / "adapter_model.safetensors"
     if not config.is_file():
         raise ModelError(f"model '{spec.name}': adapter: no adapter_config.json in {folder}")
@@ -330,7 +332,7 @@ def _name(file: Path) -> str:
     return f"{TEMPLATES}/{file.name}" if templates else file.name
 
 
-def _read(spec: ModelSpec, file: Path) -> dict[str, Any]:
+def _read(spec: Spec, file: Path) -> dict[str, Any]:
     """Return what a JSON file holds; ModelError where it is no object."""
     try:
         value = json.loads(file.read_text(encoding="utf-8"))

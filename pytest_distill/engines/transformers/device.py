@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.host import processor
 from pytest_distill.engines.transformers import cuda
+from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.errors import ModelError
 
 # On a CPU a batch should stay in its caches: with SmolLM2-135M (one thread, 20 ARC-Easy questions)
@@ -21,7 +21,7 @@ _TOKENS_ON_CUDA = (1024, 32768)
 _TOKENS_GENERATING_ON_CPU = 4096
 
 
-def resolve_device(spec: ModelSpec) -> torch.device:
+def resolve_device(spec: Spec) -> torch.device:
     """Return the device that ``device:`` means on this machine.
 
     Raises
@@ -64,15 +64,13 @@ def dealt_gpu(worker: int, count: int) -> torch.device:
     return torch.device("cuda", worker % count) if count > 1 else torch.device("cuda")
 
 
-def token_budget(
-    spec: ModelSpec, device: torch.device, model: Any, *, generating: bool = False
-) -> int:
+def token_budget(spec: Spec, device: torch.device, model: Any, *, generating: bool = False) -> int:
     """Return how many tokens, padding included, a batch has: ``batch_tokens``, else a default.
 
     On CUDA the default follows from the memory that is free once `model` is loaded.
     """
-    if spec.batch_tokens is not None:
-        return spec.batch_tokens
+    if spec.options.batch_tokens is not None:
+        return spec.options.batch_tokens
     if device.type == "cuda":
         return tokens_that_fit(cuda.free_memory(device), bytes_per_token(model))
     return _TOKENS_GENERATING_ON_CPU if generating else _TOKENS_ON_CPU

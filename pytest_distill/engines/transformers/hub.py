@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from pytest_distill._util import hub
-from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers.counting import (
     TEMPLATES,
     counts,
     is_pickle,
     weight_names,
 )
+from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.errors import ModelError, few
 
 _SMALL_FILES = (
@@ -27,7 +27,7 @@ _ADAPTER = "adapter_model.safetensors"
 _PART = "its cache holds only a part of it, and {}"
 
 
-def snapshot(spec: ModelSpec, repo: str, key: str) -> Path:
+def snapshot(spec: Spec, repo: str, key: str) -> Path:
     """Download the files of a hub model that are needed, or take them from the hub's cache.
 
     What a branch or a tag stands for is asked once a run: a model that is loaded twice has the
@@ -35,7 +35,7 @@ def snapshot(spec: ModelSpec, repo: str, key: str) -> Path:
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Spec
         The model.
     repo : str
         The hub id.
@@ -54,7 +54,9 @@ def snapshot(spec: ModelSpec, repo: str, key: str) -> Path:
         spec.resolved[repo, revision] = found
         folder = _fetch(repo, found, _small(spec, found.names or ()))
         wanted = [] if key == "tokenizer" else _wanted(spec, folder, key)
-        bare = key == "path" and not spec.gguf_file and not (folder / "config.json").is_file()
+        bare = (
+            key == "path" and not spec.options.gguf_file and not (folder / "config.json").is_file()
+        )
         there = set(wanted if found.names is None else found.names)
         if wanted and not bare and there.issuperset(wanted):
             _fetch(repo, found, wanted)
@@ -71,31 +73,28 @@ def snapshot(spec: ModelSpec, repo: str, key: str) -> Path:
     return folder
 
 
-def told(spec: ModelSpec) -> list[str]:
+def told(spec: Spec) -> list[str]:
     """Return which commits the parts of a model are that were found on the hub."""
-    parts = {"path": spec.path, "adapter": spec.adapter, "tokenizer": spec.tokenizer}
+    own = spec.options
+    parts = {"path": spec.path, "adapter": own.adapter, "tokenizer": own.tokenizer}
     asked = {key: (repo, _revision(spec, key, repo)) for key, repo in parts.items() if repo}
     return [
-        f"{spec.name}: {'' if key == 'path' else f'{key} '}{spec.resolved[of].told(*of)}"
-        for key, of in asked.items()
-        if of in spec.resolved
+        f"{spec.name}: {'' if key == 'path' else f'{key} '}{spec.resolved[name].told(*name)}"
+        for key, name in asked.items()
+        if name in spec.resolved
     ]
 
 
-def in_cache(
-    repo: str, revision: str | None, gguf_file: str | None = None, variant: object = None
-) -> bool:
+def in_cache(spec: Spec) -> bool:
     """Return whether the hub's cache holds a model with its weights; the network is not asked."""
-    folder = hub.cached(repo, revision)
-    if folder is None:
-        return False
-    wanted = [gguf_file] if gguf_file else _weights(folder, variant)
-    return bool(wanted) and all((folder / name).is_file() for name in wanted)
+    folder = hub.cached(spec.path, spec.options.revision)
+    wanted = [] if folder is None else _wanted(spec, folder, "path")
+    return folder is not None and bool(wanted) and all((folder / n).is_file() for n in wanted)
 
 
-def _revision(spec: ModelSpec, key: str, repo: str) -> str | None:
+def _revision(spec: Spec, key: str, repo: str) -> str | None:
     """Return the revision of a part; ``revision:`` is that of `path`, and of what lies with it."""
-    return spec.revision if key == "path" or repo == spec.path else None
+    return spec.options.revision if key == "path" or repo == spec.path else None
 
 
 def _fetch(repo: str, found: hub.Found, names: Iterable[str]) -> Path:
@@ -127,12 +126,12 @@ def _fetch(repo: str, found: hub.Found, names: Iterable[str]) -> Path:
     return Path(folder)
 
 
-def _small(spec: ModelSpec, names: Iterable[str]) -> list[str]:
+def _small(spec: Spec, names: Iterable[str]) -> list[str]:
     """Return those of a commit's files that say how a model answers, its weights aside.
 
     They lie at the top: of the folders only that of chat templates is looked into.
     """
-    kinds = (*_SMALL_FILES, *(["*.py"] if spec.trust_remote_code else []))
+    kinds = (*_SMALL_FILES, *(["*.py"] if spec.options.trust_remote_code else []))
     found = []
     for path in names:
         folder, _, name = path.rpartition("/")
@@ -142,13 +141,13 @@ def _small(spec: ModelSpec, names: Iterable[str]) -> list[str]:
     return found
 
 
-def _wanted(spec: ModelSpec, folder: Path, key: str) -> list[str]:
+def _wanted(spec: Spec, folder: Path, key: str) -> list[str]:
     """Return the names of the files of weights that will be loaded; none where nobody can tell."""
     if key == "adapter":
         return [_ADAPTER]
-    if spec.gguf_file:
-        return [spec.gguf_file]
-    return _weights(folder, spec.load.get("variant"))
+    if spec.options.gguf_file:
+        return [spec.options.gguf_file]
+    return _weights(folder, spec.options.load.get("variant"))
 
 
 def _weights(folder: Path, variant: object) -> list[str]:
@@ -163,15 +162,15 @@ def _weights(folder: Path, variant: object) -> list[str]:
 
 
 def _lacking(
-    spec: ModelSpec, repo: str, key: str, here: Sequence[str], missing: list[str]
+    spec: Spec, repo: str, key: str, here: Sequence[str], missing: list[str]
 ) -> ModelError:
     """Return the error of a model that the hub has, but not what is to be loaded of it."""
     who = f"model '{spec.name}': {key}: {repo}"
     top = sorted(name for name in here if "/" not in name)
     ggufs = [name for name in top if name.endswith(".gguf")]
-    if spec.gguf_file and key == "path":
+    if spec.options.gguf_file and key == "path":
         return ModelError(
-            f"{who}: gguf_file: it has no {spec.gguf_file} (GGUF files there: "
+            f"{who}: gguf_file: it has no {spec.options.gguf_file} (GGUF files there: "
             f"{', '.join(ggufs) or 'none'})"
         )
     if key == "adapter" and "adapter_config.json" not in here:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from pytest_distill.engines import ModelInfo, ModelSpec
+from pytest_distill.engines import ModelInfo
 from pytest_distill.engines.transformers.architecture import (
     GGUF_DTYPE,
     architecture,
@@ -19,13 +19,14 @@ from pytest_distill.engines.transformers.architecture import (
 )
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
 from pytest_distill.engines.transformers.device import resolve_device
+from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.engines.transformers.quantisation import gguf_packing, packing
 from pytest_distill.engines.transformers.quiet import quiet
 
 _FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
-def describe(spec: ModelSpec, checkpoint: Checkpoint) -> ModelInfo:
+def describe(spec: Spec, checkpoint: Checkpoint) -> ModelInfo:
     """Return what is known of a model: its size, its identity and what it will run in."""
     with quiet(), as_model_errors(spec):
         config = read_config(spec, checkpoint)
@@ -70,7 +71,7 @@ class Count:
     names: frozenset[str] = field(default=frozenset(), compare=False)
 
 
-def count_parameters(spec: ModelSpec, cls: Any, config: Any) -> Count:
+def count_parameters(spec: Spec, cls: Any, config: Any) -> Count:
     """Return how many parameters an architecture has.
 
     Counted on the meta device, where tensors have a shape and no memory. Packed weights of a
@@ -91,7 +92,7 @@ def count_parameters(spec: ModelSpec, cls: Any, config: Any) -> Count:
     return Count(total, total - idle, embedding, frozenset(sizes))
 
 
-def unpacked_on_meta(spec: ModelSpec, cls: Any, config: Any) -> Any:
+def unpacked_on_meta(spec: Spec, cls: Any, config: Any) -> Any:
     """Return a model as its architecture has it, without memory and without quantisation."""
     config = copy.deepcopy(config)
     for part in (config, config.get_text_config()):
@@ -99,7 +100,7 @@ def unpacked_on_meta(spec: ModelSpec, cls: Any, config: Any) -> Any:
             del part.quantization_config
     with torch.device("meta"):
         if hasattr(cls, "from_config"):  # an Auto class
-            return cls.from_config(config, trust_remote_code=spec.trust_remote_code)
+            return cls.from_config(config, trust_remote_code=spec.options.trust_remote_code)
         return cls(config)
 
 
@@ -111,26 +112,26 @@ def _experts(config: Any) -> tuple[int, int]:
     return min(getattr(text, "num_experts_per_tok", None) or experts, experts), experts
 
 
-def _quantization(spec: ModelSpec, checkpoint: Checkpoint) -> str | None:
+def _quantization(spec: Spec, checkpoint: Checkpoint) -> str | None:
     """Return how the weights are packed, as far as the checkpoint says it."""
-    if spec.gguf_file:
+    if spec.options.gguf_file:
         return gguf_packing(checkpoint.weights[0])
     packed = packing(spec, checkpoint.config)
     return None if packed is None else str(packed)
 
 
-def _device(spec: ModelSpec) -> str:
+def _device(spec: Spec) -> str:
     """Return where the model runs: a device that is not here is no error before it is loaded."""
-    if spec.device_map is not None:
-        return str(spec.device_map)
+    if spec.options.device_map is not None:
+        return str(spec.options.device_map)
     return str(resolve_device(spec)) if spec.device == "auto" else spec.device
 
 
-def _dtype(spec: ModelSpec, checkpoint: Checkpoint, config: Any) -> str | None:
+def _dtype(spec: Spec, checkpoint: Checkpoint, config: Any) -> str | None:
     """Return the data type that the weights are loaded in, as transformers decides it."""
-    if spec.dtype != "auto":
-        return spec.dtype
-    if spec.gguf_file:
+    if spec.options.dtype != "auto":
+        return spec.options.dtype
+    if spec.options.gguf_file:
         return GGUF_DTYPE
     stated = getattr(config, "dtype", None)
     if stated is not None:

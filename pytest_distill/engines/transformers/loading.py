@@ -13,7 +13,6 @@ import torch
 import transformers
 from transformers.quantizers.auto import AutoQuantizationConfig
 
-from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers.architecture import (
     GGUF_DTYPE,
     Kind,
@@ -28,6 +27,7 @@ from pytest_distill.engines.transformers.checkpoint import Checkpoint
 from pytest_distill.engines.transformers.device import resolve_device, token_budget
 from pytest_distill.engines.transformers.memory import Budget
 from pytest_distill.engines.transformers.neighbours import Neighbours
+from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.engines.transformers.products import onednn_is_faster
 from pytest_distill.engines.transformers.quantisation import (
     Packing,
@@ -199,7 +199,7 @@ class Loaded:
 
 
 def load(
-    spec: ModelSpec,
+    spec: Spec,
     checkpoint: Checkpoint,
     notes: list[str] | None = None,
     clock: Clock | None = None,
@@ -234,7 +234,8 @@ def load(
         if packed is not None:
             without_odd_kernels(model)
             run_once(spec, model, kind, packed)
-    how = str(packed) if packed else gguf_packing(checkpoint.weights[0]) if spec.gguf_file else None
+    in_gguf = spec.options.gguf_file is not None
+    how = str(packed) if packed else gguf_packing(checkpoint.weights[0]) if in_gguf else None
     notes = [] if notes is None else notes
     if how is not None and is_unpacked(model):
         notes.append(
@@ -246,7 +247,7 @@ def load(
         model=model,
         tokenizer=tokenizer,
         kind=kind,
-        device=embeddings.device if spec.device_map and embeddings is not None else device,
+        device=embeddings.device if spec.options.device_map and embeddings is not None else device,
         context=context_length(model, tokenizer, kind),
         budget=Budget(token_budget(spec, device, model)),
         generation_budget=Budget(token_budget(spec, device, model, generating=True)),
@@ -257,35 +258,36 @@ def load(
     )
 
 
-def load_tokenizer(spec: ModelSpec, checkpoint: Checkpoint) -> Any:
+def load_tokenizer(spec: Spec, checkpoint: Checkpoint) -> Any:
     """Return a model's tokenizer; nothing else is loaded."""
-    options: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code}
-    if spec.gguf_file and not spec.tokenizer:
-        options["gguf_file"] = spec.gguf_file
+    options: dict[str, Any] = {"trust_remote_code": spec.options.trust_remote_code}
+    if spec.options.gguf_file and not spec.options.tokenizer:
+        options["gguf_file"] = spec.options.gguf_file
     return transformers.AutoTokenizer.from_pretrained(checkpoint.tokenizer, **options)
 
 
 def _load_model(
-    spec: ModelSpec,
+    spec: Spec,
     checkpoint: Checkpoint,
     cls: Any,
     device: torch.device,
     packed: Packing | None,
 ) -> Any:
-    options: dict[str, Any] = copy.deepcopy(dict(spec.load))
+    own = spec.options
+    options: dict[str, Any] = copy.deepcopy(own.load)
     if packed is not None:
         require_package(spec, packed)
-    if spec.device_map is not None:
+    if own.device_map is not None:
         require(spec, "accelerate", "device-map", "device_map")
-        options["device_map"] = spec.device_map
+        options["device_map"] = own.device_map
     elif packed is not None:
         # Quantised weights are packed for the device that they are loaded on.
         require(spec, "accelerate", "device-map", "a quantised checkpoint")
         options["device_map"] = {"": str(device)}
-    if spec.gguf_file:
-        options["gguf_file"] = spec.gguf_file
+    if own.gguf_file:
+        options["gguf_file"] = own.gguf_file
     elif cls.__module__.startswith("transformers.models.auto"):
-        options["trust_remote_code"] = spec.trust_remote_code
+        options["trust_remote_code"] = own.trust_remote_code
     with nullcontext() if packed is None else unpacking(spec, checkpoint, cls, packed):
         if "quantization_config" in options:
             # Beside one of the checkpoint's own transformers merges objects only.
@@ -293,8 +295,8 @@ def _load_model(
             options["quantization_config"] = made
         model, report = cls.from_pretrained(
             checkpoint.folder,
-            dtype=GGUF_DTYPE if spec.gguf_file and spec.dtype == "auto" else spec.dtype,
-            use_safetensors=None if spec.gguf_file else True,
+            dtype=GGUF_DTYPE if own.gguf_file and own.dtype == "auto" else own.dtype,
+            use_safetensors=None if own.gguf_file else True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # refused below, with their names
             **options,
@@ -306,7 +308,7 @@ def _load_model(
 
 
 def _check_weights(
-    spec: ModelSpec, checkpoint: Checkpoint, model: Any, report: Any, packed: Packing | None
+    spec: Spec, checkpoint: Checkpoint, model: Any, report: Any, packed: Packing | None
 ) -> None:
     """Refuse a model that would run with weights that nobody trained, or without some it has.
 
@@ -356,7 +358,7 @@ def _check_weights(
         )
 
 
-def _with_adapter(spec: ModelSpec, checkpoint: Checkpoint, model: Any) -> Any:
+def _with_adapter(spec: Spec, checkpoint: Checkpoint, model: Any) -> Any:
     """Put an adapter's layers into the model; it stays an object of its own transformers class."""
     require(spec, "peft", "adapter", "adapter")
     import peft

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from pytest_distill.engines import Memory, ModelSpec, Timing, file_digest, host
+from pytest_distill.engines import Memory, Timing, file_digest, host
 from pytest_distill.engines.transformers import cuda
 from pytest_distill.engines.transformers.device import (
     device_name,
@@ -26,6 +26,7 @@ from pytest_distill.engines.transformers.device import (
 )
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.memory import Budget
+from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.engines.transformers.unpacking import bytes_held
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import GenerationRequest, Prediction, Request
@@ -34,11 +35,11 @@ Answer = Callable[[Loaded, Sequence[Request]], Iterator[Prediction]]
 """The engine's way to answer requests of one kind."""
 
 
-def setting(spec: ModelSpec, dtype: str | None) -> dict[str, Any]:
+def setting(spec: Spec, dtype: str | None) -> dict[str, Any]:
     """Return what a measurement hangs on beside the model and the versions; nothing is loaded."""
     device = resolve_device(spec)
     return {
-        "device": str(device) if spec.device_map is None else str(spec.device_map),
+        "device": str(device) if spec.options.device_map is None else str(spec.options.device_map),
         "device_name": device_name(device),
         "dtype": dtype,
         "threads": spec.threads or torch.get_num_threads() if device.type == "cpu" else None,
@@ -115,12 +116,12 @@ def memory(loaded: Loaded, answer: Answer, requests: Sequence[Request]) -> Memor
     return Memory(weights, peak[0], held_by)
 
 
-def on_cpu(spec: ModelSpec) -> bool:
+def on_cpu(spec: Spec) -> bool:
     """Return whether a model runs on the CPU, as far as can be told without loading it."""
-    return spec.device_map is None and resolve_device(spec).type == "cpu"
+    return spec.options.device_map is None and resolve_device(spec).type == "cpu"
 
 
-def memory_apart(spec: ModelSpec, requests: Sequence[Request]) -> Memory:
+def memory_apart(spec: Spec, requests: Sequence[Request]) -> Memory:
     """Return what `memory` does of a process that holds this model and nothing else.
 
     Raises
@@ -129,7 +130,7 @@ def memory_apart(spec: ModelSpec, requests: Sequence[Request]) -> Memory:
         As where the model is loaded here, or when the process is killed.
     """
     # The store's way to hash files can't leave this process; loading needs no digest.
-    alone = replace(spec, hash_file=file_digest, load=dict(spec.load), options={})
+    alone = replace(spec, hash_file=file_digest)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
             return pool.submit(_memory_of, alone, list(requests)).result()
@@ -142,7 +143,7 @@ def memory_apart(spec: ModelSpec, requests: Sequence[Request]) -> Memory:
             ) from None
 
 
-def _memory_of(spec: ModelSpec, requests: Sequence[Request]) -> Memory:
+def _memory_of(spec: Spec, requests: Sequence[Request]) -> Memory:
     from pytest_distill.engines.transformers import TransformersEngine
 
     return TransformersEngine(spec).memory_here(requests)

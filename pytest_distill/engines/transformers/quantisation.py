@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pytest_distill.engines import ModelSpec
+from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.errors import ModelError
 
 _KEY = "quantization_config"
@@ -68,7 +68,7 @@ class Packing:
         return f"{shown} ({kind})" if kind else shown
 
 
-def packing(spec: ModelSpec, config: Mapping[str, Any]) -> Packing | None:
+def packing(spec: Spec, config: Mapping[str, Any]) -> Packing | None:
     """Return how the weights of a model are quantised, by its ``config.json`` or by ``load:``.
 
     Raises
@@ -78,7 +78,7 @@ def packing(spec: ModelSpec, config: Mapping[str, Any]) -> Packing | None:
     """
     parts = [part for part in (config, config.get("text_config")) if isinstance(part, Mapping)]
     stated = next((part[_KEY] for part in parts if part.get(_KEY) is not None), None)
-    asked = spec.load.get(_KEY)
+    asked = spec.options.load.get(_KEY)
     for where, value in (("config.json", stated), ("load", asked)):
         if value is not None and not isinstance(value, Mapping):
             raise ModelError(
@@ -87,7 +87,7 @@ def packing(spec: ModelSpec, config: Mapping[str, Any]) -> Packing | None:
             )
     if stated is not None:
         found = Packing(stated)
-    elif asked is not None and not spec.gguf_file:
+    elif asked is not None and not spec.options.gguf_file:
         found = Packing(asked, on_the_fly=True)
     else:
         return None
@@ -100,7 +100,7 @@ def packing(spec: ModelSpec, config: Mapping[str, Any]) -> Packing | None:
     return found
 
 
-def require_package(spec: ModelSpec, packed: Packing) -> None:
+def require_package(spec: Spec, packed: Packing) -> None:
     """Raise a `ModelError` that names the package to install where it is missing."""
     module, install = _PACKAGES.get(packed.method, (None, ""))
     if module is not None and not _found(module):
@@ -110,18 +110,18 @@ def require_package(spec: ModelSpec, packed: Packing) -> None:
         )
 
 
-def versions(spec: ModelSpec, config: Mapping[str, Any]) -> dict[str, str]:
+def versions(spec: Spec, config: Mapping[str, Any]) -> dict[str, str]:
     """Return the version of each package beside transformers and torch that computes the model.
 
     One that is missing is left out: that is told when the model is loaded.
     """
-    packed = packing(spec, config)
+    packed, own = packing(spec, config), spec.options
     module, _ = _PACKAGES.get(packed.method, (None, "")) if packed else (None, "")
     named = [
         *([module.replace(".", "-").replace("_", "-")] if module else ()),
-        *(["gguf"] if spec.gguf_file else ()),
-        *(["peft"] if spec.adapter else ()),
-        *(["kernels"] if module or spec.gguf_file else ()),  # where it is, libraries compute in it
+        *(["gguf"] if own.gguf_file else ()),
+        *(["peft"] if own.adapter else ()),
+        *(["kernels"] if module or own.gguf_file else ()),  # where it is, libraries compute in it
     ]
     found = {}
     for name in named:

@@ -6,8 +6,8 @@ import mmap
 from collections.abc import Iterator
 from pathlib import Path
 
-from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
+from pytest_distill.engines.transformers.options import Spec
 
 CLOCK = "strftime_now"
 """The function by which transformers lets a chat template read the clock."""
@@ -18,7 +18,7 @@ _GGUF_TEXT = 8  # the type of a text in the metadata of a GGUF file
 _GGUF_METADATA = 2**27  # bytes within which the metadata of a GGUF file ends
 
 
-def may_read_clock(spec: ModelSpec, checkpoint: Checkpoint) -> bool:
+def may_read_clock(spec: Spec, checkpoint: Checkpoint) -> bool:
     """Return whether a chat of this model may hang on the clock, so that it must be rendered.
 
     The prompt is a function of bytes that are in the model's digest where no template names the
@@ -28,9 +28,11 @@ def may_read_clock(spec: ModelSpec, checkpoint: Checkpoint) -> bool:
     return has_own_code(spec, checkpoint) or any(clocks)
 
 
-def has_own_code(spec: ModelSpec, checkpoint: Checkpoint) -> bool:
+def has_own_code(spec: Spec, checkpoint: Checkpoint) -> bool:
     """Return whether the tokenizer may run code of the checkpoint's own."""
-    return spec.trust_remote_code and any(file.suffix == ".py" for file in _files(checkpoint))
+    return spec.options.trust_remote_code and any(
+        file.suffix == ".py" for file in _files(checkpoint)
+    )
 
 
 def _files(checkpoint: Checkpoint) -> tuple[Path, ...]:

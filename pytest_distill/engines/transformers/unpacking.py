@@ -13,11 +13,11 @@ import torch
 import transformers
 from transformers.quantizers.auto import AutoHfQuantizer
 
-from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers.architecture import read_config
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
 from pytest_distill.engines.transformers.failures import said
 from pytest_distill.engines.transformers.info import unpacked_on_meta
+from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.engines.transformers.quantisation import Packing
 from pytest_distill.errors import ModelError, few
 
@@ -30,7 +30,7 @@ _DEEPEST = 6
 
 
 @contextmanager
-def unpacking(spec: ModelSpec, checkpoint: Checkpoint, cls: Any, packed: Packing) -> Iterator[None]:
+def unpacking(spec: Spec, checkpoint: Checkpoint, cls: Any, packed: Packing) -> Iterator[None]:
     """Say what is wrong where the libraries can't read packed weights; a `ModelError`."""
     known: Any = AutoHfQuantizer
     if not known.supports_quant_method(packed.config):
@@ -67,7 +67,7 @@ def _reported(error: BaseException) -> str | None:
     return None
 
 
-def _lacking(checkpoint: Checkpoint, cls: Any, spec: ModelSpec) -> list[str]:
+def _lacking(checkpoint: Checkpoint, cls: Any, spec: Spec) -> list[str]:
     """Return what modules of one kind have in some layers of a checkpoint and not in others.
 
     A packed weight is stored as several tensors, whose names are the library's own affair.
@@ -86,7 +86,7 @@ def _lacking(checkpoint: Checkpoint, cls: Any, spec: ModelSpec) -> list[str]:
     )
 
 
-def _modules(spec: ModelSpec, checkpoint: Checkpoint, cls: Any) -> list[str]:
+def _modules(spec: Spec, checkpoint: Checkpoint, cls: Any) -> list[str]:
     """Return the names of the modules with weights of their own, by the architecture alone."""
     model = unpacked_on_meta(spec, cls, read_config(spec, checkpoint))
     return [name for name, module in model.named_modules() if name and _has_weights(module)]
@@ -96,7 +96,7 @@ def _has_weights(module: torch.nn.Module) -> bool:
     return next(module.parameters(recurse=False), None) is not None
 
 
-def check_packed(spec: ModelSpec, checkpoint: Checkpoint, model: Any, packed: Packing) -> None:
+def check_packed(spec: Spec, checkpoint: Checkpoint, model: Any, packed: Packing) -> None:
     """Refuse weights that were read without their scales, or run in another type than asked."""
     unscaled = _unscaled(checkpoint.stored_types)
     if unscaled:
@@ -105,10 +105,11 @@ def check_packed(spec: ModelSpec, checkpoint: Checkpoint, model: Any, packed: Pa
             "floats of 8 bits, and no scale for them: save the quantised model again"
         )
     runs_in = str(model.dtype).removeprefix("torch.")
-    if spec.dtype not in ("auto", runs_in):
+    if spec.options.dtype not in ("auto", runs_in):
         raise ModelError(
-            f"model '{spec.name}': dtype: {spec.dtype} was asked for, but weights quantised by "
-            f"{packed.method} run in {runs_in}, in which they were saved: use 'dtype: auto'"
+            f"model '{spec.name}': dtype: {spec.options.dtype} was asked for, but weights "
+            f"quantised by {packed.method} run in {runs_in}, in which they were saved: use "
+            "'dtype: auto'"
         )
     for name, parameter in model.named_parameters():
         state: Any = getattr(parameter, "quant_state", None)  # of bitsandbytes
@@ -160,7 +161,7 @@ def without_odd_kernels(model: Any) -> None:
                 module.support_avx512bf16_for_cpu = False
 
 
-def run_once(spec: ModelSpec, model: Any, kind: str, packed: Packing) -> None:
+def run_once(spec: Spec, model: Any, kind: str, packed: Packing) -> None:
     """Let a model read three tokens; ModelError where its packed weights can't be run there.
 
     Some libraries unpack at the first pass what stays unpacked from then on.

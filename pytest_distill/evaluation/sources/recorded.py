@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,26 @@ from pytest_distill.evals.goldset import Example, GoldSet, read_gold_set
 from pytest_distill.evals.metrics import BUILT_IN, ScoredElsewhere
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval, undeclared
-from pytest_distill.evaluation.models import Model, aligned, matched
+from pytest_distill.evaluation.models import aligned, matched
+from pytest_distill.evaluation.sources.source import Source, SourceOptions
 
 ANSWERS = ("prediction", "probabilities", "loglikelihoods", "text", "scores")
 """The fields of a row, at least one of which it must have beside its id."""
 
 
-class RecordedModel(Model):
-    """A model whose predictions stand in a file: one row an example.
+class RecordedOptions(SourceOptions):
+    """Where the predictions are: in one file, or in one for each eval."""
+
+    predictions: str | dict[str, str]
+
+    @property
+    def by_eval(self) -> tuple[str, Mapping[str, Any]]:
+        """The files by eval, where there are several."""
+        return "predictions", {} if isinstance(self.predictions, str) else self.predictions
+
+
+class RecordedModel(Source):
+    """A model whose predictions are in a file: one row an example.
 
     Parameters
     ----------
@@ -35,15 +48,26 @@ class RecordedModel(Model):
         Eval name -> the file with its predictions; ConfigError where there is none.
     """
 
+    Options = RecordedOptions
+
     def __init__(self, info: ModelInfo, files: Callable[[str], Path]) -> None:
-        super().__init__(info.name, info.role)
-        self._info = info
+        super().__init__(info)
         self._files = files
 
-    @property
-    def info(self) -> ModelInfo:
-        """What is declared of the model."""
-        return self._info
+    @classmethod
+    def declared_as(cls, info: ModelInfo, options: Mapping[str, Any], file: Path) -> RecordedModel:
+        """Return the model of an entry; see `Source`."""
+        files: str | dict[str, str] = options[info.name].predictions
+
+        def named(on: str) -> Path:
+            found = files if isinstance(files, str) else files.get(on)
+            if found is None:
+                raise ConfigError(
+                    f"{file.name}: models.{info.name}.predictions: none for eval '{on}'"
+                )
+            return file.parent / found
+
+        return cls(replace(info, path=files if isinstance(files, str) else None), named)
 
     def file(self, on: str) -> Path:
         """Return the file of an eval; ConfigError where there is none."""

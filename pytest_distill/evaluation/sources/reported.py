@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.evaluation import Evaluation, Reported, ReportedEval
-from pytest_distill.evaluation.models import Model
+from pytest_distill.evaluation.sources.source import Source, SourceOptions
 
 ScoreTable = Mapping[str, Mapping[str, Mapping[str, float]]]
 """Model -> eval -> metric -> score, as in ``distill.yaml``."""
 
 
-class ReportedModel(Model):
+class ReportedOptions(SourceOptions):
+    """The scores: eval -> metric -> score."""
+
+    answers = False
+    scores: dict[str, dict[str, float]]
+
+    @property
+    def by_eval(self) -> tuple[str, Mapping[str, Any]]:
+        """The scores by eval."""
+        return "scores", self.scores
+
+    def metrics_of(self, on: str) -> Iterable[str]:
+        """Return the metrics of an eval that it has a score of."""
+        return self.scores.get(on, ())
+
+
+class ReportedModel(Source):
     """A model of which only scores are known.
 
     Parameters
@@ -28,15 +46,21 @@ class ReportedModel(Model):
         The reported scores of all models: whether a score is in per cent shows beside the others.
     """
 
+    Options = ReportedOptions
+
     def __init__(self, info: ModelInfo, table: ScoreTable) -> None:
-        super().__init__(info.name, info.role)
-        self._info = info
+        super().__init__(info)
         self._table = table
 
-    @property
-    def info(self) -> ModelInfo:
-        """What is declared of the model."""
-        return self._info
+    @classmethod
+    def declared_as(
+        cls,
+        info: ModelInfo,
+        options: Mapping[str, Any],
+        file: Path,  # noqa: ARG003 (only files of predictions are looked for)
+    ) -> ReportedModel:
+        """Return the model of an entry; see `Source`."""
+        return cls(info, {name: of.scores for name, of in options.items()})
 
     def _evaluate(self, on: Eval | ReportedEval) -> Evaluation:
         known = self._table[self.name].get(on.name)

@@ -1,0 +1,12 @@
+"""How every mapping of ``distill.yaml`` is validated."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
+"""Of a pydantic model: unknown keys are mistakes, text is not turned into numbers."""
+
+PositiveCount = Annotated[int, Field(ge=1)]

@@ -1,0 +1,92 @@
+"""From a name under ``engine:`` to the class that it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from pytest_distill._util.user_code import load_object
+from pytest_distill.engines.spec import ModelSpec
+from pytest_distill.errors import ConfigError
+
+ENGINES: Mapping[str, str] = {
+    "transformers": "pytest_distill.engines.transformers:TransformersEngine",
+    "recorded": "pytest_distill.evaluation.sources.recorded:RecordedModel",
+    "reported": "pytest_distill.evaluation.sources.reported:ReportedModel",
+}
+"""Where the class of each built-in engine is, as ``module:name``; it is imported when asked for."""
+
+DEFAULT = "transformers"
+"""The engine of an entry that names none."""
+
+
+class FurtherKeys(BaseModel):
+    """The options of an engine that declares none: whatever else the entry has is handed on."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+def engine_class(name: str, added: Mapping[str, Any], where: str) -> Any:
+    """Return the class that a name stands for.
+
+    Parameters
+    ----------
+    name : str
+        A built-in engine, one that a hook adds, or a dotted path.
+    added : mapping
+        Classes that hooks add, by name.
+    where : str
+        File and key, for messages.
+
+    Raises
+    ------
+    ConfigError
+        Where it cannot be imported, or is no class.
+    """
+    if name in added:
+        return added[name]
+    found = load_object(ENGINES.get(name, name), where)
+    if not callable(found):
+        raise ConfigError(f"{where}: '{name}' is {found!r}, not a class")
+    return found
+
+
+def options_class(engine: Any, shared: Collection[str], where: str) -> type[BaseModel]:
+    """Return what an engine declares of its own keys, beside those that all models share.
+
+    Raises
+    ------
+    ConfigError
+        Where it is no pydantic model, or declares one of the `shared` keys.
+    """
+    declared = getattr(engine, "Options", FurtherKeys)
+    who = f"{where}: Options of {getattr(engine, '__qualname__', engine)}"
+    if not (isinstance(declared, type) and issubclass(declared, BaseModel)):
+        raise ConfigError(f"{who} must be derived from pydantic.BaseModel, it is {declared!r}")
+    for name in declared.model_fields:
+        if name in shared:
+            raise ConfigError(f"{who} has '{name}', which is a key of every model: rename it")
+    return declared
+
+
+def is_here(engine: Any, spec: ModelSpec) -> bool:
+    """Return whether a model's weights are on this machine, as far as its entry tells.
+
+    Where its path is neither file nor folder, its engine may know better, by ``is_here(spec)``.
+    """
+    if not spec.path or Path(spec.path).exists():
+        return True
+    asked = getattr(engine, "is_here", None)
+    return asked is not None and bool(asked(spec))
+
+
+def weights_named(engine: Any, spec: ModelSpec) -> tuple[object, ...] | None:
+    """Return what names the weights of a model, before any file is read; None where nothing does.
+
+    An engine says it by ``weights_named(spec)``.
+    """
+    asked = getattr(engine, "weights_named", None)
+    return None if asked is None else tuple(asked(spec))

@@ -1,4 +1,4 @@
-"""Exact numbers, and printing them so that they never look better than they are."""
+"""Exact numbers: what a user wrote, within its bounds, and what is reckoned from it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ from numbers import Real
 
 from pytest_distill.errors import ConfigError
 
-PLACES = 4
-
 Ratio = Fraction | float
 """An exact ratio; `math.inf`, its only float, where nothing remains to divide by."""
-INFINITE = "infinite"
 _MEAN_PLACES = 40
 _MEAN_PARTS = 10**6
 MOST_RETAINED = 2
@@ -179,29 +176,6 @@ def rounded_down(value: Ratio) -> float:
     return nearest if decimal(nearest) <= value else math.nextafter(nearest, -math.inf)
 
 
-def floor_text(value: float | Fraction, places: int = PLACES) -> str:
-    """Return `value` cut off after `places` decimals, towards minus infinity: 0.94999 -> 0.9499."""
-    return _infinite(value) or _scaled_text(math.floor(decimal(value) * 10**places), places)
-
-
-def ceil_text(value: float | Fraction, places: int = PLACES) -> str:
-    """Return `value` raised to `places` decimals, towards plus infinity: 12.00001 -> 12.0001."""
-    return _infinite(value) or _scaled_text(math.ceil(decimal(value) * 10**places), places)
-
-
 def decimal(value: float | Fraction) -> Fraction:
     """Return the decimal that a float prints as: what 0.57 means is 57/100, not a bit less."""
     return value if isinstance(value, Fraction) else Fraction(str(value))
-
-
-def _infinite(value: float | Fraction) -> str:
-    """Return an infinite number in words; nothing for any other."""
-    if isinstance(value, Fraction) or not math.isinf(value):
-        return ""
-    return INFINITE if value > 0 else f"minus {INFINITE}"
-
-
-def _scaled_text(scaled: int, places: int) -> str:
-    sign = "-" if scaled < 0 else ""
-    whole, decimals = divmod(abs(scaled), 10**places)
-    return f"{sign}{whole}.{decimals:0{places}d}"

@@ -1,4 +1,4 @@
-"""Sizes, times and rates as people write them: parsed exactly, and never printed too good."""
+"""Sizes, times and rates as people write them, read exactly."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from fractions import Fraction
 from numbers import Real
 from typing import Literal
 
-from pytest_distill._util.numbers import ceil_text, decimal, exact, floor_text
+from pytest_distill._util.numbers import exact
 from pytest_distill.errors import ConfigError
 
 Unit = Literal["", "B", "s", "/s", "parameters"]
 """Plain ratio or score; bytes; seconds; examples a second; number of parameters."""
 
-_SCALES: Mapping[str, Mapping[str, Fraction]] = {
+SCALES: Mapping[Unit, Mapping[str, Fraction]] = {
     "B": {
         **{unit: Fraction(1000**power) for power, unit in enumerate(("B", "kB", "MB", "GB", "TB"))},
         **{unit: Fraction(1024**power) for power, unit in ((1, "KiB"), (2, "MiB"), (3, "GiB"))},
@@ -34,13 +34,12 @@ _SCALES: Mapping[str, Mapping[str, Fraction]] = {
         "B": Fraction(10**9),
     },
 }
-_SHOWN: Mapping[str, tuple[str, ...]] = {
-    "B": ("TB", "GB", "MB", "kB", "B"),
-    "s": ("s", "ms", "µs"),
-    "/s": ("/s",),
-    "parameters": ("B", "M", "k", ""),
+_EXAMPLES: Mapping[Unit, str] = {
+    "B": "'300 MB'",
+    "s": "'50 ms'",
+    "/s": "'200 /s'",
+    "parameters": "'135M'",
 }
-_EXAMPLES = {"B": "'300 MB'", "s": "'50 ms'", "/s": "'200 /s'", "parameters": "'135M'"}
 
 
 def quantity(value: object, unit: Unit, name: str) -> Fraction:
@@ -57,7 +56,7 @@ def quantity(value: object, unit: Unit, name: str) -> Fraction:
     if isinstance(value, Real):
         number = exact(value, name)
     else:
-        scales = _SCALES[unit]
+        scales = SCALES[unit]
         written = re.fullmatch(r"\s*(\d[\d_,]*\.?\d*|\.\d+)\s*(\S*)\s*", str(value))
         if written is None:
             raise ConfigError(wanted)
@@ -68,17 +67,3 @@ def quantity(value: object, unit: Unit, name: str) -> Fraction:
     if number <= 0:
         raise ConfigError(wanted)
     return number
-
-
-def text(value: float | Fraction, unit: Unit, *, up: bool) -> str:
-    """Return a quantity for people, rounded `up` or down: ``48.33 ms``, ``1.3 GB``, ``22.7M``."""
-    rounded = ceil_text if up else floor_text
-    if not unit:
-        return rounded(value)
-    number = decimal(value)
-    names = _SHOWN[unit]
-    scale = next((n for n in names if abs(number) >= _SCALES[unit][n]), names[-1])
-    shown = rounded(number / _SCALES[unit][scale], 2)
-    plain = shown.rstrip("0").rstrip(".") if "." in shown else shown
-    space = "" if unit == "parameters" else " "
-    return f"{plain}{space}{scale}".rstrip()

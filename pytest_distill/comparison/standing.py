@@ -8,7 +8,7 @@ from enum import Enum
 from weakref import WeakKeyDictionary
 
 from pytest_distill import statistics
-from pytest_distill._util.numbers import ceil_text, floor_text
+from pytest_distill._util.format import ceil_text, count_text, floor_text, interval_text
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Answer
 from pytest_distill.evals.metrics.labels import ACCURACY, ACCURACY_NORM
@@ -79,12 +79,11 @@ def _of_labels(answers: Sequence[Answer], clusters: Sequence[str] | None) -> Sta
     found = statistics.association(gold, predicted, clusters, CONFIDENCE)
     side = Side.ABOVE if found.above else Side.BELOW if found.below else Side.UNCLEAR
     low, high = (min(max(bound, -1.0), 1.0) for bound in (found.lower, found.upper))
-    bounds = f"{floor_text(low)} to {ceil_text(high)}"
     p = min(found.p_above, found.p_below, 1.0)
     return Standing(
         side,
-        f"Matthews correlation {floor_text(found.estimate)}, 95 % interval {bounds}, p of random "
-        f"labels {ceil_text(p)}{_of_clusters(clusters)}",
+        f"Matthews correlation {floor_text(found.estimate)}, 95 % interval "
+        f"{interval_text(low, high)}, p of random labels {ceil_text(p)}{_of_clusters(clusters)}",
     )
 
 
@@ -108,12 +107,13 @@ def _of_choices(
         below, above = statistics.t_bounds(statistics.of_mean(excess, clusters), LEVEL)
         low, high = min(low, chance + below), max(high, chance + above)
     side = Side.ABOVE if low > chance else Side.BELOW if high < chance else Side.UNCLEAR
+    bounds = interval_text(max(low, 0.0), min(high, 1.0))
     return Standing(
         side,
-        f"{floor_text(right / n)} right, 95 % interval {floor_text(max(low, 0.0))} to "
-        f"{ceil_text(min(high, 1.0))}, chance {ceil_text(chance)}{_of_clusters(clusters)}",
+        f"{floor_text(right / n)} right, 95 % interval {bounds}, chance {ceil_text(chance)}"
+        f"{_of_clusters(clusters)}",
     )
 
 
 def _of_clusters(clusters: Sequence[str] | None) -> str:
-    return "" if clusters is None else f", {len(set(clusters)):,} clusters"
+    return "" if clusters is None else f", {count_text(len(set(clusters)), 'cluster')}"

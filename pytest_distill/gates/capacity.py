@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
 
-from pytest_distill._util.units import quantity, text
+from pytest_distill._util.format import interval_text, limit_text, quantity_text
+from pytest_distill._util.units import quantity
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.evaluation import efficiency
 from pytest_distill.gates.measured import (
@@ -45,7 +46,7 @@ class Throughput(LooksAtNoAnswers):
         )
         batch = f" in batches of {found.batch_tokens:,} tokens" if found.batch_tokens else ""
         basis = (
-            f"{text(found.lowest, '/s', up=False)} to {text(found.highest, '/s', up=True)}, "
+            f"{interval_text(found.lowest, found.highest, '/s')}, "
             f"{efficiency.REPEATS} repetitions over {found.n} examples{batch}"
         )
         return Verdict(
@@ -63,8 +64,8 @@ class Throughput(LooksAtNoAnswers):
             notes=(),
             message="\n".join(
                 [
-                    f"assert {text(found.lowest, '/s', up=False)} >= "
-                    f"{text(floor, '/s', up=False)} throughput of {student.name}",
+                    f"assert {quantity_text(found.lowest, '/s', up=False)} >= "
+                    f"{limit_text(floor, '/s')} throughput of {student.name}",
                     f"  {basis}",
                     f"  {setting_text(**vars(found.taken))}",
                 ]
@@ -102,7 +103,7 @@ class MemoryUse(LooksAtNoAnswers):
         held = found.memory
         basis = (
             f"peak of the {held.held_by} over the {found.n} longest examples; weights "
-            f"{text(held.weights, 'B', up=True)}"
+            f"{quantity_text(held.weights, 'B', up=True)}"
         )
         return Verdict(
             gate=self.name,
@@ -119,7 +120,7 @@ class MemoryUse(LooksAtNoAnswers):
             notes=(),
             message="\n".join(
                 [
-                    f"assert {text(held.peak, 'B', up=True)} <= {text(limit, 'B', up=False)} "
+                    f"assert {quantity_text(held.peak, 'B', up=True)} <= {limit_text(limit, 'B')} "
                     f"memory of {student.name}",
                     f"  {basis}",
                     f"  {setting_text(**vars(found.taken))}",

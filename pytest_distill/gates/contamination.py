@@ -10,7 +10,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pytest_distill._util.numbers import bounded, ceil_text, floor_text
+from pytest_distill._util.format import ceil_text, floor_text
+from pytest_distill._util.numbers import bounded
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean
 from pytest_distill.evals.eval import Eval

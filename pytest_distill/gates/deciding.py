@@ -6,7 +6,8 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Protocol, TypeVar
 
-from pytest_distill._util.numbers import Ratio, ceil_text, floor_text
+from pytest_distill._util.format import ceil_text, floor_text, percent_text
+from pytest_distill._util.numbers import Ratio
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.errors import ComparisonError, EvaluationError
 from pytest_distill.gates.verdict import Evidence, Outcome, Relation, decided
@@ -124,4 +125,4 @@ def deciding_number(
 
 def bound_words(confidence: float, observed: str, *, lower: bool) -> str:
     """Return what is said of a bound that decides, beside the observed number."""
-    return f"{'lower' if lower else 'upper'} {100 * confidence:.10g} % bound; observed {observed}"
+    return f"{'lower' if lower else 'upper'} {percent_text(confidence)} bound; observed {observed}"

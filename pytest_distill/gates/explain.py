@@ -7,7 +7,14 @@ from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 
-from pytest_distill._util.numbers import ceil_text, floor_text
+from pytest_distill._util.format import (
+    ceil_text,
+    count_text,
+    floor_text,
+    interval_text,
+    p_equals,
+    score_text,
+)
 from pytest_distill.comparison.comparison import Comparison, Slice
 from pytest_distill.comparison.slices import worst_slices
 from pytest_distill.errors import one_line
@@ -148,13 +155,13 @@ def models(
         f"n = {n:,}" if n is not None else "reported scores",
     ]
     width = max(map(len, names))
-    rounded = floor_text if metric.higher_is_better else ceil_text
     lines = [f"  {', '.join(about)}"]
     for name in names:
         model = comparison.model(name)
         size = model.info.parameters
-        parameters = f", {size:,} parameter{'' if size == 1 else 's'}" if size is not None else ""
-        score = rounded(comparison.exact_score(name, metric, slice))
+        parameters = "" if size is None else f", {count_text(size, 'parameter')}"
+        exact = comparison.exact_score(name, metric, slice)
+        score = score_text(exact, higher_is_better=metric.higher_is_better)
         role = "" if model.role == name else f" ({model.role})"
         lines.append(f"  {name:<{width}}{role}  {metric.name} {score}{parameters}")
     return lines
@@ -211,36 +218,14 @@ def slices(comparison: Comparison, metric: Metric) -> list[str]:
     ]
 
 
-LEAST_P = 0.0001
-"""Of lesser p-values no digits are shown."""
-
-
-def p_text(p: float) -> str:
-    """Return a p-value, raised to four decimals: never smaller than it is."""
-    return f"< {LEAST_P}" if p < LEAST_P else ceil_text(p)
-
-
-def equals(p: float) -> str:
-    """Return a p-value behind its sign: ``= 0.0012``, ``< 0.0001``."""
-    shown = p_text(p)
-    return shown if shown.startswith("<") else f"= {shown}"
-
-
-def bound_text(value: float, *, lower: bool) -> str:
-    """Return a bound, rounded outwards; an infinite one in words."""
-    if math.isinf(value):
-        return "unbounded"
-    return floor_text(value) if lower else ceil_text(value)
-
-
 def _interval_text(interval: RetentionInterval) -> str:
-    low, high = bound_text(interval.lower, lower=True), bound_text(interval.upper, lower=False)
+    bounds = interval_text(interval.lower, interval.upper)
     clusters = f", {interval.clusters} clusters" if interval.clusters is not None else ""
-    return f"95 % interval {low} to {high} ({interval.method}{clusters})"
+    return f"95 % interval {bounds} ({interval.method}{clusters})"
 
 
 def _paired_text(test: PairedTest) -> str:
-    p = equals(test.p_value)
+    p = p_equals(test.p_value)
     counts = ""
     if test.wins is not None and test.losses is not None and test.ties is not None:
         if not test.wins and not test.losses:
@@ -266,5 +251,4 @@ def _gap_text(gap: GapRecovered) -> str:
     recovered = floor_text(round(gap.recovered or 0.0, 10))  # 0.15 / 0.2 is 0.7499999999999998
     if gap.lower is None or gap.upper is None or math.isinf(gap.lower):
         return f"gap recovered {recovered} (the gap itself is within noise)"
-    low, high = bound_text(gap.lower, lower=True), bound_text(gap.upper, lower=False)
-    return f"gap recovered {recovered} (95 % interval {low} to {high})"
+    return f"gap recovered {recovered} (95 % interval {interval_text(gap.lower, gap.upper)})"

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_distill._util.numbers import bounded, ceil_text
+from pytest_distill._util.format import ceil_text, p_equals
+from pytest_distill._util.numbers import bounded
 from pytest_distill.comparison.comparison import Comparison, Confidence, Slice
 from pytest_distill.comparison.evidence import clusters_of, zero_or_one
 from pytest_distill.errors import ComparisonError
@@ -152,11 +153,10 @@ class InheritedErrors:
         more, fewer = int((same & ~theirs).sum()), int((theirs & ~same).sum())
         p = mcnemar_p(more, fewer)
         rate = Fraction(int(theirs.sum()), len(wrong))
-        said = explain.p_text(p)
         return [
             f"the SFT student repeats {ceil_text(rate)} of the same: {more:,} are repeated by the "
             f"student alone, {fewer:,} by the SFT student alone (exact McNemar, p "
-            f"{said if said[0] == '<' else '= ' + said})"
+            f"{p_equals(p)})"
         ], {"sft_rate": float(rate), "student_only": more, "sft_only": fewer, "p_value": p}
 
     def _headline(

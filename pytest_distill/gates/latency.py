@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar, Literal, get_args
@@ -10,8 +9,9 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_distill._util.numbers import ceil_text, decimal, floor_text, positive
-from pytest_distill._util.units import quantity, text
+from pytest_distill._util.format import floor_text, interval_text, limit_text, quantity_text
+from pytest_distill._util.numbers import decimal, positive
+from pytest_distill._util.units import quantity
 from pytest_distill.comparison.comparison import Comparison, Confidence
 from pytest_distill.comparison.sameness import refuse_same_identity
 from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean
@@ -180,18 +180,18 @@ class Latency(LooksAtNoAnswers):
             given, key=lambda n: (_BADNESS[outcomes[n]], decimal(found[n].estimate) / given[n])
         )
         told = [
-            f"{name} {text(found[name].estimate, 's', up=True)} <= "
-            f"{text(limit, 's', up=False)}" + ("" if fixed else f" ({_bounds(found[name], 's')})")
+            f"{name} {quantity_text(found[name].estimate, 's', up=True)} <= "
+            f"{limit_text(limit, 's')}" + ("" if fixed else f" ({_bounds(found[name], 's')})")
             for name, limit in given.items()
         ]
         interval = found[worst]
         observed = decimal(interval.estimate)
-        shown, sure = text(observed, "s", up=True), ""
+        shown, sure = quantity_text(observed, "s", up=True), ""
         if confidence is not None and not fixed:
             fails = outcomes[worst] is Outcome.FAILED
             bound = interval.one_sided_lower if fails else interval.one_sided_upper
             sure = f" ({bound_words(confidence, shown, lower=fails)})"
-            shown = text(bound, "s", up=True) if math.isfinite(bound) else ceil_text(bound)
+            shown = quantity_text(bound, "s", up=True)
         serial = None if fixed else _serial(times, units)
         drift = _drift_notes(serial)
         counted = _counted(interval.n, len(times), comparison, "times")
@@ -211,7 +211,7 @@ class Latency(LooksAtNoAnswers):
             notes=(*student.notes, *drift),
             message="\n".join(
                 [
-                    f"assert {shown} <= {text(given[worst], 's', up=False)} {worst} latency of "
+                    f"assert {shown} <= {limit_text(given[worst], 's')} {worst} latency of "
                     f"{what[self.of]}{sure}",
                     *(f"  {line}" for line in told),
                     *_too_few(
@@ -344,7 +344,9 @@ class _Times:
     @property
     def line(self) -> str:
         where = setting_text(**vars(self.taken)) if self.taken else "declared"
-        median = text(float(np.median(unit_medians(self.seconds, self.units))), "s", up=True)
+        median = quantity_text(
+            float(np.median(unit_medians(self.seconds, self.units))), "s", up=True
+        )
         return f"  {self.model}  median {median}, {where}"
 
 
@@ -402,11 +404,7 @@ def _settings(*times: _Times) -> dict[str, Any]:
 
 
 def _bounds(interval: QuantileInterval, unit: Literal["", "s"] = "") -> str:
-    ends = [
-        "unbounded" if not np.isfinite(bound) else text(bound, unit, up=up)
-        for bound, up in ((interval.lower, False), (interval.upper, True))
-    ]
-    return f"95 % interval {ends[0]} to {ends[1]}"
+    return f"95 % interval {interval_text(interval.lower, interval.upper, unit)}"
 
 
 def interval_dict(interval: QuantileInterval) -> dict[str, float | int | None]:

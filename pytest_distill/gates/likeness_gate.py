@@ -11,7 +11,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_distill._util.numbers import bounded, ceil_text, floor_text
+from pytest_distill._util.format import ceil_text, count_text, floor_text, score_text
+from pytest_distill._util.numbers import bounded
 from pytest_distill.comparison.comparison import Comparison, Confidence, Slice
 from pytest_distill.comparison.evidence import clusters_of
 from pytest_distill.errors import ComparisonError
@@ -167,17 +168,16 @@ class LikenessGate(ABC):
     ) -> str:
         low, high = rate.observed
         higher = self.relation == ">="
-        observed = number_text(low if higher else high, lower=higher)
+        observed = score_text(low if higher else high, higher_is_better=higher)
         what = f"{self.measure} per {unit}"
         if confidence is None:
             if outcome is Outcome.FAILED and not rate.exact:
-                other = number_text(high if higher else low, lower=not higher)
+                other = score_text(high if higher else low, higher_is_better=not higher)
                 what += f"; {'at most' if higher else 'at least'} {other}"
             return f"assert {observed} {self.relation} {written} {what}"
         lower = higher is not (outcome is Outcome.FAILED)
         bound = interval.one_sided_lower if lower else interval.one_sided_upper
-        shown = floor_text if higher else ceil_text
-        text = shown(bound) if math.isfinite(bound) else "infinity"
+        text = score_text(bound, higher_is_better=higher)
         said = bound_words(confidence, observed, lower=lower)
         return f"assert {text} {self.relation} {written} {what} ({said})"
 
@@ -188,7 +188,7 @@ class LikenessGate(ABC):
         low, high = rate.observed
         mass = likeness.mass[chosen].sum() / likeness.units[chosen].sum()
         return [
-            f"between {number_text(low, lower=True)} and {number_text(high, lower=False)}: "
+            f"between {floor_text(low)} and {ceil_text(high)}: "
             f"{floor_text(float(mass))} of the probability of the teacher was captured"
         ]
 
@@ -219,7 +219,7 @@ class LikenessGate(ABC):
         places, values = self._worst_first(comparison, likeness)
         shown = [
             f"{comparison.on.gold.examples[place].id} "
-            f"({number_text(float(value), lower=self.relation == '>=')})"
+            f"({score_text(float(value), higher_is_better=self.relation == '>=')})"
             for place, value in zip(places[:MOST_IDS], values[:MOST_IDS], strict=True)
         ]
         return [f"  worst examples: {', '.join(shown)}"]
@@ -241,16 +241,9 @@ def about_lines(comparison: Comparison, slice: Slice | None, unit: str, units: i
         size = comparison.model(name).info.parameters
         role = comparison.model(name).role
         said = "" if role == name else f" ({role})"
-        known = "unknown size" if size is None else f"{size:,} parameter{'' if size == 1 else 's'}"
+        known = "unknown size" if size is None else count_text(size, "parameter")
         lines.append(f"  {name:<{width}}{said}  {known}")
     return lines
-
-
-def number_text(value: Number, *, lower: bool) -> str:
-    """Return a number rounded down or up; an infinite one in words."""
-    if isinstance(value, float) and math.isinf(value):
-        return "infinity"
-    return floor_text(value) if lower else ceil_text(value)
 
 
 def _float(value: Number, relation: Relation) -> float:

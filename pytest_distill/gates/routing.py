@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, ClassVar
 
-from pytest_distill._util.numbers import Ratio, bounded, ceil_text, floor_text, retained_floor
+from pytest_distill._util.format import ceil_text, floor_text, p_text, score_text
+from pytest_distill._util.numbers import Ratio, bounded, retained_floor
 from pytest_distill.comparison import routing
 from pytest_distill.comparison.comparison import Comparison, Confidence
 from pytest_distill.comparison.confidences import confidence_name, confidences
@@ -234,13 +235,12 @@ def table(found: Routing, wanted: Fraction, metric: Metric) -> list[str]:
 
 
 def _cells(point: Point, metric: Metric, mark: str) -> list[str]:
-    rounded = floor_text if metric.higher_is_better else ceil_text
     return [
         floor_text(point.handled),
         ceil_text(point.threshold, 6),
-        rounded(point.score),
+        score_text(point.score, higher_is_better=metric.higher_is_better),
         _ratio_text(point.retained),
-        explain.p_text(point.p_value),
+        p_text(point.p_value),
         mark,
     ]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Context
 from fractions import Fraction
 from typing import ClassVar
 
-from pytest_distill._util.numbers import bounded, floor_text
+from pytest_distill._util.format import ceil_text, floor_text, p_equals, p_text, plain_text
+from pytest_distill._util.numbers import bounded
 from pytest_distill.comparison.comparison import Comparison, Confidence, Slice
 from pytest_distill.comparison.evidence import (
     gap_recovered,
@@ -175,8 +175,8 @@ class BeatsSft:
                 f"assert {floor_text(gain)} > {self.min_gain or 0} gained over SFT ({metric.name})"
             )
         return (
-            f"assert p {_p_beside(evidence.paired.p_value, 1 - confidence)} <= "
-            f"{1 - confidence:.10g} that the "
+            f"assert p {p_text(evidence.paired.p_value, 1 - confidence)} <= "
+            f"{plain_text(1 - confidence)} that the "
             f"student beats SFT by chance ({metric.name}, gain {floor_text(gain)})"
         )
 
@@ -190,13 +190,6 @@ class BeatsSft:
         return () if better else ("the teacher is no better than SFT: the ratio says nothing",)
 
 
-def _p_beside(p: float, level: float) -> str:
-    """Return a p-value to hold against a level, not less exactly than that: raised."""
-    if level >= explain.LEAST_P or p > explain.LEAST_P:
-        return explain.p_text(p)
-    return f"{Context(prec=2, rounding=ROUND_CEILING).create_decimal_from_float(p):.1e}"
-
-
 def _in_words(gain: Fraction, evidence: Evidence, outcome: Outcome, metric: Metric) -> str:
     """Return whether this student beats this SFT student, as one sentence without a full stop.
 
@@ -208,7 +201,7 @@ def _in_words(gain: Fraction, evidence: Evidence, outcome: Outcome, metric: Metr
         f"{'' if value.startswith('-') else '+'}{value} {'points' if in_points else metric.name}"
     )
     test = evidence.paired
-    p = "" if test is None else f" (p {explain.equals(test.p_value)})"
+    p = "" if test is None else f" (p {p_equals(test.p_value)})"
     if outcome is Outcome.FAILED:
         return f"this student does not beat this SFT student: {signed}"
     if test is None:
@@ -228,7 +221,7 @@ def refuse_other_size(student: ModelInfo, sft: ModelInfo, tolerance: float) -> t
     if difference > tolerance:
         raise ComparisonError(
             f"'{sft.name}' has {sft.parameters:,} parameters and '{student.name}' "
-            f"{student.parameters:,}: they differ by {difference:.1%}, more than "
+            f"{student.parameters:,}: they differ by {ceil_text(100 * difference, 1)} %, more than "
             f"sft_size_tolerance: {tolerance:g} allows; take an SFT student of the same size"
         )
     return ()

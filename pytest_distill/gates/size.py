@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar, Literal, get_args
 
-from pytest_distill._util.numbers import bounded, ceil_text
-from pytest_distill._util.units import Unit, quantity, text
+from pytest_distill._util.format import ceil_text, limit_text, size_text
+from pytest_distill._util.numbers import bounded
+from pytest_distill._util.units import Unit, quantity
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.sameness import refuse_same_identity
 from pytest_distill.engines import ModelInfo
@@ -112,7 +113,7 @@ class Size(LooksAtNoAnswers):
         by = max(shares, key=lambda key: shares[key])
         notes = tuple(note for b in given for note in declared_notes((student,), b))
         told = [
-            f"{text(size_of(student, b), UNITS[b], up=True)} <= {text(limit, UNITS[b], up=False)}"
+            f"{size_text(size_of(student, b), UNITS[b])} <= {limit_text(limit, UNITS[b])}"
             for b, limit in sorted(given.items(), key=lambda pair: -shares[pair[0]])
         ]
         return Verdict(
@@ -164,7 +165,7 @@ def size_lines(infos: tuple[ModelInfo, ...]) -> list[str]:
         active = info.active_parameters
         parts = [_shown(info, "parameters")]
         if active is not None and active != info.parameters:
-            parts.append(f"{text(active, 'parameters', up=True)} active")
+            parts.append(f"{size_text(active, 'parameters')} active")
         parts.append(f"{_shown(info, 'bytes')} on disk")
         if info.quantization:
             parts.append(info.quantization)
@@ -173,6 +174,5 @@ def size_lines(infos: tuple[ModelInfo, ...]) -> list[str]:
 
 
 def _shown(info: ModelInfo, by: str) -> str:
-    size: int | None = getattr(info, by)
-    shown = "unknown" if size is None else text(size, UNITS[by], up=True)
+    shown = size_text(getattr(info, by), UNITS[by])
     return f"{shown} parameters" if by == "parameters" else shown

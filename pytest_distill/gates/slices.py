@@ -8,7 +8,8 @@ from fractions import Fraction
 from numbers import Integral
 from typing import ClassVar
 
-from pytest_distill._util.numbers import floor_text, retained_floor
+from pytest_distill._util.format import floor_text, interval_text
+from pytest_distill._util.numbers import retained_floor
 from pytest_distill.comparison.comparison import Comparison, Confidence
 from pytest_distill.comparison.evidence import retention_evidence
 from pytest_distill.comparison.flips import lost_rows
@@ -39,10 +40,7 @@ class Row:
     def cells(self) -> list[str]:
         """Return what a table shows: n, both scores, retained, interval, outcome."""
         scores, interval = self.scores, self.interval
-        bounds = "-"
-        if interval is not None:
-            low = explain.bound_text(interval.lower, lower=True)
-            bounds = f"{low} to {explain.bound_text(interval.upper, lower=False)}"
+        bounds = "-" if interval is None else interval_text(interval.lower, interval.upper)
         return [
             scores.name,
             f"{scores.n:,}",

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar, Literal, get_args
 
-from pytest_distill._util.numbers import Ratio, floor_text, geometric_mean, retained_floor
+from pytest_distill._util.format import floor_text
+from pytest_distill._util.numbers import Ratio, geometric_mean, retained_floor
 from pytest_distill.comparison.comparison import Comparison, Confidence
 from pytest_distill.comparison.evidence import suite_evidence
 from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
-from pytest_distill._util.numbers import INFINITE, Ratio, rounded_down
-from pytest_distill._util.units import Unit, text
+from pytest_distill._util.format import INFINITE, limit_text, quantity_text
+from pytest_distill._util.numbers import Ratio, rounded_down
+from pytest_distill._util.units import Unit
 from pytest_distill.statistics import GapRecovered, PairedTest, RetentionInterval
 
 
@@ -197,15 +198,12 @@ def observed_text(verdict: Mapping[str, Any]) -> str:
     """Return the observed number of a verdict, rounded towards failing; a dash for none."""
     if verdict["observed"] is None:
         return INFINITE if verdict["infinite"] else "-"
-    return text(verdict["observed"], verdict["unit"], up=verdict["relation"] == "<=")
+    return quantity_text(verdict["observed"], verdict["unit"], up=verdict["relation"] == "<=")
 
 
 def required_text(verdict: Mapping[str, Any]) -> str:
     """Return what was required, e.g. ``>= 0.95``."""
-    required = verdict["required"]
-    plain = str(required).removesuffix(".0")
-    shown = text(required, verdict["unit"], up=False) if verdict["unit"] else plain
-    return f"{verdict['relation']} {shown}"
+    return f"{verdict['relation']} {limit_text(verdict['required'], verdict['unit'])}"
 
 
 def as_float(value: Ratio, relation: Relation) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_distill._util.numbers import INFINITE, floor_text
+from pytest_distill._util.format import INFINITE, floor_text
 from pytest_distill.report.tables import Columns, table, wrapped
 
 MOST_ROWS = 6

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_distill._util.units import Unit, text
+from pytest_distill._util.format import interval_text, quantity_text
+from pytest_distill._util.units import Unit
 from pytest_distill.gates.measured import setting_text
 from pytest_distill.report.tables import Columns, shortened, table, wrapped
 
@@ -47,11 +48,11 @@ def _columns(rows: Sequence[Row]) -> Columns:
 
 def _quantile(row: Row, part: str, quantile: str) -> str:
     found = (row["latency"] or {}).get(part)
-    return text(found[quantile]["estimate"], "s", up=True) if found else ""
+    return quantity_text(found[quantile]["estimate"], "s", up=True) if found else ""
 
 
 def _shown(figure: Row | None, key: str, unit: Unit) -> str:
-    return text(figure[key], unit, up=unit == "B") if figure else "-"
+    return quantity_text(figure[key], unit, up=unit == "B") if figure else "-"
 
 
 def _intervals(rows: Sequence[Row]) -> list[str]:
@@ -66,11 +67,7 @@ def _intervals(rows: Sequence[Row]) -> list[str]:
 
 
 def _interval(interval: Row) -> str:
-    low, high = (
-        "unbounded" if interval[end] is None else text(interval[end], "s", up=end == "upper")
-        for end in ("lower", "upper")
-    )
-    return f"{low} to {high}"
+    return interval_text(interval["lower"], interval["upper"], "s")
 
 
 def _settings(rows: Sequence[Row]) -> list[str]:

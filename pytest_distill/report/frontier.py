@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from string import ascii_lowercase
 
-from pytest_distill._util.numbers import ceil_text, floor_text
-from pytest_distill.report.tables import Columns, count_text, shortened, table, wrapped
+from pytest_distill._util.format import floor_text, score_text, size_text
+from pytest_distill.report.tables import Columns, shortened, table, wrapped
 from pytest_distill.report.worth import Frontier
 
 HEIGHT, WIDTH = 7, 50
@@ -17,12 +17,13 @@ def frontier_lines(frontier: Frontier, width: int) -> list[str]:
     """Return a drawing, size to the right (logarithmic) and quality up, and its legend."""
     points = frontier.points[: len(_LETTERS)]
     title = f"size and quality on {frontier.eval} ({frontier.metric})"
-    rounded = floor_text if frontier.higher_is_better else ceil_text
     legend: Columns = {
         "": list(_LETTERS[: len(points)]),
         "model": [shortened(point.model, 20) for point in points],
-        "parameters": [count_text(point.parameters) for point in points],
-        frontier.metric: [rounded(point.score) for point in points],
+        "parameters": [size_text(point.parameters, "parameters") for point in points],
+        frontier.metric: [
+            score_text(point.score, higher_is_better=frontier.higher_is_better) for point in points
+        ],
         "retained": ["" if p.retained is None else floor_text(p.retained) for p in points],
     }
     dominated = [

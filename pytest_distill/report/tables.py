@@ -34,23 +34,3 @@ def shortened(text: str, room: int) -> str:
         return text
     head = (room - 2) // 2
     return f"{text[:head]}..{text[len(text) - (room - 2 - head) :]}"
-
-
-def count_text(count: int | None) -> str:
-    """Return a number of parameters for people: 22.7M."""
-    if count is None:
-        return "unknown"
-    for unit, size in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
-        if count >= size:
-            return f"{count / size:.1f}{unit}"
-    return str(count)
-
-
-def bytes_text(count: int | None) -> str:
-    """Return a number of bytes for people: 90.9 MB."""
-    if count is None:
-        return "unknown"
-    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count} B"

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_distill._util.numbers import ceil_text, floor_text
+from pytest_distill._util.format import floor_text, plain_text, score_text, size_text
 from pytest_distill.errors import one_line
 from pytest_distill.gates.verdict import observed_text, required_text
 from pytest_distill.report.deferral import deferral_lines
@@ -15,8 +15,6 @@ from pytest_distill.report.frontier import frontier_lines
 from pytest_distill.report.ledger import Ledger
 from pytest_distill.report.tables import (
     Columns,
-    bytes_text,
-    count_text,
     shortened,
     table,
     wrapped,
@@ -126,8 +124,10 @@ def _model_columns(models: Sequence[Row]) -> Columns:
     return {
         "model": [shortened(m["name"], 20) for m in models],
         "role": [m["role"] for m in models],
-        "parameters": [_marked(m, "parameters", count_text(m["parameters"])) for m in models],
-        "size": [_marked(m, "bytes", bytes_text(m["bytes"])) for m in models],
+        "parameters": [
+            _marked(m, "parameters", size_text(m["parameters"], "parameters")) for m in models
+        ],
+        "size": [_marked(m, "bytes", size_text(m["bytes"], "B")) for m in models],
     }
 
 
@@ -137,9 +137,12 @@ def _marked(model: Row, key: str, shown: str) -> str:
 
 def _metric_columns(row: Row, models: Sequence[Row], *, headline: bool) -> Columns:
     # A score is cut off where higher is better and raised where lower is: never flattered.
-    rounded = floor_text if row["higher_is_better"] else ceil_text
+    higher = row["higher_is_better"]
     names = [m["name"] for m in models]
-    scores = [rounded(row["scores"][n]) if n in row["scores"] else "-" for n in names]
+    scores = [
+        score_text(row["scores"][n], higher_is_better=higher) if n in row["scores"] else "-"
+        for n in names
+    ]
     retained = [floor_text(row["retained"][n]) if n in row["retained"] else "" for n in names]
     columns = {shortened(row["metric"], 24): scores}
     return columns | ({"retained": retained} if headline else {})
@@ -192,11 +195,10 @@ def _declared(models: Sequence[Row]) -> list[str]:
     stars = [m["name"] for m in models if {"parameters", "bytes"} & set(m["declared"])]
     notes = [f"* declared, not measured: {', '.join(stars)}"] if stars else []
     for model in models:
+        latency, cost = model["latency_ms"], model["cost_per_1k"]
         figures = {
-            "latency": f"{model['latency_ms']:g} ms" if model["latency_ms"] is not None else "",
-            "cost": f"{model['cost_per_1k']:g} per 1,000"
-            if model["cost_per_1k"] is not None
-            else "",
+            "latency": "" if latency is None else f"{plain_text(latency)} ms",
+            "cost": "" if cost is None else f"{plain_text(cost)} per 1,000",
         }
         told = [f"{name} {figure}" for name, figure in figures.items() if figure]
         if told:

@@ -11,6 +11,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_distill._util.format import count_text
+
 Floats = NDArray[np.float64]
 
 TWO_SIDED = 0.95
@@ -148,7 +150,7 @@ def unit_notes(units: int, name: str, effective: float) -> tuple[str, ...]:
     if effective >= FEW_CLUSTERS:
         return ()
     count = math.floor(effective + 1e-9)
-    told = f"{units:,} {name}{'s' if units != 1 else ''}" + (
+    told = count_text(units, name) + (
         f", by their sizes as good as {count}" if count < units else ""
     )
     if count < MIN_CLUSTERS:

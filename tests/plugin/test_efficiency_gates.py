@@ -13,6 +13,7 @@ from .project import (
     gold,
     outcomes_of,
     report_of,
+    rows_of,
     said,
     write_gates,
 )
@@ -87,6 +88,24 @@ def test_sizes_are_compared_exactly(project: Project, run_both: Run) -> None:
     assert gates_of(project)["just"]["notes"] == [
         "parameters declared, not measured: teacher, student"
     ]
+
+
+def test_a_size_is_told_alike_everywhere(project: Project, run: Run) -> None:
+    """20.04 MB are not 20.0 MB in the table above the gate that they fail; 1 GB is not 1000 MB."""
+    project.models["student"]["bytes"] = 20_040_000
+    project.models["teacher"]["bytes"] = 999_996_000
+    project.save()
+    write_gates(
+        project,
+        keeps="assert_quality_retained(min=0.5)",
+        small="assert_size(max_bytes='20 MB')",
+    )
+    result = run("--distill-report")
+    assert failing_lines(result)[0] == "assert 20.04 MB <= 20 MB bytes of student"
+    told = report_of(result)
+    assert any(line.split()[:5] == ["2", "FAILED", "20.04", "MB", "<="] for line in told)
+    sizes = {name: rows_of(result, name)[0][3:5] for name in ("student", "teacher")}
+    assert sizes == {"student": ["20.04", "MB*"], "teacher": ["1", "GB*"]}
 
 
 def test_a_size_needs_no_eval(project: Project, run: Run) -> None:

@@ -138,7 +138,7 @@ def test_an_infinite_divergence_reaches_the_report(labelled: Project, run_both: 
     assert outcomes_of(labelled) == {"it": "FAILED"}
     assert gates_of(labelled)["it"]["observed"] is None
     assert any(line.split()[1:3] == ["FAILED", "infinite"] for line in report_of(result))
-    assert failing_lines(result)[0].startswith("assert infinity <= 1000000000.0 KL(teacher || stu")
+    assert failing_lines(result)[0].startswith("assert infinite <= 1000000000.0 KL(teacher || stu")
 
 
 def test_a_teacher_without_errors_is_inconclusive(labelled: Project, run_both: Run) -> None:

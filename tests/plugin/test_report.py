@@ -34,7 +34,7 @@ def test_prints_the_same_tables_with_workers(project: Project, run_both: Run) ->
         "reviews, 20 examples",
         "model    role     parameters     size  accuracy  retained  macro_f1",
         "-------  -------  ----------  -------  --------  --------  --------",
-        "teacher  teacher       1.0k*  unknown    0.9000              0.9000",
+        "teacher  teacher         1k*  unknown    0.9000              0.9000",
         "student  student        100*  unknown    0.8500    0.9444    0.8496",
         "sft      sft            100*  unknown    0.7500    0.8333    0.7493",
         "",

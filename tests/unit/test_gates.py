@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_distill._util.numbers import floor_text
+from pytest_distill._util.format import floor_text
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.gates import Flips, NotContaminated, QualityRetained, SlicesRetained

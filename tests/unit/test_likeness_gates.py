@@ -165,7 +165,7 @@ def test_a_student_that_rules_out_what_the_teacher_does_not() -> None:
         compared("aaaa", teacher, [*student, chances(0.7, 0.3, 0.0)])
     )
     assert verdict.outcome is Outcome.FAILED
-    assert verdict.message.startswith("assert infinity <= 1000.0 KL(teacher || student) per ex")
+    assert verdict.message.startswith("assert infinite <= 1000.0 KL(teacher || student) per ex")
     assert "infinite on 1 of 4 examples" in verdict.basis
     row = json.loads(json.dumps(verdict.to_dict(), allow_nan=False))
     assert row["observed"] is None

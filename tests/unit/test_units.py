@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from pytest_distill._util.units import Unit, quantity, text
+from pytest_distill._util.units import Unit, quantity
 from pytest_distill.errors import ConfigError
 
 
@@ -50,26 +50,3 @@ def test_what_is_no_quantity_is_refused(written: object, unit: Unit, problem: st
     """The error says what can be written instead."""
     with pytest.raises(ConfigError, match=problem):
         quantity(written, unit, "max")
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "down", "up"),
-    [
-        (0.0483211, "s", "48.32 ms", "48.33 ms"),
-        (0.05, "s", "50 ms", "50 ms"),
-        (Fraction(1, 20), "s", "50 ms", "50 ms"),
-        (1.2345678, "s", "1.23 s", "1.24 s"),
-        (0.0000015, "s", "1.5 µs", "1.5 µs"),
-        (299_999_999, "B", "299.99 MB", "300 MB"),
-        (300_000_001, "B", "300 MB", "300.01 MB"),
-        (0, "B", "0 B", "0 B"),
-        (4_386_178, "parameters", "4.38M", "4.39M"),
-        (12, "parameters", "12", "12"),
-        (199.999, "/s", "199.99 /s", "200 /s"),
-        (0.94996, "", "0.9499", "0.9500"),
-    ],
-)
-def test_no_quantity_prints_better_than_it_is(value: float, unit: Unit, down: str, up: str) -> None:
-    """A number that must be high is cut off, one that must be low is raised."""
-    assert text(value, unit, up=False) == down
-    assert text(value, unit, up=True) == up

@@ -108,8 +108,8 @@ def _guesses(number: Fraction) -> list[Fraction]:
     return [number / 100] if number >= MOST_RETAINED else []
 
 
-def confidence(value: object) -> float | None:
-    """Return how sure a verdict must be; None where the observed numbers decide.
+def checked_confidence(value: object) -> float | None:
+    """Return the confidence level of a verdict; None where the observed numbers decide.
 
     Raises
     ------
@@ -119,14 +119,15 @@ def confidence(value: object) -> float | None:
     if value is None:
         return None
     try:
-        sure = bounded(value, "confidence", above=0.5, below=1, meant=lambda level: 1 - level)
-        return float(sure)
+        return float(
+            bounded(value, "confidence", above=0.5, below=1, meant=lambda level: 1 - level)
+        )
     except ConfigError as error:
         raise ConfigError(f"{error} (None lets the observed numbers decide)") from None
 
 
-def kept(student: Fraction, teacher: Fraction, higher_is_better: bool) -> Ratio | None:
-    """Return which share of the teacher's quality a student kept; None where no ratio exists.
+def retained_share(student: Fraction, teacher: Fraction, higher_is_better: bool) -> Ratio | None:
+    """Return the share of the teacher's quality that a student retains; None where no ratio exists.
 
     Infinite where lower is better and the student makes no error, as its teacher does.
     """

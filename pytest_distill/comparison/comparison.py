@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_distill._util.numbers import Ratio, confidence, kept
+from pytest_distill._util.numbers import Ratio, checked_confidence, retained_share
 from pytest_distill.comparison.lookup import find_model
 from pytest_distill.comparison.sameness import (
     refuse_same_identity,
@@ -39,8 +39,8 @@ Selection = Slice | Sequence[int] | None
 """Which examples are looked at: a slice, positions in the gold set, or None for all."""
 
 Confidence = float | Literal["default"] | None
-"""How sure a verdict must be; None lets the observed numbers decide; "default" is what the marker
-or ``distill.yaml`` says, else what the gate's documentation does."""
+"""The confidence level of a verdict; None lets the observed numbers decide; "default" is what
+the marker or ``distill.yaml`` says, else what the gate's documentation does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Comparison:
     sft_size_tolerance : float
         By which share the parameters of SFT student and student may differ.
     confidence : float, optional
-        How sure a verdict must be where its gate does not say.
+        Confidence level of a verdict whose gate does not say.
     folder : Path
         Where relative paths start.
     """
@@ -279,16 +279,18 @@ class Comparison:
             raise ComparisonError(f"eval '{self.eval}' has reported scores: no answers are known")
         return label_likeness(teacher, student)
 
-    def sure(self, asked: Confidence, default: float | None) -> float | None:
-        """Return how sure a verdict must be: as asked, else as the comparison says, else `default`.
+    def confidence_level(self, asked: Confidence, default: float | None) -> float | None:
+        """Return the confidence level of a verdict; None where the observed numbers decide.
+
+        As asked, else as the comparison says, else `default`.
 
         Raises
         ------
         ConfigError
-            Where it is no confidence that a verdict can rest on.
+            Where it is no level that a verdict can rest on.
         """
         given = self.confidence if asked == "default" else asked
-        return confidence(default if given == "default" else given)
+        return checked_confidence(default if given == "default" else given)
 
     def measured(self) -> bool:
         """Return whether there are examples to look at, or scores alone."""
@@ -304,7 +306,7 @@ def retention(student: Fraction, teacher: Fraction, metric: Metric, where: str) 
         Where the ratio does not exist or says nothing: the teacher's score is not above zero, or
         lower is better and the student's is below zero.
     """
-    ratio = kept(student, teacher, metric.higher_is_better)
+    ratio = retained_share(student, teacher, metric.higher_is_better)
     if ratio is not None:
         return ratio
     who, score = ("teacher", teacher) if teacher <= 0 else ("student", student)

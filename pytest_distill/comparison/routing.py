@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_distill import statistics
-from pytest_distill._util.numbers import Ratio, kept
+from pytest_distill._util.numbers import Ratio, retained_share
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.confidences import confidence_name, confidences, probabilities
 from pytest_distill.comparison.evidence import (
@@ -116,7 +116,7 @@ class Pair:
 
     def kept(self, score: Fraction) -> Ratio | None:
         """Return which share of the teacher's quality a score is; None where none exists."""
-        return kept(score, self._teacher_score, self.metric.higher_is_better)
+        return retained_share(score, self._teacher_score, self.metric.higher_is_better)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from pytest_distill._util.numbers import Ratio, kept
+from pytest_distill._util.numbers import Ratio, retained_share
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.errors import ConfigError, did_you_mean
 from pytest_distill.evals.eval import Eval
@@ -66,7 +66,7 @@ def slice_scores(comparison: Comparison, metric: Metric, by: str) -> list[SliceS
     found = []
     for name, positions in slice_positions(on, by).items():
         t, s = teacher.exact_score(metric, positions), student.exact_score(metric, positions)
-        ratio = kept(s, t, metric.higher_is_better)
+        ratio = retained_share(s, t, metric.higher_is_better)
         found.append(SliceScores(name, positions, t, s, ratio))
     return sorted(found, key=lambda row: (row.retained is None, row.retained or Fraction(0)))
 

@@ -61,7 +61,7 @@ class Flips:
             most = bounded(
                 self.max_lost, "max_lost", least=0, below=1, what="a share of the examples"
             )
-        confidence = comparison.sure(self.confidence, default=None)
+        confidence = comparison.confidence_level(self.confidence, default=None)
         metric = comparison.metric(self.metric)
         flips = comparison.flips_by(metric, self.slice)
         n = comparison.n(self.slice) or 0

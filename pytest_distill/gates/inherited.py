@@ -66,7 +66,7 @@ class InheritedErrors:
     def judge(self, comparison: Comparison) -> Verdict:
         """Count the repeated errors; INCONCLUSIVE where the teacher makes none."""
         most = bounded(self.max, "max", least=0, below=1, what="a share of the errors")
-        confidence = comparison.sure(self.confidence, default=None)
+        confidence = comparison.confidence_level(self.confidence, default=None)
         metric = comparison.metric(self.metric)
         wrong, same, student = self._repeated(comparison, metric)
         observed = Fraction(int(same.sum()), len(wrong)) if len(wrong) else None

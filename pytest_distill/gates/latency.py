@@ -69,7 +69,7 @@ class Faster(LooksAtNoAnswers):
     def judge(self, comparison: Comparison) -> Verdict:
         """Measure both, or take what is declared, and judge the median of the ratios."""
         floor = positive(self.min_speedup, "min_speedup")
-        confidence = comparison.sure(self.confidence, default=0.95)
+        confidence = comparison.confidence_level(self.confidence, default=0.95)
         teacher, student = _pair(comparison, self.examples)
         fixed = teacher.declared and student.declared
         ratios = teacher.seconds / student.seconds
@@ -165,7 +165,7 @@ class Latency(LooksAtNoAnswers):
             raise ConfigError("assert_latency: give p50=, p95= or p99=, such as p95='50 ms'")
         if self.of not in get_args(Of):
             raise ConfigError(f"of={self.of!r}: {did_you_mean(str(self.of), get_args(Of))}")
-        confidence = comparison.sure(self.confidence, default=0.95)
+        confidence = comparison.confidence_level(self.confidence, default=0.95)
         student = _alone(comparison, comparison.model("student"), self.of, self.examples)
         times, units = student.seconds, student.units
         fixed = student.declared

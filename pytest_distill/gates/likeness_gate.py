@@ -82,7 +82,7 @@ class LikenessGate(ABC):
     def judge(self, comparison: Comparison) -> Verdict:
         """Compare the mean with the limit, on the bad side of what is known of it."""
         written, limit = self.limit
-        confidence = comparison.sure(self.confidence, default=None)
+        confidence = comparison.confidence_level(self.confidence, default=None)
         likeness = comparison.likeness()
         chosen = comparison.positions(self.slice)
         rate = self._rate(comparison, likeness, chosen)

@@ -45,7 +45,7 @@ class QualityRetained:
     def judge(self, comparison: Comparison) -> Verdict:
         """Compare the exact ratio with the floor, or its bounds where a confidence is asked for."""
         floor = retained_floor(self.min, "min")
-        confidence = comparison.sure(self.confidence, default=None)
+        confidence = comparison.confidence_level(self.confidence, default=None)
         metric = comparison.metric(self.metric)
         retained = comparison.exact_retained(metric, slice=self.slice)
         ratio = retention_evidence(comparison, metric, self.slice)

@@ -76,7 +76,7 @@ class Routable:
             self.min_handled, "min_handled", above=0, most=1, what="a share of the examples"
         )
         floor = retained_floor(self.retained, "retained")
-        confidence = comparison.sure(self.confidence, default=0.95)
+        confidence = comparison.confidence_level(self.confidence, default=0.95)
         if confidence is None:
             raise ConfigError(
                 "confidence=None: a threshold is picked on the examples that it is judged by, and "

@@ -54,7 +54,7 @@ class Score:
 
     def judge(self, comparison: Comparison) -> Verdict:
         """Compare the exact score with the limit, or its bound where a confidence is asked for."""
-        confidence = comparison.sure(self.confidence, default=None)
+        confidence = comparison.confidence_level(self.confidence, default=None)
         metric = comparison.metric(self.metric)
         needed, other = ("min", "max") if metric.higher_is_better else ("max", "min")
         if getattr(self, needed) is None or getattr(self, other) is not None:

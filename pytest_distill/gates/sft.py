@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import ClassVar
 
 from pytest_distill._util.format import ceil_text, floor_text, p_equals, p_text, plain_text
-from pytest_distill._util.numbers import bounded
+from pytest_distill._util.numbers import bounded, decimal
 from pytest_distill.comparison.comparison import Comparison, Confidence, Slice
 from pytest_distill.comparison.evidence import (
     gap_recovered,
@@ -65,7 +65,7 @@ class BeatsSft:
         least = bounded(self.min_gain, "min_gain", least=0, below=width, what=what)
         if not isinstance(self.mid_p, bool):
             raise ConfigError(f"mid_p={self.mid_p!r}: must be True or False")
-        confidence = comparison.sure(self.confidence, default=0.95)
+        confidence = comparison.confidence_level(self.confidence, default=0.95)
         student, sft = comparison.model("student"), comparison.model("sft")
         comparison.pair("student", "sft")
         size_note = refuse_other_size(student.info, sft.info, comparison.sft_size_tolerance)
@@ -217,11 +217,11 @@ def refuse_other_size(student: ModelInfo, sft: ModelInfo, tolerance: float) -> t
     unknown = [info.name for info in (student, sft) if info.parameters is None]
     if student.parameters is None or sft.parameters is None:
         return (f"the size of {' and '.join(unknown)} is not known",)
-    difference = abs(sft.parameters - student.parameters) / student.parameters
-    if difference > tolerance:
+    difference = Fraction(abs(sft.parameters - student.parameters), student.parameters)
+    if difference > decimal(tolerance):
         raise ComparisonError(
             f"'{sft.name}' has {sft.parameters:,} parameters and '{student.name}' "
-            f"{student.parameters:,}: they differ by {ceil_text(100 * difference, 1)} %, more than "
+            f"{student.parameters:,}: they differ by {ceil_text(100 * difference, 1)}%, more than "
             f"sft_size_tolerance: {tolerance:g} allows; take an SFT student of the same size"
         )
     return ()

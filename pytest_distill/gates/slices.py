@@ -101,7 +101,7 @@ class SlicesRetained:
             raise ConfigError(f"min_examples={least!r}: must be a number of at least 1")
         if not isinstance(self.strict, bool):
             raise ConfigError(f"strict={self.strict!r}: must be True or False")
-        confidence = comparison.sure(self.confidence, default=0.95)
+        confidence = comparison.confidence_level(self.confidence, default=0.95)
         metric = comparison.metric(self.metric)
         rows = self._rows(comparison, metric, floor, confidence)
         outcome = self._outcome(rows)

@@ -88,7 +88,7 @@ class SuiteRetained:
                 "ratio_of_averages: the evals' metrics have different directions or scales, so "
                 "that their average means nothing; choose another aggregate"
             )
-        confidence = comparisons[0].sure(self.confidence, default=None)
+        confidence = comparisons[0].confidence_level(self.confidence, default=None)
         found, unknown = unless_observed(
             confidence, lambda: suite_evidence(comparisons, self.aggregate)
         )

@@ -142,10 +142,10 @@ def check_marker(item: pytest.Item) -> None:
 
 
 def _check_confidence(value: object, written: str) -> None:
-    from pytest_distill._util.numbers import confidence
+    from pytest_distill._util.numbers import checked_confidence
 
     try:
-        confidence(value)
+        checked_confidence(value)
     except ConfigError as error:
         raise ConfigError(f"{written}: {error}") from None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
-from pytest_distill._util.numbers import kept, rounded_down
+from pytest_distill._util.numbers import retained_share, rounded_down
 from pytest_distill.errors import some_of
 from pytest_distill.gates.verdict import Evidence, Outcome
 from pytest_distill.report.attempt import Attempt, TestRun
@@ -171,7 +171,7 @@ class Ledger:
         scores = {name: Fraction(score) for name, score in given}
         teacher = next((s for name, s in scores.items() if roles.get(name) == "teacher"), None)
         ratios = {
-            name: kept(score, teacher, row["higher_is_better"])
+            name: retained_share(score, teacher, row["higher_is_better"])
             for name, score in scores.items()
             if teacher is not None and roles.get(name) != "teacher"
         }

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score, matthews_corrcoef
 
-from pytest_distill._util.numbers import geometric_mean, kept, rounded_down
+from pytest_distill._util.numbers import geometric_mean, retained_share, rounded_down
 from pytest_distill.engines import ModelInfo, Role
 from pytest_distill.errors import EvaluationError
 from pytest_distill.evals.eval import Eval
@@ -145,10 +145,10 @@ def test_a_floor_that_is_met_exactly_is_met(floor: str, places: int, scale: int)
     pairs = ties(exact, places, scale)
     assert len(pairs) > 30
     for student, teacher in pairs:
-        ratio = kept(exact_mean(student), exact_mean(teacher), higher_is_better=True)
+        ratio = retained_share(exact_mean(student), exact_mean(teacher), higher_is_better=True)
         assert ratio == exact
         student[int(student.argmax())] -= 10.0**-places
-        less = kept(exact_mean(np.round(student, places)), exact_mean(teacher), True)
+        less = retained_share(exact_mean(np.round(student, places)), exact_mean(teacher), True)
         assert less is not None
         assert less < exact
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from pytest_distill._util.numbers import exact, kept, positive, rounded_down
+from pytest_distill._util.numbers import exact, positive, rounded_down
 from pytest_distill.errors import ConfigError
 from pytest_distill.gates.verdict import as_float
 
@@ -60,8 +60,8 @@ def test_a_ratio_exists_to_a_teacher_above_zero(
 ) -> None:
     """Where lower is better no error at all is infinitely good, and below zero there is none."""
     scores = Fraction(student), Fraction(teacher)
-    assert kept(*scores, True) == higher
-    assert kept(*scores, False) == lower
+    assert retained_share(*scores, True) == higher
+    assert retained_share(*scores, False) == lower
 
 
 def test_an_infinite_ratio_stays_infinite() -> None:

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from pytest_distill._util.numbers import exact, positive, rounded_down
+from pytest_distill._util.numbers import exact, positive, retained_share, rounded_down
 from pytest_distill.errors import ConfigError
 from pytest_distill.gates.verdict import as_float
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -118,3 +119,24 @@ def test_chance_is_seldom_taken_for_more_or_less(n: int, labels: int) -> None:
     found = [association(*drawn(n, labels, 0.0, seed)) for seed in range(600)]
     assert np.mean([a.above for a in found]) <= 0.04
     assert np.mean([a.below for a in found]) <= 0.04
+
+
+@pytest.mark.parametrize(("gold", "said"), [("aaaabbc", "aabbbcc"), ("aaaaabc", "baaaaca")])
+def test_p_of_more_labels_has_the_moments_of_all_pairings(gold: str, said: str) -> None:
+    """A t of the matches, by their mean and variance over all 5040 pairings, off by a half."""
+    matches = [sum(map(str.__eq__, gold, other)) for other in itertools.permutations(said)]
+    mean, deviation = np.mean(matches), np.std(matches)
+    right = sum(map(str.__eq__, gold, said))
+    found = association(gold, said)
+    above = stats.t.sf((right - mean - 0.5) / deviation, len(gold) - 1)
+    below = stats.t.sf((mean - right - 0.5) / deviation, len(gold) - 1)
+    assert found.p_above == pytest.approx(above)
+    assert found.p_below == pytest.approx(below)
+
+
+def test_two_labels_that_are_mostly_one_are_tested_exactly() -> None:
+    """Where the commoner label must meet itself, as many as that are no evidence."""
+    gold, said = "a" * 15 + "b" * 5, "a" * 13 + "b" * 2 + "a" * 3 + "b" * 2
+    found = association(gold, said)
+    assert found.p_above == pytest.approx(stats.fisher_exact([[13, 2], [3, 2]], "greater").pvalue)
+    assert found.p_below == pytest.approx(stats.fisher_exact([[13, 2], [3, 2]], "less").pvalue)

@@ -149,3 +149,22 @@ def test_as_many_as_needed_have_the_power(limit: float) -> None:
     assert power(needed) == pytest.approx(0.8, abs=0.05)
     assert power(needed // 2) < 0.7
     assert rate.needed(0.05) is None
+
+
+def test_a_likelihood_is_a_t_test_of_sums_less_units() -> None:
+    """Its upper bound is scipy's of nats less bound times units, with the guess at a text added."""
+    rng = np.random.default_rng(7)
+    units = rng.integers(20, 80, 60).astype(float)
+    nats = units * rng.uniform(0.8, 1.4, 60)
+    for logarithmic in (False, True):
+        found = likelihood_level(nats, units, (0.0, math.inf), logarithmic=logarithmic)
+        mean = nats.sum() / units.sum()
+        bounds = found.interval(ONCE)
+        upper = math.log(bounds.one_sided_upper) if logarithmic else bounds.one_sided_upper
+        apart = nats - mean * units
+        typical = (units**2).sum() / units.sum()
+        size = max(apart.max(), typical * (apart / units).max())
+        unseen = mean * typical + 2 * size - upper * typical
+        t = stats.ttest_1samp(np.append(nats - upper * units, unseen), 0, alternative="less")
+        assert t.pvalue == pytest.approx(1 - ONCE, abs=1e-6)
+        assert bounds.clusters is None

@@ -178,6 +178,8 @@ def test_gap_recovered(scale: float) -> None:
         assert mean / error == pytest.approx(t * scipy.stats.t.isf(0.025, total - 1))
     turned = [of_mean(-x, ends=(0.0, -1.0)) for x in (student, sft, teacher)]
     assert gap_recovered(*turned, higher_is_better=False) == found
+    assert (found.confidence, found.method) == (0.95, "Fieller")
+    assert (found.n, found.clusters, found.notes) == (200, None, ())
 
 
 def test_the_interval_of_a_gap_near_the_ceiling_covers() -> None:
@@ -202,6 +204,7 @@ def test_gap_that_is_none() -> None:
     student, sft = [0.5, 0.9, 0.4], [0.6, 0.7, 0.5]
     none = gap_recovered(of_mean(student), of_mean(sft), of_mean(sft))
     assert (none.recovered, none.lower, none.upper) == (None, None, None)
+    assert (none.confidence, none.method, none.n, none.clusters) == (0.95, "Fieller", 3, None)
     unclear = gap_recovered(of_mean(student), of_mean(sft), of_mean([0.5, 0.9, 0.6]))
     assert unclear.recovered == pytest.approx(0.0)
     assert (unclear.lower, unclear.upper) == (-math.inf, math.inf)
@@ -232,3 +235,18 @@ def test_above_chance() -> None:
     assert found == Fraction(1, 3)
     with pytest.raises(NoRatioError, match=r"guessing 0\.25: there is no skill"):
         above_chance(Fraction(3, 10), Fraction(1, 4), Fraction(1, 4))
+
+
+def test_a_gap_over_few_clusters_is_unbounded() -> None:
+    """Its number of clusters is told, and under ten of them nothing is shown."""
+    rng = np.random.default_rng(2)
+    sft = rng.uniform(0.4, 0.6, 120)
+    for groups in (8, 30):
+        clusters = [str(n % groups) for n in range(120)]
+        models = [of_mean(sft + gain, clusters, (0.0, 1.0)) for gain in (0.2, 0.0, 0.25)]
+        found = gap_recovered(*models)
+        assert found.recovered == pytest.approx(0.8)
+        assert (found.n, found.clusters) == (120, groups)
+        assert found.lower is not None
+        assert math.isfinite(found.lower) is (groups == 30)
+        assert found.notes[0].startswith(f"{groups} clusters")

@@ -136,6 +136,9 @@ def test_an_infinite_example_makes_a_divergence_infinite() -> None:
     infinite = np.array([0.1, 0.2, np.inf, 0.2])
     known = Rate(infinite, infinite, np.ones(4), False, None, math.inf)
     assert known.observed == (math.inf, math.inf)
+    whole = known.interval()
+    assert (whole.one_sided_lower, whole.one_sided_upper) == (math.inf, math.inf)
+    assert (whole.lower, whole.upper) == (math.inf, math.inf)
     assert judged(known, 100.0) is Judgement.NOT_RETAINED
     maybe = Rate(finite, infinite, np.ones(4), False, None, math.inf)
     assert judged(maybe, 100.0) is Judgement.UNCLEAR
@@ -172,3 +175,17 @@ def test_the_number_needed_would_do() -> None:
     more = np.tile(values, needed // 20 + 1)
     larger = Rate(more, more, np.ones(len(more)), False, None, math.inf)
     assert judged(larger, 0.11) is Judgement.RETAINED
+    surer = rate.needed(0.11, 0.999)
+    assert surer is not None
+    assert surer > needed
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 7), (7, 7), (31, 40)])
+def test_the_interval_of_a_share_for_the_report_is_two_sided(hits: int, n: int) -> None:
+    """Whatever confidence a verdict asks for, the report has scipy's two-sided 95 % interval."""
+    found = shares(hits, n).interval(0.8)
+    expected = binomtest(hits, n).proportion_ci(0.95, method="exact")
+    assert (found.lower, found.upper) == pytest.approx((expected.low, expected.high))
+    one_sided = binomtest(hits, n, alternative="greater").proportion_ci(0.8, method="exact")
+    assert found.one_sided_lower == pytest.approx(one_sided.low)
+    assert (found.confidence, found.n, found.clusters) == (0.8, n, None)

@@ -191,7 +191,13 @@ def test_few_clusters_tell_nothing(aggregate: Combined) -> None:
     needed = found.needed(0.5)
     assert needed is not None
     assert needed >= 5090 * 10 / 9
-    assert any("too few to tell" in note for note in found.interval().notes)
+    interval = found.interval()
+    assert any("too few to tell" in note for note in interval.notes)
+    for bounds in (
+        (interval.one_sided_lower, interval.one_sided_upper),
+        (interval.lower, interval.upper),
+    ):
+        assert bounds == (-math.inf, math.inf)
 
 
 def test_a_single_example_tells_nothing() -> None:
@@ -344,3 +350,45 @@ def test_an_equal_student_passes() -> None:
         test = suite_retention(ratios(evals), "ratio_of_averages").test(0.95)
         passed += test.judge(0.95) is Judgement.RETAINED
     assert passed >= 90
+
+
+def test_bounds_of_the_minimum_are_where_its_test_turns() -> None:
+    """P is 0.05 at the one-sided bounds, and 0.025 at the ends of the interval for the report."""
+    rng = np.random.default_rng(11)
+    parts: list[tuple[Retention, int]] = [
+        (ratio, ratio.n) for ratio in ratios([graded(rng, 60), graded(rng, 300)])
+    ]
+    found = LeastRetention(tuple(parts))
+    interval = found.interval()
+    for bound, tail, p in (
+        (interval.one_sided_lower, "p_retained", 0.05),
+        (interval.one_sided_upper, "p_below", 0.05),
+        (interval.lower, "p_retained", 0.025),
+        (interval.upper, "p_below", 0.025),
+    ):
+        assert getattr(found.test(bound), tail) == pytest.approx(p, rel=1e-6)
+    assert (interval.confidence, interval.n, interval.clusters) == (0.95, 360, None)
+    assert interval.method == "each of 2 evals by its own test"
+
+
+@pytest.mark.parametrize("aggregate", AGGREGATES)
+def test_bounds_of_an_aggregate_are_where_its_test_turns(aggregate: Combined) -> None:
+    """Of scores and of a perplexity together; the method names how the unseen one is counted."""
+    rng = np.random.default_rng(12)
+    units = np.full(80, 30.0)
+    teacher = rng.uniform(60, 120, 80)
+    texts = perplexity_retention(teacher + rng.normal(1, 5, 80), teacher, units)
+    scores = ratios([graded(rng, 120)])
+    # An average of scores takes no perplexity in.
+    evals = scores * 2 if aggregate == "ratio_of_averages" else [*scores, texts]
+    found = suite_retention(evals, aggregate)
+    interval = found.interval(0.9)
+    for bound, tail, p in (
+        (interval.one_sided_lower, "p_retained", 0.1),
+        (interval.one_sided_upper, "p_below", 0.1),
+        (interval.lower, "p_retained", 0.025),
+        (interval.upper, "p_below", 0.025),
+    ):
+        assert getattr(found.test(bound), tail) == pytest.approx(p, rel=1e-4)
+    added = "a worst-case example" if aggregate == "ratio_of_averages" else "a guess at the worst"
+    assert interval.method.startswith(f"t over 2 evals with {added}")

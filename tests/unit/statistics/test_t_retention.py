@@ -32,6 +32,7 @@ from pytest_distill.statistics import (
     of_mean,
     of_metric,
     perplexity_retention,
+    t_bounds,
 )
 from pytest_distill.statistics.t_retention import pairs_not_seen
 
@@ -579,3 +580,111 @@ def test_importing_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def turns(retention: TRetention, low: float, high: float) -> tuple[float, float]:
+    """Return where, by bisection, the p-values of the lower and the upper side are 0.05."""
+    found = retention.observed
+    lower = scipy.optimize.brentq(lambda m: retention.test(m).p_retained - 0.05, low, found)
+    upper = scipy.optimize.brentq(lambda m: retention.test(m).p_below - 0.05, found, high)
+    return lower, upper
+
+
+@pytest.mark.parametrize("power", [0.5, 2.0, 5.0])
+def test_bounds_of_a_student_that_loses_where_the_teacher_is_weak_or_strong(power: float) -> None:
+    """However losses go with the teacher's scores, each bound is where the test turns."""
+    teacher = np.random.default_rng(1).uniform(0.2, 1, 200)
+    retention = mean_retention(teacher**power, teacher)
+    interval = retention.interval()
+    expected = turns(retention, 0.0, 5.0)
+    assert (interval.one_sided_lower, interval.one_sided_upper) == pytest.approx(expected)
+
+
+def test_a_teacher_that_may_score_nothing_bounds_from_below_alone() -> None:
+    """Its mean is not told apart from 0: the ratio may be any, but the student's is not small."""
+    teacher = np.array([1.0, *[0.0] * 19])
+    student = np.linspace(0.4, 0.9, 20)
+    retention = mean_retention(student, teacher)
+    interval = retention.interval()
+    assert interval.one_sided_upper == math.inf
+    lower = scipy.optimize.brentq(
+        lambda m: retention.test(m).p_retained - 0.05, 0.5, retention.observed
+    )
+    assert interval.one_sided_lower == pytest.approx(lower)
+
+
+def test_two_units_are_enough_for_student_s_t() -> None:
+    """Their mean has scipy's t interval of one degree of freedom; one alone has none."""
+    expected = scipy.stats.t.interval(0.95, 1, 0.4, scipy.stats.sem([0.2, 0.6]))
+    assert t_bounds(of_mean([0.2, 0.6]), 0.975) == pytest.approx(expected)
+    assert t_bounds(of_mean([0.2]), 0.975) == (-math.inf, math.inf)
+
+
+@pytest.mark.parametrize("higher", [True, False])
+@pytest.mark.parametrize("floor", [0.8, 0.95])
+def test_from_least_on_a_student_that_is_as_good_passes(floor: float, higher: bool) -> None:
+    """So many examples of the teacher's own scores hold the floor, and a tenth fewer do not."""
+    scores = np.random.default_rng(3).uniform(0.1, 0.9, 20)
+    alike = mean_retention(scores, scores, higher_is_better=higher)
+    least = alike.least(floor)
+    assert least is not None
+    for share, passes in ((0.9, False), (1.1, True)):
+        times = share * least / len(scores)
+        many = np.resize(scores, round(times * len(scores)))
+        test = mean_retention(many, many, higher_is_better=higher).test(floor)
+        assert (test.judge(0.95) is Judgement.RETAINED) is passes
+    surer = alike.least(floor, 0.99)
+    assert surer is not None
+    assert surer > least
+    assert alike.least(1.0) is None
+
+
+def test_a_number_is_told_of_no_metric_that_has_no_worst() -> None:
+    """Of perplexity nobody knows how bad a text can be, so how many would do is not told."""
+    nats, units = np.random.default_rng(4).uniform(20, 60, 50), np.full(50, 20.0)
+    assert perplexity_retention(nats, nats, units).least(0.9) is None
+
+
+def test_the_examples_that_perplexity_needs_would_settle_it() -> None:
+    """Its logarithm is what is tested: so many texts of the same kind show the floor."""
+    rng = np.random.default_rng(5)
+    units = np.full(40, 30.0)
+    teacher = rng.uniform(60, 120, 40)
+    student = teacher + rng.normal(1.2, 6, 40)
+    few = perplexity_retention(student, teacher, units)
+    assert few.test(0.93).judge(0.95) is Judgement.UNCLEAR
+    needed = few.needed(0.93)
+    assert needed is not None
+    assert 40 < needed < 4000
+    times = math.ceil(needed / 40) + 1
+    more = perplexity_retention(*(np.tile(x, times) for x in (student, teacher, units)))
+    assert more.test(0.93).judge(0.95) is Judgement.RETAINED
+
+
+def test_a_perplexity_beyond_all_numbers_is_infinitely_worse() -> None:
+    """A student that is a thousand nats a token better is told as infinite, and is no error."""
+    units = np.ones(40)
+    better = perplexity_retention(np.full(40, 1.0), np.full(40, 1000.0) + np.arange(40), units)
+    assert better.observed == math.inf
+
+
+def test_clusters_of_texts_are_counted_and_told() -> None:
+    """A perplexity over clusters says of how many, and under ten of them shows nothing."""
+    rng = np.random.default_rng(6)
+    teacher, units = rng.uniform(20, 60, 80), np.full(80, 20.0)
+    student = teacher + rng.normal(0.1, 0.5, 80)
+    for groups in (8, 20):
+        clusters = [str(n % groups) for n in range(80)]
+        found = perplexity_retention(student, teacher, units, clusters=clusters)
+        interval = found.interval()
+        assert (interval.n, interval.clusters) == (80, groups)
+        assert (found.test(0.5).judge(0.95) is Judgement.RETAINED) is (groups == 20)
+        assert any(note.startswith(f"{groups} clusters") for note in interval.notes)
+
+
+def test_a_student_below_zero_has_no_ratio_where_lower_is_better() -> None:
+    """There it is the denominator; where higher is better it merely retains less than nothing."""
+    good, bad = np.full(30, 0.5) + np.arange(30) / 1000, -np.full(30, 0.5)
+    with pytest.raises(NoRatioError, match=r"the student scores -0\.5, below 0"):
+        mean_retention(bad, good, (-1.0, 1.0), higher_is_better=False)
+    assert mean_retention(bad, good, (-1.0, 1.0)).observed < 0

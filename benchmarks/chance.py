@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pytest_distill.comparison.standing import CONFIDENCE, LEVEL
+from pytest_distill.comparison.chance import CONFIDENCE, LEVEL
 from pytest_distill.statistics import association, clopper_pearson
 
 REPLICATIONS = 2000

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_distill._util.numbers import Ratio, checked_confidence, retained_share
+from pytest_distill.comparison.chance import refuse_below_chance
 from pytest_distill.comparison.lookup import find_model
 from pytest_distill.comparison.sameness import (
     refuse_same_identity,
@@ -19,14 +20,13 @@ from pytest_distill.comparison.sameness import (
     refuse_same_weights,
     refuse_unlike,
 )
-from pytest_distill.comparison.standing import refuse_below_chance
 from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric, check_own_metric
 from pytest_distill.evaluation.evaluation import (
     Evaluation,
     Indices,
-    Measured,
+    MeasuredEvaluation,
     ReportedEval,
     find_metric,
 )
@@ -44,7 +44,7 @@ the marker or ``distill.yaml`` says, else what the gate's documentation does."""
 
 
 @dataclass(frozen=True, slots=True)
-class Flips:
+class FlippedExamples:
     """Example ids where teacher and student part.
 
     Parameters
@@ -165,7 +165,7 @@ class Comparison:
         """
         of = self.model(model)
         evaluation = of.evaluate(self.on)
-        if isinstance(evaluation, Measured) and isinstance(self.on, Eval):
+        if isinstance(evaluation, MeasuredEvaluation) and isinstance(self.on, Eval):
             refuse_unlike(evaluation, self.on)
         if of.role == "teacher":
             refuse_below_chance(evaluation)
@@ -244,20 +244,24 @@ class Comparison:
         )
 
     @property
-    def flips(self) -> Flips:
+    def flips(self) -> FlippedExamples:
         """Where teacher and student part by the headline metric."""
         return self.flips_by(self.metric())
 
-    def flips_by(self, metric: Metric, selection: Selection = None, to: str = "teacher") -> Flips:
+    def flips_by(
+        self, metric: Metric, selection: Selection = None, to: str = "teacher"
+    ) -> FlippedExamples:
         """Return where student and another model part, by each example's own score."""
         teacher, student = self.pair(to, "student")
-        if not isinstance(teacher, Measured) or not isinstance(student, Measured):
+        if not isinstance(teacher, MeasuredEvaluation) or not isinstance(
+            student, MeasuredEvaluation
+        ):
             raise ComparisonError(f"eval '{self.eval}' has reported scores: no flips are known")
         gain = student.scores(metric) - teacher.scores(metric)
         gain = gain if metric.higher_is_better else -gain
         chosen = self.positions(selection)
         examples = teacher.eval.gold.examples
-        return Flips(
+        return FlippedExamples(
             lost=tuple(examples[i].id for i in chosen if gain[i] < 0),
             won=tuple(examples[i].id for i in chosen if gain[i] > 0),
         )
@@ -275,7 +279,9 @@ class Comparison:
             refuse_same_identity(self.teacher, self.student)
             return token_likeness(self.teacher, self.student, self.on)
         teacher, student = self.pair("teacher", "student")
-        if not isinstance(teacher, Measured) or not isinstance(student, Measured):
+        if not isinstance(teacher, MeasuredEvaluation) or not isinstance(
+            student, MeasuredEvaluation
+        ):
             raise ComparisonError(f"eval '{self.eval}' has reported scores: no answers are known")
         return label_likeness(teacher, student)
 
@@ -294,7 +300,9 @@ class Comparison:
 
     def measured(self) -> bool:
         """Return whether there are examples to look at, or scores alone."""
-        return all(isinstance(self.evaluation(m), Measured) for m in ("teacher", "student"))
+        return all(
+            isinstance(self.evaluation(m), MeasuredEvaluation) for m in ("teacher", "student")
+        )
 
 
 def retention(student: Fraction, teacher: Fraction, metric: Metric, where: str) -> Ratio:

@@ -11,7 +11,7 @@ from pytest_distill.errors import ConfigError, EvaluationError, did_you_mean
 from pytest_distill.evals.distributions import softmax
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Prediction
-from pytest_distill.evaluation.evaluation import Measured
+from pytest_distill.evaluation.evaluation import MeasuredEvaluation
 from pytest_distill.evaluation.sources.recorded import FieldError, recorded_field
 
 FIELD = "field:"
@@ -46,12 +46,12 @@ def confidence_name(by: str | None, on: Eval) -> str:
     return by
 
 
-def confidences(evaluation: Measured, by: str) -> NDArray[np.float64]:
+def confidences(evaluation: MeasuredEvaluation, by: str) -> NDArray[np.float64]:
     """Return how sure a model is of each answer, shape (n,), finite; higher is surer.
 
     Parameters
     ----------
-    evaluation : Measured
+    evaluation : MeasuredEvaluation
         The model's.
     by : str
         ``max_probability``: of the most probable output or choice; ``margin``: how far the second
@@ -86,7 +86,7 @@ def confidences(evaluation: Measured, by: str) -> NDArray[np.float64]:
     return np.array(found)
 
 
-def probabilities(evaluation: Measured) -> NDArray[np.float64] | None:
+def probabilities(evaluation: MeasuredEvaluation) -> NDArray[np.float64] | None:
     """Return the probability of each answer, shape (n,); None where a model gave none.
 
     Raises
@@ -108,7 +108,7 @@ def probabilities(evaluation: Measured) -> NDArray[np.float64] | None:
     return np.array(found) if found else None
 
 
-def _field(evaluation: Measured, by: str) -> NDArray[np.float64]:
+def _field(evaluation: MeasuredEvaluation, by: str) -> NDArray[np.float64]:
     name = by.removeprefix(FIELD)
     try:
         return recorded_field(evaluation, name)

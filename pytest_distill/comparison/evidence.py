@@ -17,7 +17,7 @@ from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import MeanMetric, Metric
 from pytest_distill.evals.metrics.perplexities import BitsPerByte, PerplexityMetric
-from pytest_distill.evaluation.evaluation import Measured, ReportedEval
+from pytest_distill.evaluation.evaluation import MeasuredEvaluation, ReportedEval
 from pytest_distill.statistics import (
     Combined,
     Extremes,
@@ -60,17 +60,19 @@ def _refusing(comparison: Comparison, metric: Metric) -> Iterator[None]:
         raise ComparisonError(f"{metric.name} on '{comparison.eval}': {error}") from None
 
 
-def measured_pair(comparison: Comparison, one: str, other: str) -> tuple[Measured, Measured] | None:
+def measured_pair(
+    comparison: Comparison, one: str, other: str
+) -> tuple[MeasuredEvaluation, MeasuredEvaluation] | None:
     """Return two evaluations; None where one of them has only scores."""
     first, second = comparison.evaluation(one), comparison.evaluation(other)
-    if isinstance(first, Measured) and isinstance(second, Measured):
+    if isinstance(first, MeasuredEvaluation) and isinstance(second, MeasuredEvaluation):
         return first, second
     return None
 
 
 def _retention(
-    student: Measured,
-    teacher: Measured,
+    student: MeasuredEvaluation,
+    teacher: MeasuredEvaluation,
     metric: Metric,
     comparison: Comparison,
     selection: Selection,
@@ -83,8 +85,8 @@ def _retention(
 
 
 def _t_retention(
-    student: Measured,
-    teacher: Measured,
+    student: MeasuredEvaluation,
+    teacher: MeasuredEvaluation,
     metric: Metric,
     comparison: Comparison,
     selection: Selection,
@@ -114,7 +116,9 @@ def _t_retention(
     )
 
 
-def _rows(metric: Metric, first: Measured, *others: Measured) -> list[NDArray[np.float64]]:
+def _rows(
+    metric: Metric, first: MeasuredEvaluation, *others: MeasuredEvaluation
+) -> list[NDArray[np.float64]]:
     """Return the statistics of several models, with the same columns where extremes have these."""
     if metric.knows_extremes:
         return first.statistics_beside(metric, *others)
@@ -167,7 +171,7 @@ def score_evidence(
         Where the metric is no number without one of the examples.
     """
     evaluation = comparison.evaluation(model)
-    if not isinstance(evaluation, Measured):
+    if not isinstance(evaluation, MeasuredEvaluation):
         return None
     chosen = comparison.positions(selection)
     clusters, higher = clusters_of(comparison, chosen), metric.higher_is_better
@@ -300,7 +304,7 @@ def pseudo_values(
 ) -> list[PseudoValues] | None:
     """Return what each example contributes to the models' scores; None for reported scores."""
     found = [comparison.evaluation(model) for model in models]
-    measured = [evaluation for evaluation in found if isinstance(evaluation, Measured)]
+    measured = [evaluation for evaluation in found if isinstance(evaluation, MeasuredEvaluation)]
     if len(measured) < len(found):
         return None
     chosen = comparison.positions(selection)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_distill.comparison.comparison import Comparison, Selection
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.evaluation.evaluation import Measured
+from pytest_distill.evaluation.evaluation import MeasuredEvaluation
 
 
 def lost_rows(
@@ -23,7 +23,7 @@ def lost_rows(
         JSON-able rows: id, the example's fields, and score and answer of both models.
     """
     better, student = comparison.evaluation(to), comparison.evaluation("student")
-    if not isinstance(better, Measured) or not isinstance(student, Measured):
+    if not isinstance(better, MeasuredEvaluation) or not isinstance(student, MeasuredEvaluation):
         return []
     lost = set(comparison.flips_by(metric, selection, to).lost)
     return [
@@ -37,7 +37,7 @@ def lost_rows(
     ]
 
 
-def _said(evaluation: Measured, metric: Metric, position: int) -> dict[str, object]:
+def _said(evaluation: MeasuredEvaluation, metric: Metric, position: int) -> dict[str, object]:
     said: dict[str, object] = {"score": float(evaluation.scores(metric)[position])}
     if evaluation.predictions:
         said["answer"] = evaluation.answers[position].predicted

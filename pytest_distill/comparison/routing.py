@@ -24,7 +24,7 @@ from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ComparisonError, DistillError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import MeanMetric, Metric
-from pytest_distill.evaluation.evaluation import Measured, exact_corpus_score, exact_mean
+from pytest_distill.evaluation.evaluation import MeasuredEvaluation, exact_corpus_score, exact_mean
 from pytest_distill.statistics import Judgement, NoRatioError, Retention
 from pytest_distill.statistics.routing import SHARES, Bools, Positions
 
@@ -120,7 +120,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class DeferralPoint:
     """One point of the deferral curve.
 
     Parameters
@@ -152,9 +152,9 @@ class Routing:
     ----------
     by : str
         What its confidence is.
-    curve : tuple of Point
+    curve : tuple of DeferralPoint
         Every threshold that was tried, falling.
-    chosen : Point, optional
+    chosen : DeferralPoint, optional
         By the fixed sequence, the last that was shown to keep the floor; None: always the teacher.
     folds : int
         Of the cross-fit.
@@ -165,8 +165,8 @@ class Routing:
     """
 
     by: str
-    curve: tuple[Point, ...]
-    chosen: Point | None
+    curve: tuple[DeferralPoint, ...]
+    chosen: DeferralPoint | None
     folds: int
     cross_handled: Fraction
     cross_retained: Ratio | None
@@ -176,7 +176,7 @@ class Routing:
         """Which share of the examples the student answers at the chosen threshold."""
         return Fraction(0) if self.chosen is None else self.chosen.handled
 
-    def at(self, share: Fraction) -> Point:
+    def at(self, share: Fraction) -> DeferralPoint:
         """Return the first point at which the student answers at least a share of the examples."""
         return next(point for point in self.curve if point.handled >= share)
 
@@ -224,7 +224,7 @@ def route(
 
 
 def needed_at(
-    pair: Pair, by: str, point: Point, floor: Fraction, confidence: float
+    pair: Pair, by: str, point: DeferralPoint, floor: Fraction, confidence: float
 ) -> tuple[Judgement, int | None]:
     """Return what the bounds say of the floor at a point, and about how many examples it needs."""
     try:
@@ -235,7 +235,7 @@ def needed_at(
     return judgement, retention.needed(float(floor), confidence)
 
 
-def area(evaluation: Measured, metric: Metric, by: str) -> float | None:
+def area(evaluation: MeasuredEvaluation, metric: Metric, by: str) -> float | None:
     """Return a model's AUGRC; None where it has no such confidence, or the metric no worst value.
 
     How wrong an answer is: (greatest - score) / (greatest - least) of the metric's range, the
@@ -251,7 +251,7 @@ def area(evaluation: Measured, metric: Metric, by: str) -> float | None:
     return None
 
 
-def miscalibration(evaluation: Measured) -> float | None:
+def miscalibration(evaluation: MeasuredEvaluation) -> float | None:
     """Return a model's ECE; None where it gave no probabilities, or no answer is right or wrong."""
     sure = probabilities(evaluation)
     if sure is None:
@@ -285,10 +285,12 @@ def expected(student: ModelInfo, teacher: ModelInfo, name: str, routing: Routing
     return float(first + (1 - float(routing.handled)) * second)
 
 
-def _point(pair: Pair, sure: NDArray[np.float64], threshold: float, floor: Fraction) -> Point:
+def _point(
+    pair: Pair, sure: NDArray[np.float64], threshold: float, floor: Fraction
+) -> DeferralPoint:
     handled = sure >= threshold
     score = pair.score(handled)
-    return Point(
+    return DeferralPoint(
         threshold,
         Fraction(int(handled.sum()), pair.n),
         score,

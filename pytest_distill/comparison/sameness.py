@@ -8,14 +8,14 @@ from typing import Any
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evaluation.evaluation import Evaluation, Measured
+from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation
 from pytest_distill.evaluation.models import Model
 
 SHOWN = 120
 """How many characters of an identity a message shows."""
 
 
-def refuse_unlike(evaluation: Measured, on: Eval) -> None:
+def refuse_unlike(evaluation: MeasuredEvaluation, on: Eval) -> None:
     """Raise ComparisonError where an evaluation is not of exactly this eval."""
     if evaluation.eval.digest == on.digest:
         return
@@ -36,7 +36,9 @@ def refuse_same_model(one: Evaluation, other: Evaluation) -> None:
     """
     refuse_same_weights(one.info, other.info)
     names = f"'{one.info.name}' and '{other.info.name}'"
-    files = [e.file for e in (one, other) if isinstance(e, Measured) and e.file is not None]
+    files = [
+        e.file for e in (one, other) if isinstance(e, MeasuredEvaluation) and e.file is not None
+    ]
     if len(files) == 2 and files[0] == files[1]:
         raise ComparisonError(
             f"{names} have the same predictions, {files[0]}: name a file of its own for each"

@@ -24,7 +24,7 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Request
 from pytest_distill.evaluation.models import Model, RunModel, dated, together
 from pytest_distill.evaluation.store.digest import request_key
-from pytest_distill.evaluation.store.keeping import Figure
+from pytest_distill.evaluation.store.keeping import StoredFigure
 
 Floats = NDArray[np.float64]
 Units = NDArray[np.intp]
@@ -39,7 +39,7 @@ _FIRST_BATCH, _LAST_BATCH = 256, 65536  # tokens a batch, doubled while that hel
 
 
 @dataclass(frozen=True)
-class Taken:
+class Provenance:
     """How a figure came about.
 
     Parameters
@@ -58,7 +58,7 @@ class Taken:
 
 
 @dataclass(frozen=True)
-class Latency:
+class LatencyFigure:
     """One model's times, in seconds, one value a request, in the order in which they were taken.
 
     Parameters
@@ -68,7 +68,7 @@ class Latency:
     first_token, token : array, shape (n,), optional
         For generated text: until its first token, and for each token after it (NaN for a text of
         one token).
-    taken : Taken
+    provenance : Provenance
         How they came about.
     unit : array of int, shape (n,), optional
         Of which independent example each is: the same number for those of one cluster, and so for
@@ -80,7 +80,7 @@ class Latency:
     example: Floats
     first_token: Floats | None
     token: Floats | None
-    taken: Taken
+    provenance: Provenance
     unit: Units | None = None
     independent: int | None = None
 
@@ -98,7 +98,7 @@ class Latency:
 
 
 @dataclass(frozen=True)
-class Throughput:
+class ThroughputFigure:
     """How many examples a model answers in a second, in batches of the best size.
 
     Parameters
@@ -111,7 +111,7 @@ class Throughput:
         Tokens a batch; None for an engine that batches as it likes.
     n : int
         Number of examples.
-    taken : Taken
+    provenance : Provenance
         How it came about.
     """
 
@@ -120,19 +120,19 @@ class Throughput:
     highest: float
     batch_tokens: int | None
     n: int
-    taken: Taken
+    provenance: Provenance
 
 
 @dataclass(frozen=True)
-class Held:
+class MemoryFigure:
     """What a model holds in memory while it answers `n` examples, and how that came about."""
 
     memory: Memory
     n: int
-    taken: Taken
+    provenance: Provenance
 
 
-def latencies(models: Sequence[Model], on: Eval, examples: int) -> list[Latency]:
+def latencies(models: Sequence[Model], on: Eval, examples: int) -> list[LatencyFigure]:
     """Return how long each model takes for an example alone; example i stands at place i of each.
 
     All models answer the same examples, warmed up, and in an order that is drawn anew for each:
@@ -159,7 +159,7 @@ def latencies(models: Sequence[Model], on: Eval, examples: int) -> list[Latency]
 
     figure = _figure("latency", running, chosen, measure)
     found = [
-        _latency([Timing(*row) for row in rows], _taken(model, figure), unit, len(independent))
+        _latency([Timing(*row) for row in rows], _provenance(model, figure), unit, len(independent))
         for model, rows in zip(running, figure.value, strict=True)
     ]
     for model, latency in zip(running, found, strict=True):
@@ -167,7 +167,7 @@ def latencies(models: Sequence[Model], on: Eval, examples: int) -> list[Latency]
     return found
 
 
-def throughput(model: Model, on: Eval, examples: int) -> Throughput:
+def throughput(model: Model, on: Eval, examples: int) -> ThroughputFigure:
     """Return how many examples a model answers in a second, at the best of several batch sizes."""
     running = runnable(model)
     each = [[request] for request in on.requests()]
@@ -180,19 +180,19 @@ def throughput(model: Model, on: Eval, examples: int) -> Throughput:
     figure = _figure("throughput", [running], chosen, measure)
     batch_tokens, seconds = figure.value
     rates = [len(chosen) / each for each in seconds]
-    found = Throughput(
+    found = ThroughputFigure(
         per_second=median(rates),
         lowest=min(rates),
         highest=max(rates),
         batch_tokens=batch_tokens,
         n=len(chosen),
-        taken=_taken(running, figure),
+        provenance=_provenance(running, figure),
     )
     model.figures[on.name, "throughput"] = found
     return found
 
 
-def memory(model: Model, on: Eval, examples: int) -> Held:
+def memory(model: Model, on: Eval, examples: int) -> MemoryFigure:
     """Return what a model holds while it answers the longest of an eval's examples.
 
     Raises
@@ -212,7 +212,7 @@ def memory(model: Model, on: Eval, examples: int) -> Held:
             return asdict(_given(Memory, engine, engine.memory(chosen)))
 
     figure = _figure("memory", [running], chosen, measure)
-    found = Held(Memory(**figure.value), len(chosen), _taken(running, figure))
+    found = MemoryFigure(Memory(**figure.value), len(chosen), _provenance(running, figure))
     model.figures[on.name, "memory"] = found
     return found
 
@@ -314,7 +314,9 @@ def _seconds(answer: Callable[[], Any]) -> float:
     return perf_counter() - begin
 
 
-def _latency(timings: Sequence[Timing], taken: Taken, unit: Units, independent: int) -> Latency:
+def _latency(
+    timings: Sequence[Timing], provenance: Provenance, unit: Units, independent: int
+) -> LatencyFigure:
     """Return times as arrays; those of first tokens where every text has some."""
     first = [t.first_token for t in timings if t.first_token is not None]
     each = [
@@ -323,11 +325,11 @@ def _latency(timings: Sequence[Timing], taken: Taken, unit: Units, independent: 
         else np.nan
         for t in timings
     ]
-    return Latency(
+    return LatencyFigure(
         example=np.array([t.seconds for t in timings]),
         first_token=np.array(first) if len(first) == len(timings) else None,
         token=None if np.isnan(each).all() else np.array(each),
-        taken=taken,
+        provenance=provenance,
         unit=unit,
         independent=independent,
     )
@@ -335,7 +337,7 @@ def _latency(timings: Sequence[Timing], taken: Taken, unit: Units, independent: 
 
 def _figure(
     kind: str, models: Sequence[RunModel], requests: Sequence[Request], measure: Callable[[], Any]
-) -> Figure:
+) -> StoredFigure:
     """Return a figure, from the store where all that it hangs on is as it was.
 
     The requests stand in the order in which they are answered, and so tell of which of them each
@@ -353,8 +355,8 @@ def _figure(
     return models[0].figure({**about, "models": identities} if known else None, measure)
 
 
-def _taken(model: RunModel, figure: Figure) -> Taken:
-    return Taken(_setting(model), figure.made, figure.earlier)
+def _provenance(model: RunModel, figure: StoredFigure) -> Provenance:
+    return Provenance(_setting(model), figure.made, figure.earlier)
 
 
 def _setting(model: RunModel) -> dict[str, Any]:

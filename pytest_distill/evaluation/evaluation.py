@@ -51,7 +51,7 @@ class ReportedEval:
 
 
 @dataclass(frozen=True)
-class Told:
+class KnownScore:
     """A score over all examples that was computed while a gate asked: what a report may tell."""
 
     metric: str
@@ -77,7 +77,7 @@ class Evaluation(ABC):
 
     @property
     @abstractmethod
-    def told(self) -> Sequence[Told]:
+    def known_scores(self) -> Sequence[KnownScore]:
         """The scores by the eval's metrics and those that were asked for; nothing is computed."""
 
     @abstractmethod
@@ -100,7 +100,7 @@ class Evaluation(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class Measured(Evaluation):
+class MeasuredEvaluation(Evaluation):
     """An evaluation that has an answer, or a ready score, for every example.
 
     Parameters
@@ -128,7 +128,9 @@ class Measured(Evaluation):
     source: str = ""
     file: Path | None = None
     from_store: int = 0
-    _told: dict[int, Told | None] = field(default_factory=dict, init=False, repr=False)
+    _known_scores: dict[int, KnownScore | None] = field(
+        default_factory=dict, init=False, repr=False
+    )
     _scores: dict[int, tuple[Metric, NDArray[np.float64]]] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -151,22 +153,24 @@ class Measured(Evaluation):
         return tuple({identity_of(m): m for m in (*self.eval.metrics, *asked)}.values())
 
     @property
-    def told(self) -> Sequence[Told]:
+    def known_scores(self) -> Sequence[KnownScore]:
         """The scores by the eval's metrics and those that were asked for; nothing is computed."""
-        return [told for told in self._told.values() if told is not None]
+        return [told for told in self._known_scores.values() if told is not None]
 
-    def tell(self, metrics: Sequence[Metric]) -> None:
+    def score_for_report(self, metrics: Sequence[Metric]) -> None:
         """Compute the scores by these metrics for the report, which runs no code of the user's.
 
         One that is refused is left out: a gate that asks for it says why.
         """
         for metric in metrics:
             key = identity_of(metric)
-            if key not in self._told:
-                self._told[key] = None  # what is computed below comes here again
+            if key not in self._known_scores:
+                self._known_scores[key] = None  # what is computed below comes here again
                 with suppress(DistillError):
                     score = self.exact_score(metric)
-                    self._told[key] = Told(metric.name, metric.higher_is_better, score)
+                    self._known_scores[key] = KnownScore(
+                        metric.name, metric.higher_is_better, score
+                    )
 
     @cached_property
     def answers(self) -> tuple[Answer, ...]:
@@ -205,7 +209,7 @@ class Measured(Evaluation):
             scores = self._numbers(given, metric)
             self._refuse_bad(scores, metric)
             self._scores[key] = metric, scores
-            self.tell([metric])
+            self.score_for_report([metric])
         return self._scores[key][1]
 
     def exact_score(self, metric: Metric, indices: Indices | None = None) -> Fraction:
@@ -216,7 +220,7 @@ class Measured(Evaluation):
         EvaluationError
             Where it is not finite or out of the metric's range.
         """
-        told = self._told.get(identity_of(metric)) if indices is None else None
+        told = self._known_scores.get(identity_of(metric)) if indices is None else None
         if told is not None:
             return told.score
         every = slice(None) if indices is None else list(indices)
@@ -237,10 +241,10 @@ class Measured(Evaluation):
         self._recorded(metric)
         if key not in self._statistics:
             self._statistics[key] = metric, self._numbers(metric.statistics(self.answers), metric)
-            self.tell([metric])
+            self.score_for_report([metric])
         return self._statistics[key][1]
 
-    def statistics_beside(self, metric: Metric, *others: Measured) -> list[NDArray[Any]]:
+    def statistics_beside(self, metric: Metric, *others: MeasuredEvaluation) -> list[NDArray[Any]]:
         """Return the statistics of this and other models, each of shape (n, k), of one call.
 
         The columns of two calls need not be the same, so that one call is made for all of them.
@@ -322,7 +326,7 @@ class Measured(Evaluation):
 
 
 @dataclass(frozen=True, eq=False)
-class Reported(Evaluation):
+class ReportedEvaluation(Evaluation):
     """Published scores of a model that nobody runs here.
 
     Parameters
@@ -350,10 +354,10 @@ class Reported(Evaluation):
         return self.eval.metrics
 
     @property
-    def told(self) -> Sequence[Told]:
+    def known_scores(self) -> Sequence[KnownScore]:
         """The published scores by the eval's metrics."""
         return [
-            Told(metric.name, metric.higher_is_better, self.reported[metric.name])
+            KnownScore(metric.name, metric.higher_is_better, self.reported[metric.name])
             for metric in self.eval.metrics
             if metric.name in self.reported
         ]

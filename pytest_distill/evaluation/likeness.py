@@ -25,7 +25,7 @@ from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.requests import GoldText
 from pytest_distill.evals.tasks import Classification
 from pytest_distill.evals.tasks.predictions import check_loglikelihoods, check_probabilities
-from pytest_distill.evaluation.evaluation import Measured
+from pytest_distill.evaluation.evaluation import MeasuredEvaluation
 from pytest_distill.evaluation.models import Model, RunModel, dated, together
 from pytest_distill.evaluation.sources.captured import read_captured
 from pytest_distill.evaluation.sources.recorded import RecordedModel
@@ -87,7 +87,7 @@ class Likeness:
         return bool((self.mass == self.units).all())
 
 
-def label_likeness(teacher: Measured, student: Measured) -> Likeness:
+def label_likeness(teacher: MeasuredEvaluation, student: MeasuredEvaluation) -> Likeness:
     """Return how alike two models are over labels or choices.
 
     Raises
@@ -224,7 +224,7 @@ def _row(likeness: TokenLikeness) -> list[float | None]:
     return [value if math.isfinite(value) else None for value in numbers]
 
 
-def _distribution(of: Measured, place: int, example: Example) -> dict[str, float] | None:
+def _distribution(of: MeasuredEvaluation, place: int, example: Example) -> dict[str, float] | None:
     """Return label -> probability; None where only an answer is known."""
     prediction, answer = of.predictions[place], of.answers[place]
     if answer.choices:

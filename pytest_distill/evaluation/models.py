@@ -21,8 +21,8 @@ from pytest_distill.errors import (
 )
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Prediction, Request
-from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval
-from pytest_distill.evaluation.store.keeping import Figure, Keeper, Kept
+from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEval
+from pytest_distill.evaluation.store.keeping import EvaluatedPredictions, Keeper, StoredFigure
 
 _LOOK_SECONDS = 1.0
 """How often a model's files are looked at while it answers."""
@@ -101,8 +101,8 @@ class Model(ABC):
         """Return the model's evaluation on an eval; it is made at the first call only."""
         if on.name not in self._evaluations:
             evaluation = self._evaluate(on)
-            if isinstance(evaluation, Measured):
-                evaluation.tell(on.metrics)
+            if isinstance(evaluation, MeasuredEvaluation):
+                evaluation.score_for_report(on.metrics)
             self._evaluations[on.name] = evaluation
         return self._evaluations[on.name]
 
@@ -260,7 +260,7 @@ class RunModel(Model):
             return True
         return False
 
-    def figure(self, about: Mapping[str, Any] | None, measure: Callable[[], Any]) -> Figure:
+    def figure(self, about: Mapping[str, Any] | None, measure: Callable[[], Any]) -> StoredFigure:
         """Return a JSON-able figure, from the store where `about` says what it hangs on."""
 
         def asked() -> Any:
@@ -273,7 +273,7 @@ class RunModel(Model):
                 raise ModelError(f"{self._who('what was measured')}: {error}") from None
 
         if self.keeper is None or about is None:
-            figure = Figure(asked(), time.time())
+            figure = StoredFigure(asked(), time.time())
         else:
             figure = self.keeper.figure(about, asked)
         _ = self.info  # what the report tells of the model is known from now on
@@ -287,7 +287,11 @@ class RunModel(Model):
         """Return the evaluation on an eval, and run what else is owed while the model is loaded."""
         known = on.name in self._evaluations
         evaluation = super().evaluate(on)
-        if not known and isinstance(evaluation, Measured) and evaluation.from_store < evaluation.n:
+        if (
+            not known
+            and isinstance(evaluation, MeasuredEvaluation)
+            and evaluation.from_store < evaluation.n
+        ):
             self._after_load(self)
         return evaluation
 
@@ -318,11 +322,13 @@ class RunModel(Model):
                 raise
         else:
             self.dated_prompts(requests)  # for its note
-            kept = Kept(list(self._predict(who, requests)), from_store=0)
+            kept = EvaluatedPredictions(list(self._predict(who, requests)), from_store=0)
         source = f"model '{self.name}' on '{on.name}'"
         predictions = aligned(kept.predictions, on, source)
         self._keep_notes()
-        return Measured(self.info, on, predictions, source=source, from_store=kept.from_store)
+        return MeasuredEvaluation(
+            self.info, on, predictions, source=source, from_store=kept.from_store
+        )
 
     def dated_prompts(self, requests: Sequence[Request]) -> Mapping[str, str]:
         """Return by id the whole prompts of requests that the model is asked with a date in them.

@@ -67,11 +67,11 @@ class Throughput(LooksAtNoAnswers):
                     f"assert {quantity_text(found.lowest, '/s', up=False)} >= "
                     f"{limit_text(floor, '/s')} throughput of {student.name}",
                     f"  {basis}",
-                    f"  {setting_text(**vars(found.taken))}",
+                    f"  {setting_text(**vars(found.provenance))}",
                 ]
             ),
             basis=basis,
-            details={"batch_tokens": found.batch_tokens, "setting": dict(found.taken.setting)},
+            details={"batch_tokens": found.batch_tokens, "setting": dict(found.provenance.setting)},
             unit="/s",
         )
 
@@ -123,10 +123,10 @@ class MemoryUse(LooksAtNoAnswers):
                     f"assert {quantity_text(held.peak, 'B', up=True)} <= {limit_text(limit, 'B')} "
                     f"memory of {student.name}",
                     f"  {basis}",
-                    f"  {setting_text(**vars(found.taken))}",
+                    f"  {setting_text(**vars(found.provenance))}",
                 ]
             ),
             basis=basis,
-            details={"weights": held.weights, "setting": dict(found.taken.setting)},
+            details={"weights": held.weights, "setting": dict(found.provenance.setting)},
             unit="B",
         )

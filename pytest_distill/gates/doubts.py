@@ -15,12 +15,12 @@ from itertools import combinations
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from pytest_distill.comparison.chance import Side, compare_with_chance, refuse_below_chance
 from pytest_distill.comparison.comparison import Comparison
-from pytest_distill.comparison.standing import Side, refuse_below_chance, standing
 from pytest_distill.errors import ConfigError, DistillError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Answer
-from pytest_distill.evaluation.evaluation import Evaluation, Measured
+from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation
 from pytest_distill.evaluation.models import Model, RunModel
 from pytest_distill.gates import GATES
 from pytest_distill.gates.measured import LooksAtNoAnswers
@@ -73,7 +73,7 @@ def _remarks(gate: object, comparison: Comparison) -> list[str]:
     ]
 
 
-def _known(comparison: Comparison, role: str) -> Measured | None:
+def _known(comparison: Comparison, role: str) -> MeasuredEvaluation | None:
     """Return an evaluation that the gate looked at, or that costs nothing; None where none is."""
     try:
         model = comparison.model(role)
@@ -90,22 +90,26 @@ def _known(comparison: Comparison, role: str) -> Measured | None:
     return evaluation
 
 
-def _answering(evaluation: Evaluation | None) -> Measured | None:
-    return evaluation if isinstance(evaluation, Measured) and evaluation.predictions else None
+def _answering(evaluation: Evaluation | None) -> MeasuredEvaluation | None:
+    return (
+        evaluation
+        if isinstance(evaluation, MeasuredEvaluation) and evaluation.predictions
+        else None
+    )
 
 
 def _made(model: Model, comparison: Comparison) -> Evaluation | None:
     return next((e for e in model.evaluations if e.eval is comparison.on), None)
 
 
-def _teacher_doubt(teacher: Measured | None) -> Iterator[str]:
+def _teacher_doubt(teacher: MeasuredEvaluation | None) -> Iterator[str]:
     if teacher is not None:
         refuse_below_chance(teacher)
         yield from _unlike_a_teacher(teacher)
 
 
-def _unlike_a_teacher(teacher: Measured) -> Iterator[str]:
-    found = standing(teacher)
+def _unlike_a_teacher(teacher: MeasuredEvaluation) -> Iterator[str]:
+    found = compare_with_chance(teacher)
     if found is not None and found.side is not Side.ABOVE:
         who = "" if teacher.info.name == "teacher" else f" {teacher.info.name}"
         yield Doubt(f"suspicious: the teacher{who} is not shown to be above chance ({found.shown})")
@@ -137,7 +141,7 @@ def add_doubt(told: dict[str, Any], note: str) -> None:
         told["basis"] = "; ".join(IN_DOUBT if part == FIRM else part for part in parts)
 
 
-def identical(one: Measured, other: Measured) -> Iterator[str]:
+def identical(one: MeasuredEvaluation, other: MeasuredEvaluation) -> Iterator[str]:
     """Yield a doubt where two models answered every example alike.
 
     That is judged, since a flawless student exists on a small gold set, but it is also what one
@@ -173,7 +177,7 @@ def _rated_alike(one: Answer, other: Answer) -> bool:
     )
 
 
-def _tie_notes(evaluations: Sequence[Measured]) -> Iterator[str]:
+def _tie_notes(evaluations: Sequence[MeasuredEvaluation]) -> Iterator[str]:
     for evaluation in evaluations:
         facts = _facts(evaluation)
         if facts.ties:
@@ -191,7 +195,7 @@ def _tie_notes(evaluations: Sequence[Measured]) -> Iterator[str]:
             )
 
 
-def _never_predicted(evaluations: Sequence[Measured]) -> Iterator[str]:
+def _never_predicted(evaluations: Sequence[MeasuredEvaluation]) -> Iterator[str]:
     """Yield a note on gold labels that no model predicts: a name that none of them knows."""
     classified = [e for e in evaluations if _facts(e).labelled]
     if not classified:
@@ -217,10 +221,10 @@ class _Facts:
     said: frozenset[str]
 
 
-_FACTS: WeakKeyDictionary[Measured, _Facts] = WeakKeyDictionary()
+_FACTS: WeakKeyDictionary[MeasuredEvaluation, _Facts] = WeakKeyDictionary()
 
 
-def _facts(evaluation: Measured) -> _Facts:
+def _facts(evaluation: MeasuredEvaluation) -> _Facts:
     if evaluation not in _FACTS:
         answers = evaluation.answers
         labelled = all(a.correct is not None and not a.choices for a in answers)

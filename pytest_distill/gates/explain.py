@@ -21,7 +21,7 @@ from pytest_distill.errors import one_line
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.metrics.perplexities import BitsPerByte, PerplexityMetric
-from pytest_distill.evaluation.evaluation import Measured, Reported
+from pytest_distill.evaluation.evaluation import MeasuredEvaluation, ReportedEvaluation
 from pytest_distill.gates.verdict import FIRM, Evidence
 from pytest_distill.statistics import (
     GapRecovered,
@@ -50,7 +50,7 @@ def notes(comparison: Comparison, metric: Metric, roles: Sequence[str]) -> tuple
     reported = [
         comparison.model(role).name
         for role in roles
-        if isinstance(comparison.evaluation(role), Reported)
+        if isinstance(comparison.evaluation(role), ReportedEvaluation)
     ]
     found = []
     if reported:
@@ -116,7 +116,7 @@ def _token_note(comparison: Comparison, metric: Metric, roles: Sequence[str]) ->
     """Return a note where two models part a text into tokens of different lengths."""
     if metric.name != "perplexity":
         return []
-    measured = [e for e in map(comparison.evaluation, roles) if isinstance(e, Measured)]
+    measured = [e for e in map(comparison.evaluation, roles) if isinstance(e, MeasuredEvaluation)]
     if len({tuple(p.tokens for p in evaluation.predictions) for evaluation in measured}) < 2:
         return []
     lengths = [
@@ -131,7 +131,7 @@ def _token_note(comparison: Comparison, metric: Metric, roles: Sequence[str]) ->
     ]
 
 
-def _bytes_per_token(evaluation: Measured) -> float | None:
+def _bytes_per_token(evaluation: MeasuredEvaluation) -> float | None:
     tokens = [answer.prediction.tokens for answer in evaluation.answers]
     if None in tokens or not sum(t for t in tokens if t):
         return None

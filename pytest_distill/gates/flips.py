@@ -13,7 +13,7 @@ from pytest_distill.comparison.flips import lost_rows
 from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.evaluation.evaluation import Measured
+from pytest_distill.evaluation.evaluation import MeasuredEvaluation
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import decide, deciding_number
 from pytest_distill.gates.verdict import Evidence, Verdict, as_float, decided
@@ -133,7 +133,7 @@ def broken_ids(
     if not must_keep:
         return ()
     teacher, student = comparison.pair("teacher", "student")
-    if not isinstance(teacher, Measured) or not isinstance(student, Measured):
+    if not isinstance(teacher, MeasuredEvaluation) or not isinstance(student, MeasuredEvaluation):
         raise ComparisonError(f"eval '{comparison.eval}' has reported scores: no flips are known")
     s = student.scores(metric)
     t = teacher.scores(metric)

@@ -16,7 +16,7 @@ from pytest_distill.comparison.comparison import Comparison, Confidence, Slice
 from pytest_distill.comparison.evidence import clusters_of, zero_or_one
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Answer, Metric
-from pytest_distill.evaluation.evaluation import Measured
+from pytest_distill.evaluation.evaluation import MeasuredEvaluation
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import decide, deciding_number
 from pytest_distill.gates.verdict import Evidence, Outcome, Verdict, as_float
@@ -116,10 +116,12 @@ class InheritedErrors:
 
     def _repeated(
         self, comparison: Comparison, metric: Metric
-    ) -> tuple[NDArray[np.intp], Same, Measured]:
+    ) -> tuple[NDArray[np.intp], Same, MeasuredEvaluation]:
         """Return where the teacher is wrong, and where the student says the same there."""
         teacher, student = comparison.pair("teacher", "student")
-        if not isinstance(teacher, Measured) or not isinstance(student, Measured):
+        if not isinstance(teacher, MeasuredEvaluation) or not isinstance(
+            student, MeasuredEvaluation
+        ):
             raise ComparisonError(
                 f"eval '{comparison.eval}' has reported scores: no answers are known"
             )
@@ -147,7 +149,11 @@ class InheritedErrors:
         if "sft" not in {model.role for model in comparison.models.values()}:
             return [], known
         teacher, sft = comparison.evaluation("teacher"), comparison.evaluation("sft")
-        if not isinstance(teacher, Measured) or not isinstance(sft, Measured) or not len(wrong):
+        if (
+            not isinstance(teacher, MeasuredEvaluation)
+            or not isinstance(sft, MeasuredEvaluation)
+            or not len(wrong)
+        ):
             return [], known
         theirs = _same(teacher, sft, wrong)
         more, fewer = int((same & ~theirs).sum()), int((theirs & ~same).sum())
@@ -187,13 +193,13 @@ def _rate(comparison: Comparison, wrong: NDArray[np.intp], same: Same) -> Rate:
     )
 
 
-def _same(one: Measured, other: Measured, places: NDArray[np.intp]) -> Same:
+def _same(one: MeasuredEvaluation, other: MeasuredEvaluation, places: NDArray[np.intp]) -> Same:
     """Return where two models give the same answer, but for whitespace around it."""
     pairs = ((one.answers[i].predicted, other.answers[i].predicted) for i in places)
     return np.array([a.strip() == b.strip() for a, b in pairs], dtype=np.bool_)
 
 
-def _two_labels(student: Measured) -> tuple[str, ...]:
+def _two_labels(student: MeasuredEvaluation) -> tuple[str, ...]:
     def labels(answer: Answer) -> set[str]:
         return {answer.predicted, *answer.targets}
 

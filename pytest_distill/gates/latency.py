@@ -329,11 +329,11 @@ class _Times:
     units: Units
     timed: int = 1
     independent: int = 1
-    taken: efficiency.Taken | None = None
+    provenance: efficiency.Provenance | None = None
 
     @property
     def declared(self) -> bool:
-        return self.taken is None
+        return self.provenance is None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -343,7 +343,7 @@ class _Times:
 
     @property
     def line(self) -> str:
-        where = setting_text(**vars(self.taken)) if self.taken else "declared"
+        where = setting_text(**vars(self.provenance)) if self.provenance else "declared"
         median = quantity_text(
             float(np.median(unit_medians(self.seconds, self.units))), "s", up=True
         )
@@ -375,7 +375,9 @@ def _alone(comparison: Comparison, model: Model, of: Of, examples: int) -> _Time
     return _measured(comparison, model, latency, of)
 
 
-def _measured(comparison: Comparison, model: Model, latency: efficiency.Latency, of: Of) -> _Times:
+def _measured(
+    comparison: Comparison, model: Model, latency: efficiency.LatencyFigure, of: Of
+) -> _Times:
     """Return the times of a part of the answers; ComparisonError where there is no such part."""
     times = latency.times(of)
     if times is None:
@@ -385,12 +387,16 @@ def _measured(comparison: Comparison, model: Model, latency: efficiency.Latency,
         )
     seconds, units = times
     timed = len(units if latency.unit is None else np.unique(latency.unit))
-    return _Times(model.name, seconds, units, timed, latency.independent or timed, latency.taken)
+    return _Times(
+        model.name, seconds, units, timed, latency.independent or timed, latency.provenance
+    )
 
 
 def _refuse_other_devices(*times: _Times) -> None:
     """Refuse times of two models that ran on different devices."""
-    where = {one.model: efficiency.device_text(one.taken.setting) for one in times if one.taken}
+    where = {
+        one.model: efficiency.device_text(one.provenance.setting) for one in times if one.provenance
+    }
     if len(set(where.values())) > 1:
         told = " and ".join(f"'{name}' on {device}" for name, device in where.items())
         raise ComparisonError(
@@ -400,7 +406,9 @@ def _refuse_other_devices(*times: _Times) -> None:
 
 
 def _settings(*times: _Times) -> dict[str, Any]:
-    return {one.model: dict(one.taken.setting) if one.taken else "declared" for one in times}
+    return {
+        one.model: dict(one.provenance.setting) if one.provenance else "declared" for one in times
+    }
 
 
 def _bounds(interval: QuantileInterval, unit: Literal["", "s"] = "") -> str:

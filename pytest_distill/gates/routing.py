@@ -13,7 +13,7 @@ from pytest_distill.comparison import routing
 from pytest_distill.comparison.comparison import Comparison, Confidence
 from pytest_distill.comparison.confidences import confidence_name, confidences
 from pytest_distill.comparison.flips import lost_rows
-from pytest_distill.comparison.routing import Pair, Point, Routing
+from pytest_distill.comparison.routing import DeferralPoint, Pair, Routing
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.metrics import Metric
@@ -186,7 +186,11 @@ def _known(comparison: Comparison) -> tuple[ModelInfo, ModelInfo, str]:
     key = (comparison.eval, "latency")
     taken = [model.figures[key] for model in models if key in model.figures]
     declared = any("latency_ms" in info.declared for info in (teacher, student))
-    if declared or len(taken) < 2 or not efficiency.same_device(*(t.taken.setting for t in taken)):
+    if (
+        declared
+        or len(taken) < 2
+        or not efficiency.same_device(*(t.provenance.setting for t in taken))
+    ):
         return teacher, student, "declared"
     means = [1000 * float(times.example.mean()) for times in taken]
     teacher, student = (
@@ -234,7 +238,7 @@ def table(found: Routing, wanted: Fraction, metric: Metric) -> list[str]:
     return explain.columns(header, rows)
 
 
-def _cells(point: Point, metric: Metric, mark: str) -> list[str]:
+def _cells(point: DeferralPoint, metric: Metric, mark: str) -> list[str]:
     return [
         floor_text(point.handled),
         ceil_text(point.threshold, 6),

@@ -8,7 +8,7 @@ from math import inf
 from typing import Any
 
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evaluation.evaluation import Evaluation, Measured, Reported
+from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEvaluation
 from pytest_distill.evaluation.models import Model
 from pytest_distill.gates.latency import QUANTILES, interval_dict
 from pytest_distill.project.project import Project
@@ -88,7 +88,7 @@ def _figures_row(model: Model, eval: str) -> dict[str, Any]:
     latency, throughput, memory = (figures.get(k) for k in ("latency", "throughput", "memory"))
     row: dict[str, Any] = {"model": model.name, "eval": eval, "taken": {}}
     for kind, figure in figures.items():
-        row["taken"][kind] = asdict(figure.taken)
+        row["taken"][kind] = asdict(figure.provenance)
     parts = ("example", "first_token", "token")
     row["latency"] = latency and {
         part: {name: _quantile(times, name) for name in REPORTED}
@@ -109,8 +109,8 @@ def _quantile(times: tuple[Floats, Units], name: str) -> dict[str, float | int |
 
 def _evaluation_row(model: Model, evaluation: Evaluation) -> dict[str, Any]:
     on = evaluation.eval
-    ran = isinstance(evaluation, Measured) and evaluation.file is None
-    stored = evaluation.from_store if isinstance(evaluation, Measured) else 0
+    ran = isinstance(evaluation, MeasuredEvaluation) and evaluation.file is None
+    stored = evaluation.from_store if isinstance(evaluation, MeasuredEvaluation) else 0
     return {
         "model": model.name,
         "eval": on.name,
@@ -130,7 +130,7 @@ def _compared(eval: str, models: Sequence[Model]) -> Rows:
     found = {m.name: e for m in models for e in m.evaluations if e.eval.name == eval}
     scores: dict[tuple[str, bool], dict[str, str]] = {}
     for name, evaluation in found.items():
-        for told in evaluation.told:
+        for told in evaluation.known_scores:
             by = scores.setdefault((told.metric, told.higher_is_better), {})
             by.setdefault(name, str(told.score))
     metrics = [metric.name for e in found.values() for metric in e.eval.metrics]
@@ -148,5 +148,5 @@ def _row(
         "higher_is_better": higher_is_better,
         "scores": scores,
         "n": next((e.n for e in found.values() if e.n is not None), None),
-        "reported": [name for name, e in found.items() if isinstance(e, Reported)],
+        "reported": [name for name, e in found.items() if isinstance(e, ReportedEvaluation)],
     }

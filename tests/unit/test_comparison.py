@@ -8,13 +8,13 @@ from fractions import Fraction
 
 import pytest
 
-from pytest_distill.comparison.comparison import Flips, retention
+from pytest_distill.comparison.comparison import FlippedExamples, retention
 from pytest_distill.comparison.sameness import refuse_unlike
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ComparisonError, ConfigError, EvaluationError
 from pytest_distill.evals.metrics import MeanMetric
 from pytest_distill.evals.requests import Prediction
-from pytest_distill.evaluation.evaluation import Measured
+from pytest_distill.evaluation.evaluation import MeasuredEvaluation
 from pytest_distill.evaluation.models import aligned
 from pytest_distill.gates import BeatsSft, QualityRetained, Score
 from tests.unit.conftest import MakeComparison, classification, gold_set, scripted
@@ -31,7 +31,7 @@ def test_retained_is_the_ratio_of_the_scores(make_comparison: MakeComparison) ->
 def test_flips_are_the_examples_where_the_two_part(make_comparison: MakeComparison) -> None:
     """Lost: teacher right and student wrong; won: the reverse; both wrong is neither."""
     comparison = make_comparison("aaaa", "aabb", "abab")
-    assert comparison.flips == Flips(lost=("e1",), won=("e2",))
+    assert comparison.flips == FlippedExamples(lost=("e1",), won=("e2",))
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_an_evaluation_of_something_else_is_refused() -> None:
     gold = gold_set("aa")
     on = classification(gold)
     predictions = tuple(Prediction(e.id, prediction="a") for e in gold)
-    made = Measured(ModelInfo("old", "teacher"), on, predictions)
+    made = MeasuredEvaluation(ModelInfo("old", "teacher"), on, predictions)
     refuse_unlike(made, classification(gold_set("aa")))
     for other, what in (
         (classification(gold_set("aaa")), "other examples"),

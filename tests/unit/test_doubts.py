@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from pytest_distill.comparison.chance import Side, compare_with_chance
 from pytest_distill.comparison.comparison import Comparison
-from pytest_distill.comparison.standing import Side, standing
 from pytest_distill.engines import ModelInfo, Role
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.eval import Eval
@@ -16,7 +16,7 @@ from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.metrics import BUILT_IN
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import MultipleChoice, Perplexity
-from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval
+from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEval
 from pytest_distill.evaluation.models import Model
 from pytest_distill.gates import Agreement, Gate, QualityRetained, Score, Smaller
 from pytest_distill.gates.doubts import with_remarks
@@ -40,7 +40,7 @@ class Fixed(Model):
         assert isinstance(on, Eval)
         rows = zip(on.gold, self.given, strict=True)
         predictions = tuple(Prediction(example.id, **row) for example, row in rows)
-        return Measured(self.info, on, predictions, source=self.name)
+        return MeasuredEvaluation(self.info, on, predictions, source=self.name)
 
 
 def on_examples(
@@ -128,7 +128,7 @@ def test_inverted_gold_labels_are_an_error(make_comparison: MakeComparison) -> N
 def test_choices_are_held_against_their_number(right: int, side: Side) -> None:
     """Of 100 questions with four choices 25 are right by chance."""
     comparison = choosing(right, 100)
-    found = standing(comparison.model("teacher").evaluate(comparison.on))
+    found = compare_with_chance(comparison.model("teacher").evaluate(comparison.on))
     assert found is not None
     assert found.side is side
     assert found.shown.startswith(f"{right / 100:.4f} right, 95 % interval ")
@@ -143,7 +143,7 @@ def test_unequal_numbers_of_choices_have_a_mean_chance() -> None:
     ]
     rows = [{"prediction": str(int(i >= 40))} for i in range(80)]
     comparison = on_examples(MultipleChoice(), "accuracy", fields, teacher=rows)
-    found = standing(comparison.model("teacher").evaluate(comparison.on))
+    found = compare_with_chance(comparison.model("teacher").evaluate(comparison.on))
     assert found is not None
     assert found.side is Side.ABOVE
     assert found.shown.endswith("chance 0.3750")
@@ -155,7 +155,7 @@ def test_the_headline_metric_says_which_choice_counts() -> None:
     rows = [{"loglikelihoods": (-4.0, -2.0)} for _ in range(30)]
     for metric, side in (("accuracy_norm", Side.ABOVE), ("accuracy", Side.BELOW)):
         comparison = on_examples(MultipleChoice(), metric, fields, teacher=rows)
-        found = standing(comparison.model("teacher").evaluate(comparison.on))
+        found = compare_with_chance(comparison.model("teacher").evaluate(comparison.on))
         assert found is not None
         assert found.side is side
 
@@ -165,7 +165,7 @@ def test_copies_of_one_question_show_no_more_than_it() -> None:
     fields = [{"input": f"q{i % 3}", "choices": ["a", "b"], "target": 0} for i in range(120)]
     rows = [{"prediction": "0"}] * 120
     comparison = on_examples(MultipleChoice(), "accuracy", fields, teacher=rows)
-    found = standing(comparison.model("teacher").evaluate(comparison.on))
+    found = compare_with_chance(comparison.model("teacher").evaluate(comparison.on))
     assert found is not None
     assert found.side is Side.UNCLEAR
     assert found.shown.endswith(", 3 clusters")

@@ -203,8 +203,8 @@ def test_a_stored_figure_serves_only_where_nothing_changed(
     engine = Timed("renamed", **change)  # type: ignore[arg-type]
     after = efficiency.latencies([model(engine, keeper(tmp_path, session=1))], ON, 8)[0]
     assert bool(engine.asked) is again
-    assert (after.taken.made == before.taken.made) is not again
-    assert after.taken.earlier is not again
+    assert (after.provenance.made == before.provenance.made) is not again
+    assert after.provenance.earlier is not again
     assert after.example.tolist() == before.example.tolist()
     assert after.unit is not None
     assert before.unit is not None
@@ -220,7 +220,7 @@ def test_a_stored_figure_tells_of_which_example_each_time_is(tmp_path: Path) -> 
     again = [model(engine, keeper(tmp_path, session=1))]
     (found,) = efficiency.latencies(again, classification(gold), 20)
     assert len(engine.asked) == efficiency.WARM_UP + 20
-    assert not found.taken.earlier
+    assert not found.provenance.earlier
 
 
 def test_an_engine_without_measuring_is_timed_from_outside() -> None:

@@ -16,7 +16,7 @@ from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.metrics import BUILT_IN, MeanMetric
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Perplexity
-from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval
+from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEval
 from pytest_distill.evaluation.models import Model
 from pytest_distill.gates import BeatsSft, QualityRetained, SlicesRetained
 from pytest_distill.gates.doubts import with_remarks
@@ -303,7 +303,7 @@ def perplexity(nats: dict[str, list[float]], tokens: dict[str, list[int]]) -> Co
     for role in ("teacher", "student"):
         pairs = zip(texts, nats[role], tokens[role], strict=True)
         predictions = tuple(Prediction(e.id, loglikelihoods=(-x,), tokens=k) for e, x, k in pairs)
-        models[role] = Fixed(Measured(ModelInfo(role, role), on, predictions))
+        models[role] = Fixed(MeasuredEvaluation(ModelInfo(role, role), on, predictions))
     return Comparison(on, models, None)
 
 

@@ -21,7 +21,7 @@ from pytest_distill.evals.metrics import BUILT_IN, Answer, MeanMetric, ScoredEls
 from pytest_distill.evals.metrics.base import as_number
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Generation
-from pytest_distill.evaluation.evaluation import Measured, exact_mean
+from pytest_distill.evaluation.evaluation import MeasuredEvaluation, exact_mean
 from pytest_distill.gates.suite import EvalScores, aggregates
 from pytest_distill.statistics import Rate
 from pytest_distill.statistics.exact import exact_sum, meant, widened
@@ -153,10 +153,10 @@ def test_a_floor_that_is_met_exactly_is_met(floor: str, places: int, scale: int)
         assert less < exact
 
 
-def measured(on: Eval, role: Role, scores: Sequence[float]) -> Measured:
+def measured(on: Eval, role: Role, scores: Sequence[float]) -> MeasuredEvaluation:
     """Return an evaluation of ready scores."""
     found = {on.metrics[0].name: np.array(scores)}
-    return Measured(ModelInfo(role, role), on, (), found)
+    return MeasuredEvaluation(ModelInfo(role, role), on, (), found)
 
 
 def test_a_slice_is_as_exact_as_the_whole() -> None:
@@ -301,5 +301,5 @@ def test_a_metric_of_the_user_s_gives_numbers_of_less_precision() -> None:
     metric = MeanMetric("mine", grade)
     on = Eval("texts", Generation(), gold_set("aab"), (metric,))
     said = tuple(Prediction(f"e{i}", text="a") for i in range(3))
-    evaluation = Measured(ModelInfo("student", "student"), on, said)
+    evaluation = MeasuredEvaluation(ModelInfo("student", "student"), on, said)
     assert evaluation.exact_score(metric) == Fraction(220, 300)

@@ -18,7 +18,7 @@ from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.metrics import BUILT_IN
 from pytest_distill.evals.requests import GenerationRequest, Prediction
 from pytest_distill.evals.tasks import Classification, Generation, MultipleChoice, Task
-from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval
+from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEval
 from pytest_distill.evaluation.models import Model
 from pytest_distill.gates import Acceptance, Agreement, Divergence, InheritedErrors
 from pytest_distill.gates.verdict import Outcome, observed_text
@@ -46,7 +46,7 @@ class Fixed(Model):
             Prediction(example.id, **fields)
             for example, fields in zip(on.gold, self.given, strict=True)
         )
-        return Measured(self.info, on, predictions, source=f"model '{self.name}'")
+        return MeasuredEvaluation(self.info, on, predictions, source=f"model '{self.name}'")
 
 
 def compared(

@@ -21,7 +21,7 @@ from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.metrics import BUILT_IN, MeanMetric
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks import Classification, Generation, MultipleChoice, Perplexity
-from pytest_distill.evaluation.efficiency import Latency, Taken
+from pytest_distill.evaluation.efficiency import LatencyFigure, Provenance
 from pytest_distill.evaluation.models import Model, RunModel
 from pytest_distill.gates import QualityRetained, Routable
 from pytest_distill.gates.doubts import identical
@@ -223,9 +223,9 @@ def test_latency_and_cost_are_the_student_s_and_the_deferred_share_of_the_teache
 def test_a_latency_that_was_measured_counts_where_none_is_declared() -> None:
     """After a gate on speed the expected latency is known, and marked as measured."""
     comparison = hard_tail()
-    taken = Taken({"device": "cpu", "device_name": "a chip"}, made=0.0)
+    provenance = Provenance({"device": "cpu", "device_name": "a chip"}, made=0.0)
     for model, seconds in ((comparison.teacher, (0.1, 0.3)), (comparison.student, (0.01, 0.03))):
-        times = Latency(np.array(seconds), None, None, taken)
+        times = LatencyFigure(np.array(seconds), None, None, provenance)
         model.figures[comparison.eval, "latency"] = times
     expected = Routable(0.8, 0.99).judge(comparison).details["expected"]["latency_ms"]
     assert expected["source"] == "measured"

@@ -27,7 +27,7 @@ from pytest_distill.evals.requests import (
 )
 from pytest_distill.evaluation.store.digest import request_key, run_key
 from pytest_distill.evaluation.store.file import FILE_NAME
-from pytest_distill.evaluation.store.keeping import Keeper, Kept
+from pytest_distill.evaluation.store.keeping import EvaluatedPredictions, Keeper
 
 IDENTITY = {"model": "d" * 64, "engine": "test", "dtype": "auto"}
 
@@ -67,7 +67,7 @@ class Told:
             tell=self.lines.append,
         )
 
-    def evaluate(self, wanted: Sequence[Request], engine: Counting) -> Kept:
+    def evaluate(self, wanted: Sequence[Request], engine: Counting) -> EvaluatedPredictions:
         """Evaluate with the engine what the store lacks."""
         return self.keeper.evaluate("student on reviews", IDENTITY, wanted, engine.predict)
 

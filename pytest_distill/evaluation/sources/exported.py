@@ -24,7 +24,7 @@ from pytest_distill.errors import (
 )
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Prediction, Request
-from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval
+from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEval
 from pytest_distill.evaluation.models import Model, aligned
 from pytest_distill.evaluation.sources.recorded import read_predictions
 from pytest_distill.evaluation.store.digest import request_key, run_key
@@ -93,7 +93,7 @@ class ExportedModel(Model):
         found = aligned(predictions, on, rows.source)
         if any(DATED in row.fields for row in rows):
             self._dated = True
-        return Measured(self.info, on, found, source=rows.source, file=path.resolve())
+        return MeasuredEvaluation(self.info, on, found, source=rows.source, file=path.resolve())
 
 
 @dataclass(frozen=True, slots=True)

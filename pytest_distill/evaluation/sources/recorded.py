@@ -18,7 +18,12 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet, read_gold_set
 from pytest_distill.evals.metrics import BUILT_IN, ScoredElsewhere
 from pytest_distill.evals.requests import Prediction
-from pytest_distill.evaluation.evaluation import Evaluation, Measured, ReportedEval, undeclared
+from pytest_distill.evaluation.evaluation import (
+    Evaluation,
+    MeasuredEvaluation,
+    ReportedEval,
+    undeclared,
+)
 from pytest_distill.evaluation.models import aligned, matched
 from pytest_distill.evaluation.sources.source import Source, SourceOptions
 
@@ -87,7 +92,7 @@ class RecordedModel(Source):
         if answered or not with_scores:
             predictions = aligned((_prediction(row) for row in answered), on, source)
         recorded = _scores(with_scores, on, source) if with_scores else {}
-        return Measured(self._info, on, predictions, recorded, source, path.resolve())
+        return MeasuredEvaluation(self._info, on, predictions, recorded, source, path.resolve())
 
 
 def read_predictions(path: Path) -> tuple[GoldSet, list[Prediction]]:
@@ -104,7 +109,7 @@ class FieldError(ValueError):
         self.fields = fields
 
 
-def recorded_field(evaluation: Measured, name: str) -> NDArray[np.float64]:
+def recorded_field(evaluation: MeasuredEvaluation, name: str) -> NDArray[np.float64]:
     """Return a further field of a file of predictions, in the order of the gold set, shape (n,).
 
     The file is read again: few gates ask for one, and an evaluation need not hold all fields.

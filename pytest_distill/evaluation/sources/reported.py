@@ -12,7 +12,7 @@ from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.evaluation.evaluation import Evaluation, Reported, ReportedEval
+from pytest_distill.evaluation.evaluation import Evaluation, ReportedEval, ReportedEvaluation
 from pytest_distill.evaluation.sources.source import Source, SourceOptions
 
 ScoreTable = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -75,7 +75,7 @@ class ReportedModel(Source):
             for name in known
             if name in metrics
         }
-        return Reported(self._info, on, scores)
+        return ReportedEvaluation(self._info, on, scores)
 
 
 def fraction_of_one(model: str, eval: str, metric: Metric, table: ScoreTable) -> Fraction:

@@ -38,7 +38,7 @@ _ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class EvaluatedPredictions:
     """The predictions of one evaluation.
 
     Parameters
@@ -53,7 +53,7 @@ class Kept:
     from_store: int
 
 
-class Figure(NamedTuple):
+class StoredFigure(NamedTuple):
     """What was measured, when (seconds since 1970), and whether that was before this run."""
 
     value: Any
@@ -103,7 +103,7 @@ class Keeper:
         requests: Sequence[Request],
         predict: Predict,
         whole: Mapping[str, str] | None = None,
-    ) -> Kept:
+    ) -> EvaluatedPredictions:
         """Return a prediction for every request, evaluating what the store lacks.
 
         Parameters
@@ -124,13 +124,13 @@ class Keeper:
         found = self._read(run, list(dict.fromkeys(keys.values())))
         missing = _first_of_each(requests, keys, found)
         if not missing:
-            return _kept(requests, keys, found, {}, [])
+            return _collected(requests, keys, found, {}, [])
         with self._alone(run, who):
             # Somebody else may have been at it meanwhile.
             found |= self._read(run, [keys[request.id] for request in missing])
             missing = _first_of_each(requests, keys, found)
             made, odd = self._make(run, missing, keys, predict)
-        return _kept(requests, keys, found, made, odd)
+        return _collected(requests, keys, found, made, odd)
 
     def info(self, identity: Mapping[str, Any], describe: Callable[[], ModelInfo]) -> ModelInfo:
         """Return what is known of a model, from the store where it was evaluated before."""
@@ -142,7 +142,7 @@ class Keeper:
         self._try(lambda store: store.add_run(run, identity, info))
         return info
 
-    def figure(self, about: Mapping[str, Any], measure: Callable[[], Any]) -> Figure:
+    def figure(self, about: Mapping[str, Any], measure: Callable[[], Any]) -> StoredFigure:
         """Return a figure; measured where it is not stored.
 
         Parameters
@@ -155,8 +155,8 @@ class Keeper:
         key = run_key(about)
         known: tuple[Any, float, bool] | None = self._try(lambda store: store.figure(key))
         if known is not None:
-            return Figure(*known)
-        new = Figure(measure(), time.time())
+            return StoredFigure(*known)
+        new = StoredFigure(measure(), time.time())
         self._try(lambda store: store.add_figure(key, new.value, new.made))
         return new
 
@@ -308,13 +308,13 @@ def _first_of_each(
     return list(first.values())
 
 
-def _kept(
+def _collected(
     requests: Sequence[Request],
     keys: Mapping[str, bytes],
     found: Mapping[bytes, Prediction],
     made: Mapping[bytes, Prediction],
     odd: list[Prediction],
-) -> Kept:
+) -> EvaluatedPredictions:
     everything = {**found, **made}
     predictions = [
         replace(everything[keys[request.id]], id=request.id)
@@ -322,7 +322,7 @@ def _kept(
         if keys[request.id] in everything
     ]
     from_store = sum(1 for request in requests if keys[request.id] in found)
-    return Kept([*predictions, *odd], from_store)
+    return EvaluatedPredictions([*predictions, *odd], from_store)
 
 
 def _holder(path: Path) -> str:

@@ -11,10 +11,10 @@ from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.metrics import BUILT_IN
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Classification, MultipleChoice
-from pytest_distill.evaluation.evaluation import Measured
+from pytest_distill.evaluation.evaluation import MeasuredEvaluation
 
 
-def measured(gold: list[Any], said: list[dict[str, Any]], labels: Any = None) -> Measured:
+def measured(gold: list[Any], said: list[dict[str, Any]], labels: Any = None) -> MeasuredEvaluation:
     """Return one model's evaluation on examples with these gold labels."""
     examples = tuple(
         Example(f"e{i}", {"input": f"text {i}", "target": label}, f"gold.jsonl:{i + 1}")
@@ -24,7 +24,9 @@ def measured(gold: list[Any], said: list[dict[str, Any]], labels: Any = None) ->
         "e", Classification(labels=labels), GoldSet("gold.jsonl", examples), (BUILT_IN["accuracy"],)
     )
     predictions = tuple(Prediction(f"e{i}", **row) for i, row in enumerate(said))
-    return Measured(ModelInfo("student", "student"), on, predictions, source="student.jsonl")
+    return MeasuredEvaluation(
+        ModelInfo("student", "student"), on, predictions, source="student.jsonl"
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,7 +114,7 @@ def test_a_name_may_be_mapped_to_a_label_that_the_sample_left_out() -> None:
     whole = measured(["b" if f"e{i}" in left_out else "a" for i in range(10)], said)
     on = Eval("e", Classification(labels={"B": "b"}), whole.eval.gold.sample(5), whole.eval.metrics)
     other = tuple(Prediction(example.id, prediction="B") for example in on.gold)
-    assert {a.predicted for a in Measured(whole.info, on, other).answers} == {"b"}
+    assert {a.predicted for a in MeasuredEvaluation(whole.info, on, other).answers} == {"b"}
 
 
 def test_two_outputs_of_one_label_are_refused() -> None:
@@ -131,7 +133,7 @@ def test_a_sample_knows_the_labels_of_the_whole_gold_set() -> None:
     assert {example.fields["target"] for example in gold} == {"a"}
     on = Eval("e", Classification(), gold, whole.eval.metrics)
     other = tuple(Prediction(example.id, prediction="b") for example in gold)
-    assert {a.predicted for a in Measured(whole.info, on, other).answers} == {"b"}
+    assert {a.predicted for a in MeasuredEvaluation(whole.info, on, other).answers} == {"b"}
 
 
 @pytest.mark.parametrize(

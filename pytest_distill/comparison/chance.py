@@ -12,7 +12,7 @@ from pytest_distill._util.format import ceil_text, count_text, floor_text, inter
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Answer
 from pytest_distill.evals.metrics.labels import ACCURACY, ACCURACY_NORM
-from pytest_distill.evaluation.evaluation import Evaluation, Measured
+from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation
 
 CONFIDENCE = 0.95
 LEVEL = 1 - (1 - CONFIDENCE) / 2
@@ -27,31 +27,31 @@ class Side(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ChanceComparison:
     """Where a model's answers stand to chance, and what that rests on, in words."""
 
     side: Side
     shown: str
 
 
-_KNOWN: WeakKeyDictionary[Measured, Standing | None] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[MeasuredEvaluation, ChanceComparison | None] = WeakKeyDictionary()
 
 
-def standing(evaluation: Evaluation) -> Standing | None:
+def compare_with_chance(evaluation: Evaluation) -> ChanceComparison | None:
     """Return where a model's answers stand to chance, by two-sided bounds at 95 %.
 
     None where nobody could guess: texts, and ready scores without answers.
     """
-    if not isinstance(evaluation, Measured) or not evaluation.predictions:
+    if not isinstance(evaluation, MeasuredEvaluation) or not evaluation.predictions:
         return None
     if evaluation not in _KNOWN:
-        _KNOWN[evaluation] = _standing(evaluation)
+        _KNOWN[evaluation] = _compared(evaluation)
     return _KNOWN[evaluation]
 
 
 def refuse_below_chance(evaluation: Evaluation) -> None:
     """Raise ComparisonError where a teacher's answers are shown to go against the gold labels."""
-    found = standing(evaluation)
+    found = compare_with_chance(evaluation)
     if found is not None and found.side is Side.BELOW:
         raise ComparisonError(
             f"teacher '{evaluation.info.name}' on '{evaluation.eval.name}': worse than chance: are "
@@ -60,7 +60,7 @@ def refuse_below_chance(evaluation: Evaluation) -> None:
         )
 
 
-def _standing(evaluation: Measured) -> Standing | None:
+def _compared(evaluation: MeasuredEvaluation) -> ChanceComparison | None:
     answers = evaluation.answers
     if any(answer.correct is None for answer in answers):
         return None
@@ -70,17 +70,17 @@ def _standing(evaluation: Measured) -> Standing | None:
     return _of_labels(answers, clusters)
 
 
-def _of_labels(answers: Sequence[Answer], clusters: Sequence[str] | None) -> Standing:
+def _of_labels(answers: Sequence[Answer], clusters: Sequence[str] | None) -> ChanceComparison:
     gold = [answer.targets[0] for answer in answers]
     predicted = [answer.predicted for answer in answers]
     for what, labels in (("the gold set has", gold), ("it answers", predicted)):
         if len(set(labels)) == 1:
-            return Standing(Side.UNCLEAR, f"{what} the label {labels[0]!r} alone")
+            return ChanceComparison(Side.UNCLEAR, f"{what} the label {labels[0]!r} alone")
     found = statistics.association(gold, predicted, clusters, CONFIDENCE)
     side = Side.ABOVE if found.above else Side.BELOW if found.below else Side.UNCLEAR
     low, high = (min(max(bound, -1.0), 1.0) for bound in (found.lower, found.upper))
     p = min(found.p_above, found.p_below, 1.0)
-    return Standing(
+    return ChanceComparison(
         side,
         f"Matthews correlation {floor_text(found.estimate)}, 95 % interval "
         f"{interval_text(low, high)}, p of random labels {ceil_text(p)}{_of_clusters(clusters)}",
@@ -88,8 +88,8 @@ def _of_labels(answers: Sequence[Answer], clusters: Sequence[str] | None) -> Sta
 
 
 def _of_choices(
-    evaluation: Measured, answers: Sequence[Answer], clusters: Sequence[str] | None
-) -> Standing:
+    evaluation: MeasuredEvaluation, answers: Sequence[Answer], clusters: Sequence[str] | None
+) -> ChanceComparison:
     """Compare the share of right choices with the mean chance, by the exact binomial bounds.
 
     Where the examples differ in their number of choices, the number of right ones spreads less than
@@ -108,7 +108,7 @@ def _of_choices(
         low, high = min(low, chance + below), max(high, chance + above)
     side = Side.ABOVE if low > chance else Side.BELOW if high < chance else Side.UNCLEAR
     bounds = interval_text(max(low, 0.0), min(high, 1.0))
-    return Standing(
+    return ChanceComparison(
         side,
         f"{floor_text(right / n)} right, 95 % interval {bounds}, chance {ceil_text(chance)}"
         f"{_of_clusters(clusters)}",

@@ -26,9 +26,10 @@ from pytest_distill import statistics as st
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.engines import ModelInfo, Role
 from pytest_distill.errors import ComparisonError
+from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
-from pytest_distill.evals.metrics import BUILT_IN, Metric
+from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.metrics.corpus import BLEU, CHRF
 from pytest_distill.evals.metrics.labels import MACRO_F1, MATTHEWS
 from pytest_distill.evals.requests import Prediction, Request

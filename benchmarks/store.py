@@ -27,7 +27,8 @@ from pathlib import Path
 from processes import machine, table
 
 from pytest_distill.engines import ModelInfo
-from pytest_distill.evals.requests import ClassificationRequest, Prediction, Request
+from pytest_distill.evals.requests import Prediction, Request
+from pytest_distill.evals.tasks.classification import ClassificationRequest
 from pytest_distill.evaluation.store.file import FILE_NAME
 from pytest_distill.evaluation.store.keeping import Keeper
 

@@ -19,7 +19,7 @@ from typing import Any
 from common import Measured, best, data, folder, header, interleaved, machine, options, our_engine
 
 from pytest_distill.engines.transformers import TransformersEngine
-from pytest_distill.evals.requests import ClassificationRequest
+from pytest_distill.evals.tasks.classification import ClassificationRequest
 
 BATCH_SIZES = (8, 1, 4, 16, 32)
 TEXTS = 200

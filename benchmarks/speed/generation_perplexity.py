@@ -19,7 +19,9 @@ from typing import Any
 from common import SMOLLM2, Measured, best, data, header, interleaved, machine, options, our_engine
 
 from pytest_distill.engines.transformers import TransformersEngine
-from pytest_distill.evals.requests import Decoding, GenerationRequest, PerplexityRequest, Request
+from pytest_distill.evals.requests import Request
+from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 STOP = ("\n", "Question:")
 NEW_TOKENS = 32

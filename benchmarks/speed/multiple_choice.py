@@ -15,7 +15,7 @@ from typing import Any
 from common import SMOLLM2, Measured, best, data, header, interleaved, machine, options, our_engine
 
 from pytest_distill.engines.transformers import TransformersEngine
-from pytest_distill.evals.requests import ChoiceRequest
+from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 
 SHOTS = 5
 BATCH_SIZES = (16, 1, 4, 8)  # those of lm-evaluation-harness that are tried

@@ -11,7 +11,6 @@ from pytest_distill import statistics
 from pytest_distill._util.format import ceil_text, count_text, floor_text, interval_text
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Answer
-from pytest_distill.evals.metrics.labels import ACCURACY, ACCURACY_NORM
 from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation
 
 CONFIDENCE = 0.95
@@ -61,13 +60,13 @@ def refuse_below_chance(evaluation: Evaluation) -> None:
 
 
 def _compared(evaluation: MeasuredEvaluation) -> ChanceComparison | None:
-    answers = evaluation.answers
-    if any(answer.correct is None for answer in answers):
-        return None
-    clusters = evaluation.eval.clusters()
-    if all(answer.choices for answer in answers):
-        return _of_choices(evaluation, answers, clusters)
-    return _of_labels(answers, clusters)
+    answers, clusters = evaluation.answers, evaluation.eval.clusters()
+    match evaluation.eval.task.guess:
+        case "label":
+            return _of_labels(answers, clusters)
+        case "choice":
+            return _of_choices(evaluation, answers, clusters)
+    return None
 
 
 def _of_labels(answers: Sequence[Answer], clusters: Sequence[str] | None) -> ChanceComparison:
@@ -95,8 +94,8 @@ def _of_choices(
     Where the examples differ in their number of choices, the number of right ones spreads less than
     a binomial of the mean chance (Hoeffding 1956), so that the bounds err towards not telling.
     """
-    by_length = evaluation.eval.metrics[0] is ACCURACY_NORM
-    metric = ACCURACY_NORM if by_length else ACCURACY
+    headline, suited = evaluation.eval.metrics[0], evaluation.eval.task.metrics
+    metric = headline if headline in suited else suited[0]
     scores = metric.scores(answers)
     chance = sum(1 / len(answer.choices) for answer in answers) / len(answers)
     right, n = float(scores.sum()), len(answers)

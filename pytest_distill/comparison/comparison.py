@@ -21,8 +21,9 @@ from pytest_distill.comparison.sameness import (
     refuse_unlike,
 )
 from pytest_distill.errors import ComparisonError, ConfigError
+from pytest_distill.evals.built_in import check_own_metric
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.metrics import Metric, check_own_metric
+from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.evaluation import (
     Evaluation,
     Indices,
@@ -30,7 +31,7 @@ from pytest_distill.evaluation.evaluation import (
     ReportedEval,
     find_metric,
 )
-from pytest_distill.evaluation.likeness import Likeness, Texts, label_likeness, token_likeness
+from pytest_distill.evaluation.likeness import Likeness, label_likeness, token_likeness
 from pytest_distill.evaluation.models import Model
 
 Slice = str | Mapping[str, object]
@@ -274,7 +275,7 @@ class Comparison:
         """
         if not isinstance(self.on, Eval):
             raise ComparisonError(f"eval '{self.eval}' has reported scores: no answers are known")
-        if isinstance(self.on.task, Texts):
+        if self.on.task.by_token:
             refuse_same_weights(self.teacher.info, self.student.info)
             refuse_same_identity(self.teacher, self.student)
             return token_likeness(self.teacher, self.student, self.on)

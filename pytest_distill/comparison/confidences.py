@@ -11,16 +11,11 @@ from pytest_distill.errors import ConfigError, EvaluationError, did_you_mean
 from pytest_distill.evals.distributions import softmax
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Prediction
+from pytest_distill.evals.tasks import TASKS
 from pytest_distill.evaluation.evaluation import MeasuredEvaluation
 from pytest_distill.evaluation.sources.recorded import FieldError, recorded_field
 
 FIELD = "field:"
-DEFAULTS: Mapping[str, str] = {
-    "classification": "max_probability",
-    "multiple_choice": "max_probability",
-    "generation": "mean_log_probability",
-}
-"""By task; a task that is not here gives no answers that could be routed."""
 
 
 def confidence_name(by: str | None, on: Eval) -> str:
@@ -31,13 +26,14 @@ def confidence_name(by: str | None, on: Eval) -> str:
     ConfigError
         Where the eval's task asks for no answers.
     """
-    if on.task.name not in DEFAULTS:
+    if on.task.confidence is None:
+        routed = [name for name, task in TASKS.items() if task.confidence is not None]
         raise ConfigError(
             f"eval '{on.name}' has the task {on.task.name}, where nobody is asked to answer; "
-            f"routing is for {', '.join(DEFAULTS)}"
+            f"routing is for {', '.join(routed)}"
         )
     if by is None:
-        return DEFAULTS[on.task.name]
+        return on.task.confidence
     if not isinstance(by, str) or not by.removeprefix(FIELD):
         raise ConfigError(
             f"by={by!r}: must be {', '.join(KINDS)}, or 'field:NAME' for a field of the recorded "

@@ -16,7 +16,6 @@ from pytest_distill.comparison.comparison import Comparison, Selection
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import MeanMetric, Metric
-from pytest_distill.evals.metrics.perplexities import BitsPerByte, PerplexityMetric
 from pytest_distill.evaluation.evaluation import MeasuredEvaluation, ReportedEval
 from pytest_distill.statistics import (
     Combined,
@@ -100,8 +99,8 @@ def _t_retention(
             s, t, metric.range, higher_is_better=higher, clusters=clusters
         )
     s, t = (rows[chosen] for rows in _rows(metric, student, teacher))
-    same_units = isinstance(metric, PerplexityMetric | BitsPerByte) and (s[:, 1] == t[:, 1]).all()
-    if same_units and isinstance(metric, PerplexityMetric):
+    same_units = metric.per_unit is not None and (s[:, 1] == t[:, 1]).all()
+    if same_units and metric.per_unit == "exp":
         return statistics.perplexity_retention(s[:, 0], t[:, 0], s[:, 1], clusters=clusters)
     if same_units:
         return statistics.bits_per_byte_retention(s[:, 0], t[:, 0], s[:, 1], clusters=clusters)
@@ -141,7 +140,7 @@ def extremes_of(
     """
     if not metric.knows_extremes:
         return None
-    longest = getattr(on.task, "max_new_tokens", None) if isinstance(on, Eval) else None
+    longest = on.task.longest if isinstance(on, Eval) else None
     return metric.extremes(np.concatenate(statistics), longest)
 
 
@@ -175,12 +174,11 @@ def score_evidence(
         return None
     chosen = comparison.positions(selection)
     clusters, higher = clusters_of(comparison, chosen), metric.higher_is_better
-    if isinstance(metric, PerplexityMetric | BitsPerByte):
-        rows = evaluation.statistics(metric)[chosen]
-        logarithmic = isinstance(metric, PerplexityMetric)
-        nats = rows[:, 0] if logarithmic else rows[:, 0] / math.log(2)
+    if metric.per_unit is not None:
+        totals, units = evaluation.statistics(metric)[chosen].T
+        logarithmic = metric.per_unit == "exp"
         return statistics.likelihood_level(
-            nats, rows[:, 1], metric.range, logarithmic=logarithmic, clusters=clusters
+            totals, units, metric.range, logarithmic=logarithmic, clusters=clusters
         )
     if isinstance(metric, MeanMetric) and clusters is None and metric.range == (0.0, 1.0):
         scores = evaluation.scores(metric)[chosen]

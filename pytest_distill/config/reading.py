@@ -13,13 +13,10 @@ from typing import Any, get_args
 from pytest_distill._util.user_code import load_object, unless_ours
 from pytest_distill.config.criteria import Part, read_criterion
 from pytest_distill.config.document import Document
+from pytest_distill.config.evals import DeclaredMetric, EvalConfig, MeasuredEval, eval_of
 from pytest_distill.config.schema import (
-    EVALS,
     CheckpointModel,
-    DeclaredMetric,
-    EvalConfig,
     File,
-    MeasuredEval,
     ModelConfig,
     OwnModel,
     SourceModel,
@@ -28,7 +25,8 @@ from pytest_distill.config.schema import (
 from pytest_distill.engines import DEFAULT as DEFAULT_ENGINE
 from pytest_distill.engines import ENGINES, Role, engine_class, options_class
 from pytest_distill.errors import ConfigError, did_you_mean, name_problem
-from pytest_distill.evals.metrics import BUILT_IN, Metric, ScoredElsewhere, check_own_metric
+from pytest_distill.evals.built_in import BUILT_IN, check_own_metric
+from pytest_distill.evals.metrics import Metric, ScoredElsewhere
 from pytest_distill.evals.tasks import TASKS
 from pytest_distill.evaluation.sources.source import Source, SourceOptions
 from pytest_distill.gates import GATES
@@ -248,28 +246,31 @@ class _Reader:
         task = entry.get("task") if isinstance(entry, dict) else None
         if task is None:
             return self.document.validated(EvalConfig, self.without_task(entry, key), key)
-        if task not in EVALS:
+        if task not in TASKS:
             raise self.document.error(
-                (*key, "task"), f"unknown task '{task}'; {did_you_mean(str(task), EVALS)}"
+                (*key, "task"), f"unknown task '{task}'; {did_you_mean(str(task), TASKS)}"
             )
-        validated = self.document.validated(EVALS[task], entry, key)
-        self.check_task(task, validated, key)
+        validated = self.document.validated(eval_of(TASKS[task]), entry, key)
+        self.check_task(validated, key)
         return validated
 
-    def check_task(self, task: str, entry: MeasuredEval, key: tuple[str, str]) -> None:
+    def check_task(self, entry: MeasuredEval, key: tuple[str, str]) -> None:
         """Refuse now what the task would refuse when it is built: a prompt that is no template."""
-        self.document.refuse_switches((*key, "labels"))
+        for name, about in type(entry).model_fields.items():
+            if about.annotation is Any:
+                self.document.refuse_switches((*key, name))
         try:
-            TASKS[task](**entry.task_arguments())
+            entry.asks(lambda _: ())
         except ConfigError as error:
             name, colon, problem = str(error).partition(": ")
             inside = (*key, name) if colon and name in type(entry).model_fields else key
             raise self.document.error(inside, problem if inside != key else str(error)) from None
 
     def refuse_uniform(self, entry: dict[str, Any], key: tuple[str, str]) -> None:
-        if entry.get("task") != "multiple_choice":
+        able = [name for name, task in TASKS.items() if task.guess == "choice"]
+        if entry.get("task") not in able:
             raise self.document.error(
-                (*key, "chance"), "'uniform' is for multiple_choice; give a number such as 0.5"
+                (*key, "chance"), f"'uniform' is for {', '.join(able)}; give a number such as 0.5"
             )
 
     def without_task(self, entry: Any, key: tuple[str, str]) -> Any:
@@ -278,7 +279,7 @@ class _Reader:
         if running:
             raise self.document.error(
                 key,
-                f"needs a task ({', '.join(EVALS)}): model '{running[0]}' is evaluated, "
+                f"needs a task ({', '.join(TASKS)}): model '{running[0]}' is evaluated, "
                 "not reported",
             )
         return entry
@@ -287,7 +288,7 @@ class _Reader:
         key = ("evals", name, "metrics")
         listed = entry.metrics
         if not listed and isinstance(entry, MeasuredEval):
-            listed = [TASKS[str(entry.task)].metrics[0]]
+            listed = [TASKS[entry.task].metrics[0].name]
         if not listed:
             reported = (options.metrics_of(name) for options in self.sources.values())
             listed = list(dict.fromkeys(metric for found in reported for metric in found))
@@ -309,11 +310,11 @@ class _Reader:
             return ScoredElsewhere(
                 metric.name, higher_is_better=metric.higher_is_better, range=(low, high)
             )
-        suited = set(TASKS[entry.task].metrics) if entry.task else set(BUILT_IN)
+        suited = {m.name: m for m in TASKS[entry.task].metrics} if entry.task else BUILT_IN
         if metric in self.extensions.metrics:
             return self.extensions.metrics[metric]
         if metric in suited:
-            return BUILT_IN[metric]
+            return suited[metric]
         if metric in BUILT_IN:
             raise self.document.error(
                 key, f"'{metric}' does not suit task {entry.task}; it has {', '.join(suited)}"
@@ -321,7 +322,7 @@ class _Reader:
         if "." in metric or ":" in metric:
             where = f"{self.document.path.name}: {'.'.join(map(str, key))}"
             return check_own_metric(load_object(metric, where), where)
-        known = suited | set(self.extensions.metrics)
+        known = [*suited, *self.extensions.metrics]
         raise self.document.error(
             key,
             f"unknown metric '{metric}'; {did_you_mean(metric, known)} "

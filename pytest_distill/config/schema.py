@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, field_validator
 
 from pytest_distill._util.strict import STRICT, PositiveCount
 from pytest_distill.engines import DECLARABLE, FurtherKeys, ModelSpec, Role, located
 from pytest_distill.errors import one_line
 
 
-def _listed(value: object) -> object:
+def listed(value: object) -> object:
+    """Return a list: of one where a single text or mapping stands for it."""
     return [value] if isinstance(value, str | dict) else value
 
 
-Names = Annotated[list[str], BeforeValidator(_listed)]
+Names = Annotated[list[str], BeforeValidator(listed)]
 """One name, or a list of them."""
 
 Confidence = Annotated[float, Field(gt=0.5, lt=1)]
@@ -122,109 +122,6 @@ class CheckpointModel(RunModel):
 
 class OwnModel(RunModel, DeclaredSize):
     """A model that any other engine runs."""
-
-
-class DeclaredMetric(Entry):
-    """A metric that was scored elsewhere: recorded or reported models bring its values."""
-
-    name: str
-    higher_is_better: bool = True
-    range: Annotated[list[float], Field(min_length=2, max_length=2)] = [0.0, 1.0]
-
-
-class Shots(Entry):
-    """The few-shot examples of a prompt: the first `n` of a file."""
-
-    data: str
-    n: PositiveCount
-
-
-class EvalConfig(Entry):
-    """What every entry under ``evals:`` may say, and all that one with reported models needs."""
-
-    task: str | None = None
-    metrics: Annotated[list[str | DeclaredMetric], BeforeValidator(_listed)] = []
-
-
-class MeasuredEval(EvalConfig):
-    """An eval with a gold set. Keys of a subclass are the arguments of its task."""
-
-    data: str
-    split: str | None = None
-    config: str | None = None
-    revision: str | None = None
-    id: str = "id"
-    slices: Names = []
-    cluster: str | None = None
-    chance: Annotated[float, Field(ge=0, lt=1)] | Literal["uniform"] | None = None
-    must_keep: Annotated[list[str | int], BeforeValidator(_listed)] = []
-
-    def task_arguments(self) -> dict[str, Any]:
-        """Return the keys that say how the task asks, as its constructor takes them."""
-        arguments = self.model_dump(exclude={*MeasuredEval.model_fields, "shots"})
-        return {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
-
-
-class ClassificationEval(MeasuredEval):
-    """``task: classification``."""
-
-    input: str | Annotated[list[str], Field(min_length=2, max_length=2)] = "input"
-    target: str = "target"
-    prompt: str | None = None
-    labels: Any = None  # three forms, which the task tells apart: see `read_labels`
-    truncate: Literal["left", "right"] | None = None
-
-
-class MultipleChoiceEval(MeasuredEval):
-    """``task: multiple_choice``."""
-
-    input: str = "input"
-    target: str = "target"
-    prompt: str | None = None
-    choices: str = "choices"
-    shots: Shots | None = None
-    truncate: Literal["left"] | None = None
-
-
-class GenerationEval(MeasuredEval):
-    """``task: generation``."""
-
-    input: str = "input"
-    target: str = "target"
-    prompt: str | None = None
-    chat: bool = False
-    max_new_tokens: PositiveCount = 128
-    stop: Names = []
-    extract: str | None = None
-    do_sample: bool = False
-    temperature: Annotated[float, Field(gt=0)] = 1.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    seed: int | None = None
-    shots: Shots | None = None
-    truncate: Literal["left"] | None = None
-
-    @model_validator(mode="after")
-    def _sampling_needs_a_seed(self) -> Self:
-        if self.do_sample and self.seed is None:
-            raise ValueError("do_sample needs a seed, so that a second run gives the same answers")
-        return self
-
-
-class PerplexityEval(MeasuredEval):
-    """``task: perplexity``."""
-
-    input: str = "input"
-    window: Annotated[int, Field(ge=2)] | None = None
-    stride: PositiveCount | None = None
-    share_cache: bool = False
-
-
-EVALS: Mapping[str, type[MeasuredEval]] = {
-    "classification": ClassificationEval,
-    "multiple_choice": MultipleChoiceEval,
-    "generation": GenerationEval,
-    "perplexity": PerplexityEval,
-}
 
 
 class Waiver(Entry):

@@ -15,7 +15,7 @@ from pytest_distill.evals.asked import quick_hashes, repeated, request_key
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.requests import Request
-from pytest_distill.evals.tasks import Task, fields, prompts
+from pytest_distill.evals.tasks import Task, fields
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +56,6 @@ class Eval:
         if not self.metrics:
             raise ConfigError(f"eval '{self.name}': metrics is empty; name at least one")
 
-    @property
-    def headline(self) -> Metric:
-        """The metric that a gate means when it names none."""
-        return self.metrics[0]
-
     def requests(self) -> list[Request]:
         """Return what every model is asked, one request an example, in the gold set's order.
 
@@ -94,8 +89,6 @@ class Eval:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What a reader of any verdict on this eval must know of its gold set and prompt."""
-        target = getattr(self.task, "target", None)
-        prompt: str | None = getattr(self.task, "prompt", None)
         found = []
         if self.repeated:
             n, things = sum(map(len, self.repeated)), len(self.repeated)
@@ -104,25 +97,7 @@ class Eval:
                 f"thing{'' if things == 1 else 's'}, under several ids: those that ask the same "
                 "are one cluster"
             )
-        if target in prompts.variables(prompt):
-            found.append(f"the prompt reads the target field '{target}': it tells the answer")
-        asks = getattr(self.task, "input", None)
-        if prompt is None and target in (asks if isinstance(asks, tuple) else (asks,)):
-            found.append(f"the input is the target field '{target}': it tells the answer")
-        if self._shots_in_gold:
-            found.append(
-                f"{self._shots_in_gold} of the few-shot examples are gold examples too: the prompt "
-                "tells their answers"
-            )
-        return tuple(found)
-
-    @cached_property
-    def _shots_in_gold(self) -> int:
-        shots: tuple[Example, ...] = getattr(self.task, "shots", ())
-        if not shots:
-            return 0
-        asked = set(quick_hashes(map(self.task.request, self.gold)).tolist())
-        return sum(number in asked for number in quick_hashes(map(self.task.request, shots)))
+        return (*found, *self.task.notes(self.gold))
 
     @cached_property
     def digest(self) -> str:

@@ -3,105 +3,56 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
-class ClassificationRequest:
-    """Ask for the probability of every label.
+class Head:
+    """What a model ends in: it decides what the model can be asked.
+
+    Parameters
+    ----------
+    name : str
+        What engines call a model that has it.
+    words : str
+        The same for a reader.
+    suffix : str
+        How transformers ends the names of its classes.
+    auto : str
+        How transformers ends the name of the Auto class that loads it.
+    adapter : str
+        What peft calls the task of an adapter for it.
+    """
+
+    name: str
+    words: str
+    suffix: str
+    auto: str
+    adapter: str
+
+
+CAUSAL = Head("causal", "causal", "ForCausalLM", "ForCausalLM", "CAUSAL_LM")
+SEQ2SEQ = Head("seq2seq", "seq2seq", "ForConditionalGeneration", "ForSeq2SeqLM", "SEQ_2_SEQ_LM")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a model is asked about one example. Each kind is declared beside its task.
 
     Parameters
     ----------
     id : str
         The example's id.
-    text, text_pair : str
-        What the model reads; `text_pair` is the second segment of a sentence-pair task.
-    truncate : {"left", "right"}, optional
-        Which end to cut off where the text is longer than the model's context; None: an error.
     """
 
-    id: str
-    text: str
-    text_pair: str | None = None
-    truncate: Literal["left", "right"] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ChoiceRequest:
-    """Ask for the log-likelihood of each continuation after the context.
-
-    Parameters
-    ----------
-    id : str
-        The example's id.
-    context : str
-        The rendered prompt; may be empty.
-    continuations : tuple of str
-        What could follow, each with its leading delimiter (``" Paris"``).
-    truncate : {"left"}, optional
-        Whether the start of the context may be cut off. None: a too long prompt is an error.
-    """
+    task: ClassVar[str]
+    """Name of the task that asks it."""
+    heads: ClassVar[tuple[Head, ...]]
+    """The heads of models that can answer it."""
+    generates: ClassVar[bool] = False
+    """Whether the answer is written token by token, so that there is a first one to wait for."""
 
     id: str
-    context: str
-    continuations: tuple[str, ...]
-    truncate: Literal["left"] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Decoding:
-    """How text is generated. Greedy unless `do_sample`, which needs a `seed`."""
-
-    max_new_tokens: int = 128
-    stop: tuple[str, ...] = ()
-    do_sample: bool = False
-    temperature: float = 1.0
-    top_p: float = 1.0
-    seed: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationRequest:
-    """Ask for a text that answers the prompt.
-
-    Parameters
-    ----------
-    id : str
-        The example's id.
-    prompt : str
-        The rendered prompt, before any chat template.
-    chat : bool
-        Whether the prompt is a user's message, to be put through the model's chat template.
-    decoding : Decoding
-        Length, stop strings, sampling.
-    truncate : {"left"}, optional
-        Whether the start of the prompt may be cut off. None: a too long prompt is an error.
-    """
-
-    id: str
-    prompt: str
-    chat: bool = False
-    decoding: Decoding = Decoding()
-    truncate: Literal["left"] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PerplexityRequest:
-    """Ask for the log-likelihood of a text and the number of tokens that it was taken over.
-
-    Texts longer than the model's context (or than `window`) are scored with a sliding window that
-    moves `stride` tokens a step; every token is scored once. With `share_cache` a window that has
-    moved reads its new tokens alone, after what the model kept of the others.
-    """
-
-    id: str
-    text: str
-    window: int | None = None
-    stride: int | None = None
-    share_cache: bool = False
-
-
-Request = ClassificationRequest | ChoiceRequest | GenerationRequest | PerplexityRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +61,13 @@ class GoldText:
 
     Parameters
     ----------
-    request : PerplexityRequest or GenerationRequest
+    request : Request
         What a model is asked: a whole text, or a prompt.
     target : str
         The accepted answer that follows a prompt, with what stands between the two.
     """
 
-    request: PerplexityRequest | GenerationRequest
+    request: Request
     target: str = ""
 
     @property

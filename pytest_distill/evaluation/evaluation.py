@@ -24,9 +24,9 @@ from pytest_distill.errors import (
     EvaluationError,
     did_you_mean,
 )
+from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import (
-    BUILT_IN,
     Answer,
     MeanMetric,
     Metric,
@@ -35,8 +35,6 @@ from pytest_distill.evals.metrics import (
     identity_of,
 )
 from pytest_distill.evals.requests import Prediction
-from pytest_distill.evals.tasks import ChecksAnswers, Classification
-from pytest_distill.evals.tasks.labels import UnknownLabelError
 from pytest_distill.statistics.exact import exact_sum, meant, widened
 
 Indices = Sequence[int]
@@ -173,26 +171,18 @@ class MeasuredEvaluation(Evaluation):
                     )
 
     @cached_property
-    def answers(self) -> tuple[Answer, ...]:
+    def answers(self) -> tuple[Answer[Any], ...]:
         """The predictions in the gold set's words, in the order of the gold set."""
         if not self.predictions:
             raise EvaluationError(
                 f"{self.source}: has ready scores for "
                 f"{', '.join(self.recorded_scores)} and no predictions"
             )
-        answer = self.eval.task.answer
-        pairs = zip(self.eval.gold, self.predictions, strict=True)
         try:
             with collector_paused():
-                answers = tuple(answer(example, prediction) for example, prediction in pairs)
-            if isinstance(self.eval.task, ChecksAnswers):
-                self.eval.task.check(answers, self.eval.gold)
-            return answers
+                return self.eval.task.answers(self.eval.gold, self.predictions)
         except EvaluationError as error:
-            told = f"{self.source}: {error}"
-            if isinstance(error, UnknownLabelError) and isinstance(self.eval.task, Classification):
-                told += f"; the gold labels: {self.eval.task.gold_labels(self.eval.gold)}"
-            raise EvaluationError(told) from None
+            raise EvaluationError(f"{self.source}: {error}") from None
 
     def scores(self, metric: Metric) -> NDArray[np.float64]:
         """Return each example's own score, shape (n,), finite and in the metric's range.
@@ -383,9 +373,11 @@ def find_metric(on: Eval | ReportedEval, name: str) -> Metric:
     return choose_metric(on.name, name, on.metrics, suited)
 
 
-def choose_metric(eval: str, name: str, listed: Sequence[Metric], suited: Sequence[str]) -> Metric:
+def choose_metric(
+    eval: str, name: str, listed: Sequence[Metric], suited: Sequence[Metric]
+) -> Metric:
     """Return the metric of a name among those listed for an eval and those that suit its task."""
-    known = {n: BUILT_IN[n] for n in suited} | {m.name: m for m in listed}
+    known = {metric.name: metric for metric in (*suited, *listed)}
     if name not in known:
         raise ConfigError(f"eval '{eval}' has no metric '{name}'; {did_you_mean(name, known)}")
     return known[name]

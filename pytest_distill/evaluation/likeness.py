@@ -12,19 +12,16 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pytest_distill.engines import Captured, Distributional, TokenLikeness, file_digest
 from pytest_distill.errors import ComparisonError, EvaluationError, ModelError
-from pytest_distill.evals.distributions import divergence, softmax, total_variation
+from pytest_distill.evals.distributions import divergence, total_variation
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.requests import GoldText
-from pytest_distill.evals.tasks import Classification
-from pytest_distill.evals.tasks.predictions import check_loglikelihoods, check_probabilities
 from pytest_distill.evaluation.evaluation import MeasuredEvaluation
 from pytest_distill.evaluation.models import Model, RunModel, dated, together
 from pytest_distill.evaluation.sources.captured import read_captured
@@ -36,14 +33,6 @@ REVISION = 1
 
 Floats = NDArray[np.float64]
 Bounds = tuple[Floats, Floats]
-
-
-@runtime_checkable
-class Texts(Protocol):
-    """A task whose examples are texts, on whose tokens two models can be compared."""
-
-    def gold_text(self, example: Example) -> GoldText:
-        """Return the text of an example."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +91,7 @@ def label_likeness(teacher: MeasuredEvaluation, student: MeasuredEvaluation) -> 
     ones = np.ones(len(agreed))
     pairs: list[tuple[Sequence[float], Sequence[float]]] = []
     for place, example in enumerate(teacher.eval.gold):
-        theirs, mine = (_distribution(of, place, example) for of in (teacher, student))
+        theirs, mine = (_distribution(of, place) for of in (teacher, student))
         bare = [of.info.name for of, d in ((teacher, theirs), (student, mine)) if d is None]
         if theirs is None or mine is None:
             missing = (
@@ -137,15 +126,12 @@ def token_likeness(teacher: Model, student: Model, on: Eval) -> Likeness:
 
 
 def _token_likeness(teacher: Model, student: Model, on: Eval) -> Likeness:
-    task = on.task
-    if not isinstance(task, Texts):
-        raise ComparisonError(f"eval '{on.name}' has no texts to compare models on")
     if not isinstance(student, RunModel):
         raise ModelError(
             f"model '{student.name}' does not run here, and eval '{on.name}' is compared token by "
             "token: only the teacher's log-probabilities can be recorded"
         )
-    texts = [task.gold_text(example) for example in on.gold]
+    texts = [on.task.gold_text(example) for example in on.gold]
     about = _about(teacher, student, texts, on)
     value = student.figure(about, lambda: _measured(teacher, student, texts, on)).value
     rows = np.array(value["rows"], dtype=np.float64)  # None, an infinite one, becomes NaN
@@ -224,32 +210,12 @@ def _row(likeness: TokenLikeness) -> list[float | None]:
     return [value if math.isfinite(value) else None for value in numbers]
 
 
-def _distribution(of: MeasuredEvaluation, place: int, example: Example) -> dict[str, float] | None:
+def _distribution(of: MeasuredEvaluation, place: int) -> Mapping[str, float] | None:
     """Return label -> probability; None where only an answer is known."""
-    prediction, answer = of.predictions[place], of.answers[place]
-    if answer.choices:
-        values = prediction.loglikelihoods
-        if values is None:
-            return None
-        if len(values) != len(answer.choices):
-            raise EvaluationError(
-                f"{of.source}: {example.place}: {len(values)} log-likelihoods for "
-                f"{len(answer.choices)} choices"
-            )
-        check_loglikelihoods(example, values)
-        return {str(number): float(p) for number, p in enumerate(softmax(values))}
-    if prediction.probabilities is None:
-        return None
-    task = of.eval.task
-    named = task.output_names(example, prediction) if isinstance(task, Classification) else None
-    names = named or prediction.labels
-    if names is None:
-        raise EvaluationError(
-            f"{of.source}: {example.place}: probabilities, but no names for them; set labels: in "
-            "the eval"
-        )
-    check_probabilities(example, prediction.probabilities, len(names))
-    return dict(zip(names, prediction.probabilities, strict=True))
+    try:
+        return of.eval.task.distribution(of.eval.gold.examples[place], of.predictions[place])
+    except EvaluationError as error:
+        raise EvaluationError(f"{of.source}: {error}") from None
 
 
 def _by_size(

@@ -154,8 +154,7 @@ class NotContaminated:
         fields = example.fields
         if self.field in fields:
             return _words_in(fields[self.field])
-        asked = getattr(on.task, "input", self.field)
-        named = asked if isinstance(asked, tuple) else (asked,)
+        named = on.task.inputs
         lacking = next((name for name in named if name not in fields), None)
         if lacking is not None:
             raise ConfigError(

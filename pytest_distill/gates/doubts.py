@@ -20,6 +20,7 @@ from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.errors import ConfigError, DistillError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Answer
+from pytest_distill.evals.requests import Prediction
 from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation
 from pytest_distill.evaluation.models import Model, RunModel
 from pytest_distill.gates import GATES
@@ -148,32 +149,25 @@ def identical(one: MeasuredEvaluation, other: MeasuredEvaluation) -> Iterator[st
     model under two names looks like, in another dtype or with a bit flipped.
     """
     names = f"{one.info.name} and {other.info.name}"
-    both = one.answers, other.answers
-    if all(_said(a) == _said(b) for a, b in zip(*both, strict=True)):
+    pairs = [*zip(one.answers, other.answers, strict=True)]
+    rated = one.eval.task.only_rates
+    if all(_said(a, rated) == _said(b, rated) for a, b in pairs):
         yield Doubt(f"suspicious: {names} gave identical answers to every example")
-    elif all(_rated_alike(a, b) for a, b in zip(*both, strict=True)):
+    elif rated and all(_rated_alike(a.prediction, b.prediction) for a, b in pairs):
         yield Doubt(
             f"suspicious: the log-likelihoods of {names} are within {SAME_LOGARITHM:.0%} of each "
             "other on every example"
         )
 
 
-def _said(answer: Answer) -> object:
-    return answer.prediction.loglikelihoods if _only_rates(answer) else answer.predicted
+def _said(answer: Answer[Any], rated: bool) -> object:
+    return answer.prediction.loglikelihoods if rated else answer.predicted
 
 
-def _only_rates(answer: Answer) -> bool:
-    # A model that only rates a text says nothing but how likely it is; an empty text is an answer.
-    return not answer.predicted and answer.prediction.text is None
-
-
-def _rated_alike(one: Answer, other: Answer) -> bool:
-    if not _only_rates(one) or not _only_rates(other):
-        return False
-    ours, theirs = one.prediction, other.prediction
-    return ours.tokens == theirs.tokens and all(
+def _rated_alike(one: Prediction, other: Prediction) -> bool:
+    return one.tokens == other.tokens and all(
         math.isclose(a, b, rel_tol=SAME_LOGARITHM)
-        for a, b in zip(ours.loglikelihoods or (), theirs.loglikelihoods or (), strict=True)
+        for a, b in zip(one.loglikelihoods or (), other.loglikelihoods or (), strict=True)
     )
 
 
@@ -227,7 +221,7 @@ _FACTS: WeakKeyDictionary[MeasuredEvaluation, _Facts] = WeakKeyDictionary()
 def _facts(evaluation: MeasuredEvaluation) -> _Facts:
     if evaluation not in _FACTS:
         answers = evaluation.answers
-        labelled = all(a.correct is not None and not a.choices for a in answers)
+        labelled = evaluation.eval.task.guess == "label"
         _FACTS[evaluation] = _Facts(
             sum(answer.tied for answer in answers),
             sum(a.tied and a.prediction.prediction is not None for a in answers),

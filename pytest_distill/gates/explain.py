@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -20,7 +19,6 @@ from pytest_distill.comparison.slices import worst_slices
 from pytest_distill.errors import one_line
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.evals.metrics.perplexities import BitsPerByte, PerplexityMetric
 from pytest_distill.evaluation.evaluation import MeasuredEvaluation, ReportedEvaluation
 from pytest_distill.gates.verdict import FIRM, Evidence
 from pytest_distill.statistics import (
@@ -81,7 +79,7 @@ def power_notes(
     n = comparison.n(slice)
     if ratio is None or n is None:
         return ()
-    if isinstance(metric, PerplexityMetric | BitsPerByte):
+    if metric.per_unit is not None:
         if n >= FEW_TEXTS:
             return ()
         return (
@@ -98,12 +96,9 @@ def power_notes(
 
 def _class_note(comparison: Comparison, metric: Metric) -> list[str]:
     """Return a note where a metric that counts classes alike has classes of few examples."""
-    if metric.name not in ("macro_f1", "matthews") or not isinstance(comparison.on, Eval):
+    if not metric.by_label or not isinstance(comparison.on, Eval):
         return []
-    task = comparison.on.task
-    target, classes = getattr(task, "target", "target"), getattr(task, "classes", None)
-    counts = Counter(dict.fromkeys(classes or (), 0))
-    counts.update(str(example.fields.get(target)) for example in comparison.on.gold)
+    counts = comparison.on.task.label_counts(comparison.on.gold)
     few = [f"{label} ({n})" for label, n in counts.items() if n < FEW_EXAMPLES]
     if not few:
         return []
@@ -114,7 +109,7 @@ def _class_note(comparison: Comparison, metric: Metric) -> list[str]:
 
 def _token_note(comparison: Comparison, metric: Metric, roles: Sequence[str]) -> list[str]:
     """Return a note where two models part a text into tokens of different lengths."""
-    if metric.name != "perplexity":
+    if not metric.by_token:
         return []
     measured = [e for e in map(comparison.evaluation, roles) if isinstance(e, MeasuredEvaluation)]
     if len({tuple(p.tokens for p in evaluation.predictions) for evaluation in measured}) < 2:

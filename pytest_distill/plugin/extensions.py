@@ -11,7 +11,8 @@ from pytest_distill._util.user_code import user_code
 from pytest_distill.config import Extensions
 from pytest_distill.engines import ENGINES
 from pytest_distill.errors import ConfigError
-from pytest_distill.evals.metrics import Metric, check_own_metric
+from pytest_distill.evals.built_in import check_own_metric
+from pytest_distill.evals.metrics import Metric
 
 
 def extensions_of(config: pytest.Config) -> Extensions:

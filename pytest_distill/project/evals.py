@@ -6,13 +6,12 @@ from fractions import Fraction
 from pathlib import Path
 
 from pytest_distill.config import Config
-from pytest_distill.config.schema import MeasuredEval
+from pytest_distill.config.evals import MeasuredEval, Shots
 from pytest_distill.errors import ConfigError, did_you_mean
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet, read_gold_set
-from pytest_distill.evals.requests import ChoiceRequest
 from pytest_distill.evals.rows import KINDS
-from pytest_distill.evals.tasks import TASKS, Task
+from pytest_distill.evals.tasks import Task
 from pytest_distill.evaluation.evaluation import ReportedEval
 
 
@@ -44,10 +43,7 @@ def read_eval(config: Config, name: str, limit: int | None = None) -> Eval | Rep
         revision=entry.revision,
     )
     gold = gold if limit is None else gold.sample(limit)
-    arguments = entry.task_arguments()
-    if shots := _shots(config, name, entry):
-        arguments["shots"] = shots
-    task = TASKS[str(entry.task)](**arguments)
+    task = entry.asks(lambda shots: _examples(config, name, shots, entry.id))
     read = Eval(
         name,
         task,
@@ -73,11 +69,9 @@ def _beside(config: Config, data: str, *, of_hub: bool = False) -> Path | str:
     return local if local.exists() or (local.suffix and not of_hub) else data
 
 
-def _shots(config: Config, name: str, entry: MeasuredEval) -> tuple[Example, ...]:
-    wanted = getattr(entry, "shots", None)
-    if wanted is None:
-        return ()
-    shots = read_gold_set(_beside(config, wanted.data), id_field=entry.id)
+def _examples(config: Config, name: str, wanted: Shots, id: str) -> tuple[Example, ...]:
+    """Return the solved examples of an eval."""
+    shots = read_gold_set(_beside(config, wanted.data), id_field=id)
     if len(shots) < wanted.n:
         raise ConfigError(
             f"{config.path.name}: evals.{name}.shots: {wanted.data} has {len(shots)} examples, "
@@ -87,12 +81,10 @@ def _shots(config: Config, name: str, entry: MeasuredEval) -> tuple[Example, ...
 
 
 def _chance(entry: MeasuredEval, task: Task, gold: GoldSet) -> Fraction | None:
-    """Return what guessing gets: the given number, or the mean of 1 / number of choices."""
+    """Return what guessing gets: the given number, or the mean chance of the examples."""
     if entry.chance != "uniform":
         return None if entry.chance is None else Fraction(str(entry.chance))
-    requests = [task.request(example) for example in gold]
-    counts = [len(r.continuations) for r in requests if isinstance(r, ChoiceRequest)]
-    return sum((Fraction(1, count) for count in counts), Fraction(0)) / len(counts)
+    return sum((task.chance(example) or Fraction(0) for example in gold), Fraction(0)) / len(gold)
 
 
 def _must_keep(config: Config, name: str, entry: MeasuredEval, gold: GoldSet) -> tuple[str, ...]:

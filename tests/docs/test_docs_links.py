@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from pytest_distill.config import schema
+from pytest_distill.config import evals, schema
 from pytest_distill.engines.transformers.options import TransformersOptions
-from pytest_distill.evals.metrics import BUILT_IN
+from pytest_distill.evals.built_in import BUILT_IN
+from pytest_distill.evals.tasks import TASKS
 from pytest_distill.evaluation.sources.recorded import RecordedOptions
 from pytest_distill.evaluation.sources.reported import ReportedOptions
 
@@ -64,10 +65,10 @@ def test_every_page_is_listed_in_the_index() -> None:
         RecordedOptions,
         ReportedOptions,
         schema.Trained,
-        schema.DeclaredMetric,
-        schema.Shots,
+        evals.DeclaredMetric,
+        evals.Shots,
         schema.Waiver,
-        *schema.EVALS.values(),
+        *map(evals.eval_of, TASKS.values()),
         schema.File,
     ],
     ids=lambda entry: entry.__name__,

@@ -14,15 +14,11 @@ import torch
 from pytest_distill.engines.transformers import TransformersEngine
 from pytest_distill.engines.transformers.neighbours import Company
 from pytest_distill.errors import DistillError
-from pytest_distill.evals.requests import (
-    ChoiceRequest,
-    ClassificationRequest,
-    Decoding,
-    GenerationRequest,
-    PerplexityRequest,
-    Prediction,
-    Request,
-)
+from pytest_distill.evals.requests import Prediction, Request
+from pytest_distill.evals.tasks.classification import ClassificationRequest
+from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
+from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 from .families import CONTEXT, TOKENIZER, WORDS, Family, Head
 from .plain_passes import TIE, PlainModel
@@ -210,6 +206,7 @@ def _difference(plain: PlainModel, request: Request, answer: Prediction) -> tupl
     if isinstance(request, ClassificationRequest):
         expected = plain.probabilities(request.text, request.text_pair)
         return _largest(answer.probabilities or (), expected), False
+    assert isinstance(request, GenerationRequest)
     return _of_texts(plain, request, answer)
 
 

@@ -16,7 +16,7 @@ from pytest_distill import ModelError
 from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers import TransformersEngine, chats
 from pytest_distill.engines.transformers.templates import may_read_clock
-from pytest_distill.evals.requests import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
 
 from .tiny import CHAT_TEMPLATE, predicted, spec_of
 

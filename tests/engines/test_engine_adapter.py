@@ -13,7 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pytest_distill import ModelError
-from pytest_distill.evals.requests import ChoiceRequest, ClassificationRequest, PerplexityRequest
+from pytest_distill.evals.tasks.classification import ClassificationRequest
+from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
+from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 from .tiny import TEXTS, Make, hf, predicted
 

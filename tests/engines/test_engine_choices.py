@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pytest_distill import ModelError
-from pytest_distill.evals.requests import ChoiceRequest
+from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 
 from .tiny import Make, predicted
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from pytest_distill import ModelError
-from pytest_distill.evals.requests import ChoiceRequest, ClassificationRequest
+from pytest_distill.evals.tasks.classification import ClassificationRequest
+from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 
 from .tiny import TEXTS, Make, hf, predicted, saved
 

@@ -6,14 +6,11 @@ import pytest
 import torch
 
 from pytest_distill import ModelError
-from pytest_distill.evals.requests import (
-    ChoiceRequest,
-    ClassificationRequest,
-    Decoding,
-    GenerationRequest,
-    PerplexityRequest,
-    Request,
-)
+from pytest_distill.evals.requests import Request
+from pytest_distill.evals.tasks.classification import ClassificationRequest
+from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
+from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 from .tiny import TEXTS, Make, predicted
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pytest_distill import ModelError
-from pytest_distill.evals.requests import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
 
 from .tiny import TEXTS, Make, predicted
 

@@ -12,7 +12,8 @@ import torch
 
 from pytest_distill import ModelError
 from pytest_distill.engines.transformers.unpacking import bytes_held
-from pytest_distill.evals.requests import ChoiceRequest, PerplexityRequest
+from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
+from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 from .test_engine_files import refuse_outside, traced
 from .tiny import CORPUS, Make, hf, predicted

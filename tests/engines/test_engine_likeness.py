@@ -19,7 +19,9 @@ from pytest_distill.engines.transformers import TransformersEngine, likeness
 from pytest_distill.engines.transformers.likeness import compare
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.errors import EvaluationError
-from pytest_distill.evals.requests import GenerationRequest, GoldText, PerplexityRequest
+from pytest_distill.evals.requests import GoldText
+from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 from .tiny import CORPUS, TEXTS, Make, hf, one_each, saved
 
@@ -70,10 +72,11 @@ def whole(made: TransformersEngine, text: GoldText, size: int) -> Floats:
     tokenizer, request = made.tokenizer, text.request
     if isinstance(request, PerplexityRequest):
         prompt, answer = [0], tokenizer(request.text)["input_ids"]
-    elif request.chat:
+    elif isinstance(request, GenerationRequest) and request.chat:
         shown = f"<|user|>{request.prompt}\n<|assistant|>"
         prompt, answer = (tokenizer(part)["input_ids"] for part in (shown, text.target))
     else:
+        assert isinstance(request, GenerationRequest)
         prompt = tokenizer(request.prompt)["input_ids"]
         answer = tokenizer(request.prompt + text.target)["input_ids"][len(prompt) :]
     model = made.model.double()

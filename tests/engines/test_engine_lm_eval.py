@@ -13,7 +13,8 @@ import torch
 
 from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers import TransformersEngine
-from pytest_distill.evals.requests import ChoiceRequest, PerplexityRequest
+from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
+from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 from .conftest import package
 from .tiny import predicted

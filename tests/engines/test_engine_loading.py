@@ -18,14 +18,11 @@ from safetensors.torch import load_file, save_file
 from pytest_distill import ModelError
 from pytest_distill.engines import Engine
 from pytest_distill.engines.transformers.device import dealt_gpu
-from pytest_distill.evals.requests import (
-    ChoiceRequest,
-    ClassificationRequest,
-    Decoding,
-    GenerationRequest,
-    PerplexityRequest,
-    Request,
-)
+from pytest_distill.evals.requests import Request
+from pytest_distill.evals.tasks.classification import ClassificationRequest
+from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
+from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 from .conftest import package
 from .tiny import TEXTS, Make, hf, one_each, predicted

@@ -19,14 +19,11 @@ from pytest_distill.engines import host
 from pytest_distill.engines.transformers import measuring
 from pytest_distill.engines.transformers.info import Count, count_parameters
 from pytest_distill.engines.transformers.options import Spec
-from pytest_distill.evals.requests import (
-    ChoiceRequest,
-    ClassificationRequest,
-    Decoding,
-    GenerationRequest,
-    PerplexityRequest,
-    Request,
-)
+from pytest_distill.evals.requests import Request
+from pytest_distill.evals.tasks.classification import ClassificationRequest
+from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
+from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 from .tiny import TEXTS, Make, hf
 

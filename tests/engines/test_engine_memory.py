@@ -13,7 +13,7 @@ import torch
 from pytest_distill import ModelError
 from pytest_distill.engines.transformers.device import bytes_per_token, tokens_that_fit
 from pytest_distill.engines.transformers.memory import Budget, in_batches, is_out_of_memory
-from pytest_distill.evals.requests import PerplexityRequest
+from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 from .tiny import CORPUS, Make, predicted
 
@@ -26,7 +26,9 @@ import torch
 torch.set_num_threads(1)
 from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers import TransformersEngine
-from pytest_distill.evals.requests import *
+from pytest_distill import ChoiceRequest, ClassificationRequest
+from pytest_distill import GenerationRequest, PerplexityRequest
+from pytest_distill.evals.tasks.generation import Decoding
 
 kind, folder, text = sys.argv[1:]
 N = 1500

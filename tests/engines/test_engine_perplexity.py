@@ -7,7 +7,7 @@ import torch
 
 from pytest_distill import ModelError
 from pytest_distill.engines.transformers.perplexity import windows
-from pytest_distill.evals.requests import PerplexityRequest
+from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 from .tiny import CORPUS, Make, predicted
 

@@ -12,14 +12,11 @@ import torch
 from torch.nn.functional import linear
 
 from pytest_distill.engines.transformers import products
-from pytest_distill.evals.requests import (
-    ChoiceRequest,
-    ClassificationRequest,
-    Decoding,
-    GenerationRequest,
-    PerplexityRequest,
-    Request,
-)
+from pytest_distill.evals.requests import Request
+from pytest_distill.evals.tasks.classification import ClassificationRequest
+from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
+from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 from .tiny import TEXTS, Make, hf, one_each, predicted
 

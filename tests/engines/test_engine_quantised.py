@@ -23,13 +23,10 @@ from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.engines.transformers.products import OneDNN
 from pytest_distill.engines.transformers.quantisation import Packing
 from pytest_distill.engines.transformers.unpacking import bytes_held, run_once
-from pytest_distill.evals.requests import (
-    ChoiceRequest,
-    ClassificationRequest,
-    Decoding,
-    GenerationRequest,
-    PerplexityRequest,
-)
+from pytest_distill.evals.tasks.classification import ClassificationRequest
+from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
+from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 from .tiny import CORPUS, TEXTS, Make, hf, predicted, saved
 

@@ -13,7 +13,7 @@ import torch
 from pytest_distill import ModelError
 from pytest_distill.engines.transformers import shared_cache
 from pytest_distill.engines.transformers.shared_cache import Sight, stretches
-from pytest_distill.evals.requests import PerplexityRequest
+from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 from .tiny import CORPUS, Make, hf, predicted, saved
 

@@ -13,7 +13,7 @@ from pytest_distill.engines.transformers.choices import score_in_rows
 from pytest_distill.engines.transformers.likelihood import Span
 from pytest_distill.engines.transformers.tree_choices import plan
 from pytest_distill.engines.transformers.trees import Part, fill, groves, grow
-from pytest_distill.evals.requests import ChoiceRequest
+from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 
 from .tiny import CORPUS, Make, hf, predicted, saved
 

@@ -20,13 +20,10 @@ from pytest_distill.engines.transformers.neighbours import (
     unlike_alone,
 )
 from pytest_distill.engines.transformers.trials import cache_name
-from pytest_distill.evals.requests import (
-    ChoiceRequest,
-    Decoding,
-    GenerationRequest,
-    PerplexityRequest,
-    Request,
-)
+from pytest_distill.evals.requests import Request
+from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
+from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 from .tiny import CORPUS, SMALL, TEXTS, Make, greedy, hf, predicted, saved, scored
 

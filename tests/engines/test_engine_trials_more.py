@@ -13,12 +13,9 @@ import torch
 from pytest_distill import ModelError
 from pytest_distill.engines.transformers import TransformersEngine
 from pytest_distill.engines.transformers.trials import _tokens
-from pytest_distill.evals.requests import (
-    ChoiceRequest,
-    Decoding,
-    GenerationRequest,
-    PerplexityRequest,
-)
+from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
+from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 from .tiny import CORPUS, SMALL, TEXTS, Make, greedy, hf, predicted, saved, scored
 

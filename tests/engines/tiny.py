@@ -13,7 +13,8 @@ import transformers
 from pytest_distill.engines import Engine, ModelSpec
 from pytest_distill.engines.transformers import TransformersEngine
 from pytest_distill.engines.transformers.options import Spec
-from pytest_distill.evals.requests import ChoiceRequest, Prediction, Request
+from pytest_distill.evals.requests import Prediction, Request
+from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 
 # Any, because transformers' constructors carry no types.
 hf: Any = transformers

@@ -9,9 +9,9 @@ import pytest
 
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.engines import ModelInfo, Role
+from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
-from pytest_distill.evals.metrics import BUILT_IN
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks import Classification
 from pytest_distill.evaluation.models import Model, RunModel

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from pytest_distill.errors import EvaluationError
+from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.metrics import BUILT_IN
 from pytest_distill.evals.tasks import Perplexity
 from pytest_distill.evaluation.sources.captured import read_captured
 from pytest_distill.evaluation.sources.recorded import read_predictions

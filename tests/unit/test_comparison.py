@@ -14,10 +14,11 @@ from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ComparisonError, ConfigError, EvaluationError
 from pytest_distill.evals.metrics import MeanMetric
 from pytest_distill.evals.requests import Prediction
+from pytest_distill.evals.tasks import Classification
 from pytest_distill.evaluation.evaluation import MeasuredEvaluation
 from pytest_distill.evaluation.models import aligned
 from pytest_distill.gates import BeatsSft, QualityRetained, Score
-from tests.unit.conftest import MakeComparison, classification, gold_set, scripted
+from tests.unit.conftest import LETTERS, MakeComparison, classification, gold_set, scripted
 
 
 def test_retained_is_the_ratio_of_the_scores(make_comparison: MakeComparison) -> None:
@@ -185,7 +186,7 @@ def test_an_evaluation_of_something_else_is_refused() -> None:
     refuse_unlike(made, classification(gold_set("aa")))
     for other, what in (
         (classification(gold_set("aaa")), "other examples"),
-        (replace(on, task=replace(on.task, prompt="{{ input }}!")), "another prompt"),  # type: ignore[type-var]
+        (replace(on, task=Classification(labels=LETTERS, prompt="{{ input }}!")), "another prompt"),
         (classification(gold_set("ab")), "other contents"),
     ):
         with pytest.raises(ComparisonError, match=what):

@@ -9,11 +9,14 @@ import pytest
 from pydantic import BaseModel, Field, field_validator
 
 from pytest_distill.config import Config, Extensions, load_config
+from pytest_distill.config.evals import MeasuredEval
 from pytest_distill.config.schema import RunModel
 from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.errors import ConfigError
+from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import MeanMetric
+from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 
 MODELS = """\
 models:
@@ -296,7 +299,7 @@ def test_options_that_cannot_be_are_refused(tmp_path: Path, engine: object, expe
         ),
         pytest.param(
             MODELS + "evals:\n  chat: {task: generation, data: x.jsonl, do_sample: true}\n",
-            "distill.yaml:5: evals.chat: do_sample needs a seed",
+            "distill.yaml:5: evals.chat.do_sample: needs a seed, so that a second run",
             id="sampling-without-seed",
         ),
     ],
@@ -351,3 +354,36 @@ def test_metrics_of_a_hook_may_be_named(tmp_path: Path) -> None:
         tmp_path, MODELS + EVALS + "    metrics: shortness\n", Extensions({"shortness": own})
     )
     assert config.metrics["reviews"] == (own,)
+
+
+def test_a_delimiter_stands_between_prompt_and_choice(tmp_path: Path) -> None:
+    """What a multiple choice puts before each choice is a key of the eval."""
+    entry = "  qa: {task: multiple_choice, data: x.jsonl, delimiter: ' -> '}\n"
+    on = load(tmp_path, MODELS + "evals:\n" + entry).evals["qa"]
+    assert isinstance(on, MeasuredEval)
+    example = Example("a", {"input": "x", "target": 0, "choices": ["b", "c"]}, "x.jsonl:1")
+    request = on.asks(lambda _: ()).request(example)
+    assert isinstance(request, ChoiceRequest)
+    assert request.continuations == (" -> b", " -> c")
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ("task: generation, max_new_tokens: 0", "max_new_tokens: must be at least 1, not 0"),
+        ("task: generation, max_new_tokens: '5'", "max_new_tokens: should be a valid integer"),
+        ("task: generation, stop: [1]", "stop[0]: should be a valid string, not 1"),
+        ("task: generation, top_p: 2.0", "top_p: must be above 0 and at most 1, not 2.0"),
+        ("task: generation, temperature: .inf", "temperature: must be a number above 0, not inf"),
+        ("task: classification, input: [a]", "input: list should have at least 2 items"),
+        ("task: classification, labels: [a, yes]", "labels[1]: write 'yes' in quotes"),
+        ("task: multiple_choice, shots: {data: x}", "shots.n: is missing"),
+        ("task: perplexity, window: 1", "window: must be at least 2, not 1"),
+        ("task: perplexity, share_cache: 1", "share_cache: should be a valid boolean, not 1"),
+    ],
+)
+def test_a_task_says_what_is_wrong_with_its_keys(tmp_path: Path, keys: str, problem: str) -> None:
+    """The file, the line and the key of a task are named, whoever looks at the value."""
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path, MODELS + f"evals:\n  e: {{data: x.jsonl, {keys}}}\n")
+    assert f"distill.yaml:5: evals.e.{problem}" in str(raised.value)

@@ -11,9 +11,9 @@ from pytest_distill.comparison.chance import Side, compare_with_chance
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.engines import ModelInfo, Role
 from pytest_distill.errors import ComparisonError
+from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
-from pytest_distill.evals.metrics import BUILT_IN
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import MultipleChoice, Perplexity
 from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEval

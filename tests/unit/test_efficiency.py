@@ -14,7 +14,8 @@ import pytest
 
 from pytest_distill.engines import Memory, ModelInfo, Timing
 from pytest_distill.errors import ComparisonError, ModelError
-from pytest_distill.evals.requests import ClassificationRequest, Prediction, Request
+from pytest_distill.evals.requests import Prediction, Request
+from pytest_distill.evals.tasks.classification import ClassificationRequest
 from pytest_distill.evaluation import efficiency
 from pytest_distill.evaluation.models import RunModel
 from pytest_distill.evaluation.sources.recorded import RecordedModel

@@ -11,9 +11,10 @@ import pytest
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ComparisonError, ConfigError
+from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
-from pytest_distill.evals.metrics import BUILT_IN, MeanMetric
+from pytest_distill.evals.metrics import MeanMetric
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Perplexity
 from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEval

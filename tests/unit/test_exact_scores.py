@@ -16,8 +16,9 @@ from sklearn.metrics import f1_score, matthews_corrcoef
 from pytest_distill._util.numbers import geometric_mean, retained_share, rounded_down
 from pytest_distill.engines import ModelInfo, Role
 from pytest_distill.errors import EvaluationError
+from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.metrics import BUILT_IN, Answer, MeanMetric, ScoredElsewhere
+from pytest_distill.evals.metrics import Answer, MeanMetric, ScoredElsewhere
 from pytest_distill.evals.metrics.base import as_number
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Generation

@@ -13,11 +13,12 @@ from scipy.stats import binomtest, entropy
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.engines import ModelInfo, Role
 from pytest_distill.errors import ComparisonError, ConfigError, ModelError
+from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
-from pytest_distill.evals.metrics import BUILT_IN
-from pytest_distill.evals.requests import GenerationRequest, Prediction
+from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Classification, Generation, MultipleChoice, Task
+from pytest_distill.evals.tasks.generation import GenerationRequest
 from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEval
 from pytest_distill.evaluation.models import Model
 from pytest_distill.gates import Acceptance, Agreement, Divergence, InheritedErrors

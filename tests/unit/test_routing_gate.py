@@ -16,9 +16,10 @@ from pytest_distill.comparison.confidences import confidences, probabilities
 from pytest_distill.comparison.routing import Pair
 from pytest_distill.engines import ModelInfo, Role
 from pytest_distill.errors import ComparisonError, ConfigError, EvaluationError
+from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
-from pytest_distill.evals.metrics import BUILT_IN, MeanMetric
+from pytest_distill.evals.metrics import MeanMetric
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks import Classification, Generation, MultipleChoice, Perplexity
 from pytest_distill.evaluation.efficiency import LatencyFigure, Provenance

@@ -16,15 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_distill.evals.requests import (
-    ChoiceRequest,
-    ClassificationRequest,
-    Decoding,
-    GenerationRequest,
-    PerplexityRequest,
-    Prediction,
-    Request,
-)
+from pytest_distill.evals.requests import Prediction, Request
+from pytest_distill.evals.tasks.classification import ClassificationRequest
+from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
+from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 from pytest_distill.evaluation.store.digest import request_key, run_key
 from pytest_distill.evaluation.store.file import FILE_NAME
 from pytest_distill.evaluation.store.keeping import EvaluatedPredictions, Keeper
@@ -163,7 +159,7 @@ def test_an_interrupted_evaluation_goes_on(tmp_path: Path) -> None:
 KILLED = """
     import sys, time
     from pathlib import Path
-    from pytest_distill.evals.requests import ClassificationRequest, Prediction
+    from pytest_distill import ClassificationRequest, Prediction
     from pytest_distill.evaluation.store.keeping import Keeper
 
     def predict(wanted):
@@ -264,7 +260,7 @@ def test_a_folder_that_cannot_be_used_is_a_warning(tmp_path: Path) -> None:
 FULL = """
     import resource, signal, sys
     from pathlib import Path
-    from pytest_distill.evals.requests import ClassificationRequest, Prediction
+    from pytest_distill import ClassificationRequest, Prediction
     from pytest_distill.evaluation.store.keeping import Keeper
 
     def predict(wanted):

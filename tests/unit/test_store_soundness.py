@@ -15,7 +15,8 @@ import pytest
 
 from pytest_distill.engines import ModelInfo
 from pytest_distill.engines.file_digests import Stamp
-from pytest_distill.evals.requests import ClassificationRequest, Prediction, Request
+from pytest_distill.evals.requests import Prediction, Request
+from pytest_distill.evals.tasks.classification import ClassificationRequest
 from pytest_distill.evaluation.store.file import FILE_NAME, Store, checksum
 from pytest_distill.evaluation.store.keeping import Keeper
 

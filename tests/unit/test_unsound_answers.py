@@ -10,9 +10,9 @@ import pytest
 
 from pytest_distill import ModelError, ModelInfo
 from pytest_distill.errors import UnsoundAnswersError
+from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
-from pytest_distill.evals.metrics import BUILT_IN
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks import Generation
 from pytest_distill.evaluation.models import RunModel

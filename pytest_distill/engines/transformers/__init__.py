@@ -22,40 +22,17 @@ from pytest_distill.engines import (
 )
 from pytest_distill.engines.transformers import hub
 from pytest_distill.engines.transformers.checkpoint import Checkpoint, locate
+from pytest_distill.engines.transformers.handlers import handler, refuse_unable
 from pytest_distill.engines.transformers.options import Spec, TransformersOptions
 from pytest_distill.engines.transformers.quantisation import versions
 from pytest_distill.engines.transformers.templates import has_own_code, may_read_clock
 from pytest_distill.errors import ModelError
-from pytest_distill.evals.requests import (
-    ChoiceRequest,
-    ClassificationRequest,
-    GenerationRequest,
-    GoldText,
-    PerplexityRequest,
-    Prediction,
-    Request,
-)
+from pytest_distill.evals.requests import GoldText, Prediction, Request
+from pytest_distill.evals.tasks.generation import GenerationRequest
 
 if TYPE_CHECKING:
     from pytest_distill.engines.transformers.chats import Clock
     from pytest_distill.engines.transformers.loading import Loaded
-
-# For each kind of request: the task's name, and what it needs.
-_NEEDS: dict[type[Any], tuple[str, tuple[str, ...], str]] = {
-    ClassificationRequest: (
-        "classification",
-        ("classification",),
-        "a sequence-classification model (...ForSequenceClassification)",
-    ),
-    ChoiceRequest: ("multiple_choice", ("causal",), "a causal model (...ForCausalLM)"),
-    GenerationRequest: (
-        "generation",
-        ("causal", "seq2seq"),
-        "a causal or seq2seq model (...ForCausalLM, ...ForConditionalGeneration)",
-    ),
-    PerplexityRequest: ("perplexity", ("causal",), "a causal model (...ForCausalLM)"),
-}
-
 
 REVISION = 4
 """Raised when this engine's own code changes what it answers, so that nothing older is believed."""
@@ -207,7 +184,7 @@ class TransformersEngine:
             the model read changed it.
         """
         if requests:
-            with self._running(f"it answers {self._task(requests)}"):
+            with self._running(f"it answers {requests[0].task}"):
                 yield from self._answer(requests)(self._load(), requests)
                 self._refuse_changed()
 
@@ -356,43 +333,15 @@ class TransformersEngine:
             )
         return loaded
 
-    @staticmethod
-    def _task(requests: Sequence[Request]) -> str:
-        return _NEEDS[type(requests[0])][0]
-
     def _answer(self, requests: Sequence[Request]) -> Any:
         """Return the function that answers these requests; ModelError where the model cannot."""
         kind = type(requests[0])
         if any(type(request) is not kind for request in requests):
             raise TypeError("the requests of one call must all be of one kind")
         loaded = self._load()
-        task, able, needed = _NEEDS[kind]
-        if loaded.kind not in able:
-            raise ModelError(
-                f"model '{self.spec.name}' is a {loaded.architecture}, which can't do the task "
-                f"{task}: it needs {needed}"
-            )
+        refuse_unable(self.spec.name, loaded.architecture, loaded.kind, kind)
         self._examine(loaded)
-        return self._runner(kind)
-
-    @staticmethod
-    def _runner(kind: type[Any]) -> Any:
-        """Return the function that answers a kind of request; importing it imports torch."""
-        if kind is ClassificationRequest:
-            from pytest_distill.engines.transformers.classification import classify
-
-            return classify
-        if kind is ChoiceRequest:
-            from pytest_distill.engines.transformers.choices import score_choices
-
-            return score_choices
-        if kind is GenerationRequest:
-            from pytest_distill.engines.transformers.generation import generate
-
-            return generate
-        from pytest_distill.engines.transformers.perplexity import score_texts
-
-        return score_texts
+        return handler(kind)
 
 
 __all__ = ["TransformersEngine"]

@@ -22,7 +22,7 @@ from pytest_distill.engines.transformers.texts import (
     whole,
 )
 from pytest_distill.errors import ModelError
-from pytest_distill.evals.requests import Decoding
+from pytest_distill.evals.tasks.generation import Decoding
 
 
 def generate_anew(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import transformers
@@ -13,26 +13,16 @@ from safetensors import SafetensorError
 
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
 from pytest_distill.engines.transformers.failures import said
+from pytest_distill.engines.transformers.handlers import HEADS
 from pytest_distill.engines.transformers.model_code import in_own_code
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.errors import ModelError
-
-Kind = Literal["classification", "causal", "seq2seq"]
+from pytest_distill.evals.requests import CAUSAL, SEQ2SEQ
 
 # What `dtype: auto` means for a GGUF file. Its weights are packed; float32 is what the kernels for
 # them compute in.
 GGUF_DTYPE = "float32"
 
-_AUTO_CLASSES: Mapping[Kind, str] = {
-    "classification": "AutoModelForSequenceClassification",
-    "causal": "AutoModelForCausalLM",
-    "seq2seq": "AutoModelForSeq2SeqLM",
-}
-_ADAPTER_KINDS: Mapping[str, Kind] = {
-    "SEQ_CLS": "classification",
-    "CAUSAL_LM": "causal",
-    "SEQ_2_SEQ_LM": "seq2seq",
-}
 # What `load:` may not say, because a key of the model says it, or because it would undo a check.
 _RESERVED = {
     "device_map": "device_map",
@@ -121,17 +111,18 @@ def _refuse_padding_outside(spec: Spec, config: Any) -> None:
         )
 
 
-def architecture(spec: Spec, checkpoint: Checkpoint, config: Any) -> tuple[Kind, Any]:
-    """Return what a checkpoint can do and the class that loads it.
+def architecture(spec: Spec, checkpoint: Checkpoint, config: Any) -> tuple[str, Any]:
+    """Return the name of a checkpoint's head (`Head`) and the class that loads it.
 
     The class follows ``architectures`` in the config, or the task that an adapter was trained
     for where the base model has another head.
     """
-    trained_for = _ADAPTER_KINDS.get(str(checkpoint.adapter_config.get("task_type")))
+    adapted = checkpoint.adapter_config.get("task_type")
+    trained_for = next((head.name for head in HEADS.values() if head.adapter == adapted), None)
     names = list(getattr(config, "architectures", None) or ())
     kind = _kind_of(names[0], config) if names else ("causal" if spec.options.gguf_file else None)
     if trained_for is not None and trained_for != kind:
-        return trained_for, getattr(transformers, _AUTO_CLASSES[trained_for])
+        return trained_for, _auto_class(trained_for)
     if not names and kind is None:
         raise ModelError(
             f"model '{spec.name}': config.json in {checkpoint.folder} names no architecture; add "
@@ -145,13 +136,18 @@ def architecture(spec: Spec, checkpoint: Checkpoint, config: Any) -> tuple[Kind,
         )
     own = getattr(transformers, names[0], None) if names else None
     if own is None or (spec.options.trust_remote_code and getattr(config, "auto_map", None)):
-        return kind, getattr(transformers, _AUTO_CLASSES[kind])
+        return kind, _auto_class(kind)
     return kind, own
 
 
-def _kind_of(name: str, config: Any) -> Kind | None:
-    if name.endswith("ForSequenceClassification"):
-        return "classification"
+def _auto_class(head: str) -> Any:
+    return getattr(transformers, f"AutoModel{HEADS[head].auto}")
+
+
+def _kind_of(name: str, config: Any) -> str | None:
+    ends = next((head.name for head in HEADS.values() if name.endswith(head.suffix)), None)
+    if ends not in (None, CAUSAL.name, SEQ2SEQ.name):
+        return ends
     cls = getattr(transformers, name, None)
     generates = (
         cls.can_generate()
@@ -160,10 +156,10 @@ def _kind_of(name: str, config: Any) -> Kind | None:
     )
     if not generates:
         return None
-    return "seq2seq" if getattr(config, "is_encoder_decoder", False) else "causal"
+    return (SEQ2SEQ if getattr(config, "is_encoder_decoder", False) else CAUSAL).name
 
 
-def context_length(model: Any, tokenizer: Any, kind: Kind) -> int | None:
+def context_length(model: Any, tokenizer: Any, kind: str) -> int | None:
     """Return how many tokens a model can read, None where nothing says so.
 
     Taken from the config, else from the tokenizer, as lm-evaluation-harness 0.4.13 does

@@ -16,7 +16,7 @@ from pytest_distill._util.user_code import raised
 from pytest_distill.engines.transformers.model_code import raised_here
 from pytest_distill.engines.transformers.templates import CLOCK
 from pytest_distill.errors import ModelError
-from pytest_distill.evals.requests import GenerationRequest
+from pytest_distill.evals.tasks.generation import GenerationRequest
 
 _PROBE = "%Y-%m-%d %H:%M:%S %f"
 

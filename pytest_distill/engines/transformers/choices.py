@@ -13,7 +13,8 @@ from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.engines.transformers.tree_choices import score_in_trees
 from pytest_distill.engines.transformers.trees import Part
 from pytest_distill.errors import ModelError
-from pytest_distill.evals.requests import ChoiceRequest, Prediction
+from pytest_distill.evals.requests import Prediction
+from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 
 
 def score_choices(loaded: Loaded, requests: Sequence[ChoiceRequest]) -> Iterator[Prediction]:

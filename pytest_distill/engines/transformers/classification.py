@@ -15,7 +15,8 @@ from pytest_distill.engines.transformers.neighbours import Company, in_company, 
 from pytest_distill.engines.transformers.products import computing
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.errors import ModelError
-from pytest_distill.evals.requests import ClassificationRequest, Prediction
+from pytest_distill.evals.requests import Prediction
+from pytest_distill.evals.tasks.classification import ClassificationRequest
 
 
 def classify(loaded: Loaded, requests: Sequence[ClassificationRequest]) -> Iterator[Prediction]:

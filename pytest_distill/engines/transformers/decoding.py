@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import transformers
 
-from pytest_distill.evals.requests import Decoding
+from pytest_distill.evals.tasks.generation import Decoding
 
 
 class SeededSampling(transformers.LogitsProcessor):

@@ -20,7 +20,8 @@ from pytest_distill.engines.transformers.texts import Text, crosses
 from pytest_distill.engines.transformers.theirs import generate_batches
 from pytest_distill.engines.transformers.trials import cache_name
 from pytest_distill.errors import ModelError
-from pytest_distill.evals.requests import Decoding, GenerationRequest, Prediction
+from pytest_distill.evals.requests import Prediction
+from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
 
 
 def generate(loaded: Loaded, requests: Sequence[GenerationRequest]) -> Iterator[Prediction]:

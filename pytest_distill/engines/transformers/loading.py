@@ -15,7 +15,6 @@ from transformers.quantizers.auto import AutoQuantizationConfig
 
 from pytest_distill.engines.transformers.architecture import (
     GGUF_DTYPE,
-    Kind,
     architecture,
     as_model_errors,
     context_length,
@@ -116,7 +115,7 @@ class Loaded:
         The model's name in ``distill.yaml``.
     model, tokenizer
         The transformers objects; the model is on its device and in eval mode.
-    kind : {"classification", "causal", "seq2seq"}
+    kind : str
         What the architecture can do.
     device : torch.device
         Where the inputs go.
@@ -140,7 +139,7 @@ class Loaded:
     name: str
     model: Any
     tokenizer: Any
-    kind: Kind
+    kind: str
     device: torch.device
     context: int | None
     budget: Budget

@@ -29,7 +29,7 @@ from pytest_distill.engines.transformers.memory import Budget
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.engines.transformers.unpacking import bytes_held
 from pytest_distill.errors import ModelError
-from pytest_distill.evals.requests import GenerationRequest, Prediction, Request
+from pytest_distill.evals.requests import Prediction, Request
 
 Answer = Callable[[Loaded, Sequence[Request]], Iterator[Prediction]]
 """The engine's way to answer requests of one kind."""
@@ -54,7 +54,7 @@ def time_one(loaded: Loaded, answer: Answer, request: Request) -> Timing:
     generate.
     """
     loaded = _settled(loaded, answer, [request])
-    generating = isinstance(request, GenerationRequest)
+    generating = request.generates
     stamps: list[float] = []
 
     def stamp(*_: Any) -> None:

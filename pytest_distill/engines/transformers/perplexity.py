@@ -13,7 +13,8 @@ from pytest_distill.engines.transformers.neighbours import in_company, unlike_al
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.engines.transformers.shared_cache import Sight, score_stretches, stretches
 from pytest_distill.errors import ModelError
-from pytest_distill.evals.requests import PerplexityRequest, Prediction
+from pytest_distill.evals.requests import Prediction
+from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 _WINDOW = 2048  # lm-evaluation-harness's, where neither config nor tokenizer states a context
 

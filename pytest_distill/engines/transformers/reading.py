@@ -10,7 +10,9 @@ from pytest_distill.engines.transformers.likelihood import Reading, Span
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.perplexity import window_and_stride, windows
 from pytest_distill.errors import ModelError
-from pytest_distill.evals.requests import GenerationRequest, GoldText, PerplexityRequest
+from pytest_distill.evals.requests import GoldText
+from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,13 @@ def read(loaded: Loaded, texts: Sequence[GoldText], models: Sequence[Loaded]) ->
             window, stride = (min(sizes) for sizes in zip(*read, strict=True))
             prefix = prefix_token(loaded) if tokens else 0
             rows.append(Row(tuple(windows(tokens, prefix, window, stride))))
-        else:
+        elif isinstance(text.request, GenerationRequest):
             rows.append(_prompted(loaded, text.request, text.target, models))
+        else:
+            raise ModelError(
+                f"model '{loaded.name}' runs with transformers, which has no way to compare models "
+                f"token by token on the task {text.request.task}"
+            )
     return rows
 
 

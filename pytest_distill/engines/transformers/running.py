@@ -17,7 +17,7 @@ from pytest_distill.engines.transformers.texts import Text, crosses, difference,
 from pytest_distill.engines.transformers.tree_attention import read_prefix
 from pytest_distill.engines.transformers.trees import common_prefix
 from pytest_distill.engines.transformers.trials import going_on
-from pytest_distill.evals.requests import Decoding
+from pytest_distill.evals.tasks.generation import Decoding
 
 _ROOM = 4  # new texts are let in once a fourth of the places is free: every time costs a copy
 

@@ -14,7 +14,7 @@ from pytest_distill.engines.transformers.likelihood import Span, score_places, s
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.neighbours import Neighbours, in_company
 from pytest_distill.engines.transformers.trials import differ
-from pytest_distill.evals.requests import Decoding
+from pytest_distill.evals.tasks.generation import Decoding
 
 
 @dataclass(eq=False)

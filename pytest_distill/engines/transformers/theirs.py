@@ -19,7 +19,7 @@ from pytest_distill.engines.transformers.decoding import (
 from pytest_distill.engines.transformers.loading import Loaded
 from pytest_distill.engines.transformers.products import computing
 from pytest_distill.engines.transformers.texts import Text, in_batches_of_texts
-from pytest_distill.evals.requests import Decoding
+from pytest_distill.evals.tasks.generation import Decoding
 
 
 def generate_batches(

@@ -12,15 +12,12 @@ from pytest_distill.evals.metrics.base import (
     as_number,
     identity_of,
 )
-from pytest_distill.evals.metrics.built_in import BUILT_IN, check_own_metric
 
 __all__ = [
-    "BUILT_IN",
     "Answer",
     "MeanMetric",
     "Metric",
     "ScoredElsewhere",
     "as_number",
-    "check_own_metric",
     "identity_of",
 ]

@@ -7,20 +7,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import TypeVar
 
 from pytest_distill._util.user_code import is_ours, user_code
 from pytest_distill.errors import ConfigError, EvaluationError, name_problem
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.requests import Prediction
 
+Value = str | float | tuple[str, ...] | tuple[float, ...]
+"""A text, a label or a choice; a number; a label a token; or a vector."""
+
+ValueT = TypeVar("ValueT", bound=Value, default=str)
+
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Generic[ValueT]):
     """A prediction beside what the gold set expects, in the same words: what a metric reads.
+
+    `Answer` alone is one in words: of a label, a choice or a text.
 
     Parameters
     ----------
@@ -28,10 +36,11 @@ class Answer:
         The gold example.
     prediction : Prediction
         What the model gave.
-    predicted : str
-        The answer in the gold set's words: label, text of the choice, or extracted text.
-    targets : tuple of str
-        The accepted answers; the text itself for perplexity.
+    predicted : str, float or tuple
+        The answer in the gold set's words: label, text of the choice, or extracted text; a number,
+        the labels of the tokens or a vector where the task asks for that.
+    targets : tuple
+        The accepted answers, of the type of `predicted`; the text itself for perplexity.
     choices : tuple of str
         The choices of a multiple-choice example, else empty.
     target_index : int, optional
@@ -45,8 +54,8 @@ class Answer:
 
     example: Example
     prediction: Prediction
-    predicted: str
-    targets: tuple[str, ...]
+    predicted: ValueT
+    targets: tuple[ValueT, ...]
     choices: tuple[str, ...] = ()
     target_index: int | None = None
     correct: bool | None = None
@@ -66,19 +75,29 @@ class Metric(ABC):
         Least and greatest possible value, both inclusive; may be infinite.
     same_columns : bool
         Whether the rows of `statistics` have the same columns in every call.
+    per_unit : {"mean", "exp"}, optional
+        Where the columns of `statistics` are a total and the number of units that it is over:
+        whether the metric is their quotient or exp of it.
+    by_token : bool
+        Whether these units are the model's own tokens, which other models may part otherwise.
+    by_label : bool
+        Whether every label counts alike, so that rare ones make the number rough.
     """
 
     name: str
     higher_is_better: bool = True
     range: tuple[float, float] = (0.0, 1.0)
     same_columns: ClassVar[bool] = False
+    per_unit: ClassVar[Literal["mean", "exp"] | None] = None
+    by_token: bool = False
+    by_label: ClassVar[bool] = False
 
     @abstractmethod
-    def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
+    def scores(self, answers: Sequence[Answer[Any]]) -> NDArray[np.float64]:
         """Return each example's own score, shape (n,), in `range`: for flips and lost examples."""
 
     @abstractmethod
-    def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
+    def statistics(self, answers: Sequence[Answer[Any]]) -> NDArray[Any]:
         """Return one row of sufficient statistics an example, shape (n, k).
 
         The rows of one call share their columns; those of two calls need not (the columns of
@@ -144,12 +163,12 @@ class MeanMetric(Metric):
     """
 
     name: str
-    score: Callable[[Answer], float]
+    score: Callable[[Answer[Any]], float]
     higher_is_better: bool = True
     range: tuple[float, float] = (0.0, 1.0)
     same_columns: ClassVar[bool] = True
 
-    def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
+    def scores(self, answers: Sequence[Answer[Any]]) -> NDArray[np.float64]:
         """Return each example's score, shape (n,).
 
         Raises
@@ -170,7 +189,7 @@ class MeanMetric(Metric):
         scores = (as_number(value, self.name, answer.example) for answer, value in pairs)
         return np.fromiter(scores, np.float64, count=len(answers))
 
-    def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
+    def statistics(self, answers: Sequence[Answer[Any]]) -> NDArray[Any]:
         """Return score and 1 a row, shape (n, 2)."""
         scores = self.scores(answers)
         return np.column_stack([scores, np.ones_like(scores)])
@@ -187,12 +206,12 @@ class ScoredElsewhere(MeanMetric):
     Ready scores of any other metric would take the place of what it computes.
     """
 
-    score: Callable[[Answer], float] = field(init=False, repr=False, compare=False)
+    score: Callable[[Answer[Any]], float] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "score", self._lacking)
 
-    def _lacking(self, answer: Answer) -> float:
+    def _lacking(self, answer: Answer[Any]) -> float:
         raise EvaluationError(
             f"metric '{self.name}' is declared in distill.yaml, so its scores must be recorded; "
             f"none is there for example '{answer.example.id}'"
@@ -217,12 +236,12 @@ class OwnMetric(Metric):
     higher_is_better: bool
     range: tuple[float, float]
 
-    def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
+    def scores(self, answers: Sequence[Answer[Any]]) -> NDArray[np.float64]:
         """Return each example's own score, shape (n,)."""
         with user_code(f"metric '{self.name}'", EvaluationError):
             return self.own.scores(answers)  # type: ignore[no-any-return]  # whoever asks looks
 
-    def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
+    def statistics(self, answers: Sequence[Answer[Any]]) -> NDArray[Any]:
         """Return one row of sufficient statistics an example, shape (n, k)."""
         with user_code(f"metric '{self.name}'", EvaluationError):
             rows = _numbers(self.own.statistics(answers), self.name, "statistics")
@@ -285,7 +304,7 @@ class OwnMean(MeanMetric):
 
     own: Any = None
 
-    def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
+    def scores(self, answers: Sequence[Answer[Any]]) -> NDArray[np.float64]:
         """Return each example's score, shape (n,)."""
         with user_code(f"metric '{self.name}'", EvaluationError):
             return self.own.scores(answers)  # type: ignore[no-any-return]  # whoever asks looks

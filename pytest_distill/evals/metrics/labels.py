@@ -7,7 +7,7 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,7 @@ class _LabelCounts(Metric):
 
     name: str
     range: tuple[float, float] = (0.0, 1.0)
+    by_label: ClassVar[bool] = True
 
     def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
         """Return 1.0 for each right label, else 0.0, shape (n,)."""

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,27 +48,32 @@ def _bytes(answer: Answer) -> int:
 
 
 @dataclass(frozen=True)
-class _NatsPerUnit(Metric):
-    """A metric of the negative log-likelihood per unit of text; columns: nats, units."""
+class _PerUnit(Metric):
+    """A metric of the negative log-likelihood per unit of text; columns: its total, units."""
 
     name: str
     units: Callable[[Answer], int]
     higher_is_better: bool = False
     range: tuple[float, float] = (1.0, math.inf)
+    by_token: bool = False
     same_columns: ClassVar[bool] = True
+    nats: ClassVar[float] = 1.0
+    """How many nats the total is counted in."""
 
     def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
         """Return each text's own value, shape (n,)."""
         return self.aggregate(self.statistics(answers))
 
     def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
-        """Return the negative log-likelihood in nats and the number of units, shape (n, 2)."""
-        rows = [(_nats(a), self.units(a)) for a in answers]
+        """Return the negative log-likelihood and the number of units, shape (n, 2)."""
+        rows = [(_nats(a) / self.nats, self.units(a)) for a in answers]
         return np.array(rows, np.float64).reshape(-1, 2)
 
 
-class PerplexityMetric(_NatsPerUnit):
+class PerplexityMetric(_PerUnit):
     """exp(nats / units), over the whole corpus: long texts weigh more."""
+
+    per_unit: ClassVar[Literal["mean", "exp"] | None] = "exp"
 
     def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
         """Return the perplexity per unit, shape (..., 2) -> (...)."""
@@ -76,14 +81,17 @@ class PerplexityMetric(_NatsPerUnit):
             return np.asarray(np.exp(ratio(totals[..., 0], totals[..., 1])))
 
 
-class BitsPerByte(_NatsPerUnit):
-    """nats / bytes / ln 2, over the whole corpus: comparable where the tokenizers differ."""
+class BitsPerByte(_PerUnit):
+    """bits / bytes, over the whole corpus: comparable where the tokenizers differ."""
+
+    per_unit: ClassVar[Literal["mean", "exp"] | None] = "mean"
+    nats: ClassVar[float] = math.log(2)
 
     def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
         """Return the bits per UTF-8 byte, shape (..., 2) -> (...)."""
-        return ratio(totals[..., 0], totals[..., 1]) / math.log(2)
+        return ratio(totals[..., 0], totals[..., 1])
 
 
-PERPLEXITY = PerplexityMetric("perplexity", _tokens)
+PERPLEXITY = PerplexityMetric("perplexity", _tokens, by_token=True)
 WORD_PERPLEXITY = PerplexityMetric("word_perplexity", _words)
 BITS_PER_BYTE = BitsPerByte("bits_per_byte", _bytes, range=(0.0, math.inf))

@@ -3,42 +3,100 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, ClassVar, Literal
 
 from pytest_distill.evals.goldset import Example, GoldSet
-from pytest_distill.evals.metrics import Answer
-from pytest_distill.evals.requests import Prediction, Request
+from pytest_distill.evals.metrics import Answer, Metric
+from pytest_distill.evals.requests import GoldText, Prediction, Request
 
 
-class Task(Protocol):
-    """example -> request, and prediction -> what a metric needs."""
+@dataclass(frozen=True)
+class Task(ABC):
+    """example -> request, and prediction -> what a metric needs.
+
+    A frozen dataclass: its fields are the keys of an eval in ``distill.yaml`` that has the task,
+    and its constructor refuses what they may not say, by a `ConfigError` that begins with the key.
+
+    Parameters
+    ----------
+    input : str or tuple of str
+        The field, or the fields, with what a model is asked.
+    """
 
     name: ClassVar[str]
-    metrics: ClassVar[tuple[str, ...]]
-    """Names of the built-in metrics that suit the task; the first is the default headline."""
+    metrics: ClassVar[tuple[Metric, ...]]
+    """The built-in metrics that suit the task; the first is the default headline."""
+    confidence: ClassVar[str | None] = None
+    """How sure a model is of an answer, unless a test says otherwise; None: nothing to route by."""
+    guess: ClassVar[Literal["label", "choice"] | None] = None
+    """What a model that knows nothing could guess: a label that examples share, or a choice."""
+    only_rates: ClassVar[bool] = False
+    """Whether a model rates the gold text and answers nothing."""
+    by_token: ClassVar[bool] = False
+    """Whether two models are compared token by token, on `gold_text`."""
 
+    input: str | tuple[str, str] = "input"
+
+    @abstractmethod
     def request(self, example: Example) -> Request:
         """Return what a model is asked; GoldSetError where a field is missing or wrong."""
 
-    def answer(self, example: Example, prediction: Prediction) -> Answer:
+    @abstractmethod
+    def answer(self, example: Example, prediction: Prediction) -> Answer[Any]:
         """Return the prediction in the gold set's words; EvaluationError where it cannot be."""
 
-    def settings(self) -> Mapping[str, Any]:
+    def answers(self, gold: GoldSet, predictions: Sequence[Prediction]) -> tuple[Answer[Any], ...]:
+        """Return all of a model's predictions in the gold set's words, in its order.
+
+        Raises
+        ------
+        EvaluationError
+            Also for what only all of them together tell.
+        """
+        return tuple(map(self.answer, gold, predictions))
+
+    def distribution(
+        self,
+        example: Example,  # noqa: ARG002 (for those that have one)
+        prediction: Prediction,  # noqa: ARG002
+    ) -> Mapping[str, float] | None:
+        """Return label or choice -> probability; None where only an answer is known."""
+        return None
+
+    def gold_text(self, example: Example) -> GoldText:
+        """Return the text on whose tokens two models can be compared, where `by_token`."""
+        raise NotImplementedError
+
+    def chance(self, example: Example) -> Fraction | None:  # noqa: ARG002
+        """Return how likely a guess among the example's choices is right; None without choices."""
+        return None
+
+    def label_counts(self, examples: Iterable[Example]) -> Counter[str]:  # noqa: ARG002
+        """Return how many examples have each label that examples share; empty without such."""
+        return Counter()
+
+    @property
+    def longest(self) -> int | None:
+        """How many tokens an answer may have; None where none are written."""
+        return None
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The fields with what a model is asked."""
+        return (self.input,) if isinstance(self.input, str) else self.input
+
+    def notes(self, gold: GoldSet) -> Iterator[str]:  # noqa: ARG002
+        """Yield what a reader of any verdict must know of how the gold set is asked."""
+        yield from ()
+
+    def settings(self) -> dict[str, Any]:
         """Return everything beside the examples that decides what is asked, as JSON-able values."""
-
-
-@runtime_checkable
-class ChecksAnswers(Protocol):
-    """A task that can tell only from all answers of a model whether they are in its words."""
-
-    def check(self, answers: Sequence[Answer], gold: GoldSet) -> None:
-        """Raise EvaluationError where they are not."""
-
-
-def dataclass_settings(task: Any) -> dict[str, Any]:
-    """Return the fields of a task that is a dataclass, for `Task.settings`."""
-    return {field.name: _plain(getattr(task, field.name)) for field in dataclasses.fields(task)}
+        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
 
 
 def _plain(value: Any) -> Any:

@@ -3,24 +3,55 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pytest_distill.errors import ConfigError, EvaluationError, GoldSetError, did_you_mean
 from pytest_distill.evals.goldset import Example, GoldSet
-from pytest_distill.evals.metrics import Answer
-from pytest_distill.evals.requests import ClassificationRequest, Prediction
-from pytest_distill.evals.tasks import fields, prompts
-from pytest_distill.evals.tasks.base import dataclass_settings
+from pytest_distill.evals.metrics import Answer, Metric
+from pytest_distill.evals.metrics.labels import ACCURACY, MACRO_F1, MATTHEWS
+from pytest_distill.evals.requests import Head, Prediction, Request
+from pytest_distill.evals.tasks import fields
 from pytest_distill.evals.tasks.labels import Labels, UnknownLabelError, listed, read_labels
 from pytest_distill.evals.tasks.predictions import check_outputs, check_probabilities, no_answer
+from pytest_distill.evals.tasks.prompts import Prompted, render
 from pytest_distill.evals.writing import composed
 
 
+@dataclass(frozen=True, slots=True)
+class ClassificationRequest(Request):
+    """Ask for the probability of every label.
+
+    Parameters
+    ----------
+    id : str
+        The example's id.
+    text, text_pair : str
+        What the model reads; `text_pair` is the second segment of a sentence-pair task.
+    truncate : {"left", "right"}, optional
+        Which end to cut off where the text is longer than the model's context; None: an error.
+    """
+
+    task: ClassVar[str] = "classification"
+    heads: ClassVar[tuple[Head, ...]] = (
+        Head(
+            name="classification",
+            words="sequence-classification",
+            suffix="ForSequenceClassification",
+            auto="ForSequenceClassification",
+            adapter="SEQ_CLS",
+        ),
+    )
+
+    text: str
+    text_pair: str | None = None
+    truncate: Literal["left", "right"] | None = None
+
+
 @dataclass(frozen=True)
-class Classification:
+class Classification(Prompted):
     """Which label fits a text. Gold and predicted labels are compared as text: 1 is ``'1'``.
 
     Letter by letter, in Unicode's form NFC: case and blanks count, how an accent is encoded not.
@@ -41,17 +72,16 @@ class Classification:
         Which end of a text longer than the model's context may be cut off.
     """
 
-    name: ClassVar[str] = "classification"
-    metrics: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1", "matthews")
+    name: ClassVar[str] = ClassificationRequest.task
+    metrics: ClassVar[tuple[Metric, ...]] = (ACCURACY, MACRO_F1, MATTHEWS)
+    confidence: ClassVar[str | None] = "max_probability"
+    guess: ClassVar[Literal["label", "choice"] | None] = "label"
 
-    input: str | tuple[str, str] = "input"
-    target: str = "target"
     labels: Mapping[str, int] | Mapping[str, str] | tuple[str, ...] | None = None
-    prompt: str | None = None
     truncate: Literal["left", "right"] | None = None
 
     def __post_init__(self) -> None:
-        prompts.check_prompt(self.prompt)
+        super().__post_init__()
         if self.prompt is not None and not isinstance(self.input, str):
             raise ConfigError(
                 "prompt: gives one text, but input names two fields; drop one of them"
@@ -62,7 +92,7 @@ class Classification:
         """Return the text to classify; the gold label is checked as well, before any model runs."""
         self._gold(example)
         if isinstance(self.input, str):
-            text, pair = prompts.render(self.prompt, example, input=self.input), None
+            text, pair = render(self.prompt, example, input=self.input), None
         else:
             text, pair = (fields.text(example, name) for name in self.input)
         return ClassificationRequest(example.id, text, pair, self.truncate)
@@ -77,15 +107,41 @@ class Classification:
         predicted, tied = self._predicted(example, prediction, gold)
         return Answer(example, prediction, predicted, (gold,), correct=predicted == gold, tied=tied)
 
-    def check(self, answers: Sequence[Answer], gold: GoldSet) -> None:
-        """Raise EvaluationError where a model predicts what is no class: it can never be right."""
-        named = gold.class_names.get(self.target, ())
-        self._said.refuse_unknown(answers, map(self._gold, gold.whole), named)
+    def answers(self, gold: GoldSet, predictions: Sequence[Prediction]) -> tuple[Answer, ...]:
+        """Return all predictions as labels.
 
-    def gold_labels(self, gold: GoldSet) -> str:
-        """Return the gold labels and what the source calls them, for a message."""
+        Raises
+        ------
+        EvaluationError
+            Also where a model predicts what is no class: it can never be right.
+        """
+        counts = Counter(map(self._gold, gold.whole))
         named = gold.class_names.get(self.target, ())
-        return listed(Counter(map(self._gold, gold.whole)), named)
+        try:
+            found = super().answers(gold, predictions)
+        except UnknownLabelError as error:
+            known = listed(counts, named)
+            raise EvaluationError(f"{error}; the gold labels: {known}") from None
+        self._said.refuse_unknown(found, counts, named)
+        return found
+
+    def label_counts(self, examples: Iterable[Example]) -> Counter[str]:
+        """Return how many examples have each label, also 0 where the eval lists a class."""
+        counts = Counter(dict.fromkeys(self._said.classes or (), 0))
+        counts.update(map(self._gold, examples))
+        return counts
+
+    def distribution(self, example: Example, prediction: Prediction) -> Mapping[str, float] | None:
+        """Return label -> probability, where a model gave probabilities."""
+        if prediction.probabilities is None:
+            return None
+        names = self.output_names(example, prediction)
+        if names is None:
+            raise EvaluationError(
+                f"{example.place}: probabilities, but no names for them; set labels: in the eval"
+            )
+        check_probabilities(example, prediction.probabilities, len(names))
+        return dict(zip(names, prediction.probabilities, strict=True))
 
     def output_names(self, example: Example, prediction: Prediction) -> Sequence[str] | None:
         """Return the class of each of a model's outputs; None where nobody says it."""
@@ -100,15 +156,6 @@ class Classification:
                 "label; correct labels: in the eval, or the names of the outputs"
             )
         return names
-
-    def settings(self) -> Mapping[str, Any]:
-        """Return the fields of this task."""
-        return dataclass_settings(self)
-
-    @property
-    def classes(self) -> frozenset[str] | None:
-        """Every class, where the eval lists them: the gold set may lack some."""
-        return self._said.classes
 
     @cached_property
     def _said(self) -> Labels:

@@ -4,23 +4,65 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import fields as fields_of
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pytest_distill.errors import ConfigError, GoldSetError
 from pytest_distill.evals.goldset import Example
-from pytest_distill.evals.metrics import Answer
-from pytest_distill.evals.requests import Decoding, GenerationRequest, GoldText, Prediction
-from pytest_distill.evals.tasks import fields, prompts
-from pytest_distill.evals.tasks.base import dataclass_settings
+from pytest_distill.evals.metrics import Answer, Metric
+from pytest_distill.evals.metrics.corpus import BLEU, CHRF
+from pytest_distill.evals.metrics.texts import EXACT_MATCH, ROUGE_L, TOKEN_F1
+from pytest_distill.evals.requests import CAUSAL, SEQ2SEQ, GoldText, Head, Prediction, Request
+from pytest_distill.evals.tasks import fields
 from pytest_distill.evals.tasks.predictions import no_answer
+from pytest_distill.evals.tasks.prompts import FewShot
 from pytest_distill.evals.writing import composed
 
 
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How text is generated. Greedy unless `do_sample`, which needs a `seed`."""
+
+    max_new_tokens: int = 128
+    stop: tuple[str, ...] = ()
+    do_sample: bool = False
+    temperature: float = 1.0
+    top_p: float = 1.0
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest(Request):
+    """Ask for a text that answers the prompt.
+
+    Parameters
+    ----------
+    id : str
+        The example's id.
+    prompt : str
+        The rendered prompt, before any chat template.
+    chat : bool
+        Whether the prompt is a user's message, to be put through the model's chat template.
+    decoding : Decoding
+        Length, stop strings, sampling.
+    truncate : {"left"}, optional
+        Whether the start of the prompt may be cut off. None: a too long prompt is an error.
+    """
+
+    task: ClassVar[str] = "generation"
+    heads: ClassVar[tuple[Head, ...]] = (CAUSAL, SEQ2SEQ)
+    generates: ClassVar[bool] = True
+
+    prompt: str
+    chat: bool = False
+    decoding: Decoding = Decoding()
+    truncate: Literal["left"] | None = None
+
+
 @dataclass(frozen=True)
-class Generation:
+class Generation(FewShot):
     """A text that answers the prompt. Greedy unless `do_sample`.
 
     Parameters
@@ -44,13 +86,11 @@ class Generation:
         Whether the start of a prompt longer than the model's context may be cut off.
     """
 
-    name: ClassVar[str] = "generation"
-    metrics: ClassVar[tuple[str, ...]] = ("exact_match", "token_f1", "rouge_l", "bleu", "chrf")
+    name: ClassVar[str] = GenerationRequest.task
+    metrics: ClassVar[tuple[Metric, ...]] = (EXACT_MATCH, TOKEN_F1, ROUGE_L, BLEU, CHRF)
+    confidence: ClassVar[str | None] = "mean_log_probability"
+    by_token: ClassVar[bool] = True
 
-    input: str = "input"
-    target: str = "target"
-    prompt: str | None = None
-    shots: tuple[Example, ...] = ()
     chat: bool = False
     extract: str | None = None
     max_new_tokens: int = 128
@@ -62,7 +102,7 @@ class Generation:
     truncate: Literal["left"] | None = None
 
     def __post_init__(self) -> None:
-        prompts.check_prompt(self.prompt)
+        super().__post_init__()
         if self.extract is not None:
             try:
                 re.compile(self.extract)
@@ -73,8 +113,8 @@ class Generation:
     def request(self, example: Example) -> GenerationRequest:
         """Return the prompt; the target is checked as well, before any model runs."""
         self._targets(example)
-        prompt = self._solved + self._prompt(example)
-        return GenerationRequest(example.id, prompt, self.chat, self._decoding(), self.truncate)
+        prompt = self.solved + self.prompt_of(example)
+        return GenerationRequest(example.id, prompt, self.chat, self._decoding, self.truncate)
 
     def gold_text(self, example: Example) -> GoldText:
         """Return the prompt and its first accepted answer, on whose tokens models are compared.
@@ -95,9 +135,14 @@ class Generation:
             return Answer(example, prediction, prediction.prediction, targets)
         raise no_answer(example, "'text' or 'prediction'")
 
-    def settings(self) -> Mapping[str, Any]:
-        """Return the fields of this task."""
-        return dataclass_settings(self)
+    def solution(self, shot: Example) -> str:
+        """Return a blank and the first accepted answer."""
+        return f" {self._targets(shot)[0]}"
+
+    @property
+    def longest(self) -> int:
+        """The greatest number of tokens that are generated."""
+        return self.max_new_tokens
 
     def _check_decoding(self) -> None:
         if self.max_new_tokens < 1:
@@ -105,31 +150,17 @@ class Generation:
         if "" in self.stop:
             raise ConfigError("stop: an empty text would stop before the first token")
         if self.do_sample and self.seed is None:
-            raise ConfigError("seed: sampling needs one, to be repeatable")
+            raise ConfigError(
+                "do_sample: needs a seed, so that a second run gives the same answers"
+            )
         if not 0 < self.temperature < math.inf:
             raise ConfigError(f"temperature: must be a number above 0, not {self.temperature}")
         if not 0 < self.top_p <= 1:
             raise ConfigError(f"top_p: must be above 0 and at most 1, not {self.top_p}")
 
-    def _decoding(self) -> Decoding:
-        return Decoding(
-            max_new_tokens=self.max_new_tokens,
-            stop=self.stop,
-            do_sample=self.do_sample,
-            temperature=self.temperature,
-            top_p=self.top_p,
-            seed=self.seed,
-        )
-
     @cached_property
-    def _solved(self) -> str:
-        return "".join(
-            f"{self._prompt(shot)} {self._targets(shot)[0]}{prompts.SHOT_SEPARATOR}"
-            for shot in self.shots
-        )
-
-    def _prompt(self, example: Example) -> str:
-        return prompts.render(self.prompt, example, input=self.input)
+    def _decoding(self) -> Decoding:
+        return Decoding(**{f.name: getattr(self, f.name) for f in fields_of(Decoding)})
 
     def _targets(self, example: Example) -> tuple[str, ...]:
         value = fields.field(example, self.target)

@@ -46,7 +46,7 @@ class Labels:
         return self.names.get(label, label)
 
     def refuse_unknown(
-        self, answers: Sequence[Answer], gold: Iterable[str], named: Sequence[str] = ()
+        self, answers: Sequence[Answer], counts: Mapping[str, int], named: Sequence[str] = ()
     ) -> None:
         """Raise EvaluationError where a predicted label is neither a gold label nor declared.
 
@@ -56,12 +56,11 @@ class Labels:
         ----------
         answers : sequence of Answer
             All of one model's.
-        gold : iterable of str
-            The labels of the whole gold set, also of what a sample left out.
+        counts : mapping
+            How many examples of the whole gold set have each label, a sample's rest too.
         named : sequence of str
             What the gold set's source calls its labels 0, 1, ...; empty where it does not say.
         """
-        counts = Counter(gold)
         self._refuse_lost_names(counts)
         known = self.classes or counts.keys()
         predicted = Counter(answer.predicted for answer in answers)

@@ -4,21 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, ClassVar, Literal
+from fractions import Fraction
+from typing import ClassVar, Literal
 
 from pytest_distill.errors import EvaluationError, GoldSetError, did_you_mean
+from pytest_distill.evals.distributions import softmax
 from pytest_distill.evals.goldset import Example
-from pytest_distill.evals.metrics import Answer
-from pytest_distill.evals.requests import ChoiceRequest, Prediction
-from pytest_distill.evals.tasks import fields, prompts
-from pytest_distill.evals.tasks.base import dataclass_settings
+from pytest_distill.evals.metrics import Answer, Metric
+from pytest_distill.evals.metrics.labels import ACCURACY, ACCURACY_NORM
+from pytest_distill.evals.requests import CAUSAL, Head, Prediction, Request
+from pytest_distill.evals.tasks import fields
 from pytest_distill.evals.tasks.predictions import check_loglikelihoods, no_answer
+from pytest_distill.evals.tasks.prompts import FewShot
 from pytest_distill.evals.writing import composed
 
 
+@dataclass(frozen=True, slots=True)
+class ChoiceRequest(Request):
+    """Ask for the log-likelihood of each continuation after the context.
+
+    Parameters
+    ----------
+    id : str
+        The example's id.
+    context : str
+        The rendered prompt; may be empty.
+    continuations : tuple of str
+        What could follow, each with its leading delimiter (``" Paris"``).
+    truncate : {"left"}, optional
+        Whether the start of the context may be cut off. None: a too long prompt is an error.
+    """
+
+    task: ClassVar[str] = "multiple_choice"
+    heads: ClassVar[tuple[Head, ...]] = (CAUSAL,)
+
+    context: str
+    continuations: tuple[str, ...]
+    truncate: Literal["left"] | None = None
+
+
 @dataclass(frozen=True)
-class MultipleChoice:
+class MultipleChoice(FewShot):
     """Which of several continuations is the most likely, asked as lm-evaluation-harness asks it.
 
     The context is each solved example (prompt, delimiter, right choice, blank line), then the
@@ -43,25 +69,20 @@ class MultipleChoice:
         Whether the start of a context longer than the model's may be cut off.
     """
 
-    name: ClassVar[str] = "multiple_choice"
-    metrics: ClassVar[tuple[str, ...]] = ("accuracy", "accuracy_norm")
+    name: ClassVar[str] = ChoiceRequest.task
+    metrics: ClassVar[tuple[Metric, ...]] = (ACCURACY, ACCURACY_NORM)
+    confidence: ClassVar[str | None] = "max_probability"
+    guess: ClassVar[Literal["label", "choice"] | None] = "choice"
 
-    input: str = "input"
-    target: str = "target"
     choices: str = "choices"
-    prompt: str | None = None
-    shots: tuple[Example, ...] = ()
     delimiter: str = " "
     truncate: Literal["left"] | None = None
-
-    def __post_init__(self) -> None:
-        prompts.check_prompt(self.prompt)
 
     def request(self, example: Example) -> ChoiceRequest:
         """Return context and continuations; the target is checked too, before any model runs."""
         choices = self._choices(example)
         self._target_index(example, choices)
-        context = self._solved + self._prompt(example)
+        context = self.solved + self.prompt_of(example)
         continuations = tuple(self.delimiter + choice for choice in choices)
         return ChoiceRequest(example.id, context, continuations, self.truncate)
 
@@ -81,21 +102,25 @@ class MultipleChoice:
             tied=tied,
         )
 
-    def settings(self) -> Mapping[str, Any]:
-        """Return the fields of this task."""
-        return dataclass_settings(self)
+    def distribution(
+        self,
+        example: Example,  # noqa: ARG002
+        prediction: Prediction,
+    ) -> Mapping[str, float] | None:
+        """Return choice -> probability, of the choices' likelihoods alone."""
+        values = prediction.loglikelihoods
+        if values is None:
+            return None
+        return {str(number): float(p) for number, p in enumerate(softmax(values))}
 
-    def _prompt(self, example: Example) -> str:
-        return prompts.render(self.prompt, example, input=self.input)
+    def chance(self, example: Example) -> Fraction:
+        """Return 1 / number of choices."""
+        return Fraction(1, len(self._choices(example)))
 
-    @cached_property
-    def _solved(self) -> str:
-        return "".join(map(self._shot, self.shots))
-
-    def _shot(self, shot: Example) -> str:
+    def solution(self, shot: Example) -> str:
+        """Return the delimiter and the right choice."""
         choices = self._choices(shot)
-        answer = choices[self._target_index(shot, choices)]
-        return self._prompt(shot) + self.delimiter + answer + prompts.SHOT_SEPARATOR
+        return self.delimiter + choices[self._target_index(shot, choices)]
 
     def _choices(self, example: Example) -> tuple[str, ...]:
         choices = fields.texts(example, self.choices)

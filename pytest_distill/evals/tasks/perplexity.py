@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pytest_distill.errors import ConfigError, EvaluationError, GoldSetError
 from pytest_distill.evals.goldset import Example
-from pytest_distill.evals.metrics import Answer
-from pytest_distill.evals.requests import GoldText, PerplexityRequest, Prediction
+from pytest_distill.evals.metrics import Answer, Metric
+from pytest_distill.evals.metrics.perplexities import BITS_PER_BYTE, PERPLEXITY, WORD_PERPLEXITY
+from pytest_distill.evals.requests import CAUSAL, GoldText, Head, Prediction, Request
 from pytest_distill.evals.tasks import fields
-from pytest_distill.evals.tasks.base import dataclass_settings
+from pytest_distill.evals.tasks.base import Task
 from pytest_distill.evals.tasks.predictions import check_loglikelihoods, no_answer
 
 
+@dataclass(frozen=True, slots=True)
+class PerplexityRequest(Request):
+    """Ask for the log-likelihood of a text and the number of tokens that it was taken over.
+
+    Texts longer than the model's context (or than `window`) are scored with a sliding window that
+    moves `stride` tokens a step; every token is scored once. With `share_cache` a window that has
+    moved reads its new tokens alone, after what the model kept of the others.
+    """
+
+    task: ClassVar[str] = "perplexity"
+    heads: ClassVar[tuple[Head, ...]] = (CAUSAL,)
+
+    text: str
+    window: int | None = None
+    stride: int | None = None
+    share_cache: bool = False
+
+
 @dataclass(frozen=True)
-class Perplexity:
+class Perplexity(Task):
     """How likely a model finds a plain text; there is no target.
 
     Parameters
@@ -32,8 +50,10 @@ class Perplexity:
         and a little different.
     """
 
-    name: ClassVar[str] = "perplexity"
-    metrics: ClassVar[tuple[str, ...]] = ("perplexity", "word_perplexity", "bits_per_byte")
+    name: ClassVar[str] = PerplexityRequest.task
+    metrics: ClassVar[tuple[Metric, ...]] = (PERPLEXITY, WORD_PERPLEXITY, BITS_PER_BYTE)
+    only_rates: ClassVar[bool] = True
+    by_token: ClassVar[bool] = True
 
     input: str = "input"
     window: int | None = None
@@ -41,9 +61,9 @@ class Perplexity:
     share_cache: bool = False
 
     def __post_init__(self) -> None:
-        for name, value in (("window", self.window), ("stride", self.stride)):
-            if value is not None and value < 1:
-                raise ConfigError(f"{name}: must be at least 1, not {value}")
+        for name, value, least in (("window", self.window, 2), ("stride", self.stride, 1)):
+            if value is not None and value < least:
+                raise ConfigError(f"{name}: must be at least {least}, not {value}")
         if self.window is not None and self.stride is not None and self.stride > self.window:
             raise ConfigError(
                 f"stride: {self.stride} would skip tokens of a window of {self.window}"
@@ -78,10 +98,6 @@ class Perplexity:
         if tokens < 1:
             raise EvaluationError(f"{example.place}: 'tokens' must be at least 1, not {tokens}")
         return Answer(example, prediction, "", (text,))
-
-    def settings(self) -> Mapping[str, Any]:
-        """Return the fields of this task."""
-        return dataclass_settings(self)
 
     def _text(self, example: Example) -> str:
         text = fields.text(example, self.input)

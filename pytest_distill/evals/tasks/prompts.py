@@ -1,13 +1,18 @@
-"""Prompts: jinja2 templates over an example's fields, in its sandbox."""
+"""Prompts: jinja2 templates over an example's fields, in its sandbox; solved examples before it."""
 
 from __future__ import annotations
 
-from functools import cache
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from pytest_distill.errors import ConfigError, GoldSetError, did_you_mean
-from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.asked import quick_hashes
+from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.tasks import fields
+from pytest_distill.evals.tasks.base import Task
 
 if TYPE_CHECKING:
     import jinja2
@@ -16,15 +21,72 @@ SHOT_SEPARATOR = "\n\n"
 """What stands between few-shot examples, as in lm-evaluation-harness."""
 
 
-def check_prompt(prompt: str | None) -> None:
-    """Raise ConfigError where a prompt is not a template."""
-    if prompt is not None:
-        _compiled(prompt)
+@dataclass(frozen=True)
+class Prompted(Task):
+    """A task with a target, whose text is a field or a template over an example's fields.
+
+    Parameters
+    ----------
+    target : str
+        The field with what counts as right.
+    prompt : str, optional
+        A jinja2 template, in place of `input`.
+    """
+
+    target: str = "target"
+    prompt: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.prompt is not None:
+            _compiled(self.prompt)
+
+    def notes(self, gold: GoldSet) -> Iterator[str]:  # noqa: ARG002 (what others look at)
+        """Yield a note where the target stands in what is asked."""
+        if self.prompt is not None and self.target in _compiled(self.prompt)[1]:
+            yield f"the prompt reads the target field '{self.target}': it tells the answer"
+        if self.prompt is None and self.target in self.inputs:
+            yield f"the input is the target field '{self.target}': it tells the answer"
 
 
-def variables(prompt: str | None) -> frozenset[str]:
-    """Return the names of the fields that a prompt reads; none without a prompt."""
-    return frozenset() if prompt is None else _compiled(prompt)[1]
+@dataclass(frozen=True)
+class FewShot(Prompted):
+    """A task whose prompt may stand behind solved examples.
+
+    Parameters
+    ----------
+    shots : tuple of Example
+        The solved examples.
+    """
+
+    input: str = "input"
+    shots: tuple[Example, ...] = ()
+
+    @abstractmethod
+    def solution(self, shot: Example) -> str:
+        """Return what follows the prompt of a solved example: the right answer."""
+
+    def prompt_of(self, example: Example) -> str:
+        """Return the prompt of an example alone."""
+        return render(self.prompt, example, input=self.input)
+
+    @cached_property
+    def solved(self) -> str:
+        """What stands before every prompt."""
+        return "".join(
+            self.prompt_of(shot) + self.solution(shot) + SHOT_SEPARATOR for shot in self.shots
+        )
+
+    def notes(self, gold: GoldSet) -> Iterator[str]:
+        """Yield a note also where a solved example is asked."""
+        yield from super().notes(gold)
+        if self.shots:
+            asked = set(quick_hashes(map(self.request, gold)).tolist())
+            solved = sum(number in asked for number in quick_hashes(map(self.request, self.shots)))
+            if solved:
+                yield (
+                    f"{solved} of the few-shot examples are gold examples too: the prompt tells "
+                    "their answers"
+                )
 
 
 def render(prompt: str | None, example: Example, *, input: str) -> str:

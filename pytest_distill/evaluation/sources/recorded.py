@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from pytest_distill._util.gc import collector_paused
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ConfigError, EvaluationError, GoldSetError, did_you_mean
+from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet, read_gold_set
-from pytest_distill.evals.metrics import BUILT_IN, ScoredElsewhere
+from pytest_distill.evals.metrics import ScoredElsewhere
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evaluation.evaluation import (
     Evaluation,

@@ -6,7 +6,6 @@ import pytest
 
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
-from pytest_distill.evals.metrics import BUILT_IN
 from pytest_distill.evals.tasks import (
     Classification,
     Generation,
@@ -28,7 +27,7 @@ def asking(*texts: str, task: Task | None = None, cluster: str | None = None, **
         for i, text in enumerate(texts)
     )
     gold = GoldSet("gold.jsonl", examples)
-    metric = BUILT_IN[(task or Classification()).metrics[0]]
+    metric = (task or Classification()).metrics[0]
     return Eval("e", task or Classification(), gold, (metric,), cluster=cluster)
 
 

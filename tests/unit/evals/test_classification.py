@@ -9,8 +9,9 @@ import pytest
 
 from pytest_distill.errors import ConfigError, EvaluationError, GoldSetError
 from pytest_distill.evals.goldset import Example
-from pytest_distill.evals.requests import ClassificationRequest, Prediction
+from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Classification
+from pytest_distill.evals.tasks.classification import ClassificationRequest
 
 LABELS = {"neg": 0, "pos": 1}
 

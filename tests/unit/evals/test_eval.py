@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from pytest_distill.errors import ConfigError, GoldSetError
+from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
-from pytest_distill.evals.metrics import BUILT_IN
-from pytest_distill.evals.requests import ClassificationRequest
 from pytest_distill.evals.tasks import Classification, MultipleChoice, Task
+from pytest_distill.evals.tasks.classification import ClassificationRequest
 
 ROWS: tuple[Mapping[str, Any], ...] = (
     {"input": "gut", "target": "pos", "lang": "de", "stars": 5},
@@ -28,11 +28,6 @@ def make(
     )
     metrics = (BUILT_IN["macro_f1"], BUILT_IN["accuracy"])
     return Eval("reviews", task or Classification(), GoldSet("gold.jsonl", examples), metrics)
-
-
-def test_headline_is_the_first_metric() -> None:
-    """The first metric is the one that a gate means when it names none."""
-    assert make().headline.name == "macro_f1"
 
 
 def test_no_metric() -> None:

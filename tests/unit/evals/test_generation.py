@@ -8,8 +8,9 @@ import pytest
 
 from pytest_distill.errors import ConfigError, EvaluationError, GoldSetError
 from pytest_distill.evals.goldset import Example
-from pytest_distill.evals.requests import Decoding, GenerationRequest, Prediction
+from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Generation
+from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
 
 
 def test_request_is_greedy_by_default(example: Callable[..., Example]) -> None:
@@ -97,7 +98,7 @@ def test_prediction_without_text(example: Callable[..., Example]) -> None:
         ({"extract": "("}, "extract: not a regular expression: missing ), unterminated"),
         ({"max_new_tokens": 0}, "max_new_tokens: must be at least 1, not 0"),
         ({"stop": ("\n", "")}, "stop: an empty text would stop before the first token"),
-        ({"do_sample": True}, "seed: sampling needs one"),
+        ({"do_sample": True}, "do_sample: needs a seed, so that a second run"),
         ({"temperature": 0.0}, "temperature: must be a number above 0, not 0.0"),
         ({"temperature": float("nan")}, "temperature: must be a number above 0, not nan"),
         ({"top_p": 1.1}, "top_p: must be above 0 and at most 1, not 1.1"),

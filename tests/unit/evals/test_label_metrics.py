@@ -8,7 +8,8 @@ import pytest
 from sklearn.metrics import f1_score, matthews_corrcoef
 
 from pytest_distill.errors import EvaluationError
-from pytest_distill.evals.metrics import BUILT_IN, Answer
+from pytest_distill.evals.built_in import BUILT_IN
+from pytest_distill.evals.metrics import Answer
 
 MakeAnswers = Callable[[Sequence[str], Sequence[str]], list[Answer]]
 

@@ -6,9 +6,9 @@ import pytest
 
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ConfigError, EvaluationError, GoldSetError
+from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
-from pytest_distill.evals.metrics import BUILT_IN
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Classification, MultipleChoice
 from pytest_distill.evaluation.evaluation import MeasuredEvaluation

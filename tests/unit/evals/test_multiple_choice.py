@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pytest_distill.errors import ConfigError, EvaluationError, GoldSetError
+from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.goldset import Example
-from pytest_distill.evals.metrics import BUILT_IN
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import MultipleChoice
 

@@ -10,10 +10,12 @@ import pytest
 from lm_eval.api import metrics as lm_eval_metrics
 
 from pytest_distill.errors import ConfigError, EvaluationError, GoldSetError
+from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.goldset import Example
-from pytest_distill.evals.metrics import BUILT_IN, Answer
-from pytest_distill.evals.requests import PerplexityRequest, Prediction
+from pytest_distill.evals.metrics import Answer, Metric
+from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Perplexity
+from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 TEXTS = ["one two  three", " leading\nand trailing ", "größer 日本", "x"]
 
@@ -86,11 +88,11 @@ def test_bits_per_byte_equals_lm_evaluation_harness(answers: list[Answer]) -> No
     assert float(metric.aggregate(totals)) == pytest.approx(expected, rel=1e-14)
 
 
-@pytest.mark.parametrize("name", Perplexity.metrics)
-def test_lower_is_better(name: str) -> None:
+@pytest.mark.parametrize("metric", Perplexity.metrics, ids=lambda metric: metric.name)
+def test_lower_is_better(metric: Metric) -> None:
     """The metrics of plain text fall as a model gets better, and have no upper end."""
-    assert BUILT_IN[name].higher_is_better is False
-    assert BUILT_IN[name].range[1] == math.inf
+    assert metric.higher_is_better is False
+    assert metric.range[1] == math.inf
 
 
 def test_overflow_is_infinite_without_a_warning(example: Callable[..., Example]) -> None:
@@ -131,7 +133,7 @@ def test_empty_text(example: Callable[..., Example]) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"window": 0}, "window: must be at least 1, not 0"),
+        ({"window": 1}, "window: must be at least 2, not 1"),
         ({"stride": 0}, "stride: must be at least 1, not 0"),
         ({"window": 4, "stride": 5}, "stride: 5 would skip tokens of a window of 4"),
         *(

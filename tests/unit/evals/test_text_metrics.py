@@ -10,7 +10,8 @@ import pytest
 import sacrebleu
 from rouge_score.rouge_scorer import RougeScorer
 
-from pytest_distill.evals.metrics import BUILT_IN, Answer
+from pytest_distill.evals.built_in import BUILT_IN
+from pytest_distill.evals.metrics import Answer
 
 MakeAnswer = Callable[..., Answer]
 

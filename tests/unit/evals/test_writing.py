@@ -14,8 +14,9 @@ from rouge_score import tokenize
 from rouge_score.rouge_scorer import RougeScorer
 
 from pytest_distill import ConfigError, GoldSetError
+from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.goldset import Example
-from pytest_distill.evals.metrics import BUILT_IN, Answer
+from pytest_distill.evals.metrics import Answer
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Generation, MultipleChoice
 from pytest_distill.evals.writing import composed, spaced, words

@@ -1,0 +1,107 @@
+"""The entries under ``evals:``: what all of them say, and the keys that a task's own fields are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from pydantic import BeforeValidator, Field, create_model
+
+from pytest_distill._util.strict import PositiveCount
+from pytest_distill.config.schema import Entry, Names, listed
+from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.tasks import TASKS, Task
+
+
+class DeclaredMetric(Entry):
+    """A metric that was scored elsewhere: recorded or reported models bring its values."""
+
+    name: str
+    higher_is_better: bool = True
+    range: list[float] = Field(default=[0.0, 1.0], min_length=2, max_length=2)
+
+
+class Shots(Entry):
+    """The few-shot examples of a prompt: the first `n` of a file."""
+
+    data: str
+    n: PositiveCount
+
+
+class EvalConfig(Entry):
+    """What every entry under ``evals:`` may say, and all that one with reported models needs."""
+
+    task: str | None = None
+    metrics: Annotated[list[str | DeclaredMetric], BeforeValidator(listed)] = Field(default=[])
+
+
+class MeasuredEval(EvalConfig):
+    """An eval with a gold set: the keys that all tasks share."""
+
+    task: str
+    data: str
+    split: str | None = None
+    config: str | None = None
+    revision: str | None = None
+    id: str = "id"
+    slices: Names = Field(default=[])
+    cluster: str | None = None
+    chance: Annotated[float, Field(ge=0, lt=1)] | Literal["uniform"] | None = None
+    must_keep: Annotated[list[str | int], BeforeValidator(listed)] = Field(default=[])
+
+    def asks(self, read: Callable[[Shots], tuple[Example, ...]]) -> Task:
+        """Return the task as the entry says it.
+
+        Parameters
+        ----------
+        read : callable
+            What gives the solved examples that the entry names.
+
+        Raises
+        ------
+        ConfigError
+            Beginning with the key, where the task refuses what stands there.
+        """
+        kind = TASKS[self.task]
+        said = {field.name: getattr(self, field.name) for field in fields(kind)}
+        return kind(**{key: _held(v, read) for key, v in said.items() if v is not None})
+
+
+def _held(value: Any, read: Callable[[Shots], tuple[Example, ...]]) -> Any:
+    """Return a value of the file as a task holds it."""
+    if isinstance(value, Shots):
+        return read(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+@cache
+def eval_of(task: type[Task]) -> type[MeasuredEval]:
+    """Return the model of an entry with a task: its keys are the task's own fields."""
+    hints = get_type_hints(task)
+    keys: dict[str, Any] = {f.name: (_in_yaml(hints[f.name]), f.default) for f in fields(task)}
+    return create_model(task.__name__, __base__=MeasuredEval, **keys)
+
+
+def _in_yaml(hint: Any) -> Any:
+    """Return the type of what the file says for a field: a list for a tuple.
+
+    Examples stand in a file of their own. What may be a mapping is the task's to look at: its
+    forms are told apart by more than types.
+    """
+    arguments = get_args(hint)
+    if get_origin(hint) in (Union, UnionType):
+        kinds = [_in_yaml(kind) for kind in arguments]
+        return Any if Any in kinds else Union[tuple(kinds)]  # noqa: UP007 (made of a list)
+    if get_origin(hint) is Mapping:
+        return Any
+    if get_origin(hint) is not tuple:
+        return hint
+    if arguments[0] is Example:
+        return Shots | None
+    if arguments[-1] is ...:
+        return Annotated[list[arguments[0]], BeforeValidator(listed)]  # type: ignore[valid-type]
+    n = len(arguments)
+    return Annotated[list[arguments[0]], Field(min_length=n, max_length=n)]  # type: ignore[valid-type]

@@ -196,7 +196,11 @@ def _rate(comparison: Comparison, wrong: NDArray[np.intp], same: Same) -> Rate:
 def _same(one: MeasuredEvaluation, other: MeasuredEvaluation, places: NDArray[np.intp]) -> Same:
     """Return where two models give the same answer, but for whitespace around it."""
     pairs = ((one.answers[i].predicted, other.answers[i].predicted) for i in places)
-    return np.array([a.strip() == b.strip() for a, b in pairs], dtype=np.bool_)
+    return np.array([_bare(a) == _bare(b) for a, b in pairs], dtype=np.bool_)
+
+
+def _bare(answer: object) -> object:
+    return answer.strip() if isinstance(answer, str) else answer
 
 
 def _two_labels(student: MeasuredEvaluation) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from pytest_distill.engines import (
 )
 from pytest_distill.engines.transformers import hub
 from pytest_distill.engines.transformers.checkpoint import Checkpoint, locate
-from pytest_distill.engines.transformers.handlers import handler, refuse_unable
+from pytest_distill.engines.transformers.handlers import handler, refuse_other_head
 from pytest_distill.engines.transformers.options import Spec, TransformersOptions
 from pytest_distill.engines.transformers.quantisation import versions
 from pytest_distill.engines.transformers.templates import has_own_code, may_read_clock
@@ -338,10 +338,11 @@ class TransformersEngine:
         kind = type(requests[0])
         if any(type(request) is not kind for request in requests):
             raise TypeError("the requests of one call must all be of one kind")
+        answer = handler(self.spec.name, kind)
         loaded = self._load()
-        refuse_unable(self.spec.name, loaded.architecture, loaded.kind, kind)
+        refuse_other_head(self.spec.name, loaded.architecture, loaded.kind, kind)
         self._examine(loaded)
-        return handler(kind)
+        return answer
 
 
 __all__ = ["TransformersEngine"]

@@ -24,13 +24,25 @@ HANDLERS: Mapping[type[Request], str] = {
 HEADS: Mapping[str, Head] = {head.name: head for kind in HANDLERS for head in kind.heads}
 
 
-def refuse_unable(model: str, architecture: str, head: str, kind: type[Request]) -> None:
-    """Raise ModelError where the engine, or a model with this head, can't do what is asked."""
+def handler(model: str, kind: type[Request]) -> Any:
+    """Return the function that answers a kind of request; importing it imports torch.
+
+    Raises
+    ------
+    ModelError
+        Where there is none.
+    """
     if kind not in HANDLERS:
         raise ModelError(
             f"model '{model}' runs with transformers, which has no way to do the task {kind.task} "
             f"({kind.__name__}); it does {', '.join(known.task for known in HANDLERS)}"
         )
+    module, _, name = HANDLERS[kind].partition(":")
+    return getattr(importlib.import_module(f"pytest_distill.engines.transformers.{module}"), name)
+
+
+def refuse_other_head(model: str, architecture: str, head: str, kind: type[Request]) -> None:
+    """Raise ModelError where a model's head is none that can answer a kind of request."""
     if head not in [able.name for able in kind.heads]:
         words = " or ".join(able.words for able in kind.heads)
         classes = ", ".join(f"...{able.suffix}" for able in kind.heads)
@@ -38,9 +50,3 @@ def refuse_unable(model: str, architecture: str, head: str, kind: type[Request])
             f"model '{model}' is a {architecture}, which can't do the task {kind.task}: it needs a "
             f"{words} model ({classes})"
         )
-
-
-def handler(kind: type[Request]) -> Any:
-    """Return the function that answers a kind of request; importing it imports torch."""
-    module, _, name = HANDLERS[kind].partition(":")
-    return getattr(importlib.import_module(f"pytest_distill.engines.transformers.{module}"), name)

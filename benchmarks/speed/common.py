@@ -130,7 +130,7 @@ def machine(chosen: argparse.Namespace) -> str:
     """Return a sentence on where this runs."""
     from importlib.metadata import version
 
-    from pytest_distill.engines.transformers.products import onednn_is_faster
+    from pytest_distill.engines.transformers.fast.onednn import onednn_is_faster
 
     ours = "oneDNN" if onednn_is_faster() and not chosen.torch_products else "torch's own choice"
     info = Path("/proc/cpuinfo")

@@ -12,7 +12,10 @@ import numpy as np
 import torch
 
 from pytest_distill.engines.transformers import TransformersEngine
-from pytest_distill.engines.transformers.neighbours import Company
+from pytest_distill.engines.transformers.fast.tree_choices import Trees
+from pytest_distill.engines.transformers.generation import Way
+from pytest_distill.engines.transformers.hf_generate import BatchesOfTexts
+from pytest_distill.engines.transformers.neighbours import Company, SharedPasses
 from pytest_distill.errors import DistillError
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks.classification import ClassificationRequest
@@ -250,14 +253,15 @@ class Watch:
 
     def path(self, engine: TransformersEngine, task: str) -> str:
         """Return the way that the engine took, and what it had to keep apart."""
-        trust = engine._load().trust
+        found = engine._load().found
         if task == "generation":
-            if self.generate and trust.generates != "anew":
-                return _COMPANY[trust.texts.company].format("generate")
-            return "own loop" if self.steps and trust.generates == "loop" else "recomputed"
-        if self.trees and trust.most != 0:
+            way = found(Way).name
+            if self.generate and way != "recompute":
+                return _COMPANY[found(BatchesOfTexts).texts.company].format("generate")
+            return "own loop" if self.steps and way == "loop" else "recomputed"
+        if self.trees and found(Trees).largest != 0:
             return "trees"
-        return _COMPANY[trust.rows.company].format("rows")
+        return _COMPANY[found(SharedPasses).rows.company].format("rows")
 
 
 # With which others a row is read.

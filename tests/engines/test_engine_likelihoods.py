@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from pytest_distill.engines.transformers.running import run_all
+from pytest_distill.engines.transformers.fast.continuous_batching import run_all
 from pytest_distill.engines.transformers.texts import Text
 from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
 

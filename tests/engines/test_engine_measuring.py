@@ -16,7 +16,7 @@ import torch
 
 from pytest_distill import ModelError
 from pytest_distill.engines import host
-from pytest_distill.engines.transformers import measuring
+from pytest_distill.engines import transformers as transformers_engine
 from pytest_distill.engines.transformers.info import Count, count_parameters
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.evals.requests import Request
@@ -131,7 +131,7 @@ def test_a_model_that_cannot_be_measured_apart_is_an_error(
     made = engine(classifier_folder, device="cpu")
     with pytest.raises(ModelError, match="which can't do the task generation"):
         made.memory([generation()])
-    monkeypatch.setattr(measuring, "_memory_of", kill_this_process)
+    monkeypatch.setattr(transformers_engine, "_memory_here", kill_this_process)
     with pytest.raises(ModelError, match="measures its memory was ended from outside"):
         made.memory([ClassificationRequest("c", TEXTS[1])])
 

@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from pytest_distill import ModelError
+from pytest_distill.engines.transformers.batching import Budget
 from pytest_distill.engines.transformers.device import bytes_per_token, tokens_that_fit
-from pytest_distill.engines.transformers.memory import Budget, in_batches, is_out_of_memory
+from pytest_distill.engines.transformers.failures import is_out_of_memory
+from pytest_distill.engines.transformers.memory import in_batches
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 from .tiny import CORPUS, Make, predicted

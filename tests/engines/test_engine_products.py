@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.nn.functional import linear
 
-from pytest_distill.engines.transformers import products
+from pytest_distill.engines.transformers.fast import onednn as products
 from pytest_distill.evals.requests import Request
 from pytest_distill.evals.tasks.classification import ClassificationRequest
 from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest

@@ -19,8 +19,8 @@ from safetensors.torch import load_file, save_file
 
 from pytest_distill import ModelError
 from pytest_distill.engines.transformers import TransformersEngine, measuring
+from pytest_distill.engines.transformers.fast.onednn import OneDNN
 from pytest_distill.engines.transformers.options import Spec
-from pytest_distill.engines.transformers.products import OneDNN
 from pytest_distill.engines.transformers.quantisation import Packing
 from pytest_distill.engines.transformers.unpacking import bytes_held, run_once
 from pytest_distill.evals.tasks.classification import ClassificationRequest

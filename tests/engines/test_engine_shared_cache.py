@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from pytest_distill import ModelError
-from pytest_distill.engines.transformers import shared_cache
-from pytest_distill.engines.transformers.shared_cache import Sight, stretches
+from pytest_distill.engines.transformers.fast import shared_cache
+from pytest_distill.engines.transformers.fast.shared_cache import Window, stretches
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 from .tiny import CORPUS, Make, hf, predicted, saved
@@ -135,7 +135,7 @@ def test_stretches_score_every_token_once_after_enough_context(
     monkeypatch.setattr(shared_cache, "_LONGEST", 50)
     tokens = list(range(100, 100 + max(length, window + 1)))
     following = [7, *tokens]
-    parts = list(stretches(tokens, 7, Sight(window, stride)))
+    parts = list(stretches(tokens, 7, Window(window, stride)))
     assert [token for part in parts for token in part.span.targets] == tokens
     for number, part in enumerate(parts):
         assert len(part.row) > window
@@ -155,7 +155,7 @@ def test_long_texts_are_read_in_stretches(
     tokens = made.tokenizer(TEXT)["input_ids"]
     (whole,) = shared(made, [TEXT], 24, 7)
     monkeypatch.setattr(shared_cache, "_LONGEST", 100)
-    assert len(list(stretches(tokens, 0, Sight(24, 7)))) > 1
+    assert len(list(stretches(tokens, 0, Window(24, 7)))) > 1
     (cut,) = shared(made, [TEXT], 24, 7)
     assert cut != whole
     assert cut == pytest.approx(whole, rel=0.05)

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from pytest_distill.engines.transformers.choices import score_in_rows
+from pytest_distill.engines.transformers.fast.tree_choices import Trees, plan
+from pytest_distill.engines.transformers.fast.trees import Part, by_prefix, fill, trees_of
 from pytest_distill.engines.transformers.likelihood import Span
-from pytest_distill.engines.transformers.tree_choices import plan
-from pytest_distill.engines.transformers.trees import Part, fill, groves, grow
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 
 from .tiny import CORPUS, Make, hf, predicted, saved
@@ -44,19 +44,19 @@ def _answers(engine: Any, requests: list[ChoiceRequest]) -> dict[str, Any]:
 
 
 def _plain(engine: Any, requests: list[ChoiceRequest]) -> dict[str, Any]:
-    trust = engine._load().trust
-    before, trust.most = trust.most, 0
+    trees = engine._load().found(Trees)
+    before, trees.largest = trees.largest, 0
     try:
         return _answers(engine, requests)
     finally:
-        trust.most = before
+        trees.largest = before
 
 
 def test_a_tree_holds_what_its_rows_share_once() -> None:
     """Trunk and branch together are each row again; equal rows are one branch."""
     rows = [(1, 2, 3), (1, 2, 4, 5), (1, 2), (1, 2, 3)]
     parts = [_part(row, 1, choice) for choice, row in enumerate(rows)]
-    (tree,) = grow(parts, 100)
+    (tree,) = trees_of(parts, 100)
     assert (tree.trunk, tree.branches, tree.size) == ((1, 2), ((3,), (4, 5), ()), 5)
     assert all(tree.trunk + tree.branches[branch] == part.row for part, branch in tree.leaves)
     assert [part.choice for part, _ in tree.leaves] == [0, 3, 1, 2]
@@ -65,7 +65,7 @@ def test_a_tree_holds_what_its_rows_share_once() -> None:
 def test_a_wide_tree_is_parted() -> None:
     """Many choices are several trees with the same trunk, none beyond the limit."""
     parts = [_part((1, 2, 3, choice, 9), 2, choice) for choice in range(20)]
-    trees = list(grow(parts, 12))
+    trees = list(trees_of(parts, 12))
     assert all(tree.size <= 12 and tree.trunk == (1, 2, 3) for tree in trees)
     assert sorted(part.choice for tree in trees for part, _ in tree.leaves) == list(range(20))
 
@@ -78,9 +78,9 @@ def test_prefixes_are_shared_by_group_and_stop_before_what_is_scored() -> None:
     trees = [
         tree
         for request, row in enumerate(rows)
-        for tree in grow([_part(row, len(row) - 3, 0, request)], 100)
+        for tree in trees_of([_part(row, len(row) - 3, 0, request)], 100)
     ]
-    made = groves(trees, 256)
+    made = by_prefix(trees, 256)
     assert [(len(grove.prefix), len(grove.trees)) for grove in made] == [(48, 10), (48, 10), (0, 1)]
 
 
@@ -105,8 +105,9 @@ def test_trees_give_the_loglikelihoods_of_rows(
     requests = [ChoiceRequest(r.id, shots + r.context, r.continuations) for r in REQUESTS]
     made = engine(folder, batch_tokens=batch_tokens)
     got = _answers(made, requests)
-    assert made._load().trust.trees
-    assert any(made._load().trust.trees) or not shots
+    checked = made._load().found(Trees).checked
+    assert checked
+    assert any(checked) or not shots
     assert made.notes == []
     for id, expected in _plain(made, requests).items():
         assert got[id] == pytest.approx(expected, abs=1e-4)

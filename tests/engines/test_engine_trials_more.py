@@ -12,7 +12,7 @@ import torch
 
 from pytest_distill import ModelError
 from pytest_distill.engines.transformers import TransformersEngine
-from pytest_distill.engines.transformers.trials import _tokens
+from pytest_distill.engines.transformers.trials import trial_tokens
 from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
@@ -173,7 +173,7 @@ def test_tokens_of_a_trial_differ_in_any_vocabulary(engine: Make, long_folder: P
     """Tokens that are all one would hide what positions do: their values are alike."""
     loaded = engine(long_folder)._load()
     for size in (2, 59, 61, 64, 122, 59 * 61 + 3):
-        tokens = _tokens(replace(loaded, vocabulary=size), 8)
+        tokens = trial_tokens(replace(loaded, vocabulary=size), 8)
         assert len(set(tokens)) == (2 if size == 2 else 8)
 
 

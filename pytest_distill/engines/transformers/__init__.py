@@ -32,7 +32,7 @@ from pytest_distill.evals.tasks.generation import GenerationRequest
 
 if TYPE_CHECKING:
     from pytest_distill.engines.transformers.chats import Clock
-    from pytest_distill.engines.transformers.loading import Loaded
+    from pytest_distill.engines.transformers.loaded import Loaded
 
 REVISION = 4
 """Raised when this engine's own code changes what it answers, so that nothing older is believed."""
@@ -218,7 +218,7 @@ class TransformersEngine:
         from pytest_distill.engines.transformers import measuring
 
         if measuring.on_cpu(self.spec):
-            return measuring.memory_apart(self.spec, requests)
+            return measuring.memory_apart(self.spec, requests, _memory_here)
         return self.memory_here(requests)
 
     def memory_here(self, requests: Sequence[Request]) -> Memory:
@@ -343,6 +343,11 @@ class TransformersEngine:
         refuse_other_head(self.spec.name, loaded.architecture, loaded.kind, kind)
         self._examine(loaded)
         return answer
+
+
+def _memory_here(spec: Spec, requests: Sequence[Request]) -> Memory:
+    """Return what a model holds, in a process of its own."""
+    return TransformersEngine(spec).memory_here(requests)
 
 
 __all__ = ["TransformersEngine"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -10,6 +11,13 @@ import torch
 # Of a batch this share of the budget may be padding: about what a forward pass costs beside its
 # tokens, so that one more batch would be no gain.
 _PADDING = 1 / 16
+
+
+@dataclass
+class Budget:
+    """How many tokens one forward pass takes, padding included; smaller once memory ran out."""
+
+    tokens: int
 
 
 def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:

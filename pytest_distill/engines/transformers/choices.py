@@ -6,12 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from pytest_distill.engines.transformers.encoding import encode_pairs
-from pytest_distill.engines.transformers.likelihood import Span, score_spans, unlike
-from pytest_distill.engines.transformers.loading import Loaded
-from pytest_distill.engines.transformers.neighbours import in_company, unlike_alone
+from pytest_distill.engines.transformers.fast.tree_choices import score_in_trees
+from pytest_distill.engines.transformers.fast.trees import Part
+from pytest_distill.engines.transformers.likelihood import Span, score_rows
+from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.quiet import quiet
-from pytest_distill.engines.transformers.tree_choices import score_in_trees
-from pytest_distill.engines.transformers.trees import Part
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
@@ -32,7 +31,7 @@ def score_choices(loaded: Loaded, requests: Sequence[ChoiceRequest]) -> Iterator
     with quiet():
         parts = [part for index in range(len(requests)) for part in _parts(loaded, requests, index)]
     scores: list[dict[int, float]] = [{} for _ in requests]
-    for part, value in _scored(loaded, parts):
+    for part, value in _score(loaded, parts):
         own, request = scores[part.request], requests[part.request]
         own[part.choice] = value
         count = len(request.continuations)
@@ -41,7 +40,7 @@ def score_choices(loaded: Loaded, requests: Sequence[ChoiceRequest]) -> Iterator
             yield Prediction(id=request.id, loglikelihoods=loglikelihoods)
 
 
-def _scored(loaded: Loaded, parts: Sequence[Part]) -> Iterator[tuple[Part, float]]:
+def _score(loaded: Loaded, parts: Sequence[Part]) -> Iterator[tuple[Part, float]]:
     """Yield every part with its log-likelihood: in trees, and where they can't be, in rows."""
     left = yield from score_in_trees(loaded, parts)
     yield from score_in_rows(loaded, left)
@@ -54,23 +53,9 @@ def score_in_rows(loaded: Loaded, parts: Sequence[Part]) -> Iterator[tuple[Part,
     for part in parts:
         wanted[part.row].append(part)
     rows = list(wanted)
-
     spans = [[part.span for part in wanted[row]] for row in rows]
-
-    def forward(batch: list[int]) -> list[list[float]]:
-        own = [spans[index] for index in batch]
-        values = iter(score_spans(loaded, [rows[index] for index in batch], own))
-        return [[next(values) for _ in of] for of in own]
-
-    def difference(index: int, got: list[float], alone: list[float]) -> str | None:
-        return unlike(loaded, spans[index], got, alone)
-
-    lengths = [len(row) for row in rows]
-    wrong = unlike_alone(loaded, forward, difference)
-    parted = in_company(loaded, loaded.budget, loaded.trust.rows, lengths, forward, wrong)
-    for batch, values in parted:
-        for index, own in zip(batch, values, strict=True):
-            yield from zip(wanted[rows[index]], own, strict=True)
+    for index, values in score_rows(loaded, rows, spans):
+        yield from zip(wanted[rows[index]], values, strict=True)
 
 
 def _parts(loaded: Loaded, requests: Sequence[ChoiceRequest], index: int) -> Iterator[Part]:

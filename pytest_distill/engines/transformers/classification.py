@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from pytest_distill.engines.transformers.batching import pad
-from pytest_distill.engines.transformers.loading import Loaded
-from pytest_distill.engines.transformers.neighbours import Company, in_company, unlike_alone
-from pytest_distill.engines.transformers.products import computing
+from pytest_distill.engines.transformers.fast.onednn import computing
+from pytest_distill.engines.transformers.loaded import Loaded
+from pytest_distill.engines.transformers.neighbours import Company, SharedPasses, answers_of_rows
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction
@@ -33,7 +33,8 @@ def classify(loaded: Loaded, requests: Sequence[ClassificationRequest]) -> Itera
     with quiet():
         rows = _encode(loaded, requests)
     if padding is None or padding < 0:
-        loaded.trust.rows.company = Company.ALONE  # it doesn't know where a text ends in a batch
+        # It doesn't know where a text ends in a batch.
+        loaded.found(SharedPasses).rows.company = Company.ALONE
 
     def forward(batch: list[int]) -> list[list[float]]:
         return _forward(loaded, [rows[index] for index in batch])
@@ -42,13 +43,8 @@ def classify(loaded: Loaded, requests: Sequence[ClassificationRequest]) -> Itera
         return _difference(loaded, got, alone)
 
     lengths = [len(row["input_ids"]) for row in rows]
-    wrong = unlike_alone(loaded, forward, difference)
-    parted = in_company(loaded, loaded.budget, loaded.trust.rows, lengths, forward, wrong)
-    for batch, outputs in parted:
-        for index, probabilities in zip(batch, outputs, strict=True):
-            yield Prediction(
-                id=requests[index].id, probabilities=tuple(probabilities), labels=labels
-            )
+    for index, probabilities in answers_of_rows(loaded, lengths, forward, difference):
+        yield Prediction(id=requests[index].id, probabilities=tuple(probabilities), labels=labels)
 
 
 def _difference(loaded: Loaded, got: Sequence[float], expected: Sequence[float]) -> str | None:

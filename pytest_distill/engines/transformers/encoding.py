@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.errors import ModelError
 
 

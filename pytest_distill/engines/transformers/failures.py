@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 FAILURES = (
     RuntimeError,
     TypeError,
@@ -11,6 +13,22 @@ FAILURES = (
     AssertionError,
     MemoryError,
 )
+
+# How torch's allocator on the CPU, its kernels and the C++ library say that memory ran out, all of
+# them in a plain RuntimeError.
+_OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "Cannot allocate memory",
+    "not enough memory",
+    "bad_alloc",
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an exception of a forward pass means that memory ran out."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
 
 
 def said(error: BaseException) -> str:

@@ -5,23 +5,51 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
-from pytest_distill.engines.transformers.anew import generate_anew
+import torch
+
 from pytest_distill.engines.transformers.architecture import attention_window
 from pytest_distill.engines.transformers.encoding import encode, prefix_token
 from pytest_distill.engines.transformers.failures import FAILURES, first_line
-from pytest_distill.engines.transformers.loading import Loaded
-from pytest_distill.engines.transformers.neighbours import WrongAloneError
+from pytest_distill.engines.transformers.fast.caching import cache_name
+from pytest_distill.engines.transformers.fast.continuous_batching import WrongTextError, run_all
+from pytest_distill.engines.transformers.hf_generate import generate_batches
+from pytest_distill.engines.transformers.loaded import Loaded
+from pytest_distill.engines.transformers.logits import logits_at
+from pytest_distill.engines.transformers.neighbours import (
+    Company,
+    Neighbours,
+    SharedPasses,
+    WrongAloneError,
+)
 from pytest_distill.engines.transformers.quiet import quiet
-from pytest_distill.engines.transformers.running import WrongTextError, run_all
-from pytest_distill.engines.transformers.texts import Text, crosses
-from pytest_distill.engines.transformers.theirs import generate_batches
-from pytest_distill.engines.transformers.trials import cache_name
+from pytest_distill.engines.transformers.texts import (
+    Text,
+    crosses,
+    forced_token,
+    go_on,
+    in_batches_of_texts,
+    whole,
+)
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+
+
+@dataclass
+class Way:
+    """How a model's texts are generated: the first way that gives what the model says.
+
+    Parameters
+    ----------
+    name : {"loop", "generate", "recompute"}
+        In our own loop, by transformers' ``generate``, or by reading all of a text for every token.
+    """
+
+    name: Literal["loop", "generate", "recompute"] = "loop"
 
 
 def generate(loaded: Loaded, requests: Sequence[GenerationRequest]) -> Iterator[Prediction]:
@@ -75,19 +103,19 @@ def _texts(
     way does not give what the model says of the whole text, the next one is taken, with a note;
     the last reads all of a text for every token.
     """
-    trust = loaded.trust
+    way = loaded.found(Way)
     left = dict.fromkeys(texts)  # in their order; taking one out costs the same in a million
-    if trust.generates == "loop" and loaded.kind == "causal":
+    if way.name == "loop" and loaded.kind == "causal":
         if cache_name(loaded) is None:
             _give_up(loaded, "generate", "it fills no cache of keys and values")
-        fitting = _within_window(loaded, list(left), decoding) if trust.generates == "loop" else []
+        fitting = _within_window(loaded, list(left), decoding) if way.name == "loop" else []
         try:
             for text in run_all(loaded, fitting, decoding, ends):
                 del left[text]
                 yield text
         except (WrongTextError, *FAILURES) as error:
             _give_up(loaded, "generate", first_line(error))
-    if trust.generates != "anew":
+    if way.name != "recompute":
         over = decoding.max_new_tokens
         own = [text for text in left if not crosses(loaded, text, len(text.prompt) + over)]
         try:
@@ -95,8 +123,46 @@ def _texts(
                 del left[text]
                 yield text
         except (WrongAloneError, *FAILURES) as error:
-            _give_up(loaded, "anew", first_line(error))
-    yield from generate_anew(loaded, list(left), decoding, ends)
+            _give_up(loaded, "recompute", first_line(error))
+    yield from _recompute(loaded, list(left), decoding, ends)
+
+
+def _recompute(
+    loaded: Loaded, texts: Sequence[Text], decoding: Decoding, ends: Sequence[int]
+) -> Iterator[Text]:
+    """Yield every text as generation is defined: all of it is read for every token.
+
+    Those with prompts of one length are generated together.
+
+    Raises
+    ------
+    ModelError
+        When the model says another thing each time that it reads a text.
+    """
+    neighbours = Neighbours(max(Company.EQUAL, loaded.found(SharedPasses).rows.company))
+    generate = partial(_recompute_batch, loaded, decoding=decoding, ends=ends)
+    try:
+        yield from in_batches_of_texts(loaded, texts, decoding, neighbours, generate)
+    except WrongAloneError as error:
+        raise ModelError(f"{loaded.who} is not deterministic: {error}") from None
+
+
+@torch.inference_mode()
+def _recompute_batch(
+    loaded: Loaded, texts: Sequence[Text], decoding: Decoding, ends: Sequence[int]
+) -> None:
+    for text in texts:
+        text.begin(decoding)
+    going = list(texts)
+    while going:
+        inputs = whole(loaded, going)
+        last = len(going[0].tokens) + (len(going[0].prompt) - 1 if loaded.kind == "causal" else 0)
+        go_on(going, logits_at(loaded, inputs, range(len(going)), [last] * len(going)))
+        forced = forced_token(loaded)
+        if forced is not None and len(going[0].tokens) == 1:
+            for text in going:
+                text.tokens[:] = [forced]
+        going = [text for text in going if not text.is_finished(loaded, decoding, ends)]
 
 
 def _within_window(loaded: Loaded, texts: Sequence[Text], decoding: Decoding) -> list[Text]:
@@ -113,8 +179,8 @@ def _within_window(loaded: Loaded, texts: Sequence[Text], decoding: Decoding) ->
     return fitting
 
 
-def _give_up(loaded: Loaded, way: Literal["generate", "anew"], reason: str) -> None:
-    loaded.trust.generates = way
+def _give_up(loaded: Loaded, way: Literal["generate", "recompute"], reason: str) -> None:
+    loaded.found(Way).name = way
     how = (
         "generates with transformers, which is slower"
         if way == "generate"

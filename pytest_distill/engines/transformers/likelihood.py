@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import fsum
 from typing import Any, NamedTuple
@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import torch
 
 from pytest_distill.engines.transformers.batching import pad
-from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.logits import log_probabilities, logits_at
+from pytest_distill.engines.transformers.neighbours import answers_of_rows
 from pytest_distill.engines.transformers.trials import differ
 
 
@@ -64,6 +65,25 @@ def score_spans(
     return score_places(loaded, inputs, wanted)
 
 
+def score_rows(
+    loaded: Loaded, rows: Sequence[Sequence[int]], spans: Sequence[Sequence[Span]]
+) -> Iterator[tuple[int, list[float]]]:
+    """Yield the index of every row with the log-likelihoods of its spans, batch by batch."""
+
+    def forward(batch: list[int]) -> list[list[float]]:
+        own = [spans[index] for index in batch]
+        values = iter(score_spans(loaded, [rows[index] for index in batch], own))
+        return [[next(values) for _ in of] for of in own]
+
+    def difference(index: int, got: list[float], alone: list[float]) -> str | None:
+        for span, here, there in zip(spans[index], got, alone, strict=True):
+            if differ(loaded, len(span.targets), here, there):
+                return f"a log-likelihood was {here:.4f} and then {there:.4f}"
+        return None
+
+    yield from answers_of_rows(loaded, [len(row) for row in rows], forward, difference)
+
+
 def score_places(
     loaded: Loaded,
     inputs: dict[str, Any],
@@ -92,13 +112,3 @@ def score_places(
         )
     )
     return [fsum(next(values) for _ in targets) for _, targets in wanted]
-
-
-def unlike(
-    loaded: Loaded, spans: Sequence[Span], got: Sequence[float], expected: Sequence[float]
-) -> str | None:
-    """Return how the log-likelihoods of a row's spans differ, if one does."""
-    for span, here, there in zip(spans, got, expected, strict=True):
-        if differ(loaded, len(span.targets), here, there):
-            return f"a log-likelihood was {here:.4f} and then {there:.4f}"
-    return None

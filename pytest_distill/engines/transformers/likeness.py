@@ -9,11 +9,15 @@ import numpy as np
 import torch
 
 from pytest_distill.engines.likeness import Captured, TokenLikeness
-from pytest_distill.engines.transformers.batching import pad
-from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.batching import Budget, pad
+from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
-from pytest_distill.engines.transformers.memory import Budget
-from pytest_distill.engines.transformers.neighbours import Neighbours, in_company, unlike_alone
+from pytest_distill.engines.transformers.neighbours import (
+    Neighbours,
+    SharedPasses,
+    in_company,
+    unlike_alone,
+)
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.engines.transformers.reading import Row, read
 from pytest_distill.engines.transformers.reducing import Figures, captured, whole
@@ -170,7 +174,7 @@ def _in_parts(
 
     first, *others = models
     budget = Budget(min(loaded.budget.tokens for loaded in models))
-    company = Neighbours(max(loaded.trust.rows.company for loaded in models))
+    company = Neighbours(max(loaded.found(SharedPasses).rows.company for loaded in models))
     lengths = [len(part.row) for part in parts]
     wrong = unlike_alone(first, forward, difference)
     parted = in_company(first, budget, company, lengths, forward, wrong, sharing=others)

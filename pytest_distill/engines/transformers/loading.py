@@ -5,9 +5,7 @@ from __future__ import annotations
 import copy
 import io
 from contextlib import nullcontext, redirect_stderr
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import transformers
@@ -21,13 +19,13 @@ from pytest_distill.engines.transformers.architecture import (
     read_config,
     require,
 )
-from pytest_distill.engines.transformers.chats import Chat, Clock
+from pytest_distill.engines.transformers.batching import Budget
+from pytest_distill.engines.transformers.chats import Clock
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
 from pytest_distill.engines.transformers.device import resolve_device, token_budget
-from pytest_distill.engines.transformers.memory import Budget
-from pytest_distill.engines.transformers.neighbours import Neighbours
+from pytest_distill.engines.transformers.fast.onednn import onednn_is_faster
+from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.options import Spec
-from pytest_distill.engines.transformers.products import onednn_is_faster
 from pytest_distill.engines.transformers.quantisation import (
     Packing,
     gguf_packing,
@@ -45,156 +43,6 @@ from pytest_distill.engines.transformers.unpacking import (
     without_odd_kernels,
 )
 from pytest_distill.errors import ModelError, few
-
-
-@dataclass
-class Trust:
-    """What a model was seen to do as the plain path does: one text, unpadded, in one pass.
-
-    Parameters
-    ----------
-    examined : bool
-        Whether it was looked at once it was loaded.
-    said : torch.Tensor, optional
-        What it said of a short text then.
-    picks : bool
-        Whether the vocabulary projection may run for some positions alone; see `logits`.
-    rows : Neighbours
-        Which rows share a pass where they are read.
-    texts : Neighbours
-        Which texts are generated together, where transformers' ``generate`` does it.
-    border : int, optional
-        Rows up to this many tokens and longer ones never share a pass or a cache; see `trials`.
-    cache : str, optional
-        By what name it takes a cache; empty where it takes none, None where that is not known.
-    trees : dict
-        With or without a shared prefix: how large the trees were that were checked, before how many
-        columns of others they stood (as `padding`), and in how many rows; see `tree_choices`.
-    most : int, optional
-        Of how many tokens a tree may be; 0 where the model takes none.
-    prefix : bool
-        Whether what trees begin with may be read once and kept.
-    loop : dict
-        With or without a shared prefix: how long and how padded the texts were that were checked
-        in our own loop; see `running`.
-    moves : int
-        Up to which position it goes on from its cache; see `shared_cache`.
-    generates : {"loop", "generate", "anew"}
-        How texts are generated: in our own loop, by transformers' ``generate``, or by reading all
-        of a text for every token.
-    settled : bool
-        Whether nothing is looked at any more: while the clock runs.
-    answered : dict
-        For each kind of requests, how many were answered at once before the clock ran.
-    """
-
-    examined: bool = False
-    said: torch.Tensor | None = None
-    picks: bool = True
-    rows: Neighbours = field(default_factory=Neighbours)
-    texts: Neighbours = field(default_factory=Neighbours)
-    border: int | None = None
-    cache: str | None = None
-    trees: dict[bool, Neighbours] = field(default_factory=dict)
-    most: int | None = None
-    prefix: bool = True
-    loop: dict[bool, Neighbours] = field(default_factory=dict)
-    moves: int = 0
-    generates: Literal["loop", "generate", "anew"] = "loop"
-    settled: bool = False
-    answered: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A model in memory, ready to be asked.
-
-    Parameters
-    ----------
-    name : str
-        The model's name in ``distill.yaml``.
-    model, tokenizer
-        The transformers objects; the model is on its device and in eval mode.
-    kind : str
-        What the architecture can do.
-    device : torch.device
-        Where the inputs go.
-    context : int or None
-        How many tokens the model can read; None where nothing limits it.
-    budget, generation_budget : Budget
-        How many tokens, padding included, one forward pass takes, and how many a batch that is
-        generated has in the end. They shrink when memory runs out.
-    vocabulary : int or None
-        How many tokens the model has embeddings for; None where it doesn't tell.
-    onednn : bool
-        Whether matrix products run in oneDNN; see `products`.
-    trust : Trust
-        What it was found to do as the plain path does.
-    clock : Clock
-        What its chat template is told of the time.
-    notes : list of str
-        What a reader of the results should know about how they came about.
-    """
-
-    name: str
-    model: Any
-    tokenizer: Any
-    kind: str
-    device: torch.device
-    context: int | None
-    budget: Budget
-    generation_budget: Budget
-    vocabulary: int | None
-    onednn: bool = False
-    trust: Trust = field(default_factory=Trust)
-    clock: Clock = field(default_factory=lambda: Clock.of(datetime.now()))
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def architecture(self) -> str:
-        """Name of the model's class."""
-        return type(self.model).__name__
-
-    @property
-    def who(self) -> str:
-        """How messages call it."""
-        return f"model '{self.name}' ({self.architecture})"
-
-    @property
-    def chat(self) -> Chat:
-        """What makes a user's message of a prompt."""
-        return Chat(self.name, self.tokenizer, self.clock)
-
-    def note(self, text: str) -> None:
-        """Tell the reader of the results something, once."""
-        if text not in self.notes:
-            self.notes.append(text)
-
-    def checked(self, id: str, tokens: list[int]) -> list[int]:
-        """Return the tokens of example `id`, refused where the model has no embedding for one."""
-        if self.vocabulary is not None and tokens and max(tokens) >= self.vocabulary:
-            raise ModelError(
-                f"model '{self.name}', example '{id}': the tokenizer gives token {max(tokens)}, "
-                f"but the model knows only {self.vocabulary}: the tokenizer is another model's"
-            )
-        return tokens
-
-    def knows(self, token: int) -> bool:
-        """Return whether the model has an embedding for a token, as far as can be told."""
-        return token >= 0 and (self.vocabulary is None or token < self.vocabulary)
-
-    def refuse_unknown(self, token: int | None, key: str) -> None:
-        """Raise ModelError where the model has no embedding for a token that `key` names.
-
-        A number below 0 names none.
-        """
-        if token is None or token < 0 or self.vocabulary is None or token < self.vocabulary:
-            return
-        raise ModelError(
-            f"model '{self.name}': {key} is {token}, but the model knows only the tokens 0 to "
-            f"{self.vocabulary - 1}: give the id of one of these, or save the model after "
-            "resize_token_embeddings"
-        )
 
 
 def load(

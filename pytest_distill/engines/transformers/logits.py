@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from pytest_distill.engines.transformers.loading import Loaded
-from pytest_distill.engines.transformers.products import computing
+from pytest_distill.engines.transformers.fast.onednn import computing
+from pytest_distill.engines.transformers.loaded import Loaded
 
 _CHUNK = 512  # positions whose logits become float32 at a time
+
+
+@dataclass
+class Projection:
+    """Whether a model's vocabulary projection may run for some positions alone; see `trials`."""
+
+    at_positions: bool = True
 
 
 def logits_at(
@@ -51,7 +59,8 @@ def logits_at(
         picked = True
         return (hidden[row.to(hidden.device), column.to(hidden.device)].unsqueeze(0), *args[1:])
 
-    projection = loaded.model.get_output_embeddings() if loaded.trust.picks else None
+    may_pick = loaded.found(Projection).at_positions
+    projection = loaded.model.get_output_embeddings() if may_pick else None
     handle = None if projection is None else projection.register_forward_pre_hook(pick)
     try:
         with computing(loaded):

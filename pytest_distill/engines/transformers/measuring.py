@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from time import perf_counter
 from typing import Any
@@ -18,14 +18,14 @@ import torch
 
 from pytest_distill.engines import Memory, Timing, file_digest, host
 from pytest_distill.engines.transformers import cuda
+from pytest_distill.engines.transformers.batching import Budget
 from pytest_distill.engines.transformers.device import (
     device_name,
     release,
     resolve_device,
     synchronize,
 )
-from pytest_distill.engines.transformers.loading import Loaded
-from pytest_distill.engines.transformers.memory import Budget
+from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.engines.transformers.unpacking import bytes_held
 from pytest_distill.errors import ModelError
@@ -33,6 +33,13 @@ from pytest_distill.evals.requests import Prediction, Request
 
 Answer = Callable[[Loaded, Sequence[Request]], Iterator[Prediction]]
 """The engine's way to answer requests of one kind."""
+
+
+@dataclass
+class WarmedUp:
+    """For each kind of requests, how many were answered at once before the clock ran."""
+
+    answered: dict[str, int] = field(default_factory=dict)
 
 
 def setting(spec: Spec, dtype: str | None) -> dict[str, Any]:
@@ -100,11 +107,12 @@ def _settled(loaded: Loaded, answer: Answer, requests: Sequence[Request]) -> Loa
 
     Where not as many requests of this kind were answered before, they are, so that it is known how.
     """
+    warm = loaded.found(WarmedUp)
     plain, kind = replace(loaded, onednn=False), type(requests[0]).__name__
-    if len(requests) > loaded.trust.answered.get(kind, 0):
+    if len(requests) > warm.answered.get(kind, 0):
         list(answer(plain, requests))
-        loaded.trust.answered[kind] = len(requests)
-    return replace(plain, trust=replace(loaded.trust, settled=True))
+        warm.answered[kind] = len(requests)
+    return replace(plain, settled=True)
 
 
 def memory(loaded: Loaded, answer: Answer, requests: Sequence[Request]) -> Memory:
@@ -121,8 +129,10 @@ def on_cpu(spec: Spec) -> bool:
     return spec.options.device_map is None and resolve_device(spec).type == "cpu"
 
 
-def memory_apart(spec: Spec, requests: Sequence[Request]) -> Memory:
-    """Return what `memory` does of a process that holds this model and nothing else.
+def memory_apart(
+    spec: Spec, requests: Sequence[Request], measure: Callable[[Spec, list[Request]], Memory]
+) -> Memory:
+    """Return what `measure` does in a process that holds this model and nothing else.
 
     Raises
     ------
@@ -133,7 +143,7 @@ def memory_apart(spec: Spec, requests: Sequence[Request]) -> Memory:
     alone = replace(spec, hash_file=file_digest)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
-            return pool.submit(_memory_of, alone, list(requests)).result()
+            return pool.submit(measure, alone, list(requests)).result()
         except ModelError as error:
             raise ModelError(str(error)) from None  # without the other process's traceback
         except BrokenProcessPool:
@@ -141,12 +151,6 @@ def memory_apart(spec: Spec, requests: Sequence[Request]) -> Memory:
                 f"model '{spec.name}': the process that measures its memory was ended from "
                 "outside, as the system does where memory runs out"
             ) from None
-
-
-def _memory_of(spec: Spec, requests: Sequence[Request]) -> Memory:
-    from pytest_distill.engines.transformers import TransformersEngine
-
-    return TransformersEngine(spec).memory_here(requests)
 
 
 @contextmanager

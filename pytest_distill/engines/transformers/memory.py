@@ -3,44 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-import torch
-
-from pytest_distill.engines.transformers.batching import batches
+from pytest_distill.engines.transformers.batching import Budget, batches
 from pytest_distill.engines.transformers.device import release
+from pytest_distill.engines.transformers.failures import is_out_of_memory
+from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.errors import ModelError
-
-if TYPE_CHECKING:
-    from pytest_distill.engines.transformers.loading import Loaded
 
 T = TypeVar("T")
 Plan = Callable[[Sequence[int], int], Iterator[list[int]]]
-
-# How torch's allocator on the CPU, its kernels and the C++ library say that memory ran out, all of
-# them in a plain RuntimeError.
-_OUT_OF_MEMORY = (
-    "can't allocate memory",
-    "Cannot allocate memory",
-    "not enough memory",
-    "bad_alloc",
-)
-
-
-@dataclass
-class Budget:
-    """How many tokens one forward pass takes, padding included; smaller once memory ran out."""
-
-    tokens: int
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an exception of a forward pass means that memory ran out."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
+"""Puts items of some lengths into batches of at most so many tokens."""
 
 
 def in_batches(

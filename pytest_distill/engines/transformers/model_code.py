@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pytest_distill._util.user_code import PACKAGE, is_ours, raised
-from pytest_distill.engines.transformers.memory import is_out_of_memory
+from pytest_distill.engines.transformers.failures import is_out_of_memory
 from pytest_distill.errors import DistillError, ModelError
 
 _PANICS = "pyo3_runtime"

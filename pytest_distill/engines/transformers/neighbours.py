@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from pytest_distill.engines.transformers.batching import batches
-from pytest_distill.engines.transformers.failures import FAILURES, first_line
-from pytest_distill.engines.transformers.memory import Budget, Plan, in_batches, is_out_of_memory
-
-if TYPE_CHECKING:
-    from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.batching import Budget, batches
+from pytest_distill.engines.transformers.failures import FAILURES, first_line, is_out_of_memory
+from pytest_distill.engines.transformers.loaded import Loaded
+from pytest_distill.engines.transformers.memory import Plan, in_batches
 
 T = TypeVar("T")
 Wrong = Callable[[int, T], "str | None"]
 """Tells what is wrong with a row's result, by its index; None where nothing is."""
+
+Difference = Callable[[int, T, T], "str | None"]
+"""Tells how two results of a row differ, by its index; None where only by rounding."""
 
 
 class WrongAloneError(Exception):
@@ -77,6 +78,27 @@ class Neighbours:
         """Give rows less company from now on."""
         self.company = Company(self.company + 1)
         self.longest = self.padding = self.rows = 0
+
+
+@dataclass
+class SharedPasses:
+    """Which rows of a model share a pass.
+
+    Parameters
+    ----------
+    rows : Neighbours
+        With which others they are read.
+    border : int, optional
+        Rows up to this many tokens and longer ones never share a pass or a cache; see `trials`.
+    """
+
+    rows: Neighbours = field(default_factory=Neighbours)
+    border: int | None = None
+
+
+def border_of(loaded: Loaded) -> int | None:
+    """Return up to how many tokens rows share nothing with longer ones; None for no border."""
+    return loaded.found(SharedPasses).border
 
 
 def _extent(lengths: Sequence[int]) -> tuple[int, int, int]:
@@ -153,7 +175,8 @@ def in_company(
     WrongAloneError
         When a result is wrong though nothing shared its pass.
     """
-    borders = [one.trust.border for one in (loaded, *sharing) if one.trust.border is not None]
+    found = map(border_of, (loaded, *sharing))
+    borders = [border for border in found if border is not None]
     left, reason = list(range(len(lengths))), None
     while left:
         done: set[int] = set()
@@ -179,6 +202,21 @@ def in_company(
         left = [index for index in left if index not in done]
 
 
+def answers_of_rows(
+    loaded: Loaded,
+    lengths: Sequence[int],
+    forward: Callable[[list[int]], list[T]],
+    difference: Difference[T],
+) -> Iterator[tuple[int, T]]:
+    """Yield the index of every row with its result, which is what it is when it is read alone.
+
+    The parameters are those of `in_company` and of `unlike_alone`.
+    """
+    rows, wrong = loaded.found(SharedPasses).rows, unlike_alone(loaded, forward, difference)
+    for batch, results in in_company(loaded, loaded.budget, rows, lengths, forward, wrong):
+        yield from zip(batch, results, strict=True)
+
+
 def _fault(
     loaded: Loaded,
     neighbours: Neighbours,
@@ -190,7 +228,7 @@ def _fault(
 ) -> str | None:
     """Return what is wrong in a batch, looked at where none like it was before."""
     own = [lengths[index] for index in batch]
-    if loaded.trust.settled or (alone_is_right and len(batch) == 1) or neighbours.covers(own):
+    if loaded.settled or (alone_is_right and len(batch) == 1) or neighbours.covers(own):
         return None
     found = (wrong(batch[place], results[place]) for place in _telling(own, alone_is_right))
     if fault := next((fault for fault in found if fault), None):
@@ -214,7 +252,7 @@ def _telling(lengths: Sequence[int], alone_is_right: bool) -> list[int]:
 def unlike_alone(
     loaded: Loaded,
     forward: Callable[[list[int]], list[T]],
-    difference: Callable[[int, T, T], str | None],
+    difference: Difference[T],
 ) -> Wrong[T]:
     """Return what tells how a row's result differs from that of the row read alone.
 

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from pytest_distill.engines.transformers.encoding import encode, prefix_token
-from pytest_distill.engines.transformers.likelihood import Reading, Span, score_spans, unlike
-from pytest_distill.engines.transformers.loading import Loaded
-from pytest_distill.engines.transformers.neighbours import in_company, unlike_alone
+from pytest_distill.engines.transformers.fast.shared_cache import Window, score_stretches, stretches
+from pytest_distill.engines.transformers.likelihood import Reading, Span, score_rows
+from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.quiet import quiet
-from pytest_distill.engines.transformers.shared_cache import Sight, score_stretches, stretches
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
@@ -36,15 +35,15 @@ def score_texts(loaded: Loaded, requests: Sequence[PerplexityRequest]) -> Iterat
     with quiet():
         texts = encode(loaded, [request.text for request in requests])
     rows: list[tuple[int, Reading]] = []
-    sharing: defaultdict[Sight, list[tuple[int, Reading]]] = defaultdict(list)
+    sharing: defaultdict[Window, list[tuple[int, Reading]]] = defaultdict(list)
     due = [0] * len(requests)
     for index, (request, tokens) in enumerate(zip(requests, texts, strict=True)):
         loaded.checked(request.id, tokens)
         window, stride = window_and_stride(loaded, request)
         if request.share_cache and stride < window < len(tokens):
-            sight = Sight(window, stride)
-            own = [(index, one) for one in stretches(tokens, prefix, sight)]
-            sharing[sight] += own
+            shape = Window(window, stride)
+            own = [(index, one) for one in stretches(tokens, prefix, shape)]
+            sharing[shape] += own
         else:
             own = [(index, one) for one in windows(tokens, prefix, window, stride)]
             rows += own
@@ -52,9 +51,11 @@ def score_texts(loaded: Loaded, requests: Sequence[PerplexityRequest]) -> Iterat
         if not tokens:
             yield Prediction(id=request.id, loglikelihoods=(0.0,), tokens=0)
     totals = [0.0] * len(requests)
+    read = [one for _, one in rows]
+    scored = score_rows(loaded, [one.row for one in read], [[one.span] for one in read])
     for index, value in chain(
-        *(score_stretches(loaded, own, sight) for sight, own in sharing.items()),
-        _score_rows(loaded, rows),
+        *(score_stretches(loaded, own, shape) for shape, own in sharing.items()),
+        ((rows[at][0], value) for at, (value,) in scored),
     ):
         totals[index] += value
         due[index] -= 1
@@ -62,24 +63,6 @@ def score_texts(loaded: Loaded, requests: Sequence[PerplexityRequest]) -> Iterat
             yield Prediction(
                 id=requests[index].id, loglikelihoods=(totals[index],), tokens=len(texts[index])
             )
-
-
-def _score_rows(loaded: Loaded, rows: Sequence[tuple[int, Reading]]) -> Iterator[tuple[int, float]]:
-    """Yield the number of each row's text with the row's log-likelihood, batch by batch."""
-
-    def forward(batch: list[int]) -> list[float]:
-        chosen = [rows[place][1] for place in batch]
-        return score_spans(loaded, [one.row for one in chosen], [[one.span] for one in chosen])
-
-    def difference(place: int, got: float, alone: float) -> str | None:
-        return unlike(loaded, [rows[place][1].span], [got], [alone])
-
-    lengths = [len(one.row) for _, one in rows]
-    wrong = unlike_alone(loaded, forward, difference)
-    parted = in_company(loaded, loaded.budget, loaded.trust.rows, lengths, forward, wrong)
-    for batch, values in parted:
-        for place, value in zip(batch, values, strict=True):
-            yield rows[place][0], value
 
 
 def windows(tokens: Sequence[int], prefix: int, window: int, stride: int) -> Iterator[Reading]:

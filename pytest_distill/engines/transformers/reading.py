@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pytest_distill.engines.transformers.encoding import encode, encode_pairs, prefix_token
 from pytest_distill.engines.transformers.likelihood import Reading, Span
-from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.perplexity import window_and_stride, windows
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import GoldText

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from pytest_distill.engines.transformers.batching import pad
-from pytest_distill.engines.transformers.caching import filled
-from pytest_distill.engines.transformers.failures import FAILURES
-from pytest_distill.engines.transformers.loading import Loaded
-from pytest_distill.engines.transformers.logits import logits_at
-from pytest_distill.engines.transformers.memory import is_out_of_memory
-from pytest_distill.engines.transformers.products import computing
+from pytest_distill.engines.transformers.failures import FAILURES, is_out_of_memory
+from pytest_distill.engines.transformers.fast.onednn import computing
+from pytest_distill.engines.transformers.loaded import Loaded
+from pytest_distill.engines.transformers.logits import Projection, logits_at
+from pytest_distill.engines.transformers.neighbours import SharedPasses
 from pytest_distill.errors import ModelError, UnsoundAnswersError
 
 _HALF = 67  # tokens; prime, so that it is no border between blocks that are read together
@@ -30,6 +30,14 @@ _NOT_DETERMINISTIC = (
 _STEPS = (61, 59, 53)  # tokens of a trial lie so far apart; prime, so that none comes twice
 
 
+@dataclass
+class Examined:
+    """Whether a model was looked at once it was loaded, and its logits of a short text then."""
+
+    done: bool = False
+    logits: torch.Tensor | None = None
+
+
 def examine(loaded: Loaded) -> None:
     """Look at how a model reads, once after it was loaded.
 
@@ -38,7 +46,8 @@ def examine(loaded: Loaded) -> None:
     ModelError
         When it is loaded as a causal model and sees what follows, or says another thing each time.
     """
-    if loaded.trust.examined:
+    examined = loaded.found(Examined)
+    if examined.done:
         return
     _tell_of_changes(loaded)
     if loaded.kind == "causal":
@@ -46,9 +55,8 @@ def examine(loaded: Loaded) -> None:
     if loaded.kind != "classification":
         _try_picking(loaded)
     if loaded.kind != "seq2seq":
-        loaded.trust.border = _border(loaded)
-    loaded.trust.said = _saying(loaded)
-    loaded.trust.examined = True
+        loaded.found(SharedPasses).border = _border(loaded)
+    examined.logits, examined.done = _logits_of_a_text(loaded), True
 
 
 def refuse_changed(loaded: Loaded) -> None:
@@ -59,10 +67,10 @@ def refuse_changed(loaded: Loaded) -> None:
     UnsoundAnswersError
         When what it read changed it: its answers then depend on what was asked before.
     """
-    before, now = loaded.trust.said, _saying(loaded)
+    before, now = loaded.found(Examined).logits, _logits_of_a_text(loaded)
     if not _changed(before, now):
         return
-    if _changed(now, _saying(loaded)):
+    if _changed(now, _logits_of_a_text(loaded)):
         raise UnsoundAnswersError(f"{loaded.who} {_NOT_DETERMINISTIC}")
     raise UnsoundAnswersError(
         f"{loaded.who} is another one after it read these texts: it now answers a text otherwise "
@@ -80,7 +88,7 @@ def _changed(before: torch.Tensor | None, now: torch.Tensor | None) -> bool:
 
 
 @torch.inference_mode()
-def _saying(loaded: Loaded) -> torch.Tensor | None:
+def _logits_of_a_text(loaded: Loaded) -> torch.Tensor | None:
     """Return the last logits that a model gives for one short text; None where it gives none."""
     try:
         with computing(loaded):
@@ -90,37 +98,6 @@ def _saying(loaded: Loaded) -> torch.Tensor | None:
             raise
         return None
     return logits.reshape(-1, logits.shape[-1])[-1].float().cpu()
-
-
-@torch.inference_mode()
-def cache_name(loaded: Loaded) -> str | None:
-    """Return by what name ``forward`` takes a cache of ours and fills it; None where it does not.
-
-    It is `cache` from transformers 5.24 on, before `past_key_values`.
-    """
-    trust = loaded.trust
-    if trust.cache is None:
-        trust.cache = ""
-        ids = pad([_tokens(loaded, 2)], 0, loaded.device)
-        for name in ("cache", "past_key_values"):
-            cache = filled([], 1)
-            try:
-                with computing(loaded):
-                    loaded.model(input_ids=ids, use_cache=True, **{name: cache})
-                read = cache.get_seq_length()
-            except FAILURES as error:
-                if is_out_of_memory(error):
-                    raise
-                continue
-            if read == ids.shape[1]:
-                trust.cache = name
-                break
-    return trust.cache or None
-
-
-def going_on(loaded: Loaded, cache: Any) -> dict[str, Any]:
-    """Return the inputs that let a model go on from a cache, and keep what it reads in it."""
-    return {str(cache_name(loaded)): cache, "use_cache": True}
 
 
 def differ(loaded: Loaded, tokens: int, got: float, expected: float) -> bool:
@@ -177,8 +154,8 @@ def _settings(model: Any) -> dict[tuple[str, str], str | bool]:
 def _refuse_foresight(loaded: Loaded) -> None:
     """Refuse a model that predicts otherwise at a token when only what follows is another."""
     half = _SHORT if loaded.context is None else min(_HALF, max(1, loaded.context // 2))
-    row = _tokens(loaded, 2 * half)
-    other = row[:half] + _tokens(loaded, 2 * half, shift=1)[half:]
+    row = trial_tokens(loaded, 2 * half)
+    other = row[:half] + trial_tokens(loaded, 2 * half, shift=1)[half:]
 
     def read(tokens: list[int]) -> torch.Tensor:
         inputs = {"input_ids": pad([tokens], 0, loaded.device), "use_cache": False}
@@ -213,7 +190,7 @@ def _try_picking(loaded: Loaded) -> None:
             raise
         right = False
     if not right:
-        loaded.trust.picks = False
+        loaded.found(Projection).at_positions = False
         loaded.note(
             f"{loaded.who} makes the logits of a position of more than what it makes of that "
             "position: those of all are computed, which is slower"
@@ -230,7 +207,7 @@ def _border(loaded: Loaded) -> int | None:
     end = loaded.context or _FAR
     if end <= _NEAR:
         return None
-    row = _tokens(loaded, _NEAR)
+    row = trial_tokens(loaded, _NEAR)
     ids = pad([row, row], 0, loaded.device)
     begin = torch.arange(_NEAR, device=loaded.device)
 
@@ -273,11 +250,11 @@ def _apart(one: torch.Tensor, two: torch.Tensor, model: Any) -> bool:
 
 def _short_text(loaded: Loaded, count: int) -> dict[str, torch.Tensor]:
     """Return what a model reads of a text of `count` tokens, or of as many as it can read."""
-    ids = pad([_tokens(loaded, min(count, loaded.context or count))], 0, loaded.device)
+    ids = pad([trial_tokens(loaded, min(count, loaded.context or count))], 0, loaded.device)
     return {"input_ids": ids} | ({"decoder_input_ids": ids} if loaded.kind == "seq2seq" else {})
 
 
-def _tokens(loaded: Loaded, count: int, shift: int = 0) -> list[int]:
+def trial_tokens(loaded: Loaded, count: int, shift: int = 0) -> list[int]:
     """Return tokens that mean nothing to a model but themselves; with a `shift` all are others."""
     usual = _usual(loaded)
     step = next(step for step in _STEPS if len(usual) % step)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.errors import ModelError
 
 

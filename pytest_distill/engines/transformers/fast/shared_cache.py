@@ -10,8 +10,14 @@ import torch
 
 from pytest_distill.engines.transformers.architecture import attention_window
 from pytest_distill.engines.transformers.batching import pad
-from pytest_distill.engines.transformers.caching import Cached, filled, kept
-from pytest_distill.engines.transformers.failures import FAILURES
+from pytest_distill.engines.transformers.failures import FAILURES, is_out_of_memory
+from pytest_distill.engines.transformers.fast.caching import (
+    Cached,
+    cache_name,
+    filled,
+    going_on,
+    kept,
+)
 from pytest_distill.engines.transformers.likelihood import (
     Place,
     Reading,
@@ -19,10 +25,10 @@ from pytest_distill.engines.transformers.likelihood import (
     score_places,
     score_spans,
 )
-from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
-from pytest_distill.engines.transformers.memory import in_batches, is_out_of_memory
-from pytest_distill.engines.transformers.trials import cache_name, going_on
+from pytest_distill.engines.transformers.memory import in_batches
+from pytest_distill.engines.transformers.neighbours import border_of
 from pytest_distill.errors import ModelError
 
 # Much attention rests on the first tokens of a text, whatever they are. Xiao et al. (2024),
@@ -33,8 +39,15 @@ _LONGEST = 2**15  # tokens read in one go; beyond, float32 places neighbours eve
 _CHECKED = 64  # tokens
 
 
+@dataclass
+class Reach:
+    """Up to which position a model was seen to go on from its cache."""
+
+    farthest: int = 0
+
+
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Window:
     """What a window sees: `size` tokens, of which `stride` are new.
 
     The others are the first tokens that were read (the sinks) and the last ones before the new.
@@ -59,7 +72,7 @@ class Sight:
         return self.overlap - self.sinks
 
 
-def stretches(tokens: Sequence[int], prefix: int, sight: Sight) -> Iterator[Reading]:
+def stretches(tokens: Sequence[int], prefix: int, window: Window) -> Iterator[Reading]:
     """Yield a text in stretches, so that every token is scored once.
 
     All but the first begin with as much context as a window has before its new tokens.
@@ -67,23 +80,23 @@ def stretches(tokens: Sequence[int], prefix: int, sight: Sight) -> Iterator[Read
     Parameters
     ----------
     tokens : sequence of int
-        A text of more than ``sight.size`` tokens.
+        A text of more than ``window.size`` tokens.
     prefix : int
         The token that the first one is predicted from.
-    sight : Sight
+    window : Window
         What a window sees.
     """
     read = [prefix, *tokens[:-1]]
-    begin, length = 0, max(_LONGEST, sight.size + sight.stride)
+    begin, length = 0, max(_LONGEST, window.size + window.stride)
     while begin < len(tokens):
-        end = begin + length if len(tokens) - begin - length > sight.size else len(tokens)
-        first = max(0, begin - sight.overlap)
+        end = begin + length if len(tokens) - begin - length > window.size else len(tokens)
+        first = max(0, begin - window.overlap)
         yield Reading(read[first:end], Span(begin - first, tuple(tokens[begin:end])))
         begin = end
 
 
 def score_stretches(
-    loaded: Loaded, parts: Sequence[tuple[int, Reading]], sight: Sight
+    loaded: Loaded, parts: Sequence[tuple[int, Reading]], window: Window
 ) -> Iterator[tuple[int, float]]:
     """Yield the number of each stretch's text with its log-likelihood, batch by batch.
 
@@ -93,22 +106,22 @@ def score_stretches(
         When the model is none whose windows can share what it keeps.
     """
     order = sorted(parts, key=lambda part: -len(part[1].row))
-    _check(loaded, order[0][1].row, sight)
+    _check(loaded, order[0][1].row, window)
 
     def forward(batch: list[int]) -> list[float]:
-        return _score(loaded, [order[place][1] for place in batch], sight)
+        return _score(loaded, [order[place][1] for place in batch], window)
 
-    sizes = [sight.size] * len(parts)  # in memory at once, whatever the stretch's length
+    sizes = [window.size] * len(parts)  # in memory at once, whatever the stretch's length
     for batch, values in in_batches(loaded, loaded.budget, sizes, forward):
         for place, value in zip(batch, values, strict=True):
             yield order[place][0], value
 
 
 @torch.inference_mode()
-def _score(loaded: Loaded, parts: Sequence[Reading], sight: Sight) -> list[float]:
+def _score(loaded: Loaded, parts: Sequence[Reading], window: Window) -> list[float]:
     """Return the log-likelihood of every stretch; all of them move on together."""
     totals = [0.0] * len(parts)
-    going, begin, end = list(range(len(parts))), 0, sight.size
+    going, begin, end = list(range(len(parts))), 0, window.size
     seen: Cached = []
     ahead: list[Cached] = []  # the sinks of the next windows
     while True:
@@ -123,13 +136,13 @@ def _score(loaded: Loaded, parts: Sequence[Reading], sight: Sight) -> list[float
         if len(stay) < len(going):
             going = [going[row] for row in stay]
             seen, *ahead = [_only(stay, cached) for cached in (seen, *ahead)]
-        begin, end = end, end + sight.stride
+        begin, end = end, end + window.stride
         if not ahead:
             read = [parts[index].row for index in going]
-            begins = range(begin, max(map(len, read)), sight.stride)
-            ahead = _read_sinks(loaded, read, begins, sight)
+            begins = range(begin, max(map(len, read)), window.stride)
+            ahead = _read_sinks(loaded, read, begins, window)
         seen = [
-            (_joined(keys, old_keys, sight), _joined(values_, old_values, sight))
+            (_joined(keys, old_keys, window), _joined(values_, old_values, window))
             for (keys, values_), (old_keys, old_values) in zip(ahead.pop(0), seen, strict=True)
         ]
 
@@ -146,26 +159,27 @@ def _only(rows: list[int], cached: Cached) -> Cached:
     return [(keys[rows], values[rows]) for keys, values in cached]
 
 
-def _joined(sinks: torch.Tensor, seen: torch.Tensor, sight: Sight) -> torch.Tensor:
+def _joined(sinks: torch.Tensor, seen: torch.Tensor, window: Window) -> torch.Tensor:
     """Return what a window that has moved sees: the sinks, and the last of what was seen."""
-    return torch.cat([sinks, seen[:, :, seen.shape[2] - sight.recent :]], dim=2)
+    return torch.cat([sinks, seen[:, :, seen.shape[2] - window.recent :]], dim=2)
 
 
 def _read_sinks(
-    loaded: Loaded, rows: Sequence[list[int]], begins: Sequence[int], sight: Sight
+    loaded: Loaded, rows: Sequence[list[int]], begins: Sequence[int], window: Window
 ) -> list[Cached]:
     """Return what the model keeps of the sinks, for as many windows as a batch takes.
 
     They stand just before the tokens that stay, as near as in the texts that the model was
     trained on. They see nothing but each other, so that they can be read for any place.
     """
-    begins = begins[: max(1, loaded.budget.tokens // (sight.sinks * len(rows)))]
-    ids = pad([row[: sight.sinks] for row in rows for _ in begins], 0, loaded.device)
+    begins = begins[: max(1, loaded.budget.tokens // (window.sinks * len(rows)))]
+    ids = pad([row[: window.sinks] for row in rows for _ in begins], 0, loaded.device)
     positions = torch.tensor([[*begins]] * len(rows), device=loaded.device).reshape(-1, 1)
     cache = filled([], len(ids))
+    offsets = torch.arange(window.sinks, device=loaded.device) - window.overlap
     inputs = {
         "input_ids": ids,
-        "position_ids": positions - sight.overlap + torch.arange(sight.sinks, device=loaded.device),
+        "position_ids": positions + offsets,
         **going_on(loaded, cache),
     }
     logits_at(loaded, inputs, [0], [0])
@@ -196,43 +210,43 @@ def _read(
     return score_places(loaded, inputs, wanted), kept(cache)
 
 
-def _check(loaded: Loaded, row: list[int], sight: Sight) -> None:
+def _check(loaded: Loaded, row: list[int], window: Window) -> None:
     """Refuse a model that doesn't give the same log-likelihoods anywhere and from its cache.
 
     Looked at are its config, and the first tokens of the longest row: read at once and from the
     start, and read as far away as the row goes, the sinks before the rest.
     """
-    reason = None
-    window = attention_window(loaded.model.config)
+    reason, reach, border = None, loaded.found(Reach), border_of(loaded)
+    most = attention_window(loaded.model.config)
     if cache_name(loaded) is None:
         reason = "it fills no cache of keys and values"
-    elif window is not None and sight.size > window:
-        reason = f"some of its layers look no further back than {window} tokens"
-    elif loaded.trust.border is not None and len(row) > loaded.trust.border:
-        reason = f"its positions count otherwise beyond {loaded.trust.border} tokens"
+    elif most is not None and window.size > most:
+        reason = f"some of its layers look no further back than {most} tokens"
+    elif border is not None and len(row) > border:
+        reason = f"its positions count otherwise beyond {border} tokens"
     elif not any(name.endswith("inv_freq") for name, _ in loaded.model.named_buffers()):
         reason = "it has no rotary positions (inv_freq) that reach beyond its context"
-    elif len(row) <= loaded.trust.moves:
+    elif len(row) <= reach.farthest:
         return
     if reason is None:
-        reason = _difference(loaded, row, sight)
+        reason = _difference(loaded, row, window)
     if reason is not None:
         raise ModelError(
             f"model '{loaded.name}' ({loaded.architecture}) can't share its cache between windows: "
             f"{reason}; leave out 'share_cache', so that all models read every window anew"
         )
-    loaded.trust.moves = len(row)
+    reach.farthest = len(row)
 
 
 @torch.inference_mode()
-def _difference(loaded: Loaded, row: list[int], sight: Sight) -> str | None:
-    count, sinks = min(_CHECKED, sight.size), sight.sinks
+def _difference(loaded: Loaded, row: list[int], window: Window) -> str | None:
+    count, sinks = min(_CHECKED, window.size), window.sinks
     targets = tuple(row[sinks + 1 : count + 1])
     (plain,) = score_spans(loaded, [row[:count]], [[Span(sinks, targets)]])
     begin = len(row) - count + sinks
     places = [(0, column) for column in range(count - sinks)]
     try:
-        (seen,) = _read_sinks(loaded, [row], [begin - sinks + sight.overlap], sight)
+        (seen,) = _read_sinks(loaded, [row], [begin - sinks + window.overlap], window)
         (moved,), _ = _read(loaded, [row[sinks:count]], begin, seen, [(places, targets)])
     except FAILURES as error:
         if is_out_of_memory(error):

@@ -46,14 +46,14 @@ class Tree:
 
 
 @dataclass(frozen=True, slots=True)
-class Grove:
+class PrefixGroup:
     """Trees whose trunks begin alike, and how many tokens of that are computed once for all."""
 
     prefix: tuple[int, ...]
     trees: tuple[Tree, ...]
 
 
-def grow(parts: Sequence[Part], limit: int) -> Iterator[Tree]:
+def trees_of(parts: Sequence[Part], limit: int) -> Iterator[Tree]:
     """Yield the tree of one request's parts; several where one is longer than `limit` tokens."""
     wanted: defaultdict[tuple[int, ...], list[Part]] = defaultdict(list)
     for part in parts:
@@ -75,7 +75,7 @@ def grow(parts: Sequence[Part], limit: int) -> Iterator[Tree]:
         start = stop
 
 
-def groves(trees: Sequence[Tree], least: int) -> list[Grove]:
+def by_prefix(trees: Sequence[Tree], least: int) -> list[PrefixGroup]:
     """Return the trees in groups that share a beginning, where that saves `least` tokens or more.
 
     Trees that begin with the same tokens (a few-shot header, the instruction of a subject, a
@@ -89,11 +89,11 @@ def groves(trees: Sequence[Tree], least: int) -> list[Grove]:
     for head, group in heads.items():
         prefix = _prefix(group, least) if len(head) == _HEAD else ()
         if prefix:
-            made.append(Grove(prefix, tuple(group)))
+            made.append(PrefixGroup(prefix, tuple(group)))
         else:
             rest.extend(group)
     if rest:
-        made.append(Grove(_prefix(rest, least), tuple(rest)))
+        made.append(PrefixGroup(_prefix(rest, least), tuple(rest)))
     return made
 
 

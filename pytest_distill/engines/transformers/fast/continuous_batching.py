@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import torch
 
 from pytest_distill.engines.transformers.batching import mask, pad
-from pytest_distill.engines.transformers.caching import Cached, filled, kept
-from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.fast.caching import Cached, filled, going_on, kept
+from pytest_distill.engines.transformers.fast.onednn import computing
+from pytest_distill.engines.transformers.fast.tree_attention import read_prefix
+from pytest_distill.engines.transformers.fast.trees import common_prefix
+from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.memory import attempt, shrink
-from pytest_distill.engines.transformers.neighbours import Neighbours
-from pytest_distill.engines.transformers.products import computing
+from pytest_distill.engines.transformers.neighbours import Neighbours, border_of
 from pytest_distill.engines.transformers.texts import Text, crosses, difference, go_on
-from pytest_distill.engines.transformers.tree_attention import read_prefix
-from pytest_distill.engines.transformers.trees import common_prefix
-from pytest_distill.engines.transformers.trials import going_on
 from pytest_distill.evals.tasks.generation import Decoding
 
 _ROOM = 4  # new texts are let in once a fourth of the places is free: every time costs a copy
+
+
+@dataclass
+class CheckedTexts:
+    """How long and how padded texts were that were checked, with or without a shared prefix."""
+
+    by_prefix: dict[bool, Neighbours] = field(default_factory=dict)
 
 
 class WrongTextError(Exception):
@@ -46,7 +53,7 @@ def run_all(
     WrongTextError
         When a text isn't what the model says.
     """
-    border = loaded.trust.border
+    border = border_of(loaded)
     left = dict.fromkeys(texts)
     for text in left:
         text.begin(decoding)
@@ -55,12 +62,12 @@ def run_all(
         beyond = border is not None and own[0].size > border
         if border is not None and beyond:
             own = [text for text in own if text.size > border]
-        running = _Running(loaded, own, decoding, ends, None if beyond else border)
+        running = _Batch(loaded, own, decoding, ends, None if beyond else border)
         while running.texts or running.queue:
             fits, finished = attempt(running.step)
             if not fits or finished is None:
                 lengths = [running.length(text) for text in running.read]
-                running = _Running(loaded, [], decoding, ends, border)  # gives its tensors back
+                running = _Batch(loaded, [], decoding, ends, border)  # gives its tensors back
                 shrink(loaded, loaded.generation_budget, lengths)
                 for text in left:
                     text.begin(decoding)
@@ -70,7 +77,7 @@ def run_all(
                 yield text
 
 
-class _Running:
+class _Batch:
     """The texts that are generated at the moment, and what the model keeps of them.
 
     Every text is a row; its tokens stand at the right end of the cache, and what is left of them
@@ -120,13 +127,13 @@ class _Running:
 
     def _check(self, finished: Sequence[Text]) -> None:
         """Refuse texts that are not what the model says, as far as that was not looked at."""
-        seen = self.loaded.trust.loop.setdefault(self.skip > 0, Neighbours())
+        seen = self.loaded.found(CheckedTexts).by_prefix.setdefault(self.skip > 0, Neighbours())
         new = [
             text
             for text in finished
             if not crosses(self.loaded, text, text.size) and not seen.reaches(*text.extent)
         ]
-        if self.loaded.trust.settled or not new:
+        if self.loaded.settled or not new:
             return
         new.sort(key=lambda text: text.padding)
         first = [new.pop(place) for place in sorted({0, len(new) // 2, len(new) - 1}, reverse=True)]
@@ -175,7 +182,7 @@ class _Running:
             return
         prefix = common_prefix([tuple(text.row) for text in self.queue])
         prefix = prefix[: min(text.size for text in self.queue) - 1]
-        if self.border is None and len(prefix) <= (self.loaded.trust.border or 0):
+        if self.border is None and len(prefix) <= (border_of(self.loaded) or 0):
             return  # what a cache keeps of a short prefix is not what a long text makes of it
         if len(prefix) * (len(self.queue) - 1) >= max(1, self.loaded.budget.tokens // 2):
             self.prefix, self.skip = read_prefix(self.loaded, prefix), len(prefix)

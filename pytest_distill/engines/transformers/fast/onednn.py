@@ -6,15 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
 
+from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.quiet import quiet
-
-if TYPE_CHECKING:
-    from pytest_distill.engines.transformers.loading import Loaded
 
 _SMALL = 2**21  # multiplications up to which calling oneDNN costs more than it gains
 _WORKSPACE = 2**22  # more floats than oneDNN was seen to need beside its result

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 
 from pytest_distill.engines.transformers.architecture import attention_window
 from pytest_distill.engines.transformers.batching import batches
-from pytest_distill.engines.transformers.caching import Cached
 from pytest_distill.engines.transformers.device import release
-from pytest_distill.engines.transformers.failures import FAILURES, first_line
+from pytest_distill.engines.transformers.failures import FAILURES, first_line, is_out_of_memory
+from pytest_distill.engines.transformers.fast.caching import Cached, cache_name
+from pytest_distill.engines.transformers.fast.tree_attention import read_prefix, score_trees
+from pytest_distill.engines.transformers.fast.trees import (
+    Part,
+    PrefixGroup,
+    Tree,
+    by_prefix,
+    fill,
+    trees_of,
+)
 from pytest_distill.engines.transformers.likelihood import score_spans
-from pytest_distill.engines.transformers.loading import Loaded
-from pytest_distill.engines.transformers.memory import in_batches, is_out_of_memory
-from pytest_distill.engines.transformers.neighbours import Neighbours
-from pytest_distill.engines.transformers.tree_attention import read_prefix, score_trees
-from pytest_distill.engines.transformers.trees import Grove, Part, Tree, fill, groves, grow
-from pytest_distill.engines.transformers.trials import cache_name, differ
+from pytest_distill.engines.transformers.loaded import Loaded
+from pytest_distill.engines.transformers.memory import in_batches
+from pytest_distill.engines.transformers.neighbours import Neighbours, border_of
+from pytest_distill.engines.transformers.trials import differ
 
 Scored = list[tuple[Part, float]]
 
@@ -26,6 +34,26 @@ Scored = list[tuple[Part, float]]
 _ROW = 512
 _MOST = 8192  # a prefix that saves half of this pays on any device
 _LEAST = 32  # tokens; smaller trees are not worth another attempt
+
+
+@dataclass
+class Trees:
+    """What a model was seen to do with trees as it does with rows.
+
+    Parameters
+    ----------
+    checked : dict
+        With or without a shared prefix: how large the trees were that were checked, before how many
+        columns of others they stood (as `padding`), and in how many rows.
+    largest : int, optional
+        Of how many tokens a tree may be; 0 where the model takes none.
+    share_prefix : bool
+        Whether what trees begin with may be read once and kept in a cache.
+    """
+
+    checked: dict[bool, Neighbours] = field(default_factory=dict)
+    largest: int | None = None
+    share_prefix: bool = True
 
 
 class _RefusedError(Exception):
@@ -48,13 +76,13 @@ def score_in_trees(
     the batch is used, and only smaller trees are tried from then on; `Loaded.notes` says so. Texts
     beyond an attention window are left to rows.
     """
-    left, errors = list(parts), []
+    left, errors, trees = list(parts), [], loaded.found(Trees)
     while planned := _planned(loaded, left):
         done: set[int] = set()
         refused = None
         try:
-            for grove in planned:
-                for scored in _score_grove(loaded, grove):
+            for group in planned:
+                for scored in _score_group(loaded, group):
                     for part, value in scored:
                         done.add(id(part))
                         yield part, value
@@ -65,12 +93,12 @@ def score_in_trees(
             break
         errors.append(refused)
         if refused.prefix:
-            loaded.trust.prefix = False
+            trees.share_prefix = False
         else:
-            loaded.trust.most = refused.most
+            trees.largest = refused.most
     if errors:  # the last one says most: trees are smaller then, and without a prefix
         loaded.note(_told(loaded, errors[-1]))
-    if left and loaded.trust.most is None:
+    if left and trees.largest is None:
         window = attention_window(loaded.model.config)
         loaded.note(
             f"{loaded.who} scores choices of more than {window} tokens in a row of their own, "
@@ -93,13 +121,14 @@ def _told(loaded: Loaded, error: _RefusedError) -> str:
     return f"{loaded.who} {what}, which is slower: {error}"
 
 
-def _planned(loaded: Loaded, parts: Sequence[Part]) -> list[Grove]:
+def _planned(loaded: Loaded, parts: Sequence[Part]) -> list[PrefixGroup]:
     """Return the trees that may be tried; rows on either side of a border never share one."""
-    border, most = loaded.trust.border, loaded.trust.most
+    border, found = border_of(loaded), loaded.found(Trees)
+    most = found.largest
     window = attention_window(loaded.model.config)
     if most == 0:
         return []
-    made: list[Grove] = []
+    made: list[PrefixGroup] = []
     for beyond in (True, False) if border is not None else (False,):
         own = [
             part
@@ -108,11 +137,11 @@ def _planned(loaded: Loaded, parts: Sequence[Part]) -> list[Grove]:
             and (window is None or len(part.row) <= window)
         ]
         trees = [tree for tree in _trees(loaded, own, most) if most is None or tree.size <= most]
-        for grove in groves(trees, _least(loaded)) if trees else ():
+        for group in by_prefix(trees, _least(loaded)) if trees else ():
             # What a cache keeps of a short prefix is not what a long row makes of it.
-            apart = beyond and border is not None and len(grove.prefix) <= border
-            shared = loaded.trust.prefix and not apart
-            made.append(grove if shared else Grove((), grove.trees))
+            apart = beyond and border is not None and len(group.prefix) <= border
+            shared = found.share_prefix and not apart
+            made.append(group if shared else PrefixGroup((), group.trees))
     return made
 
 
@@ -127,18 +156,18 @@ def _trees(loaded: Loaded, parts: Sequence[Part], most: int | None) -> Iterator[
         requests[part.request].append(part)
     limit = max(loaded.budget.tokens, _ROW)
     for own in requests.values():
-        yield from grow(own, limit if most is None else min(limit, most))
+        yield from trees_of(own, limit if most is None else min(limit, most))
 
 
-def _score_grove(loaded: Loaded, grove: Grove) -> Iterator[Scored]:
-    cached = _cache(loaded, grove.prefix)
-    skip = 0 if cached is None else len(grove.prefix)
-    sizes = [tree.size - skip for tree in grove.trees]
+def _score_group(loaded: Loaded, group: PrefixGroup) -> Iterator[Scored]:
+    cached = _cache(loaded, group.prefix)
+    skip = 0 if cached is None else len(group.prefix)
+    sizes = [tree.size - skip for tree in group.trees]
 
     def forward(batch: list[int]) -> Scored:
         length = _row_length(sizes[batch[0]], loaded.budget.tokens)
         rows = fill([sizes[index] for index in batch], length)
-        trees = [[grove.trees[batch[place]] for place in row] for row in rows]
+        trees = [[group.trees[batch[place]] for place in row] for row in rows]
         return _checked(loaded, trees, skip, cached)
 
     for _, scored in in_batches(loaded, loaded.budget, sizes, forward, plan):
@@ -199,8 +228,8 @@ def _checked(
     trees = sorted((tree for row in rows for tree in row), key=lambda tree: tree.size)
     hidden, parts, farthest = max((_hidden(row, skip) for row in rows), key=lambda found: found[0])
     extent = (trees[-1].size, hidden, len(rows))
-    seen = loaded.trust.trees.setdefault(cached is not None, Neighbours())
-    if loaded.trust.settled or seen.reaches(*extent):
+    seen = loaded.found(Trees).checked.setdefault(cached is not None, Neighbours())
+    if loaded.settled or seen.reaches(*extent):
         return scored
     values = {id(part): value for part, value in scored}
     # Where only a few more columns are hidden, the branch that they are hidden from tells.

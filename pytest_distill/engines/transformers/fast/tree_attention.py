@@ -9,12 +9,11 @@ from typing import Any
 import torch
 
 from pytest_distill.engines.transformers.batching import pad
-from pytest_distill.engines.transformers.caching import Cached, filled, kept
+from pytest_distill.engines.transformers.fast.caching import Cached, filled, going_on, kept
+from pytest_distill.engines.transformers.fast.trees import Part, Tree
 from pytest_distill.engines.transformers.likelihood import Place, score_places
-from pytest_distill.engines.transformers.loading import Loaded
+from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
-from pytest_distill.engines.transformers.trees import Part, Tree
-from pytest_distill.engines.transformers.trials import going_on
 
 
 @torch.inference_mode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -16,10 +17,18 @@ from pytest_distill.engines.transformers.decoding import (
     SeededSampling,
     StopAtStrings,
 )
-from pytest_distill.engines.transformers.loading import Loaded
-from pytest_distill.engines.transformers.products import computing
+from pytest_distill.engines.transformers.fast.onednn import computing
+from pytest_distill.engines.transformers.loaded import Loaded
+from pytest_distill.engines.transformers.neighbours import Neighbours
 from pytest_distill.engines.transformers.texts import Text, in_batches_of_texts
 from pytest_distill.evals.tasks.generation import Decoding
+
+
+@dataclass
+class BatchesOfTexts:
+    """Which texts are generated together."""
+
+    texts: Neighbours = field(default_factory=Neighbours)
 
 
 def generate_batches(
@@ -33,7 +42,8 @@ def generate_batches(
         When a text isn't what the model says when it reads all of it at once.
     """
     generate = partial(_generate, loaded, decoding=decoding, ends=ends)
-    yield from in_batches_of_texts(loaded, texts, decoding, loaded.trust.texts, generate)
+    neighbours = loaded.found(BatchesOfTexts).texts
+    yield from in_batches_of_texts(loaded, texts, decoding, neighbours, generate)
 
 
 @torch.inference_mode()

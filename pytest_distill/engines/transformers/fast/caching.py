@@ -1,0 +1,73 @@
+"""What a causal model keeps of the tokens it has read, taken out of its cache and put back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import transformers
+
+from pytest_distill.engines.transformers.batching import pad
+from pytest_distill.engines.transformers.failures import FAILURES, is_out_of_memory
+from pytest_distill.engines.transformers.fast.onednn import computing
+from pytest_distill.engines.transformers.loaded import Loaded
+from pytest_distill.engines.transformers.trials import trial_tokens
+
+# Any, because the kinds of layers that we never meet here make its types a thicket.
+_Cache: Any = transformers.DynamicCache
+
+Cached = list[tuple[torch.Tensor, torch.Tensor]]
+"""Keys and values of every layer, each of shape (rows, heads, tokens, head size)."""
+
+
+def filled(cached: Cached, rows: int) -> Any:
+    """Return a cache that holds keys and values; a single row is there for all `rows`."""
+    cache = _Cache()
+    for layer, states in enumerate(cached):
+        # A view on the batch: the layer copies it when it appends what is new.
+        cache.update(*(state.expand(rows, -1, -1, -1) for state in states), layer)
+    return cache
+
+
+def kept(cache: Any) -> Cached:
+    """Return the keys and values that a cache holds."""
+    return [(layer.keys, layer.values) for layer in cache.layers]
+
+
+@dataclass
+class CacheArgument:
+    """By what name a model takes a cache; empty where it takes none, None where not yet tried."""
+
+    name: str | None = None
+
+
+@torch.inference_mode()
+def cache_name(loaded: Loaded) -> str | None:
+    """Return by what name ``forward`` takes a cache of ours and fills it; None where it does not.
+
+    It is `cache` from transformers 5.24 on, before `past_key_values`.
+    """
+    found = loaded.found(CacheArgument)
+    if found.name is None:
+        found.name = ""
+        ids = pad([trial_tokens(loaded, 2)], 0, loaded.device)
+        for name in ("cache", "past_key_values"):
+            cache = filled([], 1)
+            try:
+                with computing(loaded):
+                    loaded.model(input_ids=ids, use_cache=True, **{name: cache})
+                read = cache.get_seq_length()
+            except FAILURES as error:
+                if is_out_of_memory(error):
+                    raise
+                continue
+            if read == ids.shape[1]:
+                found.name = name
+                break
+    return found.name or None
+
+
+def going_on(loaded: Loaded, cache: Any) -> dict[str, Any]:
+    """Return the inputs that let a model go on from a cache, and keep what it reads in it."""
+    return {str(cache_name(loaded)): cache, "use_cache": True}

@@ -1,0 +1,115 @@
+"""A model in memory, and what was found out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+import torch
+
+from pytest_distill.engines.transformers.batching import Budget
+from pytest_distill.engines.transformers.chats import Chat, Clock
+from pytest_distill.errors import ModelError
+
+FindingsT = TypeVar("FindingsT")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model in memory, ready to be asked.
+
+    Parameters
+    ----------
+    name : str
+        The model's name in ``distill.yaml``.
+    model, tokenizer
+        The transformers objects; the model is on its device and in eval mode.
+    kind : str
+        What the architecture can do.
+    device : torch.device
+        Where the inputs go.
+    context : int or None
+        How many tokens the model can read; None where nothing limits it.
+    budget, generation_budget : Budget
+        How many tokens, padding included, one forward pass takes, and how many a batch that is
+        generated has in the end. They shrink when memory runs out.
+    vocabulary : int or None
+        How many tokens the model has embeddings for; None where it doesn't tell.
+    onednn : bool
+        Whether matrix products run in oneDNN; see `onednn`.
+    findings : dict
+        What each way to run the model found out of it, by the class that holds it.
+    settled : bool
+        Whether nothing is tried any more: while the clock runs.
+    clock : Clock
+        What its chat template is told of the time.
+    notes : list of str
+        What a reader of the results should know about how they came about.
+    """
+
+    name: str
+    model: Any
+    tokenizer: Any
+    kind: str
+    device: torch.device
+    context: int | None
+    budget: Budget
+    generation_budget: Budget
+    vocabulary: int | None
+    onednn: bool = False
+    findings: dict[type[Any], Any] = field(default_factory=dict)
+    settled: bool = False
+    clock: Clock = field(default_factory=lambda: Clock.of(datetime.now()))
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def architecture(self) -> str:
+        """Name of the model's class."""
+        return type(self.model).__name__
+
+    @property
+    def who(self) -> str:
+        """How messages call it."""
+        return f"model '{self.name}' ({self.architecture})"
+
+    @property
+    def chat(self) -> Chat:
+        """What makes a user's message of a prompt."""
+        return Chat(self.name, self.tokenizer, self.clock)
+
+    def found(self, kind: type[FindingsT]) -> FindingsT:
+        """Return what one way to run the model found out of it; `kind()` before it was tried."""
+        findings: FindingsT = self.findings.setdefault(kind, kind())
+        return findings
+
+    def note(self, text: str) -> None:
+        """Tell the reader of the results something, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def checked(self, id: str, tokens: list[int]) -> list[int]:
+        """Return the tokens of example `id`, refused where the model has no embedding for one."""
+        if self.vocabulary is not None and tokens and max(tokens) >= self.vocabulary:
+            raise ModelError(
+                f"model '{self.name}', example '{id}': the tokenizer gives token {max(tokens)}, "
+                f"but the model knows only {self.vocabulary}: the tokenizer is another model's"
+            )
+        return tokens
+
+    def knows(self, token: int) -> bool:
+        """Return whether the model has an embedding for a token, as far as can be told."""
+        return token >= 0 and (self.vocabulary is None or token < self.vocabulary)
+
+    def refuse_unknown(self, token: int | None, key: str) -> None:
+        """Raise ModelError where the model has no embedding for a token that `key` names.
+
+        A number below 0 names none.
+        """
+        if token is None or token < 0 or self.vocabulary is None or token < self.vocabulary:
+            return
+        raise ModelError(
+            f"model '{self.name}': {key} is {token}, but the model knows only the tokens 0 to "
+            f"{self.vocabulary - 1}: give the id of one of these, or save the model after "
+            "resize_token_embeddings"
+        )

@@ -31,6 +31,7 @@ def test_windows_score_every_token_once_from_what_stands_before_it(
 def test_a_smaller_stride_gives_every_token_more_context() -> None:
     """After the first window each scored token has at least window - stride tokens before it."""
     rows = list(windows(list(range(40)), 0, 10, 4))[1:]
+    assert len(rows) == 8  # 30 tokens, four at a time
     assert all(span.start + 1 >= 10 - 4 + 1 for _, span in rows)
 
 

@@ -240,14 +240,14 @@ def test_a_real_model_loses_little_by_sharing(
     engine: Make, smollm2: Path, request: pytest.FixtureRequest
 ) -> None:
     """SmolLM2's perplexity differs by less than 5 % from windows that are read anew."""
-    text = (request.config.rootpath / "docs" / "statistics.md").read_text(encoding="utf-8")[:5000]
+    text = (request.config.rootpath / "docs" / "statistics.md").read_text(encoding="utf-8")[:2500]
     made = engine(smollm2)
     found = []
     for share in (False, True):
         (one,) = predicted(made, [PerplexityRequest("p", text, 256, 128, share)])
         assert one.loglikelihoods is not None
         assert one.tokens is not None
-        assert one.tokens > 1000
+        assert one.tokens > 500
         found.append(exp(-one.loglikelihoods[0] / one.tokens))
     anew, sharing = found
     assert sharing == pytest.approx(anew, rel=0.05)

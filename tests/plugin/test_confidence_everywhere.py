@@ -345,6 +345,7 @@ def test_a_suite_of_one_eval_is_its_retention(project: Project, run: Run) -> Non
     run(*REPORTS)
     found = gates_of(project)
     alone = found.pop("alone")
+    assert set(found) == set(AGGREGATES)
     for row in found.values():
         assert (row["outcome"], row["needed"]) == (alone["outcome"], alone["needed"])
         bound = alone["interval"]["one_sided_lower"]

@@ -124,6 +124,8 @@ def test_a_doubt_that_comes_late_holds_for_what_was_asked_before(
     project.save()
     write_gates(project, a_score="assert_score(0.9)", b_keeps=KEEPS)
     run_both(*REPORTS, "--dist", "loadfile")
-    for gate in gates_of(project).values():
+    found = gates_of(project)
+    assert set(found) == {"a_score", "b_keeps"}
+    for gate in found.values():
         assert any("the teacher is not shown to be above chance" in note for note in gate["notes"])
         assert not gate["firm"]

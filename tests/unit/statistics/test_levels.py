@@ -168,3 +168,17 @@ def test_a_likelihood_is_a_t_test_of_sums_less_units() -> None:
         t = stats.ttest_1samp(np.append(nats - upper * units, unseen), 0, alternative="less")
         assert t.pvalue == pytest.approx(1 - ONCE, abs=1e-6)
         assert bounds.clusters is None
+
+
+def test_a_likelihood_over_clusters_is_that_of_their_sums() -> None:
+    """Texts of one cluster count as one text of their joint length."""
+    nats, units = texts()
+    clusters = [str(n % 30) for n in range(len(nats))]
+    groups = np.arange(len(nats)) % 30
+    nats_of, units_of = np.bincount(groups, nats), np.bincount(groups, units)
+    ends = (1.0, math.inf)
+    found = likelihood_level(nats, units, ends, logarithmic=True, clusters=clusters).interval()
+    joined = likelihood_level(nats_of, units_of, ends, logarithmic=True).interval()
+    assert (found.n, found.clusters, joined.clusters) == (len(nats), 30, None)
+    for end in ("lower", "upper", "one_sided_lower", "one_sided_upper"):
+        assert getattr(found, end) == pytest.approx(getattr(joined, end))

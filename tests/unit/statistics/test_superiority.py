@@ -14,6 +14,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from pytest_distill.statistics import (
+    PairedTest,
     difference_statistic,
     mcnemar_p,
     proportion_test,
@@ -330,3 +331,31 @@ def test_randomization_refusals() -> None:
         randomization_test(
             np.zeros((2, 2)), np.ones((2, 2)), lambda t: np.asarray(t[..., 0] * np.nan)
         )
+
+
+def test_a_corpus_metric_is_tested_in_its_direction_by_clusters_and_with_its_extremes() -> None:
+    """Fewer errors win where lower is better; copies in clusters show what one of each does.
+
+    An example's extremes are those of the metric, and no guess from what was seen.
+    """
+    rng = np.random.default_rng(9)
+    student = rng.uniform(0.1, 0.4, 12)
+    other = student + rng.uniform(0.1, 0.5, 12)
+    one, two = (np.column_stack([x, np.ones(12)]) for x in (student, other))
+    ends = np.array([[1.0, 1.0]]), np.array([[0.0, 1.0]])
+
+    def found(mine: Array, theirs: Array, **options: Any) -> PairedTest:
+        return randomization_test(
+            mine, theirs, ratio_of_sums, extremes=ends, higher_is_better=False, **options
+        )
+
+    once = found(one, two)
+    assert once.gain == pytest.approx(other.mean() - student.mean())
+    assert 2**-12 <= once.p_value < 0.1
+    assert found(two, one).p_value > 0.95
+    assert once.method.endswith("all outcomes, and jackknife with a worst-case example")
+    groups = [str(n) for n in range(12)] * 4
+    copies = found(np.tile(one, (4, 1)), np.tile(two, (4, 1)), clusters=groups)
+    assert (copies.n, copies.clusters) == (48, 12)
+    assert "all outcomes" in copies.method  # of twelve clusters, not of 48 examples
+    assert copies.p_value >= 2**-12

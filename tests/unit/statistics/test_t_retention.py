@@ -637,6 +637,10 @@ def test_from_least_on_a_student_that_is_as_good_passes(floor: float, higher: bo
     assert surer is not None
     assert surer > least
     assert alike.least(1.0) is None
+    worse = scores * (0.7 if higher else 1.1)
+    assert mean_retention(worse, scores, higher_is_better=higher).least(floor) == least
+    per_cent = mean_retention(100 * scores, 100 * scores, (0, 100), higher_is_better=higher)
+    assert per_cent.least(floor) == least
 
 
 def test_a_number_is_told_of_no_metric_that_has_no_worst() -> None:

@@ -253,19 +253,20 @@ class Comparison:
         self, metric: Metric, selection: Selection = None, to: str = "teacher"
     ) -> FlippedExamples:
         """Return where student and another model part, by each example's own score."""
-        teacher, student = self.pair(to, "student")
-        if not isinstance(teacher, MeasuredEvaluation) or not isinstance(
-            student, MeasuredEvaluation
-        ):
-            raise ComparisonError(f"eval '{self.eval}' has reported scores: no flips are known")
-        gain = student.scores(metric) - teacher.scores(metric)
-        gain = gain if metric.higher_is_better else -gain
-        chosen = self.positions(selection)
-        examples = teacher.eval.gold.examples
+        gains, chosen = self.gains(metric, to), self.positions(selection)
+        examples = self.on.gold.examples if isinstance(self.on, Eval) else ()
         return FlippedExamples(
-            lost=tuple(examples[i].id for i in chosen if gain[i] < 0),
-            won=tuple(examples[i].id for i in chosen if gain[i] > 0),
+            lost=tuple(examples[i].id for i in chosen if gains[i] < 0),
+            won=tuple(examples[i].id for i in chosen if gains[i] > 0),
         )
+
+    def gains(self, metric: Metric, over: str) -> NDArray[np.float64]:
+        """Return by how much the student does better than another model on each example."""
+        other, student = self.pair(over, "student")
+        if not isinstance(other, MeasuredEvaluation) or not isinstance(student, MeasuredEvaluation):
+            raise ComparisonError(f"eval '{self.eval}' has reported scores: no flips are known")
+        gains = student.scores(metric) - other.scores(metric)
+        return gains if metric.higher_is_better else -gains
 
     def likeness(self) -> Likeness:
         """Return how alike the student's distributions are to the teacher's, over all examples.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
@@ -32,6 +33,8 @@ from pytest_distill.statistics import (
     TRetention,
 )
 
+Floats = NDArray[np.float64]
+
 
 def retention_evidence(
     comparison: Comparison, metric: Metric, selection: Selection = None, model: str = "student"
@@ -43,11 +46,9 @@ def retention_evidence(
     ComparisonError
         Where no ratio exists, or the teacher is not told apart from zero.
     """
-    pair = measured_pair(comparison, model, "teacher")
-    if pair is None:
-        return None
     with _refusing(comparison, metric):
-        return _retention(*pair, metric, comparison, selection)
+        aligned = align(comparison, (model, "teacher"), metric, selection)
+        return None if aligned is None else aligned.retention()
 
 
 @contextmanager
@@ -59,75 +60,9 @@ def _refusing(comparison: Comparison, metric: Metric) -> Iterator[None]:
         raise ComparisonError(f"{metric.name} on '{comparison.eval}': {error}") from None
 
 
-def measured_pair(
-    comparison: Comparison, one: str, other: str
-) -> tuple[MeasuredEvaluation, MeasuredEvaluation] | None:
-    """Return two evaluations; None where one of them has only scores."""
-    first, second = comparison.evaluation(one), comparison.evaluation(other)
-    if isinstance(first, MeasuredEvaluation) and isinstance(second, MeasuredEvaluation):
-        return first, second
-    return None
-
-
-def _retention(
-    student: MeasuredEvaluation,
-    teacher: MeasuredEvaluation,
-    metric: Metric,
-    comparison: Comparison,
-    selection: Selection,
-) -> Retention:
-    if not isinstance(metric, MeanMetric):
-        return _t_retention(student, teacher, metric, comparison, selection)
-    chosen = comparison.positions(selection)
-    s, t = (e.scores(metric)[chosen] for e in (student, teacher))
-    return retention_of_means(s, t, metric, clusters_of(comparison, chosen))
-
-
-def _t_retention(
-    student: MeasuredEvaluation,
-    teacher: MeasuredEvaluation,
-    metric: Metric,
-    comparison: Comparison,
-    selection: Selection,
-) -> TRetention:
-    chosen = comparison.positions(selection)
-    clusters = clusters_of(comparison, chosen)
-    higher = metric.higher_is_better
-    if isinstance(metric, MeanMetric):
-        s, t = (e.scores(metric)[chosen] for e in (student, teacher))
-        return statistics.mean_retention(
-            s, t, metric.range, higher_is_better=higher, clusters=clusters
-        )
-    s, t = (rows[chosen] for rows in _rows(metric, student, teacher))
-    same_units = metric.per_unit is not None and (s[:, 1] == t[:, 1]).all()
-    if same_units and metric.per_unit == "exp":
-        return statistics.perplexity_retention(s[:, 0], t[:, 0], s[:, 1], clusters=clusters)
-    if same_units:
-        return statistics.bits_per_byte_retention(s[:, 0], t[:, 0], s[:, 1], clusters=clusters)
-    return statistics.metric_retention(
-        s,
-        t,
-        metric.aggregate,
-        metric.range,
-        extremes=extremes_of(metric, comparison.on, s, t),
-        higher_is_better=higher,
-        clusters=clusters,
-    )
-
-
-def _rows(
-    metric: Metric, first: MeasuredEvaluation, *others: MeasuredEvaluation
-) -> list[NDArray[np.float64]]:
-    """Return the statistics of several models, with the same columns where extremes have these."""
-    if metric.knows_extremes:
-        return first.statistics_beside(metric, *others)
-    return [model.statistics(metric) for model in (first, *others)]
-
-
-def extremes_of(
-    metric: Metric, on: Eval | ReportedEval, *statistics: NDArray[np.float64]
-) -> Extremes | None:
-    """Return what one more example can be at worst and at best; None where that is not known.
+@dataclass(frozen=True, eq=False, slots=True)
+class Aligned:
+    """What a metric gives for the same examples of several models, and how that is tested.
 
     Parameters
     ----------
@@ -135,28 +70,109 @@ def extremes_of(
         What is measured.
     on : Eval or ReportedEval
         Bounds the length of an answer.
-    statistics : ndarray, shape (n, k)
-        Of the models, with the same columns.
+    rows : tuple of ndarray
+        Of each model: its scores of the examples, shape (n,), where the metric is their mean; else
+        their sufficient statistics, shape (n, k).
+    clusters : list of str, optional
+        The cluster of each example; None where the examples are independent.
+    evaluations : tuple of MeasuredEvaluation
+        Of the models, where the rows are what was measured of them.
     """
-    if not metric.knows_extremes:
-        return None
-    longest = on.task.longest if isinstance(on, Eval) else None
-    return metric.extremes(np.concatenate(statistics), longest)
+
+    metric: Metric
+    on: Eval | ReportedEval
+    rows: tuple[Floats, ...]
+    clusters: list[str] | None
+    evaluations: tuple[MeasuredEvaluation, ...] = ()
+
+    @property
+    def binary(self) -> bool:
+        """Whether these are 0/1 scores of independent examples, of which exact tests exist."""
+        is_mean = isinstance(self.metric, MeanMetric)
+        return is_mean and self.clusters is None and zero_or_one(*self.rows)
+
+    @property
+    def extremes(self) -> Extremes | None:
+        """What one more example can be at worst and at best; None where that is not known."""
+        if not self.metric.knows_extremes:
+            return None
+        longest = self.on.task.longest if isinstance(self.on, Eval) else None
+        return self.metric.extremes(np.concatenate(self.rows), longest)
+
+    def pseudo_values(self) -> list[PseudoValues]:
+        """Return what each example contributes to the models' scores."""
+        metric, clusters = self.metric, self.clusters
+        ends = statistics.worst_and_best(metric.range, metric.higher_is_better)
+        if isinstance(metric, MeanMetric):
+            return [statistics.of_mean(scores, clusters, ends) for scores in self.rows]
+        return [
+            statistics.of_metric(rows, metric.aggregate, clusters, self.extremes, ends)
+            for rows in self.rows
+        ]
+
+    def retention(self) -> Retention:
+        """Return the evidence on the share of the second model's quality that the first retains."""
+        if self.binary:
+            higher = self.metric.higher_is_better
+            return statistics.proportion_retention(*self.rows, higher_is_better=higher)
+        return self.t_retention()
+
+    def t_retention(self) -> TRetention:
+        """Return the same by a t test, of 0/1 scores too."""
+        (student, teacher), metric, clusters = self.rows, self.metric, self.clusters
+        higher = metric.higher_is_better
+        if isinstance(metric, MeanMetric):
+            return statistics.mean_retention(
+                student, teacher, metric.range, higher_is_better=higher, clusters=clusters
+            )
+        if metric.per_unit is not None:
+            (nats, units), (nats_of_teacher, units_of_teacher) = student.T, teacher.T
+            if (units == units_of_teacher).all():
+                by_units = (
+                    statistics.perplexity_retention
+                    if metric.per_unit == "exp"
+                    else statistics.bits_per_byte_retention
+                )
+                return by_units(nats, nats_of_teacher, units, clusters=clusters)
+        return statistics.metric_retention(
+            student,
+            teacher,
+            metric.aggregate,
+            metric.range,
+            extremes=self.extremes,
+            higher_is_better=higher,
+            clusters=clusters,
+        )
 
 
-def retention_of_means(
-    student: NDArray[np.float64],
-    teacher: NDArray[np.float64],
+def align(
+    comparison: Comparison,
+    models: Sequence[str],
     metric: Metric,
-    clusters: Sequence[str] | None,
-) -> Retention:
-    """Return the evidence on the retention of a mean, from each example's own scores."""
-    higher = metric.higher_is_better
-    if clusters is None and zero_or_one(student, teacher):
-        return statistics.proportion_retention(student, teacher, higher_is_better=higher)
-    return statistics.mean_retention(
-        student, teacher, metric.range, higher_is_better=higher, clusters=clusters
-    )
+    selection: Selection = None,
+    *,
+    same_columns: bool = False,
+) -> Aligned | None:
+    """Return what a metric gives for some models; None where one of them has only scores.
+
+    Parameters
+    ----------
+    same_columns : bool
+        Ask for statistics with the same columns, also where no extremes are known.
+    """
+    evaluations = [comparison.evaluation(model) for model in models]
+    measured = [each for each in evaluations if isinstance(each, MeasuredEvaluation)]
+    if len(measured) < len(evaluations):
+        return None
+    if isinstance(metric, MeanMetric):
+        rows = [each.scores(metric) for each in measured]
+    elif same_columns or metric.knows_extremes:
+        rows = measured[0].statistics_beside(metric, *measured[1:])
+    else:
+        rows = [each.statistics(metric) for each in measured]
+    chosen = comparison.positions(selection)
+    clusters, rows = clusters_of(comparison, chosen), [each[chosen] for each in rows]
+    return Aligned(metric, comparison.on, tuple(rows), clusters, tuple(measured))
 
 
 def score_evidence(
@@ -169,25 +185,22 @@ def score_evidence(
     ComparisonError
         Where the metric is no number without one of the examples.
     """
-    evaluation = comparison.evaluation(model)
-    if not isinstance(evaluation, MeasuredEvaluation):
-        return None
-    chosen = comparison.positions(selection)
-    clusters, higher = clusters_of(comparison, chosen), metric.higher_is_better
-    if metric.per_unit is not None:
-        totals, units = evaluation.statistics(metric)[chosen].T
-        logarithmic = metric.per_unit == "exp"
-        return statistics.likelihood_level(
-            totals, units, metric.range, logarithmic=logarithmic, clusters=clusters
-        )
-    if isinstance(metric, MeanMetric) and clusters is None and metric.range == (0.0, 1.0):
-        scores = evaluation.scores(metric)[chosen]
-        if zero_or_one(scores):
-            worst = 0.0 if higher else 1.0
-            return Rate(scores, scores, np.ones(len(scores)), higher_is_better=higher, worst=worst)
     with _refusing(comparison, metric):
-        found = pseudo_values(comparison, [model], metric, selection)
-    return None if found is None else statistics.score_level(found[0], metric.range, higher)
+        aligned = align(comparison, [model], metric, selection)
+        if aligned is None:
+            return None
+        (rows,), clusters, higher = aligned.rows, aligned.clusters, metric.higher_is_better
+        if metric.per_unit is not None:
+            logarithmic = metric.per_unit == "exp"
+            totals, units = rows.T
+            return statistics.likelihood_level(
+                totals, units, metric.range, logarithmic=logarithmic, clusters=clusters
+            )
+        if aligned.binary and metric.range == (0.0, 1.0):
+            worst = 0.0 if higher else 1.0
+            return Rate(rows, rows, np.ones(len(rows)), higher_is_better=higher, worst=worst)
+        (found,) = aligned.pseudo_values()
+        return statistics.score_level(found, metric.range, higher)
 
 
 def lost_rate(comparison: Comparison, lost: Collection[str], selection: Selection = None) -> Rate:
@@ -218,28 +231,25 @@ def suite_evidence(
     if aggregate == "minimum" or len(comparisons) == 1:
         found = [(retention_evidence(each, each.metric()), each.n() or 0) for each in comparisons]
         return LeastRetention(tuple((ratio, n) for ratio, n in found if ratio is not None))
-    ratio_of = _scores_beside if aggregate == "ratio_of_averages" else _t_evidence
-    ratios = [ratio_of(comparison) for comparison in comparisons]
+    ratios = [_t_evidence(each, own_ratio=aggregate != "ratio_of_averages") for each in comparisons]
     return statistics.suite_retention([r for r in ratios if r is not None], aggregate)
 
 
-def _scores_beside(comparison: Comparison) -> TRetention | None:
-    """Return student's beside teacher's score, whether their own ratio says something or not."""
+def _t_evidence(comparison: Comparison, *, own_ratio: bool) -> TRetention | None:
+    """Return the t test of an eval's retention, of 0/1 scores too: a sum needs means.
+
+    Without its `own_ratio` student's beside teacher's score, whether their ratio says something or
+    not.
+    """
     metric = comparison.metric()
     with _refusing(comparison, metric):
-        values = pseudo_values(comparison, ("student", "teacher"), metric)
-    if values is None:
-        return None
-    student, teacher = values
-    return statistics.ratio_test(student, teacher, -math.inf, "t")
-
-
-def _t_evidence(comparison: Comparison) -> TRetention | None:
-    """Return the t test of an eval's retention, of 0/1 scores too: a sum needs means."""
-    metric = comparison.metric()
-    pair = measured_pair(comparison, "student", "teacher")
-    with _refusing(comparison, metric):
-        return None if pair is None else _t_retention(*pair, metric, comparison, None)
+        aligned = align(comparison, ("student", "teacher"), metric)
+        if aligned is None:
+            return None
+        if own_ratio:
+            return aligned.t_retention()
+        student, teacher = aligned.pseudo_values()
+        return statistics.ratio_test(student, teacher, -math.inf, "t")
 
 
 def paired_test(
@@ -251,30 +261,25 @@ def paired_test(
     selection: Selection = None,
 ) -> PairedTest | None:
     """Test whether the student is better than the SFT student; None where only scores are known."""
-    pair = measured_pair(comparison, "student", "sft")
-    if pair is None:
+    aligned = align(comparison, ("student", "sft"), metric, selection, same_columns=True)
+    if aligned is None:
         return None
-    student, sft = pair
-    chosen = comparison.positions(selection)
-    clusters = clusters_of(comparison, chosen)
-    higher = metric.higher_is_better
-    s, o = (e.scores(metric)[chosen] for e in (student, sft))
+    (student, sft), clusters, higher = aligned.rows, aligned.clusters, metric.higher_is_better
+    if aligned.binary:
+        better, worse = (student, sft) if higher else (sft, student)
+        return statistics.proportion_test(better, worse, min_gain, mid_p=mid_p)
     if isinstance(metric, MeanMetric):
-        if clusters is None and zero_or_one(s, o):
-            better, worse = (s, o) if higher else (o, s)
-            return statistics.proportion_test(better, worse, min_gain, mid_p=mid_p)
         return statistics.sign_flip_test(
-            s, o, min_gain, range=metric.range, higher_is_better=higher, clusters=clusters
+            student, sft, min_gain, range=metric.range, higher_is_better=higher, clusters=clusters
         )
-    mine, theirs = (rows[chosen] for rows in student.statistics_beside(metric, sft))
     return statistics.randomization_test(
-        mine,
-        theirs,
+        student,
+        sft,
         metric.aggregate,
         min_gain,
         range=metric.range,
-        extremes=extremes_of(metric, comparison.on, mine, theirs),
-        example_gains=s - o if higher else o - s,
+        extremes=aligned.extremes,
+        example_gains=comparison.gains(metric, "sft")[comparison.positions(selection)],
         higher_is_better=higher,
         clusters=clusters,
     )
@@ -287,33 +292,13 @@ def gap_recovered(
 
     None where there is no teacher, or a model has only scores.
     """
-    roles = {model.role for model in comparison.models.values()}
-    if "teacher" not in roles:
+    if all(model.role != "teacher" for model in comparison.models.values()):
         return None
-    values = pseudo_values(comparison, ("student", "sft", "teacher"), metric, selection)
-    if values is None:
+    aligned = align(comparison, ("student", "sft", "teacher"), metric, selection)
+    if aligned is None:
         return None
-    student, sft, teacher = values
-    return statistics.gap_recovered(student, sft, teacher, higher_is_better=metric.higher_is_better)
-
-
-def pseudo_values(
-    comparison: Comparison, models: Sequence[str], metric: Metric, selection: Selection = None
-) -> list[PseudoValues] | None:
-    """Return what each example contributes to the models' scores; None for reported scores."""
-    found = [comparison.evaluation(model) for model in models]
-    measured = [evaluation for evaluation in found if isinstance(evaluation, MeasuredEvaluation)]
-    if len(measured) < len(found):
-        return None
-    chosen = comparison.positions(selection)
-    clusters = clusters_of(comparison, chosen)
-    ends = statistics.worst_and_best(metric.range, metric.higher_is_better)
-    if isinstance(metric, MeanMetric):
-        return [statistics.of_mean(e.scores(metric)[chosen], clusters, ends) for e in measured]
-    first, *others = measured
-    rows = [every[chosen] for every in _rows(metric, first, *others)]
-    extremes = extremes_of(metric, comparison.on, *rows)
-    return [statistics.of_metric(each, metric.aggregate, clusters, extremes, ends) for each in rows]
+    higher = metric.higher_is_better
+    return statistics.gap_recovered(*aligned.pseudo_values(), higher_is_better=higher)
 
 
 def needed_to_beat(
@@ -324,18 +309,13 @@ def needed_to_beat(
     selection: Selection = None,
 ) -> int | None:
     """Return about how many examples would show the observed gain over the SFT student."""
-    values = pseudo_values(comparison, ("student", "sft"), metric, selection)
-    if values is None:
+    aligned = align(comparison, ("student", "sft"), metric, selection)
+    if aligned is None:
         return None
-    student, sft = values
+    student, sft = aligned.pseudo_values()
     test = statistics.gain_test(student, sft, higher_is_better=metric.higher_is_better)
     flipped = statistics.examples_needed_to_beat(test.top.values, min_gain, confidence=confidence)
-    binary = (
-        isinstance(metric, MeanMetric)
-        and student.clusters is None
-        and zero_or_one(student.values, sft.values)
-    )
-    if flipped is None or binary:
+    if flipped is None or aligned.binary:
         return flipped
     if not statistics.shown(1 / (statistics.N_RESAMPLES + 1), confidence):
         return None  # p of the draws is never less
@@ -368,6 +348,6 @@ def clusters_of(comparison: Comparison, chosen: NDArray[np.intp]) -> list[str] |
     return None if clusters is None else [clusters[i] for i in chosen]
 
 
-def zero_or_one(*scores: NDArray[np.float64]) -> bool:
+def zero_or_one(*scores: Floats) -> bool:
     """Return whether all scores are 0 or 1."""
     return all(bool(np.isin(s, (0.0, 1.0)).all()) for s in scores)

@@ -14,12 +14,7 @@ from pytest_distill import statistics
 from pytest_distill._util.numbers import Ratio, retained_share
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.confidences import confidence_name, confidences, probabilities
-from pytest_distill.comparison.evidence import (
-    clusters_of,
-    extremes_of,
-    measured_pair,
-    retention_of_means,
-)
+from pytest_distill.comparison.evidence import Aligned, align
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ComparisonError, DistillError
 from pytest_distill.evals.eval import Eval
@@ -47,21 +42,18 @@ class Pair:
 
     def __init__(self, comparison: Comparison, metric: Metric) -> None:
         comparison.exact_retained(metric)  # refuses what has no ratio, and two models that are one
-        pair = measured_pair(comparison, "student", "teacher")
-        if pair is None or not isinstance(comparison.on, Eval):
+        aligned = align(comparison, ("student", "teacher"), metric, same_columns=True)
+        if aligned is None or not isinstance(comparison.on, Eval):
             raise ComparisonError(
                 f"'{comparison.eval}' has reported scores: without examples nothing can be routed"
             )
         self.on = comparison.on
-        self.student, self.teacher = pair
         self.metric = metric
-        self.n = self.student.n
-        self.clusters = clusters_of(comparison, np.arange(self.n))
+        self.clusters = aligned.clusters
+        self.student, self.teacher = aligned.evaluations
+        self._student, self._teacher = aligned.rows
+        self.n = len(self._student)
         self._is_mean = isinstance(metric, MeanMetric)
-        if self._is_mean:
-            self._student, self._teacher = (e.scores(metric) for e in pair)
-        else:
-            self._student, self._teacher = self.student.statistics_beside(metric, self.teacher)
         all_teacher = np.zeros(self.n, bool)
         self._teacher_score = self.score(all_teacher)
         try:
@@ -83,17 +75,7 @@ class Pair:
         clusters = None if self.clusters is None else [self.clusters[i] for i in chosen]
         teacher = self._teacher[chosen]
         mixed = _mixed(handled, self._student[chosen], teacher)
-        if self._is_mean:
-            return retention_of_means(mixed, teacher, self.metric, clusters)
-        return statistics.metric_retention(
-            mixed,
-            teacher,
-            self.metric.aggregate,
-            self.metric.range,
-            extremes=extremes_of(self.metric, self.on, mixed, teacher),
-            higher_is_better=self.metric.higher_is_better,
-            clusters=clusters,
-        )
+        return Aligned(self.metric, self.on, (mixed, teacher), clusters).retention()
 
     def p_value(self, floor: Fraction, handled: Bools, positions: Positions | None = None) -> float:
         """Return p of "the pair keeps less than the floor"; 1 where no ratio exists."""
@@ -111,12 +93,9 @@ class Pair:
         return exact_corpus_score(self.metric, totals, float(self.metric.aggregate(totals)))
 
     def retained(self, handled: Bools) -> Ratio | None:
-        """Return which share of the teacher's quality the pair keeps; None where none exists."""
-        return self.kept(self.score(handled))
-
-    def kept(self, score: Fraction) -> Ratio | None:
-        """Return which share of the teacher's quality a score is; None where none exists."""
-        return retained_share(score, self._teacher_score, self.metric.higher_is_better)
+        """Return the share of the teacher's quality that the pair retains; None without a ratio."""
+        higher = self.metric.higher_is_better
+        return retained_share(self.score(handled), self._teacher_score, higher)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,12 +268,11 @@ def _point(
     pair: Pair, sure: NDArray[np.float64], threshold: float, floor: Fraction
 ) -> DeferralPoint:
     handled = sure >= threshold
-    score = pair.score(handled)
     return DeferralPoint(
         threshold,
         Fraction(int(handled.sum()), pair.n),
-        score,
-        pair.kept(score),
+        pair.score(handled),
+        pair.retained(handled),
         pair.p_value(floor, handled),
     )
 

@@ -3,123 +3,56 @@
 Needs numpy and ``scipy.special`` alone: importing ``scipy.stats`` takes over a second.
 """
 
-from pytest_distill.statistics.association import Association, association
-from pytest_distill.statistics.calibration import calibration_error
-from pytest_distill.statistics.chance import above_chance
-from pytest_distill.statistics.gap import GapRecovered, gap_recovered
-from pytest_distill.statistics.jackknife import (
-    Extremes,
-    PseudoValues,
-    of_mean,
-    of_metric,
-    t_bounds,
-    worst_and_best,
-)
-from pytest_distill.statistics.levels import Level, likelihood_level, score_level
-from pytest_distill.statistics.multiple import holm, intervals, slices_below
-from pytest_distill.statistics.planning import (
-    examples_needed,
-    examples_needed_to_beat,
-    teacher_right_needed,
-)
-from pytest_distill.statistics.proportions import (
-    ProportionRetention,
-    proportion_retention,
-)
-from pytest_distill.statistics.rates import Rate, clopper_pearson
-from pytest_distill.statistics.results import (
-    FloorTest,
-    Judgement,
-    NoRatioError,
-    Retention,
-    RetentionInterval,
-    shown,
-)
-from pytest_distill.statistics.retention import (
-    bits_per_byte_retention,
-    mean_retention,
-    metric_retention,
-    perplexity_retention,
-)
-from pytest_distill.statistics.routing import (
-    augrc,
-    cross_fitted,
-    fixed_sequence,
-    folds,
-    thresholds,
-)
-from pytest_distill.statistics.score import difference_statistic, score_statistic
-from pytest_distill.statistics.suite import (
-    Combined,
-    LeastRetention,
-    SuiteRetention,
-    suite_retention,
-)
-from pytest_distill.statistics.superiority import (
-    N_RESAMPLES,
-    PairedTest,
-    gain_test,
-    mcnemar_p,
-    proportion_test,
-    randomization_test,
-    sign_flip_test,
-)
-from pytest_distill.statistics.t_retention import TRetention, ratio_test
-
-__all__ = [
-    "N_RESAMPLES",
-    "Association",
-    "Combined",
-    "Extremes",
-    "FloorTest",
-    "GapRecovered",
-    "Judgement",
-    "LeastRetention",
-    "Level",
-    "NoRatioError",
-    "PairedTest",
-    "ProportionRetention",
-    "PseudoValues",
-    "Rate",
-    "Retention",
-    "RetentionInterval",
-    "SuiteRetention",
-    "TRetention",
-    "above_chance",
-    "association",
-    "augrc",
-    "bits_per_byte_retention",
-    "calibration_error",
-    "clopper_pearson",
-    "cross_fitted",
-    "difference_statistic",
-    "examples_needed",
-    "examples_needed_to_beat",
-    "fixed_sequence",
-    "folds",
-    "gain_test",
-    "gap_recovered",
-    "holm",
-    "intervals",
-    "likelihood_level",
-    "mcnemar_p",
-    "mean_retention",
-    "metric_retention",
-    "of_mean",
-    "of_metric",
-    "perplexity_retention",
-    "proportion_retention",
-    "proportion_test",
-    "randomization_test",
-    "ratio_test",
-    "score_level",
-    "score_statistic",
-    "shown",
-    "sign_flip_test",
-    "slices_below",
-    "suite_retention",
-    "t_bounds",
-    "teacher_right_needed",
-    "thresholds",
-    "worst_and_best",
-]
+from pytest_distill.statistics.association import association as association
+from pytest_distill.statistics.calibration import calibration_error as calibration_error
+from pytest_distill.statistics.chance import above_chance as above_chance
+from pytest_distill.statistics.gap import GapRecovered as GapRecovered
+from pytest_distill.statistics.gap import gap_recovered as gap_recovered
+from pytest_distill.statistics.jackknife import Extremes as Extremes
+from pytest_distill.statistics.jackknife import PseudoValues as PseudoValues
+from pytest_distill.statistics.jackknife import of_mean as of_mean
+from pytest_distill.statistics.jackknife import of_metric as of_metric
+from pytest_distill.statistics.jackknife import t_bounds as t_bounds
+from pytest_distill.statistics.jackknife import worst_and_best as worst_and_best
+from pytest_distill.statistics.levels import Level as Level
+from pytest_distill.statistics.levels import likelihood_level as likelihood_level
+from pytest_distill.statistics.levels import score_level as score_level
+from pytest_distill.statistics.multiple import holm as holm
+from pytest_distill.statistics.multiple import intervals as intervals
+from pytest_distill.statistics.multiple import slices_below as slices_below
+from pytest_distill.statistics.planning import examples_needed as examples_needed
+from pytest_distill.statistics.planning import examples_needed_to_beat as examples_needed_to_beat
+from pytest_distill.statistics.proportions import ProportionRetention as ProportionRetention
+from pytest_distill.statistics.proportions import proportion_retention as proportion_retention
+from pytest_distill.statistics.rates import Rate as Rate
+from pytest_distill.statistics.rates import clopper_pearson as clopper_pearson
+from pytest_distill.statistics.results import FloorTest as FloorTest
+from pytest_distill.statistics.results import Judgement as Judgement
+from pytest_distill.statistics.results import NoRatioError as NoRatioError
+from pytest_distill.statistics.results import Retention as Retention
+from pytest_distill.statistics.results import RetentionInterval as RetentionInterval
+from pytest_distill.statistics.results import shown as shown
+from pytest_distill.statistics.retention import bits_per_byte_retention as bits_per_byte_retention
+from pytest_distill.statistics.retention import mean_retention as mean_retention
+from pytest_distill.statistics.retention import metric_retention as metric_retention
+from pytest_distill.statistics.retention import perplexity_retention as perplexity_retention
+from pytest_distill.statistics.routing import augrc as augrc
+from pytest_distill.statistics.routing import cross_fitted as cross_fitted
+from pytest_distill.statistics.routing import fixed_sequence as fixed_sequence
+from pytest_distill.statistics.routing import folds as folds
+from pytest_distill.statistics.routing import thresholds as thresholds
+from pytest_distill.statistics.score import difference_statistic as difference_statistic
+from pytest_distill.statistics.score import score_statistic as score_statistic
+from pytest_distill.statistics.suite import Combined as Combined
+from pytest_distill.statistics.suite import LeastRetention as LeastRetention
+from pytest_distill.statistics.suite import SuiteRetention as SuiteRetention
+from pytest_distill.statistics.suite import suite_retention as suite_retention
+from pytest_distill.statistics.superiority import N_RESAMPLES as N_RESAMPLES
+from pytest_distill.statistics.superiority import PairedTest as PairedTest
+from pytest_distill.statistics.superiority import gain_test as gain_test
+from pytest_distill.statistics.superiority import mcnemar_p as mcnemar_p
+from pytest_distill.statistics.superiority import proportion_test as proportion_test
+from pytest_distill.statistics.superiority import randomization_test as randomization_test
+from pytest_distill.statistics.superiority import sign_flip_test as sign_flip_test
+from pytest_distill.statistics.t_retention import TRetention as TRetention
+from pytest_distill.statistics.t_retention import ratio_test as ratio_test

@@ -63,19 +63,6 @@ def examples_needed(
     return max(math.ceil(wanted), 1) if wanted <= MOST else None
 
 
-def teacher_right_needed(floor: float, *, confidence: float = 0.95) -> int | None:
-    """Return how many examples the teacher must get right before even a flawless student passes.
-
-    A student that retains m loses none of a of them with the probability m^a, so that
-    a >= ln(1 - confidence) / ln(m): 29, 59, 149 and 299 at the floors .90, .95, .98 and .99. Above
-    a confidence of .975 the exact test asks for more. None from a floor of 1 on: no number shows
-    that nothing at all is lost.
-    """
-    if floor >= 1:
-        return None
-    return max(math.ceil(math.log(1 - one_sided(confidence)) / math.log(floor)), 1)
-
-
 def examples_needed_to_beat(
     gains: ArrayLike, min_gain: float = 0.0, *, confidence: float = 0.95, power: float = POWER
 ) -> int | None:

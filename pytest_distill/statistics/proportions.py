@@ -23,11 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
-from pytest_distill.statistics.planning import (
-    examples_needed,
-    first_true,
-    teacher_right_needed,
-)
+from pytest_distill.statistics.planning import examples_needed, first_true
 from pytest_distill.statistics.results import (
     POWER,
     TWO_SIDED,
@@ -120,15 +116,16 @@ class ProportionRetention:
         return max(needed, least)
 
     def least(self, floor: float, confidence: float = 0.95) -> int | None:
-        """Return with about how many examples a student without a loss begins to pass."""
+        """Return with about how many examples a student without a loss begins to pass.
+
+        One that retains m loses none of a examples that the teacher gets right with the
+        probability m^a, so that a is 29, 59, 149 and 299 at the floors .90, .95, .98 and .99.
+        """
         right = self.both + self.teacher_only
-        at_least = teacher_right_needed(floor, confidence=confidence)
-        if at_least is None or not right:
+        if floor >= 1 or not right:
             return None
         alpha = 1 - one_sided(confidence)
-        least = first_true(
-            lambda a: ProportionRetention(a, 0, 0, 0).p_retained(floor) <= alpha, at_least
-        )
+        least = first_true(lambda a: ProportionRetention(a, 0, 0, 0).p_retained(floor) <= alpha, 1)
         return None if least is None else math.ceil(least * self.n / right)
 
     @property
@@ -190,34 +187,29 @@ def proportion_intervals(
     counts = np.array([[r.both, r.teacher_only, r.student_only] for r in ratios], np.float64)
     score = partial(score_statistic, *counts.reshape(-1, 3, 1).swapaxes(0, 1))
     observed = np.array([[_scaled(r.observed)] for r in ratios]).reshape(-1, 1)
-    lower, upper = _lower(score, observed, z), _upper(score, observed, z)
+    lower, upper = (_bisected(score, observed, outside, z) for outside in (0.0, 1.0))
     return [
         RetentionInterval(low[0], high[0], low[1], high[1], confidence, "score", ratio.n)
         for ratio, low, high in zip(ratios, lower.tolist(), upper.tolist(), strict=True)
     ]
 
 
-# Both bisect on t = m / (1 + m), which keeps every ratio m in [0, 1], and return the end that the
-# test has judged: a bound is never better than it is.
-def _lower(score: Callable[[Floats], Floats], observed: Floats, z: Floats) -> Floats:
-    high = observed + np.zeros_like(z)
-    low = np.zeros_like(high)
-    for _ in range(_HALVINGS):
-        middle = np.minimum((low + high) / 2, np.nextafter(1.0, 0.0))
-        shown = score(middle / (1 - middle)) >= z
-        low, high = np.where(shown, middle, low), np.where(shown, high, middle)
-    return np.asarray(low / (1 - low), np.float64)
+def _bisected(
+    score: Callable[[Floats], Floats], observed: Floats, outside: float, z: Floats
+) -> Floats:
+    """Return the last ratio that the score test refutes, from 0 or infinity on to the observed one.
 
-
-def _upper(score: Callable[[Floats], Floats], observed: Floats, z: Floats) -> Floats:
-    low = observed + np.zeros_like(z)
-    high = np.ones_like(low)
+    On the scale t = m / (1 + m), which keeps every ratio m in [0, 1]. The end that the test has
+    judged is returned: a bound is never better than it is.
+    """
+    inside, ends = observed + np.zeros_like(z), np.full_like(observed + z, outside)
     for _ in range(_HALVINGS):
-        middle = np.minimum((low + high) / 2, np.nextafter(1.0, 0.0))
-        refuted = score(middle / (1 - middle)) < -z
-        low, high = np.where(refuted, low, middle), np.where(refuted, middle, high)
+        middle = np.minimum((inside + ends) / 2, np.nextafter(1.0, 0.0))
+        found = score(middle / (1 - middle))
+        refuted = found < -z if outside else found >= z
+        inside, ends = np.where(refuted, inside, middle), np.where(refuted, middle, ends)
     with np.errstate(divide="ignore"):
-        return np.asarray(high / (1 - high), np.float64)
+        return np.asarray(ends / (1 - ends), np.float64)
 
 
 def proportion_retention(

@@ -23,16 +23,15 @@ from pytest_distill.statistics import (
     of_mean,
     score_statistic,
     slices_below,
-    teacher_right_needed,
 )
 
 
 @pytest.mark.parametrize(
     ("floor", "needed"), [(0.9, 29), (0.95, 59), (0.98, 149), (0.99, 299), (1.0, None)]
 )
-def test_teacher_right_needed(floor: float, needed: int | None) -> None:
-    """The least number with which a flawless student passes, and one fewer does not."""
-    assert teacher_right_needed(floor) == needed
+def test_a_flawless_student_needs_examples_too(floor: float, needed: int | None) -> None:
+    """The least number with which it passes, and with one fewer it does not."""
+    assert ProportionRetention(1, 0, 0, 0).least(floor) == needed
     if needed is not None:
         passes, fails = (ProportionRetention(k, 0, 0, 9) for k in (needed, needed - 1))
         assert passes.test(floor).judge(0.95) is Judgement.RETAINED

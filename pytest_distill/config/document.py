@@ -203,14 +203,14 @@ class Document:
         return ConfigError(f"{self.path.name}:{node.start_mark.line + 1}: {problem}")
 
     def _index(self, node: yaml.Node | None, key: tuple[str | int, ...]) -> None:
-        """Remember the line of every key, and refuse one that stands twice: YAML drops one."""
+        """Remember the line of every key, and refuse one that is given twice: YAML drops one."""
         if isinstance(node, yaml.MappingNode):
             for name, value in node.value:
                 inner = (*key, str(name.value))
                 line = name.start_mark.line + 1
                 if inner in self._lines and name.tag != "tag:yaml.org,2002:merge":
                     first, self._lines[inner] = self._lines[inner], line
-                    raise self.error(inner, f"stands twice, first in line {first}")
+                    raise self.error(inner, f"is given twice, first in line {first}")
                 self._lines[inner] = line
                 self._note_switch(name, inner)
                 self._index(value, inner)

@@ -66,11 +66,11 @@ class MeasuredEval(EvalConfig):
             Beginning with the key, where the task refuses what stands there.
         """
         kind = TASKS[self.task]
-        said = {field.name: getattr(self, field.name) for field in fields(kind)}
-        return kind(**{key: _held(v, read) for key, v in said.items() if v is not None})
+        given = {field.name: getattr(self, field.name) for field in fields(kind)}
+        return kind(**{key: _as_field(v, read) for key, v in given.items() if v is not None})
 
 
-def _held(value: Any, read: Callable[[Shots], tuple[Example, ...]]) -> Any:
+def _as_field(value: Any, read: Callable[[Shots], tuple[Example, ...]]) -> Any:
     """Return a value of the file as a task holds it."""
     if isinstance(value, Shots):
         return read(value)

@@ -297,7 +297,7 @@ class _Reader:
         found = tuple(self.metric(m, entry, (*key, i)) for i, m in enumerate(listed))
         for number, metric in enumerate(found):
             if metric.name in [m.name for m in found[:number]]:
-                raise self.document.error((*key, number), f"'{metric.name}' stands twice")
+                raise self.document.error((*key, number), f"'{metric.name}' is given twice")
         return found
 
     def metric(
@@ -346,7 +346,7 @@ class _Reader:
                 )
 
     def refuse_misfits(self) -> None:
-        """Refuse what is wrong between entries: roles that stand twice, names that do not exist."""
+        """Refuse what is wrong between entries: roles given twice, names that do not exist."""
         for role in ("teacher", "sft"):
             names = [name for name, model in self.models.items() if model.role == role]
             if len(names) > 1:

@@ -11,9 +11,9 @@ from functools import cached_property
 from typing import Any
 
 from pytest_distill.errors import ConfigError, did_you_mean
-from pytest_distill.evals.asked import quick_hashes, repeated, request_key
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.metrics import Metric
+from pytest_distill.evals.request_keys import quick_hashes, repeated, request_key
 from pytest_distill.evals.requests import Request
 from pytest_distill.evals.tasks import Task, fields
 

@@ -68,7 +68,7 @@ class GoldSet:
     def sample(self, n: int) -> GoldSet:
         """Return `n` of the examples, the same ones at every call, in the order of the file.
 
-        Which ones hangs on the ids alone, so that a file in another order gives the same sample.
+        Which ones depends on the ids alone, so that a file in another order gives the same sample.
         """
         if n >= len(self.examples):
             return self

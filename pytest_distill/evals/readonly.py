@@ -1,4 +1,4 @@
-"""Rows that nobody can change: one gold example is shown to every metric and engine of a run."""
+"""Read-only rows: one gold example is shown to every metric and engine of a run."""
 
 from __future__ import annotations
 

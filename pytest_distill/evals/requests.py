@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 
@@ -52,7 +52,7 @@ class Request:
     generates: ClassVar[bool] = False
     """Whether the answer is written token by token, so that there is a first one to wait for."""
 
-    id: str
+    id: str = field(hash=False)  # requests that ask the same have the same hash
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,7 +172,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> Row:
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"'{twice}' stands twice in one object")
+        raise ValueError(f"'{twice}' is given twice in one object")
     return row
 
 

@@ -16,8 +16,8 @@ from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.normalisation import composed
 from pytest_distill.evals.rows import open_rows
-from pytest_distill.evals.writing import composed
 from pytest_distill.gates.verdict import Verdict, as_float, decided
 
 MOST_IDS = 10

@@ -130,7 +130,7 @@ CONFIG: dict[str, tuple[Break, list[str]]] = {
     ),
     "metric twice": (
         _set("evals", "reviews", "metrics", to=["accuracy", "accuracy"]),
-        ["distill.yaml:", "evals.reviews.metrics", "'accuracy' stands twice"],
+        ["distill.yaml:", "evals.reviews.metrics", "'accuracy' is given twice"],
     ),
     "unknown task": (
         _set("evals", "reviews", "task", to="clasification"),
@@ -175,7 +175,7 @@ CONFIG: dict[str, tuple[Break, list[str]]] = {
     ),
     "key twice": (
         _text("distill.yaml", "models: {}\nevals: {}\nmodels: {}\n"),
-        ["distill.yaml:3: models: stands twice, first in line 1"],
+        ["distill.yaml:3: models: is given twice, first in line 1"],
     ),
     "an object": (
         _text("distill.yaml", "models: !!python/object:os.system x\n"),
@@ -247,7 +247,7 @@ DATA: dict[str, tuple[Break, list[str]]] = {
     ),
     "key twice in a line": (
         _text("gold.jsonl", '{"id": "a", "id": "b"}\n'),
-        ["gold.jsonl:1", "'id' stands twice"],
+        ["gold.jsonl:1", "'id' is given twice"],
     ),
     "half a character": (_lone_surrogate, ["gold.jsonl:1", "surrogate"]),
     "not utf-8": (

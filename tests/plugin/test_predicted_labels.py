@@ -77,7 +77,7 @@ def test_labels_says_that_it_is_a_class(project: Project, run: Run, labels: Any)
     [
         ({"a": 0, "b": "pos"}, "evals.reviews.labels: maps names to output numbers, or names to"),
         ("pos", "evals.reviews.labels: must be a mapping or a list of names, not 'pos'"),
-        (["pos", "pos"], "evals.reviews.labels: 'pos' stands twice"),
+        (["pos", "pos"], "evals.reviews.labels: 'pos' is given twice"),
     ],
 )
 def test_a_form_of_labels_that_is_none_is_told_with_its_line(

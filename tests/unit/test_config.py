@@ -249,7 +249,7 @@ def test_options_that_cannot_be_are_refused(tmp_path: Path, engine: object, expe
         ),
         pytest.param(
             MODELS + EVALS + "    metrics: [accuracy, accuracy]\n",
-            "distill.yaml:8: evals.reviews.metrics[1]: 'accuracy' stands twice",
+            "distill.yaml:8: evals.reviews.metrics[1]: 'accuracy' is given twice",
             id="metric-twice",
         ),
         pytest.param(
@@ -284,7 +284,7 @@ def test_options_that_cannot_be_are_refused(tmp_path: Path, engine: object, expe
         ),
         pytest.param(
             MODELS + "  teacher: {path: x}\n" + EVALS,
-            "distill.yaml:4: models.teacher: stands twice, first in line 2",
+            "distill.yaml:4: models.teacher: is given twice, first in line 2",
             id="key-twice",
         ),
         pytest.param("models: [a\n", "distill.yaml:2: is not valid YAML", id="no-yaml"),

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from pytest_distill import ModelError, ModelInfo
-from pytest_distill.evals.asked import request_key
 from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
+from pytest_distill.evals.request_keys import request_key
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks import Generation
 from pytest_distill.evals.tasks.generation import GenerationRequest

@@ -48,8 +48,8 @@ class Answer(Generic[ValueT]):
     correct : bool, optional
         Whether the label or choice is right; None where the task has no such notion.
     tied : bool
-        Whether others are as probable, so that what the prediction states, or else an order that is
-        nobody's answer, picked it.
+        Whether others are as probable, so that what the prediction states, or else an arbitrary
+        order, picked it.
     """
 
     example: Example

@@ -5,6 +5,7 @@ Both run from 0 to 100, as sacrebleu prints them.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,16 +16,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_distill.evals.metrics.base import Answer, Metric
-from pytest_distill.evals.writing import composed, spaced
+from pytest_distill.evals.normalisation import composed, spaced
 
 _BLEU_ORDER = 4
 _CHRF_ORDER = 6
 _CHRF_BETA = 2
-_CHARACTERS = 4  # a token of English text has about as many
+
+
+class _NGrams(Metric):
+    """A metric of n-grams; the first two columns: size of the output, and of the nearest answer."""
+
+    same_columns: ClassVar[bool] = True
+    a_token: ClassVar[int] = 1
+    """The size of a token: words, or characters."""
+
+    @abstractmethod
+    def row(self, output: float, reference: float, *, matches: bool) -> NDArray[np.float64]:
+        """Return the statistics of an example of which all n-grams match, or none."""
+
+    def extremes(
+        self, rows: NDArray[Any], longest: int | None
+    ) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """Return no output, and one that goes on to the end without a match; beside a perfect one.
+
+        A word, or four characters, a token, or as many as the longest output that was seen has;
+        answers of the length that a word is in on average.
+        """
+        seen = np.asarray(rows, np.float64)
+        most = max(float(seen[:, 0].max()), self.a_token * (longest or 0))
+        reference = _typical(seen[:, 1])
+        wrong = [self.row(length, reference, matches=False) for length in (0.0, most)]
+        right = self.row(reference, reference, matches=True)
+        return np.array(wrong), np.array([right, right])
 
 
 @dataclass(frozen=True)
-class Bleu(Metric):
+class Bleu(_NGrams):
     """Corpus BLEU with sacrebleu's defaults: tokenizer 13a, 4-grams, exponential smoothing.
 
     In scripts without blanks between words each character is a word, as with sacrebleu's tokenizer
@@ -41,7 +68,6 @@ class Bleu(Metric):
 
     name: str = "bleu"
     range: tuple[float, float] = (0.0, 100.0)
-    same_columns: ClassVar[bool] = True
 
     def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
         """Return sentence BLEU with effective order, as ``sacrebleu.sentence_bleu``, shape (n,)."""
@@ -59,28 +85,14 @@ class Bleu(Metric):
         """Return corpus BLEU, shape (..., 10) -> (...)."""
         return _bleu(np.asarray(totals, np.float64), effective_order=False)
 
-    def extremes(
-        self, rows: NDArray[Any], longest: int | None
-    ) -> tuple[NDArray[Any], NDArray[Any]] | None:
-        """Return no output, and one that goes on to the end without a match; beside a perfect one.
-
-        A word a token, or as many as the longest output that was seen has; answers of the length
-        that a word is in on average.
-        """
-        seen = np.asarray(rows, np.float64)
-        reference, most = _typical(seen[:, 1]), max(float(seen[:, 0].max()), longest or 0)
-        wrong = [_bleu_row(length, reference, matches=False) for length in (0.0, most)]
-        right = _bleu_row(reference, reference, matches=True)
-        return np.array(wrong), np.array([right, right])
+    def row(self, output: float, reference: float, *, matches: bool) -> NDArray[np.float64]:
+        """Return the statistics of an example of which all n-grams match, or none."""
+        ngrams = np.maximum(output - np.arange(_BLEU_ORDER), 0.0)
+        return np.concatenate([[output, reference], ngrams * matches, ngrams])
 
 
 def _cut(text: str) -> str:
     return spaced(composed(text))
-
-
-def _bleu_row(output: float, reference: float, *, matches: bool) -> NDArray[np.float64]:
-    ngrams = np.maximum(output - np.arange(_BLEU_ORDER), 0.0)
-    return np.concatenate([[output, reference], ngrams * matches, ngrams])
 
 
 def _typical(sizes: NDArray[np.float64]) -> float:
@@ -108,7 +120,7 @@ def _bleu(totals: NDArray[np.float64], *, effective_order: bool) -> NDArray[np.f
 
 
 @dataclass(frozen=True)
-class Chrf(Metric):
+class Chrf(_NGrams):
     """Corpus chrF2 with sacrebleu's defaults: character 6-grams, no word n-grams, beta 2.
 
     Columns: for n = 1..6 the output's n-grams, the answer's n-grams, the matching ones.
@@ -120,7 +132,7 @@ class Chrf(Metric):
 
     name: str = "chrf"
     range: tuple[float, float] = (0.0, 100.0)
-    same_columns: ClassVar[bool] = True
+    a_token: ClassVar[int] = 4  # of English text
 
     def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
         """Return sentence chrF, as ``sacrebleu.sentence_chrf``, shape (n,)."""
@@ -162,21 +174,10 @@ class Chrf(Metric):
         product = (1 + _CHRF_BETA**2) * precision * recall
         return 100 * product / (_CHRF_BETA**2 * precision + recall) / len(present)
 
-    def extremes(
-        self, rows: NDArray[Any], longest: int | None
-    ) -> tuple[NDArray[Any], NDArray[Any]] | None:
-        """Return what `Bleu.extremes` does; a token is taken for four characters."""
-        seen = np.asarray(rows, np.float64)
-        most = max(float(seen[:, 0].max()), _CHARACTERS * (longest or 0))
-        reference = _typical(seen[:, 1])
-        wrong = [_chrf_row(length, reference, matches=False) for length in (0.0, most)]
-        right = _chrf_row(reference, reference, matches=True)
-        return np.array(wrong), np.array([right, right])
-
-
-def _chrf_row(output: float, reference: float, *, matches: bool) -> NDArray[np.float64]:
-    both = [np.maximum(n - np.arange(_CHRF_ORDER), 0.0) for n in (output, reference)]
-    return np.column_stack([*both, both[1] * matches]).ravel()
+    def row(self, output: float, reference: float, *, matches: bool) -> NDArray[np.float64]:
+        """Return the statistics of an example of which all n-grams match, or none."""
+        both = [np.maximum(n - np.arange(_CHRF_ORDER), 0.0) for n in (output, reference)]
+        return np.column_stack([*both, both[1] * matches]).ravel()
 
 
 @cache

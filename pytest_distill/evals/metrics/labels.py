@@ -78,7 +78,7 @@ class _LabelCounts(Metric):
         """Return an example of every gold label with every wrong one, and with the right one.
 
         Of more than 60 labels with just the two wrong ones that cost most beside the most common
-        label: what it costs to predict a label hangs little on the gold label. No row where all
+        label: what it costs to predict a label depends little on the gold label. No row where all
         gold labels are the same: such a gold set says nothing of the others.
         """
         totals = np.asarray(rows, np.float64).sum(axis=0)

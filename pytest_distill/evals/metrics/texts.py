@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from pytest_distill.evals.metrics.base import Answer, MeanMetric
-from pytest_distill.evals.writing import composed, spaced, without_punctuation, words
+from pytest_distill.evals.normalisation import composed, spaced, without_punctuation, words
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _MOST_WORDS = 10**6

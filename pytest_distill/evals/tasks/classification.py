@@ -12,12 +12,12 @@ from pytest_distill.errors import ConfigError, EvaluationError, GoldSetError, di
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.metrics import Answer, Metric
 from pytest_distill.evals.metrics.labels import ACCURACY, MACRO_F1, MATTHEWS
+from pytest_distill.evals.normalisation import composed
 from pytest_distill.evals.requests import Head, Prediction, Request
 from pytest_distill.evals.tasks import fields
 from pytest_distill.evals.tasks.labels import Labels, UnknownLabelError, listed, read_labels
 from pytest_distill.evals.tasks.predictions import check_outputs, check_probabilities, no_answer
 from pytest_distill.evals.tasks.prompts import Prompted, render
-from pytest_distill.evals.writing import composed
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Classification(Prompted):
             raise ConfigError(
                 "prompt: gives one text, but input names two fields; drop one of them"
             )
-        object.__setattr__(self, "labels", self._said.written)
+        object.__setattr__(self, "labels", self._labels.written)
 
     def request(self, example: Example) -> ClassificationRequest:
         """Return the text to classify; the gold label is checked as well, before any model runs."""
@@ -101,7 +101,7 @@ class Classification(Prompted):
         """Return the stated label, else the most probable one.
 
         Equal ones go to the first in the order of their names: which one a model names first may
-        hang on the example.
+        depend on the example.
         """
         gold = self._gold(example)
         predicted, tied = self._predicted(example, prediction, gold)
@@ -122,12 +122,12 @@ class Classification(Prompted):
         except UnknownLabelError as error:
             known = listed(counts, named)
             raise EvaluationError(f"{error}; the gold labels: {known}") from None
-        self._said.refuse_unknown(found, counts, named)
+        self._labels.refuse_unknown(found, counts, named)
         return found
 
     def label_counts(self, examples: Iterable[Example]) -> Counter[str]:
         """Return how many examples have each label, also 0 where the eval lists a class."""
-        counts = Counter(dict.fromkeys(self._said.classes or (), 0))
+        counts = Counter(dict.fromkeys(self._labels.classes or (), 0))
         counts.update(map(self._gold, examples))
         return counts
 
@@ -135,21 +135,30 @@ class Classification(Prompted):
         """Return label -> probability, where a model gave probabilities."""
         if prediction.probabilities is None:
             return None
-        names = self.output_names(example, prediction)
-        if names is None:
-            raise EvaluationError(
-                f"{example.place}: probabilities, but no names for them; set labels: in the eval"
-            )
+        names = self._named_outputs(example, prediction)
         check_probabilities(example, prediction.probabilities, len(names))
         return dict(zip(names, prediction.probabilities, strict=True))
 
-    def output_names(self, example: Example, prediction: Prediction) -> Sequence[str] | None:
-        """Return the class of each of a model's outputs; None where nobody says it."""
-        if self._said.outputs is not None:
-            return self._said.outputs
+    def _named_outputs(self, example: Example, prediction: Prediction) -> Sequence[str]:
+        """Return the class of each of a model's outputs; EvaluationError where it is not known."""
+        names = self._output_names(example, prediction)
+        if names is None:
+            told = (
+                "" if self._labels.classes is None else " to label -> output (a list is no order)"
+            )
+            raise EvaluationError(
+                f"{example.place}: probabilities, but no names for them; set labels: in the eval"
+                + told
+            )
+        return names
+
+    def _output_names(self, example: Example, prediction: Prediction) -> Sequence[str] | None:
+        """Return the class of each of a model's outputs; None where they have no names."""
+        if self._labels.outputs is not None:
+            return self._labels.outputs
         if prediction.labels is None:
             return None
-        names = tuple(map(self._said.class_of, prediction.labels))
+        names = tuple(map(self._labels.class_of, prediction.labels))
         if len(set(names)) < len(names):
             raise EvaluationError(
                 f"{example.place}: two of the outputs ({', '.join(prediction.labels)}) are one "
@@ -158,12 +167,12 @@ class Classification(Prompted):
         return names
 
     @cached_property
-    def _said(self) -> Labels:
+    def _labels(self) -> Labels:
         return read_labels(self.labels)
 
     def _gold(self, example: Example) -> str:
         gold = composed(fields.label(example, self.target))
-        classes = self._said.classes
+        classes = self._labels.classes
         if classes is not None and gold not in classes:
             raise GoldSetError(
                 f"{example.place}: the label '{gold}' is not in labels; "
@@ -180,15 +189,7 @@ class Classification(Prompted):
             return label, self._is_tied(example, prediction, label)
         if probabilities is None:
             raise no_answer(example, "'prediction' or 'probabilities'")
-        names = self.output_names(example, prediction)
-        if names is None:
-            listed = (
-                "" if self._said.classes is None else " to label -> output (a list is no order)"
-            )
-            raise EvaluationError(
-                f"{example.place}: probabilities, but no names for them; set labels: in the eval"
-                + listed
-            )
+        names = self._named_outputs(example, prediction)
         if gold not in names:
             raise UnknownLabelError(
                 f"{example.place}: the gold label '{gold}' is none of the model's labels "
@@ -200,7 +201,7 @@ class Classification(Prompted):
         return min(likeliest), len(likeliest) > 1
 
     def _stated(self, example: Example, said: str) -> str:
-        label, classes = self._said.class_of(said), self._said.classes
+        label, classes = self._labels.class_of(said), self._labels.classes
         if classes is not None and label not in classes:
             raise EvaluationError(
                 f"{example.place}: the predicted label '{label}' is not in labels; "
@@ -220,7 +221,7 @@ class Classification(Prompted):
         probabilities = prediction.probabilities
         if probabilities is None:
             return False
-        names = self.output_names(example, prediction)
+        names = self._output_names(example, prediction)
         if names is None:  # numbers without names contradict nothing
             most = max(probabilities, default=0.0)
             return probabilities.count(most) > 1

@@ -14,11 +14,11 @@ from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import Answer, Metric
 from pytest_distill.evals.metrics.corpus import BLEU, CHRF
 from pytest_distill.evals.metrics.texts import EXACT_MATCH, ROUGE_L, TOKEN_F1
+from pytest_distill.evals.normalisation import composed
 from pytest_distill.evals.requests import CAUSAL, SEQ2SEQ, GoldText, Head, Prediction, Request
 from pytest_distill.evals.tasks import fields
 from pytest_distill.evals.tasks.predictions import no_answer
 from pytest_distill.evals.tasks.prompts import FewShot
-from pytest_distill.evals.writing import composed
 
 
 @dataclass(frozen=True, slots=True)

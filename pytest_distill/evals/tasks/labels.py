@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_distill.errors import ConfigError, EvaluationError
 from pytest_distill.evals.metrics import Answer
-from pytest_distill.evals.writing import composed
+from pytest_distill.evals.normalisation import composed
 
 MOST_SHOWN = 10
 
@@ -138,7 +138,7 @@ def _of_list(written: Sequence[Any]) -> Labels:
         raise ConfigError(f"labels: must list two classes or more, by name; got {written!r}")
     twice = next((label for label in listed if listed.count(label) > 1), None)
     if twice is not None:
-        raise ConfigError(f"labels: '{twice}' stands twice")
+        raise ConfigError(f"labels: '{twice}' is given twice")
     return Labels(listed, frozenset(listed))
 
 

@@ -12,11 +12,11 @@ from pytest_distill.evals.distributions import softmax
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import Answer, Metric
 from pytest_distill.evals.metrics.labels import ACCURACY, ACCURACY_NORM
+from pytest_distill.evals.normalisation import composed
 from pytest_distill.evals.requests import CAUSAL, Head, Prediction, Request
 from pytest_distill.evals.tasks import fields
 from pytest_distill.evals.tasks.predictions import check_loglikelihoods, no_answer
 from pytest_distill.evals.tasks.prompts import FewShot
-from pytest_distill.evals.writing import composed
 
 
 @dataclass(frozen=True, slots=True)

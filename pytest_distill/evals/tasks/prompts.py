@@ -9,8 +9,8 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from pytest_distill.errors import ConfigError, GoldSetError, did_you_mean
-from pytest_distill.evals.asked import quick_hashes
 from pytest_distill.evals.goldset import Example, GoldSet
+from pytest_distill.evals.request_keys import quick_hashes
 from pytest_distill.evals.tasks import fields
 from pytest_distill.evals.tasks.base import Task
 

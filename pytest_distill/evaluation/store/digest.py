@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_distill.evals.asked import canonical_sha256, request_key
+from pytest_distill.evals.request_keys import canonical_sha256, request_key
 
 __all__ = ["request_key", "run_key"]
 

@@ -171,7 +171,7 @@ def test_place_of_a_file_elsewhere_is_its_whole_path(
         ('{"x": -Infinity', "g.jsonl:1: not valid JSON: -Infinity is not a JSON value"),
         (
             '{"x": 1, "x": 2}',
-            "g.jsonl:1: not valid JSON: 'x' stands twice in one object",
+            "g.jsonl:1: not valid JSON: 'x' is given twice in one object",
         ),
         (
             '{"x": "\\ud800"}',

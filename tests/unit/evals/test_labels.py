@@ -144,7 +144,7 @@ def test_a_sample_knows_the_labels_of_the_whole_gold_set() -> None:
         ([], "labels: must list two classes or more"),
         (["a"], "labels: must list two classes or more"),
         (["a", ["b"]], "labels: must list two classes or more, by name"),
-        (["a", "b", "a"], "labels: 'a' stands twice"),
+        (["a", "b", "a"], "labels: 'a' is given twice"),
         ({"a": 0, "b": "pos"}, "labels: maps names to output numbers, or names to labels"),
         ({"a": 1.5}, "labels: must map a name to a label or to an output, not to 1.5"),
         ({"a": None}, "labels: must map a name to a label or to an output, not to None"),

@@ -6,8 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields, is_dataclass
-from functools import cache
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -27,7 +25,7 @@ def request_key(request: Request, whole: str | None = None) -> bytes:
     whole : str, optional
         The whole prompt, where request and model do not say all of it: a date may be in it.
     """
-    asked = {name: getattr(request, name) for name in _names_of(request)}
+    asked = {f.name: getattr(request, f.name) for f in fields(request) if f.name != "id"}
     more = [] if whole is None else [whole]
     return canonical_sha256([type(request).__name__, asked, *more]).digest()
 
@@ -40,7 +38,7 @@ def canonical_sha256(value: Any) -> hashlib._Hash:
 
 def quick_hashes(requests: Iterable[Request]) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Return a number for each request, the same for the same request in this process alone."""
-    return np.fromiter((hash(_content_of(r)) for r in requests), np.int64)
+    return np.fromiter(map(hash, requests), np.int64)
 
 
 def repeated(numbers: Sequence[int] | np.ndarray[Any, Any]) -> list[list[int]]:
@@ -53,26 +51,6 @@ def repeated(numbers: Sequence[int] | np.ndarray[Any, Any]) -> list[list[int]]:
         [int(position) for position in order[start : start + size]]
         for start, size in zip(starts[sizes > 1], sizes[sizes > 1], strict=True)
     ]
-
-
-def _names_of(request: Request) -> tuple[str, ...]:
-    kind: Any = type(request)
-    return _names(kind)
-
-
-def _content_of(request: Request) -> Any:
-    kind: Any = type(request)
-    return _content(kind)(request)
-
-
-@cache
-def _names(kind: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind) if field.name != "id")
-
-
-@cache
-def _content(kind: Any) -> attrgetter[Any]:
-    return attrgetter(*_names(kind))
 
 
 def _plain(value: Any) -> Any:

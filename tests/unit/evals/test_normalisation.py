@@ -17,9 +17,9 @@ from pytest_distill import ConfigError, GoldSetError
 from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import Answer
+from pytest_distill.evals.normalisation import composed, spaced, words
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Generation, MultipleChoice
-from pytest_distill.evals.writing import composed, spaced, words
 from pytest_distill.gates import contamination
 
 MakeAnswer = Callable[..., Answer]

@@ -123,7 +123,7 @@ class FileDigests:
                     self._begun[path] = _Hashing(path, stamp, _pool(self._threads))
 
     def cancel(self) -> None:
-        """Read on in no file that nobody has asked for yet."""
+        """Stop reading files whose digest has not been asked for."""
         for hashing in self._begun.values():
             hashing.cancel()
         self._begun.clear()

@@ -38,10 +38,10 @@ class Identified(Protocol):
 
 @runtime_checkable
 class Dated(Protocol):
-    """An engine whose prompts may hang on the clock: then a request doesn't say all it asks."""
+    """An engine whose prompts may depend on the clock: then a request doesn't say all it asks."""
 
     def dated_prompts(self, requests: Sequence[Request]) -> Mapping[str, str]:
-        """Return by id the whole prompt of each request that hangs on more than the request says.
+        """Return by id the whole prompt of each request that depends on more than the request says.
 
         A model is not loaded for it.
         """
@@ -53,7 +53,7 @@ class Measurable(Protocol):
 
     @property
     def setting(self) -> Mapping[str, Any]:
-        """What a measurement hangs on beside `identity`: device, its name, dtype, threads.
+        """What a measurement depends on beside `identity`: device, its name, dtype, threads.
 
         JSON-able values. Figures of different settings are never compared.
         """

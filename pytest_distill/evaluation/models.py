@@ -77,7 +77,7 @@ class Model(ABC):
 
     @property
     def identity(self) -> Mapping[str, Any] | None:
-        """What makes the model's answers; None where nobody can say. Nothing is loaded."""
+        """What makes the model's answers; None where that is not known. Nothing is loaded."""
         return None
 
     @property
@@ -233,7 +233,7 @@ class RunModel(Model):
         Raises
         ------
         ModelError
-            Where it holds what is not JSON-able, so that nobody could find it again.
+            Where it holds what is not JSON-able, so that it could not be found again.
         """
         if not self._identified:  # asked for again when the engine may be closed
             with self.asking():
@@ -261,7 +261,7 @@ class RunModel(Model):
         return False
 
     def figure(self, about: Mapping[str, Any] | None, measure: Callable[[], Any]) -> StoredFigure:
-        """Return a JSON-able figure, from the store where `about` says what it hangs on."""
+        """Return a JSON-able figure, from the store where `about` says what it depends on."""
 
         def asked() -> Any:
             with self.asking():
@@ -284,7 +284,7 @@ class RunModel(Model):
         return self._progress(what, total)
 
     def evaluate(self, on: Eval | ReportedEval) -> Evaluation:
-        """Return the evaluation on an eval, and run what else is owed while the model is loaded."""
+        """Return the evaluation on an eval; a model that was loaded for it runs the others too."""
         known = on.name in self._evaluations
         evaluation = super().evaluate(on)
         if (
@@ -316,7 +316,7 @@ class RunModel(Model):
                     self.dated_prompts(requests),
                 )
             except BaseException as error:
-                # What it made may be of other bytes, or hang on what else it was asked.
+                # What it made may be of other bytes, or depend on what else it was asked.
                 if isinstance(error, UnsoundAnswersError) or self._changed():
                     self.keeper.take_back(identity)
                 raise
@@ -395,7 +395,7 @@ class RunModel(Model):
 
 
 def dated(models: Sequence[Model], requests: Sequence[Request]) -> dict[str, Any]:
-    """Return the prompts of requests that do not say all of it, for what a figure hangs on."""
+    """Return the prompts of requests that do not say all of it, for what a figure depends on."""
     found = [m.dated_prompts(requests) if isinstance(m, RunModel) else {} for m in models]
     return {"dated": [dict(prompts) for prompts in found]} if any(found) else {}
 
@@ -406,7 +406,7 @@ def identity_of(name: str, engine: Engine) -> dict[str, Any] | None:
     Raises
     ------
     ModelError
-        Where it is not JSON-able, so that nobody could find the answers again.
+        Where it is not JSON-able, so that the answers could not be found again.
     """
     if not isinstance(engine, Identified):
         return None

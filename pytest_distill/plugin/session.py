@@ -210,7 +210,7 @@ class DistillSession:
 
         arguments = marker_arguments(item)
         project = self.project(item)
-        project.share_out()
+        project.begin_apart()
         named = eval or arguments.get("eval")
         if named is None and any_eval:
             named = next(iter(project.config.evals))
@@ -519,7 +519,7 @@ class DistillSession:
             if self.is_gate_test(item):
                 with suppress(DistillError):
                     project = self.project(item)
-                    project.owed.add(project.eval_name(marker_arguments(item).get("eval")))
+                    project.selected.add(project.eval_name(marker_arguments(item).get("eval")))
 
     def _model_paths(self, known: Mapping[str, Any]) -> dict[str, str]:
         """Return what ``--distill-model NAME=PATH`` says, paths from the current folder."""

@@ -80,7 +80,7 @@ class Project:
         began: datetime | None = None,
     ) -> None:
         self.config = config
-        self.owed: set[str] = set()
+        self.selected: set[str] = set()
         """Evals that the selected tests name: a model that is loaded runs them all."""
         self.recommended: dict[str, Recommendation] = {}
         """Criterion -> the student that was recommended for it, and who else was tried."""
@@ -173,9 +173,9 @@ class Project:
         eval : str, optional
             Name of the eval; without one, the only one that there is.
         student : str, optional
-            Name of the student; None is fine where there is one only, or nobody asks for it.
+            Name of the student; None is fine where there is one only, or it is not asked for.
         metric : str or Metric, optional
-            What is looked at where nobody names a metric.
+            What is looked at where no metric is named.
         confidence : float, optional
             How sure a verdict must be where its gate does not say; by default as the file says.
         engines : mapping, optional
@@ -235,12 +235,12 @@ class Project:
         """Every model, those that fixtures put in place of others too."""
         return [*self.models.values(), *self._adopted.values()]
 
-    def share_out(self) -> None:
+    def begin_apart(self) -> None:
         """Let each of several processes begin with another model, so that none waits at first."""
         runnable = [m for m in self.models.values() if isinstance(m, running.RunModel)]
         if self._spread and runnable:
             self._spread = False
-            self._run_owed(runnable[(self._worker or 0) % len(runnable)])
+            self._run_selected(runnable[(self._worker or 0) % len(runnable)])
 
     def start(self, name: str) -> Engine:
         """Return a new engine for a model; nothing is loaded yet."""
@@ -318,7 +318,7 @@ class Project:
             digests=digests,
             reads_ahead=hasattr(self._engine_of(name), "read_ahead"),
             before_load=self._make_room,
-            after_load=self._run_owed,
+            after_load=self._run_selected,
         )
 
     def _exported_model(self, name: str, entry: ModelConfig) -> exported.ExportedModel | None:
@@ -387,12 +387,12 @@ class Project:
                 if self._worker is None and model.reads_ahead:
                     model.read_ahead()
 
-    def _run_owed(self, model: running.RunModel) -> None:
-        """Run what a model owes as long as it is loaded, and not load it again for each test.
+    def _run_selected(self, model: running.RunModel) -> None:
+        """Run the selected evals of a model while it is loaded: it need not be loaded again.
 
         An eval that it cannot do is left alone: if a test asks for it, the test is told why.
         """
-        for name in sorted(self.owed):
+        for name in sorted(self.selected):
             with suppress(DistillError):
                 on = self.eval(name)
                 if isinstance(on, Eval) and name not in {e.eval.name for e in model.evaluations}:

@@ -300,7 +300,7 @@ class TransformersEngine:
 
     @property
     def _of_class(self) -> str:
-        """The class of the model in brackets; empty where nobody knows it yet."""
+        """The class of the model in brackets; empty where it is not known yet."""
         if self._loaded is not None:
             return f" ({self._loaded.architecture})"
         found: Checkpoint | None = vars(self).get("checkpoint")
@@ -318,7 +318,7 @@ class TransformersEngine:
         from pytest_distill.engines.transformers.loading import load
 
         digests, files = self.spec.hash_file, self.checkpoint.files
-        if not isinstance(digests, FileDigests):  # nobody asks for the model's identity
+        if not isinstance(digests, FileDigests):  # the identity is not asked for
             return load(self.spec, self.checkpoint, self.notes, self._run_clock)
         digests.use(files)
         digests.begin(files)

@@ -100,7 +100,7 @@ def _refuse_padding_outside(spec: Spec, config: Any) -> None:
     """Raise ModelError where the model has no embedding for what rows are filled up with."""
     try:
         text = config.get_text_config()
-    except ValueError:  # of several, nobody can say which
+    except ValueError:  # of several, it is not known which
         return
     padding, tokens = (getattr(text, key, None) for key in ("pad_token_id", "vocab_size"))
     if isinstance(padding, int) and isinstance(tokens, int) and padding >= tokens > 0:

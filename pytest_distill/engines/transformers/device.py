@@ -97,9 +97,9 @@ def bytes_per_token(model: Any) -> int:
     hidden = getattr(config, "hidden_size", 1024)
     inner = getattr(config, "intermediate_size", None) or 4 * hidden
     heads = getattr(config, "num_attention_heads", None) or 1
-    kept = getattr(config, "num_key_value_heads", None) or heads
+    kv_heads = getattr(config, "num_key_value_heads", None) or heads
     layers = getattr(config, "num_hidden_layers", 1)
-    cached = 2 * layers * hidden * kept // heads
+    cached = 2 * layers * hidden * kv_heads // heads
     size = model.dtype.itemsize
     outputs = getattr(config, "vocab_size", 0)
     return int(size * (8 * hidden + 3 * inner + cached + outputs) + 2 * 4 * outputs)

@@ -142,7 +142,7 @@ def _small(spec: Spec, names: Iterable[str]) -> list[str]:
 
 
 def _wanted(spec: Spec, folder: Path, key: str) -> list[str]:
-    """Return the names of the files of weights that will be loaded; none where nobody can tell."""
+    """Return the names of the files of weights that will be loaded, as far as they are known."""
     if key == "adapter":
         return [_ADAPTER]
     if spec.options.gguf_file:

@@ -77,11 +77,11 @@ def compare(student: Loaded, teacher: Loaded, texts: Sequence[GoldText]) -> Iter
         for (a, _), (b, _) in zip(mine.windows, other.windows, strict=False):
             refuse_unlike_rows(text.id, (student, a), (teacher, b))
         refuse_unlike_rows(text.id, (student, mine.tokens), (teacher, other.tokens))
-    kept = _kept(shared, models, texts, rows)
-    step = max(1, _CHUNK // len(kept))
+    compared = _compared_tokens(shared, models, texts, rows)
+    step = max(1, _CHUNK // len(compared))
 
     def reduce(logits: Sequence[torch.Tensor], _places: Places) -> Figures:
-        pairs = zip(*(torch.split(restricted(one, kept), step) for one in logits), strict=True)
+        pairs = zip(*(torch.split(restricted(one, compared), step) for one in logits), strict=True)
         return np.concatenate([whole(there, here) for here, there in pairs])
 
     yield from _in_parts(models, texts, rows, reduce, shared.note(widths(models)))
@@ -101,11 +101,11 @@ def compare_captured(
     with quiet():
         rows = read(student, texts, [student])
     found = [recorded[text.id] for text in texts]
-    kept = _kept(own, [student], texts, rows)
-    column = {token: place for place, token in enumerate(kept)}
+    compared = _compared_tokens(own, [student], texts, rows)
+    column = {token: place for place, token in enumerate(compared)}
     for of, row in zip(found, rows, strict=True):
         _refuse_unlike_capture(student, of, row.tokens, column)
-    step = max(1, _CHUNK // len(kept))
+    step = max(1, _CHUNK // len(compared))
 
     def reduce(logits: Sequence[torch.Tensor], places: Places) -> Figures:
         widest = max(found[text].top.shape[1] for text, _ in places)
@@ -115,7 +115,7 @@ def compare_captured(
             tokens = found[text].top[number]
             top[line, : len(tokens)] = [column.get(token, -1) for token in tokens.tolist()]
             logprobs[line, : len(tokens)] = found[text].logprobs[number]
-        chunks = torch.split(restricted(logits[0], kept), step)
+        chunks = torch.split(restricted(logits[0], compared), step)
         return np.concatenate(
             [
                 captured(chunk, top[at : at + step], logprobs[at : at + step])
@@ -126,12 +126,12 @@ def compare_captured(
     yield from _in_parts([student], texts, rows, reduce, own.note(widths([student])))
 
 
-def _kept(
+def _compared_tokens(
     vocabulary: Vocabulary, models: Sequence[Loaded], texts: Sequence[GoldText], rows: Sequence[Row]
 ) -> tuple[int, ...]:
     """Return the tokens that the distributions are over; ModelError where a text has others."""
-    kept = vocabulary.kept(widths(models))
-    known = set(kept)
+    compared = vocabulary.scored_by(widths(models))
+    known = set(compared)
     for text, row in zip(texts, rows, strict=True):
         odd = next((token for token in row.tokens if token not in known), None)
         if odd is not None:
@@ -139,7 +139,7 @@ def _kept(
                 f"example '{text.id}': token {odd} is not in the vocabulary of "
                 f"{vocabulary.names}, so that no probability of it can be compared"
             )
-    return kept
+    return compared
 
 
 def _in_parts(

@@ -64,7 +64,7 @@ def load(
     if spec.threads is not None:
         torch.set_num_threads(spec.threads)
     device = resolve_device(spec)
-    # The bar that unpacks a GGUF file is tqdm's own and asks nobody whether it may be shown.
+    # The bar that unpacks a GGUF file is tqdm's own, which `quiet` does not reach.
     with quiet(), redirect_stderr(io.StringIO()), as_model_errors(spec):
         config = read_config(spec, checkpoint)
         kind, cls = architecture(spec, checkpoint, config)
@@ -157,7 +157,7 @@ def _load_model(
 def _check_weights(
     spec: Spec, checkpoint: Checkpoint, model: Any, report: Any, packed: Packing | None
 ) -> None:
-    """Refuse a model that would run with weights that nobody trained, or without some it has.
+    """Refuse a model that would run with untrained weights, or without some it has.
 
     transformers only warns, fills what is missing with random numbers and drops what is left
     over. What is left over matters when it looks like the model's own (a layer beyond those in

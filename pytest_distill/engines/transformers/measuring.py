@@ -1,6 +1,6 @@
 """How fast a loaded model is, one request at a time and in batches, and what it holds.
 
-Measured is the model as torch runs it by itself, without `products`: as it would be served.
+Measured is the model as torch runs it by itself, without `onednn`: as it would be served.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class WarmedUp:
 
 
 def setting(spec: Spec, dtype: str | None) -> dict[str, Any]:
-    """Return what a measurement hangs on beside the model and the versions; nothing is loaded."""
+    """Return what a measurement depends on beside the model and the versions; nothing is loaded."""
     device = resolve_device(spec)
     return {
         "device": str(device) if spec.options.device_map is None else str(spec.options.device_map),

@@ -19,7 +19,7 @@ _GGUF_METADATA = 2**27  # bytes within which the metadata of a GGUF file ends
 
 
 def may_read_clock(spec: Spec, checkpoint: Checkpoint) -> bool:
-    """Return whether a chat of this model may hang on the clock, so that it must be rendered.
+    """Return whether a chat of this model may depend on the clock, so that it must be rendered.
 
     The prompt is a function of bytes that are in the model's digest where no template names the
     clock. Code of the tokenizer's own may read anything.

@@ -28,19 +28,19 @@ class Vocabulary:
     ids: tuple[int, ...]
     names: str
 
-    def kept(self, widths: Sequence[int]) -> tuple[int, ...]:
+    def scored_by(self, widths: Sequence[int]) -> tuple[int, ...]:
         """Return the ids that every one of several outputs, of these widths, has a logit for."""
         return tuple(token for token in self.ids if token < min(widths))
 
     def note(self, widths: Sequence[int]) -> str:
         """Return what to say of logits that are left out; empty where there are none."""
-        kept = self.kept(widths)
-        if all(width == len(kept) for width in widths):
+        shared = self.scored_by(widths)
+        if all(width == len(shared) for width in widths):
             return ""
         outputs = " and ".join(f"{width:,}" for width in dict.fromkeys(widths))
         return (
-            f"of {outputs} outputs the {len(kept):,} tokens of the vocabulary are compared; their "
-            "probabilities are made to sum to 1"
+            f"of {outputs} outputs the {len(shared):,} tokens of the vocabulary are compared; "
+            "their probabilities are made to sum to 1"
         )
 
 
@@ -111,11 +111,11 @@ def widths(models: Sequence[Loaded]) -> list[int]:
     return found
 
 
-def restricted(logits: torch.Tensor, kept: Sequence[int]) -> torch.Tensor:
-    """Return the logits, shape (positions, width), of the tokens in `kept`, in that order."""
-    if list(kept) == list(range(len(kept))):
-        return logits[:, : len(kept)]  # a view: nothing is copied
-    return logits[:, torch.tensor(kept, device=logits.device)]
+def restricted(logits: torch.Tensor, tokens: Sequence[int]) -> torch.Tensor:
+    """Return the logits, shape (positions, width), of the tokens in `tokens`, in that order."""
+    if list(tokens) == list(range(len(tokens))):
+        return logits[:, : len(tokens)]  # a view: nothing is copied
+    return logits[:, torch.tensor(tokens, device=logits.device)]
 
 
 def _by_id(vocabulary: dict[str, int]) -> dict[int, set[str]]:

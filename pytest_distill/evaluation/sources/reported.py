@@ -1,4 +1,4 @@
-"""Published scores of models that nobody can run here."""
+"""Published scores of models that do not run here."""
 
 from __future__ import annotations
 

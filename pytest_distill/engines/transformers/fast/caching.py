@@ -1,4 +1,4 @@
-"""What a causal model keeps of the tokens it has read, taken out of its cache and put back."""
+"""The keys and values of tokens that a causal model has read, in and out of its cache."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def filled(cached: Cached, rows: int) -> Any:
     return cache
 
 
-def kept(cache: Any) -> Cached:
+def keys_and_values(cache: Any) -> Cached:
     """Return the keys and values that a cache holds."""
     return [(layer.keys, layer.values) for layer in cache.layers]
 

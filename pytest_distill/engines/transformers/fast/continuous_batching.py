@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 import torch
 
 from pytest_distill.engines.transformers.batching import mask, pad
-from pytest_distill.engines.transformers.fast.caching import Cached, filled, going_on, kept
+from pytest_distill.engines.transformers.fast.caching import (
+    Cached,
+    filled,
+    going_on,
+    keys_and_values,
+)
 from pytest_distill.engines.transformers.fast.onednn import computing
 from pytest_distill.engines.transformers.fast.tree_attention import read_prefix
 from pytest_distill.engines.transformers.fast.trees import common_prefix
@@ -78,7 +83,7 @@ def run_all(
 
 
 class _Batch:
-    """The texts that are generated at the moment, and what the model keeps of them.
+    """The texts that are generated at the moment, and their keys and values.
 
     Every text is a row; its tokens stand at the right end of the cache, and what is left of them
     is masked.
@@ -96,7 +101,7 @@ class _Batch:
         self.queue = list(queue)
         self.texts: list[Text] = []
         self.read: list[Text] = []  # those that the last step had in memory
-        self.kept: Cached = []
+        self.cached: Cached = []
         self.seen = torch.zeros(0, 0, dtype=torch.long, device=loaded.device)
         self.joined = False  # whether rows came since the last token
         self.prefix: Cached | None = None
@@ -173,7 +178,7 @@ class _Batch:
         _mark(texts, own)
         last = own.shape[1] - 1
         logits = logits_at(self.loaded, inputs, range(len(rows)), [last] * len(rows))
-        self._join(kept(cache), inputs["attention_mask"])
+        self._join(keys_and_values(cache), inputs["attention_mask"])
         return logits
 
     def _share_prefix(self) -> None:
@@ -194,7 +199,7 @@ class _Batch:
             _mark(self.texts, self.seen)
             self.joined = False
         self.seen = torch.nn.functional.pad(self.seen, (0, 1), value=1)
-        cache = filled(self.kept, len(self.texts))
+        cache = filled(self.cached, len(self.texts))
         with computing(self.loaded):
             logits: torch.Tensor = self.loaded.model(
                 input_ids=torch.tensor([[text.tokens[-1]] for text in self.texts], device=device),
@@ -202,16 +207,16 @@ class _Batch:
                 position_ids=self.seen.sum(dim=1, keepdim=True) - 1,
                 **going_on(self.loaded, cache),
             ).logits[:, -1]
-        self.kept = kept(cache)
+        self.cached = keys_and_values(cache)
         return logits
 
     def _join(self, new: Cached, seen: torch.Tensor) -> None:
         """Put new rows under those that are there, all of them filled up on the left."""
         self.joined = True
-        if self.kept:
+        if self.cached:
             width = max(self.seen.shape[1], seen.shape[1])
-            both = zip(self.kept, new, strict=True)
-            self.kept = [
+            both = zip(self.cached, new, strict=True)
+            self.cached = [
                 (
                     torch.cat([_widened(old, width) for old in (a, c)]),
                     torch.cat([_widened(old, width) for old in (b, d)]),
@@ -221,7 +226,7 @@ class _Batch:
             pairs = (torch.nn.functional.pad(m, (width - m.shape[1], 0)) for m in (self.seen, seen))
             self.seen = torch.cat(list(pairs))
         else:
-            self.kept, self.seen = new, seen
+            self.cached, self.seen = new, seen
 
     def _leave(self, finished: Sequence[Text]) -> None:
         """Drop rows that ended or reached the border, and the columns that only they needed."""
@@ -233,18 +238,18 @@ class _Batch:
         stay = [row for row, text in enumerate(self.texts) if id(text) not in gone]
         self.texts = [self.texts[row] for row in stay]
         if not stay:
-            self.kept, self.seen = [], self.seen[:0]
+            self.cached, self.seen = [], self.seen[:0]
             return
         rows = torch.tensor(stay, device=self.seen.device)
         seen = self.seen[rows]
         begin = int(seen.any(dim=0).int().argmax())
         self.seen = seen[:, begin:]
-        self.kept = [
+        self.cached = [
             (
                 keys[rows.to(keys.device), :, begin:],
                 values[rows.to(values.device), :, begin:],
             )
-            for keys, values in self.kept
+            for keys, values in self.cached
         ]
 
 

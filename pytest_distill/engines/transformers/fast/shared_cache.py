@@ -1,4 +1,4 @@
-"""Overlapping windows of long texts, where each goes on with what the model kept of the last."""
+"""Overlapping windows of long texts, where each goes on from the cache of the last."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pytest_distill.engines.transformers.fast.caching import (
     cache_name,
     filled,
     going_on,
-    kept,
+    keys_and_values,
 )
 from pytest_distill.engines.transformers.likelihood import (
     Place,
@@ -103,7 +103,7 @@ def score_stretches(
     Raises
     ------
     ModelError
-        When the model is none whose windows can share what it keeps.
+        When the model is none whose windows can share its cache.
     """
     order = sorted(parts, key=lambda part: -len(part[1].row))
     _check(loaded, order[0][1].row, window)
@@ -167,7 +167,7 @@ def _joined(sinks: torch.Tensor, seen: torch.Tensor, window: Window) -> torch.Te
 def _read_sinks(
     loaded: Loaded, rows: Sequence[list[int]], begins: Sequence[int], window: Window
 ) -> list[Cached]:
-    """Return what the model keeps of the sinks, for as many windows as a batch takes.
+    """Return the keys and values of the sinks, for as many windows as a batch takes.
 
     They stand just before the tokens that stay, as near as in the texts that the model was
     trained on. They see nothing but each other, so that they can be read for any place.
@@ -183,8 +183,9 @@ def _read_sinks(
         **going_on(loaded, cache),
     }
     logits_at(loaded, inputs, [0], [0])
+    read = keys_and_values(cache)
     return [
-        [(keys[at :: len(begins)], values[at :: len(begins)]) for keys, values in kept(cache)]
+        [(keys[at :: len(begins)], values[at :: len(begins)]) for keys, values in read]
         for at in range(len(begins))
     ]
 
@@ -196,7 +197,7 @@ def _read(
     seen: Cached,
     wanted: Sequence[tuple[Sequence[Place], Sequence[int]]],
 ) -> tuple[list[float], Cached]:
-    """Return what is scored of tokens that begin at a position, and what the model keeps then.
+    """Return what is scored of tokens that begin at a position, and the keys and values then.
 
     Padded on the right: no token attends to what comes after it, and a row that ends isn't kept.
     """
@@ -207,7 +208,7 @@ def _read(
         "position_ids": torch.arange(begin, begin + ids.shape[1], device=loaded.device)[None],
         **going_on(loaded, cache),
     }
-    return score_places(loaded, inputs, wanted), kept(cache)
+    return score_places(loaded, inputs, wanted), keys_and_values(cache)
 
 
 def _check(loaded: Loaded, row: list[int], window: Window) -> None:

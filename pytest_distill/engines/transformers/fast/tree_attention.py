@@ -9,7 +9,12 @@ from typing import Any
 import torch
 
 from pytest_distill.engines.transformers.batching import pad
-from pytest_distill.engines.transformers.fast.caching import Cached, filled, going_on, kept
+from pytest_distill.engines.transformers.fast.caching import (
+    Cached,
+    filled,
+    going_on,
+    keys_and_values,
+)
 from pytest_distill.engines.transformers.fast.trees import Part, Tree
 from pytest_distill.engines.transformers.likelihood import Place, score_places
 from pytest_distill.engines.transformers.loaded import Loaded
@@ -18,14 +23,14 @@ from pytest_distill.engines.transformers.logits import logits_at
 
 @torch.inference_mode()
 def read_prefix(loaded: Loaded, prefix: Sequence[int]) -> Cached:
-    """Return what a model keeps of the tokens that all trees begin with."""
+    """Return the keys and values of the tokens that all trees begin with."""
     cache = filled([], 1)
     inputs = {
         "input_ids": pad([prefix], 0, loaded.device),
         **going_on(loaded, cache),
     }
     logits_at(loaded, inputs, [0], [len(prefix) - 1])
-    return kept(cache)
+    return keys_and_values(cache)
 
 
 @torch.inference_mode()
@@ -43,7 +48,7 @@ def score_trees(
     skip : int
         How many tokens at the start of every trunk are in `cached`.
     cached : list of (keys, values), optional
-        What the model keeps of them.
+        Their keys and values.
     """
     packed = [_pack(row, skip) for row in rows]
     inputs: dict[str, Any] = {

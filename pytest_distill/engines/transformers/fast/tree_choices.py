@@ -199,7 +199,7 @@ def _row_length(biggest: int, budget: int) -> int:
 
 
 def _cache(loaded: Loaded, prefix: Sequence[int]) -> Cached | None:
-    """Return what the model keeps of a prefix; None where there is none or no room for it."""
+    """Return the keys and values of a prefix; None where there is none or no room for it."""
     if not prefix:
         return None
     if cache_name(loaded) is None:

@@ -23,9 +23,8 @@ from pytest_distill.evals.metrics import Answer
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation
 from pytest_distill.evaluation.models import Model, RunModel
-from pytest_distill.gates import GATES
 from pytest_distill.gates.measured import LooksAtNoAnswers
-from pytest_distill.gates.verdict import FIRM, IN_DOUBT, Doubt, Verdict
+from pytest_distill.gates.verdict import Doubt, Verdict
 
 ROLES = ("teacher", "student")
 MOST_SHOWN = 5
@@ -129,17 +128,6 @@ def late_doubts(models: Iterable[Model]) -> dict[str, str]:
                 for note in _unlike_a_teacher(answering) if answering is not None else ():
                     found[evaluation.eval.name] = note
     return found
-
-
-def add_doubt(told: dict[str, Any], note: str) -> None:
-    """Add a doubt to a verdict that was told, as `Verdict.to_dict` gives it."""
-    if issubclass(GATES[told["gate"]], LooksAtNoAnswers) or note in told["notes"]:
-        return
-    told["notes"] = [*told["notes"], note]
-    if told["firm"]:
-        told["firm"] = False
-        parts = told["basis"].split("; ")
-        told["basis"] = "; ".join(IN_DOUBT if part == FIRM else part for part in parts)
 
 
 def identical(one: MeasuredEvaluation, other: MeasuredEvaluation) -> Iterator[str]:

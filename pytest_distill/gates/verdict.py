@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
-from pytest_distill._util.format import INFINITE, limit_text, quantity_text
 from pytest_distill._util.numbers import Ratio, rounded_down
 from pytest_distill._util.units import Unit
 from pytest_distill.statistics import GapRecovered, PairedTest, RetentionInterval
@@ -68,30 +67,10 @@ class Evidence:
     gap: GapRecovered | None = None
     above_chance: float | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON-able values; an infinite bound is None."""
-        paired, gap = self.paired, self.gap
-        clusters = self.interval.clusters if self.interval else None
-        return {
-            "interval": _interval_dict(self.interval) if self.interval else None,
-            "clusters": paired.clusters if paired else clusters,
-            "firm": self.firm,
-            "needed": self.needed,
-            "lost": self.lost,
-            "won": self.won,
-            "wins": paired.wins if paired else None,
-            "losses": paired.losses if paired else None,
-            "ties": paired.ties if paired else None,
-            "p_value": paired.p_value if paired else None,
-            "test": paired.method if paired else None,
-            "gap_recovered": _gap_dict(gap) if gap else None,
-            "above_chance": self.above_chance,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The outcome of one gate, in values that cross processes as JSON.
+    """The outcome of one gate.
 
     Parameters
     ----------
@@ -101,7 +80,7 @@ class Verdict:
         What was compared, by which metric, and whom the verdict is about.
     observed, required : float
         The number that was measured, unrounded, and the one that it is held against. Infinite, or
-        NaN where there is none: both are null in JSON, and `infinite` tells them apart.
+        NaN where there is none.
     relation : {">=", ">", "<="}
         How `observed` must stand to `required`.
     outcome : Outcome
@@ -174,36 +153,10 @@ class Verdict:
         """Return whether `observed` is on the good side of a floor (a ceiling for ``<=``)."""
         return self.observed <= floor if self.relation == "<=" else self.observed >= floor
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON-able values."""
-        plain = ("gate", "eval", "metric", "model", "observed", "required", "relation")
-        more = ("unit", "confidence", "n", "slice", "basis", "message", "waived", "criterion")
-        return {
-            **{name: getattr(self, name) for name in (*plain, *more)},
-            "observed": finite(self.observed),
-            "infinite": math.isinf(self.observed),
-            "outcome": str(self.outcome),
-            "notes": [str(note) for note in self.notes],
-            **self.evidence.to_dict(),
-            **({"details": dict(self.details)} if self.details else {}),
-        }
-
 
 def decided(passed: bool) -> Outcome:
     """Return the outcome of a comparison of observed numbers."""
     return Outcome.PASSED if passed else Outcome.FAILED
-
-
-def observed_text(verdict: Mapping[str, Any]) -> str:
-    """Return the observed number of a verdict, rounded towards failing; a dash for none."""
-    if verdict["observed"] is None:
-        return INFINITE if verdict["infinite"] else "-"
-    return quantity_text(verdict["observed"], verdict["unit"], up=verdict["relation"] == "<=")
-
-
-def required_text(verdict: Mapping[str, Any]) -> str:
-    """Return what was required, e.g. ``>= 0.95``."""
-    return f"{verdict['relation']} {limit_text(verdict['required'], verdict['unit'])}"
 
 
 def as_float(value: Ratio, relation: Relation) -> float:
@@ -214,17 +167,3 @@ def as_float(value: Ratio, relation: Relation) -> float:
 def finite(value: float | None) -> float | None:
     """Return a number that JSON can hold; None for an infinite one."""
     return value if value is not None and math.isfinite(value) else None
-
-
-def _interval_dict(interval: RetentionInterval) -> dict[str, Any]:
-    bounds = ("one_sided_lower", "one_sided_upper", "lower", "upper")
-    return {name: finite(getattr(interval, name)) for name in bounds} | {
-        "confidence": interval.confidence,
-        "method": interval.method,
-    }
-
-
-def _gap_dict(gap: GapRecovered) -> dict[str, Any]:
-    return {name: finite(getattr(gap, name)) for name in ("recovered", "lower", "upper")} | {
-        "method": gap.method
-    }

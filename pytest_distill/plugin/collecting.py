@@ -5,13 +5,18 @@ from __future__ import annotations
 import glob
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatch, fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_distill.errors import printable
+from pytest_distill.errors import printable, some_of
+from pytest_distill.plugin.places import Places
+
+if TYPE_CHECKING:
+    from pytest_distill.config import Config
 
 MOST_FOLDERS = 2000
 """How many folders are looked through for test files that were left out."""
@@ -23,47 +28,115 @@ class Collected:
     """What one process met when it looked for tests.
 
     Whether a test is a gate test is asked at the end: a marker may come at any time.
+
+    Parameters
+    ----------
+    config : pytest.Config
+        What the command line names.
+    places : Places
+        Where the files of the session are.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, config: pytest.Config, places: Places) -> None:
+        self._config = config
+        self._places = places
         self._items: dict[pytest.Item, None] = {}
         self._hidden: dict[pytest.Item, None] = {}
-        self.skipped: dict[Path, Path] = {}
+        self._skipped: dict[Path, Path] = {}
         """File that skipped itself -> its ``distill.yaml``: nobody knows what gates it has."""
-        self.passed_over: dict[Path, None] = {}
+        self._passed_over: dict[Path, None] = {}
         """Files that ``--lf`` skips, in which nothing had failed."""
         self._ignored: dict[Path, None] = {}
+        self._configs: set[Path] = set()
 
     def selected(self, items: Iterable[pytest.Item]) -> None:
         """Remember tests that stand where the command line points, deselected ones too."""
         self._items.update(dict.fromkeys(items))
 
-    def met(self, items: Iterable[pytest.Item]) -> None:
-        """Remember tests that were found, and that a hook may hide before they are selected."""
-        self._hidden.update(dict.fromkeys(items))
-
     def ignored(self, path: Path) -> None:
         """Remember a file or folder that pytest was told to leave out."""
         self._ignored[path] = None
+
+    def saw(self, collector: pytest.Collector, report: pytest.CollectReport) -> None:
+        """Remember what a file or folder came to: tests, which hooks may hide, or none at all."""
+        if isinstance(collector, pytest.Directory) and (collector.path / "distill.yaml").is_file():
+            self._configs.add(collector.path / "distill.yaml")
+        if not self._only_named_tests:
+            tests = (node for node in report.result or () if isinstance(node, pytest.Item))
+            self._hidden.update(dict.fromkeys(tests))
+        config = self._places.config_of(collector.path)
+        if config is None:
+            return
+        last_failed = bool(self._config.getoption("lf", False))
+        if report.skipped:
+            self._skipped[collector.path] = config
+            self._configs.add(config)
+        elif last_failed and isinstance(collector, pytest.File) and not report.result:
+            self._passed_over[collector.path] = None
 
     @property
     def items(self) -> list[pytest.Item]:
         """Every test that was found, in the order of the collection."""
         return list(self._items | self._hidden)
 
-    def ignored_test_files(self, patterns: Sequence[str]) -> list[Path]:
-        """Return the test files among what was left out, as far as they may be the project's own.
+    @property
+    def configs(self) -> set[Path]:
+        """Each ``distill.yaml`` in a folder where pytest looked, or of a file that was skipped."""
+        return self._configs
+
+    @property
+    def named(self) -> list[str]:
+        """What the command line names: files, folders, tests; nothing where it names none."""
+        by_hand = self._config.args_source is self._config.ArgsSource.ARGS
+        if not by_hand and not self._only_named_tests:
+            return []
+        return [printable(argument) for argument in dict.fromkeys(self._config.args)]
+
+    @property
+    def _only_named_tests(self) -> bool:
+        """Whether tests are named (by a hook too), so that the others of a file are not asked."""
+        return any("::" in argument for argument in self._config.args)
+
+    def skipped_files(self, configs: Mapping[Path, Config | None]) -> tuple[list[str], list[str]]:
+        """Return the files that nobody looked into, and what to say of these and allowed ones.
 
         Parameters
         ----------
-        patterns : sequence of str
-            pytest's ini option ``python_files``.
+        configs : mapping
+            Each ``distill.yaml`` -> what it says; None for one that cannot be read.
         """
-        found: dict[Path, None] = {}
+        shown = self._places.shown
+        unread = [shown(path) for path in self._passed_over]
+        allowed, remarks = [], []
+        for holds in dict.fromkeys(self._skipped.values()):
+            config = configs.get(holds)
+            globs = config.allow_skipped if config is not None else ()
+            files = [path for path, of in self._skipped.items() if of == holds]
+            missed = [path for path in files if not allows(globs, path, holds.parent)]
+            unread += [shown(path) for path in missed]
+            allowed += [shown(path) for path in files if path not in missed]
+            if missed:
+                remarks.append(
+                    f"{some_of([shown(path) for path in missed])}: skipped unread, so that "
+                    "nobody knows which gates are there; where that may be, "
+                    f"{shown(holds)} says so:\n  {line_to_allow(missed, holds.parent, globs)}"
+                )
+        if allowed:
+            remarks.append(f"skipped unread, as allow_skipped says: {some_of(allowed)}")
+        return unread, remarks
+
+    def ignored_files(self) -> list[str]:
+        """Return what to say of the test files that pytest was told to leave out.
+
+        As far as they may be the project's own, and have a ``distill.yaml``.
+        """
+        patterns = self._config.getini("python_files")
+        found: set[Path] = set()
         for path in self._ignored:
             files = _files_below(path) if path.is_dir() else [path]
-            found.update(dict.fromkeys(f for f in files if _is_test_file(f, patterns)))
-        return sorted(found)
+            found.update(file for file in files if _is_test_file(file, patterns))
+        under = [self._places.shown(f) for f in sorted(found) if self._places.config_of(f)]
+        return [f"left out by an option, a setting or a hook: {some_of(under)}"] if under else []
 
 
 def allows(patterns: Iterable[str], path: Path, folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""The file of ``--distill-json``, from before the options are checked to the end of the run.
+"""The files of the report, from before the options are checked to the end of the run.
 
 The plugin imports this at every start: the standard library and pytest alone.
 """
@@ -8,13 +8,18 @@ from __future__ import annotations
 import os
 import shlex
 from argparse import ArgumentError, ArgumentParser, Namespace
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_distill._util.files import is_stream, write_atomically, write_stream
-from pytest_distill.report.shape import UNFINISHED, as_text, report
+from pytest_distill.report.formats import FORMATS, as_text
+
+if TYPE_CHECKING:
+    from pytest_distill.report.records import Report
 
 TELLS_ONLY = (
     *("help", "version", "markers", "cacheshow"),
@@ -23,19 +28,21 @@ TELLS_ONLY = (
 """Destinations of the options with which pytest tells something and runs nothing."""
 
 
-class JsonReport:
-    """The report's file.
+class ReportFile:
+    """A file of the report.
 
     Parameters
     ----------
+    format : str
+        One of `FORMATS`.
     given : str
-        As ``--distill-json`` names it.
+        As the option names it.
     folder : Path
         Where relative paths start.
     """
 
-    def __init__(self, given: str, folder: Path) -> None:
-        self.given = given
+    def __init__(self, format: str, given: str, folder: Path) -> None:
+        self._format = format
         self.path = folder / given
 
     def begin(self) -> None:
@@ -50,14 +57,17 @@ class JsonReport:
         """
         if is_stream(self.path):
             return
+        from pytest_distill.report.records import Report  # costs the start of those alone who ask
+
         try:
-            self._replace(as_text(report("INCOMPLETE", UNFINISHED)))
+            self._replace(as_text(self._format, Report()))
         except OSError:
             self._empty()
             raise
 
-    def end(self, text: str) -> None:
+    def end(self, report: Report) -> None:
         """Write the report of the run; OSError where that fails."""
+        text = as_text(self._format, report)
         if is_stream(self.path):
             write_stream(self.path, text)
         else:
@@ -73,7 +83,8 @@ class JsonReport:
         write_atomically(Path(os.path.realpath(self.path)), text)  # a link stays, its target goes
 
 
-REPORT = pytest.StashKey[JsonReport]()
+FILES = pytest.StashKey[dict[str, ReportFile]]()
+"""Format -> the file that has begun."""
 
 
 def tells_only(options: Namespace) -> bool:
@@ -81,38 +92,43 @@ def tells_only(options: Namespace) -> bool:
     return any(getattr(options, name, None) for name in TELLS_ONLY)
 
 
-def begin_report(config: pytest.Config, given: str | None) -> None:
-    """Let the file say that the run did not end, where it is asked for; at the first call only.
+def begin_reports(config: pytest.Config, options: Mapping[str, Any]) -> None:
+    """Let the files say that the run did not end, where they are asked for; each once.
 
     Parameters
     ----------
     config : pytest.Config
-        Its stash keeps the file.
-    given : str, optional
-        What ``--distill-json`` says.
+        Its stash keeps the files.
+    options : mapping
+        ``distill_json`` and its like -> what the option says.
 
     Raises
     ------
     pytest.UsageError
-        Where it cannot be written.
+        Where one cannot be written.
     """
-    if REPORT in config.stash or given is None:
-        return
+    files = config.stash.setdefault(FILES, {})
     if tells_only(config.known_args_namespace) or tells_only(config.option):
         return
-    if not given:
-        raise pytest.UsageError("--distill-json: names no file")
-    file = JsonReport(given, config.invocation_params.dir)
-    try:
-        file.begin()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise pytest.UsageError(f"--distill-json {given}: cannot be written: {reason}") from None
-    config.stash[REPORT] = file
+    for name in FORMATS:
+        given = options.get(f"distill_{name}")
+        if name in files or given is None:
+            continue
+        if not given:
+            raise pytest.UsageError(f"--distill-{name}: names no file")
+        file = ReportFile(name, given, config.invocation_params.dir)
+        try:
+            file.begin()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise pytest.UsageError(
+                f"--distill-{name} {given}: cannot be written: {reason}"
+            ) from None
+        files[name] = file
 
 
-def path_among(config: pytest.Config) -> str | None:
-    """Return what ``--distill-json`` says where pytest has not read the plugins' options yet.
+def paths_among(config: pytest.Config) -> dict[str, Any]:
+    """Return what the options say where pytest has not read those of plugins yet.
 
     A wrong value of any plugin's option ends the run there.
     """
@@ -124,9 +140,9 @@ def path_among(config: pytest.Config) -> str | None:
     only = ArgumentParser(
         add_help=False, allow_abbrev=False, exit_on_error=False, fromfile_prefix_chars="@"
     )
-    only.add_argument("--distill-json")
+    for name in FORMATS:
+        only.add_argument(f"--distill-{name}")
     try:
-        given: str | None = only.parse_known_args(args)[0].distill_json
-    except (ArgumentError, SystemExit):  # its value is missing, as pytest will say
-        return None
-    return given
+        return vars(only.parse_known_args(args)[0])
+    except (ArgumentError, SystemExit):  # a value is missing, as pytest will say
+        return {}

@@ -8,8 +8,8 @@ import pytest
 
 from pytest_distill.errors import ConfigError, ModelError
 from pytest_distill.plugin.records import state_of
-from pytest_distill.plugin.running import note_look, running_test
-from pytest_distill.plugin.session import SESSION
+from pytest_distill.plugin.running import note_look
+from pytest_distill.plugin.session import SESSION, OwnFixture, running_test
 
 if TYPE_CHECKING:
     from pytest_distill.engines import ModelInfo, Role
@@ -19,11 +19,9 @@ if TYPE_CHECKING:
     from pytest_distill.plugin.assertions import GateComparison
 
 REQUEST_FIXTURE = "_distill_request"
-ROLES: tuple[Role, ...] = ("teacher", "student", "sft")
-"""The fixtures that a project may replace by engines of its own."""
 
 
-class ModelHandle:
+class ModelHandle(OwnFixture):
     """A model of the running test's ``distill.yaml``; it is loaded when it is first needed.
 
     Parameters
@@ -55,8 +53,10 @@ class ModelHandle:
 
     def evaluate(self, eval: str | None = None) -> Evaluation:
         """Return the evaluation on an eval, by default the test's; made once a session."""
+        from pytest_distill.comparison.comparison import Comparison
+
         session, item = running_test(f"{self._role}.evaluate")
-        evaluation = session.comparison(item, eval).evaluation(self._role)
+        evaluation = session.comparison(item, eval, kind=Comparison).evaluation(self._role)
         note_look()
         return evaluation
 
@@ -103,7 +103,9 @@ def sft() -> ModelHandle:
 @pytest.fixture
 def comparison(request: pytest.FixtureRequest) -> GateComparison:
     """Teacher, student and SFT student on the test's eval: numbers to read, and assertions."""
-    return request.config.stash[SESSION].comparison(request.node)
+    from pytest_distill.plugin.assertions import GateComparison
+
+    return request.config.stash[SESSION].comparison(request.node, kind=GateComparison)
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_distill.errors import ConfigError, DistillError, did_you_mean
-from pytest_distill.report.attempt import Attempt, TestRun
+from pytest_distill.report.attempt import Attempt, GateError, TestRun
 
 if TYPE_CHECKING:
     from pytest_distill.config.schema import Waiver
@@ -35,8 +35,6 @@ class TestState:
 
     Parameters
     ----------
-    name : str
-        Tells this turn of the item from all others of the run, those of other workers too.
     run : TestRun
         What its attempts asked and how they ended.
     gate_test : bool
@@ -49,7 +47,6 @@ class TestState:
 
     __test__ = False
 
-    name: str = ""
     run: TestRun = field(default_factory=TestRun)
     gate_test: bool = False
     request: pytest.FixtureRequest | None = None
@@ -57,23 +54,24 @@ class TestState:
     phase: str | None = None
     """Which phase runs now."""
     published: tuple[str, str] | None = None
-    _heard: tuple[int, int] = (0, 0)
+    heard: tuple[int, int] = (0, 0)
+    """How many verdicts and errors pytest knows of."""
 
     def heard_all(self) -> None:
         """Remember that pytest knows of every verdict and error so far, since the test is red."""
-        self._heard = len(self.attempt.verdicts), len(self.attempt.errors)
+        self.heard = len(self.attempt.verdicts), len(self.attempt.errors)
 
     @property
     def unheard(self) -> str | None:
         """What gates said that pytest does not know, since the test went on; None for nothing."""
-        verdicts, errors = self._heard
+        verdicts, errors = self.heard
         said = [
-            f"the test went on after a gate that did not pass:\n{verdict['message']}"
+            f"the test went on after a gate that did not pass:\n{verdict.message}"
             for verdict in self.attempt.verdicts[verdicts:]
-            if verdict["outcome"] != "PASSED" and not verdict["waived"]
+            if verdict.outcome != "PASSED" and not verdict.waived
         ]
         said += [
-            f"the test went on after a gate that gave no verdict:\n{error['gate']}: {error['why']}"
+            f"the test went on after a gate that gave no verdict:\n{error.gate}: {error.why}"
             for error in self.attempt.errors[errors:]
         ]
         return "\n\n".join(said) or None
@@ -81,9 +79,7 @@ class TestState:
     @property
     def attempt(self) -> Attempt:
         """The attempt that runs, or ran last."""
-        if not self.run.attempts:
-            self.run.attempts.append(Attempt())
-        return self.run.attempts[-1]
+        return self.run.last
 
     @property
     def has_something(self) -> bool:
@@ -160,23 +156,10 @@ def publish(item: pytest.Item) -> None:
     state = state_of(item)
     if not state.has_something:
         return
-    record = json.dumps({"name": state.name, "run": state.run.to_dict()}, allow_nan=False)
+    record = json.dumps({"run": asdict(state.run)}, allow_nan=False)
     item.user_properties[:] = [p for p in item.user_properties if p is not state.published]
     state.published = (PROPERTY, record)
     item.user_properties.append(state.published)
-
-
-def published(properties: Sequence[tuple[str, object]]) -> tuple[str, TestRun] | None:
-    """Return the record in a report's user properties; a user's own may have the same name."""
-    for name, value in properties:
-        if name != PROPERTY or not isinstance(value, str):
-            continue
-        try:
-            record = json.loads(value)
-            return record["name"], TestRun.from_dict(record["run"])
-        except (ValueError, TypeError, KeyError, AttributeError):
-            continue
-    return None
 
 
 @contextmanager
@@ -209,8 +192,7 @@ def phase(item: pytest.Item, when: str) -> Iterator[None]:
             state.heard_all()
         if function := _asked_in_child():
             why = "asked in a child process, where its verdict is lost"
-            asked = {"gate": function.removeprefix("assert_"), "why": why}
-            state.attempt.errors.append(asked)
+            state.attempt.errors.append(GateError(function.removeprefix("assert_"), why))
         state.phase = None
         publish(item)
     unheard = state.unheard

@@ -6,25 +6,27 @@ Registered as a plugin of its own, in the controlling process only, when a repor
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import shutil
 import sys
-from contextlib import nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import pytest
 
 from pytest_distill._util.files import is_stream
 from pytest_distill.errors import one_line
-from pytest_distill.plugin.early import REPORT, JsonReport
-from pytest_distill.plugin.records import published
-from pytest_distill.plugin.session import SESSION, SHIPS, binds
+from pytest_distill.plugin.early import FILES, ReportFile
+from pytest_distill.plugin.options import SHIPS, binds
+from pytest_distill.plugin.records import PROPERTY
+from pytest_distill.plugin.session import SESSION
+from pytest_distill.plugin.sharing import share_of
 from pytest_distill.plugin.workers import OUTPUT
 from pytest_distill.report.attempt import TestRun
-from pytest_distill.report.json_file import as_dict
 from pytest_distill.report.ledger import Ledger
-from pytest_distill.report.shape import as_text
+from pytest_distill.report.reading import read_run, read_share
+from pytest_distill.report.records import Report
 from pytest_distill.report.terminal import last_line, remark_lines, report_lines
 
 MOST_COLUMNS = 100
@@ -47,19 +49,18 @@ class Reporting:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._ledger = Ledger(limit=config.getoption("distill_limit"))
-        self._json = config.stash.get(REPORT, None)
         self._problem = ""
         """Why the report is not what it should be; a run with such a report is no SHIP."""
-        self._ships = False
+        self._report = Report()
         self._lines: list[str] = []
         self._last = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in one phase of one test: its own record, and what pytest makes of it."""
         test = self._ledger.test(report.nodeid)
-        record = published(report.user_properties)
-        if record is not None:
-            test.take(*record)
+        run = _published(report.user_properties)
+        if run is not None:
+            test.take(run)
         if report.outcome not in ("passed", "failed", "skipped"):
             return  # an attempt that a plugin repeats
         if report.failed:
@@ -91,7 +92,7 @@ class Reporting:
     def pytest_testnodedown(self, node: Any) -> None:
         """Take in what an xdist worker found out; of one that tells nothing, nobody knows what."""
         try:
-            self._take(json.loads(node.workeroutput[OUTPUT]))
+            self._ledger.take(read_share(node.workeroutput[OUTPUT]))
         except (AttributeError, KeyError, ValueError):
             self._ledger.lost_workers.append(node.gateway.id)
 
@@ -104,24 +105,26 @@ class Reporting:
         """
         try:
             self._decide(int(session.exitstatus))
-            if self._json:
-                self._write(self._json)
+            for file in self._config.stash[FILES].values():
+                self._write(file)
         except Exception as error:  # noqa: BLE001 (whatever it is, such a run is no SHIP)
             self._problem = f"the report could not be made: {type(error).__name__}: {error}"
-        ships = self._ships and not self._problem
+        ships = self._report.outcome == "SHIP" and not self._problem
         self._config.stash[SHIPS] = ships
         if session.exitstatus == pytest.ExitCode.OK and (
             self._problem or (binds(self._config) and not ships)
         ):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        self._config.stash[SESSION].on_late = self._decide_again
+        self._config.stash[SESSION].turns.on_late = self._decide_again
 
     def _decide_again(self) -> None:
         """Take back what was said, since a gate was asked after it, by a thread left running."""
         self._ledger.troubles.append("a gate was asked after the run was decided")
-        if self._json and not is_stream(self._json.path):
-            self._write(self._json)
-        told = f"{self._ledger.decision().outcome}: {self._ledger.troubles[-1]}"
+        self._report = self._ledger.report()
+        for file in self._config.stash[FILES].values():
+            if not is_stream(file.path):
+                self._write(file)
+        told = f"{self._report.outcome}: {self._ledger.troubles[-1]}"
         print(told, file=sys.__stderr__)  # the terminal reporter has ended
         _EXIT.fails = _EXIT.fails or binds(self._config)
 
@@ -136,7 +139,7 @@ class Reporting:
             terminalreporter.write_line(line)
         last = self._last
         if self._problem:
-            last = f"{'INCOMPLETE' if self._ships else last}: {self._problem}"
+            last = f"{'INCOMPLETE' if self._report.outcome == 'SHIP' else last}: {self._problem}"
         ships = self._config.stash[SHIPS]
         terminalreporter.write_line(one_line(last), bold=True, green=ships, red=not ships)
 
@@ -148,37 +151,34 @@ class Reporting:
             self._ledger.troubles.append("tests were collected and not run")
         else:
             own = self._config.stash[SESSION]
-            self._ledger.named = own.named
-            self._take(own.share())
-            if status not in ENDS and self._ledger.decision().outcome == "SHIP":
-                self._ledger.troubles.append(f"pytest ended with status {status}")
+            self._ledger.named = own.collected.named
+            self._ledger.take(share_of(own))
+        self._report = self._ledger.report()
+        if status not in ENDS and self._report.outcome == "SHIP":
+            self._ledger.troubles.append(f"pytest ended with status {status}")
+            self._report = self._ledger.report()
         if self._config.getoption("distill_report"):
-            self._lines = report_lines(self._ledger, width)
-        self._lines += remark_lines(self._ledger, width)
-        self._last = last_line(self._ledger, width)
-        self._ships = self._ledger.decision().outcome == "SHIP"
+            self._lines = report_lines(self._report, width)
+        self._lines += remark_lines(self._report, width)
+        self._last = last_line(self._report, width)
 
-    def _write(self, file: JsonReport) -> None:
+    def _write(self, file: ReportFile) -> None:
         capture: Any = self._config.pluginmanager.getplugin("capturemanager")
-        text = as_text(as_dict(self._ledger))
         try:
             # A path such as /dev/stdout means pytest's own, not what it captures.
             with capture.global_and_fixture_disabled() if capture else nullcontext():
-                file.end(text)
+                file.end(self._report)
         except OSError as error:
             self._problem = f"{file.path}: cannot be written: {error.strerror}"
 
-    def _take(self, share: dict[str, Any]) -> None:
-        self._ledger.expect(share["gate_tests"])
-        for told in share["tests"]:
-            run = TestRun.from_dict(told["run"])
-            self._ledger.test(told["nodeid"]).take(told["name"], run)
-        self._ledger.troubles += share["late"]
-        self._ledger.allow_reruns |= share["allow_reruns"]
-        self._ledger.add_summary(share["summary"])
-        self._ledger.add_remarks(share["skipped_files"], share["remarks"])
-        self._ledger.required |= share["required"]
-        self._ledger.unreadable = sorted({*self._ledger.unreadable, *share["unreadable"]})
+
+def _published(properties: Sequence[tuple[str, object]]) -> TestRun | None:
+    """Return the record in a report's user properties; a user's own may have the same name."""
+    for name, value in properties:
+        if name == PROPERTY and isinstance(value, str):
+            with suppress(ValueError, KeyError):
+                return read_run(value)
+    return None
 
 
 class _Exit:

@@ -7,45 +7,64 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_distill.errors import ConfigError
 from pytest_distill.plugin.detection import takes
+from pytest_distill.plugin.looking import Looks
 from pytest_distill.plugin.records import state_of, tell_parent
-
-if TYPE_CHECKING:
-    from pytest_distill.plugin.session import DistillSession
+from pytest_distill.report.attempt import GateError
 
 MOST_SECONDS = 10.0
 """How long the end of a run waits for threads that tests left running."""
 
-SESSIONS: list[DistillSession] = []
+
+class Turns:
+    """What one session knows of its running tests, and of gates that were asked too late."""
+
+    def __init__(self) -> None:
+        self.looks = Looks()
+        self.late: list[str] = []
+        """What was asked too late, or may still be asked."""
+        self.on_late: Callable[[], None] = lambda: None
+        """Called where a gate is asked after the run was decided."""
+        _open.append(self)
+
+    def end(self) -> None:
+        """Let no test run in this session any more."""
+        _open.remove(self)
+        _ended[:] = [self]
+
+    def too_late(self, function: str, item: pytest.Item | None) -> None:
+        """Remember a gate that was asked when its test had ended, or when none ran."""
+        if item is None:
+            self.late.append(f"{function}() was asked when no test ran")
+        else:
+            error = GateError(function.removeprefix("assert_"), "asked after its test ended")
+            state_of(item).attempt.errors.append(error)
+        self.on_late()
+
+
+_open: list[Turns] = []
 """The sessions of this process: a test of tests runs one within another."""
 
-_ended: list[DistillSession] = []
+_ended: list[Turns] = []
 """The last session that ended, which is told what comes as late as the interpreter's end."""
 
-_running: list[tuple[DistillSession, pytest.Item]] = []
-_left: weakref.WeakKeyDictionary[threading.Thread, tuple[DistillSession, pytest.Item]]
+_running: list[tuple[Turns, pytest.Item]] = []
+_left: weakref.WeakKeyDictionary[threading.Thread, tuple[Turns, pytest.Item]]
 _left = weakref.WeakKeyDictionary()
 """Threads that outlived the test which started them."""
 
 
-def end(session: DistillSession) -> None:
-    """Let no test run in a session any more."""
-    SESSIONS.remove(session)
-    _ended[:] = [session]
-
-
 @contextmanager
-def turn(session: DistillSession, item: pytest.Item) -> Iterator[None]:
+def turn(turns: Turns, item: pytest.Item) -> Iterator[None]:
     """Make `item` the test that the functions of the DSL act on."""
     before = set(threading.enumerate())
-    _running.append((session, item))
+    _running.append((turns, item))
     try:
         yield
     finally:
@@ -53,11 +72,11 @@ def turn(session: DistillSession, item: pytest.Item) -> Iterator[None]:
         for thread in threading.enumerate():
             new = thread not in before and not _is_pooled(thread)
             if new or (_is_pooled(thread) and not _idle(thread)):
-                _left[thread] = (session, item)
+                _left[thread] = (turns, item)
 
 
-def running_test(function: str) -> tuple[DistillSession, pytest.Item]:
-    """Return the session and the test that is running now; ConfigError outside of a test.
+def running_item(function: str) -> pytest.Item:
+    """Return the test that is running now; ConfigError outside of a test.
 
     A gate that is asked too late gives no verdict, and the run is told, whoever catches the error.
     """
@@ -65,65 +84,59 @@ def running_test(function: str) -> tuple[DistillSession, pytest.Item]:
     gate = function.startswith("assert_")
     late = _left.get(threading.current_thread())
     if late is not None:
-        session, item = late
+        turns, item = late
         if gate:
-            session.too_late(function, item)
+            turns.too_late(function, item)
         raise ConfigError(
             f"{function}() was asked by a thread of {item.nodeid}, and that test has ended: wait "
             "for the thread in the test"
         )
-    if not _running or _running[-1][0] is not SESSIONS[-1]:
-        if gate and SESSIONS:
-            SESSIONS[-1].too_late(function, None)
-        elif gate and _ended:
-            _ended[-1].too_late(function, None)
+    if not _running or _running[-1][0] is not _open[-1]:
+        last = _open[-1:] or _ended
+        if gate and last:
+            last[-1].too_late(function, None)
         raise ConfigError(
             f"{function}() judges the running test's models: call it in a test, with the plugin "
             "'distill' on"
         )
-    session, item = _running[-1]
+    item = _running[-1][1]
     if state_of(item).pid != os.getpid():
         tell_parent(function)
         raise ConfigError(
             f"{function}() was asked in a child process of the test, where its verdict is lost: "
             "ask it in the test itself"
         )
-    return session, item
+    return item
 
 
 def note_look(fixture: str | None = None) -> None:
     """Remember that the running test looks at a model; by a fixture, where it asked for that."""
     if _running:
-        session, item = _running[-1]
+        turns, item = _running[-1]
         if fixture is None or takes(item, fixture):
-            session.looks(item)
+            turns.looks.note(item)
 
 
-def wait_for_threads(session: DistillSession) -> list[str]:
+def wait_for_threads(turns: Turns) -> None:
     """Wait a while for threads that tests left running: they may still ask a gate.
 
-    The interpreter waits for these at its end, after the run was decided.
-
-    Returns
-    -------
-    list of str
-        The node ids of the tests whose threads still run.
+    The interpreter waits for these at its end, after the run was decided. What still runs then is
+    remembered as late.
     """
     until = time.monotonic() + MOST_SECONDS
-    busy = _busy(session)
-    while busy and time.monotonic() < until:
+    while (busy := _busy(turns)) and time.monotonic() < until:
         time.sleep(0.01)
-        busy = _busy(session)
-    return list(dict.fromkeys(busy))
+    turns.late += [f"a thread of {nodeid} still runs and may ask a gate" for nodeid in busy]
 
 
-def _busy(session: DistillSession) -> list[str]:
-    left = list(_left.items())
-    return [
+def _busy(turns: Turns) -> list[str]:
+    """Return the node ids of the tests whose threads still run."""
+    busy = (
         item.nodeid
-        for thread, (of, item) in left
-        if of is session and thread.is_alive() and not (thread.daemon or _idle(thread))
-    ]
+        for thread, (of, item) in list(_left.items())
+        if of is turns and thread.is_alive() and not (thread.daemon or _idle(thread))
+    )
+    return list(dict.fromkeys(busy))
 
 
 def _is_pooled(thread: threading.Thread) -> bool:

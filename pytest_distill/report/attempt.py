@@ -6,12 +6,22 @@ attempt is written down while it runs, and every attempt is kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_distill.report.records import GateRow
 
 ENDS = ("passed", "xfailed", "skipped", "failed", "error")
 """How setup, call or teardown can end, the worse the later."""
+
+
+@dataclass(frozen=True)
+class GateError:
+    """A gate that was asked and gave no verdict, and why, in one line."""
+
+    gate: str
+    why: str
 
 
 @dataclass
@@ -20,10 +30,10 @@ class Attempt:
 
     Parameters
     ----------
-    verdicts : list of dict
-        As `Verdict.to_dict` gives them, each with the shown path of its ``distill.yaml``.
-    errors : list of dict
-        Gates that were asked and gave no verdict: ``gate``, and ``why`` in one line.
+    verdicts : list of GateRow
+        Of the gates that were asked.
+    errors : list of GateError
+        Of the gates that were asked and gave none.
     ends : dict
         Phase -> one of `ENDS`, and why in one line. A phase is ``setup``, ``call``, ``teardown``
         or one of its subtests, numbered, that ended worse than by passing.
@@ -31,8 +41,8 @@ class Attempt:
         Whether it took something of a model: its own assertions are then about that.
     """
 
-    verdicts: list[dict[str, Any]] = field(default_factory=list)
-    errors: list[dict[str, Any]] = field(default_factory=list)
+    verdicts: list[GateRow] = field(default_factory=list)
+    errors: list[GateError] = field(default_factory=list)
     ends: dict[str, tuple[str, str]] = field(default_factory=dict)
     looked: bool = False
 
@@ -51,6 +61,10 @@ class TestRun:
 
     Parameters
     ----------
+    nodeid : str
+        The item's.
+    name : str
+        Tells this turn of the item from all others of the run, those of other workers too.
     config : str, optional
         Shown path of the ``distill.yaml`` that holds for the test.
     attempts : list of Attempt
@@ -59,23 +73,14 @@ class TestRun:
 
     __test__ = False
 
+    nodeid: str = ""
+    name: str = ""
     config: str | None = None
     attempts: list[Attempt] = field(default_factory=list)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON-able values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> TestRun:
-        """Return the run of `to_dict`, before or after it was JSON."""
-        attempts = [
-            Attempt(
-                attempt["verdicts"],
-                attempt["errors"],
-                {phase: (end[0], end[1]) for phase, end in attempt["ends"].items()},
-                attempt["looked"],
-            )
-            for attempt in told["attempts"]
-        ]
-        return cls(told["config"], attempts)
+    @property
+    def last(self) -> Attempt:
+        """The attempt that runs, or ran last."""
+        if not self.attempts:
+            self.attempts.append(Attempt())
+        return self.attempts[-1]

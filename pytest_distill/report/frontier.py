@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from string import ascii_lowercase
 
-from pytest_distill._util.format import floor_text, score_text, size_text
+from pytest_distill._util.format import INFINITE, floor_text, score_text, size_text
+from pytest_distill.report.records import Frontier, FrontierPoint
 from pytest_distill.report.tables import Columns, shortened, table, wrapped
-from pytest_distill.report.worth import Frontier
 
 HEIGHT, WIDTH = 7, 50
 _LETTERS = ascii_lowercase
@@ -24,7 +24,7 @@ def frontier_lines(frontier: Frontier, width: int) -> list[str]:
         frontier.metric: [
             score_text(point.score, higher_is_better=frontier.higher_is_better) for point in points
         ],
-        "retained": ["" if p.retained is None else floor_text(p.retained) for p in points],
+        "retained": [_retained_text(point) for point in points],
     }
     dominated = [
         f"{letter}, {point.model}, is dominated: {point.dominated}"
@@ -35,6 +35,12 @@ def frontier_lines(frontier: Frontier, width: int) -> list[str]:
     return [*wrapped(title, width), *_drawing(frontier), *table(legend), "", *notes, ""][
         : None if notes else -1
     ]
+
+
+def _retained_text(point: FrontierPoint) -> str:
+    if point.retained is not None:
+        return floor_text(point.retained)
+    return INFINITE if point.infinite else ""
 
 
 def _drawing(frontier: Frontier) -> list[str]:

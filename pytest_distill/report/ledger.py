@@ -1,56 +1,27 @@
-"""Verdicts and test results of one run -> may the student ship? Built-in types only."""
+"""What the processes of one run found out, and whether the student may ship."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any, Literal
 
 from pytest_distill._util.numbers import retained_share, rounded_down
 from pytest_distill.errors import some_of
-from pytest_distill.gates.verdict import Evidence, Outcome
-from pytest_distill.report.attempt import Attempt, TestRun
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What a run comes to.
-
-    Parameters
-    ----------
-    outcome : {"SHIP", "DO NOT SHIP", "INCOMPLETE"}
-        SHIP only when every gate ran and passed, and nothing else went wrong.
-    parts : tuple of (str, tuple of str)
-        Everything that stands in its way, in words, with the node ids or files that it is about.
-        Of a SHIP: what it is of, and how many failures are waived.
-    """
-
-    outcome: Literal["SHIP", "DO NOT SHIP", "INCOMPLETE"]
-    parts: tuple[tuple[str, tuple[str, ...]], ...] = ()
-
-    @property
-    def reason(self) -> str:
-        """The words of all parts."""
-        return "; ".join(text for text, _ in self.parts)
-
-    @property
-    def culprits(self) -> list[str]:
-        """The node ids and files of all parts."""
-        return [name for _, names in self.parts for name in names]
-
-
-SUMMARY = ("models", "comparisons", "evaluations", "figures", "recommendations")
-"""What each process tells of its models, beside the reports of its tests."""
-
-NOT_PASSED = (Outcome.FAILED, Outcome.INCONCLUSIVE)
-
-OWN_ASSERTION = "own_assertion"
-"""The gate of a gate test that asserts something of its own of a model, and asks no gate."""
-
-ASKED_NOTHING = "asked no gate and looked at no model"
-"""Why a gate test that passed did not run: it asserted nothing that a student must meet."""
+from pytest_distill.gates.verdict import Outcome, finite
+from pytest_distill.report.attempt import TestRun
+from pytest_distill.report.outcomes import ASKED_NOTHING, end_row, fell_short, names_of, run_rows
+from pytest_distill.report.records import (
+    ComparisonRow,
+    GateRow,
+    Reason,
+    Report,
+    ScoresRow,
+    Shipping,
+)
+from pytest_distill.report.share import Share, index_in
+from pytest_distill.report.worth import frontiers, sentences
 
 
 @dataclass
@@ -59,6 +30,8 @@ class TestRecord:
 
     Parameters
     ----------
+    nodeid : str
+        As pytest's reports name it.
     gate_test : bool
         Whether it carries the marker, requests `comparison`, or asked a gate.
     result : str, optional
@@ -73,17 +46,18 @@ class TestRecord:
 
     __test__ = False
 
+    nodeid: str
     gate_test: bool = False
     result: str | None = None
     runs: dict[str, TestRun] = field(default_factory=dict)
     position: float = math.inf
 
-    def take(self, name: str, run: TestRun) -> None:
+    def take(self, run: TestRun) -> None:
         """Take in what one turn of the test has come to so far."""
-        known = self.runs.get(name, TestRun())
+        known = self.runs.get(run.name, TestRun())
         if run.attempts and len(run.attempts) >= len(known.attempts):
             self.gate_test = True
-            self.runs[name] = run
+            self.runs[run.name] = replace(run, nodeid=self.nodeid)
 
 
 @dataclass
@@ -94,27 +68,11 @@ class Ledger:
     """
 
     tests: dict[str, TestRecord] = field(default_factory=dict)
+    known: Share = field(default_factory=Share)
+    """What the processes told, together; each row once."""
     collection_errors: list[str] = field(default_factory=list)
-    skipped_files: list[str] = field(default_factory=list)
-    """Files under a ``distill.yaml`` of which nobody knows what gates they have."""
-    remarks: list[str] = field(default_factory=list)
-    """What to know of files that were skipped or left out."""
     named: list[str] = field(default_factory=list)
     """The files, folders and tests that the command line names, where it names any."""
-    models: list[dict[str, Any]] = field(default_factory=list)
-    comparisons: list[dict[str, Any]] = field(default_factory=list)
-    """As processes tell them, scores as exact fractions in text; `compared` is for reports."""
-    evaluations: list[dict[str, Any]] = field(default_factory=list)
-    figures: list[dict[str, Any]] = field(default_factory=list)
-    """What was measured of a model on an eval's examples: latency, throughput, memory."""
-    recommendations: list[dict[str, Any]] = field(default_factory=list)
-    """The smallest student that meets a criterion, where a test asked for it."""
-    required: dict[str, list[str]] = field(default_factory=dict)
-    """Path of a ``distill.yaml`` -> gate names and node ids that must have passed."""
-    unreadable: list[str] = field(default_factory=list)
-    """Paths of ``distill.yaml`` files of which nobody knows what they require."""
-    allow_reruns: dict[str, bool | list[str]] = field(default_factory=dict)
-    """Path of a ``distill.yaml`` -> what a later attempt may excuse: all gates, or these."""
     limit: int | None = None
     """At most how many examples of each gold set were looked at."""
     lost_workers: list[str] = field(default_factory=list)
@@ -124,293 +82,171 @@ class Ledger:
 
     def test(self, nodeid: str) -> TestRecord:
         """Return the record of a test, a new one where there is none yet."""
-        return self.tests.setdefault(nodeid, TestRecord())
+        return self.tests.setdefault(nodeid, TestRecord(nodeid))
 
-    def expect(self, nodeids: Iterable[str]) -> None:
-        """Remember that these are gate tests, whether they run or not."""
-        for position, nodeid in enumerate(nodeids):
+    def take(self, share: Share) -> None:
+        """Take in what one process found out."""
+        for position, nodeid in enumerate(share.gate_tests):
             test = self.test(nodeid)
             test.gate_test = True
             test.position = position
+        for run in share.runs:
+            self.test(run.nodeid).take(run)
+        for model in self.known.not_the_same(share.models):
+            self.troubles.append(f"model '{model}' not the same in all workers")
+        self.known.add(share)
 
-    def add_remarks(self, skipped: Iterable[str], remarks: Iterable[str]) -> None:
-        """Take in what one process did not look into; each of several tells the same."""
-        self.skipped_files = list(dict.fromkeys([*self.skipped_files, *skipped]))
-        self.remarks = list(dict.fromkeys([*self.remarks, *remarks]))
+    def report(self) -> Report:
+        """Return all that the run found out, and what it comes to."""
+        known, gates, compared = self.known, self.gates(), self.compared()
+        outcome, reasons = self._decision(gates)
+        return Report(
+            outcome=outcome,
+            reason="; ".join(reason.text for reason in reasons),
+            culprits=tuple(name for reason in reasons for name in reason.names),
+            reasons=tuple(reasons),
+            models=tuple(known.models),
+            comparisons=tuple(compared),
+            evaluations=tuple(known.evaluations),
+            figures=tuple(known.figures),
+            frontiers=tuple(frontiers(compared, known.models)),
+            recommendations=tuple(known.recommendations),
+            gates=tuple(gates),
+            worth=tuple(sentences(gates, compared, known.models, known.recommendations)),
+            remarks=tuple(known.remarks),
+        )
 
-    def add_summary(self, summary: Mapping[str, Any]) -> None:
-        """Take in what one process found out; what another one told already is not told twice.
-
-        Rows stand in the order of ``distill.yaml``, whichever process ends first.
-        """
-        for key in SUMMARY:
-            rows: list[dict[str, Any]] = getattr(self, key)
-            for row in summary.get(key, ()):
-                same = next((r for r in rows if _same_row(r, row)), None)
-                if same is None:
-                    rows.append(row)
-                else:
-                    if key == "models" and _other_bytes(same, row):
-                        self.troubles.append(f"model '{row['name']}' not the same in all workers")
-                    _merge(same, row)
-            rows.sort(key=lambda row: (row["config"], row["order"]))
-
-    def compared(self) -> list[dict[str, Any]]:
+    def compared(self) -> list[ComparisonRow]:
         """Return the comparisons with their scores as floats, and what each student retained.
-
-        That may be infinite, where lower is better and a student makes no error.
 
         Only here, since one process may have evaluated the teacher and another one the student.
         """
-        return [self._with_retained(row) for row in self.comparisons]
+        return [self._compared(row) for row in self.known.scores]
 
-    def _with_retained(self, row: dict[str, Any]) -> dict[str, Any]:
-        roles = {m["name"]: m["role"] for m in self.models if m["config"] == row["config"]}
-        order = {name: position for position, name in enumerate(roles)}
-        given = sorted(row["scores"].items(), key=lambda pair: order.get(pair[0], len(order)))
+    def _compared(self, row: ScoresRow) -> ComparisonRow:
+        roles = {m.name: m.role for m in self.known.models if m.config == row.config}
+        given = sorted(row.scores.items(), key=lambda pair: index_in([*roles], pair[0]))
         scores = {name: Fraction(score) for name, score in given}
         teacher = next((s for name, s in scores.items() if roles.get(name) == "teacher"), None)
         ratios = {
-            name: retained_share(score, teacher, row["higher_is_better"])
+            name: retained_share(score, teacher, row.higher_is_better)
             for name, score in scores.items()
             if teacher is not None and roles.get(name) != "teacher"
         }
-        return row | {
-            "scores": {name: float(score) for name, score in scores.items()},
-            "retained": {
-                n: rounded_down(ratio) for n, ratio in ratios.items() if ratio is not None
-            },
-        }
+        return ComparisonRow(
+            row.config,
+            row.eval,
+            row.metric,
+            row.higher_is_better,
+            {name: float(score) for name, score in scores.items()},
+            row.n,
+            row.reported,
+            {n: finite(rounded_down(ratio)) for n, ratio in ratios.items() if ratio is not None},
+        )
 
-    def gates(self) -> list[dict[str, Any]]:
+    def gates(self) -> list[GateRow]:
         """Return a row for every gate that was asked, and for every gate test without one."""
-        rows: list[dict[str, Any]] = []
-        for nodeid, test in sorted(self.tests.items(), key=lambda pair: pair[1].position):
+        rows: list[GateRow] = []
+        for test in sorted(self.tests.values(), key=lambda test: test.position):
             for run in test.runs.values():
-                rows += [{"nodeid": nodeid, **row} for row in self._run_rows(nodeid, run)]
+                rows += run_rows(run, self._excused)
             if test.gate_test and not test.runs:
                 ended = ASKED_NOTHING if test.result == "passed" else test.result
-                rows.append({"nodeid": nodeid, **_end_row(ended, None)})
+                rows.append(end_row(test.nodeid, ended, None))
         return rows
 
-    def _run_rows(self, nodeid: str, run: TestRun) -> list[dict[str, Any]]:
-        """Return the rows of a test's last attempt; what failed in an earlier one stays failed."""
-        *earlier, last = (_attempt_rows(attempt, run.config) for attempt in run.attempts)
-        if not earlier:
-            return list(last.values())
-        n = len(run.attempts)
-        broke = any(r["outcome"] == Outcome.NOT_RUN for rows in earlier for r in rows.values())
-        on_last = f"on attempt {n} of {n}{', NOT RUN before' if broke else ''}"
-        rows = {key: _noted(row, f"{_word(row)} {on_last}") for key, row in last.items()}
-        for number, rows_before in enumerate(earlier, start=1):
-            for key, row in rows_before.items():
-                now = rows.get(key)
-                if not _short(row) or (now is not None and _short(now)):
-                    continue
-                excused = self._excused(nodeid, row)
-                if now is not None:
-                    note = f"{_word(last[key])} {on_last}, {row['outcome']} before"
-                    rows[key] = _noted(last[key] if excused else row, note)
-                elif not excused:
-                    rows[key] = _noted(row, f"{row['outcome']} on attempt {number} of {n}")
-        return list(rows.values())
-
-    def _excused(self, nodeid: str, row: Mapping[str, Any]) -> bool:
+    def _excused(self, row: GateRow) -> bool:
         """Return whether a later attempt counts in place of this one."""
-        allowed = self.allow_reruns.get(row["config"] or "", False)
+        allowed = self.known.allow_reruns.get(row.config or "", False)
         if isinstance(allowed, bool):
             return allowed
-        return bool({nodeid, *_names(row)} & set(allowed))
+        return bool({row.nodeid, *names_of(row)} & set(allowed))
 
-    def decision(self) -> Decision:
-        """Return what the run comes to; the reason names everything that stands in its way."""
-        gates = self.gates()
-        waived = sum(1 for g in gates if g["waived"])
-        bad = [g for g in gates if _short(g)]
+    def _decision(self, gates: Sequence[GateRow]) -> tuple[Shipping, list[Reason]]:
+        """Return what the run comes to, and everything that stands in the way of a SHIP.
+
+        Of a SHIP: what it is of, and how many failures are waived.
+        """
+        bad = [g for g in gates if fell_short(g)]
         problems = list(self._problems(gates))
         if bad:
             failed = f"{_count(bad, 'gate')} of {len(gates)} did not pass{self._whose(bad, gates)}"
-            problems.insert(0, (failed, [g["nodeid"] for g in bad]))
-        if not problems and not any(g["relation"] for g in gates):
-            problems.append(("no gate gave a verdict", []))
+            problems.insert(0, Reason(failed, tuple(g.nodeid for g in bad)))
+        if not problems and not any(g.relation for g in gates):
+            problems.append(Reason("no gate gave a verdict"))
         if problems:
-            parts = tuple((text, tuple(names)) for text, names in problems)
-            return Decision("DO NOT SHIP" if bad else "INCOMPLETE", parts)
+            return ("DO NOT SHIP" if bad else "INCOMPLETE"), problems
+        waived = sum(1 for g in gates if g.waived)
         whose = self._whose(gates, gates).strip(" ()")
         said = [some_of(self.named), whose, f"{waived} waived" if waived else ""]
-        return Decision("SHIP", tuple((text, ()) for text in said if text))
+        return "SHIP", [Reason(text) for text in said if text]
 
-    def _problems(self, gates: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[str]]]:
-        """Yield what keeps a run from being whole beside gates that failed: words, and names."""
-        for trouble in dict.fromkeys(self.troubles):
-            yield trouble, []
-        not_run = [g for g in gates if g["outcome"] == Outcome.NOT_RUN]
+    def _problems(self, gates: Sequence[GateRow]) -> Iterator[Reason]:
+        """Yield what keeps a run from being whole beside gates that failed."""
+        known = self.known
+        yield from (Reason(trouble) for trouble in dict.fromkeys((*self.troubles, *known.late)))
+        not_run = [g for g in gates if g.outcome is Outcome.NOT_RUN]
         # That a file could not be collected says already that its gates did not run.
-        missing = [g for g in not_run if not _inside(g["nodeid"], self.collection_errors)]
+        missing = [g for g in not_run if not _inside(g.nodeid, self.collection_errors)]
         if missing:
             text = f"{_count(missing, 'gate')} did not run{self._whose(missing, gates)}"
-            yield text, [g["nodeid"] for g in missing]
-        if self.skipped_files:
-            yield f"{_count(self.skipped_files, 'file')} skipped unread", self.skipped_files
-        if self.collection_errors:
-            errors = list(dict.fromkeys(self.collection_errors))
-            yield f"{_count(errors, 'file')} not collected", errors
-        if self.unreadable:
-            yield f"{_count(self.unreadable, 'distill.yaml')} not readable", self.unreadable
-        tests = [name for name in self.named if "::" in name]
+            yield Reason(text, tuple(g.nodeid for g in missing))
+        yield from _reasons(known.skipped_files, "file", "skipped unread")
+        yield from _reasons(dict.fromkeys(self.collection_errors), "file", "not collected")
+        yield from _reasons(known.unreadable, "distill.yaml", "not readable")
+        tests = tuple(name for name in self.named if "::" in name)
         if tests:
-            yield "only the tests named", tests
-        lacking = self._lacking(gates)
-        if lacking:
-            yield f"{_count(lacking, 'required gate')} did not pass", lacking
-        partial = next((e for e in self.evaluations if e["left_out"]), None)
+            yield Reason("only the tests named", tests)
+        yield from _reasons(self._lacking(gates), "required gate", "did not pass")
+        partial = next((e for e in known.evaluations if e.left_out), None)
         if partial is not None:
-            yield f"PARTIAL: {partial['n']} of {partial['n'] + partial['left_out']}", []
+            n = partial.n or 0
+            yield Reason(f"PARTIAL: {n} of {n + partial.left_out}")
         elif self.limit is not None:
-            yield f"PARTIAL: at most {self.limit} examples a gold set", []
-        if self.lost_workers:
-            yield f"{_count(self.lost_workers, 'worker')} lost", self.lost_workers
-        told = {g["nodeid"] for g in gates if g in not_run or _short(g)}
-        broken = [
-            n for n, t in self.tests.items() if t.result in ("failed", "error") and n not in told
-        ]
-        if broken:
-            yield f"{_count(broken, 'test')} failed", broken
+            yield Reason(f"PARTIAL: at most {self.limit} examples a gold set")
+        yield from _reasons(self.lost_workers, "worker", "lost")
+        told = {g.nodeid for g in gates if g in not_run or fell_short(g)}
+        red = (test for test in self.tests.values() if test.result in ("failed", "error"))
+        yield from _reasons([t.nodeid for t in red if t.nodeid not in told], "test", "failed")
 
-    def _whose(self, some: Sequence[Mapping[str, Any]], gates: Sequence[Mapping[str, Any]]) -> str:
+    def _whose(self, some: Sequence[GateRow], gates: Sequence[GateRow]) -> str:
         """Return whose gates some are, where a run has several projects or several students."""
-        students = {(m["config"], m["name"]) for m in self.models if m["role"] == "student"}
-        projects = {g["config"] for g in gates if g["config"]}
-        judged = {g["model"] for g in gates if (g["config"], g["model"]) in students}
+        students = {(m.config, m.name) for m in self.known.models if m.role == "student"}
+        projects = {g.config for g in gates if g.config}
+        judged = {g.model for g in gates if g.model and (g.config, g.model) in students}
         parts = []
         if len(projects) > 1:
-            parts.append(some_of(sorted({g["config"] for g in some if g["config"]})))
+            parts.append(some_of(sorted({g.config for g in some if g.config})))
         if len(judged) > 1:
-            names = sorted({g["model"] for g in some} & judged)
+            names = sorted(judged.intersection(g.model for g in some if g.model))
             several = "s" if len(names) > 1 else ""
             parts.append(f"student{several} {some_of(names)}" if names else "")
         found = "; ".join(part for part in parts if part)
         return f" ({found})" if found else ""
 
-    def _lacking(self, gates: Sequence[Mapping[str, Any]]) -> list[str]:
+    def _lacking(self, gates: Sequence[GateRow]) -> list[str]:
         """Return the required gates that have no verdict that passed."""
         return [
             name
-            for config, names in self.required.items()
+            for config, names in self.known.required.items()
             for name in names
             if not any(
-                (g["nodeid"] == name or (g["config"] == config and name in _names(g)))
-                and (g["waived"] or g["outcome"] == Outcome.PASSED)
+                (g.nodeid == name or (g.config == config and name in names_of(g)))
+                and (g.waived or g.outcome is Outcome.PASSED)
                 for g in gates
             )
         ]
-
-
-def _names(gate: Mapping[str, Any]) -> tuple[str, str]:
-    """Return what a requirement may call a gate: its name, with its eval or without."""
-    return gate["gate"], f"{gate['gate']}({gate['eval']})"
-
-
-Key = tuple[object, ...]
-
-
-def _attempt_rows(attempt: Attempt, config: str | None) -> dict[Key, dict[str, Any]]:
-    """Return a row for every gate that was asked, and for an end that no gate explains."""
-    rows: dict[Key, dict[str, Any]] = {}
-    for verdict in attempt.verdicts:
-        _add(rows, tuple(verdict[part] for part in _IDENTITY), verdict)
-    for error in attempt.errors:
-        _add(rows, (error["gate"],), _row(error["gate"], Outcome.NOT_RUN, config, [error["why"]]))
-    ended, why = attempt.ended
-    explained = bool(attempt.errors) or any(_short(verdict) for verdict in attempt.verdicts)
-    if ended == "passed" and not attempt.verdicts and not attempt.errors:
-        _add(rows, (OWN_ASSERTION,), _end_row(ended if attempt.looked else ASKED_NOTHING, config))
-    elif ended != "passed" and (ended in (None, "skipped") or not explained):
-        _add(rows, (OWN_ASSERTION,), _end_row(ended, config, why))
-    return rows
-
-
-_IDENTITY = ("gate", "eval", "metric", "model", "slice", "criterion")
-"""What tells a test's gates apart, and finds them again in another attempt."""
-
-
-def _add(rows: dict[Key, dict[str, Any]], key: Key, row: dict[str, Any]) -> None:
-    """Add a row; a test may ask the same gate twice."""
-    asked = sum(1 for known in rows if known[:-1] == key)
-    rows[*key, asked] = row
-
-
-def _end_row(ended: str | None, config: str | None, why: str = "") -> dict[str, Any]:
-    """Return the row of a gate test whose own end counts."""
-    outcomes = {"passed": Outcome.PASSED, "failed": Outcome.FAILED}
-    outcome = outcomes.get(ended or "", Outcome.NOT_RUN)
-    own = outcome != Outcome.NOT_RUN
-    notes = [why] if own else [ended or "did not run", why]
-    return _row(OWN_ASSERTION if own else None, outcome, config, [note for note in notes if note])
-
-
-def _row(
-    gate: str | None, outcome: Outcome, config: str | None, notes: list[str]
-) -> dict[str, Any]:
-    known = ("eval", "metric", "model", "observed", "required", "relation", "n", "slice")
-    return {
-        "config": config,
-        "gate": gate,
-        **dict.fromkeys((*known, "confidence", *Evidence().to_dict())),
-        "infinite": False,
-        "notes": notes,
-        "basis": "",
-        "message": "",
-        "waived": None,
-        "unit": "",
-        "criterion": None,
-        "outcome": str(outcome),
-    }
 
 
 def _inside(nodeid: str, collectors: Iterable[str]) -> bool:
     return any(nodeid == name or nodeid.startswith(f"{name}::") for name in collectors)
 
 
-def _short(row: Mapping[str, Any]) -> bool:
-    """Return whether a gate failed or was inconclusive, and nobody answers for it."""
-    return row["outcome"] in NOT_PASSED and not row["waived"]
+def _reasons(names: Collection[str], what: str, happened: str) -> Iterator[Reason]:
+    """Yield that something happened to these; nothing where there are none."""
+    if names:
+        yield Reason(f"{_count(names, what)} {happened}", tuple(names))
 
 
-def _word(row: Mapping[str, Any]) -> str:
-    return "passed" if row["outcome"] == Outcome.PASSED else str(row["outcome"])
-
-
-def _noted(row: Mapping[str, Any], note: str) -> dict[str, Any]:
-    return {**row, "notes": [*row["notes"], note]}
-
-
-def _same_row(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    names = ("config", "name", "model", "eval", "metric", "criterion")
-    keys = [k for k in names if k in a or k in b]
-    return all(a.get(k) == b.get(k) for k in keys)
-
-
-def _other_bytes(model: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Return whether two processes loaded other bytes as one model of ``distill.yaml``."""
-    digests = {row.get("digest") for row in (model, other)} - {None}
-    return len(digests) > 1 and "fixture" not in (model.get("engine"), other.get("engine"))
-
-
-def _merge(row: dict[str, Any], other: Mapping[str, Any]) -> None:
-    """Add what another process knows of the same comparison: its models need not be the same."""
-    if row.get("evaluated") is not None and other.get("evaluated") is not None:
-        # What one worker made, the others found in the store.
-        row["evaluated"] = max(row["evaluated"], other["evaluated"])
-        row["from_store"] = (row["n"] or 0) - row["evaluated"]
-    for key, value in other.items():
-        if isinstance(value, dict) and isinstance(row.get(key), dict):
-            row[key] |= value
-        elif key == "notes":
-            row[key] = list(dict.fromkeys((*row[key], *value)))
-        elif row.get(key) is None:
-            row[key] = value
-
-
-def _count(found: Sequence[object], what: str) -> str:
+def _count(found: Collection[object], what: str) -> str:
     return f"{len(found)} {what}{'' if len(found) == 1 else 's'}"

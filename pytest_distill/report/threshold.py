@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pytest_distill._util.files import write_atomically
+from pytest_distill.gates.verdict import Verdict
 
 SCHEMA = 1
 RULE = (
@@ -17,7 +17,7 @@ RULE = (
 
 
 def write_threshold(
-    path: Path, verdict: Mapping[str, Any], models: Mapping[str, Mapping[str, str | None]]
+    path: Path, verdict: Verdict, models: Mapping[str, Mapping[str, str | None]]
 ) -> None:
     """Write the threshold of a verdict on routing; OSError where that fails.
 
@@ -25,24 +25,24 @@ def write_threshold(
     ----------
     path : Path
         The file; it is whole or as it was before.
-    verdict : mapping
-        As `Verdict.to_dict` gives it.
+    verdict : Verdict
+        Of the gate `routable`.
     models : mapping
         Role -> name and digest.
     """
-    details = verdict["details"]
+    details = verdict.details
     told = {
         "schema": SCHEMA,
-        "eval": verdict["eval"],
+        "eval": verdict.eval,
         **models,
         "by": details["by"],
         "threshold": details["threshold"],
         "rule": RULE,
-        "outcome": verdict["outcome"],
+        "outcome": verdict.outcome,
         "handled": details["handled"],
         "retained_at_least": details["retained_required"],
-        "confidence": verdict["confidence"],
-        "metric": verdict["metric"],
-        "n": verdict["n"],
+        "confidence": verdict.confidence,
+        "metric": verdict.metric,
+        "n": verdict.n,
     }
     write_atomically(path, json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

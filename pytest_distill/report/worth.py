@@ -3,149 +3,125 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from pytest_distill.report.ledger import Ledger
-
-Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One model by size and quality.
-
-    Parameters
-    ----------
-    model, role : str
-        Which one.
-    parameters : int
-        Its size.
-    score : float
-        By the eval's headline metric.
-    retained : float, optional
-        Share of the teacher's quality; infinite where lower is better and it makes no error.
-    dominated : str
-        By whom and how, e.g. ``sft is as good and as small``; empty on the frontier.
-    """
-
-    model: str
-    role: str
-    parameters: int
-    score: float
-    retained: float | None
-    dominated: str
+from pytest_distill.report.records import (
+    ComparisonRow,
+    Frontier,
+    FrontierPoint,
+    GateRow,
+    ModelRow,
+    RecommendationRow,
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Frontier:
-    """The models of one eval, the smallest first."""
-
-    config: str
-    eval: str
-    metric: str
-    higher_is_better: bool
-    points: tuple[Point, ...]
-
-
-def words(ledger: Ledger) -> list[str]:
-    """Return sentences: whether SFT is beaten, where it does alone, what is recommended."""
-    beaten = [
-        f"{gate['eval']}: {gate['details']['in_words']}"
-        for gate in ledger.gates()
-        if gate["gate"] == "beats_sft" and gate["relation"] and not gate["slice"]
+def sentences(
+    gates: Sequence[GateRow],
+    compared: Sequence[ComparisonRow],
+    models: Sequence[ModelRow],
+    recommendations: Sequence[RecommendationRow],
+) -> list[str]:
+    """Return whether SFT is beaten, where it does alone, and what is recommended."""
+    whole = [gate for gate in gates if gate.relation and not gate.slice]
+    told = [
+        f"{gate.eval}: {gate.details['in_words']}" for gate in whole if "in_words" in gate.details
     ]
-    recommended = [line for row in ledger.recommendations for line in _recommended(row)]
-    return list(dict.fromkeys((*beaten, *_sft_alone(ledger), *recommended)))
+    sft = {(model.config, model.name) for model in models if model.role == "sft"}
+    recommended = [line for row in recommendations for line in _recommended(row)]
+    return list(dict.fromkeys((*told, *_sft_alone(whole, compared, sft), *recommended)))
 
 
-def _recommended(row: Row) -> Iterator[str]:
+def _recommended(row: RecommendationRow) -> Iterator[str]:
     """Yield what is recommended, and which smaller students are not, and why."""
-    yield f"recommended for {row['criterion']}: {row['model']}"
-    if row["ended_by"] is not None:
-        rest = row["not_tried"]
-        told = f"; not tried after it: {', '.join(rest)}" if rest else ""
-        yield f"{row['criterion']}: {row['ended_by']} is not shown to keep the quality{told}"
+    yield f"recommended for {row.criterion}: {row.model}"
+    if row.ended_by is not None:
+        told = f"; not tried after it: {', '.join(row.not_tried)}" if row.not_tried else ""
+        yield f"{row.criterion}: {row.ended_by} is not shown to keep the quality{told}"
 
 
-def _sft_alone(ledger: Ledger) -> Iterator[str]:
+def _sft_alone(
+    gates: Sequence[GateRow], compared: Sequence[ComparisonRow], sft: set[tuple[str, str]]
+) -> Iterator[str]:
     """Yield a sentence for every retention gate whose floor the SFT student meets alone.
 
-    As the gate is judged: by the observed ratio, or with a confidence only where a `beats_sft` gate
+    As the gate is judged: by the observed ratio, or with a confidence only where another gate
     shows with that confidence that the SFT student meets the floor.
     """
-    compared = ledger.compared()
-    gates = [gate for gate in ledger.gates() if gate["relation"] and not gate["slice"]]
     for gate in gates:
-        if gate["gate"] != "quality_retained":
+        if gate.gate != "quality_retained" or gate.required is None:
             continue
-        if gate["confidence"] is None:
-            roles = _roles(ledger, gate["config"])
+        if gate.confidence is None:
             meets = any(
-                roles.get(name) == "sft" and ratio >= gate["required"]
+                (row.config, name) in sft and (ratio is None or ratio >= gate.required)
                 for row in compared
                 if _same_scores(row, gate)
-                for name, ratio in row["retained"].items()
+                for name, ratio in row.retained.items()
             )
         else:
             meets = any(_shows(other, gate) for other in gates if _same_scores(other, gate))
         if meets:
             yield (
-                f"SFT alone meets the floor {gate['required']:g} ({gate['eval']}, "
-                f"{gate['metric']}): drop the teacher"
+                f"SFT alone meets the floor {gate.required:g} ({gate.eval}, {gate.metric}): "
+                "drop the teacher"
             )
 
 
-def _same_scores(one: Row, other: Row) -> bool:
-    return all(one[key] == other[key] for key in ("config", "eval", "metric"))
+def _same_scores(one: ComparisonRow | GateRow, other: GateRow) -> bool:
+    return (one.config, one.eval, one.metric) == (other.config, other.eval, other.metric)
 
 
-def _shows(beats_sft: Row, gate: Row) -> bool:
+def _shows(other: GateRow, gate: GateRow) -> bool:
     """Return whether a gate shows that SFT alone meets another one's floor, as surely as asked."""
-    bound = beats_sft.get("details", {}).get("sft_retained")
+    bound = other.details.get("sft_retained")
     return (
         bound is not None
-        and bound["confidence"] >= gate["confidence"]
-        and bound["lower"] >= gate["required"]
+        and bound["confidence"] >= gate.confidence
+        and bound["lower"] >= gate.required
     )
 
 
-def frontiers(ledger: Ledger) -> list[Frontier]:
+def frontiers(compared: Sequence[ComparisonRow], models: Sequence[ModelRow]) -> list[Frontier]:
     """Return the frontier of every eval on which at least two models beside the teacher ran."""
-    found = []
-    seen: set[tuple[str, str]] = set()
-    for row in ledger.compared():
-        key = (row["config"], row["eval"])
-        if key in seen:  # the first metric of an eval is its headline metric
+    found: dict[tuple[str, str], Frontier | None] = {}
+    for row in compared:
+        if (row.config, row.eval) in found:  # the first metric of an eval is its headline metric
             continue
-        seen.add(key)
-        models = {m["name"]: m for m in ledger.models if m["config"] == row["config"]}
-        sized = [n for n in row["scores"] if models.get(n, {}).get("parameters") is not None]
-        if sum(models[n]["role"] == "student" for n in sized) < 2:
-            continue
+        sizes = {
+            model.name: model.parameters
+            for model in models
+            if model.config == row.config
+            and model.name in row.scores
+            and model.parameters is not None
+        }
+        roles = {model.name: model.role for model in models if model.config == row.config}
+        several = sum(roles[name] == "student" for name in sizes) > 1
         points = sorted(
-            (_point(name, sized, models, row) for name in sized),
+            (_point(name, roles[name], sizes, row) for name in sizes),
             key=lambda point: (point.parameters, bool(point.dominated)),
         )
-        higher = row["higher_is_better"]
-        found.append(Frontier(*key, row["metric"], higher, tuple(points)))
-    return found
+        found[row.config, row.eval] = (
+            Frontier(row.config, row.eval, row.metric, row.higher_is_better, tuple(points))
+            if several
+            else None
+        )
+    return [frontier for frontier in found.values() if frontier is not None]
 
 
-def _point(name: str, others: Sequence[str], models: Mapping[str, Row], row: Row) -> Point:
-    size, score = models[name]["parameters"], row["scores"][name]
-    sign = 1 if row["higher_is_better"] else -1
+def _point(name: str, role: str, sizes: Mapping[str, int], row: ComparisonRow) -> FrontierPoint:
+    sign = 1 if row.higher_is_better else -1
     dominated = ""
-    for other in others:
-        smaller = models[other]["parameters"] - size
-        better = sign * (row["scores"][other] - score)
+    for other, size in sizes.items():
+        smaller = size - sizes[name]
+        better = sign * (row.scores[other] - row.scores[name])
         if smaller <= 0 <= better and (smaller, better) != (0, 0):
             quality = "better" if better > 0 else "as good"
             dominated = f"{other} is {quality} and {'smaller' if smaller < 0 else 'as small'}"
             break
-    role = models[name]["role"]
-    return Point(name, role, size, score, row["retained"].get(name), dominated)
-
-
-def _roles(ledger: Ledger, config: str) -> dict[str, str]:
-    return {m["name"]: m["role"] for m in ledger.models if m["config"] == config}
+    return FrontierPoint(
+        model=name,
+        role=role,
+        parameters=sizes[name],
+        score=row.scores[name],
+        retained=row.retained.get(name),
+        infinite=name in row.retained and row.retained[name] is None,
+        dominated=dominated,
+    )

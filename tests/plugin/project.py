@@ -13,8 +13,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
+
+import pytest_distill
 
 N = 20
 TEACHER = range(18)
@@ -23,6 +26,13 @@ SFT = range(5, 20)
 
 Run = Callable[..., pytest.RunResult]
 Rows = Iterable[Mapping[str, Any]]
+
+OLDER = {"outcome": "SHIP"}
+"""What tests let an older run have written."""
+
+SCHEMA = jsonschema.Draft202012Validator(
+    json.loads((Path(pytest_distill.__file__).parent / "report" / "schema.json").read_text())
+)
 
 LABELS = ("pos", "neg")
 OUTCOMES = ("PASSED", "FAILED", "INCONCLUSIVE", "NOT", "waived")
@@ -234,8 +244,10 @@ class Project:
         return [entry["model"] for entry in self.calls("load")]
 
     def json(self, name: str = "out.json") -> dict[str, Any]:
-        """Return the JSON report."""
+        """Return the JSON report, which its schema must allow."""
         report: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
+        if report != OLDER:
+            SCHEMA.validate(report)
         return report
 
 

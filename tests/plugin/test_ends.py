@@ -334,10 +334,11 @@ def test_a_worker_whose_share_cannot_be_told(project: Project, run: Run) -> None
     """What cannot be JSON is not dropped without a word."""
     project.file(
         "conftest.py",
-        "import pytest\nfrom pytest_distill.plugin.session import DistillSession\n"
+        "from pytest_distill.plugin import sharing\n"
+        "from pytest_distill.report.share import Share\n"
         "def pytest_configure(config):\n"
         "    if hasattr(config, 'workerinput'):\n"
-        "        DistillSession.share = lambda self: {'what': object()}\n",
+        "        sharing.share_of = lambda session: Share(late=[object()])\n",
     )
     write_gates(project, kept=KEPT)
     assert decision_of(run("-n", "1", *REPORTS)) == ("INCOMPLETE", "1 worker lost: gw0")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,6 +20,7 @@ from pytest_distill.evaluation.models import Model
 from pytest_distill.gates import Agreement, Gate, QualityRetained, Score, Smaller
 from pytest_distill.gates.doubts import with_remarks
 from pytest_distill.gates.verdict import Doubt, Evidence, Verdict
+from pytest_distill.report.verdicts import row_of
 from tests.unit.conftest import MakeComparison
 
 
@@ -100,9 +100,9 @@ def test_a_teacher_not_shown_above_chance_is_in_doubt(
     assert "firm" not in verdict.basis.split("; ")
     assert "  firm" not in verdict.message.splitlines()
     assert f"  note: {note}" in verdict.message.splitlines()
-    told = json.loads(json.dumps(verdict.to_dict()))
-    assert told["firm"] is not True
-    assert note in told["notes"]
+    told = row_of(verdict, "distill.yaml", "test_it")
+    assert told.firm is not True
+    assert note in told.notes
 
 
 def test_inverted_gold_labels_are_an_error(make_comparison: MakeComparison) -> None:

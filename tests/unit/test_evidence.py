@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from typing import Any, cast
 
 import pytest
@@ -22,6 +23,7 @@ from pytest_distill.evaluation.models import Model
 from pytest_distill.gates import BeatsSft, QualityRetained, SlicesRetained
 from pytest_distill.gates.doubts import with_remarks
 from pytest_distill.gates.verdict import Outcome
+from pytest_distill.report.verdicts import row_of
 from tests.unit.conftest import MakeComparison
 
 
@@ -336,9 +338,13 @@ def test_other_token_counts_are_noted() -> None:
 def test_a_verdict_is_json(make_comparison: MakeComparison) -> None:
     """Infinite bounds become null, and the keys are those that the documentation names."""
     comparison = make_comparison("aab", "aab", "aba", "abb")
-    told = json.loads(json.dumps(BeatsSft().judge(comparison).to_dict(), allow_nan=False))
+    told = json.loads(
+        json.dumps(asdict(row_of(BeatsSft().judge(comparison), "", "")), allow_nan=False)
+    )
     assert {"n", "interval", "firm", "needed", "wins", "losses", "ties", "p_value"} <= set(told)
     assert set(told["gap_recovered"]) == {"recovered", "lower", "upper", "method"}
-    told = json.loads(json.dumps(QualityRetained(0.5).judge(comparison).to_dict(), allow_nan=False))
+    told = json.loads(
+        json.dumps(asdict(row_of(QualityRetained(0.5).judge(comparison), "", "")), allow_nan=False)
+    )
     bounds = {"one_sided_lower", "one_sided_upper", "lower", "upper", "confidence", "method"}
     assert set(told["interval"]) == bounds

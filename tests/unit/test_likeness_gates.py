@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,7 +21,9 @@ from pytest_distill.evals.tasks.generation import GenerationRequest
 from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEval
 from pytest_distill.evaluation.models import Model
 from pytest_distill.gates import Acceptance, Agreement, Divergence, InheritedErrors
-from pytest_distill.gates.verdict import Outcome, observed_text
+from pytest_distill.gates.verdict import Outcome
+from pytest_distill.report.terminal import observed_text
+from pytest_distill.report.verdicts import row_of
 from tests.unit.conftest import LETTERS, MakeComparison
 
 LABELS = ("a", "b", "c")
@@ -168,8 +169,8 @@ def test_a_student_that_rules_out_what_the_teacher_does_not() -> None:
     assert verdict.outcome is Outcome.FAILED
     assert verdict.message.startswith("assert infinite <= 1000.0 KL(teacher || student) per ex")
     assert "infinite on 1 of 4 examples" in verdict.basis
-    row = json.loads(json.dumps(verdict.to_dict(), allow_nan=False))
-    assert row["observed"] is None
+    row = row_of(verdict, "distill.yaml", "test_it")
+    assert (row.observed, row.infinite) == (None, True)
     assert observed_text(row) == "infinite"
 
 
@@ -297,7 +298,7 @@ def test_a_teacher_without_errors_tells_nothing(make_comparison: MakeComparison)
     verdict = InheritedErrors(0.5).judge(make_comparison("aaa", "aaa", "abb", "aab"))
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.message.startswith("assert 0 of 0 <= 0.5 of the errors of the teacher repeated")
-    assert json.loads(json.dumps(verdict.to_dict(), allow_nan=False))["observed"] is None
+    assert row_of(verdict, "distill.yaml", "test_it").observed is None
     assert not verdict.reaches(1.0)  # so that no waiver covers it
 
 

@@ -11,7 +11,7 @@ from pytest_distill.gates import Gate, Routable, SuiteRetained
 from pytest_distill.gates.doubts import with_remarks
 from pytest_distill.gates.verdict import Outcome, Verdict
 from pytest_distill.plugin.assertions.threshold import keep_threshold
-from pytest_distill.plugin.running import running_test
+from pytest_distill.plugin.session import running_test
 from pytest_distill.report.lost import write_lost
 
 subject: ContextVar[Comparison | None] = ContextVar("subject", default=None)
@@ -34,11 +34,14 @@ def judge(gate: Gate, eval: str | None, student: str | None) -> tuple[Verdict, C
     with session.asking(item, gate.name):
         if isinstance(gate, SuiteRetained):
             names = gate.names(list(session.project(item).config.evals))
-            suite = [session.comparison(item, name, student, alone=True) for name in names]
+            suite = [
+                session.comparison(item, name, student, kind=Comparison, alone=True)
+                for name in names
+            ]
             return with_remarks(gate.judge_all(suite), gate, suite), suite[0]
         if comparison is None or eval is not None or student is not None:
             any_eval = not getattr(gate, "needs_eval", True)
-            comparison = session.comparison(item, eval, student, any_eval=any_eval)
+            comparison = session.comparison(item, eval, student, kind=Comparison, any_eval=any_eval)
         verdict = with_remarks(gate.judge(comparison), gate, [comparison])
         if isinstance(gate, Routable):
             verdict = keep_threshold(gate.save, verdict, comparison)

@@ -12,7 +12,8 @@ from pytest_distill.gates import Routable
 from pytest_distill.gates.measured import LooksAtNoAnswers
 from pytest_distill.gates.recommendation import Recommendation, recommended
 from pytest_distill.plugin.assertions.asking import judge, record
-from pytest_distill.plugin.running import note_look, running_test
+from pytest_distill.plugin.running import note_look
+from pytest_distill.plugin.session import running_test
 
 
 def assert_meets(criterion: str, *, eval: str | None = None, student: str | None = None) -> None:

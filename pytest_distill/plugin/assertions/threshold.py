@@ -26,7 +26,7 @@ def keep_threshold(
     try:
         if save is None:
             make_folder(project / ".distill")
-        write_threshold(project / shown, verdict.to_dict(), models)
+        write_threshold(project / shown, verdict, models)
     except OSError as error:
         if save is not None:
             raise ConfigError(f"save='{save}': cannot be written: {error.strerror}") from None

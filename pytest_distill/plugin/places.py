@@ -1,0 +1,70 @@
+"""Which ``distill.yaml`` holds where, and how reports name a path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_distill.errors import printable
+
+
+class Places:
+    """Where the files of one session are.
+
+    Parameters
+    ----------
+    config : pytest.Config
+        Options and rootdir.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._nearest: dict[Path, Path | None] = {}
+
+    @property
+    def given_config(self) -> Path | None:
+        """The ``distill.yaml`` that an option or the ini names for all tests."""
+        if option := self.from_here("distill_config"):
+            return option
+        if ini := self._config.getini("distill_config"):
+            return self._config.rootpath / str(ini)
+        return None
+
+    def config_of(self, path: Path) -> Path | None:
+        """Return the ``distill.yaml`` that holds for a file or folder; None where there is none."""
+        return self.config_in(path if path.is_dir() else path.parent)
+
+    def config_in(self, folder: Path) -> Path | None:
+        """Return the ``distill.yaml`` that holds for the tests in a folder."""
+        given = self.given_config
+        if given is not None:
+            return given
+        if folder not in self._nearest:
+            self._nearest[folder] = _nearest_config(folder, self._config.rootpath)
+        return self._nearest[folder]
+
+    def from_here(self, option: str) -> Path | None:
+        """Return the path that an option gives, from the current folder."""
+        given = self._config.getoption(option)
+        return self._config.invocation_params.dir / str(given) if given else None
+
+    def store(self, project: Path) -> Path:
+        """Return the folder of stored predictions for the project in a folder."""
+        ini = self._config.getini("distill_cache")
+        folder = self._config.rootpath / str(ini) if ini else project / ".distill"
+        return self.from_here("distill_cache") or folder
+
+    def shown(self, path: Path) -> str:
+        """Return a path as reports name it: relative to rootdir where it lies below."""
+        root = self._config.rootpath
+        return printable(str(path.relative_to(root) if path.is_relative_to(root) else path))
+
+
+def _nearest_config(folder: Path, root: Path) -> Path | None:
+    for candidate in (folder, *folder.parents):
+        if (candidate / "distill.yaml").is_file():
+            return candidate / "distill.yaml"
+        if candidate == root:
+            break
+    return None

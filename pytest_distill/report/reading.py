@@ -1,0 +1,58 @@
+"""Reads back what crossed processes as JSON, and describes the report for others that read it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+
+from pytest_distill.report.attempt import TestRun
+from pytest_distill.report.records import Report
+from pytest_distill.report.share import Share
+
+
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Return what reads JSON into records of a kind.
+
+    pydantic looks the types of their fields up here too: the modules of the records import some
+    for type checkers alone.
+    """
+    from pytest_distill._util.units import Unit  # noqa: F401
+    from pytest_distill.gates.verdict import Outcome, Relation  # noqa: F401
+    from pytest_distill.report.records import GateRow  # noqa: F401
+
+    return TypeAdapter(kind)
+
+
+_RUNS = _adapter(dict[str, TestRun])
+_SHARE = _adapter(Share)
+
+
+def read_run(text: str) -> TestRun:
+    """Return what a test's user property holds; ValueError or KeyError where it is another's."""
+    run: TestRun = _RUNS.validate_json(text)["run"]
+    return run
+
+
+def read_share(text: str) -> Share:
+    """Return what a worker told; ValueError where that is no share."""
+    share: Share = _SHARE.validate_json(text)
+    return share
+
+
+class _AsWritten(GenerateJsonSchema):
+    """A record is written with all its fields, also those that have a default."""
+
+    def field_is_required(self, *_: Any, **__: Any) -> bool:
+        return True
+
+    def field_title_should_be_set(self, *_: Any, **__: Any) -> bool:
+        return False
+
+
+def schema() -> str:
+    """Return the JSON Schema (draft 2020-12) of the report, as ``schema.json`` holds it."""
+    generated = _adapter(Report).json_schema(mode="serialization", schema_generator=_AsWritten)
+    return json.dumps({"$schema": _AsWritten.schema_dialect, **generated}, indent=2) + "\n"

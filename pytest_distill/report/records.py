@@ -1,0 +1,361 @@
+"""What a report is made of. The JSON report is these records, and ``schema.json`` their schema.
+
+The standard library alone: a report that says that the run did not end is written when pytest
+starts. An infinite number is None, since JSON has no word for it; NaN is an error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from pytest_distill._util.units import Unit
+    from pytest_distill.gates.verdict import Outcome, Relation
+
+Record = TypeVar("Record")
+
+SCHEMA: Literal[1] = 1
+
+UNFINISHED = "the run did not end"
+"""What a report says from the start of a run to its end."""
+
+Shipping = Literal["SHIP", "DO NOT SHIP", "INCOMPLETE"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """A model that was evaluated or measured; None where something is not known."""
+
+    config: str
+    """The shown path of the ``distill.yaml``."""
+    name: str
+    role: str
+    parameters: int | None
+    bytes: int | None
+    active_parameters: int | None
+    embedding_parameters: int | None
+    quantization: str | None
+    latency_ms: float | None
+    cost_per_1k: float | None
+    declared: tuple[str, ...]
+    """Which figures ``distill.yaml`` declares: they were not measured."""
+    dtype: str | None
+    device: str | None
+    path: str | None
+    digest: str | None
+    engine: str
+    """As in ``distill.yaml``; ``fixture`` where a fixture takes its place."""
+    batch_tokens: int | None
+    notes: tuple[str, ...]
+    """What the engine says of this run."""
+    trained: str | None
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells it from other models of the run."""
+        return self.config, self.name
+
+
+@dataclass(frozen=True, slots=True)
+class ScoresRow:
+    """The scores by one metric of an eval, as one process knows them."""
+
+    config: str
+    eval: str
+    metric: str
+    higher_is_better: bool
+    scores: dict[str, str]
+    """Model -> exact fraction."""
+    n: int | None
+    reported: tuple[str, ...]
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells it from other scores of the run."""
+        return self.config, self.eval, self.metric
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRow:
+    """The models of an eval side by side, by one metric."""
+
+    config: str
+    eval: str
+    metric: str
+    higher_is_better: bool
+    scores: dict[str, float]
+    """Model -> score."""
+    n: int | None
+    """Number of examples; None for reported scores."""
+    reported: tuple[str, ...]
+    """The models whose scores are reported, not measured."""
+    retained: dict[str, float | None]
+    """Model -> share of the teacher's quality; infinite where lower is better and it makes no
+    error. A model without a ratio is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationRow:
+    """One model on one eval."""
+
+    config: str
+    model: str
+    eval: str
+    n: int | None
+    """Number of examples; None for reported scores."""
+    left_out: int
+    """How many examples ``--distill-limit`` left out."""
+    evaluated: int | None
+    """How many examples the model answered in this run; None where no engine ran it."""
+    from_store: int | None
+    """How many answers came from the store; None where no engine ran it."""
+    notes: tuple[str, ...]
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells it from other evaluations of the run."""
+        return self.config, self.model, self.eval
+
+
+@dataclass(frozen=True, slots=True)
+class Quantile:
+    """A quantile of seconds, with bounds; a bound that does not exist is None."""
+
+    estimate: float
+    one_sided_lower: float | None
+    one_sided_upper: float | None
+    lower: float | None
+    upper: float | None
+    confidence: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class ThroughputRow:
+    """Examples a second, in batches: median, lowest and highest of `n` passes."""
+
+    per_second: float
+    lowest: float
+    highest: float
+    batch_tokens: int | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRow:
+    """Bytes of the weights alone, and at most, while `n` examples were answered."""
+
+    weights: int
+    peak: int
+    held_by: str
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenanceRow:
+    """On what, with what and when a figure was measured."""
+
+    setting: Mapping[str, Any]
+    made: float
+    """Seconds since 1970."""
+    earlier: bool
+    """Whether before this run."""
+
+
+@dataclass(frozen=True, slots=True)
+class FiguresRow:
+    """What was measured of a model on the examples of an eval; None for what was not."""
+
+    config: str
+    model: str
+    eval: str
+    taken: dict[str, ProvenanceRow]
+    """``latency``, ``throughput`` or ``memory`` -> how that was measured."""
+    latency: dict[str, dict[str, Quantile]] | None
+    """``example``, ``first_token`` or ``token`` -> ``p50`` and ``p95``."""
+    throughput: ThroughputRow | None
+    memory: MemoryRow | None
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells it from other figures of the run."""
+        return self.config, self.model, self.eval
+
+
+@dataclass(frozen=True, slots=True)
+class FrontierPoint:
+    """One model by size and quality."""
+
+    model: str
+    role: str
+    parameters: int
+    score: float
+    """By the eval's headline metric."""
+    retained: float | None
+    """Share of the teacher's quality; also None where there is no ratio, as of the teacher."""
+    infinite: bool
+    """Whether `retained` is infinite."""
+    dominated: str
+    """By whom and how, e.g. ``sft is as good and as small``; empty on the frontier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frontier:
+    """The models of one eval by size and quality, the smallest first."""
+
+    config: str
+    eval: str
+    metric: str
+    higher_is_better: bool
+    points: tuple[FrontierPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendationRow:
+    """The smallest student that is shown to meet a criterion, where a test asked for it."""
+
+    config: str
+    criterion: str
+    model: str | None
+    passed_over: tuple[str, ...]
+    """Students that do not fit."""
+    ended_by: str | None
+    """The student that is not shown to keep the quality."""
+    not_tried: tuple[str, ...]
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells it from other recommendations of the run."""
+        return self.config, self.criterion
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalRow:
+    """Bounds of the observed number; a bound that does not exist is None."""
+
+    one_sided_lower: float | None
+    one_sided_upper: float | None
+    lower: float | None
+    upper: float | None
+    confidence: float
+    """Of the one-sided bounds; the two-sided interval is of 95 %."""
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class GapRow:
+    """Which share of the distance from the SFT student to the teacher distilling closed."""
+
+    recovered: float | None
+    lower: float | None
+    upper: float | None
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateRow:
+    """One verdict, or a gate test without one; None where something is not known."""
+
+    nodeid: str
+    config: str | None
+    gate: str | None
+    """``own_assertion`` for a gate test that asks none and looks at a model; None for NOT RUN."""
+    outcome: Outcome
+    eval: str | None = None
+    metric: str | None = None
+    model: str | None = None
+    observed: float | None = None
+    """The number that was measured; also None where there is none."""
+    infinite: bool = False
+    """Whether `observed` is infinite."""
+    required: float | None = None
+    relation: Relation | None = None
+    """How `observed` must stand to `required`; None where there is no verdict."""
+    unit: Unit = ""
+    """What the two are counted in; nothing for scores and ratios."""
+    criterion: str | None = None
+    """The criterion of ``distill.yaml`` that it is a part of."""
+    confidence: float | None = None
+    """How sure the verdict had to be; None where the observed number decides."""
+    n: int | None = None
+    slice: str | None = None
+    basis: str = ""
+    """What the verdict rests on, in words."""
+    notes: tuple[str, ...] = ()
+    message: str = ""
+    """What the failing test says."""
+    waived: str | None = None
+    """Who answers for the failure, why and until when."""
+    interval: IntervalRow | None = None
+    clusters: int | None = None
+    firm: bool | None = None
+    needed: int | None = None
+    lost: int | None = None
+    won: int | None = None
+    wins: int | None = None
+    losses: int | None = None
+    ties: int | None = None
+    p_value: float | None = None
+    test: str | None = None
+    gap_recovered: GapRow | None = None
+    above_chance: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What only this kind of gate tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Something that stands in the way of a SHIP, or what a SHIP is of."""
+
+    text: str
+    names: tuple[str, ...] = ()
+    """The node ids, files or gates that it is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that a run found out, and what it comes to. A format tells it and computes nothing."""
+
+    schema: Literal[1] = SCHEMA
+    outcome: Shipping = "INCOMPLETE"
+    """SHIP only when every gate ran and passed, and nothing else went wrong."""
+    reason: str = UNFINISHED
+    """The words of all `reasons`."""
+    culprits: tuple[str, ...] = ()
+    """The names of all `reasons`."""
+    reasons: tuple[Reason, ...] = ()
+    models: tuple[ModelRow, ...] = ()
+    comparisons: tuple[ComparisonRow, ...] = ()
+    evaluations: tuple[EvaluationRow, ...] = ()
+    figures: tuple[FiguresRow, ...] = ()
+    frontiers: tuple[Frontier, ...] = ()
+    recommendations: tuple[RecommendationRow, ...] = ()
+    gates: tuple[GateRow, ...] = ()
+    worth: tuple[str, ...] = ()
+    """Sentences: whether SFT is beaten, where it does alone, what is recommended."""
+    remarks: tuple[str, ...] = ()
+    """What to know of files that were skipped or left out."""
+
+
+def record_of(kind: type[Record], *sources: object, **more: Any) -> Record:
+    """Return a record with the attributes that `sources` have under the names of its fields.
+
+    Parameters
+    ----------
+    kind : type
+        Which record.
+    *sources : object
+        The first that has an attribute of a field's name gives it.
+    **more
+        Fields that none has, or has otherwise.
+    """
+    for name in (each.name for each in fields(kind)):  # type: ignore[arg-type]
+        found = next((s for s in sources if hasattr(s, name)), None)
+        if found is not None and name not in more:
+            value = getattr(found, name)
+            infinite = isinstance(value, float) and math.isinf(value)
+            more[name] = None if infinite else value
+    return kind(**more)

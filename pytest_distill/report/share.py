@@ -1,0 +1,145 @@
+"""What each process of a run tells the one that makes the report, and all of them together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
+
+from pytest_distill.report.attempt import TestRun
+from pytest_distill.report.records import (
+    EvaluationRow,
+    FiguresRow,
+    ModelRow,
+    RecommendationRow,
+    ScoresRow,
+)
+
+Row = TypeVar("Row", ModelRow, ScoresRow, EvaluationRow, FiguresRow, RecommendationRow)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The names of a ``distill.yaml``, in its order, in which the report tells of them."""
+
+    models: tuple[str, ...] = ()
+    evals: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Eval -> its metrics, the headline metric first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one process adds to the ledger beside the reports of its tests.
+
+    Parameters
+    ----------
+    gate_tests : list of str
+        Node ids, whether the tests ran or not.
+    runs : list of TestRun
+        What its tests asked and how they ended.
+    late : list of str
+        What was asked too late, or may still be asked.
+    allow_reruns : dict
+        Path of a ``distill.yaml`` -> what a later attempt may excuse: all gates, or these.
+    skipped_files, remarks : list of str
+        Files that nobody looked into, and what to say of those and of allowed ones.
+    required : dict
+        Path of a ``distill.yaml`` -> gate names and node ids that must have passed.
+    unreadable : list of str
+        Paths of ``distill.yaml`` files of which nobody knows what they require.
+    listings : dict
+        Path of a ``distill.yaml`` -> its names.
+    models, scores, evaluations, figures, recommendations : list
+        What its models came to.
+    """
+
+    gate_tests: list[str] = field(default_factory=list)
+    runs: list[TestRun] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
+    allow_reruns: dict[str, bool | list[str]] = field(default_factory=dict)
+    skipped_files: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    required: dict[str, list[str]] = field(default_factory=dict)
+    unreadable: list[str] = field(default_factory=list)
+    listings: dict[str, Listing] = field(default_factory=dict)
+    models: list[ModelRow] = field(default_factory=list)
+    scores: list[ScoresRow] = field(default_factory=list)
+    evaluations: list[EvaluationRow] = field(default_factory=list)
+    figures: list[FiguresRow] = field(default_factory=list)
+    recommendations: list[RecommendationRow] = field(default_factory=list)
+
+    def add(self, other: Share) -> None:
+        """Take in what another process told, but for its tests; nothing is told twice.
+
+        Rows stand in the order of ``distill.yaml``, whichever process ends first.
+        """
+        self.allow_reruns.update(other.allow_reruns)
+        self.required.update(other.required)
+        for config, told in other.listings.items():
+            known = self.listings.get(config, Listing())
+            evals = {name: _union(known.evals.get(name, ()), of) for name, of in told.evals.items()}
+            models = _union(known.models, told.models)
+            self.listings[config] = Listing(models, known.evals | evals)
+        for mine, theirs in (
+            (self.late, other.late),
+            (self.skipped_files, other.skipped_files),
+            (self.remarks, other.remarks),
+            (self.unreadable, other.unreadable),
+        ):
+            mine[:] = _union(mine, theirs)
+        self._add_rows(self.models, other.models)
+        self._add_rows(self.scores, other.scores)
+        self._add_rows(self.evaluations, other.evaluations)
+        self._add_rows(self.figures, other.figures)
+        self._add_rows(self.recommendations, other.recommendations)
+
+    def not_the_same(self, models: Iterable[ModelRow]) -> Iterator[str]:
+        """Yield the models of ``distill.yaml`` of which another process loaded other bytes."""
+        for one, other in ((o, m) for m in models for o in self.models if o.key == m.key):
+            digests = {one.digest, other.digest} - {None}
+            if len(digests) > 1 and "fixture" not in (one.engine, other.engine):
+                yield one.name
+
+    def _add_rows(self, rows: list[Row], others: Iterable[Row]) -> None:
+        found = {row.key: row for row in rows}
+        for row in others:
+            found[row.key] = _merged(found[row.key], row) if row.key in found else row
+        rows[:] = sorted(found.values(), key=self._place)
+
+    def _place(self, row: Row) -> tuple[str, int, int, int]:
+        """Return where a row stands: by its eval, metric and model in ``distill.yaml``."""
+        listing: Listing = self.listings.get(row.config, Listing())
+        if isinstance(row, RecommendationRow):  # in the order in which they were asked for
+            return row.config, 0, 0, 0
+        if isinstance(row, ModelRow):
+            return row.config, 0, 0, index_in(listing.models, row.name)
+        eval = index_in([*listing.evals], row.eval)
+        if isinstance(row, ScoresRow):
+            return row.config, eval, index_in(listing.evals.get(row.eval, ()), row.metric), 0
+        return row.config, eval, 0, index_in(listing.models, row.model)
+
+
+def index_in(names: Sequence[str], name: str) -> int:
+    """Return which of the names it is; one that is not among them comes after all."""
+    return names.index(name) if name in names else len(names)
+
+
+def _union(mine: Iterable[str], theirs: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*mine, *theirs)))
+
+
+def _merged(row: Row, other: Row) -> Row:
+    """Return what two processes know of the same: their models need not be the same."""
+    merged: dict[str, Any] = {}
+    for name in (each.name for each in fields(row)):
+        mine, theirs = getattr(row, name), getattr(other, name)
+        if isinstance(mine, tuple):
+            merged[name] = _union(mine, theirs)
+        elif isinstance(mine, dict) and isinstance(theirs, dict):
+            merged[name] = mine | theirs
+        elif name == "evaluated" and None not in (mine, theirs):
+            # What one worker made, the others found in the store.
+            merged |= {name: max(mine, theirs), "from_store": merged["n"] - max(mine, theirs)}
+        else:
+            merged.setdefault(name, theirs if mine is None else mine)
+    return replace(row, **merged)

@@ -43,7 +43,7 @@ class Collected:
         self._items: dict[pytest.Item, None] = {}
         self._hidden: dict[pytest.Item, None] = {}
         self._skipped: dict[Path, Path] = {}
-        """File that skipped itself -> its ``distill.yaml``: nobody knows what gates it has."""
+        """File that skipped itself -> its ``distill.yaml``: its gates are not known."""
         self._passed_over: dict[Path, None] = {}
         """Files that ``--lf`` skips, in which nothing had failed."""
         self._ignored: dict[Path, None] = {}
@@ -98,7 +98,7 @@ class Collected:
         return any("::" in argument for argument in self._config.args)
 
     def skipped_files(self, configs: Mapping[Path, Config | None]) -> tuple[list[str], list[str]]:
-        """Return the files that nobody looked into, and what to say of these and allowed ones.
+        """Return the files that were skipped unread, and what to say of these and allowed ones.
 
         Parameters
         ----------

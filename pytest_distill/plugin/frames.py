@@ -29,13 +29,13 @@ def without_own_frames(error: DistillError) -> pytest.ExceptionInfo[DistillError
     frames = [*_before_ours(error.__traceback__)]
     if error.__cause__ is not None:
         frames += user_frames(error.__cause__.__traceback__)
-    kept = None
+    chain = None
     for tb in reversed(frames):
-        kept = TracebackType(kept, tb.tb_frame, tb.tb_lasti, tb.tb_lineno)
+        chain = TracebackType(chain, tb.tb_frame, tb.tb_lasti, tb.tb_lineno)
     error.__cause__ = None
     error.__suppress_context__ = True
-    if kept is not None:  # none is the user's where a file is at fault, not a test
-        error = error.with_traceback(kept)
+    if chain is not None:  # none is the user's where a file is at fault, not a test
+        error = error.with_traceback(chain)
     return pytest.ExceptionInfo.from_exception(error)
 
 

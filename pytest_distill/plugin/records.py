@@ -183,9 +183,9 @@ def phase(item: pytest.Item, when: str) -> Iterator[None]:
             raise
     else:
         # unittest keeps what was raised to itself, and tells it in its report
-        kept = getattr(item, "_excinfo", None) if when == "call" else None
-        ends[when] = _end(kept[-1].value, when) if kept else ("passed", "")
-        if kept:
+        held = getattr(item, "_excinfo", None) if when == "call" else None
+        ends[when] = _end(held[-1].value, when) if held else ("passed", "")
+        if held:
             return
     finally:
         if ends[when][0] not in (*_HIDING, "passed"):

@@ -90,7 +90,7 @@ class Reporting:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Take in what an xdist worker found out; of one that tells nothing, nobody knows what."""
+        """Take in what an xdist worker found out; one that tells nothing is lost."""
         try:
             self._ledger.take(read_share(node.workeroutput[OUTPUT]))
         except (AttributeError, KeyError, ValueError):

@@ -20,7 +20,7 @@ Rows = dict[tuple[object, ...], GateRow]
 
 
 def fell_short(row: GateRow) -> bool:
-    """Return whether a gate failed or was inconclusive, and nobody answers for it."""
+    """Return whether a gate failed or was inconclusive, and is not waived."""
     return row.outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE) and not row.waived
 
 

@@ -42,11 +42,11 @@ class Share:
     allow_reruns : dict
         Path of a ``distill.yaml`` -> what a later attempt may excuse: all gates, or these.
     skipped_files, remarks : list of str
-        Files that nobody looked into, and what to say of those and of allowed ones.
+        Files that were skipped unread, and what to say of those and of allowed ones.
     required : dict
         Path of a ``distill.yaml`` -> gate names and node ids that must have passed.
     unreadable : list of str
-        Paths of ``distill.yaml`` files of which nobody knows what they require.
+        Paths of ``distill.yaml`` files that cannot be read: what they require is not known.
     listings : dict
         Path of a ``distill.yaml`` -> its names.
     models, scores, evaluations, figures, recommendations : list

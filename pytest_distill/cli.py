@@ -17,6 +17,7 @@ from pytest_distill.engines import file_digest
 from pytest_distill.errors import ConfigError, DistillError, EvaluationError, ModelError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.request_keys import request_key
 from pytest_distill.evaluation.models import RunModel as RunningModel
 from pytest_distill.evaluation.models import identity_of
 from pytest_distill.evaluation.sources.exported import (
@@ -28,9 +29,8 @@ from pytest_distill.evaluation.sources.exported import (
     rows_of,
 )
 from pytest_distill.evaluation.sources.recorded import read_predictions
-from pytest_distill.evaluation.store.digest import request_key, run_key
 from pytest_distill.evaluation.store.file import FILE_NAME, Store
-from pytest_distill.evaluation.store.keeping import MIGRATED, Keeper
+from pytest_distill.evaluation.store.keeping import MIGRATED, Keeper, run_key
 from pytest_distill.project.project import Project
 
 

@@ -72,7 +72,7 @@ class Comparison:
     student : str, optional
         Name of the student that is compared with the teacher; None where there is none.
     metric : str or Metric, optional
-        What is looked at where nobody names a metric; the eval's headline metric by default.
+        The metric that is compared where none is named; the eval's headline metric by default.
     sft_size_tolerance : float
         By which share the parameters of SFT student and student may differ.
     confidence : float, optional

@@ -1,4 +1,4 @@
-"""How sure a model is of each of its answers."""
+"""The confidence of a model in each of its answers, by which examples are routed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def confidence_name(by: str | None, on: Eval) -> str:
 
 
 def confidences(evaluation: MeasuredEvaluation, by: str) -> NDArray[np.float64]:
-    """Return how sure a model is of each answer, shape (n,), finite; higher is surer.
+    """Return the confidence of a model in each answer, shape (n,), finite.
 
     Parameters
     ----------

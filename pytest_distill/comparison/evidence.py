@@ -1,4 +1,4 @@
-"""What the examples say beyond the observed numbers: which test suits which metric."""
+"""The statistical evidence behind a number: which test or interval suits which metric."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def retention_evidence(
     Raises
     ------
     ComparisonError
-        Where no ratio exists, or the teacher is not told apart from zero.
+        Where no ratio exists, or the teacher is not significantly above zero.
     """
     with _refusing(comparison, metric):
         aligned = align(comparison, (model, "teacher"), metric, selection)
@@ -224,7 +224,7 @@ def suite_evidence(
     Raises
     ------
     ComparisonError
-        Where no ratio exists, or a teacher is not told apart from zero.
+        Where no ratio exists, or a teacher is not significantly above zero.
     """
     if not all(comparison.measured() for comparison in comparisons):
         return None

@@ -1,6 +1,6 @@
-"""How fast models are and what they hold: measured on an eval's own examples, and kept.
+"""Latency, throughput and memory of models: measured on an eval's own examples, and stored.
 
-Figures hang on the device and the versions, so that a stored one serves only where both are as
+Figures depend on the device and the versions, so that a stored one serves only where both are as
 they were when it was taken.
 """
 
@@ -16,18 +16,17 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pytest_distill.engines import Engine, Measurable, Memory, Timing, host, plain
 from pytest_distill.errors import ComparisonError, ModelError
 from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.request_keys import request_key
 from pytest_distill.evals.requests import Request
 from pytest_distill.evaluation.models import Model, RunModel, dated, together
-from pytest_distill.evaluation.store.digest import request_key
 from pytest_distill.evaluation.store.keeping import StoredFigure
+from pytest_distill.statistics.quantiles import Units
+from pytest_distill.statistics.results import Floats
 
-Floats = NDArray[np.float64]
-Units = NDArray[np.intp]
 FigureT = TypeVar("FigureT", Timing, Memory)
 Timer = Callable[[Request], Timing]
 
@@ -40,7 +39,7 @@ _FIRST_BATCH, _LAST_BATCH = 256, 65536  # tokens a batch, doubled while that hel
 
 @dataclass(frozen=True)
 class Provenance:
-    """How a figure came about.
+    """Where a figure comes from: under which setting it was measured, and when.
 
     Parameters
     ----------
@@ -69,7 +68,7 @@ class LatencyFigure:
         For generated text: until its first token, and for each token after it (NaN for a text of
         one token).
     provenance : Provenance
-        How they came about.
+        Where they come from.
     unit : array of int, shape (n,), optional
         Of which independent example each is: the same number for those of one cluster, and so for
         an example that came round again. None: each is of another one.
@@ -112,7 +111,7 @@ class ThroughputFigure:
     n : int
         Number of examples.
     provenance : Provenance
-        How it came about.
+        Where it comes from.
     """
 
     per_second: float
@@ -125,7 +124,7 @@ class ThroughputFigure:
 
 @dataclass(frozen=True)
 class MemoryFigure:
-    """What a model holds in memory while it answers `n` examples, and how that came about."""
+    """A model's memory while it answers `n` examples, and where the figure comes from."""
 
     memory: Memory
     n: int
@@ -338,7 +337,7 @@ def _latency(
 def _figure(
     kind: str, models: Sequence[RunModel], requests: Sequence[Request], measure: Callable[[], Any]
 ) -> StoredFigure:
-    """Return a figure, from the store where all that it hangs on is as it was.
+    """Return a figure, from the store where all that it depends on is as it was.
 
     The requests stand in the order in which they are answered, and so tell of which of them each
     stored time is.

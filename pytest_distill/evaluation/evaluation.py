@@ -58,7 +58,7 @@ class KnownScore:
 
 
 class Evaluation(ABC):
-    """One model on one eval. Scores are exact fractions, so that no verdict hangs on rounding."""
+    """One model on one eval. Scores are exact fractions, so that no verdict depends on rounding."""
 
     info: ModelInfo
     eval: Eval | ReportedEval
@@ -317,7 +317,7 @@ class MeasuredEvaluation(Evaluation):
 
 @dataclass(frozen=True, eq=False)
 class ReportedEvaluation(Evaluation):
-    """Published scores of a model that nobody runs here.
+    """Published scores of a model that does not run here.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How alike a student's distributions are to its teacher's, example by example.
+"""Divergence of a student's distributions from its teacher's, example by example.
 
 Over labels and choices from the predictions that there are. Over tokens both models are run
 together once; what stays is a few numbers an example.
@@ -15,23 +15,22 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pytest_distill.engines import Captured, Distributional, TokenLikeness, file_digest
 from pytest_distill.errors import ComparisonError, EvaluationError, ModelError
 from pytest_distill.evals.distributions import divergence, total_variation
 from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.request_keys import request_key
 from pytest_distill.evals.requests import GoldText
 from pytest_distill.evaluation.evaluation import MeasuredEvaluation
 from pytest_distill.evaluation.models import Model, RunModel, dated, together
 from pytest_distill.evaluation.sources.captured import read_captured
 from pytest_distill.evaluation.sources.recorded import RecordedModel
-from pytest_distill.evaluation.store.digest import request_key
+from pytest_distill.statistics.results import Floats
 
 REVISION = 1
 """Raised when the numbers of this module change, so that nothing older is believed."""
 
-Floats = NDArray[np.float64]
 Bounds = tuple[Floats, Floats]
 
 
@@ -146,7 +145,7 @@ def _token_likeness(teacher: Model, student: Model, on: Eval) -> Likeness:
 def _about(
     teacher: Model, student: RunModel, texts: Sequence[GoldText], on: Eval
 ) -> dict[str, Any] | None:
-    """Return all that the figures hang on; None where one model cannot say what it is."""
+    """Return all that the figures depend on; None where one model cannot say what it is."""
     theirs: Mapping[str, Any] | None = None
     if isinstance(teacher, RecordedModel):
         theirs = {"captured": file_digest(teacher.file(on.name))}

@@ -19,9 +19,9 @@ def calibration_error(confidences: ArrayLike, correct: ArrayLike, bins: int = BI
 
     .. math:: \sum_m \frac{|B_m|}{n} \left| \mathrm{acc}(B_m) - \mathrm{conf}(B_m) \right|
 
-    Bin m holds the confidences in ((m - 1) / M, m / M]; 0 is in the first. The number hangs on the
-    number of bins, and is biased upwards where a bin has few examples: compare only ECEs of equal n
-    and M.
+    Bin m holds the confidences in ((m - 1) / M, m / M]; 0 is in the first. The number depends on
+    that of the bins, and is biased upwards where a bin has few examples: compare only ECEs of
+    equal n and M.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from pytest_distill.statistics.results import Floats
 
 MOST_PARTS = 1000
 MOST_IN_PARTS = 1000.0

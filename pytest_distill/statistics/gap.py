@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ class GapRecovered:
         0 is as good as the SFT student, 1 as good as the teacher; None where the teacher is no
         better than the SFT student: there is no gap.
     lower, upper : float, optional
-        Infinite, both, where the gap itself is not told apart from 0; None where there is none.
+        Infinite, both, where the gap itself is not significantly above 0; None where there is none.
     confidence : float
         Of the interval.
     method : str
@@ -60,7 +60,7 @@ def gap_recovered(
     "g of the gap" is a one-sample t test on (student - sft) - g*(teacher - sft), with an example
     that was not seen counted on either side, as for the retention. Unlike a jackknife of the ratio
     itself it stays right when the gap is small, and says so, by an infinite interval, when the gap
-    is not told apart from 0.
+    is not significantly above 0.
 
     Parameters
     ----------
@@ -71,28 +71,22 @@ def gap_recovered(
     confidence : float
         Of the two-sided interval.
     """
-    sign = 1 if higher_is_better else -1
-    gap = sign * (teacher.estimate - sft.estimate)
     method, n, clusters = "Fieller", student.n, student.clusters
-    if not gap > 0:
+    # Who is wrong on a unit that was not seen is the matter of three models: see `_not_seen`.
+    gained, opened = (
+        replace(gain, wrong=None, right=None, bounded=False)
+        for model in (student, teacher)
+        for gain in [model.gain_over(sft, higher_is_better=higher_is_better)]
+    )
+    if not opened.estimate > 0:
         return GapRecovered(None, None, None, confidence, method, n, clusters, student.notes)
-    gained, opened = (_difference(model, sft, sign) for model in (student, teacher))
+    sign = 1 if higher_is_better else -1
     worst, best = _not_seen((student, sft, teacher), (gained, opened), sign)
     test = TRetention(gained, opened, worst, best, -math.inf, method)
     lower, upper = test.bounds((1 + confidence) / 2)
     if math.isinf(lower) or math.isinf(upper):
         lower, upper = -math.inf, math.inf
     return GapRecovered(test.observed, lower, upper, confidence, method, n, clusters, student.notes)
-
-
-def _difference(model: PseudoValues, sft: PseudoValues, sign: int) -> PseudoValues:
-    return PseudoValues(
-        sign * (model.estimate - sft.estimate),
-        sign * (model.values - sft.values),
-        model.n,
-        model.sizes,
-        model.clusters,
-    )
 
 
 def _not_seen(

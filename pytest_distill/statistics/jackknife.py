@@ -85,9 +85,32 @@ class PseudoValues:
             return 1.0
         return float((self.sizes**2).sum() / self.sizes.sum())
 
+    def gain_over(self, other: PseudoValues, *, higher_is_better: bool = True) -> PseudoValues:
+        """Return the pseudo-values of this model's gain over another, above 0 where it is better.
+
+        A unit that was not seen is the worst where this model is wrong on it and the other right.
+        """
+        sign = 1 if higher_is_better else -1
+
+        def gain(mine: Floats | None, theirs: Floats | None) -> Floats | None:
+            return None if mine is None or theirs is None else sign * (mine - theirs)
+
+        return replace(
+            self,
+            estimate=sign * (self.estimate - other.estimate),
+            values=sign * (self.values - other.values),
+            wrong=gain(self.wrong, other.right),
+            right=gain(self.right, other.wrong),
+        )
+
+    def turned(self) -> PseudoValues:
+        """Return the same with the signs turned, so that more is better where less was."""
+        wrong, right = (None if end is None else -end for end in (self.wrong, self.right))
+        return replace(self, estimate=-self.estimate, values=-self.values, wrong=wrong, right=right)
+
     @property
     def notes(self) -> tuple[str, ...]:
-        """What to say of few clusters, or texts."""
+        """What a reader must know where there are few clusters, or texts."""
         if self.sizes is None:
             return ()
         return unit_notes(
@@ -95,8 +118,8 @@ class PseudoValues:
         )
 
     @property
-    def untold(self) -> bool:
-        """Whether the clusters, or texts, are too few to tell anything with confidence."""
+    def too_few(self) -> bool:
+        """Whether the clusters, or texts, are too few for any p-value to count."""
         return self.sizes is not None and self.effective < MIN_CLUSTERS - _ROUNDING
 
 
@@ -215,7 +238,7 @@ def worst_and_best(range: Range, higher_is_better: bool) -> Ends:
 def t_bounds(found: PseudoValues, level: float) -> tuple[float, float]:
     """Return one-sided bounds of a metric, each at confidence `level`, by Student's t.
 
-    Infinite for a single unit, of which nothing is told.
+    Infinite for a single unit, which has no variance.
     """
     units = len(found.values)
     if units < 2:

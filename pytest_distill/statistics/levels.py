@@ -81,13 +81,7 @@ def score_level(found: PseudoValues, range: Range, higher_is_better: bool) -> Le
         The metric's direction.
     """
     if not higher_is_better:
-        found = replace(
-            found,
-            estimate=-found.estimate,
-            values=-found.values,
-            wrong=None if found.wrong is None else -found.wrong,
-            right=None if found.right is None else -found.right,
-        )
+        found = found.turned()
     return Level(constant_test(found, "t"), higher_is_better, range)
 
 

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr
 
-Floats = NDArray[np.float64]
+from pytest_distill.statistics.results import TWO_SIDED, Floats
+
 Units = NDArray[np.intp]
-TWO_SIDED = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class QuantileInterval:
 
 @dataclass(frozen=True, slots=True)
 class SerialCorrelation:
-    """How far values hang on the one that was taken just before.
+    """How strongly values depend on the one measured just before.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the intervals and tests of this package answer with."""
+"""Result objects: intervals, one-sided tests at a floor, and what they have in common."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def one_sided(confidence: float) -> float:
 
 
 def unit_notes(units: int, name: str, effective: float) -> tuple[str, ...]:
-    """Return what to say of few clusters, or texts.
+    """Return what a reader must know where there are few clusters, or texts.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Which examples a student answers itself, and how sure it must be to: arrays and nothing else.
+"""Selective prediction: thresholds of a confidence, and what they are chosen and judged by.
 
 A pair answers with the student where the student's confidence is at least a threshold, and with the
-teacher else. Above every threshold stands "all teacher", which is infinity here.
+teacher else. The threshold of "all teacher" is infinity.
 
 References
 ----------
@@ -35,7 +35,7 @@ FOLDS = 5
 def thresholds(confidences: ArrayLike, shares: Iterable[Fraction] = SHARES) -> list[float]:
     """Return for each share the highest threshold at which the student handles at least so much.
 
-    They hang on the confidences alone and on no score, so that they may be tested on the same
+    They depend on the confidences alone and on no score, so that they may be tested on the same
     examples.
 
     Parameters
@@ -66,7 +66,7 @@ def fixed_sequence(falling: Sequence[float], passes: Callable[[float], bool]) ->
     Parameters
     ----------
     falling : sequence of float
-        Thresholds, in an order that does not hang on the scores.
+        Thresholds, in an order that does not depend on the scores.
     passes : callable
         Whether a threshold is shown to keep the target.
     """

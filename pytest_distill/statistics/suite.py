@@ -80,7 +80,7 @@ class SuiteRetention:
 
     def test(self, floor: float) -> FloorTest:
         """Return the p-values at a floor; both are 1 where an eval has under 10 clusters."""
-        if self._untold:
+        if self._no_test:
             return FloorTest(1.0, 1.0)
         return FloorTest(self._p(floor, 1), self._p(floor, -1))
 
@@ -121,8 +121,8 @@ class SuiteRetention:
         return math.ceil(self.n * max([factor, *(MIN_CLUSTERS / top.effective for top in sized)]))
 
     @property
-    def _untold(self) -> bool:
-        return self._no_aggregate or any(ratio.top.untold for ratio in self.ratios)
+    def _no_test(self) -> bool:
+        return self._no_aggregate or any(ratio.top.too_few for ratio in self.ratios)
 
     @property
     def _no_aggregate(self) -> bool:
@@ -189,8 +189,8 @@ class SuiteRetention:
 
     def _bound(self, alpha: float, sign: int) -> float:
         """Return the last aggregate that the test at that level refutes, seen from outside."""
-        least = 0.0 if not self._untold and self._observed >= 0 else -math.inf
-        if self._untold or (sign > 0 and self._observed <= 0):
+        least = 0.0 if not self._no_test and self._observed >= 0 else -math.inf
+        if self._no_test or (sign > 0 and self._observed <= 0):
             return least if sign > 0 else math.inf
 
         def refuted(place: float) -> bool:

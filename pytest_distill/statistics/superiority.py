@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -337,19 +337,7 @@ def gain_test(
     The one on which the student is wrong and the other right. Its floor is the gain that must be
     exceeded.
     """
-    sign = 1 if higher_is_better else -1
-
-    def gain(mine: Floats | None, theirs: Floats | None) -> Floats | None:
-        return None if mine is None or theirs is None else sign * (mine - theirs)
-
-    gains = replace(
-        student,
-        estimate=sign * (student.estimate - other.estimate),
-        values=sign * (student.values - other.values),
-        wrong=gain(student.wrong, other.right),
-        right=gain(student.right, other.wrong),
-    )
-    return constant_test(gains, method)
+    return constant_test(student.gain_over(other, higher_is_better=higher_is_better), method)
 
 
 def _blocks(units: Floats, source: np.random.Generator) -> Floats:

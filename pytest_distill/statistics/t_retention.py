@@ -49,7 +49,7 @@ class TRetention:
         Of the ratio's numerator and denominator, of the same units.
     worst, best : ndarray, shape (k, 2), optional
         Values of the two of units that were not seen: the one that is worst, or best, for the ratio
-        in question is counted. None where nothing is known of them, so that nothing is told.
+        in question is counted. None where nothing is known of them: then no test decides.
     floor : float
         The least ratio that the metric allows.
     method : str
@@ -92,7 +92,7 @@ class TRetention:
         decide, report = (
             self.bounds(level) for level in (one_sided(confidence), (1 + TWO_SIDED) / 2)
         )
-        if self.top.untold:  # nothing is shown, as by the p-values
+        if self.top.too_few:  # as by the p-values
             decide = self._retention(self.floor), math.inf
         return RetentionInterval(
             *decide, *report, confidence, self.method, self.n, self.clusters, self.notes
@@ -104,7 +104,7 @@ class TRetention:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What to say of few clusters, or texts, and of what was not seen where nothing tells."""
+        """What a reader must know of few clusters, or texts, and where no unit can be added."""
         if self.worst is not None:
             return self.top.notes
         return (
@@ -123,7 +123,7 @@ class TRetention:
 
     def _p(self, floor: float, sign: int) -> float:
         ratio = math.log(floor) if self.logarithmic else floor
-        test = None if self.top.untold else self._test(ratio, sign)
+        test = None if self.top.too_few else self._test(ratio, sign)
         return 1.0 if test is None else test.p()
 
     def needed(self, floor: float, confidence: float = 0.95, power: float = POWER) -> int | None:
@@ -191,7 +191,7 @@ class TRetention:
 
     def _bound(self, level: float, sign: int) -> float:
         """Return the lower (1) or the upper (-1) bound of the ratio at a confidence `level`."""
-        # What was not seen hangs on the ratio, and the bound on that: it moves until it stands.
+        # The unit that was not seen depends on the ratio, and the bound on it: a fixed point.
         bound, unit = self._ratio, None
         for _ in range(_MOST_ROUNDS):
             other = self.unseen(bound, sign)

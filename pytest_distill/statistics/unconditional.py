@@ -106,7 +106,7 @@ class _Tails:
     Parameters
     ----------
     examples : int
-        Of whom the two counts are a part.
+        Number of examples; the two counts are a part of it.
     other_count, rows : int
         The two that were observed. The probability q of the second is open.
     statistic : callable
@@ -186,7 +186,7 @@ class _Tails:
 
     def _edges(
         self,
-        extreme: Callable[[Floats], NDArray[np.bool_]],
+        extreme: Extreme,
         rows: Counts,
         most: Counts,
         large: bool,

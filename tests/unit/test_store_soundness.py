@@ -17,8 +17,9 @@ from pytest_distill.engines import ModelInfo
 from pytest_distill.engines.file_digests import Stamp
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks.classification import ClassificationRequest
-from pytest_distill.evaluation.store.file import FILE_NAME, Store, checksum
+from pytest_distill.evaluation.store.file import FILE_NAME, Store
 from pytest_distill.evaluation.store.keeping import Keeper
+from pytest_distill.evaluation.store.sqlite import checksum
 
 IDENTITY = {"model": "d" * 64, "engine": "test"}
 INFO = ModelInfo("student", "student", parameters=1000, bytes=4000, digest="ab")

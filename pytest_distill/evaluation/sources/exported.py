@@ -23,12 +23,13 @@ from pytest_distill.errors import (
     name_problem,
 )
 from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.request_keys import request_key
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEval
 from pytest_distill.evaluation.models import Model, aligned
 from pytest_distill.evaluation.sources.recorded import read_predictions
-from pytest_distill.evaluation.store.digest import request_key, run_key
-from pytest_distill.evaluation.store.file import prediction_fields
+from pytest_distill.evaluation.store.keeping import run_key
+from pytest_distill.evaluation.store.writer import prediction_fields
 
 MANIFEST = "models.json"
 DATED = "dated"

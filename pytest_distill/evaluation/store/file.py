@@ -7,14 +7,9 @@ asked, never by a path or a name. Every row that can reach a verdict has a check
 from __future__ import annotations
 
 import json
-import queue
-import sqlite3
-import threading
-import time
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,11 +18,17 @@ from pytest_distill.engines import ModelInfo, info_from
 from pytest_distill.engines.file_digests import Stamp
 from pytest_distill.errors import DistillError
 from pytest_distill.evals.requests import Prediction
+from pytest_distill.evaluation.store.sqlite import (
+    FAILURES,
+    DamagedStoreError,
+    checksum,
+    connect,
+    error_of,
+)
+from pytest_distill.evaluation.store.writer import Writer, prediction_from
 
 FILE_NAME = "predictions.sqlite3"
 SCHEMA = 2
-BUSY_SECONDS = 60.0
-_ANSWER = tuple(field.name for field in fields(Prediction) if field.name != "id")
 _CHUNK = 500  # SQLite's least limit for variables in one statement is 999
 
 _TABLES: Mapping[str, str] = {
@@ -64,27 +65,6 @@ _TABLES: Mapping[str, str] = {
     checksum INTEGER NOT NULL
 ) STRICT""",
 }
-# A damaged length asks for more memory than there is, and a damaged name cannot even be told.
-_FAILURES = (sqlite3.Error, MemoryError, UnicodeDecodeError)
-# What SQLite says where the file is not at fault: busy, no space, no permission and the like.
-_NOT_THE_FILE = {
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_INTERRUPT,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_PROTOCOL,
-    sqlite3.SQLITE_NOLFS,
-    sqlite3.SQLITE_AUTH,
-}
-
-
-class DamagedStoreError(DistillError):
-    """The store's file is not what was written to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,32 +304,14 @@ class Store:
         """Tell a damaged file from one that cannot be used."""
         try:
             yield
-        except _FAILURES as error:
-            raise _told(self.path, error) from None
+        except FAILURES as error:
+            raise error_of(self.path, error) from None
 
 
 _RUNS = (
     "SELECT run, identity, info, made, session, checksum, "
     "(SELECT count(*) FROM predictions WHERE predictions.run = runs.run) FROM runs"
 )
-
-
-def _told(path: Path, error: Exception) -> Exception:
-    """Return the error to raise: that of a damaged file, or `error` where the file is not at fault.
-
-    At fault may also be the disk, the folder, or whoever uses the file too.
-    """
-    if isinstance(error, sqlite3.ProgrammingError):  # a mistake of the code, or a wrong thread
-        return error
-    code: int | None = getattr(error, "sqlite_errorcode", None)  # none: it could not be decoded
-    if code is not None and (code & 0xFF) in _NOT_THE_FILE:
-        return error
-    return DamagedStoreError(_once(path, error))
-
-
-def checksum(*values: str | bytes | float) -> int:
-    """Return a CRC-32 over values, their types, and where one ends and the next begins."""
-    return zlib.crc32(repr(values).encode("utf-8", "surrogatepass"))
 
 
 def inode_of(path: Path) -> tuple[int, int] | None:
@@ -369,104 +331,3 @@ def _columns(stamp: Stamp) -> tuple[int, ...]:
 
 def _old(table: str) -> str:
     return f"{table}_of_version_1"
-
-
-class Writer:
-    """Writes predictions in a thread of its own, so that each is safe while the next is computed.
-
-    One transaction holds what came in meanwhile: a crash loses what was finished within the last
-    few milliseconds at most. When the disk is full the rows before stay, and `problem` says so.
-    """
-
-    def __init__(self, path: Path, run: str, session: int) -> None:
-        self.problem: Exception | None = None
-        self._path = path
-        self._run = run
-        self._session = session
-        self._queue: queue.SimpleQueue[tuple[bytes, Prediction] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="distill-store", daemon=True)
-        self._thread.start()
-
-    def put(self, request: bytes, prediction: Prediction) -> None:
-        """Keep one prediction."""
-        self._queue.put((request, prediction))
-
-    def close(self) -> None:
-        """Wait until everything is written."""
-        self._queue.put(None)
-        self._thread.join()
-
-    def _work(self) -> None:
-        try:
-            connection = connect(self._path)
-        except _FAILURES as error:
-            self.problem = _told(self._path, error)
-            connection = None
-        closing = False
-        while not closing:
-            batch = [self._queue.get()]
-            while not self._queue.empty():
-                batch.append(self._queue.get())
-            closing = None in batch
-            rows = [self._row(*kept) for kept in batch if kept is not None]
-            if connection is not None and rows and self.problem is None:
-                try:
-                    with connection:
-                        connection.executemany(
-                            "INSERT OR REPLACE INTO predictions VALUES (?, ?, ?, ?, ?, ?)", rows
-                        )
-                except _FAILURES as error:
-                    self.problem = _told(self._path, error)
-        if connection is not None:
-            connection.close()
-
-    def _row(self, request: bytes, prediction: Prediction) -> tuple[Any, ...]:
-        answer = json.dumps(prediction_fields(prediction))
-        values = (self._run, request, answer, time.time(), self._session)
-        return *values, checksum(*values)
-
-
-def _once(path: Path, error: Exception) -> str:
-    return str(error) if str(path) in str(error) else f"{path}: {error}"
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """Open a store's file so that a committed row survives a power cut."""
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS)
-    try:
-        _write_ahead(connection)
-        connection.execute("PRAGMA synchronous = FULL")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Turn on WAL mode, in which readers and a writer don't wait for each other.
-
-    SQLite's own timeout doesn't hold for the first switch of a file: of several processes that
-    open a new one at once all but one are told at once that it is locked.
-    """
-    until = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > until:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-def prediction_fields(prediction: Prediction) -> dict[str, Any]:
-    """Return the fields that are there, without the id."""
-    # asdict would copy every value of very many predictions.
-    return {name: v for name in _ANSWER if (v := getattr(prediction, name)) is not None}
-
-
-def prediction_from(answer: Mapping[str, Any], id: str = "") -> Prediction:
-    """Return the prediction of `prediction_fields`."""
-    values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in answer.items()}
-    return Prediction(id=id, **values)

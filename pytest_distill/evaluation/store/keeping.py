@@ -15,14 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_distill._util.files import make_folder
 from pytest_distill.engines import FileDigests, ModelInfo
 from pytest_distill.engines.file_digests import Remembered
+from pytest_distill.evals.request_keys import canonical_sha256, request_key
 from pytest_distill.evals.requests import Prediction, Request
-from pytest_distill.evaluation.store.digest import request_key, run_key
-from pytest_distill.evaluation.store.file import (
-    FILE_NAME,
-    DamagedStoreError,
-    Store,
-    inode_of,
-)
+from pytest_distill.evaluation.store.file import FILE_NAME, Store, inode_of
+from pytest_distill.evaluation.store.sqlite import DamagedStoreError
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -35,6 +31,11 @@ MIGRATED = (
     "anew, once ('python -m pytest_distill store prune' drops the old ones)"
 )
 _ATTEMPTS = 3
+
+
+def run_key(identity: Mapping[str, Any]) -> str:
+    """Return the digest of a model's bytes and of the settings that it runs under."""
+    return canonical_sha256(dict(identity)).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,7 @@ class Keeper:
         Parameters
         ----------
         about : mapping
-            What is measured, of which models, on which device and how: all that it hangs on.
+            What is measured, of which models, on which device and how: all that it depends on.
         measure : callable
             Gives the figure, JSON-able.
         """

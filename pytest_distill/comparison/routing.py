@@ -1,4 +1,4 @@
-"""A pair of models: the student answers where it is sure, the teacher does the rest."""
+"""A cascade of two models: the student answers where it is confident, else the teacher."""
 
 from __future__ import annotations
 
@@ -174,14 +174,15 @@ def route(
     floor : Fraction
         Which share of the teacher's quality the pair must be shown to keep.
     confidence : float
-        How sure that must be.
+        Confidence level at which that must be shown.
     wanted : Fraction
         Which share the student should answer: the grid of shares has it too.
     """
     by = confidence_name(by, pair.on)
-    sure = confidences(pair.student, by)
+    student_confidence = confidences(pair.student, by)
     shares = sorted({*SHARES, wanted})
-    curve = [_point(pair, sure, t, floor) for t in statistics.thresholds(sure, shares)]
+    tried = statistics.thresholds(student_confidence, shares)
+    curve = [_point(pair, student_confidence, threshold, floor) for threshold in tried]
     points = {point.threshold: point for point in curve}
     chosen = statistics.fixed_sequence(
         list(points), lambda t: statistics.shown(points[t].p_value, confidence)
@@ -191,7 +192,7 @@ def route(
         return statistics.shown(pair.p_value(floor, handled, positions), confidence)
 
     fold = statistics.folds(pair.n, pair.clusters)
-    crossed = statistics.cross_fitted(sure, fold, shown, shares)
+    crossed = statistics.cross_fitted(student_confidence, fold, shown, shares)
     return Routing(
         by=by,
         curve=tuple(curve),
@@ -232,13 +233,13 @@ def area(evaluation: MeasuredEvaluation, metric: Metric, by: str) -> float | Non
 
 def miscalibration(evaluation: MeasuredEvaluation) -> float | None:
     """Return a model's ECE; None where it gave no probabilities, or no answer is right or wrong."""
-    sure = probabilities(evaluation)
-    if sure is None:
+    found = probabilities(evaluation)
+    if found is None:
         return None
     correct = [answer.correct for answer in evaluation.answers]
     if None in correct:
         return None
-    return statistics.calibration_error(sure, np.array(correct, bool))
+    return statistics.calibration_error(found, np.array(correct, bool))
 
 
 def expected(student: ModelInfo, teacher: ModelInfo, name: str, routing: Routing) -> float | None:
@@ -265,9 +266,9 @@ def expected(student: ModelInfo, teacher: ModelInfo, name: str, routing: Routing
 
 
 def _point(
-    pair: Pair, sure: NDArray[np.float64], threshold: float, floor: Fraction
+    pair: Pair, student_confidence: NDArray[np.float64], threshold: float, floor: Fraction
 ) -> DeferralPoint:
-    handled = sure >= threshold
+    handled = student_confidence >= threshold
     return DeferralPoint(
         threshold,
         Fraction(int(handled.sum()), pair.n),

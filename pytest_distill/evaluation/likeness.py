@@ -12,7 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -132,7 +132,7 @@ def _token_likeness(teacher: Model, student: Model, on: Eval) -> Likeness:
         )
     texts = [on.task.gold_text(example) for example in on.gold]
     about = _about(teacher, student, texts, on)
-    value = student.figure(about, lambda: _measured(teacher, student, texts, on)).value
+    value: _Stored = student.figure(about, lambda: _measured(teacher, student, texts, on)).value
     rows = np.array(value["rows"], dtype=np.float64)  # None, an infinite one, becomes NaN
     rows = np.where(np.isnan(rows), np.inf, rows)
     units, agreed, low, high, least, most, mass = rows.T
@@ -167,10 +167,15 @@ def _about(
     }
 
 
-def _measured(
-    teacher: Model, student: RunModel, texts: Sequence[GoldText], on: Eval
-) -> dict[str, Any]:
-    """Return seven numbers an example, JSON-able: an infinite one is None."""
+class _Stored(TypedDict):
+    """What the store keeps of a comparison: seven numbers an example, an infinite one as None."""
+
+    rows: list[list[float | None]]
+    notes: list[str]
+
+
+def _measured(teacher: Model, student: RunModel, texts: Sequence[GoldText], on: Eval) -> _Stored:
+    """Run the models that run here over all texts, and return what was found."""
     captured: dict[str, Captured] | None = None
     if isinstance(teacher, RecordedModel):
         captured = read_captured(teacher.file(on.name), on)

@@ -32,11 +32,11 @@ def calibration_error(confidences: ArrayLike, correct: ArrayLike, bins: int = BI
     bins : int
         M.
     """
-    sure, right = np.asarray(confidences, np.float64), np.asarray(correct, np.float64)
-    if not len(sure):
+    confidence, right = np.asarray(confidences, np.float64), np.asarray(correct, np.float64)
+    if not len(confidence):
         raise ValueError("no example to judge")
-    if not ((sure >= 0) & (sure <= 1)).all():
+    if not ((confidence >= 0) & (confidence <= 1)).all():
         raise ValueError("confidences beyond [0, 1]: calibration is about probabilities")
-    place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], sure, side="left")
-    gaps = np.bincount(place, weights=right - sure, minlength=bins)
-    return float(np.abs(gaps).sum() / len(sure))
+    place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence, side="left")
+    gaps = np.bincount(place, weights=right - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(confidence))

@@ -82,14 +82,14 @@ def quantile_interval(values: Floats, order: float, confidence: float = 0.95) ->
     n = len(ordered)
     below = bdtr(np.arange(n), n, order)  # P(B <= k) for k = 0 .. n - 1
 
-    def lower(sure: float) -> float:
-        # The largest k with P(B >= k) >= sure, which is P(B <= k - 1) <= 1 - sure.
-        places = np.flatnonzero(below <= 1 - sure)
+    def lower(level: float) -> float:
+        # The largest k with P(B >= k) >= level, which is P(B <= k - 1) <= 1 - level.
+        places = np.flatnonzero(below <= 1 - level)
         return float(ordered[places[-1]]) if len(places) else -np.inf
 
-    def upper(sure: float) -> float:
-        # The smallest k with P(B <= k - 1) >= sure.
-        places = np.flatnonzero(below >= sure)
+    def upper(level: float) -> float:
+        # The smallest k with P(B <= k - 1) >= level.
+        places = np.flatnonzero(below >= level)
         return float(ordered[places[0]]) if len(places) else np.inf
 
     half = (1 + TWO_SIDED) / 2

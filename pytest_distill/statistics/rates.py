@@ -101,12 +101,12 @@ class Rate:
             hits, n = int(self.low.sum()), len(self.low)
             above, below = _binomial_p(hits, n, limit)
             return FloorTest(above, below) if self.higher_is_better else FloorTest(below, above)
-        kept, broken = self._pessimistic, self._optimistic
+        pessimistic, optimistic = self._pessimistic, self._optimistic
         # A mean of which one example is known to be infinite keeps no ceiling, for certain.
         without = 1.0 if self.higher_is_better else 0.0
         return FloorTest(
-            1.0 if kept is None else kept.test(self._sign * limit).p_retained,
-            without if broken is None else broken.test(self._sign * limit).p_below,
+            1.0 if pessimistic is None else pessimistic.test(self._sign * limit).p_retained,
+            without if optimistic is None else optimistic.test(self._sign * limit).p_below,
         )
 
     def needed(self, limit: float, confidence: float = 0.95) -> int | None:

@@ -113,17 +113,17 @@ def cross_fitted(
     shares : iterable of Fraction
         As for `thresholds`.
     """
-    sure, shares = np.asarray(confidences, np.float64), tuple(shares)
-    handled = np.zeros(len(sure), bool)
+    confidence, shares = np.asarray(confidences, np.float64), tuple(shares)
+    handled = np.zeros(len(confidence), bool)
     for held_out in np.unique(fold):
         others = np.flatnonzero(fold != held_out)
-        mine = sure[others]
+        mine = confidence[others]
 
         def keeps(threshold: float, mine: Floats = mine, others: Positions = others) -> bool:
             return passes(mine >= threshold, others)
 
         threshold = fixed_sequence(thresholds(mine, shares), keeps)
-        handled[fold == held_out] = sure[fold == held_out] >= threshold
+        handled[fold == held_out] = confidence[fold == held_out] >= threshold
     return handled
 
 
@@ -147,10 +147,10 @@ def augrc(confidences: ArrayLike, residuals: ArrayLike) -> float:
     residuals : array_like, shape (n,)
         How wrong each answer is, in [0, 1].
     """
-    sure, wrong = np.asarray(confidences, np.float64), np.asarray(residuals, np.float64)
-    if not len(sure):
+    confidence, wrong = np.asarray(confidences, np.float64), np.asarray(residuals, np.float64)
+    if not len(confidence):
         raise ValueError("no example to judge")
-    _, group, sizes = np.unique(-sure, return_inverse=True, return_counts=True)
+    _, group, sizes = np.unique(-confidence, return_inverse=True, return_counts=True)
     steps = np.bincount(group, weights=wrong)
     before = np.cumsum(steps) - steps
-    return float((sizes * (before + steps / 2)).sum() / len(sure) ** 2)
+    return float((sizes * (before + steps / 2)).sum() / len(confidence) ** 2)

@@ -312,12 +312,12 @@ class LeastRetention:
         None where no number would: the least ratio is the floor.
         """
         k, below = len(self.ratios), self.observed < floor
-        sure = 1 - (1 - one_sided(confidence)) / k if below else confidence
+        level = 1 - (1 - one_sided(confidence)) / k if below else confidence
         found = [
             None if needed is None else needed / n
             for ratio, n in self.evals
             if (ratio.observed < floor) is below
-            for needed in [ratio.needed(floor, sure)]
+            for needed in [ratio.needed(floor, level)]
         ]
         known = [factor for factor in found if factor is not None]
         if not known or (len(known) < len(found) and not below):

@@ -15,7 +15,7 @@ import torch
 import torch._dynamo  # comes by itself when a first model is made
 import transformers
 
-from pytest_distill.engines.transformers import likeness
+from pytest_distill.engines.transformers.likeness import comparing as likeness
 
 from .project import HEAD, Project, Run, gates_of, said, write_gates
 

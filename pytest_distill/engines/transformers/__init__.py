@@ -245,12 +245,12 @@ class TransformersEngine:
             Where the two cannot be compared token by token.
         """
         if isinstance(teacher, TransformersEngine):
-            from pytest_distill.engines.transformers.likeness import compare
+            from pytest_distill.engines.transformers.likeness.comparing import compare
 
             with self._running(f"it is compared with '{teacher.spec.name}'"):
                 yield from compare(self._causal(), teacher._causal(), texts)
         elif isinstance(teacher, Mapping):
-            from pytest_distill.engines.transformers.likeness import compare_captured
+            from pytest_distill.engines.transformers.likeness.comparing import compare_captured
 
             with self._running("it is compared with what was captured of its teacher"):
                 yield from compare_captured(self._causal(), teacher, texts)

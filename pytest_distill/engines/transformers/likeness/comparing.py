@@ -10,6 +10,16 @@ import torch
 
 from pytest_distill.engines.likeness import Captured, TokenLikeness
 from pytest_distill.engines.transformers.batching import Budget, pad
+from pytest_distill.engines.transformers.likeness.reading import Row, read
+from pytest_distill.engines.transformers.likeness.reducing import Figures, captured, whole
+from pytest_distill.engines.transformers.likeness.vocabulary import (
+    Vocabulary,
+    own_vocabulary,
+    refuse_unlike_rows,
+    restricted,
+    shared_vocabulary,
+    widths,
+)
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.neighbours import (
@@ -19,17 +29,7 @@ from pytest_distill.engines.transformers.neighbours import (
     unlike_alone,
 )
 from pytest_distill.engines.transformers.quiet import quiet
-from pytest_distill.engines.transformers.reading import Row, read
-from pytest_distill.engines.transformers.reducing import Figures, captured, whole
 from pytest_distill.engines.transformers.trials import differ
-from pytest_distill.engines.transformers.vocabulary import (
-    Vocabulary,
-    own_vocabulary,
-    refuse_unlike_rows,
-    restricted,
-    shared_vocabulary,
-    widths,
-)
 from pytest_distill.errors import EvaluationError, ModelError
 from pytest_distill.evals.requests import GoldText
 

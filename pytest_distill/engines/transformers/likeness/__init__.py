@@ -1,0 +1,1 @@
+"""How alike two causal models are, token by token."""

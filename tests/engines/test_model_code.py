@@ -14,6 +14,8 @@ import torch
 
 from pytest_distill import ModelError
 from pytest_distill.engines.transformers import classification
+from pytest_distill.engines.transformers.fast.onednn import OneDNN
+from pytest_distill.engines.transformers.model_code import raised_here
 from pytest_distill.evals.requests import GoldText, Request
 from pytest_distill.evals.tasks.classification import ClassificationRequest
 from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
@@ -281,3 +283,10 @@ def test_a_defect_of_ours_is_not_blamed_on_the_model(
     monkeypatch.setattr(classification, "_encode", lambda *_: None)
     with pytest.raises(TypeError):
         predicted(made, TEXT)
+
+
+def test_an_operation_that_passes_through_our_products_is_the_models() -> None:
+    """What torch raises in a model's call is the model's fault, also where oneDNN multiplies."""
+    with pytest.raises(IndexError) as error, OneDNN():
+        exec(compile("import torch; torch.ones(2, 2)[0, 0, 0]", "modeling_own.py", "exec"), {})  # noqa: S102
+    assert not raised_here(error.value)

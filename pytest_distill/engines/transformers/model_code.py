@@ -96,6 +96,8 @@ def _is_own(tb: TracebackType) -> bool:
 
 
 def _frames(tb: TracebackType | None) -> Iterator[TracebackType]:
+    """Yield the frames of a traceback without that of `OneDNN`, through which operations pass."""
     while tb is not None:
-        yield tb
+        if not (tb.tb_frame.f_code.co_name == "__torch_function__" and _is_own(tb)):
+            yield tb
         tb = tb.tb_next

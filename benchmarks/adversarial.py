@@ -35,7 +35,9 @@ from pytest_distill.evals.metrics.labels import MACRO_F1, MATTHEWS
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks import Classification
 from pytest_distill.evaluation.models import Model, RunModel
-from pytest_distill.gates import Gate, QualityRetained, SlicesRetained
+from pytest_distill.gates.gate import Gate
+from pytest_distill.gates.retention import QualityRetained
+from pytest_distill.gates.slices import SlicesRetained
 from pytest_distill.gates.verdict import Outcome
 from pytest_distill.statistics import FloorTest, NoRatioError
 from pytest_distill.statistics.quantiles import unit_interval

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 _STUB = Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+_ASSERTIONS = "pytest_distill.plugin.assertions"
 _HOMES: dict[str, str] = {
-    name: home for home, name in re.findall(r"^from (\S+) import (\w+) as \2$", _STUB, re.M)
+    **{name: home for home, name in re.findall(r"^from (\S+) import (\w+) as \2$", _STUB, re.M)},
+    **dict.fromkeys(re.findall(r"^(\w+) = GateComparison\.\1$", _STUB, re.M), _ASSERTIONS),
 }
 
-GATE_FUNCTIONS = frozenset(
-    name for name, home in _HOMES.items() if home == "pytest_distill.plugin.assertions"
-) - {"GateComparison"}
+GATE_FUNCTIONS = frozenset(name for name, home in _HOMES.items() if home == _ASSERTIONS) - {
+    "GateComparison"
+}
 """The functions by which a test asks gates."""
 
 __all__ = sorted(_HOMES)

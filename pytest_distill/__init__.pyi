@@ -21,26 +21,27 @@ from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest as ChoiceRe
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest as PerplexityRequest
 from pytest_distill.evaluation.evaluation import Evaluation as Evaluation
 from pytest_distill.plugin.assertions import GateComparison as GateComparison
-from pytest_distill.plugin.assertions import assert_acceptance as assert_acceptance
-from pytest_distill.plugin.assertions import assert_agreement as assert_agreement
-from pytest_distill.plugin.assertions import assert_beats_sft as assert_beats_sft
-from pytest_distill.plugin.assertions import assert_divergence as assert_divergence
-from pytest_distill.plugin.assertions import assert_faster as assert_faster
-from pytest_distill.plugin.assertions import assert_flips as assert_flips
-from pytest_distill.plugin.assertions import assert_inherited_errors as assert_inherited_errors
-from pytest_distill.plugin.assertions import assert_latency as assert_latency
 from pytest_distill.plugin.assertions import assert_meets as assert_meets
-from pytest_distill.plugin.assertions import assert_memory as assert_memory
-from pytest_distill.plugin.assertions import assert_not_contaminated as assert_not_contaminated
-from pytest_distill.plugin.assertions import assert_quality_retained as assert_quality_retained
-from pytest_distill.plugin.assertions import assert_routable as assert_routable
-from pytest_distill.plugin.assertions import assert_score as assert_score
-from pytest_distill.plugin.assertions import assert_size as assert_size
-from pytest_distill.plugin.assertions import assert_slices_retained as assert_slices_retained
-from pytest_distill.plugin.assertions import assert_smaller as assert_smaller
-from pytest_distill.plugin.assertions import assert_suite_retained as assert_suite_retained
-from pytest_distill.plugin.assertions import assert_throughput as assert_throughput
 from pytest_distill.plugin.assertions import recommend as recommend
 from pytest_distill.plugin.fixtures import ModelHandle as ModelHandle
+
+assert_acceptance = GateComparison.assert_acceptance
+assert_agreement = GateComparison.assert_agreement
+assert_beats_sft = GateComparison.assert_beats_sft
+assert_divergence = GateComparison.assert_divergence
+assert_faster = GateComparison.assert_faster
+assert_flips = GateComparison.assert_flips
+assert_inherited_errors = GateComparison.assert_inherited_errors
+assert_latency = GateComparison.assert_latency
+assert_memory = GateComparison.assert_memory
+assert_not_contaminated = GateComparison.assert_not_contaminated
+assert_quality_retained = GateComparison.assert_quality_retained
+assert_routable = GateComparison.assert_routable
+assert_score = GateComparison.assert_score
+assert_size = GateComparison.assert_size
+assert_slices_retained = GateComparison.assert_slices_retained
+assert_smaller = GateComparison.assert_smaller
+assert_suite_retained = GateComparison.assert_suite_retained
+assert_throughput = GateComparison.assert_throughput
 
 GATE_FUNCTIONS: frozenset[str]

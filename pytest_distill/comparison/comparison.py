@@ -96,7 +96,7 @@ class Comparison:
         self.models = models
         self.sft_size_tolerance = sft_size_tolerance
         self.confidence = confidence
-        self._student = student
+        self.chosen = student
         self._metric = metric
 
     @property
@@ -121,7 +121,7 @@ class Comparison:
 
     def model(self, name: str) -> Model:
         """Return the model with that name or role; ConfigError where there is none."""
-        return find_model(self.models, name, self._student)
+        return find_model(self.models, name, self.chosen)
 
     def metric(self, metric: str | Metric | None = None) -> Metric:
         """Return a metric of the eval by its name; the one that is looked at without one."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -14,27 +13,12 @@ from pydantic import BaseModel, ConfigDict, create_model
 from pytest_distill.config.document import Document
 from pytest_distill.errors import did_you_mean
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.gates import GATES, Gate
+from pytest_distill.gates.all import GATES
+from pytest_distill.gates.gate import Gate
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One gate of a criterion.
-
-    Parameters
-    ----------
-    gate : Gate
-        With its arguments.
-    eval : str, optional
-        The eval that it is asked of; None for the test's.
-    """
-
-    gate: Gate
-    eval: str | None
-
-
-def read_criterion(document: Document, name: str, evals: Mapping[str, Any]) -> tuple[Part, ...]:
-    """Return the parts of a criterion, in the order of the file.
+def read_criterion(document: Document, name: str, evals: Mapping[str, Any]) -> tuple[Gate, ...]:
+    """Return the gates of a criterion, in the order of the file.
 
     A gate that is asked twice, of two slices say, has a list of mappings.
 
@@ -47,13 +31,13 @@ def read_criterion(document: Document, name: str, evals: Mapping[str, Any]) -> t
     if not written:
         raise document.error(("criteria", name), "names no gate, so that anything would meet it")
     return tuple(
-        part for gate in written for part in _parts(document, ("criteria", name, gate), evals)
+        asked for gate in written for asked in _gates(document, ("criteria", name, gate), evals)
     )
 
 
-def _parts(
+def _gates(
     document: Document, key: tuple[str, str, str], evals: Mapping[str, Any]
-) -> Iterator[Part]:
+) -> Iterator[Gate]:
     _, criterion, name = key
     if name not in GATES:
         raise document.error(key, f"no gate is called '{name}'; {did_you_mean(name, GATES)}")
@@ -68,12 +52,12 @@ def _parts(
         arguments = document.validated(_arguments(name), entry, where).model_dump(
             exclude_unset=True
         )
-        eval = arguments.pop("eval", None)
+        eval = arguments.get("eval")
         if eval is not None and eval not in evals:
             raise document.error(
                 (*where, "eval"), f"no eval is called '{eval}'; {did_you_mean(eval, evals)}"
             )
-        yield Part(GATES[name](**arguments), eval)
+        yield GATES[name](**arguments)
 
 
 @cache
@@ -87,9 +71,10 @@ def _arguments(name: str) -> type[BaseModel]:
             ... if field.default is dataclasses.MISSING else field.default,
         )
         for field in dataclasses.fields(gate)
+        if field.name != "student"  # whoever is asked whether it meets the criterion
     }
     config = ConfigDict(extra="forbid", strict=True)
-    return create_model(name, __config__=config, eval=(str | None, None), **fields)
+    return create_model(name, __config__=config, **fields)
 
 
 def _in_yaml(hint: Any) -> Any:

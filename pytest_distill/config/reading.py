@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pytest_distill._util.user_code import load_object, unless_ours
-from pytest_distill.config.criteria import Part, read_criterion
+from pytest_distill.config.criteria import read_criterion
 from pytest_distill.config.document import Document
 from pytest_distill.config.evals import DeclaredMetric, EvalConfig, MeasuredEval, eval_of
 from pytest_distill.config.schema import (
@@ -29,7 +29,8 @@ from pytest_distill.evals.built_in import BUILT_IN, check_own_metric
 from pytest_distill.evals.metrics import Metric, ScoredElsewhere
 from pytest_distill.evals.tasks import TASKS
 from pytest_distill.evaluation.sources.source import Source, SourceOptions
-from pytest_distill.gates import GATES
+from pytest_distill.gates.all import GATES
+from pytest_distill.gates.gate import Gate
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Config:
     allow_reruns: bool | tuple[str, ...]
     allow_skipped: tuple[str, ...]
     waivers: tuple[Waiver, ...]
-    criteria: Mapping[str, tuple[Part, ...]]
+    criteria: Mapping[str, tuple[Gate, ...]]
     engines: Mapping[str, Any]
 
     @property
@@ -103,8 +104,8 @@ class Config:
         """Return the names of the models with that role, in the order of the file."""
         return [name for name, model in self.models.items() if model.role == role]
 
-    def criterion(self, name: str) -> tuple[Part, ...]:
-        """Return the parts of a criterion; ConfigError where there is none of that name."""
+    def criterion(self, name: str) -> tuple[Gate, ...]:
+        """Return the gates of a criterion; ConfigError where there is none of that name."""
         if name in self.criteria:
             return self.criteria[name]
         if not self.criteria:

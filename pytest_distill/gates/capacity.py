@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
 from typing import ClassVar
 
@@ -10,18 +10,14 @@ from pytest_distill._util.format import interval_text, limit_text, quantity_text
 from pytest_distill._util.units import quantity
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.evaluation import efficiency
-from pytest_distill.gates.measured import (
-    EXAMPLES,
-    LooksAtNoAnswers,
-    checked_count,
-    examples_of,
-    setting_text,
-)
-from pytest_distill.gates.verdict import Verdict, as_float, decided
+from pytest_distill.gates.deciding import Decision
+from pytest_distill.gates.gate import EvalGate, headline
+from pytest_distill.gates.measured import EXAMPLES, checked_count, examples_of, setting_text
+from pytest_distill.gates.verdict import Verdict, decided
 
 
 @dataclass(frozen=True)
-class Throughput(LooksAtNoAnswers):
+class Throughput(EvalGate):
     """The student answers at least `min` examples a second, at the best batch size.
 
     Parameters
@@ -33,8 +29,10 @@ class Throughput(LooksAtNoAnswers):
     """
 
     name: ClassVar[str] = "throughput"
+    answers: ClassVar[bool] = False
 
     min: str | float
+    _: KW_ONLY
     examples: int = EXAMPLES
 
     def judge(self, comparison: Comparison) -> Verdict:
@@ -44,40 +42,32 @@ class Throughput(LooksAtNoAnswers):
         found = efficiency.throughput(
             student, examples_of(comparison), checked_count(self.examples)
         )
+        lowest = Fraction(found.lowest)
         batch = f" in batches of {found.batch_tokens:,} tokens" if found.batch_tokens else ""
-        basis = (
-            f"{interval_text(found.lowest, found.highest, '/s')}, "
-            f"{efficiency.REPEATS} repetitions over {found.n} examples{batch}"
-        )
-        return Verdict(
-            gate=self.name,
-            eval=comparison.eval,
-            metric="throughput",
-            model=student.name,
-            observed=as_float(Fraction(found.lowest), ">="),
-            required=float(floor),
-            relation=">=",
-            outcome=decided(Fraction(found.lowest) >= floor),
-            confidence=None,
-            n=found.n,
-            slice=None,
-            notes=(),
-            message="\n".join(
-                [
-                    f"assert {quantity_text(found.lowest, '/s', up=False)} >= "
-                    f"{limit_text(floor, '/s')} throughput of {student.name}",
-                    f"  {basis}",
-                    f"  {setting_text(**vars(found.provenance))}",
-                ]
+        return self.verdict(
+            comparison,
+            Decision(lowest, ">=", decided(lowest >= floor)),
+            headline(
+                quantity_text(found.lowest, "/s", up=False),
+                ">=",
+                limit_text(floor, "/s"),
+                f"throughput of {student.name}",
             ),
-            basis=basis,
+            metric="throughput",
+            required=float(floor),
+            n=found.n,
+            basis=[
+                f"{interval_text(found.lowest, found.highest, '/s')}, "
+                f"{efficiency.REPEATS} repetitions over {found.n} examples{batch}"
+            ],
+            below=[f"  {setting_text(**vars(found.provenance))}"],
             details={"batch_tokens": found.batch_tokens, "setting": dict(found.provenance.setting)},
             unit="/s",
         )
 
 
 @dataclass(frozen=True)
-class MemoryUse(LooksAtNoAnswers):
+class MemoryUse(EvalGate):
     """The student's peak memory while it answers is at most `max`.
 
     On CUDA the tensors' memory counts; on the CPU that of a process of its own, Python included.
@@ -91,8 +81,10 @@ class MemoryUse(LooksAtNoAnswers):
     """
 
     name: ClassVar[str] = "memory"
+    answers: ClassVar[bool] = False
 
     max: str | int
+    _: KW_ONLY
     examples: int = EXAMPLES
 
     def judge(self, comparison: Comparison) -> Verdict:
@@ -100,33 +92,24 @@ class MemoryUse(LooksAtNoAnswers):
         limit = quantity(self.max, "B", "max")
         student = comparison.model("student")
         found = efficiency.memory(student, examples_of(comparison), checked_count(self.examples))
-        held = found.memory
-        basis = (
-            f"peak of the {held.held_by} over the {found.n} longest examples; weights "
-            f"{quantity_text(held.weights, 'B', up=True)}"
-        )
-        return Verdict(
-            gate=self.name,
-            eval=comparison.eval,
-            metric="memory",
-            model=student.name,
-            observed=float(held.peak),
-            required=float(limit),
-            relation="<=",
-            outcome=decided(held.peak <= limit),
-            confidence=None,
-            n=found.n,
-            slice=None,
-            notes=(),
-            message="\n".join(
-                [
-                    f"assert {quantity_text(held.peak, 'B', up=True)} <= {limit_text(limit, 'B')} "
-                    f"memory of {student.name}",
-                    f"  {basis}",
-                    f"  {setting_text(**vars(found.provenance))}",
-                ]
+        used = found.memory
+        return self.verdict(
+            comparison,
+            Decision(Fraction(used.peak), "<=", decided(used.peak <= limit)),
+            headline(
+                quantity_text(used.peak, "B", up=True),
+                "<=",
+                limit_text(limit, "B"),
+                f"memory of {student.name}",
             ),
-            basis=basis,
-            details={"weights": held.weights, "setting": dict(found.provenance.setting)},
+            metric="memory",
+            required=float(limit),
+            n=found.n,
+            basis=[
+                f"peak of the {used.held_by} over the {found.n} longest examples; weights "
+                f"{quantity_text(used.weights, 'B', up=True)}"
+            ],
+            below=[f"  {setting_text(**vars(found.provenance))}"],
+            details={"weights": used.weights, "setting": dict(found.provenance.setting)},
             unit="B",
         )

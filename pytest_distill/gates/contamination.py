@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,13 +18,13 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.normalisation import composed
 from pytest_distill.evals.rows import open_rows
-from pytest_distill.gates.verdict import Verdict, as_float, decided
-
-MOST_IDS = 10
+from pytest_distill.gates.deciding import Decision
+from pytest_distill.gates.gate import EvalGate, Row, headline, listed
+from pytest_distill.gates.verdict import Verdict, decided
 
 
 @dataclass(frozen=True)
-class NotContaminated:
+class NotContaminated(EvalGate):
     """No gold example is in the training or transfer data, whole or in a long run of words.
 
     Words are runs of letters and digits, in lower case. Two texts overlap when their words are the
@@ -35,13 +35,12 @@ class NotContaminated:
     Parameters
     ----------
     train : str or path
-        The training data, relative to ``distill.yaml``: .jsonl, .csv, .parquet or a datasets
-        folder.
+        The data, relative to ``distill.yaml``: .jsonl, .csv, .parquet or a datasets folder.
     field : str
         Field with the text, in the training data and in the gold set (there, where it lacks the
         field, what the task asks about).
-    n : int
-        Length of a shared run of words; None looks for whole texts only.
+    n : int, optional
+        How many words in a row count as overlap; None looks for whole texts only.
     max_overlap : float
         Share of the gold examples that may overlap, in [0, 1).
     """
@@ -49,11 +48,12 @@ class NotContaminated:
     name: ClassVar[str] = "not_contaminated"
 
     train: str | os.PathLike[str]
+    _: KW_ONLY
     field: str = "input"
     n: int | None = 13
     max_overlap: float = 0.0
 
-    def lost(self, comparison: Comparison) -> list[dict[str, object]]:
+    def lost(self, comparison: Comparison) -> list[Row]:
         """Return the gold examples that overlap."""
         found = set(self._overlap(comparison).ids)
         on = _measured(comparison)
@@ -77,36 +77,29 @@ class NotContaminated:
         if overlap.wordless_gold == len(on.gold):
             raise ConfigError(
                 f"{on.gold.source}: no example has words in '{self.field}', so that nothing would "
-                "be found; name the field with the text: assert_not_contaminated(field=...)"
+                "be found; name the field with the text (the argument field=)"
             )
         wordless = tuple(self._wordless(overlap, len(on.gold)))
         share = Fraction(len(overlap.ids), len(on.gold))
         clean = [i for i, example in enumerate(on.gold) if example.id not in set(overlap.ids)]
         remainder = self._remainder(comparison, clean) if overlap.ids else ()
-        return Verdict(
-            gate=self.name,
-            eval=comparison.eval,
+        counted = (*wordless, *remainder)
+        whole_texts, runs = overlap.exact, overlap.partial
+        what = f"of the gold set in {train.name}"
+        return self.verdict(
+            comparison,
+            Decision(share, "<=", decided(share <= most)),
+            headline(ceil_text(share), "<=", f"{self.max_overlap:g}", what),
             metric=comparison.metric().name,
-            model=comparison.model("student").name,
-            observed=as_float(share, "<="),
             required=float(self.max_overlap),
-            relation="<=",
-            outcome=decided(share <= most),
-            confidence=None,
             n=len(on.gold),
-            slice=None,
-            notes=(f"{overlap.rows:,} rows of {train.name} read", *wordless, *remainder),
-            message="\n".join(
-                [
-                    f"assert {ceil_text(share)} <= {self.max_overlap:g} of the gold set in "
-                    f"{train.name}",
-                    f"  {len(overlap.exact):,} whole texts: {_listed(overlap.exact)}",
-                    f"  {len(overlap.partial):,} share {self.n} words in a row: "
-                    f"{_listed(overlap.partial)}",
-                    *(f"  {line}" for line in (*wordless, *remainder)),
-                ]
-            ),
-            details={"exact": overlap.exact, "runs": overlap.partial},
+            notes=(f"{overlap.rows:,} rows of {train.name} read", *counted),
+            lines=[
+                f"  {len(whole_texts):,} whole texts: {listed(whole_texts)}",
+                f"  {len(runs):,} share {self.n} words in a row: {listed(runs)}",
+                *(f"  {line}" for line in counted),
+            ],
+            details={"exact": whole_texts, "runs": runs},
         )
 
     def _overlap(self, comparison: Comparison) -> Overlap:
@@ -131,7 +124,7 @@ class NotContaminated:
             if self.field not in row:
                 raise ConfigError(
                     f"{where}: no field '{self.field}'; {did_you_mean(self.field, row)} "
-                    "(assert_not_contaminated(field=...))"
+                    "(the argument field=)"
                 )
             value = row[self.field]
             found = _words_in(value)
@@ -146,7 +139,7 @@ class NotContaminated:
             lacking = some if with_text else f"text in any of its {n:,} rows"
             raise ConfigError(
                 f"{shown}: field '{self.field}' has no {lacking} ({odd}), so that nothing would be "
-                "found there; name the field with the text (assert_not_contaminated(field=...)), "
+                "found there; name the field with the text (the argument field=), "
                 "or remove such rows"
             )
 
@@ -159,7 +152,7 @@ class NotContaminated:
         if lacking is not None:
             raise ConfigError(
                 f"eval '{on.name}' has no field '{self.field}'; {did_you_mean(self.field, fields)} "
-                "(assert_not_contaminated(field=...))"
+                "(the argument field=)"
             )
         return [word for name in named for word in _words_in(fields[name])]
 
@@ -257,8 +250,3 @@ def _has_text(value: Any) -> bool:
     if isinstance(value, Iterable) and not isinstance(value, str | bytes):
         return any(map(_has_text, value))
     return isinstance(value, str) and bool(words(value))
-
-
-def _listed(ids: list[str]) -> str:
-    more = [f"and {len(ids) - MOST_IDS} more"] if len(ids) > MOST_IDS else []
-    return ", ".join([*ids[:MOST_IDS], *more]) or "none"

@@ -1,8 +1,9 @@
-"""What gates on a number have in common: whether the bounds agree with it, and what they say."""
+"""How a number decides: by itself, or by its bounds where a confidence is asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Protocol, TypeVar
 
@@ -10,7 +11,7 @@ from pytest_distill._util.format import ceil_text, floor_text, percent_text
 from pytest_distill._util.numbers import Ratio
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.errors import ComparisonError, EvaluationError
-from pytest_distill.gates.verdict import Evidence, Outcome, Relation, decided
+from pytest_distill.gates.verdict import Evidence, Outcome, Relation, as_float, decided
 from pytest_distill.statistics import FloorTest, Judgement, RetentionInterval
 
 OUTCOMES = {
@@ -24,8 +25,8 @@ CONFIDENCE = 0.95
 Found = TypeVar("Found")
 
 
-class Judged(Protocol):
-    """The evidence on one number, and a limit that it keeps or not."""
+class Estimate(Protocol):
+    """What the examples say of one number, and of a limit that it keeps or not."""
 
     def interval(self, confidence: float = 0.95) -> RetentionInterval:
         """Return the number's bounds."""
@@ -35,6 +36,91 @@ class Judged(Protocol):
 
     def needed(self, limit: float, confidence: float = 0.95, /) -> int | None:
         """Return about how many examples would settle it; None where no number would."""
+
+
+class Bounds(Protocol):
+    """One-sided bounds of a number."""
+
+    @property
+    def one_sided_lower(self) -> float:
+        """The lower one."""
+
+    @property
+    def one_sided_upper(self) -> float:
+        """The upper one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An observed number, and how it was decided.
+
+    Parameters
+    ----------
+    observed : Fraction or float
+        Exact; a float where it is infinite or NaN (there is none), or of inexact parts.
+    relation : {">=", ">", "<="}
+        How it must stand to the limit.
+    outcome : Outcome
+        What was decided.
+    confidence : float, optional
+        How sure the verdict is; None where the observed number decided.
+    evidence : Evidence
+        What it rests on.
+    """
+
+    observed: Ratio
+    relation: Relation
+    outcome: Outcome
+    confidence: float | None = None
+    evidence: Evidence = field(default_factory=Evidence)
+
+    @property
+    def as_float(self) -> float:
+        """The observed number as the nearest float that does not look better than it."""
+        if isinstance(self.observed, float):
+            return self.observed
+        return as_float(self.observed, self.relation)
+
+    def deciding(self, text: Callable[[Ratio], str] | None = None) -> tuple[str, str]:
+        """Return the number that decided, and what to say beside it: of a bound, which it is.
+
+        Parameters
+        ----------
+        text : callable, optional
+            How the number is told; by default with four decimals, rounded towards failing.
+        """
+        rounded = text or (ceil_text if self.relation == "<=" else floor_text)
+        interval = self.evidence.interval
+        if self.confidence is None or interval is None:
+            return rounded(self.observed), ""
+        seen = rounded(self.observed)
+        return deciding_bound(interval, self.relation, self.outcome, self.confidence, seen, rounded)
+
+
+def deciding_bound(
+    bounds: Bounds,
+    relation: Relation,
+    outcome: Outcome,
+    confidence: float,
+    observed: str,
+    text: Callable[[float], str],
+) -> tuple[str, str]:
+    """Return the bound that decided, and which one it is, with the observed number."""
+    lower = (relation != "<=") is not (outcome is Outcome.FAILED)
+    bound = bounds.one_sided_lower if lower else bounds.one_sided_upper
+    side = "lower" if lower else "upper"
+    return text(bound), f"{side} {percent_text(confidence)} bound; observed {observed}"
+
+
+def within_bounds(bounds: Bounds, relation: Relation, limit: Fraction) -> Outcome:
+    """Return whether both bounds keep a limit, neither does, or they do not agree."""
+    low, high = bounds.one_sided_lower, bounds.one_sided_upper
+    holds, breaks = (
+        (low >= limit, high < limit) if relation == ">=" else (high <= limit, low > limit)
+    )
+    if holds:
+        return Outcome.PASSED
+    return Outcome.FAILED if breaks else Outcome.INCONCLUSIVE
 
 
 def unless_observed(
@@ -57,26 +143,36 @@ def unless_observed(
         return None, (f"no interval: {error}",)
 
 
+def no_examples(comparison: Comparison) -> ComparisonError:
+    """Return the error about a confidence where only scores are known."""
+    return ComparisonError(
+        f"'{comparison.eval}' has reported scores: without examples there is no confidence; ask "
+        "with confidence=None"
+    )
+
+
 def decide(
-    found: Judged | None,
+    estimate: Estimate | None,
+    observed: Ratio,
+    relation: Relation,
     limit: Fraction,
     confidence: float | None,
-    *,
-    holds: bool,
     comparison: Comparison,
-) -> tuple[Outcome, Evidence]:
-    """Return the outcome, by the observed number or with a confidence, and what it rests on.
+) -> Decision:
+    """Decide by the observed number, or with a confidence by what the examples say.
 
     Parameters
     ----------
-    found : Judged, optional
+    estimate : Estimate, optional
         What the examples say; None where there are none.
+    observed : Fraction or float
+        The exact number.
+    relation : {">=", "<="}
+        How it must stand to the limit.
     limit : Fraction
         Of the gate.
     confidence : float, optional
         How sure the verdict must be; None lets the observed number decide.
-    holds : bool
-        Whether the observed number keeps the limit.
     comparison : Comparison
         Where there are no examples.
 
@@ -85,44 +181,17 @@ def decide(
     ComparisonError
         Where there are no examples to be sure by.
     """
-    if found is None:
+    seen = decided(observed >= limit if relation == ">=" else observed <= limit)
+    if estimate is None:
         if confidence is not None:
-            raise ComparisonError(
-                f"'{comparison.eval}' has reported scores: without examples there is no "
-                "confidence; ask with confidence=None"
-            )
-        return decided(holds), Evidence()
-    sure = confidence or CONFIDENCE
-    shown = OUTCOMES[found.test(float(limit)).judge(sure)]
-    firm = shown is decided(holds)
+            raise no_examples(comparison)
+        return Decision(observed, relation, seen)
+    level = confidence or CONFIDENCE
+    shown = OUTCOMES[estimate.test(float(limit)).judge(level)]
+    firm = shown is seen
     evidence = Evidence(
-        interval=found.interval(sure),
+        interval=estimate.interval(level),
         firm=firm,
-        needed=None if firm else found.needed(float(limit), sure),
+        needed=None if firm else estimate.needed(float(limit), level),
     )
-    return (decided(holds) if confidence is None else shown), evidence
-
-
-def deciding_number(
-    observed: Ratio,
-    relation: Relation,
-    outcome: Outcome,
-    evidence: Evidence,
-    confidence: float | None,
-) -> tuple[str, str]:
-    """Return the number that decided, and what stands behind it in the headline of a message.
-
-    It is the observed one, or with a confidence the bound, which is then named.
-    """
-    rounded = floor_text if relation == ">=" else ceil_text
-    seen = rounded(observed)
-    if confidence is None or evidence.interval is None:
-        return seen, ""
-    lower = (relation == ">=") is not (outcome is Outcome.FAILED)
-    bound = evidence.interval.one_sided_lower if lower else evidence.interval.one_sided_upper
-    return rounded(bound), bound_words(confidence, seen, lower=lower)
-
-
-def bound_words(confidence: float, observed: str, *, lower: bool) -> str:
-    """Return what is said of a bound that decides, beside the observed number."""
-    return f"{'lower' if lower else 'upper'} {percent_text(confidence)} bound; observed {observed}"
+    return Decision(observed, relation, seen if confidence is None else shown, confidence, evidence)

@@ -23,7 +23,7 @@ from pytest_distill.evals.metrics import Answer
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation
 from pytest_distill.evaluation.models import Model, RunModel
-from pytest_distill.gates.measured import LooksAtNoAnswers
+from pytest_distill.gates.gate import Gate
 from pytest_distill.gates.verdict import Doubt, Verdict
 
 ROLES = ("teacher", "student")
@@ -32,12 +32,12 @@ SAME_LOGARITHM = 0.01
 """By how much the log-likelihoods of a text differ between two dtypes of one model, at most."""
 
 
-def with_remarks(verdict: Verdict, gate: object, comparisons: Sequence[Comparison]) -> Verdict:
+def with_remarks(verdict: Verdict, gate: Gate, comparisons: Sequence[Comparison]) -> Verdict:
     """Return a verdict with what is to be said of its evals, gold sets and models.
 
     Gates that look at no answers are left alone.
     """
-    if isinstance(gate, LooksAtNoAnswers):
+    if not gate.answers:
         return verdict
     found: list[str] = []
     for comparison in comparisons:
@@ -55,12 +55,12 @@ def _of_eval(comparison: Comparison, note: str) -> str:
     return kind(f"{comparison.eval}: {note}")
 
 
-def _remarks(gate: object, comparison: Comparison) -> list[str]:
+def _remarks(gate: Gate, comparison: Comparison) -> list[str]:
     if not isinstance(comparison.on, Eval):
         return []
     found = {
         role: evaluation
-        for role in dict.fromkeys((*ROLES, *getattr(gate, "looks_at", ())))
+        for role in dict.fromkeys((*ROLES, *gate.roles))
         if (evaluation := _known(comparison, role)) is not None
     }
     different = list({id(e): e for e in found.values()}.values())
@@ -77,11 +77,11 @@ def _known(comparison: Comparison, role: str) -> MeasuredEvaluation | None:
     """Return an evaluation that the gate looked at, or that costs nothing; None where none is."""
     try:
         model = comparison.model(role)
-    except ConfigError:  # there is none, or nobody said which
+    except ConfigError:  # there is none, or none was named
         return None
     evaluation = _answering(_made(model, comparison))
     if evaluation is None and not isinstance(model, RunModel):
-        with suppress(DistillError):  # nobody asked for it
+        with suppress(DistillError):  # no gate asked for it
             evaluation = _answering(model.evaluate(comparison.on))
             if evaluation is not None:
                 _facts(evaluation)  # whether its answers can be read

@@ -149,16 +149,16 @@ def models(
         *([f"slice {slice_name(slice)}"] if slice is not None else []),
         f"n = {n:,}" if n is not None else "reported scores",
     ]
-    width = max(map(len, names))
+    models = [comparison.model(name) for name in names]
+    width = max(len(model.name) for model in models)
     lines = [f"  {', '.join(about)}"]
-    for name in names:
-        model = comparison.model(name)
+    for model in models:
         size = model.info.parameters
         parameters = "" if size is None else f", {count_text(size, 'parameter')}"
-        exact = comparison.exact_score(name, metric, slice)
+        exact = comparison.exact_score(model.name, metric, slice)
         score = score_text(exact, higher_is_better=metric.higher_is_better)
-        role = "" if model.role == name else f" ({model.role})"
-        lines.append(f"  {name:<{width}}{role}  {metric.name} {score}{parameters}")
+        role = "" if model.role == model.name else f" ({model.role})"
+        lines.append(f"  {model.name:<{width}}{role}  {metric.name} {score}{parameters}")
     return lines
 
 

@@ -12,45 +12,45 @@ from numpy.typing import NDArray
 
 from pytest_distill._util.format import ceil_text, p_equals
 from pytest_distill._util.numbers import bounded
-from pytest_distill.comparison.comparison import Comparison, Confidence, Slice
+from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.evidence import clusters_of, zero_or_one
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.evaluation import MeasuredEvaluation
 from pytest_distill.gates import explain
-from pytest_distill.gates.deciding import decide, deciding_number
-from pytest_distill.gates.verdict import Evidence, Outcome, Verdict, as_float
+from pytest_distill.gates.deciding import Decision, decide
+from pytest_distill.gates.gate import MetricGate, Row, headline
+from pytest_distill.gates.verdict import Outcome, Verdict
 from pytest_distill.statistics import Rate, mcnemar_p
 
 Same = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class InheritedErrors:
-    """Of the examples that the teacher gets wrong, the student gives its answer in at most `max`.
+class InheritedErrors(MetricGate):
+    """The student seldom repeats the teacher's wrong answers: at most `max` of them.
+
+    Looked at are the examples that the teacher gets wrong, and on how many of them the student
+    gives the same wrong answer. The SFT student's rate on the same examples stands beside it, with
+    the test of the difference. Where the teacher gets nothing wrong the verdict is INCONCLUSIVE.
+    `metric` says that an answer is wrong; its scores must be 0 or 1.
 
     Parameters
     ----------
     max : float
-        Share of those examples, in [0, 1).
-    metric : str or Metric, optional
-        What says that an answer is wrong: a score of 0 where all are 0 or 1. The eval's headline
-        metric by default.
-    slice : str or mapping, optional
-        Look only at these examples.
-    confidence : float, optional
-        How sure the verdict must be. None lets the observed share decide.
+        Share of the teacher's errors, in [0, 1).
     """
 
     name: ClassVar[str] = "inherited_errors"
-    looks_at: ClassVar[tuple[str, ...]] = ("sft",)
 
     max: float
-    metric: str | Metric | None = None
-    slice: Slice | None = None
-    confidence: Confidence = "default"
 
-    def lost(self, comparison: Comparison) -> list[dict[str, object]]:
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The SFT student."""
+        return ("sft",)
+
+    def lost(self, comparison: Comparison) -> list[Row]:
         """Return the examples on which the student repeats the teacher's wrong answer."""
         wrong, same, student = self._repeated(comparison, comparison.metric(self.metric))
         examples = student.eval.gold.examples
@@ -69,49 +69,41 @@ class InheritedErrors:
         confidence = comparison.confidence_level(self.confidence, default=None)
         metric = comparison.metric(self.metric)
         wrong, same, student = self._repeated(comparison, metric)
-        observed = Fraction(int(same.sum()), len(wrong)) if len(wrong) else None
-        evidence, outcome = Evidence(), Outcome.INCONCLUSIVE
         notes = _two_labels(student)
-        if observed is not None:
+        what = "of the errors of the teacher repeated"
+        if len(wrong):
             rate = _rate(comparison, wrong, same)
-            outcome, evidence = decide(
-                rate, most, confidence, holds=observed <= most, comparison=comparison
-            )
+            observed = Fraction(int(same.sum()), len(wrong))
+            decision = decide(rate, observed, "<=", most, confidence, comparison)
+            evidence = decision.evidence
             notes += evidence.interval.notes if evidence.interval else ()
-            needed = evidence.needed
-            if needed is not None:  # of the teacher's errors; of all examples as they are here
-                needed = math.ceil(needed * (comparison.n(self.slice) or 0) / len(wrong))
-                evidence = replace(evidence, needed=needed)
+            if evidence.needed is not None:  # of all examples, with the teacher's errors as here
+                needed = math.ceil(evidence.needed * (comparison.n(self.slice) or 0) / len(wrong))
+                decision = replace(decision, evidence=replace(evidence, needed=needed))
+            number, bound = decision.deciding()
+            first = headline(number, "<=", self.max, what, metric.name, bound)
+        else:
+            decision = Decision(math.nan, "<=", Outcome.INCONCLUSIVE, confidence)
+            first = headline("0 of 0", "<=", self.max, what, metric.name)
+            first += ": the teacher makes none to inherit"
         beside, details = self._beside_sft(comparison, wrong, same)
-        counted = (
-            f"the teacher is wrong on {len(wrong):,}, and the student repeats {int(same.sum()):,}"
-        )
-        basis = [counted, *beside, *explain.basis(evidence)]
-        pair = [comparison.model(role).name for role in ("teacher", "student")]
-        return Verdict(
-            gate=self.name,
-            eval=comparison.eval,
+        repeated = int(same.sum())
+        return self.verdict(
+            comparison,
+            decision,
+            first,
             metric=metric.name,
-            model=pair[1],
-            observed=math.nan if observed is None else as_float(observed, "<="),
             required=float(self.max),
-            relation="<=",
-            outcome=outcome,
-            confidence=confidence,
             n=comparison.n(self.slice),
-            slice=explain.slice_name(self.slice),
+            about=explain.models(comparison, metric, self.slice, ("teacher", "student")),
+            basis=[
+                f"the teacher is wrong on {len(wrong):,}, and the student repeats {repeated:,}",
+                *beside,
+                *explain.basis(decision.evidence),
+            ],
             notes=notes,
-            message="\n".join(
-                [
-                    self._headline(observed, evidence, outcome, confidence, metric),
-                    *explain.models(comparison, metric, self.slice, pair),
-                    *(f"  {part}" for part in basis),
-                    *explain.note_lines(notes),
-                ]
-            ),
-            evidence=evidence,
-            basis="; ".join(basis),
-            details={"teacher_wrong": len(wrong), "repeated": int(same.sum()), **details},
+            details={"teacher_wrong": len(wrong), "repeated": repeated, **details},
+            slice=explain.slice_name(self.slice),
         )
 
     def _repeated(
@@ -164,21 +156,6 @@ class InheritedErrors:
             f"student alone, {fewer:,} by the SFT student alone (exact McNemar, p "
             f"{p_equals(p)})"
         ], {"sft_rate": float(rate), "student_only": more, "sft_only": fewer, "p_value": p}
-
-    def _headline(
-        self,
-        observed: Fraction | None,
-        evidence: Evidence,
-        outcome: Outcome,
-        confidence: float | None,
-        metric: Metric,
-    ) -> str:
-        what = f"of the errors of the teacher repeated ({metric.name}"
-        if observed is None or evidence.interval is None:
-            return f"assert 0 of 0 <= {self.max} {what}): the teacher makes none to inherit"
-        number, rests_on = deciding_number(observed, "<=", outcome, evidence, confidence)
-        said = f", {rests_on}" if rests_on else ""
-        return f"assert {number} <= {self.max} {what}{said})"
 
 
 def _rate(comparison: Comparison, wrong: NDArray[np.intp], same: Same) -> Rate:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
 from typing import Any, ClassVar, Literal, get_args
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_distill._util.format import floor_text, interval_text, limit_text, quantity_text
-from pytest_distill._util.numbers import decimal, positive
+from pytest_distill._util.numbers import Ratio, decimal, positive
 from pytest_distill._util.units import quantity
 from pytest_distill.comparison.comparison import Comparison, Confidence
 from pytest_distill.comparison.sameness import refuse_same_identity
@@ -19,15 +20,10 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evaluation import efficiency
 from pytest_distill.evaluation.models import Model, RunModel
 from pytest_distill.gates import explain
-from pytest_distill.gates.deciding import bound_words
-from pytest_distill.gates.measured import (
-    EXAMPLES,
-    LooksAtNoAnswers,
-    checked_count,
-    examples_of,
-    setting_text,
-)
-from pytest_distill.gates.verdict import Outcome, Verdict, as_float, decided, finite
+from pytest_distill.gates.deciding import Decision, deciding_bound, within_bounds
+from pytest_distill.gates.gate import EvalGate, headline
+from pytest_distill.gates.measured import EXAMPLES, checked_count, examples_of, setting_text
+from pytest_distill.gates.verdict import Outcome, Relation, Verdict, decided, finite
 from pytest_distill.statistics.quantiles import (
     QuantileInterval,
     SerialCorrelation,
@@ -44,25 +40,31 @@ QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
 @dataclass(frozen=True)
-class Faster(LooksAtNoAnswers):
-    """Teacher's time / student's time, the median over examples, is at least `min_speedup`.
+class Faster(EvalGate):
+    """The student answers an example at least `min_speedup` times as fast as the teacher.
 
-    Both answer the same examples one at a time, in random order within each pair. An example that
-    comes round again, for want of others, counts once, with the median of its ratios.
+    Both are in memory, warmed up, and answer the same examples one at a time, in random order
+    within each pair. The median of teacher's time / student's time over examples is judged; an
+    example that comes round again, for want of others, counts once, with the median of its ratios,
+    and so do the examples of a cluster.
 
     Parameters
     ----------
     min_speedup : float
         Any number above 0.
     confidence : float, optional
-        0.95 by default: the bound of the median decides. None: the observed median does.
+        By default as the marker or ``distill.yaml`` says, else 0.95: the one-sided bound of the
+        median decides, and the verdict may be INCONCLUSIVE. None: the observed median does.
     examples : int
-        How many pairs are timed.
+        How many pairs are timed. More of them than the gold set has examples make each example's
+        ratio steadier, and do not count as further examples.
     """
 
     name: ClassVar[str] = "faster"
+    answers: ClassVar[bool] = False
 
     min_speedup: float
+    _: KW_ONLY
     confidence: Confidence = "default"
     examples: int = EXAMPLES
 
@@ -75,49 +77,32 @@ class Faster(LooksAtNoAnswers):
         ratios = teacher.seconds / student.seconds
         units = (teacher if student.declared else student).units
         interval = unit_interval(ratios, units, 0.5, confidence or 0.95)
-        observed = decimal(interval.estimate)
-        if confidence is None or fixed:
-            outcome = decided(observed >= floor)
-        elif interval.one_sided_lower >= floor:
-            outcome = Outcome.PASSED
-        else:
-            short = interval.one_sided_upper < floor
-            outcome = Outcome.FAILED if short else Outcome.INCONCLUSIVE
+        decision, number, bound = _decided(
+            interval, ">=", floor, None if fixed else confidence, _speedup_text
+        )
         counted = _counted(interval.n, len(ratios), comparison, "pairs")
         basis = "" if fixed else f"median ratio of {counted}, {_bounds(interval)}"
         serial = None if fixed else _serial(ratios, units)
         drift = _drift_notes(serial)
-        notes = (*teacher.notes, *student.notes, *drift)
-        few = _too_few("the median", 0.5, outcome, interval, comparison, (teacher, student))
-        shown, sure = floor_text(observed), ""
-        if confidence is not None and not fixed:
-            fails = outcome is Outcome.FAILED
-            bound = interval.one_sided_upper if fails else max(interval.one_sided_lower, 0.0)
-            sure = f" ({bound_words(confidence, shown, lower=not fails)})"
-            shown = floor_text(bound)
-        lines = [
-            f"assert {shown} >= {self.min_speedup} times as fast as the teacher{sure}",
-            f"  {basis or 'one declared figure each'}",
-            teacher.line,
-            student.line,
-            *few,
-            *explain.note_lines(drift),
-        ]
-        return Verdict(
-            gate=self.name,
-            eval=comparison.eval,
+        few = _too_few(
+            "the median", 0.5, decision.outcome, interval, comparison, (teacher, student)
+        )
+        return self.verdict(
+            comparison,
+            decision,
+            headline(number, ">=", self.min_speedup, "times as fast as the teacher", bound),
             metric="latency",
-            model=student.model,
-            observed=as_float(observed, ">="),
             required=float(self.min_speedup),
-            relation=">=",
-            outcome=outcome,
-            confidence=None if fixed else confidence,
             n=None if fixed else interval.n,
-            slice=None,
-            notes=notes,
-            message="\n".join(lines),
-            basis=basis,
+            basis=[basis],
+            notes=(*teacher.notes, *student.notes, *drift),
+            lines=[
+                f"  {basis or 'one declared figure each'}",
+                teacher.line,
+                student.line,
+                *few,
+                *explain.note_lines(drift),
+            ],
             details={
                 "settings": _settings(teacher, student),
                 "speedup": interval_dict(interval),
@@ -127,7 +112,7 @@ class Faster(LooksAtNoAnswers):
 
 
 @dataclass(frozen=True)
-class Latency(LooksAtNoAnswers):
+class Latency(EvalGate):
     """The student's time for one example alone, at the given quantiles, is within limits.
 
     An example that comes round again, for want of others, counts once: p50 is over the median of
@@ -140,13 +125,17 @@ class Latency(LooksAtNoAnswers):
     of : {"example", "first_token", "token"}
         The whole answer; of a generated text its first token, or each token after it.
     confidence : float, optional
-        0.95 by default: the quantile's bound decides. None: the observed quantile does.
+        By default as the marker or ``distill.yaml`` says, else 0.95: the quantile's bound decides.
+        None: the observed quantile does.
     examples : int
-        How many are timed. A bound of p95 needs 59 different ones, one of p99 299.
+        How many are timed. A bound of p95 at 0.95 needs 59 different ones, one of p99 299: an
+        example that comes round again counts once, and so do the examples of a cluster.
     """
 
     name: ClassVar[str] = "latency"
+    answers: ClassVar[bool] = False
 
+    _: KW_ONLY
     p50: str | float | None = None
     p95: str | float | None = None
     p99: str | float | None = None
@@ -162,7 +151,7 @@ class Latency(LooksAtNoAnswers):
             if (limit := getattr(self, name)) is not None
         }
         if not given:
-            raise ConfigError("assert_latency: give p50=, p95= or p99=, such as p95='50 ms'")
+            raise ConfigError("give p50=, p95= or p99=, such as p95='50 ms'")
         if self.of not in get_args(Of):
             raise ConfigError(f"of={self.of!r}: {did_you_mean(str(self.of), get_args(Of))}")
         confidence = comparison.confidence_level(self.confidence, default=0.95)
@@ -172,56 +161,50 @@ class Latency(LooksAtNoAnswers):
         found = {
             name: unit_interval(times, units, QUANTILES[name], confidence or 0.95) for name in given
         }
-        outcomes = {
-            name: _within(interval, given[name], confidence, fixed=fixed)
+        decisions = {
+            name: _decided(
+                interval, "<=", given[name], None if fixed else confidence, _seconds_text
+            )
             for name, interval in found.items()
         }
         worst = max(
-            given, key=lambda n: (_BADNESS[outcomes[n]], decimal(found[n].estimate) / given[n])
+            given,
+            key=lambda n: (_BADNESS[decisions[n][0].outcome], decisions[n][0].observed / given[n]),
         )
+        decision, number, bound = decisions[worst]
         told = [
-            f"{name} {quantity_text(found[name].estimate, 's', up=True)} <= "
-            f"{limit_text(limit, 's')}" + ("" if fixed else f" ({_bounds(found[name], 's')})")
+            f"{name} {_seconds_text(found[name].estimate)} <= {limit_text(limit, 's')}"
+            + ("" if fixed else f" ({_bounds(found[name], 's')})")
             for name, limit in given.items()
         ]
         interval = found[worst]
-        observed = decimal(interval.estimate)
-        shown, sure = quantity_text(observed, "s", up=True), ""
-        if confidence is not None and not fixed:
-            fails = outcomes[worst] is Outcome.FAILED
-            bound = interval.one_sided_lower if fails else interval.one_sided_upper
-            sure = f" ({bound_words(confidence, shown, lower=fails)})"
-            shown = quantity_text(bound, "s", up=True)
         serial = None if fixed else _serial(times, units)
         drift = _drift_notes(serial)
         counted = _counted(interval.n, len(times), comparison, "times")
         what = {"example": "an example", "first_token": "the first token", "token": "a token"}
-        return Verdict(
-            gate=self.name,
-            eval=comparison.eval,
-            metric=f"latency {worst}",
-            model=student.model,
-            observed=as_float(observed, "<="),
-            required=float(given[worst]),
-            relation="<=",
-            outcome=outcomes[worst],
-            confidence=None if fixed else confidence,
-            n=None if fixed else interval.n,
-            slice=None,
-            notes=(*student.notes, *drift),
-            message="\n".join(
-                [
-                    f"assert {shown} <= {limit_text(given[worst], 's')} {worst} latency of "
-                    f"{what[self.of]}{sure}",
-                    *(f"  {line}" for line in told),
-                    *_too_few(
-                        worst, QUANTILES[worst], outcomes[worst], interval, comparison, (student,)
-                    ),
-                    student.line,
-                    *explain.note_lines(drift),
-                ]
+        return self.verdict(
+            comparison,
+            decision,
+            headline(
+                number,
+                "<=",
+                limit_text(given[worst], "s"),
+                f"{worst} latency of {what[self.of]}",
+                bound,
             ),
-            basis="; ".join(told) + ("" if fixed else f"; {counted}, of {what[self.of]}"),
+            metric=f"latency {worst}",
+            required=float(given[worst]),
+            n=None if fixed else interval.n,
+            basis=[*told, *([] if fixed else [f"{counted}, of {what[self.of]}"])],
+            notes=(*student.notes, *drift),
+            lines=[
+                *(f"  {line}" for line in told),
+                *_too_few(
+                    worst, QUANTILES[worst], decision.outcome, interval, comparison, (student,)
+                ),
+                student.line,
+                *explain.note_lines(drift),
+            ],
             details={
                 "settings": _settings(student),
                 "quantiles": {name: interval_dict(each) for name, each in found.items()},
@@ -234,14 +217,29 @@ class Latency(LooksAtNoAnswers):
 _BADNESS = {Outcome.PASSED: 0, Outcome.INCONCLUSIVE: 1, Outcome.FAILED: 2}
 
 
-def _within(
-    interval: QuantileInterval, limit: Fraction, confidence: float | None, *, fixed: bool
-) -> Outcome:
-    if confidence is None or fixed:
-        return decided(decimal(interval.estimate) <= limit)
-    if interval.one_sided_upper <= limit:
-        return Outcome.PASSED
-    return Outcome.FAILED if interval.one_sided_lower > limit else Outcome.INCONCLUSIVE
+def _decided(
+    interval: QuantileInterval,
+    relation: Relation,
+    limit: Fraction,
+    confidence: float | None,
+    text: Callable[[Ratio], str],
+) -> tuple[Decision, str, str]:
+    """Return the decision on a quantile, the number that decided, and what to say beside it."""
+    observed = decimal(interval.estimate)
+    if confidence is None:
+        holds = observed >= limit if relation == ">=" else observed <= limit
+        return Decision(observed, relation, decided(holds)), text(observed), ""
+    outcome = within_bounds(interval, relation, limit)
+    decision = Decision(observed, relation, outcome, confidence)
+    return decision, *deciding_bound(interval, relation, outcome, confidence, text(observed), text)
+
+
+def _speedup_text(value: Ratio) -> str:
+    return floor_text(max(value, Fraction(0)))  # a lower bound that does not exist
+
+
+def _seconds_text(value: Ratio) -> str:
+    return quantity_text(value, "s", up=True)
 
 
 def _too_few(
@@ -296,7 +294,7 @@ def _counted(n: int, taken: int, comparison: Comparison, what: Literal["pairs", 
 
 
 def _serial(values: Floats, units: Units) -> SerialCorrelation | None:
-    """Return how far the logarithms hang on those before; None where there are none to look at."""
+    """Return how far the logarithms depend on those before; None where there are too few."""
     usable = len(values) > 1 and bool((values > 0).all() and np.isfinite(values).all())
     return serial_correlation(np.log(values), units) if usable else None
 
@@ -305,7 +303,7 @@ def _drift_notes(found: SerialCorrelation | None) -> tuple[str, ...]:
     if found is None or not found.shown:
         return ()
     return (
-        f"what was measured hangs on what was measured just before (autocorrelation at lag 1 "
+        f"what was measured depends on what was measured just before (autocorrelation at lag 1 "
         f"{found.lag_one:.2f}, more than 2 standard errors, {found.bound:.2f}): something else "
         "ran on this machine, or it was throttled, and the bounds err more often than they say; "
         "measure on an idle machine, with --distill-refresh",
@@ -344,9 +342,7 @@ class _Times:
     @property
     def line(self) -> str:
         where = setting_text(**vars(self.provenance)) if self.provenance else "declared"
-        median = quantity_text(
-            float(np.median(unit_medians(self.seconds, self.units))), "s", up=True
-        )
+        median = _seconds_text(float(np.median(unit_medians(self.seconds, self.units))))
         return f"  {self.model}  median {median}, {where}"
 
 

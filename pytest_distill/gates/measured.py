@@ -1,4 +1,4 @@
-"""What gates share that look at sizes, clocks and memory, and at nobody's answers."""
+"""What gates on times and memory have in common: the examples, and where a figure was taken."""
 
 from __future__ import annotations
 
@@ -11,14 +11,6 @@ from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.eval import Eval
 
 EXAMPLES = 100
-
-
-class LooksAtNoAnswers:
-    """What gates have in common that look at sizes, clocks and memory."""
-
-    def lost(self, comparison: Comparison) -> list[dict[str, object]]:  # noqa: ARG002 (a Gate)
-        """Return nothing: no answer is looked at."""
-        return []
 
 
 def examples_of(comparison: Comparison) -> Eval:

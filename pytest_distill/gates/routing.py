@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from fractions import Fraction
 from typing import Any, ClassVar
 
@@ -19,6 +19,9 @@ from pytest_distill.errors import ConfigError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation import efficiency
 from pytest_distill.gates import explain
+from pytest_distill.gates.deciding import Decision
+from pytest_distill.gates.gate import EvalGate, Row, headline
+from pytest_distill.gates.threshold import keep_threshold
 from pytest_distill.gates.verdict import Outcome, Verdict, as_float, finite
 from pytest_distill.statistics import Judgement
 from pytest_distill.statistics.calibration import BINS
@@ -27,12 +30,12 @@ _FIGURES = {"latency_ms": ("latency", " ms a request", 2), "cost_per_1k": ("cost
 
 
 @dataclass(frozen=True)
-class Routable:
-    """The student answers at least `min_handled`, the pair keeping `retained` of the quality.
+class Routable(EvalGate):
+    """The student can answer most requests itself, the teacher only the hard ones.
 
-    A pair answers with the student where its confidence is at least a threshold, and with the
-    teacher else. The threshold is the lowest for which the pair is shown to keep `retained`, by
-    fixed sequence testing.
+    The student answers where its confidence is at least a threshold, else the teacher does. The
+    threshold is the lowest for which this pair is shown to keep `retained` of the teacher's
+    quality, by fixed sequence testing. It is written to a file, whatever the verdict is.
 
     Parameters
     ----------
@@ -41,26 +44,32 @@ class Routable:
     retained : float
         Which share of the teacher's quality the pair must be shown to keep, above 0 and at most 2.
     by : str, optional
-        What the student's confidence is: ``max_probability``, ``margin``, ``mean_log_probability``
-        or ``field:NAME``. By default as suits the eval's task.
+        What the student's confidence is; higher is surer. ``max_probability``: of the most probable
+        label or choice (the default for classification and multiple choice); ``margin``: how far
+        the second most probable one is below it; ``mean_log_probability``: of the tokens of a
+        generated text (the default for generation); ``field:NAME``: a field with numbers in the
+        student's file of recorded predictions.
     metric : str or Metric, optional
-        The eval's headline metric by default.
-    confidence : float
-        How sure it must be that the pair keeps `retained`; 0.95 by default.
+        By default the marker's, else the eval's first.
+    confidence : float, optional
+        How sure it must be that the pair keeps `retained`; by default as the marker or
+        ``distill.yaml`` says, else 0.95. Not None: a threshold needs evidence.
     save : str or path, optional
-        Where the assertion writes the threshold; the gate itself writes nothing.
+        Where the threshold is written, relative to ``distill.yaml``; by default
+        ``.distill/routing-EVAL-STUDENT.json``.
     """
 
     name: ClassVar[str] = "routable"
 
     min_handled: float
     retained: float
+    _: KW_ONLY
     by: str | None = None
     metric: str | Metric | None = None
     confidence: Confidence = "default"
     save: str | os.PathLike[str] | None = None
 
-    def lost(self, comparison: Comparison) -> list[dict[str, object]]:
+    def lost(self, comparison: Comparison) -> list[Row]:
         """Return what the student lost to the teacher, the surest first: it bars lower ones."""
         metric = comparison.metric(self.metric)
         rows = lost_rows(comparison, metric, "teacher")
@@ -80,7 +89,7 @@ class Routable:
         if confidence is None:
             raise ConfigError(
                 "confidence=None: a threshold is picked on the examples that it is judged by, and "
-                "needs evidence; give assert_routable() a confidence, such as 0.95"
+                "needs evidence; give a confidence, such as 0.95"
             )
         metric = comparison.metric(self.metric)
         pair = Pair(comparison, metric)
@@ -90,34 +99,29 @@ class Routable:
             "retained_required": float(floor),
             "needed": needed,
         }
-        basis = _basis(found, details, needed)
-        notes = explain.notes(comparison, metric, ("teacher", "student"))
-        models = [comparison.model(role).name for role in ("teacher", "student")]
-        lines = [
-            f"assert {floor_text(found.handled)} >= {self.min_handled} handled by the student at "
-            f"{self.retained} retained ({metric.name})",
-            *explain.models(comparison, metric, None, models),
-            *(f"  {part}" for part in basis),
-            *explain.note_lines(notes),
-            *table(found, wanted, metric),
-        ]
-        return Verdict(
-            gate=self.name,
-            eval=comparison.eval,
+        return self.verdict(
+            comparison,
+            Decision(found.handled, ">=", outcome, confidence),
+            headline(
+                floor_text(found.handled),
+                ">=",
+                self.min_handled,
+                f"handled by the student at {self.retained} retained",
+                metric.name,
+            ),
             metric=metric.name,
-            model=models[1],
-            observed=as_float(found.handled, ">="),
             required=float(self.min_handled),
-            relation=">=",
-            outcome=outcome,
-            confidence=confidence,
             n=pair.n,
-            slice=None,
-            notes=notes,
-            message="\n".join(lines),
-            basis="; ".join(basis),
+            about=explain.models(comparison, metric, None, ("teacher", "student")),
+            basis=_basis(found, details, needed),
+            notes=explain.notes(comparison, metric, ("teacher", "student")),
+            below=table(found, wanted, metric),
             details=details,
         )
+
+    def finish(self, verdict: Verdict, comparison: Comparison) -> Verdict:
+        """Write the threshold into a file, and name it in the verdict."""
+        return keep_threshold(self.save, verdict, comparison)
 
 
 def _outcome(

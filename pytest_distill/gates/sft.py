@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
 from typing import ClassVar
 
 from pytest_distill._util.format import ceil_text, floor_text, p_equals, p_text, plain_text
-from pytest_distill._util.numbers import bounded, decimal
-from pytest_distill.comparison.comparison import Comparison, Confidence, Slice
+from pytest_distill._util.numbers import bounded
+from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.evidence import (
     gap_recovered,
     needed_to_beat,
@@ -22,38 +22,39 @@ from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.models import Model
 from pytest_distill.gates import explain
-from pytest_distill.gates.verdict import Evidence, Outcome, Verdict, as_float, decided
+from pytest_distill.gates.deciding import Decision, no_examples
+from pytest_distill.gates.gate import MetricGate, Row, headline
+from pytest_distill.gates.verdict import Evidence, Outcome, Verdict, decided
 from pytest_distill.statistics import shown
 
 
 @dataclass(frozen=True)
-class BeatsSft:
-    """The distilled student's score is above the SFT student's by more than `min_gain`.
+class BeatsSft(MetricGate):
+    """The distilled student is better than the plain-SFT student of the same size.
 
     Parameters
     ----------
     min_gain : float
-        In units of the metric, at least 0; equal scores do not beat.
-    metric : str or Metric, optional
-        The eval's headline metric by default.
-    slice : str or mapping, optional
-        Look only at these examples.
+        By more than how much, in units of the metric, at least 0. Equal scores do not beat.
     confidence : float, optional
-        How sure the verdict must be, 0.95 by default. None lets the observed scores decide.
+        How sure the verdict must be; by default as the marker or ``distill.yaml`` says, else 0.95.
+        None: the observed scores decide.
     mid_p : bool
         For 0/1 scores, the mid-p value in place of the exact one: less conservative.
     """
 
     name: ClassVar[str] = "beats_sft"
-    looks_at: ClassVar[tuple[str, ...]] = ("sft",)
 
+    _: KW_ONLY
     min_gain: float = 0.0
-    metric: str | Metric | None = None
-    slice: Slice | None = None
-    confidence: Confidence = "default"
     mid_p: bool = False
 
-    def lost(self, comparison: Comparison) -> list[dict[str, object]]:
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The SFT student."""
+        return ("sft",)
+
+    def lost(self, comparison: Comparison) -> list[Row]:
         """Return the examples that the student lost to the SFT student."""
         return lost_rows(comparison, comparison.metric(self.metric), "sft", self.slice)
 
@@ -70,41 +71,40 @@ class BeatsSft:
         comparison.pair("student", "sft")
         size_note = refuse_other_size(student.info, sft.info, comparison.sft_size_tolerance)
         gain = self._gain(comparison, metric)
-        evidence = self._evidence(comparison, metric, confidence or 0.95, above=gain > least)
+        level = confidence or 0.95
+        evidence = self._evidence(comparison, metric, level, above=gain > least)
         outcome = self._outcome(gain > least, evidence, confidence, comparison)
-        notes = (
-            *size_note,
-            *explain.notes(comparison, metric, ("student", "sft")),
-            *(evidence.paired.notes if evidence.paired else ()),
-            *undertrained_notes(student, sft),
-            *self._teacher_notes(comparison, metric),
-        )
-        lines = [
-            self._headline(gain, evidence, confidence, metric, above=gain > least),
-            *explain.models(comparison, metric, self.slice, (sft.name, student.name)),
-            *explain.basis_lines(evidence),
-            *explain.note_lines(notes),
-        ]
-        return Verdict(
-            gate=self.name,
-            eval=comparison.eval,
+        first = headline(floor_text(gain), ">", self.min_gain or 0, "gained over SFT", metric.name)
+        if confidence is not None and evidence.paired is not None and gain > least:
+            alpha = 1 - confidence
+            first = headline(
+                f"p {p_text(evidence.paired.p_value, alpha)}",
+                "<=",
+                plain_text(alpha),
+                "that the student beats SFT by chance",
+                metric.name,
+                f"gain {floor_text(gain)}",
+            )
+        return self.verdict(
+            comparison,
+            Decision(gain, ">", outcome, confidence, evidence),
+            first,
             metric=metric.name,
-            model=student.name,
-            observed=as_float(gain, ">"),
             required=float(self.min_gain),
-            relation=">",
-            outcome=outcome,
-            confidence=confidence,
             n=comparison.n(self.slice),
-            slice=explain.slice_name(self.slice),
-            notes=notes,
-            message="\n".join(lines),
-            evidence=evidence,
-            basis="; ".join(explain.basis(evidence)),
+            about=explain.models(comparison, metric, self.slice, ("sft", "student")),
+            notes=(
+                *size_note,
+                *explain.notes(comparison, metric, ("student", "sft")),
+                *(evidence.paired.notes if evidence.paired else ()),
+                *undertrained_notes(student, sft),
+                *self._teacher_notes(comparison, metric),
+            ),
             details={
                 "in_words": _in_words(gain, evidence, outcome, metric),
-                "sft_retained": self._sft_retained(comparison, metric, confidence or 0.95),
+                "sft_retained": self._sft_retained(comparison, metric, level),
             },
+            slice=explain.slice_name(self.slice),
         )
 
     def _sft_retained(
@@ -155,30 +155,8 @@ class BeatsSft:
         if confidence is None or not above:
             return decided(above)
         if evidence.paired is None:
-            raise ComparisonError(
-                f"'{comparison.eval}' has reported scores: without examples there is no "
-                "confidence; ask with confidence=None"
-            )
+            raise no_examples(comparison)
         return Outcome.PASSED if evidence.firm else Outcome.INCONCLUSIVE
-
-    def _headline(
-        self,
-        gain: Fraction,
-        evidence: Evidence,
-        confidence: float | None,
-        metric: Metric,
-        *,
-        above: bool,
-    ) -> str:
-        if confidence is None or evidence.paired is None or not above:
-            return (
-                f"assert {floor_text(gain)} > {self.min_gain or 0} gained over SFT ({metric.name})"
-            )
-        return (
-            f"assert p {p_text(evidence.paired.p_value, 1 - confidence)} <= "
-            f"{plain_text(1 - confidence)} that the "
-            f"student beats SFT by chance ({metric.name}, gain {floor_text(gain)})"
-        )
 
     def _teacher_notes(self, comparison: Comparison, metric: Metric) -> tuple[str, ...]:
         if "teacher" not in {model.role for model in comparison.models.values()}:
@@ -217,8 +195,8 @@ def refuse_other_size(student: ModelInfo, sft: ModelInfo, tolerance: float) -> t
     unknown = [info.name for info in (student, sft) if info.parameters is None]
     if student.parameters is None or sft.parameters is None:
         return (f"the size of {' and '.join(unknown)} is not known",)
-    difference = Fraction(abs(sft.parameters - student.parameters), student.parameters)
-    if difference > decimal(tolerance):
+    difference = abs(sft.parameters - student.parameters) / student.parameters
+    if difference > tolerance:
         raise ComparisonError(
             f"'{sft.name}' has {sft.parameters:,} parameters and '{student.name}' "
             f"{student.parameters:,}: they differ by {ceil_text(100 * difference, 1)}%, more than "

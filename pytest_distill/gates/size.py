@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
 from typing import ClassVar, Literal, get_args
 
@@ -14,29 +14,31 @@ from pytest_distill.comparison.sameness import refuse_same_identity
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean
 from pytest_distill.gates import explain
-from pytest_distill.gates.measured import LooksAtNoAnswers
-from pytest_distill.gates.verdict import Verdict, as_float, decided
+from pytest_distill.gates.deciding import Decision
+from pytest_distill.gates.gate import Gate, headline
+from pytest_distill.gates.verdict import Verdict, decided
 
 Measure = Literal["parameters", "bytes"]
 UNITS: dict[str, Unit] = {"parameters": "parameters", "bytes": "B"}
 
 
 @dataclass(frozen=True)
-class Smaller(LooksAtNoAnswers):
-    """Student size / teacher size <= `max_ratio`.
+class Smaller(Gate):
+    """The student has at most a share of the teacher's parameters or bytes.
 
     Parameters
     ----------
     max_ratio : float
-        A share, above 0 and at most 1.
+        The ceiling for student size / teacher size, above 0 and at most 1. Compared exactly.
     by : {"parameters", "bytes"}
         What is counted: parameters, or bytes of weights and tokenizer on disk.
     """
 
     name: ClassVar[str] = "smaller"
-    needs_eval: ClassVar[bool] = False
+    answers: ClassVar[bool] = False
 
     max_ratio: float
+    _: KW_ONLY
     by: Measure = "parameters"
 
     def judge(self, comparison: Comparison) -> Verdict:
@@ -54,47 +56,36 @@ class Smaller(LooksAtNoAnswers):
         models = comparison.model("teacher"), comparison.model("student")
         refuse_same_identity(*models)
         teacher, student = (model.info for model in models)
-        sizes = [size_of(info, self.by) for info in (student, teacher)]
-        ratio = Fraction(*sizes)
+        ratio = Fraction(size_of(student, self.by), size_of(teacher, self.by))
         notes = declared_notes((teacher, student), self.by)
-        return Verdict(
-            gate=self.name,
-            eval=comparison.eval,
+        return self.verdict(
+            comparison,
+            Decision(ratio, "<=", decided(ratio <= limit)),
+            headline(ceil_text(ratio), "<=", self.max_ratio, f"of the {self.by} of {teacher.name}"),
             metric=self.by,
-            model=student.name,
-            observed=as_float(ratio, "<="),
             required=float(self.max_ratio),
-            relation="<=",
-            outcome=decided(ratio <= limit),
-            confidence=None,
             n=None,
-            slice=None,
+            basis=[f"{_shown(student, self.by)} of {_shown(teacher, self.by)}"],
             notes=notes,
-            message="\n".join(
-                [
-                    f"assert {ceil_text(ratio)} <= {self.max_ratio} of the {self.by} of "
-                    f"{teacher.name}",
-                    *size_lines((teacher, student)),
-                    *explain.note_lines(notes),
-                ]
-            ),
-            basis=f"{_shown(student, self.by)} of {_shown(teacher, self.by)}",
+            lines=[*size_lines((teacher, student)), *explain.note_lines(notes)],
         )
 
 
 @dataclass(frozen=True)
-class Size(LooksAtNoAnswers):
+class Size(Gate):
     """The student has at most so many bytes on disk, or parameters, or both.
 
     Parameters
     ----------
     max_bytes, max_parameters : str or int, optional
-        ``"300 MB"``, ``"135M"``, or a plain number. At least one of them.
+        ``"300 MB"`` (1,000,000 bytes each; ``MiB`` are 1,048,576), ``"135M"``, or a plain number.
+        At least one of them.
     """
 
     name: ClassVar[str] = "size"
-    needs_eval: ClassVar[bool] = False
+    answers: ClassVar[bool] = False
 
+    _: KW_ONLY
     max_bytes: str | int | None = None
     max_parameters: str | int | None = None
 
@@ -108,35 +99,25 @@ class Size(LooksAtNoAnswers):
             if limit is not None
         }
         if not given:
-            raise ConfigError("assert_size: give max_bytes=, max_parameters= or both")
+            raise ConfigError("give max_bytes=, max_parameters= or both")
         shares = {by: size_of(student, by) / limit for by, limit in given.items()}
         by = max(shares, key=lambda key: shares[key])
         notes = tuple(note for b in given for note in declared_notes((student,), b))
-        told = [
-            f"{size_text(size_of(student, b), UNITS[b])} <= {limit_text(limit, UNITS[b])}"
-            for b, limit in sorted(given.items(), key=lambda pair: -shares[pair[0]])
-        ]
-        return Verdict(
-            gate=self.name,
-            eval=comparison.eval,
+        told = {
+            b: (size_text(size_of(student, b), UNITS[b]), limit_text(given[b], UNITS[b]))
+            for b in given
+        }
+        size, most = told.pop(by)
+        return self.verdict(
+            comparison,
+            Decision(Fraction(size_of(student, by)), "<=", decided(shares[by] <= 1)),
+            headline(size, "<=", most, f"{by} of {student.name}"),
             metric=by,
-            model=student.name,
-            observed=float(size_of(student, by)),
             required=float(given[by]),
-            relation="<=",
-            outcome=decided(shares[by] <= 1),
-            confidence=None,
             n=None,
-            slice=None,
+            basis=[f"{other} <= {limit}" for other, limit in told.values()],
             notes=notes,
-            message="\n".join(
-                [
-                    f"assert {told[0]} {by} of {student.name}",
-                    *size_lines((student,)),
-                    *explain.note_lines(notes),
-                ]
-            ),
-            basis="; ".join(told[1:]),
+            lines=[*size_lines((student,)), *explain.note_lines(notes)],
             unit=UNITS[by],
         )
 

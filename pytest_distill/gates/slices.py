@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
 from numbers import Integral
 from typing import ClassVar
@@ -17,6 +17,8 @@ from pytest_distill.comparison.slices import SliceScores, slice_scores
 from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
+from pytest_distill.gates.deciding import Decision
+from pytest_distill.gates.gate import EvalGate, Row, headline
 from pytest_distill.gates.verdict import Outcome, Verdict, as_float, decided, finite
 from pytest_distill.statistics import (
     Judgement,
@@ -30,7 +32,7 @@ MOST_ROWS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SliceOutcome:
     """One slice with its outcome."""
 
     scores: SliceScores
@@ -53,8 +55,8 @@ class Row:
 
 
 @dataclass(frozen=True)
-class SlicesRetained:
-    """In every slice, student score / teacher score >= `min`.
+class SlicesRetained(EvalGate):
+    """In every slice the student kept at least `min` of the teacher's quality.
 
     By default a slice fails on evidence against it: its p-value, adjusted for the number of slices
     (Holm), shows that it is under the floor. A floor under the observed ratio of every small slice
@@ -65,29 +67,31 @@ class SlicesRetained:
     Parameters
     ----------
     min : float
-        The floor, above 0 and at most 2.
+        The floor in each slice, above 0 and at most 2.
     by : str
-        A field of the gold set, or ``field:quartiles`` (halves, thirds, quintiles, deciles).
+        A field of the gold set; ``"length:quartiles"`` bins a field with numbers (also halves,
+        thirds, quintiles, deciles).
     min_examples : int
-        Fewer are too few to tell.
+        Slices with fewer examples are too small to tell.
     strict : bool
-        Whether every slice must be shown to hold.
+        Whether slices that are too small to tell fail the gate.
     metric : str or Metric, optional
-        The eval's headline metric by default.
+        By default the marker's, else the eval's first.
     confidence : float, optional
-        0.95 by default; None for observed ratios.
+        By default as the marker or ``distill.yaml`` says, else 0.95. None: observed ratios decide.
     """
 
     name: ClassVar[str] = "slices_retained"
 
     min: float
+    _: KW_ONLY
     by: str
     min_examples: int = MIN_EXAMPLES
     strict: bool = False
     metric: str | Metric | None = None
     confidence: Confidence = "default"
 
-    def lost(self, comparison: Comparison) -> list[dict[str, object]]:
+    def lost(self, comparison: Comparison) -> list[Row]:
         """Return the examples that the student lost to the teacher."""
         return lost_rows(comparison, comparison.metric(self.metric), "teacher")
 
@@ -114,38 +118,33 @@ class SlicesRetained:
             f"{count} {kind}" for kind in Outcome if (count := sum(r.outcome is kind for r in rows))
         )
         if outcome is Outcome.INCONCLUSIVE and worst >= floor:  # the ratios are not what it lacks
-            told = sum(r.outcome is Outcome.PASSED for r in rows)
-            asked = f"{told} >= {len(rows) if self.strict else 1} slices told to keep {self.min}"
+            number = str(sum(r.outcome is Outcome.PASSED for r in rows))
+            limit: float = len(rows) if self.strict else 1
+            what = f"slices told to keep {self.min}"
         else:
-            asked = f"{floor_text(worst)} >= {self.min} quality retained in every slice"
-        headline = f"assert {asked} by {self.by} ({metric.name}; {counts})"
+            number, limit, what = floor_text(worst), self.min, "quality retained in every slice"
         notes = [f"worst slice {rows[0].scores.name}; slices: {counts}"]
         if outcome is Outcome.PASSED and worst < floor:
             notes.append("the worst is below the floor, on too little evidence to fail")
-        student = comparison.model("student").name
-        pair = ("teacher", "student")
-        return Verdict(
-            gate=self.name,
-            eval=comparison.eval,
+        return self.verdict(
+            comparison,
+            Decision(worst, ">=", outcome, confidence),
+            headline(number, ">=", limit, f"{what} by {self.by}", f"{metric.name}; {counts}"),
             metric=metric.name,
-            model=student,
-            observed=as_float(worst, ">="),
             required=float(self.min),
-            relation=">=",
-            outcome=outcome,
-            confidence=confidence,
             n=comparison.n(),
-            slice=f"by {self.by}",
-            notes=tuple(notes),
-            message="\n".join(
-                [headline, *explain.models(comparison, metric, None, pair), *table(rows)]
-            ),
+            notes=notes,
+            lines=[
+                *explain.models(comparison, metric, None, ("teacher", "student")),
+                *table(rows),
+            ],
             details={"slices": [_told(row) for row in rows]},
+            slice=f"by {self.by}",
         )
 
     def _rows(
         self, comparison: Comparison, metric: Metric, floor: Fraction, confidence: float | None
-    ) -> list[Row]:
+    ) -> list[SliceOutcome]:
         slices = slice_scores(comparison, metric, self.by)
         ratios = [
             None if s.retained is None else retention_evidence(comparison, metric, s.positions)
@@ -166,7 +165,7 @@ class SlicesRetained:
         ]
         below = iter(slices_below((t for t in tests if t is not None), confidence))
         return [
-            Row(
+            SliceOutcome(
                 s,
                 interval,
                 Outcome.INCONCLUSIVE
@@ -178,12 +177,12 @@ class SlicesRetained:
 
     def _observed(
         self, scores: SliceScores, interval: RetentionInterval | None, floor: Fraction
-    ) -> Row:
+    ) -> SliceOutcome:
         if scores.retained is None or scores.n < self.min_examples:
-            return Row(scores, interval, Outcome.INCONCLUSIVE)
-        return Row(scores, interval, decided(scores.retained >= floor))
+            return SliceOutcome(scores, interval, Outcome.INCONCLUSIVE)
+        return SliceOutcome(scores, interval, decided(scores.retained >= floor))
 
-    def _outcome(self, rows: Sequence[Row]) -> Outcome:
+    def _outcome(self, rows: Sequence[SliceOutcome]) -> Outcome:
         outcomes = {row.outcome for row in rows}
         if Outcome.FAILED in outcomes:
             return Outcome.FAILED
@@ -198,7 +197,7 @@ def _sure(judgement: Judgement, *, below: bool) -> Outcome:
     return Outcome.PASSED if judgement is Judgement.RETAINED else Outcome.INCONCLUSIVE
 
 
-def table(rows: Sequence[Row]) -> list[str]:
+def table(rows: Sequence[SliceOutcome]) -> list[str]:
     """Return the slices as lines of a message, failed ones first, then the worst."""
     order = (Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.PASSED)
     sorted_rows = sorted(rows, key=lambda row: order.index(row.outcome))
@@ -208,7 +207,7 @@ def table(rows: Sequence[Row]) -> list[str]:
     return [*explain.columns(header, shown), *([f"  and {rest} more slices"] if rest else [])]
 
 
-def _told(row: Row) -> dict[str, object]:
+def _told(row: SliceOutcome) -> dict[str, object]:
     scores, interval = row.scores, row.interval
     return {
         "slice": scores.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
 from typing import ClassVar, Literal, get_args
 
@@ -14,7 +14,8 @@ from pytest_distill.comparison.comparison import Comparison, Confidence
 from pytest_distill.comparison.evidence import suite_evidence
 from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean
 from pytest_distill.gates import explain
-from pytest_distill.gates.deciding import decide, deciding_number, unless_observed
+from pytest_distill.gates.deciding import decide, unless_observed
+from pytest_distill.gates.gate import Asked, Gate, headline
 from pytest_distill.gates.verdict import Verdict, as_float, finite
 
 Aggregate = Literal["ratio_of_averages", "average_of_ratios", "geometric", "minimum"]
@@ -32,45 +33,53 @@ class EvalScores:
 
 
 @dataclass(frozen=True)
-class SuiteRetained:
-    """The aggregate of what was retained over several evals is at least `min`.
+class SuiteRetained(Gate):
+    """Over several evals the student kept at least `min` of the teacher's quality.
+
+    Each eval counts by its first metric. All four aggregates are shown; one decides.
 
     Parameters
     ----------
     min : float
-        The floor, above 0 and at most 2.
+        The floor of the aggregate, above 0 and at most 2.
+    evals : sequence of str, optional
+        Their names; all of ``distill.yaml`` by default.
     aggregate : str
         ``ratio_of_averages``: mean student score / mean teacher score; ``average_of_ratios``;
         ``geometric``: the geometric mean of the ratios; ``minimum``: the worst eval.
-    evals : sequence of str, optional
-        Names of the evals; None for all.
     confidence : float, optional
-        How sure the verdict must be, e.g. 0.95. None lets the observed aggregate decide. It counts
-        the evals as independent: examples that two of them share make it surer than it may be.
+        None: the observed aggregate decides. A number such as 0.95: its one-sided bound does, which
+        counts the evals as independent: examples that two of them share make it surer than it may
+        be. By default as the marker or ``distill.yaml`` says, else None.
     """
 
     name: ClassVar[str] = "suite_retained"
 
     min: float
-    aggregate: Aggregate = "ratio_of_averages"
+    _: KW_ONLY
     evals: Sequence[str] | None = None
+    aggregate: Aggregate = "ratio_of_averages"
     confidence: Confidence = "default"
 
-    def names(self, known: Sequence[str]) -> list[str]:
-        """Return the names of the evals; ConfigError where they are no list of different names."""
-        names = list(known) if self.evals is None else list(self.evals)
+    def comparisons(self, asked: Asked) -> Sequence[Comparison]:
+        """Return the comparison of each eval; ConfigError where they are not different names."""
+        names = list(asked.evals) if self.evals is None else list(self.evals)
         if isinstance(self.evals, str) or not names:
             raise ConfigError(
                 f"evals={self.evals!r}: must be a list of names; name at least one eval"
             )
         twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
         if twice:
-            raise ConfigError(f"evals={names!r}: '{twice[0]}' stands twice, and would count twice")
-        return names
+            raise ConfigError(f"evals={names!r}: '{twice[0]}' is listed twice; name it once")
+        return [asked.comparison(name, self.student, alone=True) for name in names]
 
-    def lost(self, comparison: Comparison) -> list[dict[str, object]]:  # noqa: ARG002 (a Gate)
-        """Return nothing: each eval has a gate of its own for that."""
-        return []
+    def as_method_of(self, comparison: Comparison, asked: Asked) -> Sequence[Comparison]:  # noqa: ARG002
+        """Return the comparison of each eval, whoever asks."""
+        return self.comparisons(asked)
+
+    def judge(self, comparison: Comparison) -> Verdict:
+        """Judge a suite of one eval."""
+        return self.judge_all([comparison])
 
     def judge_all(self, comparisons: Sequence[Comparison]) -> Verdict:
         """Compare the aggregate with the floor, and say whether the choice of it matters."""
@@ -93,60 +102,46 @@ class SuiteRetained:
             confidence, lambda: suite_evidence(comparisons, self.aggregate)
         )
         reported = next((each for each in comparisons if not each.measured()), comparisons[0])
-        outcome, evidence = decide(
-            found, floor, confidence, holds=chosen >= floor, comparison=reported
-        )
-        number, rests_on = deciding_number(chosen, ">=", outcome, evidence, confidence)
-        basis = explain.basis(evidence, sum(comparison.n() or 0 for comparison in comparisons))
+        decision = decide(found, chosen, ">=", floor, confidence, reported)
+        interval = decision.evidence.interval
         notes = (
             *choice_note(values, floor),
             *hinge_note(rows, self.aggregate, floor),
             *unknown,
-            *(evidence.interval.notes if evidence.interval else ()),
+            *(interval.notes if interval else ()),
         )
+        basis = explain.basis(decision.evidence, sum(each.n() or 0 for each in comparisons))
+        number, bound = decision.deciding()
+        what = f"retained over {len(rows)} evals"
         width = max(len(row.eval) for row in rows)
-        first = comparisons[0]
-        headline = f"assert {number} >= {self.min} retained over {len(rows)} evals"
-        return Verdict(
-            gate=self.name,
-            eval=",".join(row.eval for row in rows),
+        return self.verdict(
+            comparisons[0],
+            decision,
+            headline(number, ">=", self.min, what, self.aggregate, bound),
             metric=self.aggregate,
-            model=first.model("student").name,
-            observed=as_float(chosen, ">="),
             required=float(self.min),
-            relation=">=",
-            outcome=outcome,
-            confidence=confidence,
             n=None,
-            slice=None,
+            basis=basis,
             notes=(_listed(values), *notes),
-            message="\n".join(
-                [
-                    f"{headline} ({self.aggregate}{f', {rests_on}' if rests_on else ''})",
-                    f"  {_listed(values)}",
-                    *(f"  {part}" for part in basis),
-                    *explain.note_lines(notes),
-                    "  eval (teacher, student, retained):",
-                    *(
-                        f"    {r.eval:<{width}}  {floor_text(r.teacher)}  {floor_text(r.student)}"
-                        f"  {floor_text(r.retained)}"
-                        for r in sorted(rows, key=lambda r: r.retained)
-                    ),
-                ]
-            ),
-            evidence=evidence,
-            basis="; ".join(basis),
+            lines=[
+                f"  {_listed(values)}",
+                *(f"  {part}" for part in basis),
+                *explain.note_lines(notes),
+                "  eval (teacher, student, retained):",
+                *(
+                    f"    {r.eval:<{width}}  {floor_text(r.teacher)}  {floor_text(r.student)}"
+                    f"  {floor_text(r.retained)}"
+                    for r in sorted(rows, key=lambda r: r.retained)
+                ),
+            ],
             details={
                 "aggregates": {
                     name: None if value is None else finite(as_float(value, ">="))
                     for name, value in values.items()
                 }
             },
+            eval=",".join(row.eval for row in rows),
         )
-
-    def judge(self, comparison: Comparison) -> Verdict:
-        """Judge a suite of one eval."""
-        return self.judge_all([comparison])
 
 
 def aggregates(rows: Sequence[EvalScores]) -> dict[Aggregate, Ratio | None]:
@@ -196,7 +191,7 @@ def hinge_note(
         rest = aggregates([row for row in rows if row is not left_out])[aggregate]
         if whole is not None and rest is not None and (rest >= floor) != (whole >= floor):
             hinges.append(f"{left_out.eval} (without it {floor_text(rest)})")
-    return (f"the verdict hangs on {', '.join(hinges)}",) if hinges else ()
+    return (f"the verdict hinges on {', '.join(hinges)}",) if hinges else ()
 
 
 def _row(comparison: Comparison) -> EvalScores:

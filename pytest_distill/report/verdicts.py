@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from pytest_distill.gates import GATES
-from pytest_distill.gates.measured import LooksAtNoAnswers
+from pytest_distill.gates.all import GATES
 from pytest_distill.gates.verdict import FIRM, IN_DOUBT, Verdict, finite
 from pytest_distill.report.records import GapRow, GateRow, IntervalRow, record_of
 
@@ -48,7 +47,7 @@ def row_of(verdict: Verdict, config: str, nodeid: str) -> GateRow:
 
 def with_doubt(row: GateRow, note: str) -> GateRow:
     """Return a row with a doubt about the answers that its verdict looked at."""
-    looks_at_none = row.gate is not None and issubclass(GATES[row.gate], LooksAtNoAnswers)
+    looks_at_none = row.gate is not None and not GATES[row.gate].answers
     if looks_at_none or note in row.notes:
         return row
     basis = row.basis

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from pytest_distill.gates.all import GATES
 from pytest_distill.report.records import (
     ComparisonRow,
     Frontier,
@@ -47,7 +48,8 @@ def _sft_alone(
     shows with that confidence that the SFT student meets the floor.
     """
     for gate in gates:
-        if gate.gate != "quality_retained" or gate.required is None:
+        floors = gate.gate is not None and GATES[gate.gate].retention_floor
+        if gate.required is None or not floors:
             continue
         if gate.confidence is None:
             meets = any(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import pytest_distill
-from pytest_distill.gates import GATES
+from pytest_distill.gates.all import GATES
 
 from .project import (
     Project,
@@ -48,14 +48,12 @@ def criteria(project: Project) -> Project:
 
 @pytest.mark.parametrize("name", GATES)
 def test_function_and_criterion_have_one_definition(name: str) -> None:
-    """An assertion takes its gate's arguments, by the same names and defaults, and who is meant."""
+    """An assertion takes its gate's arguments, by the same names and defaults."""
     function = getattr(pytest_distill, f"assert_{name}")
     arguments = {
         p.name: dataclasses.MISSING if p.default is p.empty else p.default
         for p in inspect.signature(function).parameters.values()
     }
-    for beside in ("eval", "student"):
-        arguments.pop(beside, None)
     gate: Any = GATES[name]
     assert arguments == {field.name: field.default for field in dataclasses.fields(gate)}
 
@@ -106,7 +104,7 @@ def test_a_part_without_a_verdict_is_no_pass(criteria: Project, run: Run) -> Non
     criteria.save()
     write_gates(criteria, edge="assert_meets('edge')")
     result = run("--distill-report", "--distill-json", "out.json")
-    assert "criterion 'edge': model 'student' does not run here" in said(result)
+    assert "criterion 'edge': latency: model 'student' does not run here" in said(result)
     rows = [(row["gate"], row["outcome"]) for row in criteria.json()["gates"]]
     assert [outcome for _, outcome in rows] == ["PASSED", "PASSED", "NOT RUN"]
     assert rows[-1][0] == "latency"
@@ -271,7 +269,8 @@ def test_a_student_without_a_verdict_or_a_size_ends_in_an_error(several: Project
     several.save()
     write_gates(several, which="recommend('edge')")
     result = run("--distill-report")
-    assert "criterion 'edge', student 'student': model 'student' does not run here" in said(result)
+    error = "criterion 'edge', student 'student': latency: model 'student' does not run here"
+    assert error in said(result)
     assert decision_of(result)[0] == "INCOMPLETE"
     refuse_package_frames(result)
     del several.models["tiny"]["parameters"]

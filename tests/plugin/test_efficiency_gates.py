@@ -243,7 +243,7 @@ def test_a_machine_that_slows_down_and_recovers_is_noted(project: Project, run: 
     result = run(*JSON)
     row = gates_of(project)["latency"]
     (note,) = row["notes"]
-    assert note.startswith("what was measured hangs on what was measured just before")
+    assert note.startswith("what was measured depends on what was measured just before")
     assert "measure on an idle machine, with --distill-refresh" in note
     assert row["details"]["serial"]["lag_one"] > row["details"]["serial"]["bound"]
     assert row["outcome"] == "PASSED"

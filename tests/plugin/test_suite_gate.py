@@ -153,8 +153,8 @@ def test_distilroberta_hangs_on_wnli(project: Project, run: Run) -> None:
     # 710.9 / 748.5 = 0.94976; without WNLI 658.8 / 690.8 = 0.95367.
     assert outcomes_of(project) == {"whole": "FAILED", "without": "PASSED"}
     assert "wnli (without it 0.9536)" in " ".join(gates_of(project)["whole"]["notes"])
-    assert "the verdict hangs on" in bases_of(result)[0]
-    assert "the verdict hangs on" in said(result)
+    assert "the verdict hinges on" in bases_of(result)[0]
+    assert "the verdict hinges on" in said(result)
 
 
 def test_says_when_the_choice_of_aggregate_decides(project: Project, run: Run) -> None:

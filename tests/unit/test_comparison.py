@@ -17,7 +17,9 @@ from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Classification
 from pytest_distill.evaluation.evaluation import MeasuredEvaluation
 from pytest_distill.evaluation.models import aligned
-from pytest_distill.gates import BeatsSft, QualityRetained, Score
+from pytest_distill.gates.retention import QualityRetained
+from pytest_distill.gates.score import Score
+from pytest_distill.gates.sft import BeatsSft
 from tests.unit.conftest import LETTERS, MakeComparison, classification, gold_set, scripted
 
 
@@ -140,7 +142,7 @@ def test_an_absolute_floor(
     make_comparison: MakeComparison, bound: dict[str, float], passed: bool
 ) -> None:
     """A score that equals the floor meets it."""
-    verdict = Score(bound.get("min"), bound.get("max")).judge(
+    verdict = Score(bound.get("min"), max=bound.get("max")).judge(
         make_comparison("aaaa", "aaaa", "aaab")
     )
     assert (verdict.passed, verdict.observed, verdict.model) == (passed, 0.75, "student")
@@ -152,7 +154,7 @@ def test_the_bound_must_fit_the_direction(
 ) -> None:
     """A ceiling on accuracy would pass the worst model."""
     with pytest.raises(ConfigError, match="higher accuracy is better: give min="):
-        Score(bounds.get("min"), bounds.get("max")).judge(make_comparison("aa", "aa", "aa"))
+        Score(bounds.get("min"), max=bounds.get("max")).judge(make_comparison("aa", "aa", "aa"))
 
 
 def test_a_ceiling_where_lower_is_better(make_comparison: MakeComparison) -> None:

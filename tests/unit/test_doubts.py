@@ -17,8 +17,12 @@ from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import MultipleChoice, Perplexity
 from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEval
 from pytest_distill.evaluation.models import Model
-from pytest_distill.gates import Agreement, Gate, QualityRetained, Score, Smaller
 from pytest_distill.gates.doubts import with_remarks
+from pytest_distill.gates.gate import Gate
+from pytest_distill.gates.likeness import Agreement
+from pytest_distill.gates.retention import QualityRetained
+from pytest_distill.gates.score import Score
+from pytest_distill.gates.size import Smaller
 from pytest_distill.gates.verdict import Doubt, Evidence, Verdict
 from pytest_distill.report.verdicts import row_of
 from tests.unit.conftest import MakeComparison

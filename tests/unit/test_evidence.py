@@ -20,8 +20,10 @@ from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Perplexity
 from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEval
 from pytest_distill.evaluation.models import Model
-from pytest_distill.gates import BeatsSft, QualityRetained, SlicesRetained
 from pytest_distill.gates.doubts import with_remarks
+from pytest_distill.gates.retention import QualityRetained
+from pytest_distill.gates.sft import BeatsSft
+from pytest_distill.gates.slices import SlicesRetained
 from pytest_distill.gates.verdict import Outcome
 from pytest_distill.report.verdicts import row_of
 from tests.unit.conftest import MakeComparison
@@ -218,12 +220,12 @@ def test_a_slice_of_few_examples_is_not_judged(
     comparison = make_comparison(
         "a" * (n + 100), "a" * (n + 100), "b" * n + "a" * 100, langs="x" * n + "y" * 100
     )
-    verdict = SlicesRetained(0.95, "lang", confidence=confidence).judge(comparison)
+    verdict = SlicesRetained(0.95, by="lang", confidence=confidence).judge(comparison)
     told = cast("list[dict[str, Any]]", verdict.details["slices"])
     rows = {row["slice"]: row for row in told}
     assert rows["lang=x"]["outcome"] == outcome
     assert rows["lang=y"]["outcome"] == "PASSED"
-    few = SlicesRetained(0.95, "lang", confidence=confidence, min_examples=5).judge(comparison)
+    few = SlicesRetained(0.95, by="lang", confidence=confidence, min_examples=5).judge(comparison)
     assert few.outcome is Outcome.FAILED
 
 

@@ -12,7 +12,10 @@ import pytest
 from pytest_distill._util.format import floor_text
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.eval import Eval
-from pytest_distill.gates import Flips, NotContaminated, QualityRetained, SlicesRetained
+from pytest_distill.gates.contamination import NotContaminated
+from pytest_distill.gates.flips import Flips
+from pytest_distill.gates.retention import QualityRetained
+from pytest_distill.gates.slices import SlicesRetained
 from pytest_distill.gates.suite import (
     EvalScores,
     SuiteRetained,
@@ -96,7 +99,7 @@ def test_a_suite_counts_each_eval_once(make_comparison: MakeComparison) -> None:
     """Two evals of different size: 1/2 and 1 make 3/4 whatever their n."""
     small = make_comparison("aa", "aa", "ab")
     big = make_comparison("a" * 10, "a" * 10, "a" * 10)
-    verdict = SuiteRetained(0.8, "average_of_ratios").judge_all([small, big])
+    verdict = SuiteRetained(0.8, aggregate="average_of_ratios").judge_all([small, big])
     assert verdict.observed == 0.75
     assert not verdict.passed
     assert verdict.details["aggregates"]["minimum"] == 0.5
@@ -105,7 +108,7 @@ def test_a_suite_counts_each_eval_once(make_comparison: MakeComparison) -> None:
 def test_an_unknown_aggregate_is_refused(make_comparison: MakeComparison) -> None:
     """The error offers the nearest one."""
     with pytest.raises(ConfigError, match="did you mean 'geometric'"):
-        SuiteRetained(0.8, "geometrik").judge(make_comparison("aa", "aa", "ab"))  # type: ignore[arg-type]
+        SuiteRetained(0.8, aggregate="geometrik").judge(make_comparison("aa", "aa", "ab"))  # type: ignore[arg-type]
 
 
 SLICED = {"langs": "d" * 40 + "e" * 40 + "f" * 4}
@@ -115,7 +118,7 @@ def test_a_slice_fails_on_evidence_against_it(make_comparison: MakeComparison) -
     """40 of 40 holds, 20 of 40 is shown to fail, and four examples are too few to tell."""
     teacher = "a" * 84
     student = "a" * 40 + "a" * 20 + "b" * 20 + "a" * 4
-    verdict = SlicesRetained(0.9, "lang").judge(
+    verdict = SlicesRetained(0.9, by="lang").judge(
         make_comparison("a" * 84, teacher, student, **SLICED)
     )
     assert verdict.outcome is Outcome.FAILED
@@ -130,8 +133,8 @@ def test_a_slice_fails_on_evidence_against_it(make_comparison: MakeComparison) -
 def test_small_slices_fail_only_where_strict(make_comparison: MakeComparison) -> None:
     """A student equal to its teacher passes, unless every slice must be shown to hold."""
     comparison = make_comparison("a" * 84, "a" * 84, "a" * 84, **SLICED)
-    assert SlicesRetained(0.9, "lang").judge(comparison).passed
-    strict = SlicesRetained(0.9, "lang", strict=True).judge(comparison)
+    assert SlicesRetained(0.9, by="lang").judge(comparison).passed
+    strict = SlicesRetained(0.9, by="lang", strict=True).judge(comparison)
     assert strict.outcome is Outcome.INCONCLUSIVE
 
 
@@ -139,8 +142,8 @@ def test_observed_slices_need_examples(make_comparison: MakeComparison) -> None:
     """Without a confidence the ratio decides, but not in a slice of four."""
     student = "a" * 80 + "abbb"
     comparison = make_comparison("a" * 84, "a" * 84, student, **SLICED)
-    assert SlicesRetained(0.9, "lang", confidence=None).judge(comparison).passed
-    few = SlicesRetained(0.9, "lang", min_examples=4, confidence=None).judge(comparison)
+    assert SlicesRetained(0.9, by="lang", confidence=None).judge(comparison).passed
+    few = SlicesRetained(0.9, by="lang", min_examples=4, confidence=None).judge(comparison)
     assert few.outcome is Outcome.FAILED
 
 
@@ -155,7 +158,7 @@ def test_numbers_are_binned(make_comparison: MakeComparison) -> None:
     comparison.on = replace(on, gold=replace(on.gold, examples=examples))
     for model in comparison.models.values():
         model._evaluations.clear()
-    verdict = SlicesRetained(0.5, "length:quartiles").judge(comparison)
+    verdict = SlicesRetained(0.5, by="length:quartiles").judge(comparison)
     named = [(row["slice"], row["n"]) for row in verdict.details["slices"]]
     assert sorted(named) == [
         ("length=1..2", 2), ("length=3..4", 2), ("length=5..6", 2), ("length=7..8", 2),
@@ -171,7 +174,7 @@ def test_what_cannot_be_sliced_is_refused(
 ) -> None:
     """An unknown field, unknown bins, and a field without numbers are each named."""
     with pytest.raises(ConfigError, match=problem):
-        SlicesRetained(0.5, by).judge(make_comparison("aa", "aa", "aa", langs="de"))
+        SlicesRetained(0.5, by=by).judge(make_comparison("aa", "aa", "aa", langs="de"))
 
 
 @pytest.mark.parametrize(("max_lost", "passed"), [(0.1, True), (0.0999, False)])

@@ -20,7 +20,8 @@ from pytest_distill.evals.tasks import Classification, Generation, MultipleChoic
 from pytest_distill.evals.tasks.generation import GenerationRequest
 from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEval
 from pytest_distill.evaluation.models import Model
-from pytest_distill.gates import Acceptance, Agreement, Divergence, InheritedErrors
+from pytest_distill.gates.inherited import InheritedErrors
+from pytest_distill.gates.likeness import Acceptance, Agreement, Divergence
 from pytest_distill.gates.verdict import Outcome
 from pytest_distill.report.terminal import observed_text
 from pytest_distill.report.verdicts import row_of
@@ -218,10 +219,10 @@ def test_an_observed_verdict_says_whether_it_is_firm(make_comparison: MakeCompar
 def test_slices_are_looked_at_alone(make_comparison: MakeComparison) -> None:
     """The German half agrees, the English one does not."""
     comparison = make_comparison("aaaa", "aaaa", "aabb", langs="ddee")
-    assert Agreement(1.0, "lang=d").judge(comparison).passed
-    verdict = Agreement(0.5, "lang=e").judge(comparison)
+    assert Agreement(1.0, slice="lang=d").judge(comparison).passed
+    verdict = Agreement(0.5, slice="lang=e").judge(comparison)
     assert (verdict.observed, verdict.n, verdict.slice) == (0.0, 2, "lang=e")
-    assert [row["id"] for row in Agreement(0.5, "lang=e").lost(comparison)] == ["e2", "e3"]
+    assert [row["id"] for row in Agreement(0.5, slice="lang=e").lost(comparison)] == ["e2", "e3"]
 
 
 @pytest.mark.parametrize("wrong", [0, -0.1, 1.1, True, "x", float("nan")])

@@ -24,8 +24,9 @@ from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks import Classification, Generation, MultipleChoice, Perplexity
 from pytest_distill.evaluation.efficiency import LatencyFigure, Provenance
 from pytest_distill.evaluation.models import Model, RunModel
-from pytest_distill.gates import QualityRetained, Routable
 from pytest_distill.gates.doubts import identical
+from pytest_distill.gates.retention import QualityRetained
+from pytest_distill.gates.routing import Routable
 from pytest_distill.gates.verdict import Outcome
 from pytest_distill.statistics import proportion_retention
 

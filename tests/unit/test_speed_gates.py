@@ -12,7 +12,8 @@ from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.engines import Memory, ModelInfo, Role, Timing
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.models import RunModel
-from pytest_distill.gates import Faster, Gate, Latency
+from pytest_distill.gates.gate import Gate
+from pytest_distill.gates.latency import Faster, Latency
 from pytest_distill.gates.verdict import Outcome
 from tests.unit.conftest import classification, gold_set
 

@@ -1,52 +1,82 @@
-"""The assertions: what a test file says a student must meet to ship."""
+"""The functions of the DSL, and the same as methods of the fixture `comparison`.
 
-from pytest_distill.plugin.assertions.criteria import assert_meets, recommend
-from pytest_distill.plugin.assertions.efficiency import (
-    assert_faster,
-    assert_latency,
-    assert_memory,
-    assert_size,
-    assert_smaller,
-    assert_throughput,
-)
-from pytest_distill.plugin.assertions.likeness import (
-    assert_acceptance,
-    assert_agreement,
-    assert_divergence,
-    assert_inherited_errors,
-)
-from pytest_distill.plugin.assertions.methods import GateComparison
-from pytest_distill.plugin.assertions.quality import (
-    assert_beats_sft,
-    assert_flips,
-    assert_not_contaminated,
-    assert_quality_retained,
-    assert_score,
-    assert_slices_retained,
-    assert_suite_retained,
-)
-from pytest_distill.plugin.assertions.routing import assert_routable
+An assertion is made of its gate: the line in `GateComparison` and the one in
+``pytest_distill/__init__.pyi`` are all that a new gate needs here.
+"""
 
-__all__ = [
-    "GateComparison",
-    "assert_acceptance",
-    "assert_agreement",
-    "assert_beats_sft",
-    "assert_divergence",
-    "assert_faster",
-    "assert_flips",
-    "assert_inherited_errors",
-    "assert_latency",
-    "assert_meets",
-    "assert_memory",
-    "assert_not_contaminated",
-    "assert_quality_retained",
-    "assert_routable",
-    "assert_score",
-    "assert_size",
-    "assert_slices_retained",
-    "assert_smaller",
-    "assert_suite_retained",
-    "assert_throughput",
-    "recommend",
-]
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_distill.comparison.comparison import Comparison
+from pytest_distill.gates.capacity import MemoryUse, Throughput
+from pytest_distill.gates.contamination import NotContaminated
+from pytest_distill.gates.flips import Flips
+from pytest_distill.gates.inherited import InheritedErrors
+from pytest_distill.gates.latency import Faster, Latency
+from pytest_distill.gates.likeness import Acceptance, Agreement, Divergence
+from pytest_distill.gates.retention import QualityRetained
+from pytest_distill.gates.routing import Routable
+from pytest_distill.gates.score import Score
+from pytest_distill.gates.sft import BeatsSft
+from pytest_distill.gates.size import Size, Smaller
+from pytest_distill.gates.slices import SlicesRetained
+from pytest_distill.gates.suite import SuiteRetained
+from pytest_distill.plugin.assertions.assertion import Assertion
+from pytest_distill.plugin.assertions.criteria import assert_meets, meet, recommend
+from pytest_distill.plugin.running import note_look
+
+__all__ = ["GateComparison", "assert_meets", "recommend"]
+
+
+class GateComparison(Comparison):
+    """A comparison whose assertions record their verdicts on the running test."""
+
+    if not TYPE_CHECKING:  # else every misspelt attribute would have a type
+
+        def __getattribute__(self, name: str) -> Any:
+            """Return an attribute; a test that reads a number of it looks at a model.
+
+            A method that is not called tells nothing, as in ``comparison.assert_flips``.
+            """
+            value = super().__getattribute__(name)
+            if not name.startswith("_") and not callable(value):
+                note_look()
+            return value
+
+    assert_acceptance = Assertion(Acceptance)
+    assert_agreement = Assertion(Agreement)
+    assert_beats_sft = Assertion(BeatsSft)
+    assert_divergence = Assertion(Divergence)
+    assert_faster = Assertion(Faster)
+    assert_flips = Assertion(Flips)
+    assert_inherited_errors = Assertion(InheritedErrors)
+    assert_latency = Assertion(Latency)
+    assert_memory = Assertion(MemoryUse)
+    assert_not_contaminated = Assertion(NotContaminated)
+    assert_quality_retained = Assertion(QualityRetained)
+    assert_routable = Assertion(Routable)
+    assert_score = Assertion(Score)
+    assert_size = Assertion(Size)
+    assert_slices_retained = Assertion(SlicesRetained)
+    assert_smaller = Assertion(Smaller)
+    assert_suite_retained = Assertion(SuiteRetained)
+    assert_throughput = Assertion(Throughput)
+
+    def assert_meets(
+        self, criterion: str, *, eval: str | None = None, student: str | None = None
+    ) -> None:
+        """Assert that the student meets a criterion; see `pytest_distill.assert_meets`."""
+        __tracebackhide__ = True
+        meet(criterion, eval, student, self)
+
+    def __repr__(self) -> str:
+        return f"<comparison on '{object.__getattribute__(self, 'on').name}'>"
+
+
+def __getattr__(name: str) -> Any:
+    """Return the function of a gate, by its name."""
+    assertion = vars(GateComparison).get(name)
+    if not isinstance(assertion, Assertion):
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return assertion.function

@@ -2,50 +2,59 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.errors import printable
-from pytest_distill.gates import Gate, Routable, SuiteRetained
 from pytest_distill.gates.doubts import with_remarks
+from pytest_distill.gates.gate import Gate
 from pytest_distill.gates.verdict import Outcome, Verdict
-from pytest_distill.plugin.assertions.threshold import keep_threshold
 from pytest_distill.plugin.session import running_test
 from pytest_distill.report.lost import write_lost
 
-subject: ContextVar[Comparison | None] = ContextVar("subject", default=None)
-"""The comparison whose method was called; None where a function of the DSL was."""
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """The running test, as a gate asks for its comparisons."""
+
+    evals: Sequence[str]
+    comparison: Callable[..., Comparison]
 
 
-def ask(gate: Gate, eval: str | None, student: str | None) -> None:
-    """Judge the comparison that is meant, record the verdict, and raise if it did not pass."""
+def ask(gate: Gate, comparison: Comparison | None = None) -> None:
+    """Judge what is meant, record the verdict, and raise if it did not pass.
+
+    Parameters
+    ----------
+    gate : Gate
+        With its arguments.
+    comparison : Comparison, optional
+        The one whose method was called; None where a function of the DSL was.
+    """
     __tracebackhide__ = True
-    shortfall = record(gate, *judge(gate, eval, student))
+    shortfall = record(gate, *judge(gate, comparison))
     if shortfall is not None:
         raise AssertionError(shortfall)
 
 
-def judge(gate: Gate, eval: str | None, student: str | None) -> tuple[Verdict, Comparison]:
-    """Return a gate's verdict, and the comparison that it is about: the method's, or the test's."""
+def judge(
+    gate: Gate, comparison: Comparison | None = None, *, finish: bool = True
+) -> tuple[Verdict, Comparison]:
+    """Return a gate's verdict, and the comparison that it is about, the first of several."""
     __tracebackhide__ = True
     session, item = running_test(f"assert_{gate.name}")
-    comparison = subject.get()
     with session.asking(item, gate.name):
-        if isinstance(gate, SuiteRetained):
-            names = gate.names(list(session.project(item).config.evals))
-            suite = [
-                session.comparison(item, name, student, kind=Comparison, alone=True)
-                for name in names
-            ]
-            return with_remarks(gate.judge_all(suite), gate, suite), suite[0]
-        if comparison is None or eval is not None or student is not None:
-            any_eval = not getattr(gate, "needs_eval", True)
-            comparison = session.comparison(item, eval, student, kind=Comparison, any_eval=any_eval)
-        verdict = with_remarks(gate.judge(comparison), gate, [comparison])
-        if isinstance(gate, Routable):
-            verdict = keep_threshold(gate.save, verdict, comparison)
-        return verdict, comparison
+        evals = list(session.project(item).config.evals)
+        test = _Test(evals, partial(session.comparison, item, kind=Comparison))
+        if comparison is None:
+            judged = gate.comparisons(test)
+        else:
+            judged = gate.as_method_of(comparison, test)
+        verdict = with_remarks(gate.judge_all(judged), gate, judged)
+        return gate.finish(verdict, judged[0]) if finish else verdict, judged[0]
 
 
 def record(gate: Gate, judged: Verdict, comparison: Comparison) -> str | None:

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from pytest_distill.config.criteria import Part
+from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.errors import DistillError
-from pytest_distill.gates import Routable
-from pytest_distill.gates.measured import LooksAtNoAnswers
+from pytest_distill.gates.gate import EvalGate, Gate, refuse_other
 from pytest_distill.gates.recommendation import Recommendation, recommended
+from pytest_distill.gates.verdict import Verdict
 from pytest_distill.plugin.assertions.asking import judge, record
 from pytest_distill.plugin.running import note_look
 from pytest_distill.plugin.session import running_test
@@ -39,27 +39,48 @@ def assert_meets(criterion: str, *, eval: str | None = None, student: str | None
         short; the message says what to mend.
     """
     __tracebackhide__ = True
+    meet(criterion, eval, student)
+
+
+def meet(
+    criterion: str, eval: str | None, student: str | None, comparison: Comparison | None = None
+) -> None:
+    """Judge and record every part of a criterion, and raise if one did not pass."""
+    __tracebackhide__ = True
     session, item = running_test("assert_meets")
     with session.asking(item, "meets"):
-        parts = session.project(item).config.criterion(criterion)
+        gates = session.project(item).config.criterion(criterion)
+        if comparison is not None:
+            refuse_other(comparison, "assert_meets", eval, student)
     short: list[str] = []
     errors: list[DistillError] = []
-    for part in parts:
+    for gate in (_of(gate, eval, student) for gate in gates):
+        own = comparison if comparison and _is_about(gate, comparison) else None
         try:
-            verdict, comparison = judge(part.gate, part.eval or eval, student)
-            told = record(part.gate, replace(verdict, criterion=criterion), comparison)
+            verdict, judged = judge(gate, own)
+            told = record(gate, replace(verdict, criterion=criterion), judged)
         except DistillError as error:
-            errors.append(error)
+            errors.append(type(error)(f"criterion '{criterion}': {gate.name}: {error}"))
         else:
             short += [told] if told is not None else []
     unknown = [f"no verdict: {error}" for error in errors]
     if short:
-        met = len(parts) - len(short) - len(errors)
-        head = f"assert {met} >= {len(parts)} parts of criterion {criterion} met"
+        met = len(gates) - len(short) - len(errors)
+        head = f"assert {met} >= {len(gates)} parts of criterion {criterion} met"
         raise AssertionError("\n\n".join([head, *short, *unknown]))
     if errors:
-        message = "\n".join(str(error) for error in errors)
-        raise type(errors[0])(f"criterion '{criterion}': {message}") from None
+        raise type(errors[0])("\n".join(map(str, errors))) from None
+
+
+def _of(gate: Gate, eval: str | None, student: str | None) -> Gate:
+    """Return a part of a criterion as it is asked of an eval and a student."""
+    if isinstance(gate, EvalGate):
+        return replace(gate, eval=gate.eval or eval, student=student)
+    return replace(gate, student=student)
+
+
+def _is_about(gate: Gate, comparison: Comparison) -> bool:
+    return not isinstance(gate, EvalGate) or gate.eval in (None, comparison.eval)
 
 
 def recommend(criterion: str, *, eval: str | None = None) -> str:
@@ -69,7 +90,7 @@ def recommend(criterion: str, *, eval: str | None = None) -> str:
     last that met the criterion before is returned. Trying on until one passes would find one that
     passes by luck; so a bad student is recommended at most as often as one test errs, however many
     there are (fixed sequence testing; Angelopoulos et al. 2021, arXiv:2110.01052). A student that
-    falls short of a part on size, speed or memory is passed over and ends nothing: that hangs on
+    falls short of a part on size, speed or memory is passed over and ends nothing: that depends on
     no score. Of students with equally many parameters the first in ``distill.yaml`` is tried first.
 
     The verdicts are not recorded: what was recommended is told in the report, and what a student
@@ -95,24 +116,23 @@ def recommend(criterion: str, *, eval: str | None = None) -> str:
     session, item = running_test("recommend")
     with session.asking(item, "recommend"):
         project = session.project(item)
-        parts = project.config.criterion(criterion)
+        gates = project.config.criterion(criterion)
         students = project.students_by_size()
     # What needs no measuring first: who is too big is not timed.
-    fitting = sorted(
-        (part for part in parts if isinstance(part.gate, LooksAtNoAnswers)),
-        key=lambda part: getattr(part.gate, "needs_eval", True),
-    )
-    quality = [part for part in parts if not isinstance(part.gate, LooksAtNoAnswers)]
+    fitting = sorted((g for g in gates if not g.answers), key=lambda g: isinstance(g, EvalGate))
+    quality = [gate for gate in gates if gate.answers]
+    judged: dict[str, list[tuple[Gate, Verdict, Comparison]]] = {name: [] for name in students}
 
-    def short_of(name: str, of: Sequence[Part]) -> Iterator[str]:
-        try:
-            for part in of:
-                verdict, _ = judge(part.gate, part.eval or eval, name)
-                if not verdict.passed:
-                    yield verdict.message.splitlines()[0]
-        except DistillError as error:
-            message = f"criterion '{criterion}', student '{name}': {error}"
-            raise type(error)(message) from None
+    def short_of(name: str, of: Sequence[Gate]) -> Iterator[str]:
+        for gate in of:
+            try:
+                verdict, comparison = judge(_of(gate, eval, name), finish=False)
+            except DistillError as error:
+                message = f"criterion '{criterion}', student '{name}': {gate.name}: {error}"
+                raise type(error)(message) from None
+            judged[name].append((gate, verdict, comparison))
+            if not verdict.passed:
+                yield verdict.message.splitlines()[0]
 
     try:
         found = recommended(
@@ -120,13 +140,12 @@ def recommend(criterion: str, *, eval: str | None = None) -> str:
             lambda name: list(islice(short_of(name, fitting), 1)),
             lambda name: list(short_of(name, quality)),
         )
+        if found.model is None:
+            raise AssertionError("\n".join(_none_meets(criterion, found)))
+        for gate, verdict, comparison in judged[found.model]:
+            gate.finish(verdict, comparison)
     except DistillError as error:
         raise error.with_traceback(None) from None
-    if found.model is None:
-        raise AssertionError("\n".join(_none_meets(criterion, found)))
-    for part in quality:
-        if found.ended_by and isinstance(part.gate, Routable):
-            judge(part.gate, part.eval or eval, found.model)  # its threshold is the one to keep
     project.recommended[criterion] = found
     note_look()
     return found.model

@@ -1,16 +1,23 @@
-"""Writes the threshold that a verdict on routing chose."""
+"""The threshold of a routed pair, in a file that a serving stack reads."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
-from pytest_distill._util.files import make_folder
+from pytest_distill._util.files import make_folder, write_atomically
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.errors import ConfigError
 from pytest_distill.gates.verdict import Verdict
-from pytest_distill.report.threshold import write_threshold
+
+SCHEMA = 1
+RULE = (
+    "answer with the student where its confidence (by) is >= threshold, else with the teacher; "
+    "where threshold is null, always with the teacher"
+)
 
 
 def keep_threshold(
@@ -26,7 +33,7 @@ def keep_threshold(
     try:
         if save is None:
             make_folder(project / ".distill")
-        write_threshold(project / shown, verdict, models)
+        write_atomically(project / shown, _as_text(verdict, models))
     except OSError as error:
         if save is not None:
             raise ConfigError(f"save='{save}': cannot be written: {error.strerror}") from None
@@ -46,3 +53,23 @@ def _with_line(verdict: Verdict, line: str, file: str | None) -> Verdict:
 
 def _file_name(*parts: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9.=-]+', '-', '-'.join(parts))}.json"
+
+
+def _as_text(verdict: Verdict, models: Mapping[str, Mapping[str, str | None]]) -> str:
+    """Return the file's text; `models` is role -> name and digest."""
+    details = verdict.details
+    told = {
+        "schema": SCHEMA,
+        "eval": verdict.eval,
+        **models,
+        "by": details["by"],
+        "threshold": details["threshold"],
+        "rule": RULE,
+        "outcome": str(verdict.outcome),
+        "handled": details["handled"],
+        "retained_at_least": details["retained_required"],
+        "confidence": verdict.confidence,
+        "metric": verdict.metric,
+        "n": verdict.n,
+    }
+    return json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,282 @@
+"""What a gate is: a frozen dataclass from which its assertion and its criterion follow."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, Protocol
+
+from pytest_distill._util.docstrings import with_inherited_parameters
+from pytest_distill._util.units import Unit
+from pytest_distill.comparison.comparison import Comparison, Confidence, Slice
+from pytest_distill.comparison.flips import lost_rows
+from pytest_distill.errors import ConfigError
+from pytest_distill.evals.metrics import Metric
+from pytest_distill.gates import explain
+from pytest_distill.gates.deciding import Decision
+from pytest_distill.gates.verdict import Verdict
+
+Row = dict[str, object]
+"""An example to look at after a failure, JSON-able."""
+
+ENDS = """
+Raises
+------
+AssertionError
+    When it does not hold, or when that cannot be told; the message shows the numbers.
+DistillError
+    When no verdict can be given; the message says what to mend."""
+
+
+class Asked(Protocol):
+    """What the test that asks a gate has at hand: the comparisons of its ``distill.yaml``."""
+
+    @property
+    def evals(self) -> Sequence[str]:
+        """Names of all evals."""
+
+    def comparison(
+        self,
+        eval: str | None,
+        student: str | None,
+        *,
+        alone: bool = False,
+        any_eval: bool = False,
+    ) -> Comparison:
+        """Return the comparison of an eval and a student; by default what the test is about.
+
+        One of several evals stands `alone`: the marker's metric is not meant for all of them.
+        Where no example is looked at, `any_eval` will do.
+        """
+
+
+@dataclass(frozen=True)
+class Gate(ABC):
+    """One criterion that a student meets or not.
+
+    A gate is a frozen dataclass that derives from this class (it is about models alone), from
+    `EvalGate` or from `MetricGate`. Its docstring has the parameters of its own; those that it
+    inherits are added to it.
+
+    Parameters
+    ----------
+    student : str, optional
+        Name of the student; by default the marker's, else the only one in ``distill.yaml``.
+    """
+
+    name: ClassVar[str]
+    """What ``required_gates:``, ``waivers:`` and ``criteria:`` call it; its function is
+    ``assert_<name>``."""
+    answers: ClassVar[bool] = True
+    """Whether answers are looked at; else sizes, times or memory."""
+    retention_floor: ClassVar[bool] = False
+    """Whether it demands a share of the teacher's quality, which an SFT student may have too."""
+
+    _: KW_ONLY
+    student: str | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.__doc__ = f"{with_inherited_parameters(cls)}\n{ENDS}"
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The models that are looked at beside teacher and student, by name or role."""
+        return ()
+
+    def comparisons(self, asked: Asked) -> Sequence[Comparison]:
+        """Return what is judged: here one comparison, whatever its eval."""
+        return [asked.comparison(None, self.student, any_eval=True)]
+
+    def as_method_of(self, comparison: Comparison, asked: Asked) -> Sequence[Comparison]:
+        """Return what is judged as a method of a comparison: that one.
+
+        Raises
+        ------
+        ConfigError
+            Where the arguments name another eval or student.
+        """
+        refuse_other(comparison, f"assert_{self.name}", getattr(self, "eval", None), self.student)
+        if self.student is None or comparison.chosen is not None:
+            return [comparison]
+        return [asked.comparison(comparison.eval, self.student)]
+
+    @abstractmethod
+    def judge(self, comparison: Comparison) -> Verdict:
+        """Return the verdict; a DistillError where none can be given."""
+
+    def judge_all(self, comparisons: Sequence[Comparison]) -> Verdict:
+        """Return the verdict on `comparisons`: of one, but for a gate on several evals."""
+        (comparison,) = comparisons
+        return self.judge(comparison)
+
+    def finish(self, verdict: Verdict, comparison: Comparison) -> Verdict:  # noqa: ARG002
+        """Return the verdict after what follows from it, such as a file that is written."""
+        return verdict
+
+    def lost(self, comparison: Comparison) -> list[Row]:  # noqa: ARG002
+        """Return the examples to look at after a failure: none."""
+        return []
+
+    def verdict(
+        self,
+        comparison: Comparison,
+        decision: Decision,
+        headline: str,
+        *,
+        metric: str,
+        required: float,
+        n: int | None,
+        about: Iterable[str] = (),
+        basis: Sequence[str] | None = None,
+        notes: Sequence[str] = (),
+        below: Iterable[str] = (),
+        lines: Iterable[str] | None = None,
+        details: Mapping[str, Any] | None = None,
+        eval: str | None = None,
+        model: str | None = None,
+        slice: str | None = None,
+        unit: Unit = "",
+    ) -> Verdict:
+        """Return the verdict, with the message that a failing test shows.
+
+        Parameters
+        ----------
+        comparison : Comparison
+            What was judged.
+        decision : Decision
+            The observed number, and how it was decided.
+        headline : str
+            First line of the message, see `headline`.
+        metric : str
+            By what was compared.
+        required : float
+            What the observed number is held against.
+        n : int, optional
+            Number of examples; None where only scores are known, or none count.
+        about, below : iterable of str
+            Lines of the message above and below what the verdict rests on and its notes.
+        basis : sequence of str, optional
+            What the verdict rests on, a few words each; what its evidence says by default.
+        notes : sequence of str
+            What a reader must know beside the numbers.
+        lines : iterable of str, optional
+            The whole message below its headline, in place of `about`, `basis`, notes and `below`.
+        details : mapping, optional
+            What only this kind of gate has to tell, JSON-able.
+        eval, model : str, optional
+            What it is about, where that is not the comparison's eval and student.
+        slice : str, optional
+            The slice that was looked at.
+        unit : str
+            What observed and required number are counted in.
+        """
+        rests_on = explain.basis(decision.evidence) if basis is None else basis
+        told = lines
+        if told is None:
+            shown = (f"  {part}" for part in rests_on)
+            told = (*about, *shown, *explain.note_lines(notes), *below)
+        return Verdict(
+            gate=self.name,
+            eval=comparison.eval if eval is None else eval,
+            metric=metric,
+            model=comparison.model("student").name if model is None else model,
+            observed=decision.as_float,
+            required=required,
+            relation=decision.relation,
+            outcome=decision.outcome,
+            confidence=decision.confidence,
+            n=n,
+            slice=slice,
+            notes=tuple(notes),
+            message="\n".join((headline, *told)),
+            evidence=decision.evidence,
+            basis="; ".join(rests_on),
+            details=details or {},
+            unit=unit,
+        )
+
+
+@dataclass(frozen=True)
+class EvalGate(Gate):
+    """A gate on one eval.
+
+    Parameters
+    ----------
+    eval : str, optional
+        Name of the eval; by default the marker's, else the only one in ``distill.yaml``.
+    """
+
+    _: KW_ONLY
+    eval: str | None = None
+
+    def comparisons(self, asked: Asked) -> Sequence[Comparison]:
+        """Return the comparison of that eval."""
+        return [asked.comparison(self.eval, self.student)]
+
+
+@dataclass(frozen=True)
+class MetricGate(EvalGate):
+    """A gate on the scores of one metric.
+
+    Parameters
+    ----------
+    metric : str or Metric, optional
+        By default the marker's, else the eval's first.
+    slice : str or mapping, optional
+        Look only at the examples where a field has a value: ``"lang=de"`` or ``{"lang": "de"}``.
+    confidence : float, optional
+        None: the observed number decides. A number such as 0.95: the one-sided bound at that
+        confidence does, and the verdict may be INCONCLUSIVE. By default as the marker or
+        ``distill.yaml`` says, else None.
+    """
+
+    _: KW_ONLY
+    metric: str | Metric | None = None
+    slice: Slice | None = None
+    confidence: Confidence = "default"
+
+    def lost(self, comparison: Comparison) -> list[Row]:
+        """Return the examples that the student lost to the teacher."""
+        return lost_rows(comparison, comparison.metric(self.metric), "teacher", self.slice)
+
+
+def refuse_other(
+    comparison: Comparison, function: str, eval: str | None, student: str | None
+) -> None:
+    """Raise ConfigError where a method of a comparison is asked about another eval or student."""
+    named = {"eval": eval, "student": student}
+    own = {"eval": comparison.eval, "student": comparison.chosen}
+    for key, name in named.items():
+        if name is not None and own[key] is not None and name != own[key]:
+            raise ConfigError(
+                f"comparison.{function}({key}={name!r}): this comparison is of {key} "
+                f"'{own[key]}'; ask {function}({key}={name!r})"
+            )
+
+
+def headline(number: str, relation: str, limit: object, what: str, *beside: str) -> str:
+    """Return the first line of a message: ``assert 0.94 >= 0.95 quality retained (accuracy)``.
+
+    Parameters
+    ----------
+    number : str
+        The one that decided, rounded towards failing.
+    relation : str
+        How it must stand to the limit.
+    limit
+        As it was written.
+    what : str
+        What the number is.
+    *beside : str
+        What stands behind it in brackets; empty ones are left out.
+    """
+    told = ", ".join(part for part in beside if part)
+    return f"assert {number} {relation} {limit} {what}{f' ({told})' if told else ''}"
+
+
+def listed(ids: Sequence[str], most: int = 10) -> str:
+    """Return the first ids, and how many more there are."""
+    more = [f"and {len(ids) - most} more"] if len(ids) > most else []
+    return ", ".join([*ids[:most], *more]) or "none"

@@ -17,7 +17,9 @@ from pytest_distill.evals.metrics import Answer, MeanMetric, Metric
 from pytest_distill.evals.requests import CAUSAL, Head, Prediction, Request
 from pytest_distill.evals.tasks import Task
 from pytest_distill.evaluation.models import RunModel
-from pytest_distill.gates import Agreement, InheritedErrors, QualityRetained
+from pytest_distill.gates.inherited import InheritedErrors
+from pytest_distill.gates.likeness import Agreement
+from pytest_distill.gates.retention import QualityRetained
 from tests.unit.conftest import Scripted
 
 

@@ -29,6 +29,7 @@ assert_acceptance = GateComparison.assert_acceptance
 assert_agreement = GateComparison.assert_agreement
 assert_beats_sft = GateComparison.assert_beats_sft
 assert_divergence = GateComparison.assert_divergence
+assert_errors = GateComparison.assert_errors
 assert_faster = GateComparison.assert_faster
 assert_flips = GateComparison.assert_flips
 assert_inherited_errors = GateComparison.assert_inherited_errors

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.gates.capacity import MemoryUse, Throughput
 from pytest_distill.gates.contamination import NotContaminated
+from pytest_distill.gates.errors import Errors
 from pytest_distill.gates.flips import Flips
 from pytest_distill.gates.inherited import InheritedErrors
 from pytest_distill.gates.latency import Faster, Latency
@@ -48,6 +49,7 @@ class GateComparison(Comparison):
     assert_agreement = Assertion(Agreement)
     assert_beats_sft = Assertion(BeatsSft)
     assert_divergence = Assertion(Divergence)
+    assert_errors = Assertion(Errors)
     assert_faster = Assertion(Faster)
     assert_flips = Assertion(Flips)
     assert_inherited_errors = Assertion(InheritedErrors)

@@ -179,6 +179,15 @@ class Comparison:
         refuse_same_identity(self.model(one), self.model(other))
         return evaluations
 
+    def measured_pair(
+        self, one: str, other: str, what: str = "answers"
+    ) -> tuple[MeasuredEvaluation, MeasuredEvaluation]:
+        """Return `pair`, with each example's scores; ComparisonError where these are unknown."""
+        first, second = self.pair(one, other)
+        if isinstance(first, MeasuredEvaluation) and isinstance(second, MeasuredEvaluation):
+            return first, second
+        raise ComparisonError(f"eval '{self.eval}' has reported scores: no {what} are known")
+
     def n(self, slice: Selection = None) -> int | None:
         """Return the number of examples; None where only scores are known."""
         indices = self.indices(slice)
@@ -262,9 +271,7 @@ class Comparison:
 
     def gains(self, metric: Metric, over: str) -> NDArray[np.float64]:
         """Return by how much the student does better than another model on each example."""
-        other, student = self.pair(over, "student")
-        if not isinstance(other, MeasuredEvaluation) or not isinstance(student, MeasuredEvaluation):
-            raise ComparisonError(f"eval '{self.eval}' has reported scores: no flips are known")
+        other, student = self.measured_pair(over, "student", "flips")
         gains = student.scores(metric) - other.scores(metric)
         return gains if metric.higher_is_better else -gains
 
@@ -274,18 +281,11 @@ class Comparison:
         Over tokens where the examples are texts, for which both models are run beside each other
         once; else over labels or choices.
         """
-        if not isinstance(self.on, Eval):
-            raise ComparisonError(f"eval '{self.eval}' has reported scores: no answers are known")
-        if self.on.task.by_token:
+        if isinstance(self.on, Eval) and self.on.task.by_token:
             refuse_same_weights(self.teacher.info, self.student.info)
             refuse_same_identity(self.teacher, self.student)
             return token_likeness(self.teacher, self.student, self.on)
-        teacher, student = self.pair("teacher", "student")
-        if not isinstance(teacher, MeasuredEvaluation) or not isinstance(
-            student, MeasuredEvaluation
-        ):
-            raise ComparisonError(f"eval '{self.eval}' has reported scores: no answers are known")
-        return label_likeness(teacher, student)
+        return label_likeness(*self.measured_pair("teacher", "student"))
 
     def confidence_level(self, asked: Confidence, default: float | None) -> float | None:
         """Return the confidence level of a verdict; None where the observed numbers decide.

@@ -348,6 +348,23 @@ def clusters_of(comparison: Comparison, chosen: NDArray[np.intp]) -> list[str] |
     return None if clusters is None else [clusters[i] for i in chosen]
 
 
+def right_or_wrong(evaluation: MeasuredEvaluation, metric: Metric) -> Floats:
+    """Return the scores of a metric that calls each answer right (1) or wrong (0).
+
+    Raises
+    ------
+    ComparisonError
+        Where it does not.
+    """
+    scores = evaluation.scores(metric)
+    if metric.higher_is_better and zero_or_one(scores):
+        return scores
+    raise ComparisonError(
+        f"{metric.name} on '{evaluation.eval.name}': its scores are not 0 or 1, so that no answer "
+        "is right or wrong by it; name a metric such as accuracy or exact_match"
+    )
+
+
 def zero_or_one(*scores: Floats) -> bool:
     """Return whether all scores are 0 or 1."""
     return all(bool(np.isin(s, (0.0, 1.0)).all()) for s in scores)

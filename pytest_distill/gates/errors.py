@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from pytest_distill._util.numbers import Ratio, positive
 from pytest_distill.comparison.comparison import Comparison, Selection
-from pytest_distill.comparison.evidence import clusters_of, zero_or_one
+from pytest_distill.comparison.evidence import clusters_of, right_or_wrong
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.evaluation.evaluation import MeasuredEvaluation
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import decide, unless_observed
 from pytest_distill.gates.gate import MetricGate, headline
@@ -86,20 +85,11 @@ class Errors(MetricGate):
     def _wrong(self, comparison: Comparison, metric: Metric) -> tuple[Floats, Floats]:
         """Return 1 for each chosen example that the student gets wrong, else 0; and the teacher."""
         chosen = comparison.positions(self.slice)
-        found = []
-        for evaluation in comparison.pair("student", "teacher"):
-            if not isinstance(evaluation, MeasuredEvaluation):
-                raise ComparisonError(
-                    f"eval '{comparison.eval}' has reported scores: no errors are known"
-                )
-            scores = evaluation.scores(metric)
-            if not zero_or_one(scores) or not metric.higher_is_better:
-                raise ComparisonError(
-                    f"{metric.name} on '{comparison.eval}': its scores are not 0 or 1, so that no "
-                    "answer is an error by it; name a metric such as accuracy or exact_match"
-                )
-            found.append(1.0 - scores[chosen])
-        return found[0], found[1]
+        student, teacher = (
+            1.0 - right_or_wrong(evaluation, metric)[chosen]
+            for evaluation in comparison.measured_pair("student", "teacher", "errors")
+        )
+        return student, teacher
 
 
 def _ratio(student: int, teacher: int) -> Ratio:

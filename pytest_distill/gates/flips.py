@@ -9,10 +9,9 @@ from typing import ClassVar
 from pytest_distill._util.numbers import bounded
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.evidence import lost_rate, zero_or_one
-from pytest_distill.errors import ComparisonError, ConfigError
+from pytest_distill.errors import ConfigError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.evaluation.evaluation import MeasuredEvaluation
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import Decision, decide
 from pytest_distill.gates.gate import MetricGate, headline, listed
@@ -99,9 +98,7 @@ def broken_ids(
     """
     if not must_keep:
         return ()
-    teacher, student = comparison.pair("teacher", "student")
-    if not isinstance(teacher, MeasuredEvaluation) or not isinstance(student, MeasuredEvaluation):
-        raise ComparisonError(f"eval '{comparison.eval}' has reported scores: no flips are known")
+    teacher, student = comparison.measured_pair("teacher", "student", "flips")
     s = student.scores(metric)
     t = teacher.scores(metric)
     if zero_or_one(s):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pytest_distill._util.format import ceil_text, p_equals
 from pytest_distill._util.numbers import bounded
 from pytest_distill.comparison.comparison import Comparison
-from pytest_distill.comparison.evidence import clusters_of, zero_or_one
+from pytest_distill.comparison.evidence import clusters_of, right_or_wrong
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.evaluation import MeasuredEvaluation
@@ -110,19 +110,8 @@ class InheritedErrors(MetricGate):
         self, comparison: Comparison, metric: Metric
     ) -> tuple[NDArray[np.intp], Same, MeasuredEvaluation]:
         """Return where the teacher is wrong, and where the student says the same there."""
-        teacher, student = comparison.pair("teacher", "student")
-        if not isinstance(teacher, MeasuredEvaluation) or not isinstance(
-            student, MeasuredEvaluation
-        ):
-            raise ComparisonError(
-                f"eval '{comparison.eval}' has reported scores: no answers are known"
-            )
-        scores = teacher.scores(metric)
-        if not zero_or_one(scores) or not metric.higher_is_better:
-            raise ComparisonError(
-                f"{metric.name} on '{comparison.eval}': its scores are not 0 or 1, so that no "
-                "answer is right or wrong by it; name a metric such as accuracy or exact_match"
-            )
+        teacher, student = comparison.measured_pair("teacher", "student")
+        scores = right_or_wrong(teacher, metric)
         for answer, score in zip(teacher.answers, scores, strict=True):
             if answer.correct is not None and answer.correct != bool(score):
                 raise ComparisonError(

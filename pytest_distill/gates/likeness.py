@@ -226,11 +226,6 @@ class LikenessGate(EvalGate):
         return [f"  worst examples: {', '.join(shown)}"]
 
 
-def share(value: object, name: str) -> Fraction:
-    """Return a floor that is above 0 and at most 1, exactly; ConfigError where it is not."""
-    return bounded(value, name, above=0, most=1, what="a share")
-
-
 def about_lines(comparison: Comparison, slice: Slice | None, unit: str, units: int) -> list[str]:
     """Return one line for the eval and one for each of teacher and student."""
     tokens = f" ({units:,} tokens)" if unit == "token" else ""
@@ -252,8 +247,8 @@ def _float(value: Ratio, relation: Relation) -> float:
 
 
 @dataclass(frozen=True)
-class Agreement(LikenessGate):
-    """The student's most likely label or token is the teacher's, in a share of at least `min`.
+class _ShareGate(LikenessGate):
+    """A gate on a share, with a floor.
 
     Parameters
     ----------
@@ -261,8 +256,6 @@ class Agreement(LikenessGate):
         The floor, above 0 and at most 1.
     """
 
-    name: ClassVar[str] = "agreement"
-    measure: ClassVar[str] = "top-1 agreement"
     relation: ClassVar[Relation] = ">="
 
     min: float
@@ -270,7 +263,19 @@ class Agreement(LikenessGate):
     @property
     def limit(self) -> tuple[float, Fraction]:
         """The floor."""
-        return self.min, share(self.min, "min")
+        return self.min, bounded(self.min, "min", above=0, most=1, what="a share")
+
+
+@dataclass(frozen=True)
+class Agreement(_ShareGate):
+    """The student's most likely label or token is the teacher's, in a share of at least `min`.
+
+    Over labels or choices for classification and multiple choice. For perplexity and generation
+    over the tokens of the gold text, on which both models are run beside each other.
+    """
+
+    name: ClassVar[str] = "agreement"
+    measure: ClassVar[str] = "top-1 agreement"
 
     def sums(self, likeness: Likeness) -> Bounds:
         """Return how often both agree."""
@@ -280,6 +285,10 @@ class Agreement(LikenessGate):
 @dataclass(frozen=True)
 class Divergence(LikenessGate):
     """KL(teacher || student), the mean in nats, is at most `max`.
+
+    Small where the student misses little of the teacher (Kullback and Leibler 1951, On information
+    and sufficiency, Annals of Mathematical Statistics 22:79-86). Where only the teacher's most
+    likely tokens are known it lies between two bounds, and the verdict may be INCONCLUSIVE.
 
     Parameters
     ----------
@@ -322,28 +331,17 @@ class Divergence(LikenessGate):
 
 
 @dataclass(frozen=True)
-class Acceptance(LikenessGate):
-    """A draft of the student is accepted by the teacher with a probability of at least `min`.
+class Acceptance(_ShareGate):
+    """A teacher would accept what the student drafts in speculative decoding, at least `min` of it.
 
-    Speculative decoding accepts a drafted token with the probability 1 - TV(teacher, student)
-    (Leviathan, Kalman and Matias 2023, ICML, theorem 3.5 and corollary 3.6).
-
-    Parameters
-    ----------
-    min : float
-        The floor, above 0 and at most 1.
+    The rate is the mean of 1 - TV(teacher, student) over the tokens of the gold text, with TV the
+    total variation. It is the probability that a drafted token is accepted when both models sample
+    at temperature 1: Leviathan, Kalman and Matias (2023), Fast inference from transformers via
+    speculative decoding, ICML, theorem 3.5 and corollary 3.6.
     """
 
     name: ClassVar[str] = "acceptance"
     measure: ClassVar[str] = "acceptance rate"
-    relation: ClassVar[Relation] = ">="
-
-    min: float
-
-    @property
-    def limit(self) -> tuple[float, Fraction]:
-        """The floor."""
-        return self.min, share(self.min, "min")
 
     def sums(self, likeness: Likeness) -> Bounds:
         """Return the probability of acceptance."""

@@ -12,10 +12,7 @@ import numpy as np
 import torch
 
 from pytest_distill.engines.transformers import TransformersEngine
-from pytest_distill.engines.transformers.fast.tree_choices import Trees
-from pytest_distill.engines.transformers.generation import Way
-from pytest_distill.engines.transformers.hf_generate import BatchesOfTexts
-from pytest_distill.engines.transformers.neighbours import Company, SharedPasses
+from pytest_distill.engines.transformers.findings import Company
 from pytest_distill.errors import DistillError
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks.classification import ClassificationRequest
@@ -253,15 +250,15 @@ class Watch:
 
     def path(self, engine: TransformersEngine, task: str) -> str:
         """Return the way that the engine took, and what it had to keep apart."""
-        found = engine._load().found
+        findings = engine._load().findings
         if task == "generation":
-            way = found(Way).name
+            way = findings.way
             if self.generate and way != "recompute":
-                return _COMPANY[found(BatchesOfTexts).texts.company].format("generate")
+                return _COMPANY[findings.texts.company].format("generate")
             return "own loop" if self.steps and way == "loop" else "recomputed"
-        if self.trees and found(Trees).largest != 0:
+        if self.trees and findings.largest_tree != 0:
             return "trees"
-        return _COMPANY[found(SharedPasses).rows.company].format("rows")
+        return _COMPANY[findings.rows.company].format("rows")
 
 
 # With which others a row is read.

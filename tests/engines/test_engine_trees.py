@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pytest_distill.engines.transformers.choices import score_in_rows
-from pytest_distill.engines.transformers.fast.tree_choices import Trees, plan
+from pytest_distill.engines.transformers.fast.tree_choices import plan
 from pytest_distill.engines.transformers.fast.trees import Part, by_prefix, fill, trees_of
 from pytest_distill.engines.transformers.likelihood import Span
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
@@ -44,12 +44,12 @@ def _answers(engine: Any, requests: list[ChoiceRequest]) -> dict[str, Any]:
 
 
 def _plain(engine: Any, requests: list[ChoiceRequest]) -> dict[str, Any]:
-    trees = engine._load().found(Trees)
-    before, trees.largest = trees.largest, 0
+    findings = engine._load().findings
+    before, findings.largest_tree = findings.largest_tree, 0
     try:
         return _answers(engine, requests)
     finally:
-        trees.largest = before
+        findings.largest_tree = before
 
 
 def test_a_tree_holds_what_its_rows_share_once() -> None:
@@ -105,7 +105,7 @@ def test_trees_give_the_loglikelihoods_of_rows(
     requests = [ChoiceRequest(r.id, shots + r.context, r.continuations) for r in REQUESTS]
     made = engine(folder, batch_tokens=batch_tokens)
     got = _answers(made, requests)
-    checked = made._load().found(Trees).checked
+    checked = made._load().findings.trees
     assert checked
     assert any(checked) or not shots
     assert made.notes == []

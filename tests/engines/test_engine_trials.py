@@ -11,11 +11,9 @@ import torch
 
 from pytest_distill import ModelError
 from pytest_distill.engines.transformers.batching import Budget, batches
-from pytest_distill.engines.transformers.fast.caching import CacheArgument, cache_name
+from pytest_distill.engines.transformers.fast.caching import cache_name
+from pytest_distill.engines.transformers.findings import Company, Neighbours
 from pytest_distill.engines.transformers.neighbours import (
-    Company,
-    Neighbours,
-    border_of,
     in_company,
     plan,
     unlike_alone,
@@ -96,8 +94,8 @@ def test_the_border_of_longrope_is_found(
     made, other = engine(longrope_folder), engine(causal_folder)
     for one in (made, other):
         predicted(one, REQUESTS[:1])
-    assert border_of(made._load()) == ORIGINAL
-    assert border_of(other._load()) is None
+    assert made._load().findings.border == ORIGINAL
+    assert other._load().findings.border is None
 
 
 def test_rows_on_either_side_of_a_border_never_meet(engine: Make, longrope_folder: Path) -> None:
@@ -211,7 +209,7 @@ def test_a_model_s_cache_is_found_by_trying(engine: Make, causal_folder: Path) -
             keywords.pop(one, None)
         return inner(*args, **keywords)
 
-    loaded.found(CacheArgument).name = None
+    loaded.findings.cache_name = None
     made.model.forward = deaf
     try:
         assert cache_name(loaded) is None

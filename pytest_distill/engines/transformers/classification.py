@@ -11,8 +11,9 @@ import torch
 
 from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.fast.onednn import computing
+from pytest_distill.engines.transformers.findings import Company
 from pytest_distill.engines.transformers.loaded import Loaded
-from pytest_distill.engines.transformers.neighbours import Company, SharedPasses, answers_of_rows
+from pytest_distill.engines.transformers.neighbours import answers_of_rows
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction
@@ -34,7 +35,7 @@ def classify(loaded: Loaded, requests: Sequence[ClassificationRequest]) -> Itera
         rows = _encode(loaded, requests)
     if padding is None or padding < 0:
         # It doesn't know where a text ends in a batch.
-        loaded.found(SharedPasses).rows.company = Company.ALONE
+        loaded.findings.rows.company = Company.ALONE
 
     def forward(batch: list[int]) -> list[list[float]]:
         return _forward(loaded, [rows[index] for index in batch])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -16,15 +16,11 @@ from pytest_distill.engines.transformers.encoding import encode, prefix_token
 from pytest_distill.engines.transformers.failures import FAILURES, first_line
 from pytest_distill.engines.transformers.fast.caching import cache_name
 from pytest_distill.engines.transformers.fast.continuous_batching import WrongTextError, run_all
+from pytest_distill.engines.transformers.findings import Company, Neighbours
 from pytest_distill.engines.transformers.hf_generate import generate_batches
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
-from pytest_distill.engines.transformers.neighbours import (
-    Company,
-    Neighbours,
-    SharedPasses,
-    WrongAloneError,
-)
+from pytest_distill.engines.transformers.neighbours import WrongAloneError
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.engines.transformers.texts import (
     Text,
@@ -37,19 +33,6 @@ from pytest_distill.engines.transformers.texts import (
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
-
-
-@dataclass
-class Way:
-    """How a model's texts are generated: the first way that gives what the model says.
-
-    Parameters
-    ----------
-    name : {"loop", "generate", "recompute"}
-        In our own loop, by transformers' ``generate``, or by reading all of a text for every token.
-    """
-
-    name: Literal["loop", "generate", "recompute"] = "loop"
 
 
 def generate(loaded: Loaded, requests: Sequence[GenerationRequest]) -> Iterator[Prediction]:
@@ -103,19 +86,19 @@ def _texts(
     way does not give what the model says of the whole text, the next one is taken, with a note;
     the last reads all of a text for every token.
     """
-    way = loaded.found(Way)
+    findings = loaded.findings
     left = dict.fromkeys(texts)  # in their order; taking one out costs the same in a million
-    if way.name == "loop" and loaded.kind == "causal":
+    if findings.way == "loop" and loaded.kind == "causal":
         if cache_name(loaded) is None:
             _give_up(loaded, "generate", "it fills no cache of keys and values")
-        fitting = _within_window(loaded, list(left), decoding) if way.name == "loop" else []
+        fitting = _within_window(loaded, list(left), decoding) if findings.way == "loop" else []
         try:
             for text in run_all(loaded, fitting, decoding, ends):
                 del left[text]
                 yield text
         except (WrongTextError, *FAILURES) as error:
             _give_up(loaded, "generate", first_line(error))
-    if way.name != "recompute":
+    if findings.way != "recompute":
         over = decoding.max_new_tokens
         own = [text for text in left if not crosses(loaded, text, len(text.prompt) + over)]
         try:
@@ -139,7 +122,7 @@ def _recompute(
     ModelError
         When the model says another thing each time that it reads a text.
     """
-    neighbours = Neighbours(max(Company.EQUAL, loaded.found(SharedPasses).rows.company))
+    neighbours = Neighbours(max(Company.EQUAL, loaded.findings.rows.company))
     generate = partial(_recompute_batch, loaded, decoding=decoding, ends=ends)
     try:
         yield from in_batches_of_texts(loaded, texts, decoding, neighbours, generate)
@@ -180,7 +163,7 @@ def _within_window(loaded: Loaded, texts: Sequence[Text], decoding: Decoding) ->
 
 
 def _give_up(loaded: Loaded, way: Literal["generate", "recompute"], reason: str) -> None:
-    loaded.found(Way).name = way
+    loaded.findings.way = way
     how = (
         "generates with transformers, which is slower"
         if way == "generate"

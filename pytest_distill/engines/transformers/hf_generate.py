@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -19,16 +18,8 @@ from pytest_distill.engines.transformers.decoding import (
 )
 from pytest_distill.engines.transformers.fast.onednn import computing
 from pytest_distill.engines.transformers.loaded import Loaded
-from pytest_distill.engines.transformers.neighbours import Neighbours
 from pytest_distill.engines.transformers.texts import Text, in_batches_of_texts
 from pytest_distill.evals.tasks.generation import Decoding
-
-
-@dataclass
-class BatchesOfTexts:
-    """Which texts are generated together."""
-
-    texts: Neighbours = field(default_factory=Neighbours)
 
 
 def generate_batches(
@@ -42,8 +33,7 @@ def generate_batches(
         When a text isn't what the model says when it reads all of it at once.
     """
     generate = partial(_generate, loaded, decoding=decoding, ends=ends)
-    neighbours = loaded.found(BatchesOfTexts).texts
-    yield from in_batches_of_texts(loaded, texts, decoding, neighbours, generate)
+    yield from in_batches_of_texts(loaded, texts, decoding, loaded.findings.texts, generate)
 
 
 @torch.inference_mode()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
 from pytest_distill.engines.transformers.batching import Budget
 from pytest_distill.engines.transformers.chats import Chat, Clock
+from pytest_distill.engines.transformers.findings import Findings
 from pytest_distill.errors import ModelError
-
-FindingsT = TypeVar("FindingsT")
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,8 @@ class Loaded:
         How many tokens the model has embeddings for; None where it doesn't tell.
     onednn : bool
         Whether matrix products run in oneDNN; see `onednn`.
-    findings : dict
-        What each way to run the model found out of it, by the class that holds it.
+    findings : Findings
+        What each way to run the model found out of it.
     settled : bool
         Whether nothing is tried any more: while the clock runs.
     clock : Clock
@@ -58,7 +57,7 @@ class Loaded:
     generation_budget: Budget
     vocabulary: int | None
     onednn: bool = False
-    findings: dict[type[Any], Any] = field(default_factory=dict)
+    findings: Findings = field(default_factory=Findings)
     settled: bool = False
     clock: Clock = field(default_factory=lambda: Clock.of(datetime.now()))
     notes: list[str] = field(default_factory=list)
@@ -77,11 +76,6 @@ class Loaded:
     def chat(self) -> Chat:
         """What makes a user's message of a prompt."""
         return Chat(self.name, self.tokenizer, self.clock)
-
-    def found(self, kind: type[FindingsT]) -> FindingsT:
-        """Return what one way to run the model found out of it; `kind()` before it was tried."""
-        findings: FindingsT = self.findings.setdefault(kind, kind())
-        return findings
 
     def note(self, text: str) -> None:
         """Tell the reader of the results something, once."""

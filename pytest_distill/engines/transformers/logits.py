@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,13 +11,6 @@ from pytest_distill.engines.transformers.fast.onednn import computing
 from pytest_distill.engines.transformers.loaded import Loaded
 
 _CHUNK = 512  # positions whose logits become float32 at a time
-
-
-@dataclass
-class Projection:
-    """Whether a model's vocabulary projection may run for some positions alone; see `trials`."""
-
-    at_positions: bool = True
 
 
 def logits_at(
@@ -59,8 +51,8 @@ def logits_at(
         picked = True
         return (hidden[row.to(hidden.device), column.to(hidden.device)].unsqueeze(0), *args[1:])
 
-    may_pick = loaded.found(Projection).at_positions
-    projection = loaded.model.get_output_embeddings() if may_pick else None
+    some = loaded.findings.projects_some
+    projection = loaded.model.get_output_embeddings() if some else None
     handle = None if projection is None else projection.register_forward_pre_hook(pick)
     try:
         with computing(loaded):

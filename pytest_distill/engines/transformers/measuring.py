@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from multiprocessing import get_context
 from time import perf_counter
 from typing import Any
@@ -33,13 +33,6 @@ from pytest_distill.evals.requests import Prediction, Request
 
 Answer = Callable[[Loaded, Sequence[Request]], Iterator[Prediction]]
 """The engine's way to answer requests of one kind."""
-
-
-@dataclass
-class WarmedUp:
-    """For each kind of requests, how many were answered at once before the clock ran."""
-
-    answered: dict[str, int] = field(default_factory=dict)
 
 
 def setting(spec: Spec, dtype: str | None) -> dict[str, Any]:
@@ -107,11 +100,11 @@ def _settled(loaded: Loaded, answer: Answer, requests: Sequence[Request]) -> Loa
 
     Where not as many requests of this kind were answered before, they are, so that it is known how.
     """
-    warm = loaded.found(WarmedUp)
+    warm = loaded.findings.warmed_up
     plain, kind = replace(loaded, onednn=False), type(requests[0]).__name__
-    if len(requests) > warm.answered.get(kind, 0):
+    if len(requests) > warm.get(kind, 0):
         list(answer(plain, requests))
-        warm.answered[kind] = len(requests)
+        warm[kind] = len(requests)
     return replace(plain, settled=True)
 
 

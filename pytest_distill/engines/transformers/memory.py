@@ -17,6 +17,10 @@ Plan = Callable[[Sequence[int], int], Iterator[list[int]]]
 """Puts items of some lengths into batches of at most so many tokens."""
 
 
+class PlanAnewError(Exception):
+    """A batch cannot be used, and what is left is to be put into other batches."""
+
+
 def in_batches(
     loaded: Loaded,
     budget: Budget,
@@ -39,7 +43,7 @@ def in_batches(
     lengths : sequence of int
         Length of every item, in tokens.
     forward : callable
-        Runs one batch.
+        Runs one batch; may raise PlanAnewError, where `plan` then makes other batches.
     plan : callable
         Puts the lengths of what is left into batches; see `batches`.
 
@@ -53,7 +57,10 @@ def in_batches(
         done: set[int] = set()
         for places in plan([lengths[index] for index in left], budget.tokens):
             batch = [left[place] for place in places]
-            fits, result = attempt(partial(forward, batch))
+            try:
+                fits, result = attempt(partial(forward, batch))
+            except PlanAnewError:
+                break
             if not fits:
                 shrink(loaded, budget, [lengths[index] for index in batch])
                 break

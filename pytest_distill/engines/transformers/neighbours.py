@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
-from enum import IntEnum
-from functools import partial
 from typing import TypeVar
 
 from pytest_distill.engines.transformers.batching import Budget, batches
 from pytest_distill.engines.transformers.failures import FAILURES, first_line, is_out_of_memory
+from pytest_distill.engines.transformers.findings import Company, Neighbours
 from pytest_distill.engines.transformers.loaded import Loaded
-from pytest_distill.engines.transformers.memory import Plan, in_batches
+from pytest_distill.engines.transformers.memory import Plan, PlanAnewError, in_batches
 
 T = TypeVar("T")
 Wrong = Callable[[int, T], "str | None"]
@@ -24,87 +22,6 @@ Difference = Callable[[int, T, T], "str | None"]
 
 class WrongAloneError(Exception):
     """A result is wrong though nothing shared its pass."""
-
-
-class _BatchError(Exception):
-    """A model doesn't take a batch; some need as many end tokens in every row."""
-
-
-class Company(IntEnum):
-    """With which others a row is read."""
-
-    PADDED = 0
-    EQUAL = 1  # of its own length only
-    ALONE = 2
-
-
-@dataclass
-class Neighbours:
-    """With which others the rows of a model are read, and how far that was looked at.
-
-    Parameters
-    ----------
-    company : Company
-        The most company that was not seen to change anything.
-    longest, padding, rows : int
-        The longest batch in which a row was compared with itself alone, the most padding that such
-        a row had, in tokens, and the most rows of such a batch.
-    """
-
-    company: Company = Company.PADDED
-    longest: int = 0
-    padding: int = 0
-    rows: int = 0
-
-    def covers(self, lengths: Sequence[int]) -> bool:
-        """Return whether a batch at least as long, padded and large was looked at."""
-        return self.reaches(*_extent(lengths))
-
-    def take(self, lengths: Sequence[int]) -> None:
-        """Write down that a batch of these lengths was right."""
-        self.extend(*_extent(lengths))
-
-    def reaches(self, longest: int, padding: int, rows: int) -> bool:
-        """Return whether as much was looked at; of rows half as many: short ones come in plenty."""
-        return longest <= self.longest and padding <= self.padding and rows <= 2 * self.rows
-
-    def extend(self, longest: int, padding: int, rows: int) -> None:
-        """Write down that so much was looked at."""
-        self.longest = max(self.longest, longest)
-        self.padding = max(self.padding, padding)
-        self.rows = max(self.rows, rows)
-
-    def part(self) -> None:
-        """Give rows less company from now on."""
-        self.company = Company(self.company + 1)
-        self.longest = self.padding = self.rows = 0
-
-
-@dataclass
-class SharedPasses:
-    """Which rows of a model share a pass.
-
-    Parameters
-    ----------
-    rows : Neighbours
-        With which others they are read.
-    border : int, optional
-        Rows up to this many tokens and longer ones never share a pass or a cache; see `trials`.
-    """
-
-    rows: Neighbours = field(default_factory=Neighbours)
-    border: int | None = None
-
-
-def border_of(loaded: Loaded) -> int | None:
-    """Return up to how many tokens rows share nothing with longer ones; None for no border."""
-    return loaded.found(SharedPasses).border
-
-
-def _extent(lengths: Sequence[int]) -> tuple[int, int, int]:
-    """Return the longest of a batch, the padding of its shortest, and how many rows it has."""
-    longest = max(lengths)
-    return longest, longest - min(lengths), len(lengths)
 
 
 def plan(company: Company, borders: Sequence[int]) -> Plan:
@@ -175,31 +92,34 @@ def in_company(
     WrongAloneError
         When a result is wrong though nothing shared its pass.
     """
-    found = map(border_of, (loaded, *sharing))
-    borders = [border for border in found if border is not None]
-    left, reason = list(range(len(lengths))), None
-    while left:
-        done: set[int] = set()
-        sizes = [lengths[index] for index in left]
-        planned = plan(neighbours.company, borders)
-        run = partial(_forward_of, forward, left)
+    borders = [own for one in (loaded, *sharing) if (own := one.findings.border) is not None]
+    reason: str | None = None
+
+    def planned(left: Sequence[int], tokens: int) -> Iterator[list[int]]:
+        return plan(neighbours.company, borders)(left, tokens)
+
+    def checked(batch: list[int]) -> list[T]:
+        nonlocal reason
         try:
-            for places, results in in_batches(loaded, budget, sizes, run, planned):
-                batch = [left[place] for place in places]
-                fault = _fault(loaded, neighbours, batch, lengths, results, wrong, alone_is_right)
-                if fault and (len(batch) == 1 or neighbours.company is Company.ALONE):
-                    raise WrongAloneError(fault)
-                if fault:
-                    raise _BatchError(fault)
-                if reason:
-                    loaded.note(_note(loaded, neighbours.company, reason))
-                    reason = None
-                done.update(batch)
-                yield batch, results
-        except _BatchError as error:
-            reason = str(error)
+            results = forward(batch)
+        except FAILURES as error:  # some need as many end tokens in every row
+            if len(batch) == 1 or is_out_of_memory(error):
+                raise
+            fault: str | None = first_line(error)
+        else:
+            fault = _fault(loaded, neighbours, batch, lengths, results, wrong, alone_is_right)
+            if fault and (len(batch) == 1 or neighbours.company is Company.ALONE):
+                raise WrongAloneError(fault)
+        if fault:
+            reason = fault
             neighbours.part()
-        left = [index for index in left if index not in done]
+            raise PlanAnewError
+        if reason:
+            loaded.note(_note(loaded, neighbours.company, reason))
+            reason = None
+        return results
+
+    yield from in_batches(loaded, budget, lengths, checked, planned)
 
 
 def answers_of_rows(
@@ -212,7 +132,7 @@ def answers_of_rows(
 
     The parameters are those of `in_company` and of `unlike_alone`.
     """
-    rows, wrong = loaded.found(SharedPasses).rows, unlike_alone(loaded, forward, difference)
+    rows, wrong = loaded.findings.rows, unlike_alone(loaded, forward, difference)
     for batch, results in in_company(loaded, loaded.budget, rows, lengths, forward, wrong):
         yield from zip(batch, results, strict=True)
 
@@ -279,17 +199,6 @@ def unlike_alone(
         return None
 
     return wrong
-
-
-def _forward_of(
-    forward: Callable[[list[int]], list[T]], left: Sequence[int], places: list[int]
-) -> list[T]:
-    try:
-        return forward([left[place] for place in places])
-    except FAILURES as error:
-        if len(places) == 1 or is_out_of_memory(error):
-            raise
-        raise _BatchError(first_line(error)) from error
 
 
 def _note(loaded: Loaded, company: Company, reason: str) -> str:

@@ -10,9 +10,10 @@ import torch
 
 from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.decoding import SeededSampling, of_tokens, tail_length
+from pytest_distill.engines.transformers.findings import Neighbours
 from pytest_distill.engines.transformers.likelihood import Span, score_places, score_spans
 from pytest_distill.engines.transformers.loaded import Loaded
-from pytest_distill.engines.transformers.neighbours import Neighbours, border_of, in_company
+from pytest_distill.engines.transformers.neighbours import in_company
 from pytest_distill.engines.transformers.trials import differ
 from pytest_distill.evals.tasks.generation import Decoding
 
@@ -111,7 +112,7 @@ def crosses(loaded: Loaded, text: Text, size: int) -> bool:
 
     What a cache keeps of its beginning is then not what the model makes of all of it.
     """
-    border = border_of(loaded)
+    border = loaded.findings.border
     return border is not None and len(text.prompt) <= border < size
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,8 +12,7 @@ from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.failures import FAILURES, is_out_of_memory
 from pytest_distill.engines.transformers.fast.onednn import computing
 from pytest_distill.engines.transformers.loaded import Loaded
-from pytest_distill.engines.transformers.logits import Projection, logits_at
-from pytest_distill.engines.transformers.neighbours import SharedPasses
+from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.errors import ModelError, UnsoundAnswersError
 
 _HALF = 67  # tokens; prime, so that it is no border between blocks that are read together
@@ -30,14 +28,6 @@ _NOT_DETERMINISTIC = (
 _STEPS = (61, 59, 53)  # tokens of a trial lie so far apart; prime, so that none comes twice
 
 
-@dataclass
-class Examined:
-    """Whether a model was looked at once it was loaded, and its logits of a short text then."""
-
-    done: bool = False
-    logits: torch.Tensor | None = None
-
-
 def examine(loaded: Loaded) -> None:
     """Look at how a model reads, once after it was loaded.
 
@@ -46,8 +36,8 @@ def examine(loaded: Loaded) -> None:
     ModelError
         When it is loaded as a causal model and sees what follows, or says another thing each time.
     """
-    examined = loaded.found(Examined)
-    if examined.done:
+    findings = loaded.findings
+    if findings.examined:
         return
     _tell_of_changes(loaded)
     if loaded.kind == "causal":
@@ -55,8 +45,8 @@ def examine(loaded: Loaded) -> None:
     if loaded.kind != "classification":
         _try_picking(loaded)
     if loaded.kind != "seq2seq":
-        loaded.found(SharedPasses).border = _border(loaded)
-    examined.logits, examined.done = _logits_of_a_text(loaded), True
+        findings.border = _border(loaded)
+    findings.short_text, findings.examined = _logits_of_a_text(loaded), True
 
 
 def refuse_changed(loaded: Loaded) -> None:
@@ -67,7 +57,7 @@ def refuse_changed(loaded: Loaded) -> None:
     UnsoundAnswersError
         When what it read changed it: its answers then depend on what was asked before.
     """
-    before, now = loaded.found(Examined).logits, _logits_of_a_text(loaded)
+    before, now = loaded.findings.short_text, _logits_of_a_text(loaded)
     if not _changed(before, now):
         return
     if _changed(now, _logits_of_a_text(loaded)):
@@ -190,7 +180,7 @@ def _try_picking(loaded: Loaded) -> None:
             raise
         right = False
     if not right:
-        loaded.found(Projection).at_positions = False
+        loaded.findings.projects_some = False
         loaded.note(
             f"{loaded.who} makes the logits of a position of more than what it makes of that "
             "position: those of all are computed, which is slower"

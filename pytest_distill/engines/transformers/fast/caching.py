@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -35,22 +34,15 @@ def keys_and_values(cache: Any) -> Cached:
     return [(layer.keys, layer.values) for layer in cache.layers]
 
 
-@dataclass
-class CacheArgument:
-    """By what name a model takes a cache; empty where it takes none, None where not yet tried."""
-
-    name: str | None = None
-
-
 @torch.inference_mode()
 def cache_name(loaded: Loaded) -> str | None:
     """Return by what name ``forward`` takes a cache of ours and fills it; None where it does not.
 
     It is `cache` from transformers 5.24 on, before `past_key_values`.
     """
-    found = loaded.found(CacheArgument)
-    if found.name is None:
-        found.name = ""
+    findings = loaded.findings
+    if findings.cache_name is None:
+        findings.cache_name = ""
         ids = pad([trial_tokens(loaded, 2)], 0, loaded.device)
         for name in ("cache", "past_key_values"):
             cache = filled([], 1)
@@ -63,9 +55,9 @@ def cache_name(loaded: Loaded) -> str | None:
                     raise
                 continue
             if read == ids.shape[1]:
-                found.name = name
+                findings.cache_name = name
                 break
-    return found.name or None
+    return findings.cache_name or None
 
 
 def going_on(loaded: Loaded, cache: Any) -> dict[str, Any]:

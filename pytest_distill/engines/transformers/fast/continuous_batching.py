@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 import torch
 
@@ -17,21 +16,14 @@ from pytest_distill.engines.transformers.fast.caching import (
 from pytest_distill.engines.transformers.fast.onednn import computing
 from pytest_distill.engines.transformers.fast.tree_attention import read_prefix
 from pytest_distill.engines.transformers.fast.trees import common_prefix
+from pytest_distill.engines.transformers.findings import Neighbours
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.memory import attempt, shrink
-from pytest_distill.engines.transformers.neighbours import Neighbours, border_of
 from pytest_distill.engines.transformers.texts import Text, crosses, difference, go_on
 from pytest_distill.evals.tasks.generation import Decoding
 
 _ROOM = 4  # new texts are let in once a fourth of the places is free: every time costs a copy
-
-
-@dataclass
-class CheckedTexts:
-    """How long and how padded texts were that were checked, with or without a shared prefix."""
-
-    by_prefix: dict[bool, Neighbours] = field(default_factory=dict)
 
 
 class WrongTextError(Exception):
@@ -58,7 +50,7 @@ def run_all(
     WrongTextError
         When a text isn't what the model says.
     """
-    border = border_of(loaded)
+    border = loaded.findings.border
     left = dict.fromkeys(texts)
     for text in left:
         text.begin(decoding)
@@ -132,7 +124,7 @@ class _Batch:
 
     def _check(self, finished: Sequence[Text]) -> None:
         """Refuse texts that are not what the model says, as far as that was not looked at."""
-        seen = self.loaded.found(CheckedTexts).by_prefix.setdefault(self.skip > 0, Neighbours())
+        seen = self.loaded.findings.looped.setdefault(self.skip > 0, Neighbours())
         new = [
             text
             for text in finished
@@ -187,7 +179,7 @@ class _Batch:
             return
         prefix = common_prefix([tuple(text.row) for text in self.queue])
         prefix = prefix[: min(text.size for text in self.queue) - 1]
-        if self.border is None and len(prefix) <= (border_of(self.loaded) or 0):
+        if self.border is None and len(prefix) <= (self.loaded.findings.border or 0):
             return  # what a cache keeps of a short prefix is not what a long text makes of it
         if len(prefix) * (len(self.queue) - 1) >= max(1, self.loaded.budget.tokens // 2):
             self.prefix, self.skip = read_prefix(self.loaded, prefix), len(prefix)

@@ -28,7 +28,6 @@ from pytest_distill.engines.transformers.likelihood import (
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.memory import in_batches
-from pytest_distill.engines.transformers.neighbours import border_of
 from pytest_distill.errors import ModelError
 
 # Much attention rests on the first tokens of a text, whatever they are. Xiao et al. (2024),
@@ -37,13 +36,6 @@ from pytest_distill.errors import ModelError
 _SINKS = 4
 _LONGEST = 2**15  # tokens read in one go; beyond, float32 places neighbours ever less precisely
 _CHECKED = 64  # tokens
-
-
-@dataclass
-class Reach:
-    """Up to which position a model was seen to go on from its cache."""
-
-    farthest: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,17 +209,17 @@ def _check(loaded: Loaded, row: list[int], window: Window) -> None:
     Looked at are its config, and the first tokens of the longest row: read at once and from the
     start, and read as far away as the row goes, the sinks before the rest.
     """
-    reason, reach, border = None, loaded.found(Reach), border_of(loaded)
+    reason, findings = None, loaded.findings
     most = attention_window(loaded.model.config)
     if cache_name(loaded) is None:
         reason = "it fills no cache of keys and values"
     elif most is not None and window.size > most:
         reason = f"some of its layers look no further back than {most} tokens"
-    elif border is not None and len(row) > border:
-        reason = f"its positions count otherwise beyond {border} tokens"
+    elif findings.border is not None and len(row) > findings.border:
+        reason = f"its positions count otherwise beyond {findings.border} tokens"
     elif not any(name.endswith("inv_freq") for name, _ in loaded.model.named_buffers()):
         reason = "it has no rotary positions (inv_freq) that reach beyond its context"
-    elif len(row) <= reach.farthest:
+    elif len(row) <= findings.reach:
         return
     if reason is None:
         reason = _difference(loaded, row, window)
@@ -236,7 +228,7 @@ def _check(loaded: Loaded, row: list[int], window: Window) -> None:
             f"model '{loaded.name}' ({loaded.architecture}) can't share its cache between windows: "
             f"{reason}; leave out 'share_cache', so that all models read every window anew"
         )
-    reach.farthest = len(row)
+    findings.reach = len(row)
 
 
 @torch.inference_mode()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import chain
 
 from pytest_distill.engines.transformers.architecture import attention_window
@@ -21,10 +20,10 @@ from pytest_distill.engines.transformers.fast.trees import (
     fill,
     trees_of,
 )
+from pytest_distill.engines.transformers.findings import Neighbours
 from pytest_distill.engines.transformers.likelihood import score_spans
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.memory import in_batches
-from pytest_distill.engines.transformers.neighbours import Neighbours, border_of
 from pytest_distill.engines.transformers.trials import differ
 
 Scored = list[tuple[Part, float]]
@@ -34,26 +33,6 @@ Scored = list[tuple[Part, float]]
 _ROW = 512
 _MOST = 8192  # a prefix that saves half of this pays on any device
 _LEAST = 32  # tokens; smaller trees are not worth another attempt
-
-
-@dataclass
-class Trees:
-    """What a model was seen to do with trees as it does with rows.
-
-    Parameters
-    ----------
-    checked : dict
-        With or without a shared prefix: how large the trees were that were checked, before how many
-        columns of others they stood (as `padding`), and in how many rows.
-    largest : int, optional
-        Of how many tokens a tree may be; 0 where the model takes none.
-    share_prefix : bool
-        Whether what trees begin with may be read once and kept in a cache.
-    """
-
-    checked: dict[bool, Neighbours] = field(default_factory=dict)
-    largest: int | None = None
-    share_prefix: bool = True
 
 
 class _RefusedError(Exception):
@@ -76,7 +55,7 @@ def score_in_trees(
     the batch is used, and only smaller trees are tried from then on; `Loaded.notes` says so. Texts
     beyond an attention window are left to rows.
     """
-    left, errors, trees = list(parts), [], loaded.found(Trees)
+    left, errors, findings = list(parts), [], loaded.findings
     while planned := _planned(loaded, left):
         done: set[int] = set()
         refused = None
@@ -93,12 +72,12 @@ def score_in_trees(
             break
         errors.append(refused)
         if refused.prefix:
-            trees.share_prefix = False
+            findings.share_prefix = False
         else:
-            trees.largest = refused.most
+            findings.largest_tree = refused.most
     if errors:  # the last one says most: trees are smaller then, and without a prefix
         loaded.note(_told(loaded, errors[-1]))
-    if left and trees.largest is None:
+    if left and findings.largest_tree is None:
         window = attention_window(loaded.model.config)
         loaded.note(
             f"{loaded.who} scores choices of more than {window} tokens in a row of their own, "
@@ -123,8 +102,7 @@ def _told(loaded: Loaded, error: _RefusedError) -> str:
 
 def _planned(loaded: Loaded, parts: Sequence[Part]) -> list[PrefixGroup]:
     """Return the trees that may be tried; rows on either side of a border never share one."""
-    border, found = border_of(loaded), loaded.found(Trees)
-    most = found.largest
+    border, most = loaded.findings.border, loaded.findings.largest_tree
     window = attention_window(loaded.model.config)
     if most == 0:
         return []
@@ -140,7 +118,7 @@ def _planned(loaded: Loaded, parts: Sequence[Part]) -> list[PrefixGroup]:
         for group in by_prefix(trees, _least(loaded)) if trees else ():
             # What a cache keeps of a short prefix is not what a long row makes of it.
             apart = beyond and border is not None and len(group.prefix) <= border
-            shared = found.share_prefix and not apart
+            shared = loaded.findings.share_prefix and not apart
             made.append(group if shared else PrefixGroup((), group.trees))
     return made
 
@@ -228,7 +206,7 @@ def _checked(
     trees = sorted((tree for row in rows for tree in row), key=lambda tree: tree.size)
     hidden, parts, farthest = max((_hidden(row, skip) for row in rows), key=lambda found: found[0])
     extent = (trees[-1].size, hidden, len(rows))
-    seen = loaded.found(Trees).checked.setdefault(cached is not None, Neighbours())
+    seen = loaded.findings.trees.setdefault(cached is not None, Neighbours())
     if loaded.settled or seen.reaches(*extent):
         return scored
     values = {id(part): value for part, value in scored}

@@ -10,6 +10,7 @@ import torch
 
 from pytest_distill.engines.likeness import Captured, TokenLikeness
 from pytest_distill.engines.transformers.batching import Budget, pad
+from pytest_distill.engines.transformers.findings import Neighbours
 from pytest_distill.engines.transformers.likeness.reading import Row, read
 from pytest_distill.engines.transformers.likeness.reducing import Figures, captured, whole
 from pytest_distill.engines.transformers.likeness.vocabulary import (
@@ -22,12 +23,7 @@ from pytest_distill.engines.transformers.likeness.vocabulary import (
 )
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
-from pytest_distill.engines.transformers.neighbours import (
-    Neighbours,
-    SharedPasses,
-    in_company,
-    unlike_alone,
-)
+from pytest_distill.engines.transformers.neighbours import in_company, unlike_alone
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.engines.transformers.trials import differ
 from pytest_distill.errors import EvaluationError, ModelError
@@ -174,7 +170,7 @@ def _in_parts(
 
     first, *others = models
     budget = Budget(min(loaded.budget.tokens for loaded in models))
-    company = Neighbours(max(loaded.found(SharedPasses).rows.company for loaded in models))
+    company = Neighbours(max(loaded.findings.rows.company for loaded in models))
     lengths = [len(part.row) for part in parts]
     wrong = unlike_alone(first, forward, difference)
     parted = in_company(first, budget, company, lengths, forward, wrong, sharing=others)

@@ -64,8 +64,8 @@ def test_log_probabilities_are_those_of_a_forward_pass(
     """Of every generated token, in any batch, and before temperature and nucleus where sampled."""
     made = engine(causal_folder, batch_tokens=batch_tokens)
     rows = [made.tokenizer(text)["input_ids"] for text in TEXTS]
-    texts = [Text(n, row, decoding.seed) for n, row in enumerate(rows)]
-    done = list(run_all(made._load(), texts, decoding, ENDS))
+    texts = [Text(n, row, decoding, ENDS) for n, row in enumerate(rows)]
+    done = list(run_all(made._load(), texts))
     assert len(done) == len(TEXTS)
     for text in done:
         expected = forward(made.model, text.prompt, text.tokens)
@@ -107,7 +107,7 @@ def test_the_end_token_counts(engine: Make, causal_folder: Path, tmp_path: Path)
     """Its log-probability is one of the sum: to end the text is part of the answer."""
     made = engine(causal_folder)
     prompt = made.tokenizer("one, two")["input_ids"]
-    (text,) = run_all(made._load(), [Text(0, prompt, None)], GREEDY, [])
+    (text,) = run_all(made._load(), [Text(0, prompt, GREEDY, [])])
     at = next(i for i in range(2, 12) if text.tokens[i] not in text.tokens[:i])
     copy = shutil.copytree(causal_folder, tmp_path / "copy")
     (copy / "generation_config.json").write_text(json.dumps({"eos_token_id": [1, text.tokens[at]]}))

@@ -6,7 +6,6 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Literal
 
 import torch
@@ -56,13 +55,13 @@ def generate(loaded: Loaded, requests: Sequence[GenerationRequest]) -> Iterator[
     """
     with quiet():
         prompts = _prompts(loaded, requests)
-    groups: defaultdict[Decoding, list[int]] = defaultdict(list)
+    ends = _end_tokens(loaded)
+    groups: defaultdict[Decoding, list[Text]] = defaultdict(list)
     for index, request in enumerate(requests):
-        groups[replace(request.decoding, seed=None)].append(index)
-    for decoding, indices in groups.items():
-        texts = [Text(n, prompts[n], requests[n].decoding.seed) for n in indices]
-        ends = _end_tokens(loaded)
-        for text in _texts(loaded, texts, decoding, ends):
+        text = Text(index, prompts[index], request.decoding, ends)
+        groups[replace(request.decoding, seed=None)].append(text)
+    for texts in groups.values():
+        for text in _texts(loaded, texts):
             if any(map(math.isnan, text.log_probabilities)):
                 raise ModelError(
                     f"{loaded.who}, example '{requests[text.index].id}': its logits are no numbers "
@@ -70,15 +69,13 @@ def generate(loaded: Loaded, requests: Sequence[GenerationRequest]) -> Iterator[
                 )
             yield Prediction(
                 id=requests[text.index].id,
-                text=_decoded(loaded, text.tokens, decoding, ends),
+                text=_decoded(loaded, text),
                 loglikelihoods=(math.fsum(text.log_probabilities),),
                 tokens=len(text.log_probabilities),
             )
 
 
-def _texts(
-    loaded: Loaded, texts: Sequence[Text], decoding: Decoding, ends: Sequence[int]
-) -> Iterator[Text]:
+def _texts(loaded: Loaded, texts: Sequence[Text]) -> Iterator[Text]:
     """Yield every text as soon as it is finished.
 
     Our own loop, in which a finished text makes room for the next one, runs causal models with
@@ -91,28 +88,25 @@ def _texts(
     if findings.way == "loop" and loaded.kind == "causal":
         if cache_name(loaded) is None:
             _give_up(loaded, "generate", "it fills no cache of keys and values")
-        fitting = _within_window(loaded, list(left), decoding) if findings.way == "loop" else []
+        fitting = _within_window(loaded, texts) if findings.way == "loop" else []
         try:
-            for text in run_all(loaded, fitting, decoding, ends):
+            for text in run_all(loaded, fitting):
                 del left[text]
                 yield text
         except (WrongTextError, *FAILURES) as error:
             _give_up(loaded, "generate", first_line(error))
     if findings.way != "recompute":
-        over = decoding.max_new_tokens
-        own = [text for text in left if not crosses(loaded, text, len(text.prompt) + over)]
+        own = [text for text in left if not crosses(loaded, text, text.longest)]
         try:
-            for text in generate_batches(loaded, own, decoding, ends):
+            for text in generate_batches(loaded, own):
                 del left[text]
                 yield text
         except (WrongAloneError, *FAILURES) as error:
             _give_up(loaded, "recompute", first_line(error))
-    yield from _recompute(loaded, list(left), decoding, ends)
+    yield from _recompute(loaded, list(left))
 
 
-def _recompute(
-    loaded: Loaded, texts: Sequence[Text], decoding: Decoding, ends: Sequence[int]
-) -> Iterator[Text]:
+def _recompute(loaded: Loaded, texts: Sequence[Text]) -> Iterator[Text]:
     """Yield every text as generation is defined: all of it is read for every token.
 
     Those with prompts of one length are generated together.
@@ -123,19 +117,16 @@ def _recompute(
         When the model says another thing each time that it reads a text.
     """
     neighbours = Neighbours(max(Company.EQUAL, loaded.findings.rows.company))
-    generate = partial(_recompute_batch, loaded, decoding=decoding, ends=ends)
     try:
-        yield from in_batches_of_texts(loaded, texts, decoding, neighbours, generate)
+        yield from in_batches_of_texts(loaded, texts, neighbours, _recompute_batch)
     except WrongAloneError as error:
         raise ModelError(f"{loaded.who} is not deterministic: {error}") from None
 
 
 @torch.inference_mode()
-def _recompute_batch(
-    loaded: Loaded, texts: Sequence[Text], decoding: Decoding, ends: Sequence[int]
-) -> None:
+def _recompute_batch(loaded: Loaded, texts: Sequence[Text]) -> None:
     for text in texts:
-        text.begin(decoding)
+        text.begin()
     going = list(texts)
     while going:
         inputs = whole(loaded, going)
@@ -145,15 +136,15 @@ def _recompute_batch(
         if forced is not None and len(going[0].tokens) == 1:
             for text in going:
                 text.tokens[:] = [forced]
-        going = [text for text in going if not text.is_finished(loaded, decoding, ends)]
+        going = [text for text in going if not text.is_finished(loaded)]
 
 
-def _within_window(loaded: Loaded, texts: Sequence[Text], decoding: Decoding) -> list[Text]:
+def _within_window(loaded: Loaded, texts: Sequence[Text]) -> list[Text]:
     """Return the texts in which no layer's window hides anything."""
     window = attention_window(loaded.model.config)
     if window is None:
         return list(texts)
-    fitting = [text for text in texts if len(text.prompt) + decoding.max_new_tokens <= window]
+    fitting = [text for text in texts if text.longest <= window]
     if len(fitting) < len(texts):
         loaded.note(
             f"{loaded.who} generates texts of more than {window} tokens with transformers, which "
@@ -220,17 +211,12 @@ def _check_decoding(loaded: Loaded, request: GenerationRequest) -> None:
         )
 
 
-def _decoded(loaded: Loaded, tokens: Sequence[int], decoding: Decoding, ends: Sequence[int]) -> str:
-    """Return generated tokens as text, up to an end token or a stop string."""
-    end = next((at for at, token in enumerate(tokens) if token in ends), len(tokens))
-    text = loaded.tokenizer.decode(list(tokens[:end]), skip_special_tokens=True)
-    return _cut(text, decoding.stop)
-
-
-def _cut(text: str, stop: Sequence[str]) -> str:
-    """Return the text before the first stop string in it."""
-    found = [text.find(string) for string in stop]
-    return text[: min((at for at in found if at >= 0), default=len(text))]
+def _decoded(loaded: Loaded, text: Text) -> str:
+    """Return what was generated as text, up to an end token or a stop string."""
+    end = next((at for at, token in enumerate(text.tokens) if token in text.ends), None)
+    told: str = loaded.tokenizer.decode(text.tokens[:end], skip_special_tokens=True)
+    found = [told.find(string) for string in text.decoding.stop]
+    return told[: min((at for at in found if at >= 0), default=len(told))]
 
 
 def _end_tokens(loaded: Loaded) -> list[int]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
+import transformers
 
 from pytest_distill.engines.transformers.batching import pad
-from pytest_distill.engines.transformers.decoding import SeededSampling, of_tokens, tail_length
 from pytest_distill.engines.transformers.findings import Neighbours
 from pytest_distill.engines.transformers.likelihood import Span, score_places, score_spans
 from pytest_distill.engines.transformers.loaded import Loaded
@@ -28,8 +29,10 @@ class Text:
         Which request it answers.
     prompt : list of int
         The tokens that it follows.
-    seed : int, optional
-        Of its sampling.
+    decoding : Decoding
+        How it is generated; those of one batch differ in their seeds alone.
+    ends : sequence of int
+        The tokens that end it.
     tokens : list of int
         What was generated so far, an end token included.
     log_probabilities : list of float
@@ -40,20 +43,19 @@ class Text:
 
     index: int
     prompt: list[int]
-    seed: int | None
+    decoding: Decoding
+    ends: Sequence[int]
     tokens: list[int] = field(default_factory=list)
     log_probabilities: list[float] = field(default_factory=list)
     padding: int = 0
     rows: int = 0
     sampling: SeededSampling | None = None
 
-    def begin(self, decoding: Decoding) -> None:
+    def begin(self) -> None:
         """Forget what was generated."""
         self.tokens.clear()
         self.log_probabilities.clear()
-        self.sampling = (
-            SeededSampling(decoding, [self.prompt], [self.seed]) if decoding.do_sample else None
-        )
+        self.sampling = SeededSampling([self]) if self.decoding.do_sample else None
 
     @property
     def row(self) -> list[int]:
@@ -66,19 +68,76 @@ class Text:
         return len(self.prompt) + len(self.tokens)
 
     @property
+    def longest(self) -> int:
+        """How many tokens it has in the end, at most."""
+        return len(self.prompt) + self.decoding.max_new_tokens
+
+    @property
     def extent(self) -> tuple[int, int, int]:
         """How long it is, how padded it was, and beside how many it stood; see `Neighbours`."""
         return self.size, self.padding, self.rows
 
-    def is_finished(self, loaded: Loaded, decoding: Decoding, ends: Sequence[int]) -> bool:
+    def is_finished(self, loaded: Loaded) -> bool:
         """Return whether its last token ended it."""
-        if self.tokens[-1] in ends or len(self.tokens) >= decoding.max_new_tokens:
+        if self.tokens[-1] in self.ends or self.size >= self.longest:
             return True
-        if not decoding.stop:
+        if not self.decoding.stop:
             return False
         # Only generated text counts: a prompt that ends in half a stop string stops nothing.
-        tail = loaded.tokenizer.decode(self.tokens[-tail_length(decoding.stop) :])
-        return any(string in tail for string in decoding.stop)
+        tail = loaded.tokenizer.decode(self.tokens[-tail_length(self.decoding.stop) :])
+        return any(string in tail for string in self.decoding.stop)
+
+
+def tail_length(stop: Sequence[str]) -> int:
+    """Return how many tokens at the end of a text have to be looked at for stop strings.
+
+    A token holds a byte at least, so as many as the longest string has bytes. The rest is room
+    for what a decoder strips from the first token.
+    """
+    return max((len(string.encode()) for string in stop), default=0) + 8
+
+
+class SeededSampling(transformers.LogitsProcessor):
+    """Makes the sampled token of every row the one with the largest score.
+
+    ``argmax(log p + g)`` with independent standard Gumbel noise ``g`` is a draw from ``p`` (the
+    Gumbel-max trick). Every row draws its noise from a generator of its own, seeded with the seed
+    and its prompt: transformers' sampling has one generator for the whole batch, and so gives
+    another text when the batch is put together otherwise.
+    """
+
+    def __init__(self, texts: Sequence[Text]) -> None:
+        self.temperature, self.top_p = texts[0].decoding.temperature, texts[0].decoding.top_p
+        self.generators = []
+        for text in texts:
+            key = hashlib.sha256(f"{text.decoding.seed}:{text.prompt}".encode()).digest()
+            generator = torch.Generator()  # on the CPU, so that every device draws the same noise
+            generator.manual_seed(int.from_bytes(key[:8], "big") >> 1)
+            self.generators.append(generator)
+
+    def __call__(
+        self,
+        input_ids: torch.Tensor,  # noqa: ARG002 - as in the base class
+        scores: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return the scores, cut to the nucleus and with noise added."""
+        logits = scores.float() / self.temperature
+        if self.top_p < 1.0:
+            ordered, order = torch.sort(logits, descending=True, dim=-1)
+            probabilities = torch.softmax(ordered, dim=-1)
+            before = probabilities.cumsum(dim=-1) - probabilities
+            outside = (before >= self.top_p).scatter(-1, order, before >= self.top_p)
+            logits = logits.masked_fill(outside, -torch.inf)
+        size = logits.shape[-1]
+        uniform = torch.stack([torch.rand(size, generator=own) for own in self.generators])
+        noise = -torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))
+        return logits + noise.to(logits.device)
+
+
+def of_tokens(scores: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """Return the log-probability of one token a row, shape (rows,), under float32 scores."""
+    chosen = scores.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+    return chosen - scores.logsumexp(dim=-1)
 
 
 def go_on(texts: Sequence[Text], logits: torch.Tensor) -> None:
@@ -153,9 +212,8 @@ def difference(loaded: Loaded, text: Text) -> str | None:
 def in_batches_of_texts(
     loaded: Loaded,
     texts: Sequence[Text],
-    decoding: Decoding,
     neighbours: Neighbours,
-    generate: Callable[[Sequence[Text]], None],
+    generate: Callable[[Loaded, Sequence[Text]], None],
 ) -> Iterator[Text]:
     """Yield every text once `generate` has generated all of its batch.
 
@@ -167,14 +225,14 @@ def in_batches_of_texts(
 
     def forward(batch: list[int]) -> list[Text]:
         chosen = [texts[place] for place in batch]
-        generate(chosen)
+        generate(loaded, chosen)
         return chosen
 
     def wrong(_: int, text: Text) -> str | None:
         return difference(loaded, text)
 
     budget = loaded.generation_budget
-    lengths = [len(text.prompt) + decoding.max_new_tokens for text in texts]
+    lengths = [text.longest for text in texts]
     for _, finished in in_company(
         loaded, budget, neighbours, lengths, forward, wrong, alone_is_right=False
     ):

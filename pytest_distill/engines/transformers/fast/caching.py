@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.failures import FAILURES, is_out_of_memory
 from pytest_distill.engines.transformers.fast.onednn import computing
 from pytest_distill.engines.transformers.loaded import Loaded
+from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.trials import trial_tokens
 
 # Any, because the kinds of layers that we never meet here make its types a thicket.
@@ -32,6 +34,12 @@ def filled(cached: Cached, rows: int) -> Any:
 def keys_and_values(cache: Any) -> Cached:
     """Return the keys and values that a cache holds."""
     return [(layer.keys, layer.values) for layer in cache.layers]
+
+
+def each(change: Callable[..., torch.Tensor], *cached: Cached) -> Cached:
+    """Return what `change` makes of the keys, and of the values, of every layer of some caches."""
+    layers = (zip(*of, strict=True) for of in zip(*cached, strict=True))
+    return [(change(*keys), change(*values)) for keys, values in layers]
 
 
 @torch.inference_mode()
@@ -63,3 +71,12 @@ def cache_name(loaded: Loaded) -> str | None:
 def going_on(loaded: Loaded, cache: Any) -> dict[str, Any]:
     """Return the inputs that let a model go on from a cache, and keep what it reads in it."""
     return {str(cache_name(loaded)): cache, "use_cache": True}
+
+
+@torch.inference_mode()
+def read_prefix(loaded: Loaded, prefix: Sequence[int]) -> Cached:
+    """Return the keys and values of the tokens that several rows begin with."""
+    cache = filled([], 1)
+    inputs = {"input_ids": pad([prefix], 0, loaded.device), **going_on(loaded, cache)}
+    logits_at(loaded, inputs, [0], [len(prefix) - 1])
+    return keys_and_values(cache)

@@ -9,19 +9,19 @@ import torch
 from pytest_distill.engines.transformers.batching import mask, pad
 from pytest_distill.engines.transformers.fast.caching import (
     Cached,
+    each,
     filled,
     going_on,
     keys_and_values,
+    read_prefix,
 )
 from pytest_distill.engines.transformers.fast.onednn import computing
-from pytest_distill.engines.transformers.fast.tree_attention import read_prefix
 from pytest_distill.engines.transformers.fast.trees import common_prefix
 from pytest_distill.engines.transformers.findings import Neighbours
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.memory import attempt, shrink
 from pytest_distill.engines.transformers.texts import Text, crosses, difference, go_on
-from pytest_distill.evals.tasks.generation import Decoding
 
 _ROOM = 4  # new texts are let in once a fourth of the places is free: every time costs a copy
 
@@ -30,9 +30,7 @@ class WrongTextError(Exception):
     """A text is not what the model says when it reads all of it at once."""
 
 
-def run_all(
-    loaded: Loaded, texts: Sequence[Text], decoding: Decoding, ends: Sequence[int]
-) -> Iterator[Text]:
+def run_all(loaded: Loaded, texts: Sequence[Text]) -> Iterator[Text]:
     """Yield every text as soon as it is finished.
 
     Where memory runs out, the budget is halved and the texts that were not finished start again,
@@ -53,21 +51,21 @@ def run_all(
     border = loaded.findings.border
     left = dict.fromkeys(texts)
     for text in left:
-        text.begin(decoding)
+        text.begin()
     while left:
         own = sorted(left, key=lambda text: -text.size)
         beyond = border is not None and own[0].size > border
         if border is not None and beyond:
             own = [text for text in own if text.size > border]
-        running = _Batch(loaded, own, decoding, ends, None if beyond else border)
+        running = _Batch(loaded, own, None if beyond else border)
         while running.texts or running.queue:
             fits, finished = attempt(running.step)
             if not fits or finished is None:
-                lengths = [running.length(text) for text in running.read]
-                running = _Batch(loaded, [], decoding, ends, border)  # gives its tensors back
+                lengths = [text.longest for text in running.read]
+                running = _Batch(loaded, [], border)  # gives its tensors back
                 shrink(loaded, loaded.generation_budget, lengths)
                 for text in left:
-                    text.begin(decoding)
+                    text.begin()
                 break
             for text in finished:
                 del left[text]
@@ -81,15 +79,8 @@ class _Batch:
     is masked.
     """
 
-    def __init__(
-        self,
-        loaded: Loaded,
-        queue: Sequence[Text],
-        decoding: Decoding,
-        ends: Sequence[int],
-        border: int | None,
-    ) -> None:
-        self.loaded, self.decoding, self.ends, self.border = loaded, decoding, ends, border
+    def __init__(self, loaded: Loaded, queue: Sequence[Text], border: int | None) -> None:
+        self.loaded, self.border = loaded, border
         self.queue = list(queue)
         self.texts: list[Text] = []
         self.read: list[Text] = []  # those that the last step had in memory
@@ -98,10 +89,6 @@ class _Batch:
         self.joined = False  # whether rows came since the last token
         self.prefix: Cached | None = None
         self.skip = 0
-
-    def length(self, text: Text) -> int:
-        """Return how many tokens a text has in the end, at most."""
-        return len(text.prompt) + self.decoding.max_new_tokens
 
     @torch.inference_mode()
     def step(self) -> list[Text]:
@@ -115,9 +102,7 @@ class _Batch:
         else:
             entering, logits = self.texts, self._go_on()
         go_on(entering, logits)
-        finished = [
-            text for text in entering if text.is_finished(self.loaded, self.decoding, self.ends)
-        ]
+        finished = [text for text in entering if text.is_finished(self.loaded)]
         self._leave(finished)
         self._check(finished)
         return finished
@@ -145,7 +130,7 @@ class _Batch:
         """Return the next texts from the queue that there are places and a forward pass for."""
         if not self.queue:
             return []
-        longest = max(map(self.length, [*self.texts, self.queue[0]]))
+        longest = max(text.longest for text in (*self.texts, self.queue[0]))
         places = max(1, self.loaded.generation_budget.tokens // longest)
         free = places - len(self.texts)
         if self.texts and free < max(1, places // _ROOM):
@@ -207,14 +192,11 @@ class _Batch:
         self.joined = True
         if self.cached:
             width = max(self.seen.shape[1], seen.shape[1])
-            both = zip(self.cached, new, strict=True)
-            self.cached = [
-                (
-                    torch.cat([_widened(old, width) for old in (a, c)]),
-                    torch.cat([_widened(old, width) for old in (b, d)]),
-                )
-                for (a, b), (c, d) in both
-            ]
+
+            def below(*states: torch.Tensor) -> torch.Tensor:
+                return torch.cat([_widened(old, width) for old in states])
+
+            self.cached = each(below, self.cached, new)
             pairs = (torch.nn.functional.pad(m, (width - m.shape[1], 0)) for m in (self.seen, seen))
             self.seen = torch.cat(list(pairs))
         else:
@@ -236,13 +218,7 @@ class _Batch:
         seen = self.seen[rows]
         begin = int(seen.any(dim=0).int().argmax())
         self.seen = seen[:, begin:]
-        self.cached = [
-            (
-                keys[rows.to(keys.device), :, begin:],
-                values[rows.to(values.device), :, begin:],
-            )
-            for keys, values in self.cached
-        ]
+        self.cached = each(lambda old: old[rows.to(old.device), :, begin:], self.cached)
 
 
 def _mark(texts: Sequence[Text], seen: torch.Tensor) -> None:

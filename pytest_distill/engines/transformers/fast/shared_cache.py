@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
 
 import torch
 
@@ -14,6 +16,7 @@ from pytest_distill.engines.transformers.failures import FAILURES, is_out_of_mem
 from pytest_distill.engines.transformers.fast.caching import (
     Cached,
     cache_name,
+    each,
     filled,
     going_on,
     keys_and_values,
@@ -127,16 +130,13 @@ def _score(loaded: Loaded, parts: Sequence[Reading], window: Window) -> list[flo
             return totals
         if len(stay) < len(going):
             going = [going[row] for row in stay]
-            seen, *ahead = [_only(stay, cached) for cached in (seen, *ahead)]
+            seen, *ahead = [each(itemgetter(stay), one) for one in (seen, *ahead)]
         begin, end = end, end + window.stride
         if not ahead:
             read = [parts[index].row for index in going]
             begins = range(begin, max(map(len, read)), window.stride)
             ahead = _read_sinks(loaded, read, begins, window)
-        seen = [
-            (_joined(keys, old_keys, window), _joined(values_, old_values, window))
-            for (keys, values_), (old_keys, old_values) in zip(ahead.pop(0), seen, strict=True)
-        ]
+        seen = each(partial(_joined, window), ahead.pop(0), seen)
 
 
 def _wanted(part: Reading, row: int, begin: int, end: int) -> tuple[list[Place], Sequence[int]]:
@@ -147,11 +147,7 @@ def _wanted(part: Reading, row: int, begin: int, end: int) -> tuple[list[Place],
     return [(row, column - begin) for column in range(first, end)], targets
 
 
-def _only(rows: list[int], cached: Cached) -> Cached:
-    return [(keys[rows], values[rows]) for keys, values in cached]
-
-
-def _joined(sinks: torch.Tensor, seen: torch.Tensor, window: Window) -> torch.Tensor:
+def _joined(window: Window, sinks: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
     """Return what a window that has moved sees: the sinks, and the last of what was seen."""
     return torch.cat([sinks, seen[:, :, seen.shape[2] - window.recent :]], dim=2)
 
@@ -176,10 +172,8 @@ def _read_sinks(
     }
     logits_at(loaded, inputs, [0], [0])
     read = keys_and_values(cache)
-    return [
-        [(keys[at :: len(begins)], values[at :: len(begins)]) for keys, values in read]
-        for at in range(len(begins))
-    ]
+    count = len(begins)
+    return [each(itemgetter(slice(at, None, count)), read) for at in range(count)]
 
 
 def _read(

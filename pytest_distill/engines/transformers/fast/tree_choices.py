@@ -10,14 +10,14 @@ from pytest_distill.engines.transformers.architecture import attention_window
 from pytest_distill.engines.transformers.batching import batches
 from pytest_distill.engines.transformers.device import release
 from pytest_distill.engines.transformers.failures import FAILURES, first_line, is_out_of_memory
-from pytest_distill.engines.transformers.fast.caching import Cached, cache_name
-from pytest_distill.engines.transformers.fast.tree_attention import read_prefix, score_trees
+from pytest_distill.engines.transformers.fast.caching import Cached, cache_name, read_prefix
 from pytest_distill.engines.transformers.fast.trees import (
     Part,
     PrefixGroup,
     Tree,
     by_prefix,
     fill,
+    score_trees,
     trees_of,
 )
 from pytest_distill.engines.transformers.findings import Neighbours

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from pytest_distill.engines.file_digests import FileDigests, file_digest
 from pytest_distill.engines.info import DECLARABLE, Memory, ModelInfo, Timing, info_from, plainly
-from pytest_distill.engines.likeness import Captured, Distributional, TokenLikeness
 from pytest_distill.engines.lookup import (
     DEFAULT,
     ENGINES,
@@ -17,7 +16,15 @@ from pytest_distill.engines.lookup import (
     options_class,
     weights_named,
 )
-from pytest_distill.engines.port import Dated, Engine, Identified, Measurable
+from pytest_distill.engines.port import (
+    Captured,
+    Dated,
+    Distributional,
+    Engine,
+    Identified,
+    Measurable,
+    TokenLikeness,
+)
 from pytest_distill.engines.spec import ModelSpec, Role, located
 
 __all__ = [

@@ -14,8 +14,8 @@ import torch
 
 from pytest_distill import ModelError
 from pytest_distill.engines.transformers import classification
+from pytest_distill.engines.transformers.failures import raised_here
 from pytest_distill.engines.transformers.fast.onednn import OneDNN
-from pytest_distill.engines.transformers.model_code import raised_here
 from pytest_distill.evals.requests import GoldText, Request
 from pytest_distill.evals.tasks.classification import ClassificationRequest
 from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest

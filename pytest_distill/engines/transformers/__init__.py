@@ -64,7 +64,6 @@ class TransformersEngine:
         self.spec = Spec.of(spec)
         self.notes: list[str] = []
         self._loaded: Loaded | None = None
-        self._clock: Clock | None = None
 
     @staticmethod
     def is_here(spec: ModelSpec) -> bool:
@@ -130,14 +129,12 @@ class TransformersEngine:
         every = has_own_code(self.spec, self.checkpoint)  # it may look at other clocks
         return {id: text for id, (text, dated) in prompts.items() if dated or every}
 
-    @property
+    @cached_property
     def _run_clock(self) -> Clock:
         """What the chat template is told of the time, in all of the run."""
-        if self._clock is None:
-            from pytest_distill.engines.transformers.chats import Clock
+        from pytest_distill.engines.transformers.chats import Clock
 
-            self._clock = Clock.of(self.spec.began)
-        return self._clock
+        return Clock.of(self.spec.began)
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -294,7 +291,7 @@ class TransformersEngine:
 
     def _running(self, doing: str) -> AbstractContextManager[None]:
         """Let what the model's own code raises in the block be one error, as of the model."""
-        from pytest_distill.engines.transformers.model_code import model_code
+        from pytest_distill.engines.transformers.failures import model_code
 
         return model_code(lambda: f"model '{self.spec.name}'{self._of_class}", doing)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,9 +12,8 @@ import transformers
 from safetensors import SafetensorError
 
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
-from pytest_distill.engines.transformers.failures import said
+from pytest_distill.engines.transformers.failures import in_own_code, said
 from pytest_distill.engines.transformers.handlers import HEADS
-from pytest_distill.engines.transformers.model_code import in_own_code
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import CAUSAL, SEQ2SEQ
@@ -46,21 +45,13 @@ def read_config(spec: Spec, checkpoint: Checkpoint) -> Any:
     load = spec.options.load
     for key in load:
         if key in _RESERVED:
-            own = _RESERVED[key]
-            hint = (
-                f"use the model's own key '{own}:'"
-                if own
-                else "it is fixed, so that models are checked"
-            )
+            own, fixed = _RESERVED[key], "it is fixed, so that models are checked"
+            hint = f"use the model's own key '{own}:'" if own else fixed
             raise ModelError(f"model '{spec.name}': load: '{key}' can't be set here; {hint}")
     if spec.options.gguf_file:
         require(spec, "gguf", "gguf", "gguf_file")
         require(spec, "accelerate", "gguf", "gguf_file")
-        return transformers.AutoConfig.from_pretrained(
-            checkpoint.folder,
-            gguf_file=spec.options.gguf_file,
-            **copy.deepcopy(load),
-        )
+        return _config(checkpoint, load, gguf_file=spec.options.gguf_file)
     _refuse_odd_names(spec, load.get("id2label", checkpoint.config.get("id2label")))
     own_code = "AutoConfig" in (checkpoint.config.get("auto_map") or {})
     known = checkpoint.config.get("model_type") in transformers.CONFIG_MAPPING
@@ -69,15 +60,14 @@ def read_config(spec: Spec, checkpoint: Checkpoint) -> Any:
             f"model '{spec.name}': the checkpoint in {checkpoint.folder} brings code of its own; "
             "if you trust it, set 'trust_remote_code: true'"
         )
-    config = transformers.AutoConfig.from_pretrained(
-        checkpoint.folder,
-        trust_remote_code=spec.options.trust_remote_code,
-        **copy.deepcopy(
-            dict(spec.options.load)
-        ),  # transformers takes apart what is nested in there
-    )
+    config = _config(checkpoint, load, trust_remote_code=spec.options.trust_remote_code)
     _refuse_padding_outside(spec, config)
     return config
+
+
+def _config(checkpoint: Checkpoint, load: Mapping[str, Any], **own: Any) -> Any:
+    changes = copy.deepcopy(dict(load))  # transformers takes apart what is nested in there
+    return transformers.AutoConfig.from_pretrained(checkpoint.folder, **own, **changes)
 
 
 def _refuse_odd_names(spec: Spec, names: Any) -> None:
@@ -197,6 +187,15 @@ def attention_window(config: Any) -> int | None:
         return None
     stated = (getattr(text, name, None) for name in ("sliding_window", "attention_chunk_size"))
     return min((size for size in stated if isinstance(size, int) and size > 0), default=None)
+
+
+def token_embeddings(model: Any) -> torch.Tensor | None:
+    """Return the table of token embeddings; code of a checkpoint's own may not say where it is."""
+    try:
+        table: torch.Tensor = model.get_input_embeddings().weight
+    except (NotImplementedError, AttributeError):
+        return None
+    return table
 
 
 def require(spec: Spec, module: str, extra: str, what: str) -> None:

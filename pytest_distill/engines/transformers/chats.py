@@ -13,7 +13,7 @@ import jinja2
 from transformers.utils import chat_template_utils
 
 from pytest_distill._util.user_code import raised
-from pytest_distill.engines.transformers.model_code import raised_here
+from pytest_distill.engines.transformers.failures import raised_here
 from pytest_distill.engines.transformers.templates import CLOCK
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.tasks.generation import GenerationRequest

@@ -26,15 +26,12 @@ from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.engines.transformers.quantisation import packing
 from pytest_distill.errors import ModelError
 
-# What the size on disk counts as a tokenizer, and what has to be there for one.
-_TOKENIZER_FILES = (
+# What the size on disk counts as a tokenizer: what holds its vocabulary, one of which has to be
+# there, and what says how it is used.
+_VOCABULARY = (
     "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
     "vocab.txt",
     "vocab.json",
-    "merges.txt",
     "bpe.codes",
     "spiece.model",
     "source.spm",
@@ -43,18 +40,16 @@ _TOKENIZER_FILES = (
     "sentencepiece.model",
     "tokenizer.model",
     "tekken.json",
-    "chat_template.jinja",
-    "chat_template.json",
 )
-# These say how a tokenizer is used, not what its vocabulary is.
-_NO_VOCABULARY = {
+_TOKENIZER_FILES = (
+    *_VOCABULARY,
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
     "merges.txt",
     "chat_template.jinja",
     "chat_template.json",
-}
+)
 
 
 @dataclass(frozen=True)
@@ -183,8 +178,7 @@ def locate(spec: Spec) -> Checkpoint:
         config = _config(spec, folder)
         weights, index = _weights(spec, folder, config)
     embedded = options.gguf_file and tokenizer == folder
-    names = {file.name for file in _existing(tokenizer, _TOKENIZER_FILES)}
-    if not (embedded or names - _NO_VOCABULARY or options.trust_remote_code):
+    if not (embedded or _existing(tokenizer, _VOCABULARY) or options.trust_remote_code):
         named = options.tokenizer or spec.path
         here = Path(named).is_dir()
         mend = "save it there with tokenizer.save_pretrained, or name another folder"

@@ -24,24 +24,15 @@ _IMAGES = (
     "*.tif",
     "*.tiff",
 )
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _OTHER_FORMATS = (  # optimizer, scheduler, random states and training_args.bin are among these
-    *("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle", "*.h5", "*.msgpack", "*.ot"),
-    *(
-        "*.onnx",
-        "*.onnx_data",
-        "*.onnx.data",
-        "*.tflite",
-        "*.mlmodel",
-        "*.npz",
-        "*.ggml",
-        "*.llamafile",
-    ),
+    *_PICKLES,
+    *("*.pickle", "*.h5", "*.msgpack", "*.ot", "*.npz", "*.onnx", "*.onnx_data", "*.onnx.data"),
+    *("*.tflite", "*.mlmodel", "*.ggml", "*.llamafile"),
     *("*.bin.index*.json", "*.h5.index*.json", "*.msgpack.index*.json"),
 )
 _TRAINING = ("trainer_state.json", "*_results.json")
 _WEIGHTS = ("*.safetensors", "*.safetensors.index*.json", "*.gguf")
-
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 NOT_COUNTED = (*_DOCUMENTS, *_IMAGES, *_OTHER_FORMATS, *_TRAINING, *_WEIGHTS)
 """Patterns of what says nothing of a model's answers, weights that count by themselves included."""

@@ -1,4 +1,8 @@
-"""Where a model runs: the device of a spec, its memory, and what one forward pass may hold."""
+"""Where a model runs: the device of a spec, its memory, and what one forward pass may hold.
+
+A device is passed on every call of CUDA, since torch's default is the current device, which none of
+the models need be on.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,6 @@ from typing import Any
 import torch
 
 from pytest_distill.engines.host import processor
-from pytest_distill.engines.transformers import cuda
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.errors import ModelError
 
@@ -30,7 +33,7 @@ def resolve_device(spec: Spec) -> torch.device:
         When it names CUDA, or a CUDA device, that is not there, or no device at all: a model that
         was meant for a GPU never runs silently on the CPU.
     """
-    count = cuda.device_count()
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if spec.device == "auto" and not count:
         return torch.device("cpu")
     if spec.device in ("auto", "cuda") and count:
@@ -72,7 +75,8 @@ def token_budget(spec: Spec, device: torch.device, model: Any, *, generating: bo
     if spec.options.batch_tokens is not None:
         return spec.options.batch_tokens
     if device.type == "cuda":
-        return tokens_that_fit(cuda.free_memory(device), bytes_per_token(model))
+        free, _ = torch.cuda.mem_get_info(device)
+        return tokens_that_fit(free, bytes_per_token(model))
     return _TOKENS_GENERATING_ON_CPU if generating else _TOKENS_ON_CPU
 
 
@@ -109,15 +113,16 @@ def release(device: torch.device) -> None:
     """Give memory that nothing refers to any more back to the device."""
     gc.collect()
     if device.type == "cuda":
-        cuda.give_back(device)
+        with torch.cuda.device(device):
+            torch.cuda.empty_cache()
 
 
 def synchronize(device: torch.device) -> None:
     """Wait until a device has done all that it was given: kernels on CUDA run on their own."""
     if device.type == "cuda":
-        cuda.synchronize(device)
+        torch.cuda.synchronize(device)
 
 
 def device_name(device: torch.device) -> str:
     """Return what the device is called, e.g. ``NVIDIA L4``."""
-    return cuda.name(device) if device.type == "cuda" else processor()
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()

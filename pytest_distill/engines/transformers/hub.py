@@ -69,7 +69,9 @@ def snapshot(spec: Spec, repo: str, key: str) -> Path:
             f"{error}"
         ) from None
     if missing or bare:
-        raise _lacking(spec, repo, key, found.names or _top(folder), missing)
+        raise _lacking(
+            spec, repo, key, found.names or tuple(file.name for file in folder.glob("*")), missing
+        )
     return folder
 
 
@@ -147,14 +149,10 @@ def _wanted(spec: Spec, folder: Path, key: str) -> list[str]:
         return [_ADAPTER]
     if spec.options.gguf_file:
         return [spec.options.gguf_file]
-    return _weights(folder, spec.options.load.get("variant"))
-
-
-def _weights(folder: Path, variant: object) -> list[str]:
-    """Return the names of the safetensors files that the small files of a snapshot point at."""
+    # The safetensors files that the small files of a snapshot point at.
     if not (folder / "config.json").is_file():
         return []
-    single, index = weight_names(_json(folder / "config.json"), variant)
+    single, index = weight_names(_json(folder / "config.json"), spec.options.load.get("variant"))
     if index and (folder / index).is_file():
         shards = _json(folder / index).get("weight_map")
         return sorted({str(name) for name in shards.values()}) if isinstance(shards, dict) else []
@@ -191,10 +189,6 @@ def _lacking(
         )
     lost = [name for name in missing if name not in here]
     return ModelError(f"{who} has no weights that can be loaded: {few(lost)} is not there")
-
-
-def _top(folder: Path) -> tuple[str, ...]:
-    return tuple(file.name for file in folder.glob("*"))
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pytest_distill.engines.transformers.architecture import (
     architecture,
     as_model_errors,
     read_config,
+    token_embeddings,
 )
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
 from pytest_distill.engines.transformers.device import resolve_device
@@ -85,11 +86,8 @@ def count_parameters(spec: Spec, cls: Any, config: Any) -> Count:
     routed = sum(size for name, size in sizes.items() if ".experts." in name)
     chosen, experts = _experts(config)
     idle = routed * (experts - chosen) // experts if routed else 0
-    try:
-        embedding = model.get_input_embeddings().weight.numel()
-    except (NotImplementedError, AttributeError):  # code of the checkpoint's own
-        embedding = 0
-    return Count(total, total - idle, embedding, frozenset(sizes))
+    table = token_embeddings(model)
+    return Count(total, total - idle, 0 if table is None else table.numel(), frozenset(sizes))
 
 
 def unpacked_on_meta(spec: Spec, cls: Any, config: Any) -> Any:

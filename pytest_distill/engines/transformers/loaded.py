@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import torch
@@ -56,11 +55,11 @@ class Loaded:
     budget: Budget
     generation_budget: Budget
     vocabulary: int | None
-    onednn: bool = False
+    onednn: bool
+    clock: Clock
+    notes: list[str]
     findings: Findings = field(default_factory=Findings)
     settled: bool = False
-    clock: Clock = field(default_factory=lambda: Clock.of(datetime.now()))
-    notes: list[str] = field(default_factory=list)
 
     @property
     def architecture(self) -> str:
@@ -100,7 +99,7 @@ class Loaded:
 
         A number below 0 names none.
         """
-        if token is None or token < 0 or self.vocabulary is None or token < self.vocabulary:
+        if token is None or token < 0 or self.vocabulary is None or self.knows(token):
             return
         raise ModelError(
             f"model '{self.name}': {key} is {token}, but the model knows only the tokens 0 to "

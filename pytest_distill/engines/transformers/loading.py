@@ -18,6 +18,7 @@ from pytest_distill.engines.transformers.architecture import (
     context_length,
     read_config,
     require,
+    token_embeddings,
 )
 from pytest_distill.engines.transformers.batching import Budget
 from pytest_distill.engines.transformers.chats import Clock
@@ -45,15 +46,10 @@ from pytest_distill.engines.transformers.unpacking import (
 from pytest_distill.errors import ModelError, few
 
 
-def load(
-    spec: Spec,
-    checkpoint: Checkpoint,
-    notes: list[str] | None = None,
-    clock: Clock | None = None,
-) -> Loaded:
+def load(spec: Spec, checkpoint: Checkpoint, notes: list[str], clock: Clock) -> Loaded:
     """Load a model with its adapter and its tokenizer; `notes` is where it leaves its notes.
 
-    Its chat template is told the time of `clock`, else that at which the run began.
+    Its chat template is told the time of `clock`.
 
     Raises
     ------
@@ -74,16 +70,14 @@ def load(
         if checkpoint.adapter is not None:
             model = _with_adapter(spec, checkpoint, model)
         model.eval()
-        model.config.return_dict = (
-            True  # its config may ask for tuples; what is in them is the same
-        )
-        embeddings = _embeddings(model)
+        # Its config may ask for tuples; what is in them is the same.
+        model.config.return_dict = True
+        embeddings = token_embeddings(model)
         if packed is not None:
             without_odd_kernels(model)
             run_once(spec, model, kind, packed)
     in_gguf = spec.options.gguf_file is not None
     how = str(packed) if packed else gguf_packing(checkpoint.weights[0]) if in_gguf else None
-    notes = [] if notes is None else notes
     if how is not None and is_unpacked(model):
         notes.append(
             f"model '{spec.name}': its weights are packed on disk ({how}) and unpacked in memory, "
@@ -100,7 +94,7 @@ def load(
         generation_budget=Budget(token_budget(spec, device, model, generating=True)),
         vocabulary=None if embeddings is None else embeddings.shape[0],
         onednn=device.type == "cpu" and onednn_is_faster(),
-        clock=Clock.of(spec.began) if clock is None else clock,
+        clock=clock,
         notes=notes,
     )
 
@@ -229,12 +223,3 @@ def _with_adapter(spec: Spec, checkpoint: Checkpoint, model: Any) -> Any:
             f"{'is not in the adapter' if missing else 'has no place in the model'}"
         )
     return adapted.get_base_model()
-
-
-def _embeddings(model: Any) -> torch.Tensor | None:
-    """Return the table of token embeddings; code of a checkpoint's own may not say where it is."""
-    try:
-        table: torch.Tensor = model.get_input_embeddings().weight
-    except (NotImplementedError, AttributeError):
-        return None
-    return table

@@ -17,7 +17,6 @@ from typing import Any
 import torch
 
 from pytest_distill.engines import Memory, Timing, file_digest, host
-from pytest_distill.engines.transformers import cuda
 from pytest_distill.engines.transformers.batching import Budget
 from pytest_distill.engines.transformers.device import (
     device_name,
@@ -151,8 +150,8 @@ def _peak(device: torch.device) -> Iterator[list[int]]:
     """Give a list that holds the peak, in bytes, once the block has ended."""
     on_cuda = device.type == "cuda"
     release(device)
-    cuda.forget_peak(device) if on_cuda else host.forget_peak()
+    torch.cuda.reset_peak_memory_stats(device) if on_cuda else host.forget_peak()
     peak: list[int] = []
     yield peak
     synchronize(device)
-    peak.append(cuda.peak_memory(device) if on_cuda else host.peak_memory())
+    peak.append(torch.cuda.max_memory_allocated(device) if on_cuda else host.peak_memory())

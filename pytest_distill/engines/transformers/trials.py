@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from pytest_distill.engines.transformers.batching import pad
-from pytest_distill.engines.transformers.failures import FAILURES, is_out_of_memory
+from pytest_distill.engines.transformers.failures import none_where_it_fails
 from pytest_distill.engines.transformers.fast.onednn import computing
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
@@ -77,16 +77,12 @@ def _changed(before: torch.Tensor | None, now: torch.Tensor | None) -> bool:
     return (before - now).abs().max().item() > _CHANGED * spread
 
 
+@none_where_it_fails
 @torch.inference_mode()
-def _logits_of_a_text(loaded: Loaded) -> torch.Tensor | None:
+def _logits_of_a_text(loaded: Loaded) -> torch.Tensor:
     """Return the last logits that a model gives for one short text; None where it gives none."""
-    try:
-        with computing(loaded):
-            logits: torch.Tensor = loaded.model(**_short_text(loaded, _SHORT)).logits
-    except FAILURES as error:
-        if is_out_of_memory(error):
-            raise
-        return None
+    with computing(loaded):
+        logits: torch.Tensor = loaded.model(**_short_text(loaded, _SHORT)).logits
     return logits.reshape(-1, logits.shape[-1])[-1].float().cpu()
 
 
@@ -106,6 +102,7 @@ def differ(loaded: Loaded, tokens: int, got: float, expected: float) -> bool:
     return not abs(got - expected) <= most
 
 
+@none_where_it_fails  # whoever asks something of it is told
 @torch.inference_mode()
 def _tell_of_changes(loaded: Loaded) -> None:
     """Let a model read a short text, and note what it changes in itself for good by that.
@@ -114,13 +111,8 @@ def _tell_of_changes(loaded: Loaded) -> None:
     here, that holds for every text, whichever comes first.
     """
     before = _settings(loaded.model)
-    try:
-        with computing(loaded):
-            loaded.model(**_short_text(loaded, 2))
-    except FAILURES as error:
-        if is_out_of_memory(error):
-            raise
-        return  # whoever asks something of it is told
+    with computing(loaded):
+        loaded.model(**_short_text(loaded, 2))
     for (name, key), value in _settings(loaded.model).items():
         if before.get((name, key), value) != value:
             loaded.note(
@@ -172,14 +164,8 @@ def _try_picking(loaded: Loaded) -> None:
     columns = range(inputs["input_ids"].shape[1] - 1, -1, -2)
     with computing(loaded):
         every = loaded.model(**inputs).logits[0]
-    try:
-        picked = logits_at(loaded, inputs, [0] * len(columns), columns)
-        right = not _apart(every[list(columns)].float(), picked.float(), loaded.model)
-    except FAILURES as error:
-        if is_out_of_memory(error):
-            raise
-        right = False
-    if not right:
+    picked = none_where_it_fails(logits_at)(loaded, inputs, [0] * len(columns), columns)
+    if picked is None or _apart(every[list(columns)].float(), picked.float(), loaded.model):
         loaded.findings.projects_some = False
         loaded.note(
             f"{loaded.who} makes the logits of a position of more than what it makes of that "
@@ -187,6 +173,7 @@ def _try_picking(loaded: Loaded) -> None:
         )
 
 
+@none_where_it_fails  # where it takes no positions, or not two texts at a time
 @torch.inference_mode()
 def _border(loaded: Loaded) -> int | None:
     """Return the most tokens of a row whose values a longer row in the same pass changes.
@@ -207,20 +194,16 @@ def _border(loaded: Loaded) -> int | None:
             logits: torch.Tensor = loaded.model(input_ids=ids, position_ids=positions).logits
         return logits[0].float()
 
-    try:
-        near = beside(_NEAR)
-        if not _apart(near, beside(end), loaded.model):
-            return None
-        low, high = _NEAR, end
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (
-                (low, middle) if _apart(near, beside(middle), loaded.model) else (middle, high)
-            )
-    except FAILURES as error:
-        if is_out_of_memory(error):
-            raise
-        return None  # it takes no positions, or not two texts at a time
+    near = beside(_NEAR)
+    if not _apart(near, beside(end), loaded.model):
+        return None
+    low, high = _NEAR, end
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _apart(near, beside(middle), loaded.model):
+            high = middle
+        else:
+            low = middle
     return low
 
 

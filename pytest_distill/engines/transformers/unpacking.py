@@ -75,7 +75,10 @@ def _lacking(checkpoint: Checkpoint, cls: Any, spec: Spec) -> list[str]:
     names = checkpoint.stored_types
     parts: dict[str, set[str]] = defaultdict(set)
     every: dict[str, set[str]] = defaultdict(set)
-    for module in _modules(spec, checkpoint, cls):
+    model = unpacked_on_meta(spec, cls, read_config(spec, checkpoint))
+    for module, of in model.named_modules():
+        if not module or next(of.parameters(recurse=False), None) is None:
+            continue
         own = {name.removeprefix(f"{module}.") for name in names if name.startswith(f"{module}.")}
         parts[module] = own
         every[LAYER_NUMBER.sub("*", module)] |= own
@@ -84,16 +87,6 @@ def _lacking(checkpoint: Checkpoint, cls: Any, spec: Spec) -> list[str]:
         for module, own in parts.items()
         for part in every[LAYER_NUMBER.sub("*", module)] - own
     )
-
-
-def _modules(spec: Spec, checkpoint: Checkpoint, cls: Any) -> list[str]:
-    """Return the names of the modules with weights of their own, by the architecture alone."""
-    model = unpacked_on_meta(spec, cls, read_config(spec, checkpoint))
-    return [name for name, module in model.named_modules() if name and _has_weights(module)]
-
-
-def _has_weights(module: torch.nn.Module) -> bool:
-    return next(module.parameters(recurse=False), None) is not None
 
 
 def check_packed(spec: Spec, checkpoint: Checkpoint, model: Any, packed: Packing) -> None:

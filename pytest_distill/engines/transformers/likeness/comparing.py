@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from pytest_distill.engines.likeness import Captured, TokenLikeness
+from pytest_distill.engines import Captured, TokenLikeness
 from pytest_distill.engines.transformers.batching import Budget, pad
 from pytest_distill.engines.transformers.findings import Neighbours
 from pytest_distill.engines.transformers.likeness.reading import Row, read

@@ -310,7 +310,7 @@ def test_what_was_looked_at_is_not_looked_at_again(engine: Make, causal_folder: 
     assert first > len(LENGTHS)
     _run(loaded, neighbours, answer)
     assert len(calls) == first + len(LENGTHS)
-    assert not neighbours.covers([max(LENGTHS) + 1, max(LENGTHS)])
+    assert not neighbours.reaches(max(LENGTHS) + 1, 1, 2)
 
 
 def test_plans_keep_apart_what_must_not_meet() -> None:

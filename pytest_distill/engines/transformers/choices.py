@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from pytest_distill.engines.transformers.encoding import encode_pairs
 from pytest_distill.engines.transformers.fast.tree_choices import score_in_trees
-from pytest_distill.engines.transformers.fast.trees import Part
+from pytest_distill.engines.transformers.fast.trees import Part, by_row
 from pytest_distill.engines.transformers.likelihood import Span, score_rows
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.quiet import quiet
@@ -48,10 +47,7 @@ def _score(loaded: Loaded, parts: Sequence[Part]) -> Iterator[tuple[Part, float]
 
 def score_in_rows(loaded: Loaded, parts: Sequence[Part]) -> Iterator[tuple[Part, float]]:
     """Yield every part with its log-likelihood, each different row by itself, padded."""
-    # Choices that differ in their last token only (" A", " B") share one row.
-    wanted: defaultdict[tuple[int, ...], list[Part]] = defaultdict(list)
-    for part in parts:
-        wanted[part.row].append(part)
+    wanted = by_row(parts)  # choices that differ in their last token only (" A", " B") share one
     rows = list(wanted)
     spans = [[part.span for part in wanted[row]] for row in rows]
     for index, values in score_rows(loaded, rows, spans):

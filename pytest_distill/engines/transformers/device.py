@@ -33,6 +33,7 @@ def resolve_device(spec: Spec) -> torch.device:
         When it names CUDA, or a CUDA device, that is not there, or no device at all: a model that
         was meant for a GPU never runs silently on the CPU.
     """
+    asked = f"model '{spec.name}': device '{spec.device}'"
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if spec.device == "auto" and not count:
         return torch.device("cpu")
@@ -41,24 +42,16 @@ def resolve_device(spec: Spec) -> torch.device:
     try:
         device = torch.device(spec.device)
     except RuntimeError:
-        raise ModelError(
-            f"model '{spec.name}': device '{spec.device}' is unknown; use auto, cuda, cuda:N or cpu"
-        ) from None
+        raise ModelError(f"{asked} is unknown; use auto, cuda, cuda:N or cpu") from None
     if device.type == "cuda":
         if not count:
             raise ModelError(
-                f"model '{spec.name}': device '{spec.device}' was asked for, but torch "
-                f"{torch.__version__} finds no CUDA device here; use 'device: auto' or 'cpu', or "
-                "run where a GPU is"
+                f"{asked} was asked for, but torch {torch.__version__} finds no CUDA device here; "
+                "use 'device: auto' or 'cpu', or run where a GPU is"
             )
         if device.index is not None and device.index >= count:
-            raise ModelError(
-                f"model '{spec.name}': device '{spec.device}' was asked for, but this machine has "
-                f"only cuda:0 to cuda:{count - 1}"
-                if count > 1
-                else f"model '{spec.name}': device '{spec.device}' was asked for, but this machine "
-                "has only cuda:0"
-            )
+            there = f"cuda:0 to cuda:{count - 1}" if count > 1 else "cuda:0"
+            raise ModelError(f"{asked} was asked for, but this machine has only {there}")
     return device
 
 

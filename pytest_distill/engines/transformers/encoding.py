@@ -29,15 +29,12 @@ def encode(loaded: Loaded, texts: Sequence[str]) -> list[list[int]]:
 
     A text that already begins with the BOS token (a rendered chat) gets no second one.
     """
-    plain: list[int] = []
-    begun: list[int] = []
     has_prefix = (loaded.tokenizer.bos_token_id, loaded.tokenizer.eos_token_id) != (None, None)
     prefix = loaded.tokenizer.decode([prefix_token(loaded)]) if has_prefix else None
-    for index, text in enumerate(texts):
-        (begun if prefix and text.startswith(prefix) else plain).append(index)
+    bare = [not (prefix and text.startswith(prefix)) for text in texts]
     tokens: list[list[int]] = [[] for _ in texts]
-    for indices, special in ((plain, True), (begun, False)):
-        if indices:
+    for special in (True, False):
+        if indices := [index for index, added in enumerate(bare) if added is special]:
             chosen = [texts[index] for index in indices]
             encoded = loaded.tokenizer(chosen, add_special_tokens=special)["input_ids"]
             for index, row in zip(indices, encoded, strict=True):

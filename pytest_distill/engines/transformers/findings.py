@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal
@@ -36,14 +35,6 @@ class Neighbours:
     padding: int = 0
     rows: int = 0
 
-    def covers(self, lengths: Sequence[int]) -> bool:
-        """Return whether a batch at least as long, padded and large was looked at."""
-        return self.reaches(*_extent(lengths))
-
-    def take(self, lengths: Sequence[int]) -> None:
-        """Write down that a batch of these lengths was right."""
-        self.extend(*_extent(lengths))
-
     def reaches(self, longest: int, padding: int, rows: int) -> bool:
         """Return whether as much was looked at; of rows half as many: short ones come in plenty."""
         return longest <= self.longest and padding <= self.padding and rows <= 2 * self.rows
@@ -58,12 +49,6 @@ class Neighbours:
         """Give rows less company from now on."""
         self.company = Company(self.company + 1)
         self.longest = self.padding = self.rows = 0
-
-
-def _extent(lengths: Sequence[int]) -> tuple[int, int, int]:
-    """Return the longest of a batch, the padding of its shortest, and how many rows it has."""
-    longest = max(lengths)
-    return longest, longest - min(lengths), len(lengths)
 
 
 @dataclass

@@ -148,12 +148,13 @@ def _fault(
 ) -> str | None:
     """Return what is wrong in a batch, looked at where none like it was before."""
     own = [lengths[index] for index in batch]
-    if loaded.settled or (alone_is_right and len(batch) == 1) or neighbours.covers(own):
+    extent = max(own), max(own) - min(own), len(own)
+    if loaded.settled or (alone_is_right and len(batch) == 1) or neighbours.reaches(*extent):
         return None
     found = (wrong(batch[place], results[place]) for place in _telling(own, alone_is_right))
     if fault := next((fault for fault in found if fault), None):
         return fault
-    neighbours.take(own)
+    neighbours.extend(*extent)
     return None
 
 

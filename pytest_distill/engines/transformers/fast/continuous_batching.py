@@ -7,14 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from pytest_distill.engines.transformers.batching import mask, pad
-from pytest_distill.engines.transformers.fast.caching import (
-    Cached,
-    each,
-    filled,
-    going_on,
-    keys_and_values,
-    read_prefix,
-)
+from pytest_distill.engines.transformers.fast import caching
 from pytest_distill.engines.transformers.fast.onednn import computing
 from pytest_distill.engines.transformers.fast.trees import common_prefix
 from pytest_distill.engines.transformers.findings import Neighbours
@@ -84,10 +77,10 @@ class _Batch:
         self.queue = list(queue)
         self.texts: list[Text] = []
         self.read: list[Text] = []  # those that the last step had in memory
-        self.cached: Cached = []
+        self.cached: caching.Cached = []
         self.seen = torch.zeros(0, 0, dtype=torch.long, device=loaded.device)
         self.joined = False  # whether rows came since the last token
-        self.prefix: Cached | None = None
+        self.prefix: caching.Cached | None = None
         self.skip = 0
 
     @torch.inference_mode()
@@ -145,17 +138,17 @@ class _Batch:
         rows = [text.row[self.skip :] for text in texts]
         own = mask(rows, device, "left")
         shared = torch.ones(len(rows), self.skip, dtype=torch.long, device=device)
-        cache = filled(self.prefix or [], len(rows))
+        cache = caching.filled(self.prefix or [], len(rows))
         inputs = {
             "input_ids": pad(rows, 0, device, "left"),
             "attention_mask": torch.cat([shared, own], dim=1),
             "position_ids": (own.cumsum(dim=1) - 1).clamp(min=0) + self.skip,
-            **going_on(self.loaded, cache),
+            **caching.going_on(self.loaded, cache),
         }
         _mark(texts, own)
         last = own.shape[1] - 1
         logits = logits_at(self.loaded, inputs, range(len(rows)), [last] * len(rows))
-        self._join(keys_and_values(cache), inputs["attention_mask"])
+        self._join(caching.keys_and_values(cache), inputs["attention_mask"])
         return logits
 
     def _share_prefix(self) -> None:
@@ -167,7 +160,7 @@ class _Batch:
         if self.border is None and len(prefix) <= (self.loaded.findings.border or 0):
             return  # what a cache keeps of a short prefix is not what a long text makes of it
         if len(prefix) * (len(self.queue) - 1) >= max(1, self.loaded.budget.tokens // 2):
-            self.prefix, self.skip = read_prefix(self.loaded, prefix), len(prefix)
+            self.prefix, self.skip = caching.read_prefix(self.loaded, prefix), len(prefix)
 
     def _go_on(self) -> torch.Tensor:
         """Read the last token of each text; return the logits that follow."""
@@ -176,18 +169,18 @@ class _Batch:
             _mark(self.texts, self.seen)
             self.joined = False
         self.seen = torch.nn.functional.pad(self.seen, (0, 1), value=1)
-        cache = filled(self.cached, len(self.texts))
+        cache = caching.filled(self.cached, len(self.texts))
         with computing(self.loaded):
             logits: torch.Tensor = self.loaded.model(
                 input_ids=torch.tensor([[text.tokens[-1]] for text in self.texts], device=device),
                 attention_mask=self.seen,
                 position_ids=self.seen.sum(dim=1, keepdim=True) - 1,
-                **going_on(self.loaded, cache),
+                **caching.going_on(self.loaded, cache),
             ).logits[:, -1]
-        self.cached = keys_and_values(cache)
+        self.cached = caching.keys_and_values(cache)
         return logits
 
-    def _join(self, new: Cached, seen: torch.Tensor) -> None:
+    def _join(self, new: caching.Cached, seen: torch.Tensor) -> None:
         """Put new rows under those that are there, all of them filled up on the left."""
         self.joined = True
         if self.cached:
@@ -196,7 +189,7 @@ class _Batch:
             def below(*states: torch.Tensor) -> torch.Tensor:
                 return torch.cat([_widened(old, width) for old in states])
 
-            self.cached = each(below, self.cached, new)
+            self.cached = caching.each(below, self.cached, new)
             pairs = (torch.nn.functional.pad(m, (width - m.shape[1], 0)) for m in (self.seen, seen))
             self.seen = torch.cat(list(pairs))
         else:
@@ -218,7 +211,7 @@ class _Batch:
         seen = self.seen[rows]
         begin = int(seen.any(dim=0).int().argmax())
         self.seen = seen[:, begin:]
-        self.cached = each(lambda old: old[rows.to(old.device), :, begin:], self.cached)
+        self.cached = caching.each(lambda old: old[rows.to(old.device), :, begin:], self.cached)
 
 
 def _mark(texts: Sequence[Text], seen: torch.Tensor) -> None:

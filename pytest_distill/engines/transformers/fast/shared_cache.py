@@ -13,14 +13,7 @@ import torch
 from pytest_distill.engines.transformers.architecture import attention_window
 from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.failures import FAILURES, is_out_of_memory
-from pytest_distill.engines.transformers.fast.caching import (
-    Cached,
-    cache_name,
-    each,
-    filled,
-    going_on,
-    keys_and_values,
-)
+from pytest_distill.engines.transformers.fast import caching
 from pytest_distill.engines.transformers.likelihood import (
     Place,
     Reading,
@@ -117,8 +110,8 @@ def _score(loaded: Loaded, parts: Sequence[Reading], window: Window) -> list[flo
     """Return the log-likelihood of every stretch; all of them move on together."""
     totals = [0.0] * len(parts)
     going, begin, end = list(range(len(parts))), 0, window.size
-    seen: Cached = []
-    ahead: list[Cached] = []  # the sinks of the next windows
+    seen: caching.Cached = []
+    ahead: list[caching.Cached] = []  # the sinks of the next windows
     while True:
         rows = [parts[index].row[begin:end] for index in going]
         wanted = [_wanted(parts[index], row, begin, end) for row, index in enumerate(going)]
@@ -130,13 +123,13 @@ def _score(loaded: Loaded, parts: Sequence[Reading], window: Window) -> list[flo
             return totals
         if len(stay) < len(going):
             going = [going[row] for row in stay]
-            seen, *ahead = [each(itemgetter(stay), one) for one in (seen, *ahead)]
+            seen, *ahead = [caching.each(itemgetter(stay), one) for one in (seen, *ahead)]
         begin, end = end, end + window.stride
         if not ahead:
             read = [parts[index].row for index in going]
             begins = range(begin, max(map(len, read)), window.stride)
             ahead = _read_sinks(loaded, read, begins, window)
-        seen = each(partial(_joined, window), ahead.pop(0), seen)
+        seen = caching.each(partial(_joined, window), ahead.pop(0), seen)
 
 
 def _wanted(part: Reading, row: int, begin: int, end: int) -> tuple[list[Place], Sequence[int]]:
@@ -154,7 +147,7 @@ def _joined(window: Window, sinks: torch.Tensor, seen: torch.Tensor) -> torch.Te
 
 def _read_sinks(
     loaded: Loaded, rows: Sequence[list[int]], begins: Sequence[int], window: Window
-) -> list[Cached]:
+) -> list[caching.Cached]:
     """Return the keys and values of the sinks, for as many windows as a batch takes.
 
     They stand just before the tokens that stay, as near as in the texts that the model was
@@ -163,38 +156,38 @@ def _read_sinks(
     begins = begins[: max(1, loaded.budget.tokens // (window.sinks * len(rows)))]
     ids = pad([row[: window.sinks] for row in rows for _ in begins], 0, loaded.device)
     positions = torch.tensor([[*begins]] * len(rows), device=loaded.device).reshape(-1, 1)
-    cache = filled([], len(ids))
+    cache = caching.filled([], len(ids))
     offsets = torch.arange(window.sinks, device=loaded.device) - window.overlap
     inputs = {
         "input_ids": ids,
         "position_ids": positions + offsets,
-        **going_on(loaded, cache),
+        **caching.going_on(loaded, cache),
     }
     logits_at(loaded, inputs, [0], [0])
-    read = keys_and_values(cache)
+    read = caching.keys_and_values(cache)
     count = len(begins)
-    return [each(itemgetter(slice(at, None, count)), read) for at in range(count)]
+    return [caching.each(itemgetter(slice(at, None, count)), read) for at in range(count)]
 
 
 def _read(
     loaded: Loaded,
     rows: Sequence[list[int]],
     begin: int,
-    seen: Cached,
+    seen: caching.Cached,
     wanted: Sequence[tuple[Sequence[Place], Sequence[int]]],
-) -> tuple[list[float], Cached]:
+) -> tuple[list[float], caching.Cached]:
     """Return what is scored of tokens that begin at a position, and the keys and values then.
 
     Padded on the right: no token attends to what comes after it, and a row that ends isn't kept.
     """
     ids = pad(rows, 0, loaded.device)
-    cache = filled(seen, len(rows))
+    cache = caching.filled(seen, len(rows))
     inputs = {
         "input_ids": ids,
         "position_ids": torch.arange(begin, begin + ids.shape[1], device=loaded.device)[None],
-        **going_on(loaded, cache),
+        **caching.going_on(loaded, cache),
     }
-    return score_places(loaded, inputs, wanted), keys_and_values(cache)
+    return score_places(loaded, inputs, wanted), caching.keys_and_values(cache)
 
 
 def _check(loaded: Loaded, row: list[int], window: Window) -> None:
@@ -205,7 +198,7 @@ def _check(loaded: Loaded, row: list[int], window: Window) -> None:
     """
     reason, findings = None, loaded.findings
     most = attention_window(loaded.model.config)
-    if cache_name(loaded) is None:
+    if caching.cache_name(loaded) is None:
         reason = "it fills no cache of keys and values"
     elif most is not None and window.size > most:
         reason = f"some of its layers look no further back than {most} tokens"

@@ -16,6 +16,7 @@ from pytest_distill.engines.transformers.fast.trees import (
     PrefixGroup,
     Tree,
     by_prefix,
+    by_row,
     fill,
     score_trees,
     trees_of,
@@ -106,6 +107,8 @@ def _planned(loaded: Loaded, parts: Sequence[Part]) -> list[PrefixGroup]:
     window = attention_window(loaded.model.config)
     if most == 0:
         return []
+    # What a shared prefix must save, in tokens: half a batch, for two more passes.
+    least = max(1, min(loaded.budget.tokens, _MOST) // 2)
     made: list[PrefixGroup] = []
     for beyond in (True, False) if border is not None else (False,):
         own = [
@@ -115,17 +118,12 @@ def _planned(loaded: Loaded, parts: Sequence[Part]) -> list[PrefixGroup]:
             and (window is None or len(part.row) <= window)
         ]
         trees = [tree for tree in _trees(loaded, own, most) if most is None or tree.size <= most]
-        for group in by_prefix(trees, _least(loaded)) if trees else ():
+        for group in by_prefix(trees, least) if trees else ():
             # What a cache keeps of a short prefix is not what a long row makes of it.
             apart = beyond and border is not None and len(group.prefix) <= border
             shared = loaded.findings.share_prefix and not apart
             made.append(group if shared else PrefixGroup((), group.trees))
     return made
-
-
-def _least(loaded: Loaded) -> int:
-    """Return how many tokens a shared prefix must save: half a batch, for two more passes."""
-    return max(1, min(loaded.budget.tokens, _MOST) // 2)
 
 
 def _trees(loaded: Loaded, parts: Sequence[Part], most: int | None) -> Iterator[Tree]:
@@ -212,7 +210,7 @@ def _checked(
     values = {id(part): value for part, value in scored}
     # Where only a few more columns are hidden, the branch that they are hidden from tells.
     known = seen.reaches(trees[-1].size, 0, len(rows))
-    chosen = [] if known else [(_parts_of(tree), tree) for tree in (trees[0], trees[-1])]
+    chosen = [] if known else [(tree.parts, tree) for tree in (trees[0], trees[-1])]
     for own, tree in (*chosen, (parts, farthest)):
         if reason := _difference(loaded, own, values):
             most = max(seen.longest if seen.longest < tree.size else 0, tree.size // 2)
@@ -235,15 +233,9 @@ def _hidden(row: Sequence[Tree], skip: int) -> tuple[int, list[Part], Tree]:
     return columns, [part for part, branch in tree.leaves if branch == last], tree
 
 
-def _parts_of(tree: Tree) -> list[Part]:
-    return [part for part, _ in tree.leaves]
-
-
 def _difference(loaded: Loaded, parts: Sequence[Part], values: Mapping[int, float]) -> str | None:
     """Return how a log-likelihood in a tree differs from that of a row of its own, if one does."""
-    own: defaultdict[tuple[int, ...], list[Part]] = defaultdict(list)
-    for part in parts:
-        own[part.row].append(part)
+    own = by_row(parts)
     every = list(own)
     for batch in batches([len(row) for row in every], loaded.budget.tokens):
         rows = [every[index] for index in batch]

@@ -6,7 +6,7 @@ In a tree each token sees its own past and nothing else.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +53,11 @@ class Tree:
         """How many tokens the model reads."""
         return len(self.trunk) + sum(map(len, self.branches))
 
+    @property
+    def parts(self) -> list[Part]:
+        """Every continuation."""
+        return [part for part, _ in self.leaves]
+
 
 @dataclass(frozen=True, slots=True)
 class PrefixGroup:
@@ -62,11 +67,17 @@ class PrefixGroup:
     trees: tuple[Tree, ...]
 
 
+def by_row(parts: Iterable[Part]) -> dict[tuple[int, ...], list[Part]]:
+    """Return continuations by what is read for them: those that differ in a last token share it."""
+    parts_of: defaultdict[tuple[int, ...], list[Part]] = defaultdict(list)
+    for part in parts:
+        parts_of[part.row].append(part)
+    return parts_of
+
+
 def trees_of(parts: Sequence[Part], limit: int) -> Iterator[Tree]:
     """Yield the tree of one request's parts; several where one is longer than `limit` tokens."""
-    wanted: defaultdict[tuple[int, ...], list[Part]] = defaultdict(list)
-    for part in parts:
-        wanted[part.row].append(part)
+    wanted = by_row(parts)
     rows = list(wanted)
     length = len(common_prefix(rows))
     start = 0
@@ -111,7 +122,7 @@ def _prefix(trees: Sequence[Tree], least: int) -> tuple[int, ...]:
 
     Scored positions are not part of it: they need logits in the rows of their own.
     """
-    first = min(part.span.start for tree in trees for part, _ in tree.leaves)
+    first = min(part.span.start for tree in trees for part in tree.parts)
     prefix = common_prefix([tree.trunk for tree in trees])[:first]
     return prefix if len(prefix) * (len(trees) - 1) >= least else ()
 

@@ -11,7 +11,7 @@ import torch
 from pytest_distill.engines import Captured, TokenLikeness
 from pytest_distill.engines.transformers.batching import Budget, pad
 from pytest_distill.engines.transformers.findings import Neighbours
-from pytest_distill.engines.transformers.likeness.reading import Row, read
+from pytest_distill.engines.transformers.likeness.reading import Row, compared, read
 from pytest_distill.engines.transformers.likeness.reducing import Figures, captured, whole
 from pytest_distill.engines.transformers.likeness.vocabulary import (
     Vocabulary,
@@ -70,14 +70,14 @@ def compare(student: Loaded, teacher: Loaded, texts: Sequence[GoldText]) -> Iter
     with quiet():
         rows, theirs = (read(loaded, texts, models) for loaded in models)
     for text, mine, other in zip(texts, rows, theirs, strict=True):
-        for (a, _), (b, _) in zip(mine.windows, other.windows, strict=False):
+        for (a, _), (b, _) in zip(mine, other, strict=False):
             refuse_unlike_rows(text.id, (student, a), (teacher, b))
-        refuse_unlike_rows(text.id, (student, mine.tokens), (teacher, other.tokens))
-    compared = _compared_tokens(shared, models, texts, rows)
-    step = max(1, _CHUNK // len(compared))
+        refuse_unlike_rows(text.id, (student, compared(mine)), (teacher, compared(other)))
+    over = _compared_tokens(shared, models, texts, rows)
+    step = max(1, _CHUNK // len(over))
 
     def reduce(logits: Sequence[torch.Tensor], _places: Places) -> Figures:
-        pairs = zip(*(torch.split(restricted(one, compared), step) for one in logits), strict=True)
+        pairs = zip(*(torch.split(restricted(one, over), step) for one in logits), strict=True)
         return np.concatenate([whole(there, here) for here, there in pairs])
 
     yield from _in_parts(models, texts, rows, reduce, shared.note(widths(models)))
@@ -97,11 +97,11 @@ def compare_captured(
     with quiet():
         rows = read(student, texts, [student])
     found = [recorded[text.id] for text in texts]
-    compared = _compared_tokens(own, [student], texts, rows)
-    column = {token: place for place, token in enumerate(compared)}
+    over = _compared_tokens(own, [student], texts, rows)
+    column = {token: place for place, token in enumerate(over)}
     for of, row in zip(found, rows, strict=True):
-        _refuse_unlike_capture(student, of, row.tokens, column)
-    step = max(1, _CHUNK // len(compared))
+        _refuse_unlike_capture(student, of, compared(row), column)
+    step = max(1, _CHUNK // len(over))
 
     def reduce(logits: Sequence[torch.Tensor], places: Places) -> Figures:
         widest = max(found[text].top.shape[1] for text, _ in places)
@@ -111,7 +111,7 @@ def compare_captured(
             tokens = found[text].top[number]
             top[line, : len(tokens)] = [column.get(token, -1) for token in tokens.tolist()]
             logprobs[line, : len(tokens)] = found[text].logprobs[number]
-        chunks = torch.split(restricted(logits[0], compared), step)
+        chunks = torch.split(restricted(logits[0], over), step)
         return np.concatenate(
             [
                 captured(chunk, top[at : at + step], logprobs[at : at + step])
@@ -126,16 +126,16 @@ def _compared_tokens(
     vocabulary: Vocabulary, models: Sequence[Loaded], texts: Sequence[GoldText], rows: Sequence[Row]
 ) -> tuple[int, ...]:
     """Return the tokens that the distributions are over; ModelError where a text has others."""
-    compared = vocabulary.scored_by(widths(models))
-    known = set(compared)
+    over = vocabulary.scored_by(widths(models))
+    known = set(over)
     for text, row in zip(texts, rows, strict=True):
-        odd = next((token for token in row.tokens if token not in known), None)
+        odd = next((token for token in compared(row) if token not in known), None)
         if odd is not None:
             raise ModelError(
                 f"example '{text.id}': token {odd} is not in the vocabulary of "
                 f"{vocabulary.names}, so that no probability of it can be compared"
             )
-    return compared
+    return over
 
 
 def _in_parts(
@@ -205,7 +205,7 @@ def _parts(index: int, text: Row, most: int) -> Iterator[_Part]:
     A part reads all that stands before its tokens and nothing behind them.
     """
     first = 0
-    for row, span in text.windows:
+    for row, span in text:
         for begin in range(0, len(span.targets), most):
             end = min(begin + most, len(span.targets))
             yield _Part(index, row[: span.start + end], span.start + begin, first + begin)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pytest_distill.engines.transformers.encoding import encode, encode_pairs, prefix_token
 from pytest_distill.engines.transformers.likelihood import Reading, Span
@@ -14,31 +13,27 @@ from pytest_distill.evals.requests import GoldText
 from pytest_distill.evals.tasks.generation import GenerationRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
+Row = Sequence[Reading]
+"""A text's tokens in the order in which a model reads them, and which are compared."""
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Some tokens in the order in which a model reads them, and which are compared."""
 
-    windows: tuple[Reading, ...]
-
-    @property
-    def tokens(self) -> list[int]:
-        """The compared tokens of the text."""
-        return [token for _, span in self.windows for token in span.targets]
+def compared(row: Row) -> list[int]:
+    """Return the compared tokens of a text."""
+    return [token for _, span in row for token in span.targets]
 
 
 def read(loaded: Loaded, texts: Sequence[GoldText], models: Sequence[Loaded]) -> list[Row]:
     """Return what is read of every text, with one model's tokenizer and the contexts of all."""
     plain = [text.request for text in texts if isinstance(text.request, PerplexityRequest)]
     encoded = iter(encode(loaded, [request.text for request in plain]))
-    rows = []
+    rows: list[Row] = []
     for text in texts:
         if isinstance(text.request, PerplexityRequest):
             tokens = loaded.checked(text.id, next(encoded))
             read = [window_and_stride(one, text.request) for one in models]
             window, stride = (min(sizes) for sizes in zip(*read, strict=True))
             prefix = prefix_token(loaded) if tokens else 0
-            rows.append(Row(tuple(windows(tokens, prefix, window, stride))))
+            rows.append(list(windows(tokens, prefix, window, stride)))
         elif isinstance(text.request, GenerationRequest):
             rows.append(_prompted(loaded, text.request, text.target, models))
         else:
@@ -71,5 +66,5 @@ def _prompted(
             )
         prompt = prompt[over:]
     if not answer:
-        return Row(())
-    return Row((Reading([*prompt, *answer[:-1]], Span(len(prompt) - 1, tuple(answer))),))
+        return []
+    return [Reading([*prompt, *answer[:-1]], Span(len(prompt) - 1, tuple(answer)))]

@@ -22,8 +22,9 @@ from pytest_distill.config.schema import (
     SourceModel,
     Waiver,
 )
-from pytest_distill.engines import DEFAULT as DEFAULT_ENGINE
-from pytest_distill.engines import ENGINES, Role, engine_class, options_class
+from pytest_distill.engines import Role
+from pytest_distill.engines.lookup import DEFAULT as DEFAULT_ENGINE
+from pytest_distill.engines.lookup import ENGINES, engine_class, options_class
 from pytest_distill.errors import ConfigError, did_you_mean, name_problem
 from pytest_distill.evals.built_in import BUILT_IN, check_own_metric
 from pytest_distill.evals.metrics import Metric, ScoredElsewhere

@@ -10,7 +10,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, Field, field_validator
 
 from pytest_distill._util.strict import STRICT, PositiveCount
-from pytest_distill.engines import DECLARABLE, FurtherKeys, ModelSpec, Role, located
+from pytest_distill.engines import DECLARABLE, ModelSpec, Role
+from pytest_distill.engines.lookup import FurtherKeys
+from pytest_distill.engines.spec import located
 from pytest_distill.errors import one_line
 
 

@@ -6,16 +6,7 @@ Nothing heavy is imported here; an engine's module is imported when one of its m
 from __future__ import annotations
 
 from pytest_distill.engines.file_digests import FileDigests, file_digest
-from pytest_distill.engines.info import DECLARABLE, Memory, ModelInfo, Timing, info_from, plainly
-from pytest_distill.engines.lookup import (
-    DEFAULT,
-    ENGINES,
-    FurtherKeys,
-    engine_class,
-    is_here,
-    options_class,
-    weights_named,
-)
+from pytest_distill.engines.info import DECLARABLE, Memory, ModelInfo, Timing, info_from
 from pytest_distill.engines.port import (
     Captured,
     Dated,
@@ -25,18 +16,15 @@ from pytest_distill.engines.port import (
     Measurable,
     TokenLikeness,
 )
-from pytest_distill.engines.spec import ModelSpec, Role, located
+from pytest_distill.engines.spec import ModelSpec, Role
 
 __all__ = [
     "DECLARABLE",
-    "DEFAULT",
-    "ENGINES",
     "Captured",
     "Dated",
     "Distributional",
     "Engine",
     "FileDigests",
-    "FurtherKeys",
     "Identified",
     "Measurable",
     "Memory",
@@ -45,12 +33,6 @@ __all__ = [
     "Role",
     "Timing",
     "TokenLikeness",
-    "engine_class",
     "file_digest",
     "info_from",
-    "is_here",
-    "located",
-    "options_class",
-    "plainly",
-    "weights_named",
 ]

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_distill._util.user_code import user_code
 from pytest_distill.config import Extensions
-from pytest_distill.engines import ENGINES
+from pytest_distill.engines.lookup import ENGINES
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.built_in import check_own_metric
 from pytest_distill.evals.metrics import Metric

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_distill.config import load_config
-from pytest_distill.engines import located
+from pytest_distill.engines.spec import located
 from pytest_distill.errors import ConfigError, StoreWarning, did_you_mean
 from pytest_distill.evaluation.store.keeping import Keeper
 from pytest_distill.plugin.extensions import extensions_of

@@ -15,7 +15,8 @@ from pytest_distill.comparison.lookup import find_model
 from pytest_distill.config import Config
 from pytest_distill.config.schema import ModelConfig, SourceModel
 from pytest_distill.config.schema import RunModel as RunModelConfig
-from pytest_distill.engines import Engine, FileDigests, ModelInfo, Role, is_here, weights_named
+from pytest_distill.engines import Engine, FileDigests, ModelInfo, Role
+from pytest_distill.engines.lookup import is_here, weights_named
 from pytest_distill.errors import (
     ComparisonError,
     ConfigError,

@@ -181,9 +181,12 @@ class TransformersEngine:
             the model read changed it.
         """
         if requests:
+            from pytest_distill.engines.transformers.trials import refuse_changed
+
             with self._running(f"it answers {requests[0].task}"):
                 yield from self._answer(requests)(self._load(), requests)
-                self._refuse_changed()
+                if self._loaded is not None:
+                    refuse_changed(self._loaded)
 
     @property
     def setting(self) -> dict[str, Any]:
@@ -241,14 +244,12 @@ class TransformersEngine:
         ModelError
             Where the two cannot be compared token by token.
         """
-        if isinstance(teacher, TransformersEngine):
-            from pytest_distill.engines.transformers.likeness.comparing import compare
+        from pytest_distill.engines.transformers.likeness.comparing import compare, compare_captured
 
+        if isinstance(teacher, TransformersEngine):
             with self._running(f"it is compared with '{teacher.spec.name}'"):
                 yield from compare(self._causal(), teacher._causal(), texts)
         elif isinstance(teacher, Mapping):
-            from pytest_distill.engines.transformers.likeness.comparing import compare_captured
-
             with self._running("it is compared with what was captured of its teacher"):
                 yield from compare_captured(self._causal(), teacher, texts)
         else:
@@ -282,12 +283,6 @@ class TransformersEngine:
         from pytest_distill.engines.transformers.trials import examine
 
         examine(loaded)
-
-    def _refuse_changed(self) -> None:
-        from pytest_distill.engines.transformers.trials import refuse_changed
-
-        if self._loaded is not None:
-            refuse_changed(self._loaded)
 
     def _running(self, doing: str) -> AbstractContextManager[None]:
         """Let what the model's own code raises in the block be one error, as of the model."""

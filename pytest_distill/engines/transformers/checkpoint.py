@@ -15,12 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_distill.engines import file_digest
-from pytest_distill.engines.transformers.counting import (
-    TEMPLATES,
-    is_pickle,
-    other_files,
-    weight_names,
-)
+from pytest_distill.engines.transformers import counting
 from pytest_distill.engines.transformers.hub import snapshot
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.engines.transformers.quantisation import packing
@@ -188,11 +183,11 @@ def locate(spec: Spec) -> Checkpoint:
             "with 'tokenizer:'"
         )
     adapter_weights, adapter_config = _adapter(spec, adapter) if adapter else ((), {})
-    others = {"model": (*other_files(folder), *index)}
+    others = {"model": (*counting.other_files(folder), *index)}
     if tokenizer != folder:
-        others["tokenizer"] = other_files(tokenizer)
+        others["tokenizer"] = counting.other_files(tokenizer)
     if adapter:
-        others["adapter"] = other_files(adapter)
+        others["adapter"] = counting.other_files(adapter)
     return Checkpoint(
         folder=folder,
         tokenizer=tokenizer,
@@ -263,7 +258,7 @@ def _weights(
 
     There is no index where a single file holds all.
     """
-    name, index = weight_names(config, spec.options.load.get("variant"))
+    name, index = counting.weight_names(config, spec.options.load.get("variant"))
     if name and (folder / name).is_file():
         return (folder / name,), ()
     if index and (folder / index).is_file():
@@ -313,7 +308,7 @@ def _adapter(spec: Spec, folder: Path) -> tuple[tuple[Path, ...], Mapping[str, A
 
 
 def _pickles(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if is_pickle(file.name))
+    return sorted(file for file in folder.iterdir() if counting.is_pickle(file.name))
 
 
 def _existing(folder: Path, names: Iterable[str]) -> tuple[Path, ...]:
@@ -322,8 +317,8 @@ def _existing(folder: Path, names: Iterable[str]) -> tuple[Path, ...]:
 
 def _name(file: Path) -> str:
     """Return a file's name; of a chat template in a folder of its own, with that folder."""
-    templates = file.parent.name == TEMPLATES
-    return f"{TEMPLATES}/{file.name}" if templates else file.name
+    templates = file.parent.name == counting.TEMPLATES
+    return f"{counting.TEMPLATES}/{file.name}" if templates else file.name
 
 
 def _read(spec: Spec, file: Path) -> dict[str, Any]:

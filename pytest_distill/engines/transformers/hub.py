@@ -10,12 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_distill._util import hub
-from pytest_distill.engines.transformers.counting import (
-    TEMPLATES,
-    counts,
-    is_pickle,
-    weight_names,
-)
+from pytest_distill.engines.transformers import counting
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.errors import ModelError, few
 
@@ -137,8 +132,12 @@ def _small(spec: Spec, names: Iterable[str]) -> list[str]:
     found = []
     for path in names:
         folder, _, name = path.rpartition("/")
-        wanted = counts(name) or fnmatch(name, "*.safetensors.index*.json")
-        if folder in ("", TEMPLATES) and wanted and any(fnmatch(name, kind) for kind in kinds):
+        wanted = counting.counts(name) or fnmatch(name, "*.safetensors.index*.json")
+        if (
+            folder in ("", counting.TEMPLATES)
+            and wanted
+            and any(fnmatch(name, kind) for kind in kinds)
+        ):
             found.append(path)
     return found
 
@@ -152,7 +151,9 @@ def _wanted(spec: Spec, folder: Path, key: str) -> list[str]:
     # The safetensors files that the small files of a snapshot point at.
     if not (folder / "config.json").is_file():
         return []
-    single, index = weight_names(_json(folder / "config.json"), spec.options.load.get("variant"))
+    single, index = counting.weight_names(
+        _json(folder / "config.json"), spec.options.load.get("variant")
+    )
     if index and (folder / index).is_file():
         shards = _json(folder / index).get("weight_map")
         return sorted({str(name) for name in shards.values()}) if isinstance(shards, dict) else []
@@ -180,7 +181,7 @@ def _lacking(
     if not missing and key == "path" and "config.json" not in here:
         hint = f"; for the GGUF file there, add 'gguf_file: {ggufs[0]}'" if ggufs else ""
         return ModelError(f"{who} has no config.json{hint}")
-    pickles = [name for name in top if is_pickle(name)]
+    pickles = [name for name in top if counting.is_pickle(name)]
     if pickles and len(missing) == 1:
         return ModelError(
             f"{who} has only pickle weights ({pickles[0]}), which can run code when they are "

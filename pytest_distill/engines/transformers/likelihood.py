@@ -11,9 +11,11 @@ import torch
 
 from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.loaded import Loaded
-from pytest_distill.engines.transformers.logits import log_probabilities, logits_at
+from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.neighbours import answers_of_rows
 from pytest_distill.engines.transformers.trials import differ
+
+_CHUNK = 512  # positions whose logits become float32 at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ def score_places(
 ) -> list[float]:
     """Return the summed log-probability of each sequence of targets at its places.
 
+    The log-softmax is taken in float32 whatever the model runs in, once for every position.
+
     Parameters
     ----------
     loaded : Loaded
@@ -104,11 +108,9 @@ def score_places(
     places = sorted({place for own, _ in wanted for place in own})
     number = {place: index for index, place in enumerate(places)}
     logits = logits_at(loaded, inputs, *zip(*places, strict=True))
-    values = iter(
-        log_probabilities(
-            logits,
-            [number[place] for own, _ in wanted for place in own],
-            [target for _, targets in wanted for target in targets],
-        )
-    )
+    norms = torch.cat([part.float().logsumexp(dim=-1) for part in torch.split(logits, _CHUNK)])
+    rows = torch.tensor([number[place] for own, _ in wanted for place in own], device=norms.device)
+    tokens = [target for _, targets in wanted for target in targets]
+    chosen = logits[rows, torch.tensor(tokens, device=norms.device)].float()
+    values = iter((chosen - norms[rows]).tolist())
     return [fsum(next(values) for _ in targets) for _, targets in wanted]

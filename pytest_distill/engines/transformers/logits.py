@@ -1,4 +1,4 @@
-"""Logits at chosen positions, and the log-probabilities of chosen tokens there."""
+"""Logits at chosen positions."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import torch
 
 from pytest_distill.engines.transformers.fast.onednn import computing
 from pytest_distill.engines.transformers.loaded import Loaded
-
-_CHUNK = 512  # positions whose logits become float32 at a time
 
 
 def logits_at(
@@ -63,27 +61,3 @@ def logits_at(
     if picked:
         return logits[0]
     return logits[row.to(logits.device), column.to(logits.device)]
-
-
-def log_probabilities(
-    logits: torch.Tensor, places: Sequence[int], targets: Sequence[int]
-) -> list[float]:
-    """Return the log-probability of each target token under the logits at its place.
-
-    The log-softmax is taken in float32 whatever the model runs in, once for every row of logits.
-
-    Parameters
-    ----------
-    logits : torch.Tensor
-        Shape (positions, vocabulary).
-    places : sequence of int
-        For every target a row of `logits`.
-    targets : sequence of int
-        Token ids.
-    """
-    device = logits.device
-    norms = torch.cat([part.float().logsumexp(dim=-1) for part in torch.split(logits, _CHUNK)])
-    place = torch.tensor(places, device=device)
-    values = logits[place, torch.tensor(targets, device=device)].float() - norms[place]
-    result: list[float] = values.tolist()
-    return result

@@ -9,7 +9,7 @@ import torch
 import transformers
 
 from pytest_distill.engines.transformers.batching import pad
-from pytest_distill.engines.transformers.failures import FAILURES, is_out_of_memory
+from pytest_distill.engines.transformers.failures import none_where_it_fails
 from pytest_distill.engines.transformers.fast.onednn import computing
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
@@ -53,19 +53,19 @@ def cache_name(loaded: Loaded) -> str | None:
         findings.cache_name = ""
         ids = pad([trial_tokens(loaded, 2)], 0, loaded.device)
         for name in ("cache", "past_key_values"):
-            cache = filled([], 1)
-            try:
-                with computing(loaded):
-                    loaded.model(input_ids=ids, use_cache=True, **{name: cache})
-                read = cache.get_seq_length()
-            except FAILURES as error:
-                if is_out_of_memory(error):
-                    raise
-                continue
-            if read == ids.shape[1]:
+            if _kept(loaded, ids, name) == ids.shape[1]:
                 findings.cache_name = name
                 break
     return findings.cache_name or None
+
+
+@none_where_it_fails
+def _kept(loaded: Loaded, ids: torch.Tensor, name: str) -> int:
+    """Return how many tokens a cache that a model takes by this name holds after some."""
+    cache = filled([], 1)
+    with computing(loaded):
+        loaded.model(input_ids=ids, use_cache=True, **{name: cache})
+    return int(cache.get_seq_length())
 
 
 def going_on(loaded: Loaded, cache: Any) -> dict[str, Any]:

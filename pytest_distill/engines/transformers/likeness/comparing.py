@@ -11,16 +11,9 @@ import torch
 from pytest_distill.engines import Captured, TokenLikeness
 from pytest_distill.engines.transformers.batching import Budget, pad
 from pytest_distill.engines.transformers.findings import Neighbours
+from pytest_distill.engines.transformers.likeness import vocabulary
 from pytest_distill.engines.transformers.likeness.reading import Row, compared, read
 from pytest_distill.engines.transformers.likeness.reducing import Figures, captured, whole
-from pytest_distill.engines.transformers.likeness.vocabulary import (
-    Vocabulary,
-    own_vocabulary,
-    refuse_unlike_rows,
-    restricted,
-    shared_vocabulary,
-    widths,
-)
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.neighbours import in_company, unlike_alone
@@ -65,22 +58,26 @@ def compare(student: Loaded, teacher: Loaded, texts: Sequence[GoldText]) -> Iter
     ModelError
         Where the two do not see the same token ids, or a text does not fit.
     """
-    shared = shared_vocabulary(student, teacher)
+    shared = vocabulary.shared_vocabulary(student, teacher)
     models = [student, teacher]
     with quiet():
         rows, theirs = (read(loaded, texts, models) for loaded in models)
     for text, mine, other in zip(texts, rows, theirs, strict=True):
         for (a, _), (b, _) in zip(mine, other, strict=False):
-            refuse_unlike_rows(text.id, (student, a), (teacher, b))
-        refuse_unlike_rows(text.id, (student, compared(mine)), (teacher, compared(other)))
+            vocabulary.refuse_unlike_rows(text.id, (student, a), (teacher, b))
+        vocabulary.refuse_unlike_rows(
+            text.id, (student, compared(mine)), (teacher, compared(other))
+        )
     over = _compared_tokens(shared, models, texts, rows)
     step = max(1, _CHUNK // len(over))
 
     def reduce(logits: Sequence[torch.Tensor], _places: Places) -> Figures:
-        pairs = zip(*(torch.split(restricted(one, over), step) for one in logits), strict=True)
+        pairs = zip(
+            *(torch.split(vocabulary.restricted(one, over), step) for one in logits), strict=True
+        )
         return np.concatenate([whole(there, here) for here, there in pairs])
 
-    yield from _in_parts(models, texts, rows, reduce, shared.note(widths(models)))
+    yield from _in_parts(models, texts, rows, reduce, shared.note(vocabulary.widths(models)))
 
 
 def compare_captured(
@@ -93,7 +90,7 @@ def compare_captured(
     EvaluationError
         Where the recorded tokens are not those that the student's tokenizer makes of a text.
     """
-    own = own_vocabulary(student)
+    own = vocabulary.own_vocabulary(student)
     with quiet():
         rows = read(student, texts, [student])
     found = [recorded[text.id] for text in texts]
@@ -111,7 +108,7 @@ def compare_captured(
             tokens = found[text].top[number]
             top[line, : len(tokens)] = [column.get(token, -1) for token in tokens.tolist()]
             logprobs[line, : len(tokens)] = found[text].logprobs[number]
-        chunks = torch.split(restricted(logits[0], over), step)
+        chunks = torch.split(vocabulary.restricted(logits[0], over), step)
         return np.concatenate(
             [
                 captured(chunk, top[at : at + step], logprobs[at : at + step])
@@ -119,21 +116,24 @@ def compare_captured(
             ]
         )
 
-    yield from _in_parts([student], texts, rows, reduce, own.note(widths([student])))
+    yield from _in_parts([student], texts, rows, reduce, own.note(vocabulary.widths([student])))
 
 
 def _compared_tokens(
-    vocabulary: Vocabulary, models: Sequence[Loaded], texts: Sequence[GoldText], rows: Sequence[Row]
+    known: vocabulary.Vocabulary,
+    models: Sequence[Loaded],
+    texts: Sequence[GoldText],
+    rows: Sequence[Row],
 ) -> tuple[int, ...]:
     """Return the tokens that the distributions are over; ModelError where a text has others."""
-    over = vocabulary.scored_by(widths(models))
-    known = set(over)
+    over = known.scored_by(vocabulary.widths(models))
+    ids = set(over)
     for text, row in zip(texts, rows, strict=True):
-        odd = next((token for token in compared(row) if token not in known), None)
+        odd = next((token for token in compared(row) if token not in ids), None)
         if odd is not None:
             raise ModelError(
                 f"example '{text.id}': token {odd} is not in the vocabulary of "
-                f"{vocabulary.names}, so that no probability of it can be compared"
+                f"{known.names}, so that no probability of it can be compared"
             )
     return over
 
@@ -146,7 +146,7 @@ def _in_parts(
     note: str,
 ) -> Iterator[TokenLikeness]:
     """Yield each text's sums as soon as its last part is done."""
-    most = max(1, _LOGITS // max(widths(models)))
+    most = max(1, _LOGITS // max(vocabulary.widths(models)))
     parts = [part for index, row in enumerate(rows) for part in _parts(index, row, most)]
     due = np.bincount([part.text for part in parts], minlength=len(texts))
     totals = np.zeros((len(texts), 7))

@@ -22,13 +22,11 @@ from pytest_distill.engines import (
 )
 from pytest_distill.engines.transformers import hub
 from pytest_distill.engines.transformers.checkpoint import Checkpoint, locate
-from pytest_distill.engines.transformers.handlers import handler, refuse_other_head
 from pytest_distill.engines.transformers.options import Spec, TransformersOptions
 from pytest_distill.engines.transformers.quantisation import versions
 from pytest_distill.engines.transformers.templates import has_own_code, may_read_clock
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import GoldText, Prediction, Request
-from pytest_distill.evals.tasks.generation import GenerationRequest
 
 if TYPE_CHECKING:
     from pytest_distill.engines.transformers.chats import Clock
@@ -115,6 +113,8 @@ class TransformersEngine:
 
         Neither model nor tokenizer is loaded where no template reads it.
         """
+        from pytest_distill.evals.tasks.generation import GenerationRequest
+
         chats = [r for r in requests if isinstance(r, GenerationRequest) and r.chat]
         if not chats or not may_read_clock(self.spec, self.checkpoint):
             return {}
@@ -327,6 +327,8 @@ class TransformersEngine:
 
     def _answer(self, requests: Sequence[Request]) -> Any:
         """Return the function that answers these requests; ModelError where the model cannot."""
+        from pytest_distill.engines.transformers.handlers import handler, refuse_other_head
+
         kind = type(requests[0])
         if any(type(request) is not kind for request in requests):
             raise TypeError("the requests of one call must all be of one kind")

@@ -23,30 +23,21 @@ from pytest_distill.evals.requests import CAUSAL, SEQ2SEQ
 GGUF_DTYPE = "float32"
 
 # What `load:` may not say, because a key of the model says it, or because it would undo a check.
-_RESERVED = {
-    "device_map": "device_map",
-    "dtype": "dtype",
-    "torch_dtype": "dtype",
-    "revision": "revision",
-    "trust_remote_code": "trust_remote_code",
-    "gguf_file": "gguf_file",
-    "subfolder": "path",
-    "config": None,
-    "state_dict": None,
-    "use_safetensors": None,
-    "output_loading_info": None,
-    "ignore_mismatched_sizes": None,
-    "key_mapping": None,
-}
+_OWN = ("device_map", "dtype", "revision", "trust_remote_code", "gguf_file")
+_KEYS = {"torch_dtype": "dtype", "subfolder": "path", **{key: key for key in _OWN}}
+_FIXED = (
+    *("config", "state_dict", "key_mapping"),
+    *("use_safetensors", "output_loading_info", "ignore_mismatched_sizes"),
+)
 
 
 def read_config(spec: Spec, checkpoint: Checkpoint) -> Any:
     """Return the transformers config, with what ``load:`` changes in it (``num_labels``, ...)."""
     load = spec.options.load
     for key in load:
-        if key in _RESERVED:
-            own, fixed = _RESERVED[key], "it is fixed, so that models are checked"
-            hint = f"use the model's own key '{own}:'" if own else fixed
+        if key in _KEYS or key in _FIXED:
+            fixed = "it is fixed, so that models are checked"
+            hint = f"use the model's own key '{_KEYS[key]}:'" if key in _KEYS else fixed
             raise ModelError(f"model '{spec.name}': load: '{key}' can't be set here; {hint}")
     if spec.options.gguf_file:
         require(spec, "gguf", "gguf", "gguf_file")

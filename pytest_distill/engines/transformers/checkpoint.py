@@ -283,14 +283,11 @@ def _weights(
 
 
 def _shards(spec: Spec, index: Path) -> list[str]:
-    names = _read(spec, index).get("weight_map")
-    if (
-        not isinstance(names, dict)
-        or not names
-        or not all(isinstance(n, str) for n in names.values())
-    ):
+    named = _read(spec, index).get("weight_map")
+    names = list(named.values()) if isinstance(named, dict) else []
+    if not names or not all(isinstance(name, str) for name in names):
         raise ModelError(f"model '{spec.name}': {index} has no weight_map of tensors to files")
-    return list(names.values())
+    return names
 
 
 def _adapter(spec: Spec, folder: Path) -> tuple[tuple[Path, ...], Mapping[str, Any]]:

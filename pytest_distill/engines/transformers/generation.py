@@ -17,7 +17,7 @@ from pytest_distill.engines.transformers.fast.caching import cache_name
 from pytest_distill.engines.transformers.fast.continuous_batching import WrongTextError, run_all
 from pytest_distill.engines.transformers.findings import Company, Neighbours
 from pytest_distill.engines.transformers.hf_generate import generate_batches
-from pytest_distill.engines.transformers.loaded import Loaded
+from pytest_distill.engines.transformers.loaded import Loaded, tokens_named
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.neighbours import WrongAloneError
 from pytest_distill.engines.transformers.quiet import quiet
@@ -221,9 +221,5 @@ def _decoded(loaded: Loaded, text: Text) -> str:
 
 def _end_tokens(loaded: Loaded) -> list[int]:
     """Return the tokens that end a text: those of the checkpoint and of its tokenizer."""
-    ends: set[int] = set()
     own = loaded.model.generation_config.eos_token_id
-    for tokens in (own, loaded.tokenizer.eos_token_id):
-        if tokens is not None:
-            ends.update([tokens] if isinstance(tokens, int) else tokens)
-    return sorted(ends)
+    return sorted(tokens_named(own, loaded.tokenizer.eos_token_id))

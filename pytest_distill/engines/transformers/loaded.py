@@ -13,6 +13,12 @@ from pytest_distill.engines.transformers.findings import Findings
 from pytest_distill.errors import ModelError
 
 
+def tokens_named(*values: object) -> set[int]:
+    """Return the ids in what a config says of some tokens: one, several, or None."""
+    several = [value if isinstance(value, list | tuple) else [value] for value in values]
+    return {token for tokens in several for token in tokens if isinstance(token, int)}
+
+
 @dataclass(frozen=True)
 class Loaded:
     """A model in memory, ready to be asked.

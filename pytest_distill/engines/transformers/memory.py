@@ -43,7 +43,8 @@ def in_batches(
     lengths : sequence of int
         Length of every item, in tokens.
     forward : callable
-        Runs one batch; may raise PlanAnewError, where `plan` then makes other batches.
+        Runs one batch, and returns anything but None; may raise PlanAnewError, where `plan` then
+        makes other batches.
     plan : callable
         Puts the lengths of what is left into batches; see `batches`.
 
@@ -58,29 +59,29 @@ def in_batches(
         for places in plan([lengths[index] for index in left], budget.tokens):
             batch = [left[place] for place in places]
             try:
-                fits, result = attempt(partial(forward, batch))
+                result = attempt(partial(forward, batch))
             except PlanAnewError:
                 break
-            if not fits:
+            if result is None:
                 shrink(loaded, budget, [lengths[index] for index in batch])
                 break
             done.update(batch)
-            yield batch, result  # type: ignore[misc]  # it fitted, so there is a result
+            yield batch, result
         left = [index for index in left if index not in done]
 
 
-def attempt(run: Callable[[], T]) -> tuple[bool, T | None]:
-    """Return whether there was memory enough for a call, and its result.
+def attempt(run: Callable[[], T]) -> T | None:
+    """Return the result of a call; None where there was not memory enough for it.
 
     On the way out of the ``except`` the exception is dropped, and with it the frames that keep
     the tensors of the failed pass alive.
     """
     try:
-        return True, run()
+        return run()
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-    return False, None
+    return None
 
 
 def shrink(loaded: Loaded, budget: Budget, lengths: Sequence[int]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -212,9 +213,7 @@ def gguf_packing(file: Path) -> str | None:
         for _ in range(tensors):
             _skip_string(stream)
             (dimensions,) = _read(stream, "<I")
-            size = 1
-            for length in _read(stream, f"<{dimensions}Q"):
-                size *= length
+            size = prod(_read(stream, f"<{dimensions}Q"))
             kind, _offset = _read(stream, "<IQ")
             sizes[kind] += size
     least = _SHARE_SHOWN * sizes.total()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ import torch
 from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.failures import none_where_it_fails
 from pytest_distill.engines.transformers.fast.onednn import computing
-from pytest_distill.engines.transformers.loaded import Loaded
+from pytest_distill.engines.transformers.loaded import Loaded, tokens_named
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.errors import ModelError, UnsoundAnswersError
 
@@ -235,18 +235,10 @@ def trial_tokens(loaded: Loaded, count: int, shift: int = 0) -> list[int]:
 
 
 def _usual(loaded: Loaded) -> Sequence[int]:
-    stated = getattr(loaded.model.config.get_text_config(), "vocab_size", None)
-    known = loaded.vocabulary or stated or len(loaded.tokenizer)
-    special = {*loaded.tokenizer.all_special_ids, *_named(loaded.model.config)}
+    text = loaded.model.config.get_text_config()
+    known = loaded.vocabulary or getattr(text, "vocab_size", None) or len(loaded.tokenizer)
+    keys = ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id")
+    named = tokens_named(*(getattr(text, key, None) for key in keys))
+    special = {*loaded.tokenizer.all_special_ids, *named}
     usual = [token for token in range(min(known, _CHOSEN_FROM)) if token not in special]
     return usual if len(usual) > 1 else range(known)
-
-
-def _named(config: Any) -> Iterator[int]:
-    """Yield the special tokens that a config names."""
-    for name in ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id"):
-        named = getattr(config.get_text_config(), name, None)
-        if isinstance(named, int):
-            yield named
-        elif isinstance(named, list | tuple):
-            yield from named

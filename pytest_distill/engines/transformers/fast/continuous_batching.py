@@ -52,8 +52,8 @@ def run_all(loaded: Loaded, texts: Sequence[Text]) -> Iterator[Text]:
             own = [text for text in own if text.size > border]
         running = _Batch(loaded, own, None if beyond else border)
         while running.texts or running.queue:
-            fits, finished = attempt(running.step)
-            if not fits or finished is None:
+            finished = attempt(running.step)
+            if finished is None:
                 lengths = [text.longest for text in running.read]
                 running = _Batch(loaded, [], border)  # gives its tensors back
                 shrink(loaded, loaded.generation_budget, lengths)

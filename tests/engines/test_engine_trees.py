@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import torch
 
+from pytest_distill.engines.transformers.batching import fill
 from pytest_distill.engines.transformers.choices import score_in_rows
 from pytest_distill.engines.transformers.fast.tree_choices import plan
-from pytest_distill.engines.transformers.fast.trees import Part, by_prefix, fill, trees_of
+from pytest_distill.engines.transformers.fast.trees import Part, by_prefix, trees_of
 from pytest_distill.engines.transformers.likelihood import Span
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 
@@ -86,12 +87,12 @@ def test_prefixes_are_shared_by_group_and_stop_before_what_is_scored() -> None:
 
 def test_rows_are_filled_and_batches_of_trees_fit_the_budget() -> None:
     """Every tree is in one batch, and the rows of a batch together within the budget."""
-    assert fill([5, 4, 4, 20, 1], 9) == [[0, 1], [2], [3], [4]]
+    assert list(fill([5, 4, 4, 20, 1], 9)) == [[0, 1], [2], [3], [4]]
     sizes = [n * 37 % 90 + 1 for n in range(300)]
     batches = list(plan(sizes, 2048))
     assert sorted(itertools.chain(*batches)) == list(range(300))
     for batch in batches:
-        assert 512 * len(fill([sizes[index] for index in batch], 512)) <= 2048
+        assert 512 * len(list(fill([sizes[index] for index in batch], 512))) <= 2048
     assert list(plan([700, 3], 256)) == [[0], [1]]
 
 

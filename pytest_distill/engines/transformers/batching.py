@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,6 +49,23 @@ def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
             stop += 1
         yield order[start:stop]
         start = stop
+
+
+def fill(sizes: Iterable[int], length: int) -> Iterator[list[int]]:
+    """Yield indices into `sizes`, put into rows of at most `length` tokens, in their order.
+
+    A size beyond the length has a row for itself.
+    """
+    row: list[int] = []
+    room = length
+    for index, size in enumerate(sizes):
+        if row and size > room:
+            yield row
+            row, room = [], length
+        row.append(index)
+        room -= size
+    if row:
+        yield row
 
 
 def pad(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 
 from pytest_distill.engines.transformers.architecture import attention_window
-from pytest_distill.engines.transformers.batching import batches
+from pytest_distill.engines.transformers.batching import batches, fill
 from pytest_distill.engines.transformers.device import release
 from pytest_distill.engines.transformers.failures import FAILURES, first_line, is_out_of_memory
 from pytest_distill.engines.transformers.fast.caching import Cached, cache_name, read_prefix
@@ -17,7 +17,6 @@ from pytest_distill.engines.transformers.fast.trees import (
     Tree,
     by_prefix,
     by_row,
-    fill,
     score_trees,
     trees_of,
 )
@@ -153,21 +152,12 @@ def _score_group(loaded: Loaded, group: PrefixGroup) -> Iterator[Scored]:
 def plan(sizes: Sequence[int], budget: int) -> Iterator[list[int]]:
     """Yield groups of indices of trees, the biggest first; each group fits the budget in rows."""
     order = sorted(range(len(sizes)), key=lambda index: -sizes[index])
-    start = 0
-    while start < len(order):
-        length = _row_length(sizes[order[start]], budget)
-        rows = max(1, budget // length)
-        stop, room = start, 0
-        while stop < len(order):
-            size = sizes[order[stop]]
-            if size > room:
-                if rows == 0:
-                    break
-                rows, room = rows - 1, length
-            room -= size
-            stop += 1
-        yield order[start:stop]
-        start = stop
+    while order:
+        length = _row_length(sizes[order[0]], budget)
+        rows = islice(fill((sizes[index] for index in order), length), max(1, budget // length))
+        count = sum(map(len, rows))
+        yield order[:count]
+        order = order[count:]
 
 
 def _row_length(biggest: int, budget: int) -> int:

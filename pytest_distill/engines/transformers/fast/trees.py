@@ -135,22 +135,6 @@ def common_prefix(rows: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     return low[:length]
 
 
-def fill(sizes: Sequence[int], length: int) -> list[list[int]]:
-    """Return indices into `sizes`, put into rows of at most `length` tokens, in their order.
-
-    A size beyond the length has a row for itself.
-    """
-    rows: list[list[int]] = []
-    room = 0
-    for index, size in enumerate(sizes):
-        if not rows or size > room:
-            rows.append([])
-            room = length
-        rows[-1].append(index)
-        room -= size
-    return rows
-
-
 @torch.inference_mode()
 def score_trees(
     loaded: Loaded, rows: Sequence[Sequence[Tree]], skip: int, cached: Cached | None

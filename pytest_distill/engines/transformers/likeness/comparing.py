@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from pytest_distill.engines import Captured, TokenLikeness
-from pytest_distill.engines.transformers.batching import Budget, pad
+from pytest_distill.engines.transformers.batching import Budget, fill, pad
 from pytest_distill.engines.transformers.findings import Neighbours
 from pytest_distill.engines.transformers.likeness import vocabulary
 from pytest_distill.engines.transformers.likeness.reading import Row, compared, read
@@ -155,7 +155,8 @@ def _in_parts(
 
     def forward(batch: list[int]) -> list[Figures]:
         done: list[Figures] = []
-        for group in _groups([parts[index] for index in batch], most):
+        for places in fill((parts[index].places for index in batch), most):
+            group = [parts[batch[place]] for place in places]
             figures = reduce(*_logits(models, group))
             ends = np.cumsum([part.places for part in group])
             done += [piece.sum(axis=0) for piece in np.split(figures, ends[:-1])]
@@ -210,17 +211,6 @@ def _parts(index: int, text: Row, most: int) -> Iterator[_Part]:
             end = min(begin + most, len(span.targets))
             yield _Part(index, row[: span.start + end], span.start + begin, first + begin)
         first += len(span.targets)
-
-
-def _groups(parts: Sequence[_Part], most: int) -> Iterator[list[_Part]]:
-    """Yield parts in groups of at most `most` compared tokens."""
-    group: list[_Part] = []
-    for part in parts:
-        if group and sum(p.places for p in group) + part.places > most:
-            yield group
-            group = []
-        group.append(part)
-    yield group
 
 
 def _refuse_unlike_capture(

@@ -8,6 +8,24 @@ import pytest
 
 from pytest_distill.report.formats import FORMATS
 
+OPTIONS = {
+    "limit": ("N", "evaluate a sample of N examples of each gold set; such a run is INCOMPLETE"),
+    "cache": ("DIR", "keep predictions in this folder instead of .distill beside distill.yaml"),
+    "predictions": (
+        "DIR",
+        "take exported predictions from this folder for models whose weights are absent",
+    ),
+    "config": (
+        "PATH",
+        "use this distill.yaml instead of the nearest one at or above each test file",
+    ),
+    "device": ("DEVICE", "run all models on this device: auto, cpu, cuda or cuda:N"),
+}
+"""Name -> what stands for its value, and what ``pytest --help`` says.
+
+All are text: they are checked when the JSON report has begun.
+"""
+
 SHIPS = pytest.StashKey[bool]()
 """Whether the report said SHIP."""
 
@@ -18,64 +36,26 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--distill-report",
         action="store_true",
-        default=None,
         help="show scores, retained quality and gates, and exit with 0 only if all gates passed",
     )
     for name, what in FORMATS.items():
-        group.addoption(f"--distill-{name}", metavar="PATH", default=None, help=what)
-    group.addoption(
-        "--distill-limit",
-        metavar="N",
-        default=None,  # text, as all values here: they are checked when the JSON report has begun
-        help="evaluate a sample of N examples of each gold set; such a run is INCOMPLETE",
-    )
-    group.addoption(
-        "--distill-cache",
-        metavar="DIR",
-        default=None,
-        help="keep predictions in this folder instead of .distill beside distill.yaml",
-    )
-    group.addoption(
-        "--distill-refresh",
-        action="store_true",
-        default=None,
-        help="evaluate anew what is stored",
-    )
-    group.addoption(
-        "--distill-predictions",
-        metavar="DIR",
-        default=None,
-        help="take exported predictions from this folder for models whose weights are absent",
-    )
-    group.addoption(
-        "--distill-config",
-        metavar="PATH",
-        default=None,
-        help="use this distill.yaml instead of the nearest one at or above each test file",
-    )
-    group.addoption(
-        "--distill-device",
-        metavar="DEVICE",
-        default=None,
-        help="run all models on this device: auto, cpu, cuda or cuda:N",
-    )
+        group.addoption(f"--distill-{name}", metavar="PATH", help=what)
+    for name, (metavar, what) in OPTIONS.items():
+        group.addoption(f"--distill-{name}", metavar=metavar, help=what)
+    group.addoption("--distill-refresh", action="store_true", help="evaluate anew what is stored")
     group.addoption(
         "--distill-model",
         metavar="NAME=PATH",
         action="append",
-        default=None,
         help="use this checkpoint for a model of distill.yaml (may be given several times)",
     )
     parser.addini(
         "distill_strict",
         "exit with 0 only if all gates ran and passed, also without --distill-report",
         type="bool",
-        default=False,
     )
-    parser.addini(
-        "distill_cache", "folder of stored predictions, relative to rootdir", default=None
-    )
-    parser.addini("distill_config", "path of distill.yaml, relative to rootdir", default=None)
+    parser.addini("distill_cache", "folder of stored predictions, relative to rootdir")
+    parser.addini("distill_config", "path of distill.yaml, relative to rootdir")
 
 
 def binds(config: pytest.Config) -> bool:

@@ -55,13 +55,13 @@ def add_project(share: Share, project: Project, config: str) -> None:
         for eval in dict.fromkeys(eval for eval, _ in model.figures)
     )
     share.recommendations.extend(
-        RecommendationRow(
+        record_of(
+            RecommendationRow,
+            found,
             config=config,
             criterion=criterion,
-            model=found.model,
             passed_over=tuple(found.passed_over),
             ended_by=next(iter(found.ended_by), None),
-            not_tried=found.not_tried,
         )
         for criterion, found in project.recommended.items()
     )

@@ -14,7 +14,6 @@ OUTPUT = "distill"
 RUN = "distill_run"
 """Key under which a worker is told the number of the whole run."""
 
-
 BEGAN = "distill_began"
 """Key under which a worker is told when the run began."""
 

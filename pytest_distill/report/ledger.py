@@ -19,6 +19,7 @@ from pytest_distill.report.records import (
     Report,
     ScoresRow,
     Shipping,
+    record_of,
 )
 from pytest_distill.report.share import Share, index_in
 from pytest_distill.report.worth import frontiers, sentences
@@ -133,16 +134,9 @@ class Ledger:
             for name, score in scores.items()
             if teacher is not None and roles.get(name) != "teacher"
         }
-        return ComparisonRow(
-            row.config,
-            row.eval,
-            row.metric,
-            row.higher_is_better,
-            {name: float(score) for name, score in scores.items()},
-            row.n,
-            row.reported,
-            {n: finite(rounded_down(ratio)) for n, ratio in ratios.items() if ratio is not None},
-        )
+        retained = {n: finite(rounded_down(r)) for n, r in ratios.items() if r is not None}
+        floats = {name: float(score) for name, score in scores.items()}
+        return record_of(ComparisonRow, row, scores=floats, retained=retained)
 
     def gates(self) -> list[GateRow]:
         """Return a row for every gate that was asked, and for every gate test without one."""

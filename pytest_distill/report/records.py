@@ -53,11 +53,6 @@ class ModelRow:
     """What the engine says of this run."""
     trained: str | None
 
-    @property
-    def key(self) -> tuple[str, ...]:
-        """What tells it from other models of the run."""
-        return self.config, self.name
-
 
 @dataclass(frozen=True, slots=True)
 class ScoresRow:
@@ -71,11 +66,6 @@ class ScoresRow:
     """Model -> exact fraction."""
     n: int | None
     reported: tuple[str, ...]
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """What tells it from other scores of the run."""
-        return self.config, self.eval, self.metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +103,6 @@ class EvaluationRow:
     from_store: int | None
     """How many answers came from the store; None where no engine ran it."""
     notes: tuple[str, ...]
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """What tells it from other evaluations of the run."""
-        return self.config, self.model, self.eval
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +164,6 @@ class FiguresRow:
     throughput: ThroughputRow | None
     memory: MemoryRow | None
 
-    @property
-    def key(self) -> tuple[str, ...]:
-        """What tells it from other figures of the run."""
-        return self.config, self.model, self.eval
-
 
 @dataclass(frozen=True, slots=True)
 class FrontierPoint:
@@ -225,11 +205,6 @@ class RecommendationRow:
     ended_by: str | None
     """The student that is not shown to keep the quality."""
     not_tried: tuple[str, ...]
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """What tells it from other recommendations of the run."""
-        return self.config, self.criterion
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,15 @@ from pytest_distill.report.records import (
 
 Row = TypeVar("Row", ModelRow, ScoresRow, EvaluationRow, FiguresRow, RecommendationRow)
 
+KEYS: dict[type, tuple[str, ...]] = {
+    ModelRow: ("config", "name"),
+    ScoresRow: ("config", "eval", "metric"),
+    EvaluationRow: ("config", "eval", "model"),
+    FiguresRow: ("config", "eval", "model"),
+    RecommendationRow: ("config", "criterion"),
+}
+"""Row -> what tells it from others of the run, in the order by which the report sorts them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
@@ -73,50 +82,50 @@ class Share:
 
         Rows stand in the order of ``distill.yaml``, whichever process ends first.
         """
-        self.allow_reruns.update(other.allow_reruns)
-        self.required.update(other.required)
         for config, told in other.listings.items():
             known = self.listings.get(config, Listing())
             evals = {name: _union(known.evals.get(name, ()), of) for name, of in told.evals.items()}
             models = _union(known.models, told.models)
             self.listings[config] = Listing(models, known.evals | evals)
-        for mine, theirs in (
-            (self.late, other.late),
-            (self.skipped_files, other.skipped_files),
-            (self.remarks, other.remarks),
-            (self.unreadable, other.unreadable),
-        ):
-            mine[:] = _union(mine, theirs)
-        self._add_rows(self.models, other.models)
-        self._add_rows(self.scores, other.scores)
-        self._add_rows(self.evaluations, other.evaluations)
-        self._add_rows(self.figures, other.figures)
-        self._add_rows(self.recommendations, other.recommendations)
+        for name in ("allow_reruns", "required"):
+            getattr(self, name).update(getattr(other, name))
+        for name in ("late", "skipped_files", "remarks", "unreadable"):
+            getattr(self, name)[:] = _union(getattr(self, name), getattr(other, name))
+        for name in ("models", "scores", "evaluations", "figures", "recommendations"):
+            self._add_rows(getattr(self, name), getattr(other, name))
 
     def not_the_same(self, models: Iterable[ModelRow]) -> Iterator[str]:
         """Yield the models of ``distill.yaml`` of which another process loaded other bytes."""
-        for one, other in ((o, m) for m in models for o in self.models if o.key == m.key):
+        for one, other in ((o, m) for m in models for o in self.models if _key(o) == _key(m)):
             digests = {one.digest, other.digest} - {None}
             if len(digests) > 1 and "fixture" not in (one.engine, other.engine):
                 yield one.name
 
     def _add_rows(self, rows: list[Row], others: Iterable[Row]) -> None:
-        found = {row.key: row for row in rows}
+        found = {_key(row): row for row in rows}
         for row in others:
-            found[row.key] = _merged(found[row.key], row) if row.key in found else row
+            key = _key(row)
+            found[key] = _merged(found[key], row) if key in found else row
         rows[:] = sorted(found.values(), key=self._place)
 
-    def _place(self, row: Row) -> tuple[str, int, int, int]:
-        """Return where a row stands: by its eval, metric and model in ``distill.yaml``."""
+    def _place(self, row: Row) -> tuple[str | int, ...]:
+        """Return where a row stands: by its eval, metric and model in ``distill.yaml``.
+
+        Recommendations stand in the order in which they were asked for.
+        """
         listing: Listing = self.listings.get(row.config, Listing())
-        if isinstance(row, RecommendationRow):  # in the order in which they were asked for
-            return row.config, 0, 0, 0
-        if isinstance(row, ModelRow):
-            return row.config, 0, 0, index_in(listing.models, row.name)
-        eval = index_in([*listing.evals], row.eval)
-        if isinstance(row, ScoresRow):
-            return row.config, eval, index_in(listing.evals.get(row.eval, ()), row.metric), 0
-        return row.config, eval, 0, index_in(listing.models, row.model)
+        orders: dict[str, Sequence[str]] = {
+            "name": listing.models,
+            "eval": [*listing.evals],
+            "metric": listing.evals.get(getattr(row, "eval", ""), ()),
+            "model": listing.models,
+        }
+        key = zip(KEYS[type(row)], _key(row), strict=True)
+        return row.config, *(index_in(orders[part], name) for part, name in key if part in orders)
+
+
+def _key(row: Row) -> tuple[str, ...]:
+    return tuple(getattr(row, part) for part in KEYS[type(row)])
 
 
 def index_in(names: Sequence[str], name: str) -> int:

@@ -19,12 +19,7 @@ from pytest_distill.report.deferral import deferral_lines
 from pytest_distill.report.figures import figure_lines
 from pytest_distill.report.frontier import frontier_lines
 from pytest_distill.report.records import ComparisonRow, EvaluationRow, GateRow, ModelRow, Report
-from pytest_distill.report.tables import (
-    Columns,
-    shortened,
-    table,
-    wrapped,
-)
+from pytest_distill.report.tables import Columns, shortened, table, wrapped
 
 
 def report_lines(report: Report, width: int) -> list[str]:

@@ -24,22 +24,15 @@ def row_of(verdict: Verdict, config: str, nodeid: str) -> GateRow:
     """
     evidence = verdict.evidence
     interval, paired, gap = evidence.interval, evidence.paired, evidence.gap
-    clustered = paired or interval
     return record_of(
         GateRow,
-        verdict,
-        evidence,
+        *(verdict, evidence, paired, interval),
         nodeid=nodeid,
         config=config,
         infinite=math.isinf(verdict.observed),
         observed=finite(verdict.observed),
         notes=tuple(str(note) for note in verdict.notes),
         interval=interval and record_of(IntervalRow, interval),
-        clusters=clustered.clusters if clustered else None,
-        wins=paired.wins if paired else None,
-        losses=paired.losses if paired else None,
-        ties=paired.ties if paired else None,
-        p_value=paired.p_value if paired else None,
         test=paired.method if paired else None,
         gap_recovered=gap and record_of(GapRow, gap),
     )

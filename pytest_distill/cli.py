@@ -38,13 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m pytest_distill", description=__doc__)
     store = parser.add_subparsers(dest="what", required=True).add_parser(
-        "store", help="the predictions that were kept"
+        "store", help="the stored predictions"
     )
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--config", type=Path, default=Path("distill.yaml"), metavar="PATH")
     common.add_argument("--cache", type=Path, metavar="DIR", help="default: .distill beside it")
     commands = store.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", parents=[common], help="the models, and how much of each is kept")
+    commands.add_parser("list", parents=[common], help="the models, and how much of each is stored")
     for name, what in (
         ("export", "write the predictions of this distill.yaml into a folder"),
         ("import", "take in predictions that were exported elsewhere"),
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     given = parser.parse_args(arguments)
     try:
-        for line in _run(given.command, given.config, given.cache, vars(given)):
+        for line in _run(given):
             print(line)  # noqa: T201 (a command's output)
     except (DistillError, OSError, sqlite3.Error) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
@@ -64,24 +64,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(command: str, config: Path, cache: Path | None, given: Mapping[str, Any]) -> Iterator[str]:
+def _run(given: argparse.Namespace) -> Iterator[str]:
     """Run a command and yield the lines that it prints.
 
     Parameters
     ----------
-    command : {"list", "export", "import", "prune"}
-        What to do.
-    config : Path
-        The ``distill.yaml``.
-    cache : Path, optional
-        The store's folder; ``.distill`` beside the config by default.
-    given : mapping
-        Further arguments: ``folder``.
+    given : Namespace
+        ``command`` (list, export, import or prune); ``config``, the ``distill.yaml``; ``cache``,
+        the store's folder, ``.distill`` beside the config by default; ``folder``, to export to or
+        to import from.
     """
-    path = config.resolve()
-    folder = cache or path.parent / ".distill"
-    loaded = load_config(path)
-    if command == "import":
+    loaded = load_config(given.config.resolve())
+    folder = given.cache or loaded.folder / ".distill"
+    if given.command == "import":
         make_folder(folder)
     elif not (folder / FILE_NAME).is_file():
         raise ConfigError(f"{folder}: no predictions are stored there")
@@ -89,14 +84,14 @@ def _run(command: str, config: Path, cache: Path | None, given: Mapping[str, Any
     if store.migrated:
         yield MIGRATED.format(path=store.path)
     try:
-        if command == "list":
+        if given.command == "list":
             yield from _listed(store)
             return
         project = Project(loaded, keeper=Keeper(folder, warn=print, tell=print))
-        if command == "export":
-            yield from _export(store, project, given["folder"])
-        elif command == "import":
-            yield from _import(store, project, given["folder"])
+        if given.command == "export":
+            yield from _export(store, project, given.folder)
+        elif given.command == "import":
+            yield from _import(store, project, given.folder)
         else:
             yield from _prune(store, project)
     finally:
@@ -180,9 +175,9 @@ def _request_of(row: Example) -> bytes:
 def _prune(store: Store, project: Project) -> Iterator[str]:
     identities = _identities(project)
     absent = {name for name, identity in identities.items() if identity is None}
-    kept = {run_key(identity) for identity in identities.values() if identity is not None}
-    # Of a model whose weights are not here nobody can tell which predictions are its own.
-    old = [r.run for r in store.runs() if r.run not in kept and r.info.name not in absent]
+    present = {run_key(identity) for identity in identities.values() if identity is not None}
+    # Which predictions are those of a model whose weights are not here cannot be told.
+    old = [r.run for r in store.runs() if r.run not in present and r.info.name not in absent]
     yield f"{len(old)} models and {store.forget(old):,} predictions dropped"
 
 

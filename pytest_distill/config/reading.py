@@ -19,8 +19,8 @@ from pytest_distill.config.schema import (
     File,
     ModelConfig,
     OwnModel,
+    Settings,
     SourceModel,
-    Waiver,
 )
 from pytest_distill.engines import Role
 from pytest_distill.engines.lookup import DEFAULT as DEFAULT_ENGINE
@@ -54,19 +54,8 @@ class Config:
         The entries by name, validated.
     metrics : mapping
         The metrics of each eval, the headline metric first.
-    sft_size_tolerance : float
-        By which share the parameters of the SFT student may differ from the student's.
-    confidence : float, optional
-        What every verdict must be sure to, unless a test says otherwise; None: observed numbers.
-    required_gates : tuple of str
-        Gate names or node ids, each of which must have passed for a student to ship.
-    allow_reruns : bool or tuple of str
-        Gates (names or node ids) of which the last attempt counts where a test is repeated; True
-        for all. Else an earlier failure stays one.
-    allow_skipped : tuple of str
-        Globs, relative to `folder`, of test files that may be skipped when they are imported.
-    waivers : tuple of Waiver
-        Known failures.
+    settings : Settings
+        What holds for all of them.
     criteria : mapping
         Name -> the gates that a student must pass to meet it.
     engines : mapping
@@ -77,12 +66,7 @@ class Config:
     models: Mapping[str, ModelConfig]
     evals: Mapping[str, EvalConfig]
     metrics: Mapping[str, tuple[Metric, ...]]
-    sft_size_tolerance: float
-    confidence: float | None
-    required_gates: tuple[str, ...]
-    allow_reruns: bool | tuple[str, ...]
-    allow_skipped: tuple[str, ...]
-    waivers: tuple[Waiver, ...]
+    settings: Settings
     criteria: Mapping[str, tuple[Gate, ...]]
     engines: Mapping[str, Any]
 
@@ -99,7 +83,7 @@ class Config:
             for name, entry in self.evals.items()
             if getattr(entry, "must_keep", ())
         ]
-        return tuple(dict.fromkeys((*self.required_gates, *listed)))
+        return tuple(dict.fromkeys((*self.settings.required_gates, *listed)))
 
     def named(self, role: Role) -> list[str]:
         """Return the names of the models with that role, in the order of the file."""
@@ -144,18 +128,12 @@ class _Reader:
     def config(self) -> Config:
         self.refuse_names()
         self.refuse_misfits()
-        allowed = self.file.allow_reruns
         return Config(
             path=self.document.path,
             models=self.models,
             evals=self.evals,
             metrics={name: self.metrics(name, entry) for name, entry in self.evals.items()},
-            sft_size_tolerance=self.file.sft_size_tolerance,
-            confidence=self.file.confidence,
-            required_gates=tuple(self.file.required_gates),
-            allow_reruns=allowed if isinstance(allowed, bool) else tuple(allowed),
-            allow_skipped=tuple(self.file.allow_skipped),
-            waivers=tuple(self.file.waivers),
+            settings=self.file,
             criteria={
                 name: read_criterion(self.document, name, self.evals) for name in self.file.criteria
             },
@@ -167,11 +145,10 @@ class _Reader:
         file = self.document.validated(File, self.document.content, ())
         for number, waiver in enumerate(file.waivers):
             self.check_gate(waiver.gate, ("waivers", number, "gate"))
-        for number, gate in enumerate(file.required_gates):
-            self.check_gate(gate, ("required_gates", number))
         allowed = [] if isinstance(file.allow_reruns, bool) else file.allow_reruns
-        for number, gate in enumerate(allowed):
-            self.check_gate(gate, ("allow_reruns", number))
+        for key, gates in (("required_gates", file.required_gates), ("allow_reruns", allowed)):
+            for number, gate in enumerate(gates):
+                self.check_gate(gate, (key, number))
         for number, pattern in enumerate(file.allow_skipped):
             if not pattern or pattern.startswith("/"):
                 raise self.document.error(
@@ -247,7 +224,8 @@ class _Reader:
             self.refuse_uniform(entry, key)
         task = entry.get("task") if isinstance(entry, dict) else None
         if task is None:
-            return self.document.validated(EvalConfig, self.without_task(entry, key), key)
+            self.refuse_running(key)
+            return self.document.validated(EvalConfig, entry, key)
         if task not in TASKS:
             raise self.document.error(
                 (*key, "task"), f"unknown task '{task}'; {did_you_mean(str(task), TASKS)}"
@@ -275,7 +253,8 @@ class _Reader:
                 (*key, "chance"), f"'uniform' is for {', '.join(able)}; give a number such as 0.5"
             )
 
-    def without_task(self, entry: Any, key: tuple[str, str]) -> Any:
+    def refuse_running(self, key: tuple[str, str]) -> None:
+        """Refuse an eval without a task where a model has answers, not scores alone."""
         sources = self.sources
         running = [n for n in self.models if n not in sources or sources[n].answers]
         if running:
@@ -284,7 +263,6 @@ class _Reader:
                 f"needs a task ({', '.join(TASKS)}): model '{running[0]}' is evaluated, "
                 "not reported",
             )
-        return entry
 
     def metrics(self, name: str, entry: EvalConfig) -> tuple[Metric, ...]:
         key = ("evals", name, "metrics")

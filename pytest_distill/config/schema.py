@@ -144,17 +144,29 @@ class Waiver(Entry):
         return one_line(f"waived by {self.owner} until {self.expires}: {self.reason}")
 
 
-class File(Entry):
+class Settings(Entry):
+    """What the file says of all its models and evals."""
+
+    sft_size_tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """By which share the parameters of the SFT student may differ from the student's."""
+    confidence: Confidence | None = None
+    """What every verdict must be sure to, unless a test says otherwise; None: observed numbers."""
+    required_gates: Names = []
+    """Gate names or node ids, each of which must have passed for a student to ship."""
+    allow_reruns: bool | Names = False
+    """Gates (names or node ids) of which the last attempt counts where a test is repeated; True for
+    all. Else an earlier failure stays one."""
+    allow_skipped: Names = []
+    """Globs, relative to the file, of test files that may be skipped when they are imported."""
+    waivers: list[Waiver] = []
+    """Known failures."""
+
+
+class File(Settings):
     """The top level; models and evals are validated one by one, since their kinds differ."""
 
     models: dict[str, Any]
     evals: dict[str, Any]
-    sft_size_tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    confidence: Confidence | None = None
-    required_gates: Names = []
-    allow_reruns: bool | Names = False
-    allow_skipped: Names = []
-    waivers: list[Waiver] = []
     criteria: dict[str, dict[str, Any]] = {}
 
     @field_validator("models", "evals")

@@ -59,18 +59,16 @@ def open_rows(
             )
     if path.is_dir():
         return Opened(shown, _dataset_folder(path, shown, split, names))
-    if path.suffix.lower() == ".parquet" and path.is_file() and split is None:
-        return Opened(shown, _reporting_os_errors(_parquet(path, shown, names), shown))
     read = _READERS.get(path.suffix.lower())
     if read is None and split is not None and _is_hub_name(str(source)):
         return _hub_dataset(str(source), split, names, config, revision)
     if not path.is_file():
         raise _nothing_there(path, shown)
     if read is None:
-        raise GoldSetError(f"{shown}: unknown kind of file '{path.suffix}'; use {_kinds()}")
+        raise GoldSetError(f"{shown}: unknown kind of file '{path.suffix}'; use {_KINDS}")
     if split is not None:
         raise GoldSetError(f"{shown}: a {path.suffix} file has no splits; drop 'split'")
-    return Opened(shown, _reporting_os_errors(read(path, shown), shown))
+    return Opened(shown, _reporting_os_errors(read(path, shown, names), shown))
 
 
 def _shown(path: Path) -> str:
@@ -79,10 +77,6 @@ def _shown(path: Path) -> str:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
         return str(path)
-
-
-def _kinds() -> str:
-    return ", ".join(KINDS)
 
 
 def _is_hub_name(name: str) -> bool:
@@ -99,7 +93,7 @@ def _nothing_there(path: Path, shown: str) -> GoldSetError:
     if path.suffix.lower() in _READERS:
         return GoldSetError(f"{shown}: no such file")
     return GoldSetError(
-        f"{shown}: no such file or folder; a gold set is a file ({_kinds()}), a folder saved by "
+        f"{shown}: no such file or folder; a gold set is a file ({_KINDS}), a folder saved by "
         "datasets, or a hub dataset with 'split'"
     )
 
@@ -124,7 +118,7 @@ def _lines(path: Path, shown: str) -> Iterator[tuple[int, str]]:
                 ) from None
 
 
-def _jsonl(path: Path, shown: str) -> Rows:
+def _jsonl(path: Path, shown: str, _names: ClassNames) -> Rows:
     decoder = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_not_json)
     for number, line in _lines(path, shown):
         if line.isspace() or not line:
@@ -180,7 +174,7 @@ def _not_json(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not a JSON value")
 
 
-def _csv(path: Path, shown: str) -> Rows:
+def _csv(path: Path, shown: str, _names: ClassNames) -> Rows:
     reader = csv.reader((line for _, line in _lines(path, shown)), strict=True)
     header: list[str] | None = None
     start = 1
@@ -208,14 +202,13 @@ def _checked_header(names: list[str], where: str) -> list[str]:
     return names
 
 
-def _parquet(path: Path, shown: str, names: ClassNames | None = None) -> Rows:
+def _parquet(path: Path, shown: str, names: ClassNames) -> Rows:
     import pyarrow
     import pyarrow.parquet
 
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            if names is not None:
-                names.update(_names_in_schema(file.schema_arrow.metadata or {}))
+            names.update(_names_in_schema(file.schema_arrow.metadata or {}))
             batches = (batch.to_pylist() for batch in file.iter_batches())
             yield from _numbered(chain.from_iterable(batches), shown)
     except pyarrow.ArrowException as error:
@@ -236,7 +229,7 @@ def _names_in_schema(metadata: Mapping[bytes, bytes]) -> ClassNames:
         return {}  # of another tool, or none: the rows are all that counts
 
 
-_READERS: dict[str, Callable[[Path, str], Rows]] = {
+_READERS: dict[str, Callable[[Path, str, ClassNames], Rows]] = {
     ".jsonl": _jsonl,
     ".csv": _csv,
     ".parquet": _parquet,
@@ -244,6 +237,7 @@ _READERS: dict[str, Callable[[Path, str], Rows]] = {
 
 KINDS = tuple(_READERS)
 """The endings of files with rows."""
+_KINDS = ", ".join(KINDS)
 
 
 def _import_datasets(shown: str) -> Any:

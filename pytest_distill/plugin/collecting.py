@@ -110,7 +110,7 @@ class Collected:
         allowed, remarks = [], []
         for holds in dict.fromkeys(self._skipped.values()):
             config = configs.get(holds)
-            globs = config.allow_skipped if config is not None else ()
+            globs = config.settings.allow_skipped if config is not None else ()
             files = [path for path, of in self._skipped.items() if of == holds]
             missed = [path for path in files if not allows(globs, path, holds.parent)]
             unread += [shown(path) for path in missed]

@@ -221,7 +221,7 @@ class DistillSession:
         from pytest_distill.report.verdicts import row_of
 
         config = self.project(item).config
-        judged = waived(verdict, item.nodeid, config.waivers)
+        judged = waived(verdict, item.nodeid, config.settings.waivers)
         row = row_of(judged, self.places.shown(config.path), item.nodeid)
         state_of(item).attempt.verdicts.append(row)
         publish(item)

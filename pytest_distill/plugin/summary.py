@@ -45,8 +45,7 @@ def add_project(share: Share, project: Project, config: str) -> None:
         tuple(model.name for model in project.all_models),
         {name: metrics.get(name, ()) for name in project.config.evals},
     )
-    allowed = project.config.allow_reruns
-    share.allow_reruns[config] = allowed if isinstance(allowed, bool) else list(allowed)
+    share.allow_reruns[config] = project.config.settings.allow_reruns
     share.models.extend(_model_row(config, project, model) for model in used)
     share.evaluations.extend(_evaluation_row(config, model, e) for model, e in made)
     share.figures.extend(

@@ -186,10 +186,11 @@ class Project:
         """
         models, chosen = self._models(student, engines)
         self._refuse_one_checkpoint(models, chosen)
-        if confidence == "default" and self.config.confidence is not None:
-            confidence = self.config.confidence
+        settings = self.config.settings
+        if confidence == "default" and settings.confidence is not None:
+            confidence = settings.confidence
         on = self.eval(self.eval_name(eval))
-        tolerance = self.config.sft_size_tolerance
+        tolerance = settings.sft_size_tolerance
         return kind(on, models, chosen, metric, tolerance, confidence, self.config.folder)
 
     def _refuse_one_checkpoint(

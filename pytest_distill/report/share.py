@@ -120,8 +120,8 @@ class Share:
             "metric": listing.evals.get(getattr(row, "eval", ""), ()),
             "model": listing.models,
         }
-        key = zip(KEYS[type(row)], _key(row), strict=True)
-        return row.config, *(index_in(orders[part], name) for part, name in key if part in orders)
+        named = zip(KEYS[type(row)], _key(row), strict=True)
+        return row.config, *(index_in(orders[part], name) for part, name in named if part in orders)
 
 
 def _key(row: Row) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ def test_the_same_row_serves_as_a_prediction(tmp_path: Path) -> None:
         ({"top_logprobs": [[-0.1, "x"], [-0.5]]}, "position 0: top_logprobs has 'x'"),
         ({"top_logprobs": [[-0.1, 0.9], [-0.5]]}, "position 0: top_logprobs has 0.9"),
         ({"top_logprobs": [[-0.1, True], [-0.5]]}, "position 0: top_logprobs has True"),
-        ({"top_tokens": [[5, 5], [7]]}, "position 0: a token stands twice"),
+        ({"top_tokens": [[5, 5], [7]]}, "position 0: a token is there twice"),
         ({"top_tokens": [[5, 1.5], [7]]}, "position 0 has 1.5, not the id of a token"),
         ({"top_tokens": [[5, 6], []], "top_logprobs": [[-0.1, -3], []]}, "position 1: 0 top"),
         ({"top_tokens": [5, 7]}, "position 0: top_tokens is 5, not a list"),
@@ -97,5 +97,5 @@ def test_every_example_needs_a_row(tmp_path: Path) -> None:
     """One that is missing, and one that is there twice, are named."""
     with pytest.raises(EvaluationError, match="no prediction for example 'e1'"):
         read_captured(written(tmp_path, ROW), texts(2))
-    with pytest.raises(EvaluationError, match=r":2 \(id 'e0'\): the id stands twice"):
+    with pytest.raises(EvaluationError, match=r":2 \(id 'e0'\): the id is there twice"):
         read_captured(written(tmp_path, ROW, ROW), texts())

@@ -49,7 +49,7 @@ def test_defaults(tmp_path: Path) -> None:
     )
     assert not teacher.options.trust_remote_code
     assert [m.name for m in config.metrics["reviews"]] == ["accuracy"]
-    assert config.sft_size_tolerance == 0.05
+    assert config.settings.sft_size_tolerance == 0.05
 
 
 def test_paths_start_from_the_file(tmp_path: Path) -> None:

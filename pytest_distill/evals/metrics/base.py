@@ -88,7 +88,7 @@ class Metric(ABC):
     higher_is_better: bool = True
     range: tuple[float, float] = (0.0, 1.0)
     same_columns: ClassVar[bool] = False
-    per_unit: ClassVar[Literal["mean", "exp"] | None] = None
+    per_unit: Literal["mean", "exp"] | None = None
     by_token: bool = False
     by_label: ClassVar[bool] = False
 

@@ -48,17 +48,21 @@ def _bytes(answer: Answer) -> int:
 
 
 @dataclass(frozen=True)
-class _PerUnit(Metric):
-    """A metric of the negative log-likelihood per unit of text; columns: its total, units."""
+class Likelihood(Metric):
+    """The negative log-likelihood per unit of text, or exp of it; columns: its total, units.
+
+    Over the whole corpus: long texts weigh more.
+    """
 
     name: str
     units: Callable[[Answer], int]
     higher_is_better: bool = False
     range: tuple[float, float] = (1.0, math.inf)
     by_token: bool = False
-    same_columns: ClassVar[bool] = True
-    nats: ClassVar[float] = 1.0
+    per_unit: Literal["mean", "exp"] = "exp"
+    nats: float = 1.0
     """How many nats the total is counted in."""
+    same_columns: ClassVar[bool] = True
 
     def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
         """Return each text's own value, shape (n,)."""
@@ -69,29 +73,18 @@ class _PerUnit(Metric):
         rows = [(_nats(a) / self.nats, self.units(a)) for a in answers]
         return np.array(rows, np.float64).reshape(-1, 2)
 
-
-class PerplexityMetric(_PerUnit):
-    """exp(nats / units), over the whole corpus: long texts weigh more."""
-
-    per_unit: ClassVar[Literal["mean", "exp"] | None] = "exp"
-
     def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the perplexity per unit, shape (..., 2) -> (...)."""
-        with np.errstate(over="ignore"):  # infinite, and refused as such by whoever reads the score
-            return np.asarray(np.exp(ratio(totals[..., 0], totals[..., 1])))
+        """Return the mean per unit or exp of it, shape (..., 2) -> (...)."""
+        mean = ratio(totals[..., 0], totals[..., 1])
+        if self.per_unit == "mean":
+            return mean
+        with np.errstate(over="ignore"):  # infinite, and refused as such where the score is read
+            return np.asarray(np.exp(mean))
 
 
-class BitsPerByte(_PerUnit):
-    """bits / bytes, over the whole corpus: comparable where the tokenizers differ."""
-
-    per_unit: ClassVar[Literal["mean", "exp"] | None] = "mean"
-    nats: ClassVar[float] = math.log(2)
-
-    def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the bits per UTF-8 byte, shape (..., 2) -> (...)."""
-        return ratio(totals[..., 0], totals[..., 1])
-
-
-PERPLEXITY = PerplexityMetric("perplexity", _tokens, by_token=True)
-WORD_PERPLEXITY = PerplexityMetric("word_perplexity", _words)
-BITS_PER_BYTE = BitsPerByte("bits_per_byte", _bytes, range=(0.0, math.inf))
+PERPLEXITY = Likelihood("perplexity", _tokens, by_token=True)
+WORD_PERPLEXITY = Likelihood("word_perplexity", _words)
+BITS_PER_BYTE = Likelihood(
+    "bits_per_byte", _bytes, range=(0.0, math.inf), per_unit="mean", nats=math.log(2)
+)
+"""Comparable where the tokenizers differ."""

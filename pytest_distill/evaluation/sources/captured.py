@@ -39,7 +39,7 @@ def read_captured(path: Path, on: Eval) -> dict[str, Captured]:
             if not id:
                 raise EvaluationError(f"{where}: no 'id'")
             if id in found:
-                raise EvaluationError(f"{where} (id '{id}'): the id stands twice")
+                raise EvaluationError(f"{where} (id '{id}'): the id is there twice")
             found[id] = _captured(f"{where} (id '{id}')", row)
     except GoldSetError as error:
         raise EvaluationError(str(error)) from None
@@ -86,7 +86,7 @@ def _position(place: str, ids: Any, values: Any) -> tuple[list[int], list[float]
             "many, and at least one (null where nothing was captured)"
         )
     if len(set(tokens)) < len(tokens):
-        raise EvaluationError(f"{place}: a token stands twice in top_tokens")
+        raise EvaluationError(f"{place}: a token is there twice in top_tokens")
     total = math.fsum(map(math.exp, logprobs))
     if total > 1 + TOLERANCE:
         raise EvaluationError(

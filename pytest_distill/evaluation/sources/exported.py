@@ -120,12 +120,7 @@ class ManifestEntry:
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry as it is written, with a checksum over all of it."""
-        fields = {
-            "model": dict(self.model),
-            "identity": dict(self.identity),
-            "info": asdict(self.info),
-            "files": dict(self.files),
-        }
+        fields = asdict(self)
         return {**fields, "checksum": run_key(fields)}
 
     def refuse_other(self, path: Path) -> None:

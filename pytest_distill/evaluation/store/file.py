@@ -153,19 +153,16 @@ class Store:
         for start in range(0, len(requests), _CHUNK):
             chunk = requests[start : start + _CHUNK]
             marks = ",".join("?" * len(chunk))
-            rows = self._ask(
-                "SELECT run, request, answer, made, session, checksum FROM predictions "  # noqa: S608 (marks and a number only)
-                f"WHERE run = ? AND request IN ({marks}){self._only}",
-                (run, *chunk),
-            )
-            for _, request, answer, *_ in self._sound(rows, "a prediction"):
+            where = f"WHERE run = ? AND request IN ({marks}){self._only}"
+            rows = self._rows("a prediction", "predictions", where, run, *chunk)
+            for _, request, answer, *_ in rows:
                 found[request] = prediction_from(json.loads(answer))
         return found
 
     def info(self, run: str) -> ModelInfo | None:
         """Return what is known of a model that was evaluated before."""
-        rows = self._ask(f"{_RUNS} WHERE run = ?{self._only}", (run,))
-        return next((found.info for found in self._runs(rows)), None)
+        found = self._runs(f"WHERE run = ?{self._only}", run)
+        return next((stored.info for stored in found), None)
 
     def add_run(self, run: str, identity: Mapping[str, Any], info: ModelInfo) -> None:
         """Remember a model, so that its size is known without loading it."""
@@ -184,7 +181,7 @@ class Store:
 
     def runs(self) -> list[StoredRun]:
         """Return every model that has predictions here."""
-        return list(self._runs(self._ask(f"{_RUNS} ORDER BY made", ())))
+        return list(self._runs("ORDER BY made"))
 
     def forget(self, runs: Sequence[str]) -> int:
         """Drop the predictions of some models, and what an earlier version left behind.
@@ -225,12 +222,8 @@ class Store:
         DamagedStoreError
             Where it is not as it was written.
         """
-        rows = self._ask(
-            "SELECT key, value, made, session, checksum FROM figures "  # noqa: S608 (a number only)
-            f"WHERE key = ?{self._only}",
-            (key,),
-        )
-        for _, value, made, session, _ in self._sound(rows, "a figure"):
+        rows = self._rows("a figure", "figures", f"WHERE key = ?{self._only}", key)
+        for _, value, made, session, _ in rows:
             return json.loads(value), made, session != self._session
         return None
 
@@ -240,29 +233,26 @@ class Store:
 
     def file_digest(self, stamp: Stamp) -> str | None:
         """Return the digest of a file that had this stamp before."""
-        rows = self._ask(
-            "SELECT device, inode, size, modified, changed, digest, session, checksum "  # noqa: S608 (a number only)
-            "FROM files WHERE device = ? AND inode = ? AND size = ? AND modified = ? "
-            f"AND changed = ?{self._only}",
-            _columns(stamp),
-        )
-        return next((row[5] for row in self._sound(rows, "a file's digest")), None)
+        where = "WHERE device = ? AND inode = ? AND size = ? AND modified = ? AND changed = ?"
+        rows = self._rows("a file's digest", "files", f"{where}{self._only}", *_columns(stamp))
+        return next((row[5] for row in rows), None)
 
     def add_file_digest(self, stamp: Stamp, digest: str) -> None:
         """Remember a file's digest."""
         self._put("files", *_columns(stamp), digest, self._session)
 
-    def _runs(self, rows: Sequence[Any]) -> Iterator[StoredRun]:
-        about = [(row[:-1], row[-1]) for row in rows]
-        self._sound([row for row, _ in about], "what is known of a model")
-        for (run, identity, info, made, *_), n in about:
+    def _runs(self, where: str, *values: Any) -> Iterator[StoredRun]:
+        rows = self._rows("what is known of a model", "runs", where, *values)
+        for run, identity, info, made, *_ in rows:
+            ((n,),) = self._ask("SELECT count(*) FROM predictions WHERE run = ?", (run,))
             try:
                 yield StoredRun(run, json.loads(identity), info_from(json.loads(info)), made, n)
             except (ValueError, DistillError) as error:
                 raise DamagedStoreError(f"{self.path}: what is known of a model: {error}") from None
 
-    def _sound(self, rows: Sequence[Any], what: str) -> Sequence[Any]:
-        """Return rows whose last column is the checksum of the others; DamagedStoreError else."""
+    def _rows(self, what: str, table: str, where: str, *values: Any) -> list[Any]:
+        """Return rows of a table; DamagedStoreError where one is not as it was written."""
+        rows = self._ask(f"SELECT * FROM {table} {where}", values)  # noqa: S608 (a table of ours)
         if any(checksum(*row[:-1]) != row[-1] for row in rows):
             raise DamagedStoreError(f"{self.path}: {what} is not as it was written")
         return rows
@@ -306,12 +296,6 @@ class Store:
             yield
         except FAILURES as error:
             raise error_of(self.path, error) from None
-
-
-_RUNS = (
-    "SELECT run, identity, info, made, session, checksum, "
-    "(SELECT count(*) FROM predictions WHERE predictions.run = runs.run) FROM runs"
-)
 
 
 def inode_of(path: Path) -> tuple[int, int] | None:

@@ -108,7 +108,7 @@ class Share:
             found[key] = _merged(found[key], row) if key in found else row
         rows[:] = sorted(found.values(), key=self._place)
 
-    def _place(self, row: Row) -> tuple[str | int, ...]:
+    def _place(self, row: Row) -> tuple[str, tuple[int, ...]]:
         """Return where a row stands: by its eval, metric and model in ``distill.yaml``.
 
         Recommendations stand in the order in which they were asked for.
@@ -120,8 +120,8 @@ class Share:
             "metric": listing.evals.get(getattr(row, "eval", ""), ()),
             "model": listing.models,
         }
-        named = zip(KEYS[type(row)], _key(row), strict=True)
-        return row.config, *(index_in(orders[part], name) for part, name in named if part in orders)
+        parts = (part for part in KEYS[type(row)] if part in orders)
+        return row.config, tuple(index_in(orders[part], getattr(row, part)) for part in parts)
 
 
 def _key(row: Row) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ def _arguments(name: str) -> type[BaseModel]:
             ... if field.default is dataclasses.MISSING else field.default,
         )
         for field in dataclasses.fields(gate)
-        if field.name != "student"  # whoever is asked whether it meets the criterion
+        if field.name != "student"  # the one that is asked whether it meets the criterion
     }
     config = ConfigDict(extra="forbid", strict=True)
     return create_model(name, __config__=config, **fields)
@@ -82,11 +82,11 @@ def _in_yaml(hint: Any) -> Any:
     only_python = (Metric, os.PathLike)
     if get_origin(hint) is None or not get_args(hint):
         return hint
-    kept = [
+    allowed = [
         kind
         for kind in get_args(hint)
         if kind not in only_python and get_origin(kind) not in only_python
     ]
-    if len(kept) == len(get_args(hint)):
+    if len(allowed) == len(get_args(hint)):
         return hint
-    return Union[tuple(kept)]  # noqa: UP007 (made of a list)
+    return Union[tuple(allowed)]  # noqa: UP007 (made of a list)

@@ -76,7 +76,7 @@ class Document:
     def refuse_switches(self, key: Key) -> None:
         """Raise ConfigError where a name at `key` or in it is a yes, no, on or off without quotes.
 
-        YAML reads them as true and false, which nobody who writes the name of a class means.
+        YAML reads them as true and false, which is never meant by the name of a class.
         """
         for at, word in self._switches.items():
             inside = tuple(

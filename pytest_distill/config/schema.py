@@ -127,7 +127,7 @@ class OwnModel(RunModel, DeclaredSize):
 
 
 class Waiver(Entry):
-    """A known failure that somebody answers for until a date.
+    """A known failure that its owner answers for until a date.
 
     `gate` is a gate's name, or the node id of a test. Under `floor` the failure is no longer the
     known one.

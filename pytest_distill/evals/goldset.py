@@ -74,9 +74,9 @@ class GoldSet:
             return self
         by_digest = sorted(self.examples, key=lambda e: hashlib.sha256(e.id.encode()).digest())
         chosen = {example.id for example in by_digest[:n]}
-        kept = tuple(example for example in self.examples if example.id in chosen)
+        taken = tuple(example for example in self.examples if example.id in chosen)
         rest = (*by_digest[n:], *self.rest)
-        return replace(self, examples=kept, rest=rest)
+        return replace(self, examples=taken, rest=rest)
 
     def __len__(self) -> int:
         return len(self.examples)

@@ -107,7 +107,7 @@ def _folders(datasets: Any, name: str) -> list[Path]:
 
 
 def _config(folder: Path) -> str | None:
-    """Return the config that a folder holds; None where its files were chosen by somebody."""
+    """Return the config that a folder holds; None where its files were chosen by hand."""
     try:
         told = json.loads((folder / "dataset_info.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -26,14 +26,8 @@ from pytest_distill.errors import (
 )
 from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.metrics import (
-    Answer,
-    MeanMetric,
-    Metric,
-    ScoredElsewhere,
-    as_number,
-    identity_of,
-)
+from pytest_distill.evals.metrics import Answer, MeanMetric, Metric, ScoredElsewhere
+from pytest_distill.evals.metrics.base import as_number, identity_of
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.statistics.exact import exact_sum, meant, widened
 
@@ -67,11 +61,6 @@ class Evaluation(ABC):
     @abstractmethod
     def n(self) -> int | None:
         """Number of examples; None where only scores are known."""
-
-    @property
-    @abstractmethod
-    def metrics(self) -> tuple[Metric, ...]:
-        """The eval's metrics, and those that were asked for."""
 
     @property
     @abstractmethod
@@ -143,12 +132,6 @@ class MeasuredEvaluation(Evaluation):
     def n(self) -> int:
         """Number of examples."""
         return len(self.eval.gold)
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """The eval's metrics, and those that were asked for beside them."""
-        asked = [metric for metric, _ in (*self._scores.values(), *self._statistics.values())]
-        return tuple({identity_of(m): m for m in (*self.eval.metrics, *asked)}.values())
 
     @property
     def known_scores(self) -> Sequence[KnownScore]:
@@ -260,7 +243,7 @@ class MeasuredEvaluation(Evaluation):
         return recorded
 
     def _numbers(self, given: Any, metric: Metric) -> NDArray[np.float64]:
-        """Return what a metric gave, so that nobody can change it any more.
+        """Return what a metric gave, so that nothing can change it any more.
 
         A metric of the user's may give the same array for every model, with other numbers in it:
         what it gave is copied.
@@ -337,11 +320,6 @@ class ReportedEvaluation(Evaluation):
     def n(self) -> None:
         """Not known."""
         return
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """The eval's metrics."""
-        return self.eval.metrics
 
     @property
     def known_scores(self) -> Sequence[KnownScore]:

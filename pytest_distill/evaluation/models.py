@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from pytest_distill._util.user_code import unless_ours, user_code, warn_of
@@ -152,8 +153,6 @@ class RunModel(Model):
         self._start = start
         self._started: Engine | None = None
         self._info: ModelInfo | None = None
-        self._identity: Mapping[str, Any] | None = None
-        self._identified = False
         self._notes: list[str] = []
         self._progress = progress
         self.keeper = keeper
@@ -226,7 +225,7 @@ class RunModel(Model):
             said = [str(note) for note in ([given] if isinstance(given, str) else given)]
         self._notes = list(dict.fromkeys([*self._notes, *said]))
 
-    @property
+    @cached_property  # asked for again when the engine may be closed
     def identity(self) -> Mapping[str, Any] | None:
         """What makes the model's answers; None where its engine cannot say. Nothing is loaded.
 
@@ -235,11 +234,8 @@ class RunModel(Model):
         ModelError
             Where it holds what is not JSON-able, so that it could not be found again.
         """
-        if not self._identified:  # asked for again when the engine may be closed
-            with self.asking():
-                self._identity = identity_of(self.name, self.runner)
-            self._identified = True
-        return self._identity
+        with self.asking():
+            return identity_of(self.name, self.runner)
 
     def read_ahead(self) -> None:
         """Begin to read the model's files for their digests, while other work goes on."""
@@ -308,7 +304,7 @@ class RunModel(Model):
         identity = self.identity
         if self.keeper is not None and identity is not None:
             try:
-                kept = self.keeper.evaluate(
+                found = self.keeper.evaluate(
                     who,
                     identity,
                     requests,
@@ -322,12 +318,12 @@ class RunModel(Model):
                 raise
         else:
             self.dated_prompts(requests)  # for its note
-            kept = EvaluatedPredictions(list(self._predict(who, requests)), from_store=0)
+            found = EvaluatedPredictions(list(self._predict(who, requests)), from_store=0)
         source = f"model '{self.name}' on '{on.name}'"
-        predictions = aligned(kept.predictions, on, source)
+        predictions = aligned(found.predictions, on, source)
         self._keep_notes()
         return MeasuredEvaluation(
-            self.info, on, predictions, source=source, from_store=kept.from_store
+            self.info, on, predictions, source=source, from_store=found.from_store
         )
 
     def dated_prompts(self, requests: Sequence[Request]) -> Mapping[str, str]:

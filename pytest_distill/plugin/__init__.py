@@ -76,7 +76,7 @@ def _in_worker() -> bool:
 def pytest_cmdline_main(
     config: pytest.Config,
 ) -> Generator[None, int | pytest.ExitCode | None, int | pytest.ExitCode | None]:
-    """End with 0 only for SHIP where that is asked for, whoever ended the run and however."""
+    """End with 0 only for SHIP where that is asked for, however the run ended."""
     status = yield
     if status or hasattr(config, "workerinput") or tells_only(config.option):
         return status

@@ -33,13 +33,10 @@ class Places:
 
     def config_of(self, path: Path) -> Path | None:
         """Return the ``distill.yaml`` that holds for a file or folder; None where there is none."""
-        return self.config_in(path if path.is_dir() else path.parent)
-
-    def config_in(self, folder: Path) -> Path | None:
-        """Return the ``distill.yaml`` that holds for the tests in a folder."""
         given = self.given_config
         if given is not None:
             return given
+        folder = path if path.is_dir() else path.parent
         if folder not in self._nearest:
             self._nearest[folder] = _nearest_config(folder, self._config.rootpath)
         return self._nearest[folder]

@@ -213,7 +213,7 @@ def saw_report(item: pytest.Item, report: pytest.TestReport, error: BaseExceptio
     ends, when = state.attempt.ends, str(report.when)
     if report.outcome not in ("passed", "skipped", "failed"):
         return  # a plugin's own word for an attempt that it repeats
-    ended = report.outcome if report.outcome != "skipped" else _skipped(report)
+    ended = how_it_ended(report)
     if state.phase is not None:
         if ended != "passed":
             ends[f"subtest {len(ends)}"] = _end(error, "call") if error else (ended, "")
@@ -225,8 +225,9 @@ def saw_report(item: pytest.Item, report: pytest.TestReport, error: BaseExceptio
         ends[when] = (ended, in_one_line(error) if error else why)
 
 
-def _skipped(report: pytest.TestReport) -> str:
-    return "xfailed" if hasattr(report, "wasxfail") else "skipped"
+def how_it_ended(report: pytest.TestReport) -> str:
+    """Return how a phase ended by pytest's report: ``xfailed`` is one of its kinds of skipped."""
+    return "xfailed" if report.skipped and hasattr(report, "wasxfail") else report.outcome
 
 
 def _end(error: BaseException, when: str) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from pytest_distill._util.files import is_stream
 from pytest_distill.errors import one_line
 from pytest_distill.plugin.early import FILES, ReportFile
 from pytest_distill.plugin.options import SHIPS, binds
-from pytest_distill.plugin.records import PROPERTY
+from pytest_distill.plugin.records import PROPERTY, how_it_ended
 from pytest_distill.plugin.session import SESSION
 from pytest_distill.plugin.sharing import share_of
 from pytest_distill.plugin.workers import OUTPUT
@@ -63,12 +63,10 @@ class Reporting:
             test.take(run)
         if report.outcome not in ("passed", "failed", "skipped"):
             return  # an attempt that a plugin repeats
-        if report.failed:
-            test.result = "failed" if report.when == "call" else "error"
-        elif report.skipped:
-            test.result = "xfailed" if hasattr(report, "wasxfail") else "skipped"
-        elif report.when == "call":
-            test.result = "passed"
+        if report.failed and report.when != "call":
+            test.result = "error"
+        elif report.when == "call" or not report.passed:
+            test.result = how_it_ended(report)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Remember that the run was cut off: gates after it did not run, known or not."""

@@ -117,7 +117,8 @@ def turn(turns: Turns, item: pytest.Item) -> Iterator[None]:
 def running_item(function: str) -> pytest.Item:
     """Return the test that is running now; ConfigError outside of a test.
 
-    A gate that is asked too late gives no verdict, and the run is told, whoever catches the error.
+    A gate that is asked too late gives no verdict, and the run is told, even where the error is
+    caught.
     """
     __tracebackhide__ = True
     gate = function.startswith("assert_")

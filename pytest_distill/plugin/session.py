@@ -98,7 +98,7 @@ class DistillSession:
 
     def config_file(self, item: pytest.Item) -> Path | None:
         """Return the ``distill.yaml`` that holds for a test; None where there is none."""
-        return self.places.config_in(item.path.parent)
+        return self.places.config_of(item.path)
 
     def project(self, item: pytest.Item) -> Project:
         """Return the project of a test, reading its ``distill.yaml`` at the first call."""
@@ -120,7 +120,7 @@ class DistillSession:
     def is_gate_test(self, item: pytest.Item) -> bool:
         """Return whether a test carries the marker, or is seen to ask gates before it runs.
 
-        Without a ``distill.yaml`` fixtures and functions of those names may be anybody's.
+        Without a ``distill.yaml`` fixtures and functions of those names may be others'.
         """
         if item.get_closest_marker(MARKER) is not None:
             return True

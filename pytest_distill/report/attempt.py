@@ -1,7 +1,7 @@
 """What one attempt at a test asked and how it ended; the standard library alone knows it.
 
 pytest builds reports of it, and plugins that repeat tests drop, rename or replace those. So an
-attempt is written down while it runs, and every attempt is kept.
+attempt is written down while it runs, and none is dropped.
 """
 
 from __future__ import annotations

@@ -1,15 +1,19 @@
-"""The frontier of size and quality, drawn with letters."""
+"""What quality costs: the frontier of size and quality, and the deferral curve of a pair."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from string import ascii_lowercase
+from typing import Any
 
 from pytest_distill._util.format import INFINITE, floor_text, score_text, size_text
-from pytest_distill.report.records import Frontier, FrontierPoint
+from pytest_distill.report.records import Frontier, FrontierPoint, GateRow
 from pytest_distill.report.tables import Columns, shortened, table, wrapped
 
 HEIGHT, WIDTH = 7, 50
+MOST_ROWS = 6
+"""Of a deferral curve."""
 _LETTERS = ascii_lowercase
 
 
@@ -66,3 +70,31 @@ def _places(values: list[float], room: int) -> list[int]:
     if low == high:
         return [0 for _ in values]
     return [round((value - low) / (high - low) * (room - 1)) for value in values]
+
+
+def deferral_lines(gates: Sequence[GateRow], width: int) -> list[str]:
+    """Return a table for each verdict on routing: what the pair keeps by who answers how much.
+
+    Its rows go from all teacher to all student.
+    """
+    lines: list[str] = []
+    for gate in (gate for gate in gates if "curve" in gate.details):
+        curve = sorted(gate.details["curve"], key=lambda point: float(point["handled"]))
+        last = len(curve) - 1
+        places = dict.fromkeys(round(i * last / (MOST_ROWS - 1)) for i in range(MOST_ROWS))
+        chosen = [curve[place] for place in places]
+        columns: Columns = {
+            "student answers": [floor_text(point["handled"]) for point in chosen],
+            f"{gate.metric} of the pair": [floor_text(point["score"]) for point in chosen],
+            "retained": [_pair_retained(point) for point in chosen],
+        }
+        title = f"{gate.model} with its teacher on {gate.eval}, by {gate.details['by']}"
+        lines += [*wrapped(title, width), *table(columns), ""]
+    return lines
+
+
+def _pair_retained(point: Mapping[str, Any]) -> str:
+    """Return what the pair keeps; JSON has no word for what no error at all keeps of some."""
+    if point["retained"] is not None:
+        return floor_text(point["retained"])
+    return INFINITE if point["score"] == 0 else "-"

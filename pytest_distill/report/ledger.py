@@ -65,7 +65,7 @@ class TestRecord:
 class Ledger:
     """Everything that one run found out.
 
-    The gates stand in the order in which their tests were collected, whoever ran them.
+    The gates stand in the order in which their tests were collected, whichever worker ran them.
     """
 
     tests: dict[str, TestRecord] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Ledger:
     lost_workers: list[str] = field(default_factory=list)
     """xdist workers that ended without a word of what they found out."""
     troubles: list[str] = field(default_factory=list)
-    """What else kept the run from being whole: an interruption, a gate that was asked too late."""
+    """What else made the run incomplete: an interruption, a gate that was asked too late."""
 
     def test(self, nodeid: str) -> TestRecord:
         """Return the record of a test, a new one where there is none yet."""

@@ -15,9 +15,8 @@ from pytest_distill._util.format import (
     size_text,
 )
 from pytest_distill.errors import one_line
-from pytest_distill.report.deferral import deferral_lines
 from pytest_distill.report.figures import figure_lines
-from pytest_distill.report.frontier import frontier_lines
+from pytest_distill.report.frontier import deferral_lines, frontier_lines
 from pytest_distill.report.records import ComparisonRow, EvaluationRow, GateRow, ModelRow, Report
 from pytest_distill.report.tables import Columns, shortened, table, wrapped
 

@@ -4,20 +4,6 @@ A metric is a function of column sums: `statistics` gives one row an example, `a
 summed rows into the metric's value. Leaving examples out is then a subtraction.
 """
 
-from pytest_distill.evals.metrics.base import (
-    Answer,
-    MeanMetric,
-    Metric,
-    ScoredElsewhere,
-    as_number,
-    identity_of,
-)
+from pytest_distill.evals.metrics.base import Answer, MeanMetric, Metric, ScoredElsewhere
 
-__all__ = [
-    "Answer",
-    "MeanMetric",
-    "Metric",
-    "ScoredElsewhere",
-    "as_number",
-    "identity_of",
-]
+__all__ = ["Answer", "MeanMetric", "Metric", "ScoredElsewhere"]

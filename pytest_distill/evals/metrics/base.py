@@ -239,7 +239,7 @@ class OwnMetric(Metric):
     def scores(self, answers: Sequence[Answer[Any]]) -> NDArray[np.float64]:
         """Return each example's own score, shape (n,)."""
         with user_code(f"metric '{self.name}'", EvaluationError):
-            return self.own.scores(answers)  # type: ignore[no-any-return]  # whoever asks looks
+            return self.own.scores(answers)  # type: ignore[no-any-return]  # the caller looks
 
     def statistics(self, answers: Sequence[Answer[Any]]) -> NDArray[Any]:
         """Return one row of sufficient statistics an example, shape (n, k)."""
@@ -307,7 +307,7 @@ class OwnMean(MeanMetric):
     def scores(self, answers: Sequence[Answer[Any]]) -> NDArray[np.float64]:
         """Return each example's score, shape (n,)."""
         with user_code(f"metric '{self.name}'", EvaluationError):
-            return self.own.scores(answers)  # type: ignore[no-any-return]  # whoever asks looks
+            return self.own.scores(answers)  # type: ignore[no-any-return]  # the caller looks
 
 
 def _numbers(values: Any, name: str, what: str) -> NDArray[Any]:

@@ -90,18 +90,15 @@ def fraction_of_one(model: str, eval: str, metric: Metric, table: ScoreTable) ->
         and others' like percentages.
     """
     where = f"distill.yaml: models.{model}.scores.{eval}.{metric.name}"
-    scores = [
-        scores[eval][metric.name]
-        for scores in table.values()
-        if metric.name in scores.get(eval, {})
-    ]
-    for name, given in table.items():
-        other = given.get(eval, {}).get(metric.name, 0.0)
-        if not math.isfinite(other):
+    scores = {
+        name: of[eval][metric.name] for name, of in table.items() if metric.name in of.get(eval, {})
+    }
+    for name, score in scores.items():
+        if not math.isfinite(score):
             place = f"distill.yaml: models.{name}.scores.{eval}.{metric.name}"
-            raise ConfigError(f"{place}: is {other}, not a finite number")
-    value = table[model][eval][metric.name]
-    percent = _in_percent(scores, metric, where)
+            raise ConfigError(f"{place}: is {score}, not a finite number")
+    value = scores[model]
+    percent = _in_percent([*scores.values()], metric, where)
     exact = Fraction(str(value)) / (100 if percent else 1)
     low, high = metric.range
     if not low <= exact <= high:

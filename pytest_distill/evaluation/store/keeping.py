@@ -110,7 +110,7 @@ class Keeper:
         Parameters
         ----------
         who : str
-            Model and eval, for whoever must wait.
+            Model and eval, for other processes that must wait.
         identity : mapping
             The model's digest and the settings that it runs under.
         requests : sequence of Request
@@ -275,8 +275,8 @@ class Keeper:
     def _locked(self, run: str, who: str) -> FileLock | None:
         """Return a model's lock once it is ours; None, and no store, where there is no locking.
 
-        Where nobody can be kept out SQLite's own locks may fail as well, and two processes would
-        write at once.
+        Where others cannot be locked out SQLite's own locks may fail as well, and two processes
+        would write at once.
         """
         from filelock import FileLock, Timeout
 

@@ -66,18 +66,15 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 def error_of(path: Path, error: Exception) -> Exception:
     """Return the error to raise: that of a damaged file, or `error` where the file is not at fault.
 
-    At fault may also be the disk, the folder, or whoever uses the file too.
+    At fault may also be the disk, the folder, or another program that uses the file.
     """
     if isinstance(error, sqlite3.ProgrammingError):  # a mistake of the code, or a wrong thread
         return error
     code: int | None = getattr(error, "sqlite_errorcode", None)  # none: it could not be decoded
     if code is not None and (code & 0xFF) in _NOT_THE_FILE:
         return error
-    return DamagedStoreError(_once(path, error))
-
-
-def _once(path: Path, error: Exception) -> str:
-    return str(error) if str(path) in str(error) else f"{path}: {error}"
+    told = str(error)
+    return DamagedStoreError(told if str(path) in told else f"{path}: {told}")
 
 
 def checksum(*values: str | bytes | float) -> int:

@@ -54,7 +54,7 @@ class Writer:
             while not self._queue.empty():
                 batch.append(self._queue.get())
             closing = None in batch
-            rows = [self._row(*kept) for kept in batch if kept is not None]
+            rows = [self._row(*given) for given in batch if given is not None]
             if connection is not None and rows and self.problem is None:
                 try:
                     with connection:
@@ -78,7 +78,7 @@ def prediction_fields(prediction: Prediction) -> dict[str, Any]:
     return {name: v for name in _ANSWER if (v := getattr(prediction, name)) is not None}
 
 
-def prediction_from(answer: Mapping[str, Any], id: str = "") -> Prediction:
-    """Return the prediction of `prediction_fields`."""
+def prediction_from(answer: Mapping[str, Any]) -> Prediction:
+    """Return the prediction of `prediction_fields`, its id left empty."""
     values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in answer.items()}
-    return Prediction(id=id, **values)
+    return Prediction(id="", **values)

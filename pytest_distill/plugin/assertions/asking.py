@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from pytest_distill._util.files import make_folder, write_atomically
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.errors import printable
 from pytest_distill.gates.doubts import with_remarks
 from pytest_distill.gates.gate import Gate
 from pytest_distill.gates.verdict import Outcome, Verdict
 from pytest_distill.plugin.session import running_test
-from pytest_distill.report.lost import write_lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ def record(gate: Gate, judged: Verdict, comparison: Comparison) -> str | None:
         return None
     slice = [verdict.slice] if verdict.slice else []
     name = "-".join([item.name, verdict.eval, verdict.model, verdict.metric, gate.name, *slice])
-    lost = write_lost(gate.lost(comparison), session.project(item).config.folder, name)
+    lost = _write_lost(gate.lost(comparison), session.project(item).config.folder, name)
     where = [f"  lost examples: {_from_here(lost)}"] if lost else []
     return printable("\n".join([*_told(verdict), *where]))
 
@@ -78,3 +81,34 @@ def _told(verdict: Verdict) -> list[str]:
 
 def _from_here(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _write_lost(rows: Sequence[Mapping[str, Any]], project: Path, name: str) -> Path | None:
+    """Write lost examples as JSON lines into the project's ``.distill/lost``.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        One an example.
+    project : Path
+        The folder of ``distill.yaml``.
+    name : str
+        What tells this list from others; becomes the file's name.
+
+    Returns
+    -------
+    Path or None
+        The file; None where there is nothing to write or the folder cannot be written to, since
+        a read-only checkout must not hide why the gate failed.
+    """
+    if not rows:
+        return None
+    text = "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
+    try:
+        folder = project / ".distill"
+        make_folder(folder)
+        path = folder / "lost" / f"{re.sub(r'[^A-Za-z0-9.=-]+', '-', name)}.jsonl"
+        write_atomically(path, text)
+    except OSError:
+        return None
+    return path

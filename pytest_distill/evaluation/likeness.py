@@ -183,7 +183,7 @@ def _measured(teacher: Model, student: RunModel, texts: Sequence[GoldText], on: 
     found: dict[str, TokenLikeness] = {}
     with (
         together(held) as engines,
-        student.telling(
+        student.progress(
             f"{student.name} beside {teacher.name} on {on.name}", len(texts)
         ) as advance,
     ):

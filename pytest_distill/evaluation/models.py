@@ -154,7 +154,7 @@ class RunModel(Model):
         self._started: Engine | None = None
         self._info: ModelInfo | None = None
         self._notes: list[str] = []
-        self._progress = progress
+        self.progress = progress
         self.keeper = keeper
         self._digests = digests
         self.reads_ahead = reads_ahead
@@ -275,10 +275,6 @@ class RunModel(Model):
         _ = self.info  # what the report tells of the model is known from now on
         return figure
 
-    def telling(self, what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-        """Tell how far something is that takes long."""
-        return self._progress(what, total)
-
     def evaluate(self, on: Eval | ReportedEval) -> Evaluation:
         """Return the evaluation on an eval; a model that was loaded for it runs the others too."""
         known = on.name in self._evaluations
@@ -350,7 +346,7 @@ class RunModel(Model):
         self._before_load(self)
         where = self._who("a prediction")
         looked = time.monotonic()
-        with self._progress(who, len(requests)) as advance:
+        with self.progress(who, len(requests)) as advance:
             with self.asking():
                 predictions = iter(self.runner.predict(requests))
             while True:

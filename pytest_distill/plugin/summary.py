@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evaluation.efficiency import LatencyFigure, MemoryFigure, ThroughputFigure
+from pytest_distill.evaluation.efficiency import LatencyFigure
 from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEvaluation
 from pytest_distill.evaluation.models import Model
 from pytest_distill.gates.latency import QUANTILES
@@ -93,13 +93,9 @@ def _figures_row(config: str, model: Model, eval: str) -> FiguresRow:
         taken={
             kind: record_of(ProvenanceRow, figure.provenance) for kind, figure in figures.items()
         },
-        latency=_quantiles(latency) if isinstance(latency, LatencyFigure) else None,
-        throughput=record_of(ThroughputRow, throughput)
-        if isinstance(throughput, ThroughputFigure)
-        else None,
-        memory=record_of(MemoryRow, memory, memory.memory)
-        if isinstance(memory, MemoryFigure)
-        else None,
+        latency=latency and _quantiles(latency),
+        throughput=throughput and record_of(ThroughputRow, throughput),
+        memory=memory and record_of(MemoryRow, memory, memory.memory),
     )
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from string import ascii_lowercase
-from typing import Any
 
-from pytest_distill._util.format import INFINITE, floor_text, score_text, size_text
-from pytest_distill.report.records import Frontier, FrontierPoint, GateRow
-from pytest_distill.report.tables import Columns, shortened, table, wrapped
+from pytest_distill._util.format import floor_text, score_text, size_text
+from pytest_distill.report.records import Frontier, GateRow
+from pytest_distill.report.tables import Columns, retained_text, shortened, table, wrapped
 
 HEIGHT, WIDTH = 7, 50
 MOST_ROWS = 6
@@ -28,7 +27,7 @@ def frontier_lines(frontier: Frontier, width: int) -> list[str]:
         frontier.metric: [
             score_text(point.score, higher_is_better=frontier.higher_is_better) for point in points
         ],
-        "retained": [_retained_text(point) for point in points],
+        "retained": [retained_text(p.retained, infinite=p.infinite) for p in points],
     }
     dominated = [
         f"{letter}, {point.model}, is dominated: {point.dominated}"
@@ -39,12 +38,6 @@ def frontier_lines(frontier: Frontier, width: int) -> list[str]:
     return [*wrapped(title, width), *_drawing(frontier), *table(legend), "", *notes, ""][
         : None if notes else -1
     ]
-
-
-def _retained_text(point: FrontierPoint) -> str:
-    if point.retained is not None:
-        return floor_text(point.retained)
-    return INFINITE if point.infinite else ""
 
 
 def _drawing(frontier: Frontier) -> list[str]:
@@ -86,15 +79,11 @@ def deferral_lines(gates: Sequence[GateRow], width: int) -> list[str]:
         columns: Columns = {
             "student answers": [floor_text(point["handled"]) for point in chosen],
             f"{gate.metric} of the pair": [floor_text(point["score"]) for point in chosen],
-            "retained": [_pair_retained(point) for point in chosen],
+            # JSON has no word for what no error at all keeps of some.
+            "retained": [
+                retained_text(p["retained"], infinite=p["score"] == 0, without="-") for p in chosen
+            ],
         }
         title = f"{gate.model} with its teacher on {gate.eval}, by {gate.details['by']}"
         lines += [*wrapped(title, width), *table(columns), ""]
     return lines
-
-
-def _pair_retained(point: Mapping[str, Any]) -> str:
-    """Return what the pair keeps; JSON has no word for what no error at all keeps of some."""
-    if point["retained"] is not None:
-        return floor_text(point["retained"])
-    return INFINITE if point["score"] == 0 else "-"

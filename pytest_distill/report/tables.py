@@ -6,6 +6,7 @@ import textwrap
 
 from tabulate import tabulate
 
+from pytest_distill._util.format import INFINITE, floor_text
 from pytest_distill.errors import one_line
 
 Columns = dict[str, list[str]]
@@ -21,6 +22,13 @@ def table(columns: Columns) -> list[str]:
     rows = [list(columns), rules, *zip(*columns.values(), strict=True)]
     lines = tabulate(rows, tablefmt="plain", disable_numparse=True, colalign=align)
     return [line.rstrip() for line in lines.splitlines()]
+
+
+def retained_text(retained: float | None, *, infinite: bool, without: str = "") -> str:
+    """Return a share of the teacher's quality; `without` stands where there is no ratio."""
+    if retained is not None:
+        return floor_text(retained)
+    return INFINITE if infinite else without
 
 
 def wrapped(note: str, width: int) -> list[str]:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from pytest_distill._util.format import (
     INFINITE,
-    floor_text,
     limit_text,
     plain_text,
     quantity_text,
@@ -18,7 +17,7 @@ from pytest_distill.errors import one_line
 from pytest_distill.report.figures import figure_lines
 from pytest_distill.report.frontier import deferral_lines, frontier_lines
 from pytest_distill.report.records import ComparisonRow, EvaluationRow, GateRow, ModelRow, Report
-from pytest_distill.report.tables import Columns, shortened, table, wrapped
+from pytest_distill.report.tables import Columns, retained_text, shortened, table, wrapped
 
 
 def report_lines(report: Report, width: int) -> list[str]:
@@ -135,16 +134,9 @@ def _metric_columns(row: ComparisonRow, models: Sequence[ModelRow], *, headline:
         score_text(row.scores[n], higher_is_better=higher) if n in row.scores else "-"
         for n in names
     ]
-    retained = [_retained_text(row, name) for name in names]
+    retained = [retained_text(row.retained.get(n), infinite=n in row.retained) for n in names]
     columns = {shortened(row.metric, 24): scores}
     return columns | ({"retained": retained} if headline else {})
-
-
-def _retained_text(row: ComparisonRow, model: str) -> str:
-    if model not in row.retained:
-        return ""
-    retained = row.retained[model]
-    return INFINITE if retained is None else floor_text(retained)
 
 
 def _that_fit(first: Columns, others: Sequence[Columns], width: int) -> list[Columns]:

@@ -12,6 +12,7 @@ from pytest_distill.report.records import (
     GateRow,
     ModelRow,
     RecommendationRow,
+    record_of,
 )
 
 
@@ -83,10 +84,11 @@ def _shows(other: GateRow, gate: GateRow) -> bool:
 
 def frontiers(compared: Sequence[ComparisonRow], models: Sequence[ModelRow]) -> list[Frontier]:
     """Return the frontier of every eval on which at least two models beside the teacher ran."""
-    found: dict[tuple[str, str], Frontier | None] = {}
-    for row in compared:
-        if (row.config, row.eval) in found:  # the first metric of an eval is its headline metric
-            continue
+    headline: dict[tuple[str, str], ComparisonRow] = {}
+    for row in compared:  # the first metric of an eval is its headline metric
+        headline.setdefault((row.config, row.eval), row)
+    found = []
+    for row in headline.values():
         sizes = {
             model.name: model.parameters
             for model in models
@@ -95,17 +97,14 @@ def frontiers(compared: Sequence[ComparisonRow], models: Sequence[ModelRow]) -> 
             and model.parameters is not None
         }
         roles = {model.name: model.role for model in models if model.config == row.config}
-        several = sum(roles[name] == "student" for name in sizes) > 1
+        if sum(roles[name] == "student" for name in sizes) < 2:
+            continue
         points = sorted(
             (_point(name, roles[name], sizes, row) for name in sizes),
             key=lambda point: (point.parameters, bool(point.dominated)),
         )
-        found[row.config, row.eval] = (
-            Frontier(row.config, row.eval, row.metric, row.higher_is_better, tuple(points))
-            if several
-            else None
-        )
-    return [frontier for frontier in found.values() if frontier is not None]
+        found.append(record_of(Frontier, row, points=tuple(points)))
+    return found
 
 
 def _point(name: str, role: str, sizes: Mapping[str, int], row: ComparisonRow) -> FrontierPoint:

@@ -7,7 +7,7 @@ prints them without frames of this package. Any other exception is a defect, tra
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 
 class DistillError(Exception):
@@ -111,6 +111,17 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     if near:
         return f"did you mean '{near[0]}'?"
     return f"known: {', '.join(names)}" if names else "none is defined"
+
+
+def refuse_unknown(
+    name: str,
+    known: Collection[str],
+    what: str,
+    error: Callable[[str], DistillError] = ConfigError,
+) -> None:
+    """Raise an error that says `what` is wrong and what was meant, where a name is not known."""
+    if name not in known:
+        raise error(f"{what}; {did_you_mean(name, known)}")
 
 
 def few(names: Sequence[str]) -> str:

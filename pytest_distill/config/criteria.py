@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, create_model
 
 from pytest_distill.config.document import Document
-from pytest_distill.errors import did_you_mean
+from pytest_distill.errors import refuse_unknown
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates.all import GATES
 from pytest_distill.gates.gate import Gate
@@ -39,8 +39,7 @@ def _gates(
     document: Document, key: tuple[str, str, str], evals: Mapping[str, Any]
 ) -> Iterator[Gate]:
     _, criterion, name = key
-    if name not in GATES:
-        raise document.error(key, f"no gate is called '{name}'; {did_you_mean(name, GATES)}")
+    refuse_unknown(name, GATES, f"no gate is called '{name}'", partial(document.error, key))
     written = document.content["criteria"][criterion][name]
     if isinstance(written, list):
         entries: list[tuple[Any, tuple[str | int, ...]]] = [
@@ -53,10 +52,9 @@ def _gates(
             exclude_unset=True
         )
         eval = arguments.get("eval")
-        if eval is not None and eval not in evals:
-            raise document.error(
-                (*where, "eval"), f"no eval is called '{eval}'; {did_you_mean(eval, evals)}"
-            )
+        if eval is not None:
+            at_eval = partial(document.error, (*where, "eval"))
+            refuse_unknown(eval, evals, f"no eval is called '{eval}'", at_eval)
         yield GATES[name](**arguments)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
 from pathlib import Path
 from typing import Any, get_args
@@ -25,7 +25,7 @@ from pytest_distill.config.schema import (
 from pytest_distill.engines import Role
 from pytest_distill.engines.lookup import DEFAULT as DEFAULT_ENGINE
 from pytest_distill.engines.lookup import ENGINES, engine_class, options_class
-from pytest_distill.errors import ConfigError, did_you_mean, name_problem
+from pytest_distill.errors import ConfigError, did_you_mean, name_problem, refuse_unknown
 from pytest_distill.evals.built_in import BUILT_IN, check_own_metric
 from pytest_distill.evals.metrics import Metric, ScoredElsewhere
 from pytest_distill.evals.tasks import TASKS
@@ -91,13 +91,10 @@ class Config:
 
     def criterion(self, name: str) -> tuple[Gate, ...]:
         """Return the gates of a criterion; ConfigError where there is none of that name."""
-        if name in self.criteria:
-            return self.criteria[name]
         if not self.criteria:
             raise ConfigError(f"{self.path.name} has no criteria, and so no '{name}'")
-        raise ConfigError(
-            f"{self.path.name} has no criterion '{name}'; {did_you_mean(name, self.criteria)}"
-        )
+        refuse_unknown(name, self.criteria, f"{self.path.name} has no criterion '{name}'")
+        return self.criteria[name]
 
     def engine_class(self, name: str) -> Any:
         """Return the engine class of the model `name`, importing its module."""
@@ -226,10 +223,8 @@ class _Reader:
         if task is None:
             self.refuse_running(key)
             return self.document.validated(EvalConfig, entry, key)
-        if task not in TASKS:
-            raise self.document.error(
-                (*key, "task"), f"unknown task '{task}'; {did_you_mean(str(task), TASKS)}"
-            )
+        at_task = partial(self.document.error, (*key, "task"))
+        refuse_unknown(str(task), TASKS, f"unknown task '{task}'", at_task)
         validated = self.document.validated(eval_of(TASKS[task]), entry, key)
         self.check_task(validated, key)
         return validated
@@ -335,11 +330,9 @@ class _Reader:
                 )
         for name, options in self.sources.items():
             key, named = options.by_eval
-            for unknown in [n for n in named if n not in self.evals]:
-                raise self.document.error(
-                    ("models", name, key, unknown),
-                    f"no such eval; {did_you_mean(unknown, self.evals)}",
-                )
+            for on in named:
+                at_eval = partial(self.document.error, ("models", name, key, on))
+                refuse_unknown(on, self.evals, "no such eval", at_eval)
 
 
 def _kind_of(engine: Any) -> type[ModelConfig]:

@@ -10,7 +10,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
-from pytest_distill.errors import ConfigError, did_you_mean
+from pytest_distill.errors import ConfigError, did_you_mean, refuse_unknown
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.request_keys import quick_hashes, repeated, request_key
@@ -184,10 +184,7 @@ class Eval:
                 f"eval '{self.name}': no field '{field}' to slice by; {did_you_mean(field, known)}"
             )
         values = self.slice_ids(field)
-        if value not in values:
-            raise ConfigError(
-                f"eval '{self.name}': no example has {field}={value}; {did_you_mean(value, values)}"
-            )
+        refuse_unknown(value, values, f"eval '{self.name}': no example has {field}={value}")
         return values[value]
 
 

@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from pytest_distill.errors import GoldSetError, did_you_mean
+from pytest_distill.errors import GoldSetError, refuse_unknown
 from pytest_distill.evals import hub_data
 
 Row = dict[str, Any]
@@ -277,8 +277,7 @@ def _class_names(datasets: Any, loaded: Any) -> ClassNames:
 def _chosen_split(splits: Any, shown: str, split: str | None) -> Any:
     if split is None:
         raise GoldSetError(f"{shown}: has several splits; set 'split' to one of {sorted(splits)}")
-    if split not in splits:
-        raise GoldSetError(f"{shown}: no split '{split}'; {did_you_mean(split, splits)}")
+    refuse_unknown(split, splits, f"{shown}: no split '{split}'", GoldSetError)
     return splits[split]
 
 

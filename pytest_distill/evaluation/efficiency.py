@@ -10,7 +10,6 @@ import platform
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
-from functools import partial
 from statistics import median
 from time import perf_counter
 from typing import Any, TypeVar
@@ -268,7 +267,7 @@ def _timer(model: RunModel, engine: Engine) -> Timer:
         with model.asking():
             if isinstance(engine, Measurable):
                 return _given(Timing, engine, engine.time_one(request))
-            return Timing(_seconds(partial(engine.predict, [request])))
+            return Timing(_seconds(engine, [request]))
 
     return timed
 
@@ -294,7 +293,7 @@ def _given(kind: type[FigureT], engine: Measurable, value: Any) -> FigureT:
 def _best_batch(engine: Engine, requests: Sequence[Request]) -> tuple[int | None, list[float]]:
     """Return the batch size that answers fastest, and how many seconds it took each time."""
     if not isinstance(engine, Measurable):
-        return None, [_seconds(partial(engine.predict, requests)) for _ in range(1 + REPEATS)][1:]
+        return None, [_seconds(engine, requests) for _ in range(1 + REPEATS)][1:]
     engine.time_all(requests[:WARM_UP], _FIRST_BATCH)
     best, least, worse = _FIRST_BATCH, float("inf"), 0
     size = _FIRST_BATCH
@@ -306,9 +305,9 @@ def _best_batch(engine: Engine, requests: Sequence[Request]) -> tuple[int | None
     return best, [_time_all(engine, requests, best) for _ in range(REPEATS)]
 
 
-def _seconds(answer: Callable[[], Any]) -> float:
+def _seconds(engine: Engine, requests: Sequence[Request]) -> float:
     begin = perf_counter()
-    for _prediction in answer():
+    for _prediction in engine.predict(requests):
         pass
     return perf_counter() - begin
 

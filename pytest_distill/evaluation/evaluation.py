@@ -17,13 +17,7 @@ from numpy.typing import NDArray
 
 from pytest_distill._util.gc import collector_paused
 from pytest_distill.engines import ModelInfo
-from pytest_distill.errors import (
-    ComparisonError,
-    ConfigError,
-    DistillError,
-    EvaluationError,
-    did_you_mean,
-)
+from pytest_distill.errors import ComparisonError, DistillError, EvaluationError, refuse_unknown
 from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Answer, MeanMetric, Metric, ScoredElsewhere
@@ -356,8 +350,7 @@ def choose_metric(
 ) -> Metric:
     """Return the metric of a name among those listed for an eval and those that suit its task."""
     known = {metric.name: metric for metric in (*suited, *listed)}
-    if name not in known:
-        raise ConfigError(f"eval '{eval}' has no metric '{name}'; {did_you_mean(name, known)}")
+    refuse_unknown(name, known, f"eval '{eval}' has no metric '{name}'")
     return known[name]
 
 

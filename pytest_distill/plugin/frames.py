@@ -10,10 +10,9 @@ from types import TracebackType
 import pluggy
 import pytest
 
-from pytest_distill._util.user_code import user_frames
+from pytest_distill._util.user_code import PACKAGE, user_frames
 from pytest_distill.errors import DistillError
 
-PACKAGE = Path(__file__).parent.parent
 PYTEST_HOMES = (
     *(Path(pytest.__file__).parent, Path(pytest.__file__).parent.parent / "_pytest"),
     Path(pluggy.__file__).parent,

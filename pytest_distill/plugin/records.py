@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_distill.errors import ConfigError, DistillError, did_you_mean
+from pytest_distill.errors import ConfigError, DistillError, refuse_unknown
 from pytest_distill.report.attempt import Attempt, GateError, TestRun
 
 if TYPE_CHECKING:
@@ -127,10 +127,7 @@ def check_marker(item: pytest.Item) -> None:
                 f"{written}: arguments need names, e.g. distill(eval={marker.args[0]!r})"
             )
         for name, value in marker.kwargs.items():
-            if name not in MARKER_ARGUMENTS:
-                raise ConfigError(
-                    f"{written}: unknown argument '{name}'; {did_you_mean(name, MARKER_ARGUMENTS)}"
-                )
+            refuse_unknown(name, MARKER_ARGUMENTS, f"{written}: unknown argument '{name}'")
             if name == "confidence":
                 _check_confidence(value, written)
             if name in ("eval", "student") and not isinstance(value, str | None):

@@ -22,7 +22,7 @@ from pytest_distill.errors import (
     ConfigError,
     DistillError,
     ModelError,
-    did_you_mean,
+    refuse_unknown,
 )
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
@@ -119,19 +119,13 @@ class Project:
                 f"{self.config.path.name} has several evals ({', '.join(evals)}): name one, "
                 f"e.g. @pytest.mark.distill(eval='{next(iter(evals))}')"
             )
-        if name not in evals:
-            raise ConfigError(
-                f"{self.config.path.name} has no eval '{name}'; {did_you_mean(name, evals)}"
-            )
+        refuse_unknown(name, evals, f"{self.config.path.name} has no eval '{name}'")
         return name
 
     def student_name(self, name: str) -> str:
         """Return `name` where it is a student's; ConfigError else."""
         students = self.config.named("student")
-        if name not in students:
-            raise ConfigError(
-                f"{self.config.path.name} has no student '{name}'; {did_you_mean(name, students)}"
-            )
+        refuse_unknown(name, students, f"{self.config.path.name} has no student '{name}'")
         return name
 
     def students_by_size(self) -> list[str]:

@@ -19,8 +19,8 @@ from pytest_distill.errors import (
     ConfigError,
     EvaluationError,
     ModelError,
-    did_you_mean,
     name_problem,
+    refuse_unknown,
 )
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.request_keys import request_key
@@ -153,8 +153,7 @@ def _entry(where: str, entry: object) -> ManifestEntry:
     if set(entry) == {"info", "identity"}:
         raise ConfigError(f"{where}: was exported by an earlier version: export again")
     for key in entry:
-        if key not in keys:
-            raise ConfigError(f"{where}: no key '{key}'; {did_you_mean(key, keys)}")
+        refuse_unknown(key, keys, f"{where}: no key '{key}'")
     for key in keys:
         kind = str if key == "checksum" else dict
         if key not in entry:

@@ -103,7 +103,10 @@ class Document:
         try:
             return kind.model_validate(entry)
         except ValidationError as error:
-            problems = self._problems(kind, entry, key, error)
+            problems = [
+                self._located(self._key(key, entry, e), _sentence(e, _known_keys(kind, e["loc"])))
+                for e in error.errors()
+            ]
             raise ConfigError("\n".join(dict.fromkeys(problems))) from None
 
     def validated_in_two(
@@ -141,20 +144,12 @@ class Document:
         )
         for part, said in both:
             try:
-                made.append(part.model_validate(said))
-            except ValidationError as error:
-                problems += self._problems(part, said, key, error)
+                made.append(self.validated(part, said, key))
+            except ConfigError as error:
+                problems.append(str(error))
         if problems:
-            raise ConfigError("\n".join(dict.fromkeys(problems)))
+            raise ConfigError("\n".join(problems))
         return made[0], made[1]
-
-    def _problems(
-        self, kind: type[BaseModel], entry: Any, key: Key, error: ValidationError
-    ) -> list[str]:
-        return [
-            self._located(self._key(key, entry, e), _sentence(e, _known_keys(kind, e["loc"])))
-            for e in error.errors()
-        ]
 
     def _key(self, key: Key, entry: Any, error: ErrorDetails) -> Key:
         """Return where the error is, without what pydantic adds to the path for its unions."""

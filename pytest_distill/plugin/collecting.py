@@ -47,7 +47,8 @@ class Collected:
         self._passed_over: dict[Path, None] = {}
         """Files that ``--lf`` skips, in which nothing had failed."""
         self._ignored: dict[Path, None] = {}
-        self._configs: set[Path] = set()
+        self.configs: set[Path] = set()
+        """Each ``distill.yaml`` in a folder where pytest looked, or of a file that was skipped."""
 
     def selected(self, items: Iterable[pytest.Item]) -> None:
         """Remember tests that stand where the command line points, deselected ones too."""
@@ -60,7 +61,7 @@ class Collected:
     def saw(self, collector: pytest.Collector, report: pytest.CollectReport) -> None:
         """Remember what a file or folder came to: tests, which hooks may hide, or none at all."""
         if isinstance(collector, pytest.Directory) and (collector.path / "distill.yaml").is_file():
-            self._configs.add(collector.path / "distill.yaml")
+            self.configs.add(collector.path / "distill.yaml")
         if not self._only_named_tests:
             tests = (node for node in report.result or () if isinstance(node, pytest.Item))
             self._hidden.update(dict.fromkeys(tests))
@@ -70,7 +71,7 @@ class Collected:
         last_failed = bool(self._config.getoption("lf", False))
         if report.skipped:
             self._skipped[collector.path] = config
-            self._configs.add(config)
+            self.configs.add(config)
         elif last_failed and isinstance(collector, pytest.File) and not report.result:
             self._passed_over[collector.path] = None
 
@@ -78,11 +79,6 @@ class Collected:
     def items(self) -> list[pytest.Item]:
         """Every test that was found, in the order of the collection."""
         return list(self._items | self._hidden)
-
-    @property
-    def configs(self) -> set[Path]:
-        """Each ``distill.yaml`` in a folder where pytest looked, or of a file that was skipped."""
-        return self._configs
 
     @property
     def named(self) -> list[str]:

@@ -9,6 +9,7 @@ import atexit
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from typing import Any
@@ -124,7 +125,8 @@ class Reporting:
                 self._write(file)
         told = f"{self._report.outcome}: {self._ledger.troubles[-1]}"
         print(told, file=sys.__stderr__)  # the terminal reporter has ended
-        _EXIT.fails = _EXIT.fails or binds(self._config)
+        if binds(self._config):
+            _FAILS.set()
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the report."""
@@ -179,18 +181,15 @@ def _published(properties: Sequence[tuple[str, object]]) -> TestRun | None:
     return None
 
 
-class _Exit:
-    """How the process ends where its exit status, which is decided already, proves wrong."""
-
-    def __init__(self) -> None:
-        self.fails = False
-
-    def __call__(self) -> None:
-        if self.fails:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(pytest.ExitCode.TESTS_FAILED)
+_FAILS = threading.Event()
+"""Set where the exit status, which is decided already, proves wrong."""
 
 
-_EXIT = _Exit()
-atexit.register(_EXIT)  # before any test can: what is registered first is called last
+def _end_process() -> None:
+    if _FAILS.is_set():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(pytest.ExitCode.TESTS_FAILED)
+
+
+atexit.register(_end_process)  # before any test can: what is registered first is called last

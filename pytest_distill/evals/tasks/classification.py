@@ -16,7 +16,12 @@ from pytest_distill.evals.normalisation import composed
 from pytest_distill.evals.requests import Head, Prediction, Request
 from pytest_distill.evals.tasks import fields
 from pytest_distill.evals.tasks.labels import Labels, UnknownLabelError, listed, read_labels
-from pytest_distill.evals.tasks.predictions import check_outputs, check_probabilities, no_answer
+from pytest_distill.evals.tasks.predictions import (
+    check_outputs,
+    check_probabilities,
+    likeliest,
+    no_answer,
+)
 from pytest_distill.evals.tasks.prompts import Prompted, render
 
 
@@ -197,8 +202,8 @@ class Classification(Prompted):
                 "labels to the model's outputs"
             )
         check_probabilities(example, probabilities, len(names))
-        likeliest = _likeliest(names, probabilities)
-        return min(likeliest), len(likeliest) > 1
+        best = [names[index] for index in likeliest(probabilities)]
+        return min(best), len(best) > 1
 
     def _stated(self, example: Example, said: str) -> str:
         label, classes = self._labels.class_of(said), self._labels.classes
@@ -223,20 +228,13 @@ class Classification(Prompted):
             return False
         names = self._output_names(example, prediction)
         if names is None:  # numbers without names contradict nothing
-            most = max(probabilities, default=0.0)
-            return probabilities.count(most) > 1
+            return bool(probabilities) and len(likeliest(probabilities)) > 1
         check_outputs(example, probabilities, len(names))
-        likeliest = _likeliest(names, probabilities)
-        if label not in likeliest:
+        best = [names[index] for index in likeliest(probabilities)]
+        if label not in best:
             raise EvaluationError(
                 f"{example.place}: 'prediction' is '{label}', but 'probabilities' are greatest for "
-                f"'{min(likeliest)}' ({max(probabilities):g}): record what the model gave, or one "
+                f"'{min(best)}' ({max(probabilities):g}): record what the model gave, or one "
                 "of them alone"
             )
-        return len(likeliest) > 1
-
-
-def _likeliest(names: Sequence[str], probabilities: Sequence[float]) -> list[str]:
-    """Return the names of the most probable outputs, several where they are equally so."""
-    most = max(probabilities)
-    return [name for name, p in zip(names, probabilities, strict=True) if p == most]
+        return len(best) > 1

@@ -15,7 +15,7 @@ from pytest_distill.evals.metrics.labels import ACCURACY, ACCURACY_NORM
 from pytest_distill.evals.normalisation import composed
 from pytest_distill.evals.requests import CAUSAL, Head, Prediction, Request
 from pytest_distill.evals.tasks import fields
-from pytest_distill.evals.tasks.predictions import check_loglikelihoods, no_answer
+from pytest_distill.evals.tasks.predictions import check_loglikelihoods, likeliest, no_answer
 from pytest_distill.evals.tasks.prompts import FewShot
 
 
@@ -162,20 +162,20 @@ def _predicted_index(
     example: Example, prediction: Prediction, choices: Sequence[str]
 ) -> tuple[int, bool]:
     """Return the index of the predicted choice, and whether others are as likely."""
-    likeliest = _likeliest(example, prediction, choices)
+    best = _likeliest(example, prediction, choices)
     if prediction.prediction is None:
-        if not likeliest:
+        if not best:
             raise no_answer(example, "'loglikelihoods' or 'prediction'")
-        return likeliest[0], len(likeliest) > 1
+        return best[0], len(best) > 1
     stated = _stated_index(example, prediction.prediction, choices)
-    if likeliest and stated not in likeliest:
+    if best and stated not in best:
         raise EvaluationError(
             f"{example.place}: 'prediction' is choice {stated} ('{choices[stated]}'), but "
-            f"'loglikelihoods' are greatest for choice {likeliest[0]} ('{choices[likeliest[0]]}'): "
+            f"'loglikelihoods' are greatest for choice {best[0]} ('{choices[best[0]]}'): "
             "record what the model gave, or one of them alone (accuracy_norm divides by the "
             "choices' lengths itself)"
         )
-    return stated, len(likeliest) > 1
+    return stated, len(best) > 1
 
 
 def _likeliest(example: Example, prediction: Prediction, choices: Sequence[str]) -> list[int]:
@@ -188,8 +188,7 @@ def _likeliest(example: Example, prediction: Prediction, choices: Sequence[str])
             f"{example.place}: {len(loglikelihoods)} log-likelihoods for {len(choices)} choices"
         )
     check_loglikelihoods(example, loglikelihoods)
-    most = max(loglikelihoods)
-    return [index for index, value in enumerate(loglikelihoods) if value == most]
+    return likeliest(loglikelihoods)
 
 
 def _stated_index(example: Example, stated: str, choices: Sequence[str]) -> int:

@@ -41,6 +41,12 @@ def check_loglikelihoods(example: Example, loglikelihoods: Sequence[float]) -> N
             )
 
 
+def likeliest(values: Sequence[float]) -> list[int]:
+    """Return the indices of the greatest values, several where they are equal."""
+    most = max(values)
+    return [index for index, value in enumerate(values) if value == most]
+
+
 def no_answer(example: Example, wanted: str) -> EvaluationError:
     """Return the error about a prediction without what the task needs."""
     return EvaluationError(f"{example.place}: the prediction has no answer; it needs {wanted}")

@@ -50,15 +50,15 @@ class RecordedModel(Source):
     ----------
     info : ModelInfo
         What is declared of the model.
-    files : callable
+    file : callable
         Eval name -> the file with its predictions; ConfigError where there is none.
     """
 
     Options = RecordedOptions
 
-    def __init__(self, info: ModelInfo, files: Callable[[str], Path]) -> None:
+    def __init__(self, info: ModelInfo, file: Callable[[str], Path]) -> None:
         super().__init__(info)
-        self._files = files
+        self.file = file
 
     @classmethod
     def declared_as(cls, info: ModelInfo, options: Mapping[str, Any], file: Path) -> RecordedModel:
@@ -75,16 +75,12 @@ class RecordedModel(Source):
 
         return cls(replace(info, path=files if isinstance(files, str) else None), named)
 
-    def file(self, on: str) -> Path:
-        """Return the file of an eval; ConfigError where there is none."""
-        return self._files(on)
-
     @collector_paused()
     def _evaluate(self, on: Eval | ReportedEval) -> Evaluation:
         if isinstance(on, ReportedEval):
             raise ConfigError(f"eval '{on.name}' has no gold set, and so no recorded predictions")
         on.check()  # nothing is asked, but the gold set must be one that could be
-        path = self._files(on.name)
+        path = self.file(on.name)
         rows = _read(path)
         with_scores = [row for row in rows if "scores" in row.fields]
         answered = [row for row in rows if set(ANSWERS[:-1]) & set(row.fields)]

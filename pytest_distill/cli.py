@@ -12,14 +12,13 @@ from typing import Any
 
 from pytest_distill._util.files import make_folder, write_atomically
 from pytest_distill.config import load_config
-from pytest_distill.config.schema import RunModel
+from pytest_distill.config.schema import EngineModel
 from pytest_distill.engines import file_digest
 from pytest_distill.errors import ConfigError, DistillError, EvaluationError, ModelError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.request_keys import request_key
-from pytest_distill.evaluation.models import RunModel as RunningModel
-from pytest_distill.evaluation.models import identity_of
+from pytest_distill.evaluation.models import RunModel, identity_of
 from pytest_distill.evaluation.sources.exported import (
     DATED,
     MANIFEST,
@@ -124,7 +123,7 @@ def _export(store: Store, project: Project, folder: Path) -> Iterator[str]:
         for on in _evals(project):
             requests = on.requests()
             model = project.models[name]
-            dated = model.dated_prompts(requests) if isinstance(model, RunningModel) else {}
+            dated = model.dated_prompts(requests) if isinstance(model, RunModel) else {}
             keys = [request_key(r, dated.get(r.id)) for r in requests]
             lines = rows_of(requests, keys, store.read(run, keys))
             if len(lines) == len(requests):
@@ -181,10 +180,10 @@ def _prune(store: Store, project: Project) -> Iterator[str]:
     yield f"{len(old)} models and {store.forget(old):,} predictions dropped"
 
 
-def _run_models(project: Project) -> dict[str, RunModel]:
+def _run_models(project: Project) -> dict[str, EngineModel]:
     """Return the entries of the models that an engine runs."""
     entries = project.config.models.items()
-    return {name: entry for name, entry in entries if isinstance(entry, RunModel)}
+    return {name: entry for name, entry in entries if isinstance(entry, EngineModel)}
 
 
 def _identities(project: Project) -> dict[str, Mapping[str, Any] | None]:

@@ -26,7 +26,7 @@ class HubError(Exception):
     """Why the hub and its cache do not give something: a phrase for the message of an error."""
 
 
-class Reason(NamedTuple):
+class Trouble(NamedTuple):
     """Why the hub does not give something: what is the matter, and what to do."""
 
     what: str
@@ -45,13 +45,13 @@ class Found(NamedTuple):
         All 40 digits.
     names : tuple of str, optional
         The paths of its files; None where neither hub nor cache tell.
-    trouble : Reason, optional
+    trouble : Trouble, optional
         Why the hub could not be asked, so that the commit is what the cache knows.
     """
 
     commit: str
     names: tuple[str, ...] | None = None
-    trouble: Reason | None = None
+    trouble: Trouble | None = None
 
     def told(self, repo: str, revision: str | None) -> str:
         """Return which commit a name stands for, for a reader of the report."""
@@ -125,7 +125,7 @@ def cached(repo: str, revision: str | None, kind: Kind = "model") -> Path | None
         return None
 
 
-def reason(error: BaseException, repo: str, revision: str | None, kind: Kind = "model") -> Reason:
+def reason(error: BaseException, repo: str, revision: str | None, kind: Kind = "model") -> Trouble:
     """Return what went wrong at the hub, and what to do."""
     from huggingface_hub import constants, errors
 
@@ -141,37 +141,39 @@ def reason(error: BaseException, repo: str, revision: str | None, kind: Kind = "
     names = {cls.__name__ for cls in type(told).__mro__}  # of httpx, whose own name changes
     if isinstance(told, errors.OfflineModeIsEnabled):
         variable = "HF_HUB_OFFLINE" if kind == "model" else "HF_HUB_OFFLINE or HF_DATASETS_OFFLINE"
-        return Reason(f"{variable} is set", "run once without it, to fill the cache")
+        return Trouble(f"{variable} is set", "run once without it, to fill the cache")
     if isinstance(told, errors.GatedRepoError) and status == 403:
-        return Reason("it is gated, and your account has no access to it", f"ask for it at {page}")
+        return Trouble("it is gated, and your account has no access to it", f"ask for it at {page}")
     if isinstance(told, errors.GatedRepoError):
-        return Reason("it is gated", f"accept its terms at {page} and set HF_TOKEN to your token")
+        return Trouble("it is gated", f"accept its terms at {page} and set HF_TOKEN to your token")
     if isinstance(told, errors.RepositoryNotFoundError):
-        return Reason(
+        return Trouble(
             f"there is no such {what}, or it is private",
             "correct the name, or set HF_TOKEN to a token that may read it",
         )
     if isinstance(told, errors.RevisionNotFoundError):
-        return Reason(
+        return Trouble(
             f"it has no revision '{revision}'", "name a branch, a tag or all 40 digits of a commit"
         )
     if status in (401, 403):
-        return Reason(f"access is refused ({status})", f"set HF_TOKEN to a token that reads {page}")
+        return Trouble(
+            f"access is refused ({status})", f"set HF_TOKEN to a token that reads {page}"
+        )
     if status is not None:
-        return Reason(f"{hub} answers {status}", "try again later")
+        return Trouble(f"{hub} answers {status}", "try again later")
     text = " ".join(str(told).split()).rstrip(".:") or type(told).__name__
     if isinstance(told, json.JSONDecodeError):
-        return Reason(f"{hub} does not answer as a hub", "look at HF_ENDPOINT and the network")
+        return Trouble(f"{hub} does not answer as a hub", "look at HF_ENDPOINT and the network")
     if "TimeoutException" in names:
-        return Reason(f"{hub} does not answer in time", "try again, or look at the network")
+        return Trouble(f"{hub} does not answer in time", "try again, or look at the network")
     if names & {"ConnectError", "ProxyError"}:
         where = _host(told) or hub
-        return Reason(f"{where} cannot be reached ({text})", "look at the network, or try later")
+        return Trouble(f"{where} cannot be reached ({text})", "look at the network, or try later")
     if names & {"NetworkError", "RemoteProtocolError"}:
-        return Reason("the connection was cut", "run again; files that are complete are kept")
+        return Trouble("the connection was cut", "run again; files that are complete are kept")
     if isinstance(told, OSError) and told.strerror:
-        return Reason(f"{told.strerror} ({told.filename or constants.HF_HUB_CACHE})")
-    return Reason(text)
+        return Trouble(f"{told.strerror} ({told.filename or constants.HF_HUB_CACHE})")
+    return Trouble(text)
 
 
 def _host(error: Any) -> str | None:

@@ -80,7 +80,7 @@ class SourceModel(DeclaredSize):
     """A model that nothing runs here: its answers or scores were made elsewhere."""
 
 
-class RunModel(ModelConfig):
+class EngineModel(ModelConfig):
     """A model that an engine runs."""
 
     path: str = ""
@@ -116,13 +116,13 @@ class RunModel(ModelConfig):
         return dict(json.loads(json.dumps(said, default=str)))  # a date of yaml's is text in JSON
 
 
-class CheckpointModel(RunModel):
+class CheckpointModel(EngineModel):
     """A model that its engine loads from a checkpoint, which says how large it is."""
 
     path: Annotated[str, Field(min_length=1)]
 
 
-class OwnModel(RunModel, DeclaredSize):
+class OwnModel(EngineModel, DeclaredSize):
     """A model that any other engine runs."""
 
 

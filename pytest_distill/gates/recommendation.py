@@ -1,8 +1,8 @@
 """Which student to take where several could do: the smallest that is shown to meet a criterion.
 
 To try students until one passes finds one that passes by luck: of ten that are all exactly at the
-floor, each tested at 5 %, one passes in 38 % of cases. So they are tried in an order that hangs on
-no score, from the largest down, and the first that falls short in quality ends it. A bad student is
+floor, each tested at 5 %, one passes in 38 % of cases. So they are tried in an order that no score
+decides, from the largest down, and the first that falls short in quality ends it. A bad student is
 then recommended only where the first bad one of the sequence passes its own test: at most as often
 as one test errs, however many students there are (fixed sequence testing: Angelopoulos et al. 2021,
 Learn then Test, arXiv:2110.01052). Observed numbers have no such level, but the same fault.
@@ -46,10 +46,10 @@ def recommended(
     Parameters
     ----------
     students : sequence of str
-        In an order that hangs on no score, the largest first.
+        In an order that depends on no score, the largest first.
     fits : callable
         What a student falls short of beside its quality: nothing where it fits. One that does not
-        is passed over, and its quality is not looked at: whether it fits hangs on no score, so
+        is passed over, and its quality is not looked at: whether it fits depends on no score, so
         that who is tested does not either.
     keeps : callable
         What a student falls short of in quality.

@@ -158,7 +158,7 @@ class SlicesRetained(EvalGate):
                 self._observed(s, interval, floor)
                 for s, interval in zip(slices, bounds, strict=True)
             ]
-        # How large a slice is hangs on no score, so that a small one is no part of the adjustment.
+        # No score decides how large a slice is, so that a small one is no part of the adjustment.
         tests = [
             None if ratio is None or s.n < self.min_examples else ratio.test(float(floor))
             for s, ratio in zip(slices, ratios, strict=True)

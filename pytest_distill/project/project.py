@@ -13,8 +13,7 @@ from pytest_distill._util.user_code import unless_ours
 from pytest_distill.comparison.comparison import Comparison, Confidence
 from pytest_distill.comparison.lookup import find_model
 from pytest_distill.config import Config
-from pytest_distill.config.schema import ModelConfig, SourceModel
-from pytest_distill.config.schema import RunModel as RunModelConfig
+from pytest_distill.config.schema import EngineModel, ModelConfig, SourceModel
 from pytest_distill.engines import Engine, FileDigests, ModelInfo, Role
 from pytest_distill.engines.lookup import is_here, weights_named
 from pytest_distill.errors import (
@@ -200,7 +199,7 @@ class Project:
             other_student = model.role == "student" and name != (student or name)
             if other_student or model is not self.models.get(name):
                 continue
-            if not isinstance(entry, RunModelConfig):
+            if not isinstance(entry, EngineModel):
                 continue
             with self._asking(name) as engine:
                 key = weights_named(engine, entry.spec(name, self.config.folder))
@@ -283,7 +282,7 @@ class Project:
 
     def _pointed(self, name: str, entry: ModelConfig, path: str | None) -> ModelConfig:
         """Return a model's entry with this run's path and device in it."""
-        if not isinstance(entry, RunModelConfig):
+        if not isinstance(entry, EngineModel):
             if path is not None:
                 raise ConfigError(f"--distill-model {name}={path}: '{name}' is {entry.engine}")
             return entry
@@ -319,7 +318,7 @@ class Project:
 
     def _exported_model(self, name: str, entry: ModelConfig) -> exported.ExportedModel | None:
         """Return the model of exported predictions, where they stand in for absent weights."""
-        if self._exported is None or not isinstance(entry, RunModelConfig):
+        if self._exported is None or not isinstance(entry, EngineModel):
             return None
         with self._asking(name) as engine:
             if is_here(engine, entry.spec(name, self.config.folder)):

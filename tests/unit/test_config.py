@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, field_validator
 
 from pytest_distill.config import Config, Extensions, load_config
 from pytest_distill.config.evals import MeasuredEval
-from pytest_distill.config.schema import RunModel
+from pytest_distill.config.schema import EngineModel
 from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.errors import ConfigError
@@ -42,7 +42,7 @@ def test_defaults(tmp_path: Path) -> None:
     """An entry named like a role has it; the engine is transformers, the metric the first."""
     config = load(tmp_path, MODELS + EVALS)
     teacher = config.models["teacher"]
-    assert isinstance(teacher, RunModel)
+    assert isinstance(teacher, EngineModel)
     assert (teacher.role, teacher.engine, teacher.device, teacher.options.dtype) == (
         *("teacher", "transformers"),
         *("auto", "auto"),
@@ -64,7 +64,7 @@ def test_paths_start_from_the_file(tmp_path: Path) -> None:
     specs = {
         name: model.spec(name, tmp_path, threads=2)
         for name, model in config.models.items()
-        if isinstance(model, RunModel)
+        if isinstance(model, EngineModel)
     }
     assert specs["teacher"].path == str(tmp_path / "models" / "teacher")
     assert Spec.of(specs["teacher"]).options.adapter == str(tmp_path / "lora")
@@ -80,7 +80,7 @@ def test_latency_and_cost_are_declared_of_any_model(tmp_path: Path, engine: str)
     config = load(tmp_path, f"models:\n  teacher: {{{entry}}}\n" + EVALS)
     teacher = config.models["teacher"]
     assert teacher.declared == {"latency_ms": 40.0, "cost_per_1k": 0.5}
-    assert isinstance(teacher, RunModel)
+    assert isinstance(teacher, EngineModel)
     options = dict(teacher.spec("teacher", tmp_path).options)
     assert not options.keys() & teacher.declared.keys()
 
@@ -99,7 +99,7 @@ def test_keys_of_an_own_engine_are_its_options(tmp_path: Path) -> None:
         tmp_path, "models:\n  teacher: {engine: my.module:Engine, url: here, tries: 3}\n" + EVALS
     )
     teacher = config.models["teacher"]
-    assert isinstance(teacher, RunModel)
+    assert isinstance(teacher, EngineModel)
     assert teacher.spec("teacher", tmp_path).options == {"url": "here", "tries": 3}
 
 
@@ -130,7 +130,7 @@ def test_an_own_engine_gets_the_options_that_it_declares(tmp_path: Path, engine:
     text = f"models:\n  teacher: {{engine: '{engine}', words: [good], within: here}}\n"
     config = load(tmp_path, text + EVALS, Extensions(engines={"rules": Rules}))
     teacher = config.models["teacher"]
-    assert isinstance(teacher, RunModel)
+    assert isinstance(teacher, EngineModel)
     options = teacher.spec("teacher", tmp_path).options
     assert options == Rules.Options(words=["good"], within=Path("here"), tries=3)
     assert config.engine_class("teacher") is Rules
@@ -333,7 +333,7 @@ def test_a_merge_key_is_no_duplicate(tmp_path: Path) -> None:
         "  student:\n    <<: *base\n    path: b\n" + EVALS,
     )
     student = config.models["student"]
-    assert isinstance(student, RunModel)
+    assert isinstance(student, EngineModel)
     assert (student.path, student.options.dtype) == ("b", "float32")
 
 

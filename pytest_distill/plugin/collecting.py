@@ -114,7 +114,7 @@ class Collected:
             if missed:
                 remarks.append(
                     f"{some_of([shown(path) for path in missed])}: skipped unread, so that "
-                    "nobody knows which gates are there; where that may be, "
+                    "the gates there are not known; where that may be, "
                     f"{shown(holds)} says so:\n  {line_to_allow(missed, holds.parent, globs)}"
                 )
         if allowed:

@@ -57,6 +57,11 @@ class Evaluation(ABC):
         """Number of examples; None where only scores are known."""
 
     @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The eval's metrics, and those that were asked for beside them."""
+        return self.eval.metrics
+
+    @property
     @abstractmethod
     def known_scores(self) -> Sequence[KnownScore]:
         """The scores by the eval's metrics and those that were asked for; nothing is computed."""
@@ -126,6 +131,12 @@ class MeasuredEvaluation(Evaluation):
     def n(self) -> int:
         """Number of examples."""
         return len(self.eval.gold)
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The eval's metrics, and those that were asked for beside them."""
+        asked = [metric for metric, _ in (*self._scores.values(), *self._statistics.values())]
+        return tuple({identity_of(m): m for m in (*self.eval.metrics, *asked)}.values())
 
     @property
     def known_scores(self) -> Sequence[KnownScore]:

@@ -46,7 +46,7 @@ def pytest_unconfigure():
 
 GATES = """\
 import pytest
-from pytest_distill import assert_beats_sft, assert_quality_retained, assert_slices_retained
+from pytest_distill import assert_flips, assert_quality_retained, assert_slices_retained
 
 pytestmark = pytest.mark.parametrize(
     "_eval", [pytest.param(n, marks=pytest.mark.distill(eval=n)) for n in ("reviews", "letters")]
@@ -63,7 +63,7 @@ def test_keeps_in_every_slice(_eval):
 
 
 def test_pays(_eval):
-    assert_beats_sft(min_gain=-0.9, confidence=None)
+    assert_flips(0.9)
 """
 
 

@@ -11,7 +11,7 @@ from pytest_distill._util.format import ceil_text, floor_text, percent_text
 from pytest_distill._util.numbers import Ratio
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.errors import ComparisonError, EvaluationError
-from pytest_distill.gates.verdict import Evidence, Outcome, Relation, as_float, decided
+from pytest_distill.gates.verdict import Evidence, Outcome, Relation, as_float
 from pytest_distill.statistics import FloorTest, Judgement, RetentionInterval
 
 OUTCOMES = {
@@ -112,13 +112,16 @@ def deciding_bound(
     return text(bound), f"{side} {percent_text(confidence)} bound; observed {observed}"
 
 
-def within_bounds(bounds: Bounds, relation: Relation, limit: Fraction) -> Outcome:
-    """Return whether both bounds keep a limit, neither does, or they do not agree."""
-    low, high = bounds.one_sided_lower, bounds.one_sided_upper
-    holds, breaks = (
-        (low >= limit, high < limit) if relation == ">=" else (high <= limit, low > limit)
-    )
-    if holds:
+def within(low: Ratio, high: Ratio, relation: Relation, limit: Fraction) -> Outcome:
+    """Return whether a number between two bounds keeps a limit: both do, neither does, or unclear.
+
+    A number that is known is both bounds.
+    """
+    if relation == ">=":
+        keeps, breaks = low >= limit, high < limit
+    else:
+        keeps, breaks = high <= limit, low > limit
+    if keeps:
         return Outcome.PASSED
     return Outcome.FAILED if breaks else Outcome.INCONCLUSIVE
 
@@ -181,7 +184,7 @@ def decide(
     ComparisonError
         Where there are no examples to be sure by.
     """
-    seen = decided(observed >= limit if relation == ">=" else observed <= limit)
+    seen = within(observed, observed, relation, limit)
     if estimate is None:
         if confidence is not None:
             raise no_examples(comparison)

@@ -20,10 +20,10 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evaluation import efficiency
 from pytest_distill.evaluation.models import Model, RunModel
 from pytest_distill.gates import explain
-from pytest_distill.gates.deciding import Decision, deciding_bound, within_bounds
+from pytest_distill.gates.deciding import Decision, deciding_bound, within
 from pytest_distill.gates.gate import EvalGate, headline
 from pytest_distill.gates.measured import EXAMPLES, checked_count, examples_of, setting_text
-from pytest_distill.gates.verdict import Outcome, Relation, Verdict, decided, finite
+from pytest_distill.gates.verdict import Outcome, Relation, Verdict, finite
 from pytest_distill.statistics.quantiles import (
     QuantileInterval,
     SerialCorrelation,
@@ -227,9 +227,9 @@ def _decided(
     """Return the decision on a quantile, the number that decided, and what to say beside it."""
     observed = decimal(interval.estimate)
     if confidence is None:
-        holds = observed >= limit if relation == ">=" else observed <= limit
-        return Decision(observed, relation, decided(holds)), text(observed), ""
-    outcome = within_bounds(interval, relation, limit)
+        outcome = within(observed, observed, relation, limit)
+        return Decision(observed, relation, outcome), text(observed), ""
+    outcome = within(interval.one_sided_lower, interval.one_sided_upper, relation, limit)
     decision = Decision(observed, relation, outcome, confidence)
     return decision, *deciding_bound(interval, relation, outcome, confidence, text(observed), text)
 

@@ -20,7 +20,7 @@ from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evaluation.likeness import Bounds, Likeness
 from pytest_distill.gates import explain
-from pytest_distill.gates.deciding import CONFIDENCE, OUTCOMES, Decision, deciding_bound
+from pytest_distill.gates.deciding import CONFIDENCE, OUTCOMES, Decision, deciding_bound, within
 from pytest_distill.gates.gate import EvalGate, Row, headline
 from pytest_distill.gates.verdict import (
     Doubt,
@@ -29,7 +29,6 @@ from pytest_distill.gates.verdict import (
     Relation,
     Verdict,
     as_float,
-    decided,
     finite,
 )
 from pytest_distill.statistics import Rate, RetentionInterval
@@ -104,7 +103,7 @@ class LikenessGate(EvalGate):
         level = confidence or CONFIDENCE
         interval = rate.interval(level)
         shown = OUTCOMES[rate.test(float(limit)).judge(level)]
-        seen = self._observed(low, high, limit)
+        seen = within(low, high, self.relation, limit)
         outcome = seen if confidence is None else shown
         evidence = Evidence(interval=interval)
         if rate.exact:  # else more examples of the same kind would not make the bounds meet
@@ -152,13 +151,6 @@ class LikenessGate(EvalGate):
             most=1.0 if self.worst is not None else math.inf,
             clusters=clusters_of(comparison, chosen),
         )
-
-    def _observed(self, low: Ratio, high: Ratio, limit: Fraction) -> Outcome:
-        if self.relation == ">=":
-            passes, fails = low >= limit, high < limit
-        else:
-            passes, fails = high <= limit, low > limit
-        return decided(passes) if passes or fails else Outcome.INCONCLUSIVE
 
     def _headline(
         self,

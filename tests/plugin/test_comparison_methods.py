@@ -117,6 +117,7 @@ def test_a_method_is_about_its_own_student(project: Project, run: Run) -> None:
     ("call", "problem"),
     [
         ("assert_quality_retained(0.9, metrc='accuracy')", "unexpected keyword argument 'metrc'"),
+        ("assert_quality_retained(mn=0.9)", "argument 'mn'; did you mean 'min'?"),
         ("assert_quality_retained()", "missing a required argument: 'min'"),
     ],
 )

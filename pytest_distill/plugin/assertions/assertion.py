@@ -9,6 +9,7 @@ from types import MethodType
 from typing import Any, Generic, ParamSpec
 
 from pytest_distill.comparison.comparison import Comparison
+from pytest_distill.errors import did_you_mean
 from pytest_distill.gates.gate import EvalGate, Gate
 from pytest_distill.plugin.assertions.asking import ask
 
@@ -56,6 +57,12 @@ class Assertion(Generic[P]):
 
     def _asked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Gate:
         __tracebackhide__ = True
+        known = self._signature.parameters
+        for name in kwargs.keys() - known.keys():  # a mistyped name is not also a missing argument
+            raise TypeError(
+                f"{self.function.__name__}(): got an unexpected keyword argument '{name}'; "
+                f"{did_you_mean(name, known)}"
+            )
         try:
             given = self._signature.bind(*args, **kwargs)
         except TypeError as error:

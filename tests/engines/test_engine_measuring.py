@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,8 @@ import torch
 from pytest_distill import ModelError
 from pytest_distill.engines import host
 from pytest_distill.engines import transformers as transformers_engine
+from pytest_distill.engines.transformers import TransformersEngine, measuring
+from pytest_distill.engines.transformers.device import synchronize
 from pytest_distill.engines.transformers.info import Count, count_parameters
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.evals.requests import Request
@@ -25,7 +29,7 @@ from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
-from .tiny import TEXTS, Make, hf
+from .tiny import SMALL, TEXTS, Make, hf, saved
 
 SPEC = Spec("student", "student")
 
@@ -80,6 +84,90 @@ def test_timing_leaves_nothing_behind(engine: Make, causal_folder: Path) -> None
     assert not loaded.model.get_output_embeddings()._forward_hooks
     assert loaded.budget.tokens == engine(causal_folder)._load().budget.tokens
     assert made.notes == []
+
+
+@pytest.fixture(scope="session")
+def busy_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path:
+    """Return a Llama whose passes take some milliseconds: much beside what Python does."""
+    torch.manual_seed(5)
+    config = hf.LlamaConfig(
+        **{**SMALL, "hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 6},
+        vocab_size=len(tokenizer),
+        max_position_embeddings=512,
+    )
+    return saved(hf.LlamaForCausalLM(config), tokenizer, tmp_path_factory.mktemp("busy"))
+
+
+def test_the_time_of_an_answer_is_that_of_its_forward_pass(engine: Make, busy_folder: Path) -> None:
+    """Beside a bare pass over the same tokens, taken in turns, the median adds at most a half."""
+    made = engine(busy_folder, threads=1)
+    request = PerplexityRequest("p", " ".join(TEXTS) * 2)
+    tokens = torch.tensor([[0, *made.tokenizer(request.text)["input_ids"]]]).to(made.model.device)
+    ratios = in_turns(
+        made, request, lambda: made.model(input_ids=tokens[:, :-1], use_cache=False).logits
+    )
+    assert 0.7 < np.median(ratios) < 1.5
+
+
+def test_the_time_of_a_text_is_that_of_generating_it(engine: Make, busy_folder: Path) -> None:
+    """Beside transformers' own generate, taken in turns, the median adds at most a half."""
+    made = engine(busy_folder, threads=1)
+    request = GenerationRequest("g", " ".join(TEXTS), decoding=Decoding(max_new_tokens=24))
+    prompt = made.tokenizer(request.prompt, return_tensors="pt").to(made.model.device)
+    ratios = in_turns(
+        made, request, lambda: made.model.generate(**prompt, max_new_tokens=24, do_sample=False)
+    )
+    assert 0.3 < np.median(ratios) < 1.5
+
+
+def in_turns(made: TransformersEngine, request: Request, bare: Callable[[], Any]) -> list[float]:
+    """Return by how much an answer takes longer than a bare run that is taken just after it."""
+    ratios = []
+    for _ in range(12):
+        seconds = made.time_one(request).seconds
+        synchronize(made.model.device)
+        begin = perf_counter()
+        with torch.inference_mode():
+            bare()
+        synchronize(made.model.device)
+        ratios.append(seconds / (perf_counter() - begin))
+    return ratios[2:]
+
+
+def test_what_the_first_pass_of_a_shape_costs_is_in_no_figure(
+    engine: Make, causal_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attention that is planned anew for every shape, of prompts, steps and batches, was before.
+
+    Here nothing takes time but such plans.
+    """
+    planned: set[tuple[torch.Size, torch.Size]] = set()
+    attention = torch.nn.functional.scaled_dot_product_attention
+
+    def planning(query: Any, key: Any, *args: Any, **given: Any) -> Any:
+        planned.add((query.shape, key.shape))
+        return attention(query, key, *args, **given)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", planning)
+    monkeypatch.setattr(measuring, "perf_counter", lambda: float(len(planned)))
+    made = engine(causal_folder)
+    texts = [PerplexityRequest(text, text) for text in TEXTS]
+    prompts = [GenerationRequest(t, t, decoding=Decoding(max_new_tokens=8)) for t in TEXTS]
+    for asked in (texts, prompts):
+        before = len(planned)
+        assert [made.time_one(request).seconds for request in asked] == [0.0] * len(asked)
+        assert [made.time_all(asked, size) for size in (32, 64, 128, 256)] == [0.0] * 4
+        assert len(planned) > before + 8
+
+
+def test_a_shape_that_is_known_is_not_answered_twice(engine: Make, causal_folder: Path) -> None:
+    """A request of the length of one before is answered once, on the clock."""
+    made = engine(causal_folder)
+    made.time_one(PerplexityRequest("1", TEXTS[1]))
+    calls: list[int] = []
+    made.model.register_forward_hook(lambda *_: calls.append(1))
+    made.time_one(PerplexityRequest("2", TEXTS[1]))
+    assert len(calls) == 1
 
 
 def test_the_setting_is_known_without_loading(engine: Make, causal_folder: Path) -> None:

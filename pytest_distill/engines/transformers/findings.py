@@ -86,6 +86,8 @@ class Findings:
         Up to which position it was seen to go on from its cache.
     warmed_up : dict of str to int
         For each kind of requests, how many were answered at once before the clock ran.
+    shapes : set
+        For each pass that ran against the clock, the shapes of its tensors.
     """
 
     examined: bool = False
@@ -102,3 +104,4 @@ class Findings:
     cache_name: str | None = None
     reach: int = 0
     warmed_up: dict[str, int] = field(default_factory=dict)
+    shapes: set[tuple[torch.Size, ...]] = field(default_factory=set)

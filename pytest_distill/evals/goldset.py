@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_distill._util.gc import collector_paused
-from pytest_distill.errors import GoldSetError, did_you_mean
+from pytest_distill.errors import EvaluationError, GoldSetError, did_you_mean
 from pytest_distill.evals.readonly import read_only
 from pytest_distill.evals.rows import ClassNames, Rows, open_rows
 
@@ -40,6 +40,14 @@ class Example:
     def place(self) -> str:
         """Where the example stands and its id: how a message about it starts."""
         return f"{self.where} (id '{self.id}')"
+
+    def gold_error(self, problem: str) -> GoldSetError:
+        """Return the error about what the gold set says in this example."""
+        return GoldSetError(f"{self.place}: {problem}")
+
+    def answer_error(self, problem: str) -> EvaluationError:
+        """Return the error about what a model or a metric gave for this example."""
+        return EvaluationError(f"{self.place}: {problem}")
 
 
 @dataclass(frozen=True, slots=True)

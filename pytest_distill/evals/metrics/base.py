@@ -333,9 +333,8 @@ def as_number(value: object, metric: str, example: Example) -> float:
         return float(str(value))
     if type(value) is float or is_number(value):
         return float(value)  # type: ignore[arg-type]
-    raise EvaluationError(
-        f"{example.place}: metric '{metric}' gave {value!r:.60} ({type(value).__name__}), not a "
-        "number"
+    raise example.answer_error(
+        f"metric '{metric}' gave {value!r:.60} ({type(value).__name__}), not a number"
     )
 
 

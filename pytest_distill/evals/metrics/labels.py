@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_distill.errors import EvaluationError
 from pytest_distill.evals.metrics.base import Answer, MeanMetric, Metric, ratio
 
 _MOST_BITS = 4096
@@ -21,9 +20,8 @@ _MOST_BITS = 4096
 def is_correct(answer: Answer) -> float:
     """Return 1.0 for the right label or choice, else 0.0."""
     if answer.correct is None:
-        raise EvaluationError(
-            f"{answer.example.place}: only classification and multiple_choice have a right answer "
-            "to count"
+        raise answer.example.answer_error(
+            "only classification and multiple_choice have a right answer to count"
         )
     return float(answer.correct)
 
@@ -36,9 +34,7 @@ def is_correct_by_length(answer: Answer) -> float:
     """
     loglikelihoods = answer.prediction.loglikelihoods
     if loglikelihoods is None or not answer.choices:
-        raise EvaluationError(
-            f"{answer.example.place}: accuracy_norm needs the log-likelihood of every choice"
-        )
+        raise answer.example.answer_error("accuracy_norm needs the log-likelihood of every choice")
     lengths = np.array([len(choice) for choice in answer.choices], np.float64)
     return float(np.argmax(np.asarray(loglikelihoods) / lengths) == answer.target_index)
 

@@ -34,8 +34,8 @@ def _tokens(answer: Answer) -> int:
 
 
 def _not_perplexity(answer: Answer, what: str) -> EvaluationError:
-    return EvaluationError(
-        f"{answer.example.place}: this metric needs {what} of a text; it suits the task perplexity"
+    return answer.example.answer_error(
+        f"this metric needs {what} of a text; it suits the task perplexity"
     )
 
 

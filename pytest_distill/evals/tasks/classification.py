@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Literal
 
-from pytest_distill.errors import ConfigError, EvaluationError, GoldSetError, did_you_mean
+from pytest_distill.errors import ConfigError, EvaluationError, did_you_mean
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.metrics import Answer, Metric
 from pytest_distill.evals.metrics.labels import ACCURACY, MACRO_F1, MATTHEWS
@@ -151,9 +151,8 @@ class Classification(Prompted):
             told = (
                 "" if self._labels.classes is None else " to label -> output (a list is no order)"
             )
-            raise EvaluationError(
-                f"{example.place}: probabilities, but no names for them; set labels: in the eval"
-                + told
+            raise example.answer_error(
+                "probabilities, but no names for them; set labels: in the eval" + told
             )
         return names
 
@@ -165,8 +164,8 @@ class Classification(Prompted):
             return None
         names = tuple(map(self._labels.class_of, prediction.labels))
         if len(set(names)) < len(names):
-            raise EvaluationError(
-                f"{example.place}: two of the outputs ({', '.join(prediction.labels)}) are one "
+            raise example.answer_error(
+                f"two of the outputs ({', '.join(prediction.labels)}) are one "
                 "label; correct labels: in the eval, or the names of the outputs"
             )
         return names
@@ -179,9 +178,8 @@ class Classification(Prompted):
         gold = composed(fields.label(example, self.target))
         classes = self._labels.classes
         if classes is not None and gold not in classes:
-            raise GoldSetError(
-                f"{example.place}: the label '{gold}' is not in labels; "
-                f"{did_you_mean(gold, classes)}"
+            raise example.gold_error(
+                f"the label '{gold}' is not in labels; {did_you_mean(gold, classes)}"
             )
         return gold
 
@@ -208,9 +206,8 @@ class Classification(Prompted):
     def _stated(self, example: Example, said: str) -> str:
         label, classes = self._labels.class_of(said), self._labels.classes
         if classes is not None and label not in classes:
-            raise EvaluationError(
-                f"{example.place}: the predicted label '{label}' is not in labels; "
-                f"{did_you_mean(label, classes)}"
+            raise example.answer_error(
+                f"the predicted label '{label}' is not in labels; {did_you_mean(label, classes)}"
             )
         return label
 
@@ -232,8 +229,8 @@ class Classification(Prompted):
         check_outputs(example, probabilities, len(names))
         best = [names[index] for index in likeliest(probabilities)]
         if label not in best:
-            raise EvaluationError(
-                f"{example.place}: 'prediction' is '{label}', but 'probabilities' are greatest for "
+            raise example.answer_error(
+                f"'prediction' is '{label}', but 'probabilities' are greatest for "
                 f"'{min(best)}' ({max(probabilities):g}): record what the model gave, or one "
                 "of them alone"
             )

@@ -14,8 +14,8 @@ def field(example: Example, name: str) -> Any:
     try:
         return example.fields[name]
     except KeyError:
-        raise GoldSetError(
-            f"{example.place}: no field '{name}'; {did_you_mean(name, example.fields)}"
+        raise example.gold_error(
+            f"no field '{name}'; {did_you_mean(name, example.fields)}"
         ) from None
 
 
@@ -47,7 +47,7 @@ def wrong_type(example: Example, name: str, wanted: str, value: Any) -> GoldSetE
     """Return the error about a value of the wrong type."""
     kind = next((said for kind, said in _JSON_TYPES.items() if isinstance(value, kind)), "a value")
     given = "null" if value is None else f"{kind} {value!r:.60}"
-    return GoldSetError(f"{example.place}: '{name}' must be {wanted}, not {given}")
+    return example.gold_error(f"'{name}' must be {wanted}, not {given}")
 
 
 _JSON_TYPES: Mapping[type, str] = {

@@ -9,7 +9,7 @@ from dataclasses import fields as fields_of
 from functools import cached_property
 from typing import ClassVar, Literal
 
-from pytest_distill.errors import ConfigError, GoldSetError
+from pytest_distill.errors import ConfigError
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import Answer, Metric
 from pytest_distill.evals.metrics.corpus import BLEU, CHRF
@@ -167,7 +167,7 @@ class Generation(FewShot):
         if not isinstance(value, list | tuple):
             return (fields.label(example, self.target),)
         if not value:
-            raise GoldSetError(f"{example.place}: '{self.target}' holds no accepted answer")
+            raise example.gold_error(f"'{self.target}' holds no accepted answer")
         return fields.texts(example, self.target)
 
     def _extracted(self, text: str) -> str:

@@ -79,8 +79,8 @@ class Labels:
             for name, label in [*meant.items()][:MOST_SHOWN]
         ]
         every = ", ".join(map(repr, sorted({*counts, *odd})[:MOST_SHOWN]))
-        raise EvaluationError(
-            f"{first.example.place}: predicted labels that no gold example has: {listed(odd)}; "
+        raise first.example.answer_error(
+            f"predicted labels that no gold example has: {listed(odd)}; "
             f"the gold labels: {listed(counts, named)}. Where they mean gold labels, map them in "
             f"the eval: 'labels: {{{', '.join(shown)}}}'; where they are "
             f"classes that the gold set lacks, list all classes: 'labels: [{every}]'"

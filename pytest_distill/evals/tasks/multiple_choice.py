@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar, Literal
 
-from pytest_distill.errors import EvaluationError, GoldSetError, did_you_mean
+from pytest_distill.errors import did_you_mean
 from pytest_distill.evals.distributions import softmax
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import Answer, Metric
@@ -125,9 +125,9 @@ class MultipleChoice(FewShot):
     def _choices(self, example: Example) -> tuple[str, ...]:
         choices = fields.texts(example, self.choices)
         if len(choices) < 2:
-            raise GoldSetError(f"{example.place}: '{self.choices}' must hold two choices or more")
+            raise example.gold_error(f"'{self.choices}' must hold two choices or more")
         if "" in choices:
-            raise GoldSetError(f"{example.place}: '{self.choices}' holds an empty choice")
+            raise example.gold_error(f"'{self.choices}' holds an empty choice")
         return choices
 
     def _target_index(self, example: Example, choices: Sequence[str]) -> int:
@@ -137,23 +137,21 @@ class MultipleChoice(FewShot):
         if isinstance(target, bool) or not isinstance(target, int):
             raise fields.wrong_type(example, self.target, "a choice's index or text", target)
         if not 0 <= target < len(choices):
-            raise GoldSetError(
-                f"{example.place}: '{self.target}' is {target}, but the choices are 0 to "
-                f"{len(choices) - 1}"
+            raise example.gold_error(
+                f"'{self.target}' is {target}, but the choices are 0 to {len(choices) - 1}"
             )
         return target
 
     def _index_of(self, example: Example, target: str, choices: Sequence[str]) -> int:
         target, choices = composed(target), [*map(composed, choices)]
         if target not in choices:
-            raise GoldSetError(
-                f"{example.place}: '{self.target}' is '{target}', which is none of the choices; "
+            raise example.gold_error(
+                f"'{self.target}' is '{target}', which is none of the choices; "
                 f"{did_you_mean(target, choices)}"
             )
         if choices.count(target) > 1:
-            raise GoldSetError(
-                f"{example.place}: '{self.target}' is '{target}', and several choices read so; "
-                "give its index"
+            raise example.gold_error(
+                f"'{self.target}' is '{target}', and several choices read so; give its index"
             )
         return choices.index(target)
 
@@ -169,8 +167,8 @@ def _predicted_index(
         return best[0], len(best) > 1
     stated = _stated_index(example, prediction.prediction, choices)
     if best and stated not in best:
-        raise EvaluationError(
-            f"{example.place}: 'prediction' is choice {stated} ('{choices[stated]}'), but "
+        raise example.answer_error(
+            f"'prediction' is choice {stated} ('{choices[stated]}'), but "
             f"'loglikelihoods' are greatest for choice {best[0]} ('{choices[best[0]]}'): "
             "record what the model gave, or one of them alone (accuracy_norm divides by the "
             "choices' lengths itself)"
@@ -184,8 +182,8 @@ def _likeliest(example: Example, prediction: Prediction, choices: Sequence[str])
     if loglikelihoods is None:
         return []
     if len(loglikelihoods) != len(choices):
-        raise EvaluationError(
-            f"{example.place}: {len(loglikelihoods)} log-likelihoods for {len(choices)} choices"
+        raise example.answer_error(
+            f"{len(loglikelihoods)} log-likelihoods for {len(choices)} choices"
         )
     check_loglikelihoods(example, loglikelihoods)
     return likeliest(loglikelihoods)
@@ -197,13 +195,11 @@ def _stated_index(example: Example, stated: str, choices: Sequence[str]) -> int:
     if choices.count(stated) == 1:
         return choices.index(stated)
     if stated in choices:
-        raise EvaluationError(
-            f"{example.place}: the prediction '{stated}' is the text of several choices; "
-            "record the index"
+        raise example.answer_error(
+            f"the prediction '{stated}' is the text of several choices; record the index"
         )
     if stated.isdecimal() and int(stated) < len(choices):
         return int(stated)
-    raise EvaluationError(
-        f"{example.place}: the prediction '{stated}' is no choice's text or index; "
-        f"{did_you_mean(stated, choices)}"
+    raise example.answer_error(
+        f"the prediction '{stated}' is no choice's text or index; {did_you_mean(stated, choices)}"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pytest_distill.errors import ConfigError, EvaluationError, GoldSetError
+from pytest_distill.errors import ConfigError
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import Answer, Metric
 from pytest_distill.evals.metrics.perplexities import BITS_PER_BYTE, PERPLEXITY, WORD_PERPLEXITY
@@ -91,16 +91,14 @@ class Perplexity(Task):
         if loglikelihoods is None or tokens is None:
             raise no_answer(example, "'loglikelihoods' and 'tokens'")
         if len(loglikelihoods) != 1:
-            raise EvaluationError(
-                f"{example.place}: {len(loglikelihoods)} log-likelihoods for one text"
-            )
+            raise example.answer_error(f"{len(loglikelihoods)} log-likelihoods for one text")
         check_loglikelihoods(example, loglikelihoods)
         if tokens < 1:
-            raise EvaluationError(f"{example.place}: 'tokens' must be at least 1, not {tokens}")
+            raise example.answer_error(f"'tokens' must be at least 1, not {tokens}")
         return Answer(example, prediction, "", (text,))
 
     def _text(self, example: Example) -> str:
         text = fields.text(example, self.input)
         if not text:
-            raise GoldSetError(f"{example.place}: '{self.input}' is empty")
+            raise example.gold_error(f"'{self.input}' is empty")
         return text

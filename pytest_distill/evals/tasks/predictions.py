@@ -14,14 +14,10 @@ PROBABILITY_SUM_TOLERANCE = 1e-3
 def check_outputs(example: Example, probabilities: Sequence[float], outputs: int) -> None:
     """Raise EvaluationError unless these are numbers between 0 and 1, one for each output."""
     if len(probabilities) != outputs or not outputs:
-        raise EvaluationError(
-            f"{example.place}: {len(probabilities)} probabilities for {outputs} labels"
-        )
+        raise example.answer_error(f"{len(probabilities)} probabilities for {outputs} labels")
     for probability in probabilities:
         if not 0.0 <= probability <= 1.0:  # False for NaN
-            raise EvaluationError(
-                f"{example.place}: the probability {probability} is not between 0 and 1"
-            )
+            raise example.answer_error(f"the probability {probability} is not between 0 and 1")
 
 
 def check_probabilities(example: Example, probabilities: Sequence[float], outputs: int) -> None:
@@ -29,16 +25,14 @@ def check_probabilities(example: Example, probabilities: Sequence[float], output
     check_outputs(example, probabilities, outputs)
     total = math.fsum(probabilities)
     if abs(total - 1.0) > PROBABILITY_SUM_TOLERANCE:
-        raise EvaluationError(f"{example.place}: the probabilities sum to {total:.6g}, not 1")
+        raise example.answer_error(f"the probabilities sum to {total:.6g}, not 1")
 
 
 def check_loglikelihoods(example: Example, loglikelihoods: Sequence[float]) -> None:
     """Raise EvaluationError unless each one is the logarithm of a probability above 0."""
     for value in loglikelihoods:
         if not -math.inf < value <= 0.0:  # False for NaN
-            raise EvaluationError(
-                f"{example.place}: the log-likelihood {value} is not a finite number up to 0"
-            )
+            raise example.answer_error(f"the log-likelihood {value} is not a finite number up to 0")
 
 
 def likeliest(values: Sequence[float]) -> list[int]:
@@ -49,4 +43,4 @@ def likeliest(values: Sequence[float]) -> list[int]:
 
 def no_answer(example: Example, wanted: str) -> EvaluationError:
     """Return the error about a prediction without what the task needs."""
-    return EvaluationError(f"{example.place}: the prediction has no answer; it needs {wanted}")
+    return example.answer_error(f"the prediction has no answer; it needs {wanted}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
-from pytest_distill.errors import ConfigError, GoldSetError, did_you_mean
+from pytest_distill.errors import ConfigError, did_you_mean
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.request_keys import quick_hashes
 from pytest_distill.evals.tasks import fields
@@ -118,11 +118,9 @@ def render(prompt: str | None, example: Example, *, input: str) -> str:
     except jinja2.exceptions.SecurityError as error:
         raise ConfigError(f"prompt: the sandbox forbids it: {error}") from None
     except jinja2.UndefinedError as error:
-        raise GoldSetError(
-            f"{example.place}: prompt: {_undefined(error, names, example)}"
-        ) from None
+        raise example.gold_error(f"prompt: {_undefined(error, names, example)}") from None
     except Exception as error:  # noqa: BLE001 - a template's expressions can raise anything
-        raise GoldSetError(f"{example.place}: prompt: {type(error).__name__}: {error}") from None
+        raise example.gold_error(f"prompt: {type(error).__name__}: {error}") from None
 
 
 def _undefined(error: Exception, names: frozenset[str], example: Example) -> str:

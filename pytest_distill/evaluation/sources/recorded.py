@@ -130,7 +130,7 @@ def recorded_field(evaluation: MeasuredEvaluation, name: str) -> NDArray[np.floa
     found = []
     for row in order:
         if name not in row.fields:
-            raise EvaluationError(f"{row.place}: no field '{name}'")
+            raise row.answer_error(f"no field '{name}'")
         found.append(_number(row, f"field '{name}'", _parsed(row.fields[name])))
     return np.array(found)
 
@@ -161,8 +161,8 @@ def _check_row(row: Example) -> None:
         raise EvaluationError(f"{row.where}: no 'id'")
     if not set(ANSWERS) & set(row.fields):
         odd = next((name for name in row.fields if name != "id"), "")
-        raise EvaluationError(
-            f"{row.place}: none of {', '.join(ANSWERS)}"
+        raise row.answer_error(
+            f"none of {', '.join(ANSWERS)}"
             + (f"; '{odd}': {did_you_mean(odd, ANSWERS)}" if odd else "")
         )
 
@@ -177,13 +177,11 @@ def _prediction(row: Example) -> Prediction:
     if isinstance(tokens, list):  # the tokens themselves, beside their log-probabilities
         tokens = len(tokens)
     if text is not None and not isinstance(text, str):
-        raise EvaluationError(f"{row.place}: text is {text!r}, not text")
+        raise row.answer_error(f"text is {text!r}, not text")
     if tokens is not None and (isinstance(tokens, bool) or not isinstance(tokens, int)):
-        raise EvaluationError(f"{row.place}: tokens is {tokens!r}, not a count")
+        raise row.answer_error(f"tokens is {tokens!r}, not a count")
     if answer is not None and not isinstance(answer, str | Real):
-        raise EvaluationError(
-            f"{row.place}: prediction is {answer!r:.60}, not a label, a text or an index"
-        )
+        raise row.answer_error(f"prediction is {answer!r:.60}, not a label, a text or an index")
     return Prediction(
         id=row.id,
         prediction=None if answer is None else str(answer),
@@ -204,7 +202,7 @@ def _numbers(row: Example, name: str, values: Any) -> tuple[float, ...] | None:
 
 def _number(row: Example, name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
-        raise EvaluationError(f"{row.place}: {name} has {value!r}, not a finite number")
+        raise row.answer_error(f"{name} has {value!r}, not a finite number")
     return float(value)
 
 
@@ -223,7 +221,7 @@ def _scores(rows: list[Example], on: Eval, source: str) -> dict[str, Any]:
     for row in rows:
         scores = row.fields["scores"]
         if not isinstance(scores, Mapping):
-            raise EvaluationError(f"{row.place}: scores is no mapping")
+            raise row.answer_error("scores is no mapping")
         by_id[row.id] = {name: _number(row, f"score '{name}'", v) for name, v in scores.items()}
     order = matched(by_id, on, source)
     names = dict.fromkeys(name for scores in by_id.values() for name in scores)

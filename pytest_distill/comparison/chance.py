@@ -60,7 +60,7 @@ def refuse_below_chance(evaluation: Evaluation) -> None:
 
 
 def _compared(evaluation: MeasuredEvaluation) -> ChanceComparison | None:
-    answers, clusters = evaluation.answers, evaluation.eval.clusters()
+    answers, clusters = evaluation.answers, evaluation.eval.clusters
     match evaluation.eval.task.guess:
         case "label":
             return _of_labels(answers, clusters)

@@ -344,7 +344,7 @@ def above_chance(
 
 def clusters_of(comparison: Comparison, chosen: NDArray[np.intp]) -> list[str] | None:
     """Return the cluster of each chosen example; None where the examples are independent."""
-    clusters = comparison.on.clusters() if isinstance(comparison.on, Eval) else None
+    clusters = comparison.on.clusters if isinstance(comparison.on, Eval) else None
     return None if clusters is None else [clusters[i] for i in chosen]
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
 
 from pytest_distill.errors import ConfigError, did_you_mean, refuse_unknown
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.evals.request_keys import quick_hashes, repeated, request_key
+from pytest_distill.evals.request_keys import (
+    canonical_sha256,
+    quick_hashes,
+    repeated,
+    request_key,
+)
 from pytest_distill.evals.requests import Request
 from pytest_distill.evals.tasks import Task, fields
 
@@ -102,44 +104,30 @@ class Eval:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of all that decides what is asked and what counts as right, in hexadecimal."""
-        digest = hashlib.sha256()
-        digest.update(_canonical([self.task.name, self.task.settings()]))
-        for example in self.gold:
-            digest.update(_canonical([example.id, example.fields]))
-        return digest.hexdigest()
+        examples = [[example.id, dict(example.fields)] for example in self.gold]
+        return canonical_sha256([self.task.name, self.task.settings(), examples]).hexdigest()
 
+    @cached_property
     def clusters(self) -> list[str] | None:
-        """Return the cluster of each example, in the gold set's order; None without clusters.
+        """The cluster of each example, in the gold set's order; None without clusters.
 
         Examples that ask the same thing are one cluster, and so are clusters that share a thing.
         """
-        return self._clusters
-
-    @cached_property
-    def _clusters(self) -> list[str] | None:
         if self.cluster is not None:
             names = [_slice_value(example, self.cluster) for example in self.gold]
         elif self.repeated:
             names = [example.id for example in self.gold]
         else:
             return None
-        parents: dict[str, str] = {}
-
-        def root(name: str) -> str:
-            while name in parents:
-                above = parents[name]
-                if above in parents:  # halve the way for the next one
-                    parents[name] = parents[above]
-                name = above
-            return name
-
-        for positions in self.repeated:
-            first = root(names[positions[0]])
-            for position in positions[1:]:
-                other = root(names[position])
-                if other != first:
-                    parents[other] = first
-        return [root(name) for name in names] if parents else names
+        joined = {name: [name] for name in names}  # name -> all that are one cluster with it
+        for first, *others in self.repeated:
+            for other in others:
+                one, two = joined[names[first]], joined[names[other]]
+                if one is not two:
+                    few, many = sorted((one, two), key=len)
+                    many += few
+                    joined.update(dict.fromkeys(few, many))
+        return [joined[name][0] for name in names]
 
     def slice_ids(self, field: str) -> Mapping[str, list[int]]:
         """Return the value of a field -> positions of the examples that have it.
@@ -186,15 +174,6 @@ class Eval:
         values = self.slice_ids(field)
         refuse_unknown(value, values, f"eval '{self.name}': no example has {field}={value}")
         return values[value]
-
-
-def _canonical(value: Any) -> bytes:
-    # default: dates and the like in a parquet file. The newline keeps neighbours apart.
-    return json.dumps(value, sort_keys=True, default=_plain).encode() + b"\n"
-
-
-def _plain(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else str(value)
 
 
 def _parsed(slice: str) -> dict[str, str]:

@@ -384,7 +384,7 @@ def _independent(on: Eval) -> list[list[Request]]:
     Without clusters every request stands alone. Times of examples of one cluster are alike, as
     those of an example that is asked again are, so that they tell little more than one of them.
     """
-    requests, clusters = on.requests(), on.clusters()
+    requests, clusters = on.requests(), on.clusters
     if clusters is None:
         return [[request] for request in requests]
     members: dict[str, list[Request]] = {}

@@ -23,7 +23,13 @@ from pytest_distill.evals.tasks.prompts import FewShot
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How text is generated. Greedy unless `do_sample`, which needs a `seed`."""
+    """How text is generated. Greedy unless `do_sample`, which needs a `seed`.
+
+    Raises
+    ------
+    ConfigError
+        Beginning with the field that says what cannot be.
+    """
 
     max_new_tokens: int = 128
     stop: tuple[str, ...] = ()
@@ -31,6 +37,20 @@ class Decoding:
     temperature: float = 1.0
     top_p: float = 1.0
     seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise ConfigError(f"max_new_tokens: must be at least 1, not {self.max_new_tokens}")
+        if "" in self.stop:
+            raise ConfigError("stop: an empty text would stop before the first token")
+        if self.do_sample and self.seed is None:
+            raise ConfigError(
+                "do_sample: needs a seed, so that a second run gives the same answers"
+            )
+        if not 0 < self.temperature < math.inf:
+            raise ConfigError(f"temperature: must be a number above 0, not {self.temperature}")
+        if not 0 < self.top_p <= 1:
+            raise ConfigError(f"top_p: must be above 0 and at most 1, not {self.top_p}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +82,7 @@ class GenerationRequest(Request):
 
 
 @dataclass(frozen=True)
-class Generation(FewShot):
+class Generation(Decoding, FewShot):
     """A text that answers the prompt. Greedy unless `do_sample`.
 
     Parameters
@@ -93,22 +113,16 @@ class Generation(FewShot):
 
     chat: bool = False
     extract: str | None = None
-    max_new_tokens: int = 128
-    stop: tuple[str, ...] = ()
-    do_sample: bool = False
-    temperature: float = 1.0
-    top_p: float = 1.0
-    seed: int | None = None
     truncate: Literal["left"] | None = None
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        FewShot.__post_init__(self)
+        Decoding.__post_init__(self)
         if self.extract is not None:
             try:
                 re.compile(self.extract)
             except re.error as error:
                 raise ConfigError(f"extract: not a regular expression: {error}") from None
-        self._check_decoding()
 
     def request(self, example: Example) -> GenerationRequest:
         """Return the prompt; the target is checked as well, before any model runs."""
@@ -143,20 +157,6 @@ class Generation(FewShot):
     def longest(self) -> int:
         """The greatest number of tokens that are generated."""
         return self.max_new_tokens
-
-    def _check_decoding(self) -> None:
-        if self.max_new_tokens < 1:
-            raise ConfigError(f"max_new_tokens: must be at least 1, not {self.max_new_tokens}")
-        if "" in self.stop:
-            raise ConfigError("stop: an empty text would stop before the first token")
-        if self.do_sample and self.seed is None:
-            raise ConfigError(
-                "do_sample: needs a seed, so that a second run gives the same answers"
-            )
-        if not 0 < self.temperature < math.inf:
-            raise ConfigError(f"temperature: must be a number above 0, not {self.temperature}")
-        if not 0 < self.top_p <= 1:
-            raise ConfigError(f"top_p: must be above 0 and at most 1, not {self.top_p}")
 
     @cached_property
     def _decoding(self) -> Decoding:

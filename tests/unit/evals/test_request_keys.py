@@ -33,7 +33,7 @@ def asking(*texts: str, task: Task | None = None, cluster: str | None = None, **
 
 def parts(on: Eval) -> list[set[int]] | None:
     """Return the clusters as sets of positions, the one with the first example first."""
-    clusters = on.clusters()
+    clusters = on.clusters
     if clusters is None:
         return None
     return [

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from pytest_distill._util.files import make_folder
 from pytest_distill.engines import FileDigests, ModelInfo
@@ -19,9 +19,6 @@ from pytest_distill.evals.request_keys import canonical_sha256, request_key
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.store.file import FILE_NAME, Store, inode_of
 from pytest_distill.evaluation.store.sqlite import DamagedStoreError
-
-if TYPE_CHECKING:
-    from filelock import FileLock
 
 Predict = Callable[[Sequence[Request]], Iterator[Prediction]]
 BIG_FILE = 10_000_000
@@ -121,17 +118,26 @@ class Keeper:
             Id -> the whole prompt, of requests that do not say all of it; see `request_key`.
         """
         run, prompts = run_key(identity), whole or {}
-        keys = {request.id: request_key(request, prompts.get(request.id)) for request in requests}
-        found = self._read(run, list(dict.fromkeys(keys.values())))
-        missing = _first_of_each(requests, keys, found)
-        if not missing:
-            return _collected(requests, keys, found, {}, [])
-        with self._alone(run, who):
-            # Somebody else may have been at it meanwhile.
-            found |= self._read(run, [keys[request.id] for request in missing])
-            missing = _first_of_each(requests, keys, found)
-            made, odd = self._make(run, missing, keys, predict)
-        return _collected(requests, keys, found, made, odd)
+        alike: dict[bytes, list[Request]] = {}
+        for request in requests:
+            key = request_key(request, prompts.get(request.id))
+            alike.setdefault(key, []).append(request)
+        found = self._read(run, list(alike))
+        made: dict[bytes, Prediction] = {}
+        odd: list[Prediction] = []
+        if len(found) < len(alike):
+            with self._alone(run, who):
+                # Somebody else may have been at it meanwhile.
+                found |= self._read(run, [key for key in alike if key not in found])
+                missing = {key: same[0] for key, same in alike.items() if key not in found}
+                made, odd = self._make(run, missing, predict)
+        predictions = [
+            replace(prediction, id=request.id)
+            for key, prediction in (found | made).items()
+            for request in alike[key]
+        ]
+        from_store = sum(len(alike[key]) for key in found)
+        return EvaluatedPredictions([*predictions, *odd], from_store)
 
     def info(self, identity: Mapping[str, Any], describe: Callable[[], ModelInfo]) -> ModelInfo:
         """Return what is known of a model, from the store where it was evaluated before."""
@@ -181,17 +187,17 @@ class Keeper:
             self._store = None
 
     def _make(
-        self, run: str, missing: Sequence[Request], keys: Mapping[str, bytes], predict: Predict
+        self, run: str, missing: Mapping[bytes, Request], predict: Predict
     ) -> tuple[dict[bytes, Prediction], list[Prediction]]:
         """Return new predictions by request, and those that answer nothing that was asked."""
         made: dict[bytes, Prediction] = {}
         odd: list[Prediction] = []
-        asked = {request.id for request in missing}
+        unanswered = {request.id: key for key, request in missing.items()}
         store = self._opened()
         with store.writing(run) if store else nullcontext() as writer:
-            for prediction in predict(missing) if missing else ():
-                key = keys.get(prediction.id)
-                if key is None or prediction.id not in asked or key in made:
+            for prediction in predict([*missing.values()]) if missing else ():
+                key = unanswered.pop(prediction.id, None)
+                if key is None:
                     odd.append(prediction)
                     continue
                 made[key] = prediction
@@ -261,22 +267,10 @@ class Keeper:
 
     @contextmanager
     def _alone(self, run: str, who: str) -> Iterator[None]:
-        """Hold the lock of a model: others of this folder wait, and say for whom."""
-        if self._opened() is None:
-            yield
-            return
-        lock = self._locked(run, who)
-        try:
-            yield
-        finally:
-            if lock is not None:
-                lock.release()
-
-    def _locked(self, run: str, who: str) -> FileLock | None:
-        """Return a model's lock once it is ours; None, and no store, where there is no locking.
+        """Hold the lock of a model: others of this folder wait, and say for whom.
 
         Where others cannot be locked out SQLite's own locks may fail as well, and two processes
-        would write at once.
+        would write at once: then the store is not used.
         """
         from filelock import FileLock, Timeout
 
@@ -284,46 +278,22 @@ class Keeper:
         lock = FileLock(locks / f"{run[:32]}.lock")
         holder = locks / f"{run[:32]}.txt"
         try:
-            locks.mkdir(exist_ok=True)
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                self._tell(f"{who}: waiting for {_holder(holder)}")
-                lock.acquire(poll_interval=0.2)
+            if self._opened() is not None:
+                locks.mkdir(exist_ok=True)
+                try:
+                    lock.acquire(timeout=0)
+                except Timeout:
+                    self._tell(f"{who}: waiting for {_holder(holder)}")
+                    lock.acquire(poll_interval=0.2)
         except (OSError, NotImplementedError) as error:
             self._give_up(f"the store in {self._folder}: a model cannot be locked: {error}")
-            return None
-        with suppress(OSError):  # it only tells others for whom they wait
-            holder.write_text(f"process {os.getpid()} on {socket.gethostname()} ({who})")
-        return lock
-
-
-def _first_of_each(
-    requests: Sequence[Request], keys: Mapping[str, bytes], found: Mapping[bytes, Prediction]
-) -> list[Request]:
-    """Return one request for every thing to ask that has no prediction yet."""
-    first: dict[bytes, Request] = {}
-    for request in requests:
-        if keys[request.id] not in found:
-            first.setdefault(keys[request.id], request)
-    return list(first.values())
-
-
-def _collected(
-    requests: Sequence[Request],
-    keys: Mapping[str, bytes],
-    found: Mapping[bytes, Prediction],
-    made: Mapping[bytes, Prediction],
-    odd: list[Prediction],
-) -> EvaluatedPredictions:
-    everything = {**found, **made}
-    predictions = [
-        replace(everything[keys[request.id]], id=request.id)
-        for request in requests
-        if keys[request.id] in everything
-    ]
-    from_store = sum(1 for request in requests if keys[request.id] in found)
-    return EvaluatedPredictions([*predictions, *odd], from_store)
+        if lock.is_locked:
+            with suppress(OSError):  # it only tells others for whom they wait
+                holder.write_text(f"process {os.getpid()} on {socket.gethostname()} ({who})")
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 def _holder(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,6 +39,7 @@ from pytest_distill.project.evals import read_eval
 ComparisonT = TypeVar("ComparisonT", bound=Comparison)
 
 
+@dataclass(eq=False)
 class Project:
     """The models and evals of one ``distill.yaml``.
 
@@ -65,48 +67,35 @@ class Project:
         When the run began, which is what prompts that hold a date are told; now by default.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        *,
-        device: str | None = None,
-        paths: Mapping[str, str] | None = None,
-        threads: int | None = None,
-        limit: int | None = None,
-        progress: running.Progress = running.silent,
-        keeper: Keeper | None = None,
-        predictions: Path | None = None,
-        worker: int | None = None,
-        began: datetime | None = None,
-    ) -> None:
-        self.config = config
+    config: Config
+    _: KW_ONLY
+    device: str | None = None
+    paths: Mapping[str, str] = field(default_factory=dict)
+    threads: int | None = None
+    limit: int | None = None
+    progress: running.Progress = running.silent
+    keeper: Keeper | None = None
+    predictions: Path | None = None
+    worker: int | None = None
+    began: datetime = field(default_factory=datetime.now)
+
+    def __post_init__(self) -> None:
         self.selected: set[str] = set()
         """Evals that the selected tests name: a model that is loaded runs them all."""
         self.recommended: dict[str, Recommendation] = {}
         """Criterion -> the student that was recommended for it, and who else was tried."""
-        self._keeper = keeper
-        self._exported = predictions
-        self._worker = worker
-        self._began = began or datetime.now()
-        self._spread = worker is not None
-        self._device = device
-        self._threads = threads
-        self._limit = limit
-        self._progress = progress
+        self._spread = self.worker is not None
         self._evals: dict[str, Eval | ReportedEval] = {}
         self._adopted: dict[tuple[str, int], running.Model] = {}
-        entries = {
-            name: self._pointed(name, entry, (paths or {}).get(name))
-            for name, entry in config.models.items()
-        }
-        self._entries = entries
-        self._pointed_at = dict(paths or {})
         self._reading: list[FileDigests] = []
         self._resolved: dict[tuple[str, str | None], Found] = {}
-        self.models = {name: self._model(name, entry) for name, entry in entries.items()}
+        self._entries = {
+            name: self._pointed(name, entry) for name, entry in self.config.models.items()
+        }
+        self.models = {name: self._model(name, entry) for name, entry in self._entries.items()}
         for name, model in self.models.items():
-            model.trained = _trained(entries[name])
-            model.declared = entries[name].declared
+            model.trained = _trained(self._entries[name])
+            model.declared = self._entries[name].declared
 
     def eval_name(self, name: str | None) -> str:
         """Return `name` where it is an eval, or the only eval's; ConfigError else."""
@@ -147,7 +136,7 @@ class Project:
     def eval(self, name: str) -> Eval | ReportedEval:
         """Return an eval; its gold set is read at the first call."""
         if name not in self._evals:
-            self._evals[name] = read_eval(self.config, name, self._limit)
+            self._evals[name] = read_eval(self.config, name, self.limit)
         return self._evals[name]
 
     def comparison(
@@ -235,7 +224,7 @@ class Project:
         runnable = [m for m in self.models.values() if isinstance(m, running.RunModel)]
         if self._spread and runnable:
             self._spread = False
-            self._run_selected(runnable[(self._worker or 0) % len(runnable)])
+            self._run_selected(runnable[(self.worker or 0) % len(runnable)])
 
     def start(self, name: str) -> Engine:
         """Return a new engine for a model; nothing is loaded yet."""
@@ -247,8 +236,8 @@ class Project:
             model.close()
         for digests in self._reading:
             digests.cancel()
-        if self._keeper is not None:
-            self._keeper.close()
+        if self.keeper is not None:
+            self.keeper.close()
 
     def _models(
         self, student: str | None, engines: Mapping[Role, Engine] | None
@@ -272,7 +261,7 @@ class Project:
                 )
         key = (name, id(engine))
         if key not in self._adopted:
-            model = running.RunModel(name, role, lambda: engine, self._progress)
+            model = running.RunModel(name, role, lambda: engine, self.progress)
             known = self.config.models.get(name)
             model.trained = _trained(known)
             model.declared = known.declared if known else {}
@@ -280,13 +269,14 @@ class Project:
             self._adopted[key] = model
         return self._adopted[key]
 
-    def _pointed(self, name: str, entry: ModelConfig, path: str | None) -> ModelConfig:
+    def _pointed(self, name: str, entry: ModelConfig) -> ModelConfig:
         """Return a model's entry with this run's path and device in it."""
+        path = self.paths.get(name)
         if not isinstance(entry, EngineModel):
             if path is not None:
                 raise ConfigError(f"--distill-model {name}={path}: '{name}' is {entry.engine}")
             return entry
-        changes = {"path": path, "device": self._device}
+        changes = {"path": path, "device": self.device}
         return entry.model_copy(update={k: v for k, v in changes.items() if v is not None})
 
     def _model(self, name: str, entry: ModelConfig) -> running.Model:
@@ -308,8 +298,8 @@ class Project:
             name,
             entry.role,
             lambda: self._start(name, entry, digests),
-            self._progress,
-            keeper=self._keeper,
+            self.progress,
+            keeper=self.keeper,
             digests=digests,
             reads_ahead=hasattr(self._engine_of(name), "read_ahead"),
             before_load=self._make_room,
@@ -318,23 +308,23 @@ class Project:
 
     def _exported_model(self, name: str, entry: ModelConfig) -> exported.ExportedModel | None:
         """Return the model of exported predictions, where they stand in for absent weights."""
-        if self._exported is None or not isinstance(entry, EngineModel):
+        if self.predictions is None or not isinstance(entry, EngineModel):
             return None
         with self._asking(name) as engine:
             if is_here(engine, entry.spec(name, self.config.folder)):
                 return None
-        known = exported.read_manifest(self._exported)
+        known = exported.read_manifest(self.predictions)
         if name not in known:
             return None
-        if name in self._pointed_at:
+        if name in self.paths:
             raise ConfigError(
-                f"--distill-model {name}={self._pointed_at[name]}: nothing is there, and the "
-                f"predictions in {self._exported} are of another checkpoint: correct the path, or "
-                "leave the option out to judge what was exported"
+                f"--distill-model {name}={self.paths[name]}: nothing is there, and the "
+                f"predictions in {self.predictions} are of another checkpoint: correct the path, "
+                "or leave the option out to judge what was exported"
             )
-        manifest = self._exported / exported.MANIFEST
+        manifest = self.predictions / exported.MANIFEST
         exported.refuse_unlike(manifest, name, known[name].model, entry.written)
-        return exported.ExportedModel(name, entry.role, self._exported, known[name])
+        return exported.ExportedModel(name, entry.role, self.predictions, known[name])
 
     def _engine_of(self, name: str) -> Any:
         """Return the class of a model's engine; None where it cannot be imported here."""
@@ -354,10 +344,10 @@ class Project:
         spec = entry.spec(
             name,
             self.config.folder,
-            threads=self._threads,
-            worker=self._worker or 0,
+            threads=self.threads,
+            worker=self.worker or 0,
             hash_file=digests,
-            began=self._began,
+            began=self.began,
             resolved=self._resolved,
         )
         with unless_ours(kind, f"the engine of model '{name}'", ModelError):
@@ -365,9 +355,9 @@ class Project:
         return engine
 
     def _digests(self) -> FileDigests:
-        if self._keeper is None:
-            return FileDigests(threads=self._threads)
-        return self._keeper.file_digests(self._threads)
+        if self.keeper is None:
+            return FileDigests(threads=self.threads)
+        return self.keeper.file_digests(self.threads)
 
     def _make_room(self, wanted: running.RunModel) -> None:
         """Free the models that no test holds: two big ones need not fit beside each other.
@@ -379,7 +369,7 @@ class Project:
             if isinstance(model, running.RunModel) and model is not wanted:
                 if not model.pinned:
                     model.close()
-                if self._worker is None and model.reads_ahead:
+                if self.worker is None and model.reads_ahead:
                     model.read_ahead()
 
     def _run_selected(self, model: running.RunModel) -> None:

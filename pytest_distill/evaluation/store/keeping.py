@@ -8,7 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,6 +59,7 @@ class StoredFigure(NamedTuple):
     earlier: bool = False
 
 
+@dataclass(eq=False)
 class Keeper:
     """The store of one project, for as long as it can be used.
 
@@ -76,23 +77,15 @@ class Keeper:
         Told for whom this process waits.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        session: int = 0,
-        refresh: bool = False,
-        warn: Callable[[str], None],
-        tell: Callable[[str], None],
-    ) -> None:
-        self._folder = folder
-        self._session = session
-        self._refresh = refresh
-        self._warn = warn
-        self._tell = tell
-        self._store: Store | None = None
-        self._inode: tuple[int, int] | None = None
-        self._usable = True
+    folder: Path
+    _: KW_ONLY
+    session: int = 0
+    refresh: bool = False
+    warn: Callable[[str], None]
+    tell: Callable[[str], None]
+    _store: Store | None = field(default=None, init=False)
+    _inode: tuple[int, int] | None = field(default=None, init=False)
+    _usable: bool = field(default=True, init=False)
 
     def evaluate(
         self,
@@ -226,14 +219,14 @@ class Keeper:
             if self._store is not None or not self._usable:
                 return self._store
             try:
-                make_folder(self._folder)
-                self._inode = inode_of(self._folder / FILE_NAME)
-                self._store = Store(self._folder, self._session, refresh=self._refresh)
+                make_folder(self.folder)
+                self._inode = inode_of(self.folder / FILE_NAME)
+                self._store = Store(self.folder, self.session, refresh=self.refresh)
             except (DamagedStoreError, sqlite3.Error, OSError) as error:
                 self._failed(error)
             else:
                 if self._store.migrated:
-                    self._warn(MIGRATED.format(path=self._store.path))
+                    self.warn(MIGRATED.format(path=self._store.path))
         return self._store
 
     def _failed(self, error: Exception, what: str = "it cannot be used") -> None:
@@ -244,26 +237,26 @@ class Keeper:
             except OSError as problem:
                 self._give_up(f"{error}, and it cannot be moved: {problem}")
         else:
-            self._give_up(f"the store in {self._folder}: {what}: {error}")
+            self._give_up(f"the store in {self.folder}: {what}: {error}")
 
     def _set_aside(self, error: Exception) -> None:
         self.close()
-        path = self._folder / FILE_NAME
+        path = self.folder / FILE_NAME
         if self._inode is not None and self._inode != inode_of(path):
             return  # another process has set it aside and begun a new one
         number = 1
-        while (aside := self._folder / f"damaged-{number}.sqlite3").exists():
+        while (aside := self.folder / f"damaged-{number}.sqlite3").exists():
             number += 1
         for suffix in ("", "-wal", "-shm"):
             file = path.with_name(path.name + suffix)
             with suppress(FileNotFoundError):
                 file.rename(aside.with_name(aside.name + suffix))
-        self._warn(f"{error}; it was moved to {aside.name}, and predictions are made anew")
+        self.warn(f"{error}; it was moved to {aside.name}, and predictions are made anew")
 
     def _give_up(self, why: str) -> None:
         self.close()
         self._usable = False
-        self._warn(f"{why}; the run goes on without it")
+        self.warn(f"{why}; the run goes on without it")
 
     @contextmanager
     def _alone(self, run: str, who: str) -> Iterator[None]:
@@ -274,7 +267,7 @@ class Keeper:
         """
         from filelock import FileLock, Timeout
 
-        locks = self._folder / "locks"
+        locks = self.folder / "locks"
         lock = FileLock(locks / f"{run[:32]}.lock")
         holder = locks / f"{run[:32]}.txt"
         try:
@@ -283,10 +276,10 @@ class Keeper:
                 try:
                     lock.acquire(timeout=0)
                 except Timeout:
-                    self._tell(f"{who}: waiting for {_holder(holder)}")
+                    self.tell(f"{who}: waiting for {_holder(holder)}")
                     lock.acquire(poll_interval=0.2)
         except (OSError, NotImplementedError) as error:
-            self._give_up(f"the store in {self._folder}: a model cannot be locked: {error}")
+            self._give_up(f"the store in {self.folder}: a model cannot be locked: {error}")
         if lock.is_locked:
             with suppress(OSError):  # it only tells others for whom they wait
                 holder.write_text(f"process {os.getpid()} on {socket.gethostname()} ({who})")

@@ -15,6 +15,7 @@ from transformers.utils import chat_template_utils
 from pytest_distill import ModelError
 from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers import TransformersEngine, chats
+from pytest_distill.engines.transformers.encoding import encode_prompts
 from pytest_distill.engines.transformers.templates import may_read_clock
 from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
 
@@ -81,7 +82,7 @@ def test_the_model_reads_the_prompt_that_was_told(template: Template) -> None:
     (answer,) = predicted(made, ASKED)
     plain = GenerationRequest("1", prompt, decoding=ASKED[0].decoding)
     ids = made.tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    assert made._load().chat.tokens(ASKED[0]) == ids
+    assert encode_prompts(made._load(), ASKED[:1]) == [ids]
     (same,) = predicted(made, [plain])
     assert answer.text == same.text
 

@@ -130,10 +130,6 @@ class Chat:
         self.clock.told += [told for told in alone.clock.told if told not in self.clock.told]
         return text, bool(alone.clock.told)
 
-    def tokens(self, request: GenerationRequest) -> list[int]:
-        """Return the tokens of the prompt; special ones are the template's own."""
-        return list(self.tokenizer(self.render(request), add_special_tokens=False)["input_ids"])
-
     def _check(self) -> None:
         """Raise ModelError where there is no template to render, or none that can be repeated."""
         template = getattr(self.tokenizer, "chat_template", None)

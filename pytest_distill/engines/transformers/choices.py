@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
-from pytest_distill.engines.transformers.encoding import encode_pairs
+from pytest_distill.engines.transformers.encoding import encode_pairs, in_blocks
 from pytest_distill.engines.transformers.fast.tree_choices import score_in_trees
 from pytest_distill.engines.transformers.fast.trees import Part, by_row
 from pytest_distill.engines.transformers.likelihood import Span, score_rows
 from pytest_distill.engines.transformers.loaded import Loaded
-from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
@@ -27,8 +27,12 @@ def score_choices(loaded: Loaded, requests: Sequence[ChoiceRequest]) -> Iterator
     ModelError
         When a prompt is too long for the model, or a choice adds no token to it.
     """
-    with quiet():
-        parts = [part for index in range(len(requests)) for part in _parts(loaded, requests, index)]
+    yield from in_blocks(loaded, requests, partial(_parts, loaded), partial(_answers, loaded))
+
+
+def _answers(
+    loaded: Loaded, requests: Sequence[ChoiceRequest], parts: Sequence[Part]
+) -> Iterator[Prediction]:
     scores: list[dict[int, float]] = [{} for _ in requests]
     for part, value in _score(loaded, parts):
         own, request = scores[part.request], requests[part.request]
@@ -54,25 +58,40 @@ def score_in_rows(loaded: Loaded, parts: Sequence[Part]) -> Iterator[tuple[Part,
         yield from zip(wanted[rows[index]], values, strict=True)
 
 
-def _parts(loaded: Loaded, requests: Sequence[ChoiceRequest], index: int) -> Iterator[Part]:
-    """Yield what the model reads and what is scored in it, for each choice of a request."""
-    request = requests[index]
-    pairs = encode_pairs(loaded, request.context, request.continuations)
-    for choice, (context, continuation) in enumerate(pairs):
-        where = f"model '{loaded.name}', example '{request.id}'"
-        if not context or not continuation:
+def _parts(loaded: Loaded, requests: Sequence[ChoiceRequest]) -> list[Part]:
+    """Return what the model reads and what is scored in it, for each choice of each request."""
+    asked = [(request.context, request.continuations) for request in requests]
+    return [
+        _part(loaded, request, index, choice, *pair)
+        for index, (request, pairs) in enumerate(
+            zip(requests, encode_pairs(loaded, asked), strict=True)
+        )
+        for choice, pair in enumerate(pairs)
+    ]
+
+
+def _part(
+    loaded: Loaded,
+    request: ChoiceRequest,
+    index: int,
+    choice: int,
+    context: list[int],
+    continuation: list[int],
+) -> Part:
+    where = f"model '{loaded.name}', example '{request.id}'"
+    if not context or not continuation:
+        raise ModelError(
+            f"{where}: choice {choice} ({request.continuations[choice]!r}) adds no token to "
+            "the prompt, so it has no likelihood"
+        )
+    tokens = loaded.checked(request.id, context + continuation)
+    limit = None if loaded.context is None else loaded.context + 1  # the last one isn't read
+    if limit is not None and len(tokens) > limit:
+        if request.truncate is None or len(continuation) >= limit:
             raise ModelError(
-                f"{where}: choice {choice} ({request.continuations[choice]!r}) adds no token to "
-                "the prompt, so it has no likelihood"
+                f"{where}: prompt and choice {choice} have {len(tokens)} tokens, and the "
+                f"model's context is {loaded.context}; shorten them, or set 'truncate: left'"
             )
-        tokens = loaded.checked(request.id, context + continuation)
-        limit = None if loaded.context is None else loaded.context + 1  # the last one isn't read
-        if limit is not None and len(tokens) > limit:
-            if request.truncate is None or len(continuation) >= limit:
-                raise ModelError(
-                    f"{where}: prompt and choice {choice} have {len(tokens)} tokens, and the "
-                    f"model's context is {loaded.context}; shorten them, or set 'truncate: left'"
-                )
-            tokens = tokens[-limit:]
-        start = len(tokens) - 1 - len(continuation)
-        yield Part(index, choice, tuple(tokens[:-1]), Span(start, tuple(continuation)))
+        tokens = tokens[-limit:]
+    start = len(tokens) - 1 - len(continuation)
+    return Part(index, choice, tuple(tokens[:-1]), Span(start, tuple(continuation)))

@@ -6,10 +6,21 @@ The rules are those of ``lm_eval/models/huggingface.py`` (``tok_encode``, ``pref
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
 
 from pytest_distill.engines.transformers.loaded import Loaded
+from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.errors import ModelError
+from pytest_distill.evals.tasks.generation import GenerationRequest
+
+R = TypeVar("R")
+T = TypeVar("T")
+A = TypeVar("A")
+
+_BLOCK = 1024  # requests whose texts are tokenised together
 
 
 def prefix_token(loaded: Loaded) -> int:
@@ -24,42 +35,120 @@ def prefix_token(loaded: Loaded) -> int:
     )
 
 
-def encode(loaded: Loaded, texts: Sequence[str]) -> list[list[int]]:
+def encode(loaded: Loaded, texts: Sequence[str], *, bare: bool = False) -> list[list[int]]:
     """Return the tokens of each text, with the special tokens that the tokenizer adds by itself.
 
-    A text that already begins with the BOS token (a rendered chat) gets no second one.
+    A text that already begins with the BOS token (a rendered chat) gets no second one; a `bare`
+    text gets none. Each different text is tokenised once, and all in one call: a fast tokenizer
+    has threads of its own.
     """
     has_prefix = (loaded.tokenizer.bos_token_id, loaded.tokenizer.eos_token_id) != (None, None)
     prefix = loaded.tokenizer.decode([prefix_token(loaded)]) if has_prefix else None
-    bare = [not (prefix and text.startswith(prefix)) for text in texts]
-    tokens: list[list[int]] = [[] for _ in texts]
+    added = {text: not (bare or (prefix and text.startswith(prefix))) for text in texts}
+    tokens: dict[str, list[int]] = {}
     for special in (True, False):
-        if indices := [index for index, added in enumerate(bare) if added is special]:
-            chosen = [texts[index] for index in indices]
-            encoded = loaded.tokenizer(chosen, add_special_tokens=special)["input_ids"]
-            for index, row in zip(indices, encoded, strict=True):
-                tokens[index] = list(row)
-    return tokens
+        if chosen := [text for text, own in added.items() if own is special]:
+            encoded = loaded.tokenizer(
+                chosen, add_special_tokens=special, return_attention_mask=False, verbose=False
+            )
+            tokens |= zip(chosen, map(list, encoded["input_ids"]), strict=True)
+    return [tokens[text] for text in texts]
+
+
+def encode_prompts(loaded: Loaded, requests: Sequence[GenerationRequest]) -> list[list[int]]:
+    """Return the tokens of each prompt; a chat's special tokens are those that its template writes.
+
+    Raises
+    ------
+    ModelError
+        When a chat cannot be rendered.
+    """
+    chats = [loaded.chat.render(request) for request in requests if request.chat]
+    rendered = iter(encode(loaded, chats, bare=True))
+    plain = iter(encode(loaded, [request.prompt for request in requests if not request.chat]))
+    return [next(rendered if request.chat else plain) for request in requests]
 
 
 def encode_pairs(
-    loaded: Loaded, context: str, continuations: Sequence[str]
-) -> list[tuple[list[int], list[int]]]:
-    """Return the tokens of the context and of the continuation, for each continuation.
+    loaded: Loaded, asked: Sequence[tuple[str, Sequence[str]]]
+) -> Iterator[list[tuple[list[int], list[int]]]]:
+    """Yield for each context the tokens of it and of the continuation, for every continuation.
 
     Spaces at the end of the context belong to the continuation, and context and continuation are
     encoded as one text and then split, because tokens may reach across the seam.
     """
-    if context == "":
-        prefix = prefix_token(loaded)
-        pairs = []
-        encoded = loaded.tokenizer(list(continuations), add_special_tokens=False)["input_ids"]
-        for row in map(list, encoded):
-            begins = bool(row) and row[0] == prefix
-            pairs.append((row[:1], row[1:]) if begins else ([prefix], row))
-        return pairs
-    stripped = context.rstrip()
-    spaces = context[len(stripped) :]
-    wholes = [stripped + (spaces + continuation) for continuation in continuations]
-    first, *rest = encode(loaded, [stripped, *wholes])
-    return [(first, whole[len(first) :]) for whole in rest]
+    whole = encode(
+        loaded,
+        [
+            text
+            for context, continuations in asked
+            if context
+            for text in (context.rstrip(), *(context + more for more in continuations))
+        ],
+    )
+    begun = [more for context, continuations in asked if not context for more in continuations]
+    rows, bare = iter(whole), iter(encode(loaded, begun, bare=True))
+    for context, continuations in asked:
+        if context:
+            first, *rest = islice(rows, 1 + len(continuations))
+            yield [(first, row[len(first) :]) for row in rest]
+        else:
+            prefix = prefix_token(loaded)
+            yield [
+                (row[:1], row[1:]) if row[:1] == [prefix] else ([prefix], row)
+                for row in islice(bare, len(continuations))
+            ]
+
+
+def in_blocks(
+    loaded: Loaded,
+    requests: Sequence[R],
+    read: Callable[[Sequence[R]], T],
+    answer: Callable[[Sequence[R], T], Iterator[A]],
+) -> Iterator[A]:
+    """Yield the answers to requests, block by block, with the texts of later blocks read meanwhile.
+
+    A thread reads them, so that a GPU doesn't wait for tokens; what is wrong with one of them is
+    raised as soon as it is found. A tokenizer that is written in Python would only take the
+    interpreter from the passes: there all texts are read first.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        The model that is asked.
+    requests : sequence
+        One or more.
+    read : callable
+        Makes of a block of requests what `answer` takes; nothing in it may warn or log.
+    answer : callable
+        Yields the answers to a block.
+    """
+    size = _BLOCK if getattr(loaded.tokenizer, "is_fast", False) else len(requests)
+    blocks = [requests[begin : begin + size] for begin in range(0, len(requests), size)]
+    failed: list[BaseException] = []
+
+    def ahead(block: Sequence[R]) -> T:
+        try:
+            return read(block)
+        except BaseException as error:
+            failed.append(error)
+            raise
+
+    with quiet():
+        first = read(blocks[0])
+    with ThreadPoolExecutor(1, thread_name_prefix="distill-tokens") as pool:
+        coming = [pool.submit(ahead, block) for block in blocks[1:]]
+        try:
+            for block, made in zip(blocks, _results(first, coming), strict=True):
+                for one in answer(block, made):
+                    yield one
+                    if failed:
+                        raise failed[0]
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _results(first: T, coming: Sequence[Future[T]]) -> Iterator[T]:
+    yield first
+    for one in coming:
+        yield one.result()

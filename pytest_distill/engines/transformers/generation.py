@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 
 from pytest_distill.engines.transformers.architecture import attention_window
-from pytest_distill.engines.transformers.encoding import encode, prefix_token
+from pytest_distill.engines.transformers.encoding import encode_prompts, prefix_token
 from pytest_distill.engines.transformers.failures import FAILURES, first_line
 from pytest_distill.engines.transformers.fast.caching import cache_name
 from pytest_distill.engines.transformers.fast.continuous_batching import WrongTextError, run_all
@@ -165,12 +165,11 @@ def _give_up(loaded: Loaded, way: Literal["generate", "recompute"], reason: str)
 
 def _prompts(loaded: Loaded, requests: Sequence[GenerationRequest]) -> list[list[int]]:
     """Return the tokens of every prompt, cut from the left where that is allowed."""
-    rows = encode(loaded, [request.prompt for request in requests])
+    rows = encode_prompts(loaded, requests)
     fitting = []
     for request, row in zip(requests, rows, strict=True):
         _check_decoding(loaded, request)
-        tokens = loaded.chat.tokens(request) if request.chat else row
-        tokens = loaded.checked(request.id, tokens or [prefix_token(loaded)])
+        tokens = loaded.checked(request.id, row or [prefix_token(loaded)])
         room = _room(loaded, request.decoding)
         if room is not None and len(tokens) > room:
             if request.truncate is None or room < 1:

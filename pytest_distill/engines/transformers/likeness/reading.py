@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from pytest_distill.engines.transformers.encoding import encode, encode_pairs, prefix_token
+from pytest_distill.engines.transformers.encoding import (
+    encode,
+    encode_pairs,
+    encode_prompts,
+    prefix_token,
+)
 from pytest_distill.engines.transformers.likelihood import Reading, Span
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.perplexity import window_and_stride, windows
@@ -26,6 +31,8 @@ def read(loaded: Loaded, texts: Sequence[GoldText], models: Sequence[Loaded]) ->
     """Return what is read of every text, with one model's tokenizer and the contexts of all."""
     plain = [text.request for text in texts if isinstance(text.request, PerplexityRequest)]
     encoded = iter(encode(loaded, [request.text for request in plain]))
+    asked = [(t.request, t.target) for t in texts if isinstance(t.request, GenerationRequest)]
+    pairs = _prompts_and_answers(loaded, asked)
     rows: list[Row] = []
     for text in texts:
         if isinstance(text.request, PerplexityRequest):
@@ -35,7 +42,7 @@ def read(loaded: Loaded, texts: Sequence[GoldText], models: Sequence[Loaded]) ->
             prefix = prefix_token(loaded) if tokens else 0
             rows.append(list(windows(tokens, prefix, window, stride)))
         elif isinstance(text.request, GenerationRequest):
-            rows.append(_prompted(loaded, text.request, text.target, models))
+            rows.append(_prompted(loaded, text.request, *next(pairs), models))
         else:
             raise ModelError(
                 f"model '{loaded.name}' runs with transformers, which has no way to compare models "
@@ -44,16 +51,29 @@ def read(loaded: Loaded, texts: Sequence[GoldText], models: Sequence[Loaded]) ->
     return rows
 
 
+def _prompts_and_answers(
+    loaded: Loaded, asked: Sequence[tuple[GenerationRequest, str]]
+) -> Iterator[tuple[list[int], list[int]]]:
+    """Yield the tokens of each prompt and of the target that follows it."""
+    chats = [(request, target) for request, target in asked if request.chat]
+    prompts = encode_prompts(loaded, [request for request, _ in chats])
+    answers = encode(loaded, [target for _, target in chats], bare=True)
+    rendered = zip(prompts, answers, strict=True)
+    plain = [(request.prompt, [target]) for request, target in asked if not request.chat]
+    pairs = encode_pairs(loaded, plain)
+    for request, _ in asked:
+        yield next(rendered) if request.chat else next(pairs)[0]
+
+
 def _prompted(
-    loaded: Loaded, request: GenerationRequest, target: str, models: Sequence[Loaded]
+    loaded: Loaded,
+    request: GenerationRequest,
+    prompt: list[int],
+    answer: list[int],
+    models: Sequence[Loaded],
 ) -> Row:
     """Return prompt and target as one row, cut from the left where that is allowed."""
-    if request.chat:
-        prompt = loaded.chat.tokens(request)
-        answer = list(loaded.tokenizer(target, add_special_tokens=False)["input_ids"])
-    else:
-        ((prompt, answer),) = encode_pairs(loaded, request.prompt, [target])
-    prompt = list(prompt) or [prefix_token(loaded)]
+    prompt = prompt or [prefix_token(loaded)]
     loaded.checked(request.id, [*prompt, *answer])
     contexts = [one.context for one in models if one.context is not None]
     over = len(prompt) + len(answer) - 1 - min(contexts) if contexts else 0

@@ -22,13 +22,14 @@ from pytest_distill.plugin.records import (
     check_marker,
     in_one_line,
     marker_arguments,
+    note_error,
     publish,
     state_of,
     waived,
 )
 from pytest_distill.plugin.running import Turns, running_item, turn
 from pytest_distill.plugin.workers import run_began, run_number, worker_name
-from pytest_distill.report.attempt import GateError, TestRun
+from pytest_distill.report.attempt import TestRun
 
 if TYPE_CHECKING:
     from pytest_distill.comparison.comparison import Comparison
@@ -194,27 +195,25 @@ class DistillSession:
         return project.eval(project.eval_name(marker_arguments(item).get("eval")))
 
     @contextmanager
-    def asking(self, item: pytest.Item, gate: str) -> Iterator[None]:
+    def asking(self, item: pytest.Item, gate: str, criterion: str | None = None) -> Iterator[None]:
         """Remember where a gate gave no verdict: a test that swallows the error did not pass it.
 
         A gate is refused where nothing told before the test ran that it asks one.
         """
         try:
             if self.config_file(item) is not None:
-                self._refuse_unknown(item)
+                if not self.is_gate_test(item):
+                    raise ConfigError(
+                        f"{item.name} asks a gate through a helper, and nothing tells so before it "
+                        "runs: mark it with @pytest.mark.distill, else its absence would go "
+                        "unnoticed"
+                    )
+                check_marker(item)  # one that came late was not looked at in the collection
             yield
         except BaseException as error:
-            state_of(item).attempt.errors.append(GateError(gate, in_one_line(error)))
+            note_error(item, gate, in_one_line(error), criterion)
             publish(item)
             raise
-
-    def _refuse_unknown(self, item: pytest.Item) -> None:
-        if not self.is_gate_test(item):
-            raise ConfigError(
-                f"{item.name} asks a gate through a helper, and nothing tells so before it runs: "
-                "mark it with @pytest.mark.distill, else its absence would go unnoticed"
-            )
-        check_marker(item)  # one that came late was not looked at when the file was collected
 
     def record(self, item: pytest.Item, verdict: Verdict) -> Verdict:
         """Keep a verdict with the test that asked for it; return it, waived where that holds."""
@@ -223,7 +222,7 @@ class DistillSession:
         config = self.project(item).config
         judged = waived(verdict, item.nodeid, config.settings.waivers)
         row = row_of(judged, self.places.shown(config.path), item.nodeid)
-        state_of(item).attempt.verdicts.append(row)
+        state_of(item).attempt.gates.append(row)
         publish(item)
         return judged
 

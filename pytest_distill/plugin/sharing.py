@@ -49,7 +49,7 @@ def _add_late_doubts(session: DistillSession) -> None:
         for eval, note in late_doubts(project.all_models).items()
     }
     for attempt in (attempt for _, state in session.tests for attempt in state.run.attempts):
-        for place, row in enumerate(attempt.verdicts):
+        for place, row in enumerate(attempt.gates):
             doubt = doubts.get((str(row.config), str(row.eval)))
             if doubt is not None:
-                attempt.verdicts[place] = with_doubt(row, doubt)
+                attempt.gates[place] = with_doubt(row, doubt)

@@ -7,21 +7,11 @@ attempt is written down while it runs, and none is dropped.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pytest_distill.report.records import GateRow
+from pytest_distill.report.records import GateRow
 
 ENDS = ("passed", "xfailed", "skipped", "failed", "error")
 """How setup, call or teardown can end, the worse the later."""
-
-
-@dataclass(frozen=True)
-class GateError:
-    """A gate that was asked and gave no verdict, and why, in one line."""
-
-    gate: str
-    why: str
 
 
 @dataclass
@@ -30,10 +20,8 @@ class Attempt:
 
     Parameters
     ----------
-    verdicts : list of GateRow
-        Of the gates that were asked.
-    errors : list of GateError
-        Of the gates that were asked and gave none.
+    gates : list of GateRow
+        Those that were asked, in that order, also where they gave no verdict.
     ends : dict
         Phase -> one of `ENDS`, and why in one line. A phase is ``setup``, ``call``, ``teardown``
         or one of its subtests, numbered, that ended worse than by passing.
@@ -41,8 +29,7 @@ class Attempt:
         Whether it took something of a model: its own assertions are then about that.
     """
 
-    verdicts: list[GateRow] = field(default_factory=list)
-    errors: list[GateError] = field(default_factory=list)
+    gates: list[GateRow] = field(default_factory=list)
     ends: dict[str, tuple[str, str]] = field(default_factory=dict)
     looked: bool = False
 

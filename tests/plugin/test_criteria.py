@@ -99,15 +99,16 @@ def test_the_failure_names_all_that_fell_short(criteria: Project, run: Run) -> N
 
 
 def test_a_part_without_a_verdict_is_no_pass(criteria: Project, run: Run) -> None:
-    """The other parts are judged all the same, and the run is not complete."""
+    """The other parts are judged all the same, its row names the criterion, nothing is complete."""
     criteria.config["criteria"]["edge"] = {"latency": {"p95": "1 s"}, **EDGE}
     criteria.save()
     write_gates(criteria, edge="assert_meets('edge')")
     result = run("--distill-report", "--distill-json", "out.json")
     assert "criterion 'edge': latency: model 'student' does not run here" in said(result)
-    rows = [(row["gate"], row["outcome"]) for row in criteria.json()["gates"]]
-    assert [outcome for _, outcome in rows] == ["PASSED", "PASSED", "NOT RUN"]
-    assert rows[-1][0] == "latency"
+    rows = criteria.json()["gates"]
+    assert [row["outcome"] for row in rows] == ["PASSED", "PASSED", "NOT RUN"]
+    assert (rows[-1]["gate"], rows[-1]["criterion"]) == ("latency", "edge")
+    assert "3  part of 'edge'; model 'student' does not run here" in " ".join(report_of(result))
     assert decision_of(result)[0] == "INCOMPLETE"
 
 

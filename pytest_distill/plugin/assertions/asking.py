@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,19 +44,23 @@ def ask(gate: Gate, comparison: Comparison | None = None) -> None:
 
 
 def judge(
-    gate: Gate, comparison: Comparison | None = None, *, finish: bool = True
+    gate: Gate,
+    comparison: Comparison | None = None,
+    *,
+    finish: bool = True,
+    criterion: str | None = None,
 ) -> tuple[Verdict, Comparison]:
     """Return a gate's verdict, and the comparison that it is about, the first of several."""
     __tracebackhide__ = True
     session, item = running_test(f"assert_{gate.name}")
-    with session.asking(item, gate.name):
+    with session.asking(item, gate.name, criterion):
         evals = list(session.project(item).config.evals)
         test = _Test(evals, partial(session.comparison, item, kind=Comparison))
         if comparison is None:
             judged = gate.comparisons(test)
         else:
             judged = gate.as_method_of(comparison, test)
-        verdict = with_remarks(gate.judge_all(judged), gate, judged)
+        verdict = replace(with_remarks(gate.judge_all(judged), gate, judged), criterion=criterion)
         return gate.finish(verdict, judged[0]) if finish else verdict, judged[0]
 
 

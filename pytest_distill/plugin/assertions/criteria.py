@@ -57,8 +57,7 @@ def meet(
     for gate in (_of(gate, eval, student) for gate in gates):
         own = comparison if comparison and _is_about(gate, comparison) else None
         try:
-            verdict, judged = judge(gate, own)
-            told = record(gate, replace(verdict, criterion=criterion), judged)
+            told = record(gate, *judge(gate, own, criterion=criterion))
         except DistillError as error:
             errors.append(type(error)(f"criterion '{criterion}': {gate.name}: {error}"))
         else:
@@ -126,7 +125,8 @@ def recommend(criterion: str, *, eval: str | None = None) -> str:
     def short_of(name: str, of: Sequence[Gate]) -> Iterator[str]:
         for gate in of:
             try:
-                verdict, comparison = judge(_of(gate, eval, name), finish=False)
+                asked = _of(gate, eval, name)
+                verdict, comparison = judge(asked, finish=False, criterion=criterion)
             except DistillError as error:
                 message = f"criterion '{criterion}', student '{name}': {gate.name}: {error}"
                 raise type(error)(message) from None

@@ -18,27 +18,14 @@ from typing import Any
 import pytest
 
 from pytest_distill.errors import DistillError
-from pytest_distill.plugin import hookspecs
+from pytest_distill.plugin import fixtures, hookspecs
 from pytest_distill.plugin.early import begin_reports, paths_among, tells_only
-from pytest_distill.plugin.fixtures import (
-    REQUEST_FIXTURE,
-    ModelHandle,
-    _distill_request,
-    comparison,
-    gold,
-    sft,
-    student,
-    students,
-    teacher,
-)
 from pytest_distill.plugin.frames import say_it_alone_in_fixtures, without_own_frames
 from pytest_distill.plugin.options import SHIPS, add_options, binds, check_options
 from pytest_distill.plugin.records import STUDENTS, phase, publish, saw_report, state_of
 from pytest_distill.plugin.running import note_look, wait_for_threads
 from pytest_distill.plugin.session import ROLES, SESSION, DistillSession
-from pytest_distill.plugin.workers import BEGAN, OUTPUT, RUN
-
-__all__ = ["_distill_request", "comparison", "gold", "sft", "student", "students", "teacher"]
+from pytest_distill.plugin.workers import OUTPUT, RUN
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -51,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
+    pluginmanager.register(fixtures)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -137,8 +125,9 @@ def pytest_make_collect_report(
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if STUDENTS in metafunc.fixturenames:
-        names = metafunc.config.stash[SESSION].student_names(metafunc.definition)
+    session, item = metafunc.config.stash[SESSION], metafunc.definition
+    if STUDENTS in metafunc.fixturenames and session.config_file(item) is not None:
+        names = session.project(item).config.named("student")
         if names:
             metafunc.parametrize(STUDENTS, names, indirect=True)
 
@@ -160,9 +149,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    session = node.config.stash[SESSION]
-    node.workerinput[RUN] = session.run
-    node.workerinput[BEGAN] = session.began.isoformat()
+    node.workerinput[RUN] = node.config.stash[SESSION].run
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -199,13 +186,9 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
     session = item.config.stash[SESSION]
     state_of(item).gate_test = session.is_gate_test(item)
     with phase(item, "setup"):
-        fixtures: list[str] | None = getattr(item, "fixturenames", None)
-        if (
-            fixtures is not None
-            and REQUEST_FIXTURE not in fixtures
-            and session.config_file(item) is not None
-        ):
-            fixtures.insert(0, REQUEST_FIXTURE)  # `comparison` needs it
+        names: list[str] = getattr(item, "fixturenames", [fixtures.REQUEST])
+        if fixtures.REQUEST not in names and session.config_file(item) is not None:
+            names.insert(0, fixtures.REQUEST)  # `comparison` needs it
         yield
 
 
@@ -228,7 +211,7 @@ def pytest_fixture_setup(
 ) -> Generator[None, object, object]:
     with request.config.stash[SESSION].turns.looks.setting_up(fixturedef):
         value = yield
-        if fixturedef.argname in ROLES and not isinstance(value, ModelHandle):
+        if fixturedef.argname in ROLES and not isinstance(value, fixtures.ModelHandle):
             # The project's own: what is read of it cannot be seen, only that it is taken.
             note_look(fixturedef.argname)
     return value
@@ -255,7 +238,7 @@ def pytest_runtest_makereport(
 def _correct(item: pytest.Item, report: pytest.TestReport) -> None:
     """Let a report that hides what gates said show it: unittest skips past its own failures."""
     state = state_of(item)
-    waived = [row.waived for row in state.attempt.gates if row.waived]
+    waived = [row.waived for row in state.attempt.verdicts if row.waived]
     if state.unheard is not None and not hasattr(report, "wasxfail"):
         report.outcome, report.longrepr = "failed", state.unheard
     elif report.passed and waived:

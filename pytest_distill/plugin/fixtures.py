@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_distill.evaluation.models import Model
     from pytest_distill.plugin.assertions import GateComparison
 
-REQUEST_FIXTURE = "_distill_request"
+REQUEST = "_distill_request"
 
 
 class ModelHandle(OwnFixture):

@@ -25,7 +25,7 @@ from pytest_distill.project.project import Project
 
 
 def open_project(
-    path: Path, config: pytest.Config, places: Places, run: int, began: datetime
+    path: Path, config: pytest.Config, places: Places, run: tuple[int, str]
 ) -> Project:
     """Return the project of a ``distill.yaml``.
 
@@ -37,11 +37,10 @@ def open_project(
         Options and hooks.
     places : Places
         Where the files of the session are.
-    run : int
-        The number of the whole run.
-    began : datetime
-        When it began.
+    run : tuple of int and str
+        The number of the whole run, and when it began.
     """
+    number, began = run
     loaded = load_config(path, _extensions_of(config))
     return Project(
         loaded,
@@ -51,14 +50,14 @@ def open_project(
         limit=config.getoption("distill_limit"),
         keeper=Keeper(
             places.store(path.parent),
-            session=run,
+            session=number,
             refresh=bool(config.getoption("distill_refresh")),
             warn=lambda message: warnings.warn(StoreWarning(message), stacklevel=2),
             tell=teller(config),
         ),
         predictions=places.from_here("distill_predictions"),
         worker=worker_number(),
-        began=began,
+        began=datetime.fromisoformat(began),
         progress=progress_on(config),
     )
 

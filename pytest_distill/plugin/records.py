@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_distill.errors import ConfigError, DistillError, refuse_unknown
-from pytest_distill.report.attempt import Attempt, TestRun
-from pytest_distill.report.records import GateRow
+from pytest_distill.report.attempt import Attempt, GateError, TestRun
 
 if TYPE_CHECKING:
     from pytest_distill.config.schema import Waiver
@@ -55,23 +54,23 @@ class TestState:
     phase: str | None = None
     """Which phase runs now."""
     published: tuple[str, str] | None = None
-    heard: int = 0
-    """Of how many of the gates that were asked pytest knows."""
+    heard: tuple[int, int] = (0, 0)
+    """How many verdicts and errors pytest knows of."""
 
     def heard_all(self) -> None:
-        """Remember that pytest knows of every gate so far, since the test is red."""
-        self.heard = len(self.attempt.gates)
+        """Remember that pytest knows of every verdict and error so far, since the test is red."""
+        self.heard = len(self.attempt.verdicts), len(self.attempt.errors)
 
     @property
     def unheard(self) -> str | None:
         """What gates said that pytest does not know, since the test went on; None for nothing."""
+        verdicts, errors = self.heard
         said = [
-            f"did not pass:\n{row.message}"
-            if row.relation
-            else f"gave no verdict:\n{row.gate}: {row.notes[0]}"
-            for row in self.attempt.gates[self.heard :]
-            if row.outcome != "PASSED" and not row.waived
+            f"did not pass:\n{verdict.message}"
+            for verdict in self.attempt.verdicts[verdicts:]
+            if verdict.outcome != "PASSED" and not verdict.waived
         ]
+        said += [f"gave no verdict:\n{e.gate}: {e.why}" for e in self.attempt.errors[errors:]]
         return "\n\n".join(f"the test went on after a gate that {what}" for what in said) or None
 
     @property
@@ -79,10 +78,14 @@ class TestState:
         """The attempt that runs, or ran last."""
         return self.run.last
 
+    def note_error(self, function: str, why: str, criterion: str | None = None) -> None:
+        """Remember a gate that gave no verdict."""
+        self.attempt.errors.append(GateError(function.removeprefix("assert_"), why, criterion))
+
     @property
     def has_something(self) -> bool:
         """Whether there is anything to tell: it is a gate test, or it asked a gate."""
-        return self.gate_test or any(attempt.gates for attempt in self.run.attempts)
+        return self.gate_test or any(a.verdicts or a.errors for a in self.run.attempts)
 
 
 STATE = pytest.StashKey[TestState]()
@@ -146,27 +149,6 @@ def state_of(item: pytest.Item) -> TestState:
     return item.stash.setdefault(STATE, TestState())
 
 
-def note_error(item: pytest.Item, function: str, why: str, criterion: str | None = None) -> None:
-    """Remember a gate that a test asked and that gave no verdict, and why, in one line.
-
-    Parameters
-    ----------
-    item : pytest.Item
-        The test.
-    function : str
-        The function that asked.
-    why : str
-        What is told of it.
-    criterion : str, optional
-        The criterion that the gate is a part of.
-    """
-    from pytest_distill.gates.verdict import Outcome  # those who ask a gate have imported it
-
-    run, gate = state_of(item).run, function.removeprefix("assert_")
-    row = GateRow(run.nodeid, run.config, gate, Outcome.NOT_RUN, criterion=criterion, notes=(why,))
-    run.last.gates.append(row)
-
-
 def publish(item: pytest.Item) -> None:
     """Write a test's record into its user properties, which travel on every report of it."""
     state = state_of(item)
@@ -207,7 +189,7 @@ def phase(item: pytest.Item, when: str) -> Iterator[None]:
         if ends[when][0] not in (*_HIDING, "passed"):
             state.heard_all()
         if function := _asked_in_child():
-            note_error(item, function, "asked in a child process, where its verdict is lost")
+            state.note_error(function, "asked in a child process, where its verdict is lost")
         state.phase = None
         publish(item)
     unheard = state.unheard

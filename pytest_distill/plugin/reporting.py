@@ -22,7 +22,6 @@ from pytest_distill.plugin.early import FILES, ReportFile
 from pytest_distill.plugin.options import SHIPS, binds
 from pytest_distill.plugin.records import PROPERTY, how_it_ended
 from pytest_distill.plugin.session import SESSION
-from pytest_distill.plugin.sharing import share_of
 from pytest_distill.plugin.workers import OUTPUT
 from pytest_distill.report.attempt import TestRun
 from pytest_distill.report.ledger import Ledger
@@ -150,6 +149,8 @@ class Reporting:
         if self._config.getoption("collectonly"):
             self._ledger.troubles.append("tests were collected and not run")
         else:
+            from pytest_distill.plugin.sharing import share_of
+
             own = self._config.stash[SESSION]
             self._ledger.named = own.collected.named
             self._ledger.take(share_of(own))

@@ -15,7 +15,7 @@ import pytest
 
 from pytest_distill.errors import ConfigError
 from pytest_distill.plugin.detection import fixtures_of, takes
-from pytest_distill.plugin.records import note_error, publish, state_of, tell_parent
+from pytest_distill.plugin.records import publish, state_of, tell_parent
 
 MOST_SECONDS = 10.0
 """How long the end of a run waits for threads that tests left running."""
@@ -81,7 +81,7 @@ class Turns:
         if item is None:
             self.late.append(f"{function}() was asked when no test ran")
         else:
-            note_error(item, function, "asked after its test ended")
+            state_of(item).note_error(function, "asked after its test ended")
         self.on_late()
 
 

@@ -22,13 +22,12 @@ from pytest_distill.plugin.records import (
     check_marker,
     in_one_line,
     marker_arguments,
-    note_error,
     publish,
     state_of,
     waived,
 )
 from pytest_distill.plugin.running import Turns, running_item, turn
-from pytest_distill.plugin.workers import run_began, run_number, worker_name
+from pytest_distill.plugin.workers import run_of, worker_name
 from pytest_distill.report.attempt import TestRun
 
 if TYPE_CHECKING:
@@ -74,8 +73,7 @@ class DistillSession:
         self._config = config
         self._serial = itertools.count()
         self.reports = wants_report(config)
-        self.run = run_number(config)
-        self.began = run_began(config)
+        self.run = run_of(config)
         self.places = Places(config)
         self.projects: dict[Path, Project] = {}
         self.configs: dict[Path, Config | None] = {}
@@ -116,7 +114,7 @@ class DistillSession:
     def _open(self, path: Path) -> Project:
         from pytest_distill.plugin.opening import open_project
 
-        return open_project(path, self._config, self.places, self.run, self.began)
+        return open_project(path, self._config, self.places, self.run)
 
     def is_gate_test(self, item: pytest.Item) -> bool:
         """Return whether a test carries the marker, or is seen to ask gates before it runs.
@@ -132,12 +130,6 @@ class DistillSession:
         if ASKS not in item.stash:
             item.stash[ASKS] = asks_a_gate(item)
         return item.stash[ASKS]
-
-    def student_names(self, item: pytest.Item) -> list[str]:
-        """Return the students that a test runs through; none where no ``distill.yaml`` holds."""
-        if self.config_file(item) is None:
-            return []
-        return self.project(item).config.named("student")
 
     def check_marker(self, item: pytest.Item) -> None:
         """Raise ConfigError where a test's marker is wrong, or the ``distill.yaml`` it needs."""
@@ -211,7 +203,7 @@ class DistillSession:
                 check_marker(item)  # one that came late was not looked at in the collection
             yield
         except BaseException as error:
-            note_error(item, gate, in_one_line(error), criterion)
+            state_of(item).note_error(gate, in_one_line(error), criterion)
             publish(item)
             raise
 
@@ -222,7 +214,7 @@ class DistillSession:
         config = self.project(item).config
         judged = waived(verdict, item.nodeid, config.settings.waivers)
         row = row_of(judged, self.places.shown(config.path), item.nodeid)
-        state_of(item).attempt.gates.append(row)
+        state_of(item).attempt.verdicts.append(row)
         publish(item)
         return judged
 

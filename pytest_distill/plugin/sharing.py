@@ -2,8 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from pytest_distill.evals.eval import Eval
+from pytest_distill.evaluation.efficiency import LatencyFigure
+from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEvaluation
+from pytest_distill.evaluation.models import Model
+from pytest_distill.gates.doubts import late_doubts
+from pytest_distill.gates.latency import QUANTILES
 from pytest_distill.plugin.session import DistillSession
-from pytest_distill.report.share import Share
+from pytest_distill.project.project import Project
+from pytest_distill.report.records import (
+    EvaluationRow,
+    FiguresRow,
+    MemoryRow,
+    ModelRow,
+    ProvenanceRow,
+    Quantile,
+    RecommendationRow,
+    ScoresRow,
+    ThroughputRow,
+    record_of,
+)
+from pytest_distill.report.share import Listing, Share
+from pytest_distill.report.verdicts import with_doubt
+from pytest_distill.statistics.quantiles import unit_interval
 
 
 def share_of(session: DistillSession) -> Share:
@@ -28,28 +51,125 @@ def share_of(session: DistillSession) -> Share:
         },
         unreadable=[shown(path) for path, config in sorted(configs.items()) if config is None],
     )
-    if projects:
-        from pytest_distill.plugin.summary import add_project
-
-        for path, project in projects.items():
-            add_project(share, project, shown(path))
+    for path, project in projects.items():
+        _add_project(share, project, shown(path))
     return share
 
 
 def _add_late_doubts(session: DistillSession) -> None:
     """Let every verdict on an eval tell what came out about its teacher, however late."""
-    if not session.projects:
-        return
-    from pytest_distill.gates.doubts import late_doubts
-    from pytest_distill.report.verdicts import with_doubt
-
     doubts = {
         (session.places.shown(path), eval): note
         for path, project in session.projects.items()
         for eval, note in late_doubts(project.all_models).items()
     }
     for attempt in (attempt for _, state in session.tests for attempt in state.run.attempts):
-        for place, row in enumerate(attempt.gates):
+        for place, row in enumerate(attempt.verdicts):
             doubt = doubts.get((str(row.config), str(row.eval)))
             if doubt is not None:
-                attempt.gates[place] = with_doubt(row, doubt)
+                attempt.verdicts[place] = with_doubt(row, doubt)
+
+
+def _add_project(share: Share, project: Project, config: str) -> None:
+    """Add models, evaluations and scores so far to a share; nothing is evaluated for it."""
+    used = [model for model in project.all_models if model.evaluations or model.figures]
+    made = [(model, evaluation) for model in used for evaluation in model.evaluations]
+    metrics = {e.eval.name: tuple(metric.name for metric in e.eval.metrics) for _, e in made}
+    share.listings[config] = Listing(
+        tuple(model.name for model in project.all_models),
+        {name: metrics.get(name, ()) for name in project.config.evals},
+    )
+    share.allow_reruns[config] = project.config.settings.allow_reruns
+    for criterion, found in project.recommended.items():
+        share.recommendations.append(
+            record_of(
+                RecommendationRow,
+                found,
+                config=config,
+                criterion=criterion,
+                passed_over=tuple(found.passed_over),
+                ended_by=next(iter(found.ended_by), None),
+            )
+        )
+    for model in used:
+        share.models.append(_model_row(config, project, model))
+        share.figures.extend(_figures_rows(config, model))
+    for model, evaluation in made:
+        share.evaluations.append(_evaluation_row(config, model, evaluation))
+        share.scores.extend(_scores_rows(config, model, evaluation))
+
+
+def _model_row(config: str, project: Project, model: Model) -> ModelRow:
+    entry = project.config.models.get(model.name)
+    own = entry is not None and model is project.models.get(model.name)
+    return record_of(
+        ModelRow,
+        model.known,
+        config=config,
+        engine=entry.engine if entry and own else "fixture",
+        batch_tokens=getattr(entry, "batch_tokens", None) if own else None,
+        notes=tuple(model.notes),
+        trained=str(entry.trained) if entry and entry.trained else None,
+    )
+
+
+def _figures_rows(config: str, model: Model) -> Iterator[FiguresRow]:
+    """Yield what was measured of a model, a row for each eval whose examples were used."""
+    for eval in dict.fromkeys(eval for eval, _ in model.figures):
+        figures = {kind: figure for (on, kind), figure in model.figures.items() if on == eval}
+        latency, throughput, memory = map(figures.get, ("latency", "throughput", "memory"))
+        yield FiguresRow(
+            config=config,
+            model=model.name,
+            eval=eval,
+            taken={kind: record_of(ProvenanceRow, f.provenance) for kind, f in figures.items()},
+            latency=latency and _quantiles(latency),
+            throughput=throughput and record_of(ThroughputRow, throughput),
+            memory=memory and record_of(MemoryRow, memory, memory.memory),
+        )
+
+
+def _quantiles(latency: LatencyFigure) -> dict[str, dict[str, Quantile]]:
+    return {
+        part: {
+            name: record_of(Quantile, unit_interval(*times, QUANTILES[name]))
+            for name in ("p50", "p95")
+        }
+        for part in ("example", "first_token", "token")
+        if (times := latency.times(part)) is not None
+    }
+
+
+def _evaluation_row(config: str, model: Model, evaluation: Evaluation) -> EvaluationRow:
+    gold = evaluation.eval.gold if isinstance(evaluation.eval, Eval) else None
+    evaluated = stored = None
+    if isinstance(evaluation, MeasuredEvaluation) and evaluation.file is None:
+        stored = evaluation.from_store
+        evaluated = evaluation.n - stored
+    return EvaluationRow(
+        config=config,
+        model=model.name,
+        eval=evaluation.eval.name,
+        n=evaluation.n,
+        left_out=len(gold.left_out) if gold else 0,
+        evaluated=evaluated,
+        from_store=stored,
+        notes=(f"gold set: {gold.origin}",) if gold and gold.origin else (),
+    )
+
+
+def _scores_rows(config: str, model: Model, evaluation: Evaluation) -> Iterator[ScoresRow]:
+    """Yield a row for every metric that a model was scored by; the ledger joins those of models.
+
+    Scores are exact fractions, in text: the ledger makes the ratios.
+    """
+    for told in evaluation.known_scores:
+        yield record_of(
+            ScoresRow,
+            told,
+            config=config,
+            eval=evaluation.eval.name,
+            scores={model.name: str(told.score)},
+            n=evaluation.n,
+            reported=(model.name,) if isinstance(evaluation, ReportedEvaluation) else (),
+        )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from datetime import datetime
-from typing import Any
 
 import pytest
 
@@ -12,25 +11,17 @@ OUTPUT = "distill"
 """Key under which a worker hands over its share of the ledger, as JSON."""
 
 RUN = "distill_run"
-"""Key under which a worker is told the number of the whole run."""
-
-BEGAN = "distill_began"
-"""Key under which a worker is told when the run began."""
+"""Key under which a worker is told the whole run's number, and when it began."""
 
 
-def run_began(config: pytest.Config) -> datetime:
-    """Return when the whole run began, in local time; all workers of a run share it."""
-    given: dict[str, Any] = getattr(config, "workerinput", {})
-    return datetime.fromisoformat(given[BEGAN]) if BEGAN in given else datetime.now()
+def run_of(config: pytest.Config) -> tuple[int, str]:
+    """Return the whole run's number, and when it began (ISO 8601, local time).
 
-
-def run_number(config: pytest.Config) -> int:
-    """Return a number that no other run has, and all workers of this one share.
-
-    Clocks jump, so that the time of the start would not tell runs apart.
+    All workers of a run share both, and no other run has the number: clocks jump, so that the time
+    would not tell runs apart.
     """
-    given: dict[str, Any] = getattr(config, "workerinput", {})
-    return int(given.get(RUN) or int.from_bytes(os.urandom(7)))
+    given: tuple[int, str] | None = getattr(config, "workerinput", {}).get(RUN)
+    return given or (int.from_bytes(os.urandom(7)), datetime.now().isoformat())
 
 
 def worker_name() -> str:
@@ -40,7 +31,7 @@ def worker_name() -> str:
 
 def worker_number() -> int | None:
     """Return the number of this xdist worker; None without xdist."""
-    name = os.environ.get("PYTEST_XDIST_WORKER", "")
+    name = worker_name()
     return int(name.removeprefix("gw")) if name.startswith("gw") else None
 
 

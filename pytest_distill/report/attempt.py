@@ -7,11 +7,22 @@ attempt is written down while it runs, and none is dropped.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from pytest_distill.report.records import GateRow
+if TYPE_CHECKING:
+    from pytest_distill.report.records import GateRow
 
 ENDS = ("passed", "xfailed", "skipped", "failed", "error")
 """How setup, call or teardown can end, the worse the later."""
+
+
+@dataclass(frozen=True)
+class GateError:
+    """A gate that was asked and gave no verdict, why, and the criterion that it is a part of."""
+
+    gate: str
+    why: str
+    criterion: str | None = None
 
 
 @dataclass
@@ -20,8 +31,10 @@ class Attempt:
 
     Parameters
     ----------
-    gates : list of GateRow
-        Those that were asked, in that order, also where they gave no verdict.
+    verdicts : list of GateRow
+        Of the gates that were asked.
+    errors : list of GateError
+        Of the gates that were asked and gave none.
     ends : dict
         Phase -> one of `ENDS`, and why in one line. A phase is ``setup``, ``call``, ``teardown``
         or one of its subtests, numbered, that ended worse than by passing.
@@ -29,7 +42,8 @@ class Attempt:
         Whether it took something of a model: its own assertions are then about that.
     """
 
-    gates: list[GateRow] = field(default_factory=list)
+    verdicts: list[GateRow] = field(default_factory=list)
+    errors: list[GateError] = field(default_factory=list)
     ends: dict[str, tuple[str, str]] = field(default_factory=dict)
     looked: bool = False
 

@@ -24,10 +24,6 @@ def fell_short(row: GateRow) -> bool:
     return row.outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE) and not row.waived
 
 
-def _did_not_run(row: GateRow) -> bool:
-    return row.outcome is Outcome.NOT_RUN
-
-
 def names_of(row: GateRow) -> set[str]:
     """Return what a requirement may call a gate: its name, with its eval or without."""
     return {str(row.gate), f"{row.gate}({row.eval})"}
@@ -47,7 +43,7 @@ def run_rows(run: TestRun, excused: Callable[[GateRow], bool]) -> list[GateRow]:
     if not earlier:
         return list(last.values())
     n = len(run.attempts)
-    broke = any(_did_not_run(row) for rows in earlier for row in rows.values())
+    broke = any(r.outcome is Outcome.NOT_RUN for rows in earlier for r in rows.values())
     on_last = f"on attempt {n} of {n}{', NOT RUN before' if broke else ''}"
     rows = {key: _noted(row, f"{_word(row)} {on_last}") for key, row in last.items()}
     for number, rows_before in enumerate(earlier, start=1):
@@ -75,12 +71,16 @@ def end_row(nodeid: str, ended: str | None, config: str | None, why: str = "") -
 def _attempt_rows(attempt: Attempt, run: TestRun) -> Rows:
     """Return a row for every gate that was asked, and for an end that no gate explains."""
     rows: Rows = {}
-    for row in sorted(attempt.gates, key=_did_not_run):  # verdicts first
+    for row in attempt.verdicts:
         key = (row.gate, row.eval, row.metric, row.model, row.slice, row.criterion)
         _add(rows, key, replace(row, nodeid=run.nodeid))
+    for error in attempt.errors:
+        gate, of, why = error.gate, error.criterion, (error.why,)
+        row = GateRow(run.nodeid, run.config, gate, Outcome.NOT_RUN, criterion=of, notes=why)
+        _add(rows, (gate, of), row)
     ended, why = attempt.ended
-    explained = any(fell_short(row) or _did_not_run(row) for row in attempt.gates)
-    if ended == "passed" and not attempt.gates:
+    explained = bool(attempt.errors) or any(map(fell_short, attempt.verdicts))
+    if ended == "passed" and not attempt.verdicts and not attempt.errors:
         ended, why = (ended if attempt.looked else ASKED_NOTHING), ""
     elif ended == "passed" or (ended not in (None, "skipped") and explained):
         return rows

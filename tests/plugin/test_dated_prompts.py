@@ -84,7 +84,8 @@ def chatting(project: Project, template: str) -> Project:
 
 
 def _began(monkeypatch: pytest.MonkeyPatch, when: datetime) -> None:
-    monkeypatch.setattr("pytest_distill.plugin.session.run_began", lambda _: when)
+    run = (when.toordinal(), when.isoformat())
+    monkeypatch.setattr("pytest_distill.plugin.session.run_of", lambda _: run)
 
 
 def _predictions(result: pytest.RunResult) -> str:

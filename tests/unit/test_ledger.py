@@ -53,14 +53,14 @@ def ledger(**results: tuple[str | None, list[str]]) -> Ledger:
 def judged(made: Ledger, nodeid: str, result: str | None, *verdicts: GateRow) -> None:
     """Let a test have had one attempt, with these verdicts and this end."""
     ends = {"call": (result, "")} if result is not None else {}
-    attempt = Attempt([*verdicts], ends)
+    attempt = Attempt([*verdicts], [], ends)
     made.test(nodeid).take(TestRun(nodeid, "main:0", "distill.yaml", [attempt]))
 
 
 def change(made: Ledger, nodeid: str, **changes: Any) -> None:
     """Change the only verdict of a test."""
     (run,) = made.test(nodeid).runs.values()
-    run.last.gates[:] = [replace(row, **changes) for row in run.last.gates]
+    run.last.verdicts[:] = [replace(row, **changes) for row in run.last.verdicts]
 
 
 @pytest.mark.parametrize(

@@ -75,9 +75,8 @@ def _attempt_rows(attempt: Attempt, run: TestRun) -> Rows:
         key = (row.gate, row.eval, row.metric, row.model, row.slice, row.criterion)
         _add(rows, key, replace(row, nodeid=run.nodeid))
     for error in attempt.errors:
-        gate, of, why = error.gate, error.criterion, (error.why,)
-        row = GateRow(run.nodeid, run.config, gate, Outcome.NOT_RUN, criterion=of, notes=why)
-        _add(rows, (gate, of), row)
+        row = GateRow(run.nodeid, run.config, error.gate, Outcome.NOT_RUN, notes=(error.why,))
+        _add(rows, (error.gate, error.criterion), replace(row, criterion=error.criterion))
     ended, why = attempt.ended
     explained = bool(attempt.errors) or any(map(fell_short, attempt.verdicts))
     if ended == "passed" and not attempt.verdicts and not attempt.errors:

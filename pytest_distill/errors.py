@@ -126,5 +126,4 @@ def refuse_unknown(
 
 def few(names: Sequence[str]) -> str:
     """Return the first three of some names, and how many more there are."""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
+    return some_of(names, most=3)

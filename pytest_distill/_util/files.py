@@ -6,7 +6,6 @@ import errno
 import os
 import select
 import stat
-import tempfile
 import time
 from pathlib import Path
 
@@ -20,16 +19,15 @@ MOST_LINKS = 40
 def write_atomically(path: Path, text: str) -> None:
     """Write `text` beside `path` and move it there, making folders as needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".distill-")
+    temporary = path.with_name(f".distill-{os.urandom(8).hex()}")
     try:
-        with open(handle, "wb") as file:  # noqa: PTH123 (a file descriptor)
+        with temporary.open("xb") as file:
             file.write(_encoded(text))
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # noqa: PTH101 (mkstemp makes it private)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -101,12 +99,6 @@ def _opened(path: Path) -> int:
 def _encoded(text: str) -> bytes:
     # The rest of a file name that is not UTF-8 is no letter: the escape is JSON's own.
     return text.encode(errors="backslashreplace")
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 def make_folder(folder: Path) -> None:

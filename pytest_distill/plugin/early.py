@@ -62,7 +62,9 @@ class ReportFile:
         try:
             self._replace(as_text(self._format, Report()))
         except OSError:
-            self._empty()
+            with suppress(OSError):  # as on a full disk: the older report goes all the same
+                if self.path.is_file():
+                    os.truncate(self.path, 0)
             raise
 
     def end(self, report: Report) -> None:
@@ -72,12 +74,6 @@ class ReportFile:
             write_stream(self.path, text)
         else:
             self._replace(text)
-
-    def _empty(self) -> None:
-        """Take away an older report in a place where a new one cannot be put, as on a full disk."""
-        with suppress(OSError):
-            if self.path.is_file():
-                os.truncate(self.path, 0)
 
     def _replace(self, text: str) -> None:
         write_atomically(Path(os.path.realpath(self.path)), text)  # a link stays, its target goes

@@ -55,13 +55,19 @@ class ModelRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ScoresRow:
-    """The scores by one metric of an eval, as one process knows them."""
+class _ByMetric:
+    """Models on an eval of a ``distill.yaml``, by one metric."""
 
     config: str
     eval: str
     metric: str
     higher_is_better: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ScoresRow(_ByMetric):
+    """The scores by one metric of an eval, as one process knows them."""
+
     scores: dict[str, str]
     """Model -> exact fraction."""
     n: int | None
@@ -69,13 +75,9 @@ class ScoresRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ComparisonRow:
+class ComparisonRow(_ByMetric):
     """The models of an eval side by side, by one metric."""
 
-    config: str
-    eval: str
-    metric: str
-    higher_is_better: bool
     scores: dict[str, float]
     """Model -> score."""
     n: int | None
@@ -183,13 +185,9 @@ class FrontierPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Frontier:
+class Frontier(_ByMetric):
     """The models of one eval by size and quality, the smallest first."""
 
-    config: str
-    eval: str
-    metric: str
-    higher_is_better: bool
     points: tuple[FrontierPoint, ...]
 
 

@@ -25,11 +25,9 @@ class Places:
     @property
     def given_config(self) -> Path | None:
         """The ``distill.yaml`` that an option or the ini names for all tests."""
-        if option := self.from_here("distill_config"):
-            return option
-        if ini := self._config.getini("distill_config"):
-            return self._config.rootpath / str(ini)
-        return None
+        ini = self._config.getini("distill_config")
+        beside = self._config.rootpath / str(ini) if ini else None
+        return self.from_here("distill_config") or beside
 
     def config_of(self, path: Path) -> Path | None:
         """Return the ``distill.yaml`` that holds for a file or folder; None where there is none."""

@@ -121,27 +121,27 @@ def marker_arguments(item: pytest.Item) -> dict[str, Any]:
 
 def check_marker(item: pytest.Item) -> None:
     """Raise ConfigError where a test's marker has an argument that it does not know."""
-    for marker in item.iter_markers(MARKER):
-        written = f"marker distill of {item.name}"
-        if marker.args:
-            raise ConfigError(
-                f"{written}: arguments need names, e.g. distill(eval={marker.args[0]!r})"
-            )
-        for name, value in marker.kwargs.items():
-            refuse_unknown(name, MARKER_ARGUMENTS, f"{written}: unknown argument '{name}'")
-            if name == "confidence":
-                _check_confidence(value, written)
-            if name in ("eval", "student") and not isinstance(value, str | None):
-                raise ConfigError(f"{written}: {name}={value!r} is no name")
-
-
-def _check_confidence(value: object, written: str) -> None:
     from pytest_distill._util.numbers import checked_confidence
 
+    for marker in item.iter_markers(MARKER):
+        with of_marker(item):
+            if marker.args:
+                raise ConfigError(f"arguments need names, e.g. distill(eval={marker.args[0]!r})")
+            for name, value in marker.kwargs.items():
+                refuse_unknown(name, MARKER_ARGUMENTS, f"unknown argument '{name}'")
+                if name == "confidence":
+                    checked_confidence(value)
+                if name in ("eval", "student") and not isinstance(value, str | None):
+                    raise ConfigError(f"{name}={value!r} is no name")
+
+
+@contextmanager
+def of_marker(item: pytest.Item) -> Iterator[None]:
+    """Let an error say that it is in the marker of a test."""
     try:
-        checked_confidence(value)
+        yield
     except ConfigError as error:
-        raise ConfigError(f"{written}: {error}") from None
+        raise ConfigError(f"marker distill of {item.name}: {error}") from None
 
 
 def state_of(item: pytest.Item) -> TestState:

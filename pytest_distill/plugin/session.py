@@ -22,6 +22,7 @@ from pytest_distill.plugin.records import (
     check_marker,
     in_one_line,
     marker_arguments,
+    of_marker,
     publish,
     state_of,
     waived,
@@ -136,15 +137,13 @@ class DistillSession:
         check_marker(item)
         arguments = marker_arguments(item)
         project = self.project(item)
-        try:
+        with of_marker(item):
             if arguments.get("eval") is not None:
                 project.eval_name(arguments["eval"])
             if arguments.get("student") is not None:
                 project.student_name(arguments["student"])
             if isinstance(arguments.get("metric"), str):
                 project.check_metric(arguments.get("eval"), arguments["metric"])
-        except ConfigError as error:
-            raise ConfigError(f"marker distill of {item.name}: {error}") from None
 
     def comparison(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,12 @@ from pytest_distill.engines.transformers.batching import Budget, fill, pad
 from pytest_distill.engines.transformers.findings import Neighbours
 from pytest_distill.engines.transformers.likeness import vocabulary
 from pytest_distill.engines.transformers.likeness.reading import Row, compared, read
-from pytest_distill.engines.transformers.likeness.reducing import Figures, captured, whole
+from pytest_distill.engines.transformers.likeness.reducing import (
+    CapturedTokens,
+    Figures,
+    Reduction,
+    WholeDistributions,
+)
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.neighbours import in_company, unlike_alone
@@ -26,11 +31,10 @@ from pytest_distill.evals.requests import GoldText
 # type; and what becomes float32 at a time, of which some eight live at once.
 _LOGITS = 2**26
 _CHUNK = 2**22
+_SCALE = 4  # times as many on a GPU, which has no cache to stay in and wants fewer, longer calls
 
 Places = Sequence[tuple[int, int]]
 """Of every position the text, and the number of the token that is predicted there."""
-
-Reduce = Callable[[Sequence[torch.Tensor], Places], Figures]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,11 @@ class _Part:
     @property
     def places(self) -> int:
         return len(self.row) - self.start
+
+    @property
+    def numbered(self) -> Iterator[tuple[int, int]]:
+        """Its text and the number of each token, see `Places`."""
+        return ((self.text, self.first + offset) for offset in range(self.places))
 
 
 def compare(student: Loaded, teacher: Loaded, texts: Sequence[GoldText]) -> Iterator[TokenLikeness]:
@@ -69,15 +78,8 @@ def compare(student: Loaded, teacher: Loaded, texts: Sequence[GoldText]) -> Iter
             text.id, (student, compared(mine)), (teacher, compared(other))
         )
     over = _compared_tokens(shared, models, texts, rows)
-    step = max(1, _CHUNK // len(over))
-
-    def reduce(logits: Sequence[torch.Tensor], _places: Places) -> Figures:
-        pairs = zip(
-            *(torch.split(vocabulary.restricted(one, over), step) for one in logits), strict=True
-        )
-        return np.concatenate([whole(there, here) for here, there in pairs])
-
-    yield from _in_parts(models, texts, rows, reduce, shared.note(vocabulary.widths(models)))
+    note = shared.note(vocabulary.widths(models))
+    yield from _in_parts(models, texts, rows, over, lambda _places: WholeDistributions(), note)
 
 
 def compare_captured(
@@ -95,28 +97,24 @@ def compare_captured(
         rows = read(student, texts, [student])
     found = [recorded[text.id] for text in texts]
     over = _compared_tokens(own, [student], texts, rows)
-    column = {token: place for place, token in enumerate(over)}
+    column = np.full(max(over, default=0) + 2, -1)  # its last one is that of token -1
+    column[list(over)] = np.arange(len(over))
+    known = set(over)
     for of, row in zip(found, rows, strict=True):
-        _refuse_unlike_capture(student, of, compared(row), column)
-    step = max(1, _CHUNK // len(over))
+        _refuse_unlike_capture(student, of, compared(row), known)
+    widest = max((one.top.shape[1] for one in found), default=0)
 
-    def reduce(logits: Sequence[torch.Tensor], places: Places) -> Figures:
-        widest = max(found[text].top.shape[1] for text, _ in places)
+    def reduction(places: Places) -> CapturedTokens:
         top = np.full((len(places), widest), -1)
         logprobs = np.full((len(places), widest), -np.inf)
         for line, (text, number) in enumerate(places):
             tokens = found[text].top[number]
-            top[line, : len(tokens)] = [column.get(token, -1) for token in tokens.tolist()]
+            top[line, : len(tokens)] = column[tokens]
             logprobs[line, : len(tokens)] = found[text].logprobs[number]
-        chunks = torch.split(vocabulary.restricted(logits[0], over), step)
-        return np.concatenate(
-            [
-                captured(chunk, top[at : at + step], logprobs[at : at + step])
-                for chunk, at in zip(chunks, range(0, len(top), step), strict=True)
-            ]
-        )
+        return CapturedTokens(top, logprobs)
 
-    yield from _in_parts([student], texts, rows, reduce, own.note(vocabulary.widths([student])))
+    note = own.note(vocabulary.widths([student]))
+    yield from _in_parts([student], texts, rows, over, reduction, note)
 
 
 def _compared_tokens(
@@ -142,11 +140,15 @@ def _in_parts(
     models: Sequence[Loaded],
     texts: Sequence[GoldText],
     rows: Sequence[Row],
-    reduce: Reduce,
+    over: Sequence[int],
+    reduction: Callable[[Places], Reduction],
     note: str,
 ) -> Iterator[TokenLikeness]:
     """Yield each text's sums as soon as its last part is done."""
-    most = max(1, _LOGITS // max(vocabulary.widths(models)))
+    scale = 1 if models[0].device.type == "cpu" else _SCALE
+    most = max(1, scale * _LOGITS // max(vocabulary.widths(models)))
+    step = max(1, scale * _CHUNK // len(over)) if over else 1
+    columns = vocabulary.columns(over)
     parts = [part for index, row in enumerate(rows) for part in _parts(index, row, most)]
     due = np.bincount([part.text for part in parts], minlength=len(texts))
     totals = np.zeros((len(texts), 7))
@@ -154,13 +156,19 @@ def _in_parts(
         yield _told(texts[index], totals[index], note)
 
     def forward(batch: list[int]) -> list[Figures]:
-        done: list[Figures] = []
-        for places in fill((parts[index].places for index in batch), most):
-            group = [parts[batch[place]] for place in places]
-            figures = reduce(*_logits(models, group))
-            ends = np.cumsum([part.places for part in group])
-            done += [piece.sum(axis=0) for piece in np.split(figures, ends[:-1])]
-        return done
+        own = [parts[index] for index in batch]
+        reduce = reduction([place for part in own for place in part.numbered])
+        numbers, begin = [], 0
+        for group in fill((part.places for part in own), most):
+            logits = _logits(models, [own[place] for place in group], columns)
+            for chunk in zip(*(torch.split(one, step) for one in logits), strict=True):
+                end = begin + len(chunk[0])
+                numbers.append(reduce.on_device(chunk, slice(begin, end)))
+                begin = end
+        # Once a batch: the host waits here for all that the device was given.
+        figures = reduce.on_host(torch.cat(numbers).cpu().numpy())
+        ends = np.cumsum([part.places for part in own])
+        return [piece.sum(axis=0) for piece in np.split(figures, ends[:-1])]
 
     def difference(index: int, got: Figures, alone: Figures) -> str | None:
         # Not looked at: how many of the most likely tokens agree, where a rounding error decides.
@@ -186,18 +194,19 @@ def _in_parts(
 
 @torch.inference_mode()
 def _logits(
-    models: Sequence[Loaded], parts: Sequence[_Part]
-) -> tuple[list[torch.Tensor], list[tuple[int, int]]]:
-    """Return every model's logits where tokens are predicted, and text and number of each."""
+    models: Sequence[Loaded], parts: Sequence[_Part], over: slice | torch.Tensor
+) -> list[torch.Tensor]:
+    """Return every model's logits of the tokens `over`, where tokens are predicted."""
     rows = [row for row, part in enumerate(parts) for _ in range(part.places)]
     columns = [column for part in parts for column in range(part.start, len(part.row))]
-    numbers = [(part.text, part.first + offset) for part in parts for offset in range(part.places)]
     logits = []
     for loaded in models:
         # Padded on the right: no token attends to what comes after it, so no mask is needed.
         read = pad([part.row for part in parts], 0, loaded.device)
-        logits.append(logits_at(loaded, {"input_ids": read, "use_cache": False}, rows, columns))
-    return logits, numbers
+        every = logits_at(loaded, {"input_ids": read, "use_cache": False}, rows, columns)
+        own = over if isinstance(over, slice) else over.to(every.device)
+        logits.append(every[:, own])
+    return logits
 
 
 def _parts(index: int, text: Row, most: int) -> Iterator[_Part]:
@@ -214,7 +223,7 @@ def _parts(index: int, text: Row, most: int) -> Iterator[_Part]:
 
 
 def _refuse_unlike_capture(
-    student: Loaded, recorded: Captured, tokens: list[int], known: Mapping[int, int]
+    student: Loaded, recorded: Captured, tokens: list[int], known: Set[int]
 ) -> None:
     if list(recorded.tokens) != tokens:
         pairs = enumerate(zip(recorded.tokens, tokens, strict=False))
@@ -225,7 +234,7 @@ def _refuse_unlike_capture(
             f"{at} on from the {len(tokens)} that the tokenizer of '{student.name}' makes of the "
             "gold text; capture the teacher on the same text, with the same tokenizer"
         )
-    odd = sorted(set(np.unique(recorded.top).tolist()) - known.keys() - {-1})
+    odd = sorted(set(np.unique(recorded.top).tolist()) - known - {-1})
     if odd:
         raise EvaluationError(
             f"{recorded.place}: top_tokens has {odd[0]}, which is no token of '{student.name}': it "

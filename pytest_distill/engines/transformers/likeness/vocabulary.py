@@ -111,11 +111,11 @@ def widths(models: Sequence[Loaded]) -> list[int]:
     return found
 
 
-def restricted(logits: torch.Tensor, tokens: Sequence[int]) -> torch.Tensor:
-    """Return the logits, shape (positions, width), of the tokens in `tokens`, in that order."""
+def columns(tokens: Sequence[int]) -> slice | torch.Tensor:
+    """Return what picks the logits of `tokens`, in that order, out of a row of logits."""
     if list(tokens) == list(range(len(tokens))):
-        return logits[:, : len(tokens)]  # a view: nothing is copied
-    return logits[:, torch.tensor(tokens, device=logits.device)]
+        return slice(len(tokens))  # a view: nothing is copied
+    return torch.tensor(tokens)
 
 
 def _by_id(vocabulary: dict[str, int]) -> dict[int, set[str]]:

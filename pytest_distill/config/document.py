@@ -125,26 +125,25 @@ class Document:
             With a line for everything that is wrong with it, also for keys that `options` would
             overlook.
         """
-        own = {name: value for name, value in entry.items() if name not in shared}
-        fields = options.model_fields.items()
-        names = [field.alias or name for name, field in fields]
+        names = [field.alias or name for name, field in options.model_fields.items()]
         known = [name for name in kind.model_fields if name in shared] + names
+        any_name = options.model_config.get("extra") == "allow"
+        said: dict[str, Any] = {}
+        own: dict[str, Any] = {}
         problems: list[str] = []
-        if options.model_config.get("extra") != "allow":
-            problems += [
-                self._located([*key, name], f"unknown key; {did_you_mean(str(name), known)}")
-                for name in own
-                if name not in names
-            ]
-            own = {name: value for name, value in own.items() if name in names}
+        for name, value in entry.items():
+            if name in shared:
+                said[name] = value
+            elif any_name or name in names:
+                own[name] = value
+            else:
+                unknown = f"unknown key; {did_you_mean(str(name), known)}"
+                problems.append(self._located([*key, name], unknown))
         made: list[Any] = []
-        both: tuple[tuple[type[BaseModel], dict[str, Any]], ...] = (
-            (kind, {name: value for name, value in entry.items() if name in shared}),
-            (options, own),
-        )
-        for part, said in both:
+        both: tuple[tuple[type[BaseModel], Any], ...] = ((kind, said), (options, own))
+        for part, given in both:
             try:
-                made.append(self.validated(part, said, key))
+                made.append(self.validated(part, given, key))
             except ConfigError as error:
                 problems.append(str(error))
         if problems:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -207,7 +206,7 @@ class MeasuredEvaluation(Evaluation):
         totals = self.statistics(metric)[every].sum(axis=0)
         value = self._aggregated(metric, totals)
         low, high = metric.range
-        if not math.isfinite(value) or not _within(value, low, high):
+        if _outside(np.array(value), low, high):
             raise EvaluationError(
                 f"{self.source}: {metric.name} is {value}, not a number in [{low:g}, {high:g}]"
             )
@@ -291,8 +290,7 @@ class MeasuredEvaluation(Evaluation):
             raise EvaluationError(
                 f"metric '{metric.name}' gives scores of shape {scores.shape}, not ({self.n},)"
             )
-        slack = 1e-9 * np.maximum(1.0, np.abs(scores))
-        bad = ~np.isfinite(scores) | (scores < low - slack) | (scores > high + slack)
+        bad = _outside(scores, low, high)
         if bad.any():
             first = int(np.flatnonzero(bad)[0])
             example = self.eval.gold.examples[first]
@@ -404,6 +402,7 @@ def _read_only(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
     return numbers
 
 
-def _within(value: float, low: float, high: float) -> bool:
-    slack = 1e-9 * max(1.0, abs(value))
-    return low - slack <= value <= high + slack
+def _outside(scores: NDArray[np.float64], low: float, high: float) -> NDArray[np.bool_]:
+    """Return which scores are not finite, or out of a range by more than rounding."""
+    slack = 1e-9 * np.maximum(1.0, np.abs(scores))
+    return np.asarray(~np.isfinite(scores) | (scores < low - slack) | (scores > high + slack))

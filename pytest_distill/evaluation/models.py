@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -42,6 +42,7 @@ def silent(what: str, total: int) -> Iterator[Callable[[int], None]]:  # noqa: A
     yield lambda _count: None
 
 
+@dataclass(eq=False, repr=False)
 class Model(ABC):
     """One model of a project.
 
@@ -53,18 +54,17 @@ class Model(ABC):
         ``teacher``, ``student`` or ``sft``.
     """
 
-    def __init__(self, name: str, role: Role) -> None:
-        self.name = name
-        self.role = role
-        self.figures: dict[tuple[str, str], Any] = {}
-        """What was measured beside its answers: (eval, kind) -> figure; see `efficiency`."""
-        self.trained: Mapping[str, int | str | None] = {}
-        """What it was trained on: labels, steps, tokens, notes."""
-        self.declared: Mapping[str, Any] = {}
-        """Fields of its `ModelInfo` that ``distill.yaml`` says of it."""
-        self._evaluations: dict[str, Evaluation] = {}
-        self.likenesses: dict[Any, Any] = {}
-        """How alike it is to its teacher, by teacher and eval; see `likeness`."""
+    name: str
+    role: Role
+    figures: dict[tuple[str, str], Any] = field(default_factory=dict, init=False)
+    """What was measured beside its answers: (eval, kind) -> figure; see `efficiency`."""
+    trained: Mapping[str, int | str | None] = field(default_factory=dict, init=False)
+    """What it was trained on: labels, steps, tokens, notes."""
+    declared: Mapping[str, Any] = field(default_factory=dict, init=False)
+    """Fields of its `ModelInfo` that ``distill.yaml`` says of it."""
+    likenesses: dict[Any, Any] = field(default_factory=dict, init=False)
+    """How alike it is to its teacher, by teacher and eval; see `likeness`."""
+    _evaluations: dict[str, Evaluation] = field(default_factory=dict, init=False)
 
     @property
     @abstractmethod
@@ -114,6 +114,7 @@ class Model(ABC):
         """Free what the model holds. Its evaluations stay."""
 
 
+@dataclass(eq=False, repr=False)
 class RunModel(Model):
     """A model that an engine runs.
 
@@ -137,36 +138,23 @@ class RunModel(Model):
         answered, so that it can run what else is asked of it.
     """
 
-    def __init__(
-        self,
-        name: str,
-        role: Role,
-        start: Callable[[], Engine],
-        progress: Progress = silent,
-        keeper: Keeper | None = None,
-        digests: FileDigests | None = None,
-        reads_ahead: bool = False,
-        before_load: Callable[[RunModel], None] = lambda _model: None,
-        after_load: Callable[[RunModel], None] = lambda _model: None,
-    ) -> None:
-        super().__init__(name, role)
-        self._start = start
-        self._started: Engine | None = None
-        self._info: ModelInfo | None = None
-        self._notes: list[str] = []
-        self.progress = progress
-        self.keeper = keeper
-        self._digests = digests
-        self.reads_ahead = reads_ahead
-        self._before_load = before_load
-        self._after_load = after_load
-        self.pinned = False
-        """Whether a test holds the loaded model, so that it stays in memory."""
+    start: Callable[[], Engine]
+    progress: Progress = silent
+    keeper: Keeper | None = None
+    digests: FileDigests | None = None
+    reads_ahead: bool = False
+    before_load: Callable[[RunModel], None] = lambda _model: None
+    after_load: Callable[[RunModel], None] = lambda _model: None
+    pinned: bool = field(default=False, init=False)
+    """Whether a test holds the loaded model, so that it stays in memory."""
+    _started: Engine | None = field(default=None, init=False)
+    _info: ModelInfo | None = field(default=None, init=False)
+    _notes: list[str] = field(default_factory=list, init=False)
 
     @property
     def engine(self) -> Any:
         """The engine, for a test that uses the loaded model itself."""
-        self._before_load(self)
+        self.before_load(self)
         self.pinned = True
         return self.runner
 
@@ -174,7 +162,7 @@ class RunModel(Model):
     def runner(self) -> Engine:
         """The engine, whether its model is in memory or not."""
         if self._started is None:
-            self._started = self._start()
+            self._started = self.start()
         return self._started
 
     def asking(self) -> AbstractContextManager[None]:
@@ -245,7 +233,7 @@ class RunModel(Model):
     def refuse_changed(self) -> None:
         """Raise ModelError where the files that were hashed are no longer what they were."""
         spec = getattr(self._started, "spec", None)
-        digests = self._digests or getattr(spec, "hash_file", None)
+        digests = self.digests or getattr(spec, "hash_file", None)
         if isinstance(digests, FileDigests):
             digests.refuse_changed()
 
@@ -284,7 +272,7 @@ class RunModel(Model):
             and isinstance(evaluation, MeasuredEvaluation)
             and evaluation.from_store < evaluation.n
         ):
-            self._after_load(self)
+            self.after_load(self)
         return evaluation
 
     def _evaluate(self, on: Eval | ReportedEval) -> Evaluation:
@@ -343,7 +331,7 @@ class RunModel(Model):
         return given
 
     def _predict(self, who: str, requests: Sequence[Request]) -> Iterator[Prediction]:
-        self._before_load(self)
+        self.before_load(self)
         where = self._who("a prediction")
         looked = time.monotonic()
         with self.progress(who, len(requests)) as advance:

@@ -22,7 +22,6 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.request_keys import request_key
 from pytest_distill.evals.requests import Request
 from pytest_distill.evaluation.models import Model, RunModel, dated, together
-from pytest_distill.evaluation.store.keeping import StoredFigure
 from pytest_distill.statistics.quantiles import Units
 from pytest_distill.statistics.results import Floats
 
@@ -33,7 +32,7 @@ SEED = 0
 WARM_UP = 3
 """How many requests every model answers before the clock counts."""
 REPEATS = 3
-_REVISION = 2
+_REVISION = 3
 """Raised when figures are taken in another way, so that no older one is believed."""
 _FIRST_BATCH, _LAST_BATCH = 256, 65536  # tokens a batch, doubled while that helps
 
@@ -157,10 +156,10 @@ def latencies(models: Sequence[Model], on: Eval, examples: int) -> list[LatencyF
         with together(running) as engines:
             return _timed([_timer(*pair) for pair in zip(running, engines, strict=True)], chosen)
 
-    figure = _figure("latency", running, chosen, measure)
+    value, provenances = _figure("latency", running, chosen, measure)
     found = [
-        _latency([Timing(*row) for row in rows], _provenance(model, figure), unit, len(independent))
-        for model, rows in zip(running, figure.value, strict=True)
+        _latency([Timing(*row) for row in rows], provenance, unit, len(independent))
+        for rows, provenance in zip(value, provenances, strict=True)
     ]
     for model, latency in zip(running, found, strict=True):
         model.figures[on.name, "latency"] = latency
@@ -177,8 +176,7 @@ def throughput(model: Model, on: Eval, examples: int) -> ThroughputFigure:
         with together([running]) as (engine,):
             return _best_batch(engine, chosen)
 
-    figure = _figure("throughput", [running], chosen, measure)
-    batch_tokens, seconds = figure.value
+    (batch_tokens, seconds), (provenance,) = _figure("throughput", [running], chosen, measure)
     rates = [len(chosen) / each for each in seconds]
     found = ThroughputFigure(
         per_second=median(rates),
@@ -186,7 +184,7 @@ def throughput(model: Model, on: Eval, examples: int) -> ThroughputFigure:
         highest=max(rates),
         batch_tokens=batch_tokens,
         n=len(chosen),
-        provenance=_provenance(running, figure),
+        provenance=provenance,
     )
     model.figures[on.name, "throughput"] = found
     return found
@@ -211,8 +209,8 @@ def memory(model: Model, on: Eval, examples: int) -> MemoryFigure:
                 )
             return asdict(_given(Memory, engine, engine.memory(chosen)))
 
-    figure = _figure("memory", [running], chosen, measure)
-    found = MemoryFigure(Memory(**figure.value), len(chosen), _provenance(running, figure))
+    value, (provenance,) = _figure("memory", [running], chosen, measure)
+    found = MemoryFigure(Memory(**value), len(chosen), provenance)
     model.figures[on.name, "memory"] = found
     return found
 
@@ -228,8 +226,12 @@ def runnable(model: Model) -> RunModel:
 
 
 def device_text(setting: Mapping[str, Any]) -> str:
-    """Return the kind of device and its name: figures are compared where both are the same."""
-    return f"{str(setting['device']).partition(':')[0]} ({setting['device_name']})"
+    """Return the kinds of devices and their names: figures are compared where both are the same.
+
+    Which one of several like GPUs it was makes no difference, and how many of them does.
+    """
+    kinds = (each.partition(":")[0] for each in str(setting["device"]).split(" + "))
+    return f"{' + '.join(kinds)} ({setting['device_name']})"
 
 
 def same_device(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -337,26 +339,33 @@ def _latency(
 
 def _figure(
     kind: str, models: Sequence[RunModel], requests: Sequence[Request], measure: Callable[[], Any]
-) -> StoredFigure:
+) -> tuple[Any, list[Provenance]]:
     """Return a figure, from the store where all that it depends on is as it was.
 
     The requests stand in the order in which they are answered, and so tell of which of them each
-    stored time is.
+    stored time is. Where the models lay stands beside the figure: a setting may not know it before.
     """
+    settings = [_setting(model) for model in models]
     about = {
         "figure": kind,
-        "settings": [_setting(model) for model in models],
+        "settings": settings,
         "requests": [request_key(request).hex() for request in requests],
         "how": [_REVISION, SEED, WARM_UP, REPEATS],
         **dated(models, requests),
     }
     identities = [model.identity for model in models]
     known = None not in identities
-    return models[0].figure({**about, "models": identities} if known else None, measure)
 
+    def placed() -> Any:
+        value = measure()
+        return value, [model.placement for model in models]
 
-def _provenance(model: RunModel, figure: StoredFigure) -> Provenance:
-    return Provenance(_setting(model), figure.made, figure.earlier)
+    found = models[0].figure({**about, "models": identities} if known else None, placed)
+    value, placements = found.value
+    return value, [
+        Provenance({**setting, **placement}, found.made, found.earlier)
+        for setting, placement in zip(settings, placements, strict=True)
+    ]
 
 
 def _setting(model: RunModel) -> dict[str, Any]:

@@ -150,6 +150,7 @@ class RunModel(Model):
     _started: Engine | None = field(default=None, init=False)
     _info: ModelInfo | None = field(default=None, init=False)
     _notes: list[str] = field(default_factory=list, init=False)
+    _placed: str | None = field(default=None, init=False)
 
     @property
     def engine(self) -> Any:
@@ -183,7 +184,13 @@ class RunModel(Model):
                 path = str(here) if here else known.path
             known = replace(known, name=self.name, role=self.role, path=path)
             self._info = with_declared(known, self.declared)
-        return self._info
+        return replace(self._info, device=self._placed or self._info.device)
+
+    @property
+    def placement(self) -> Mapping[str, Any]:
+        """What its engine says of the devices, now that the model is loaded; else nothing."""
+        with self.asking():
+            return dict(getattr(self.runner, "placement", ()))
 
     def _described(self) -> ModelInfo:
         """Return what the engine knows of its model; this may load it."""
@@ -199,7 +206,7 @@ class RunModel(Model):
     @property
     def known(self) -> ModelInfo:
         """What the engine said of the model, if it was asked."""
-        return self._info or ModelInfo(self.name, self.role)
+        return self.info if self._info is not None else ModelInfo(self.name, self.role)
 
     @property
     def notes(self) -> Sequence[str]:
@@ -207,11 +214,15 @@ class RunModel(Model):
         return self._notes
 
     def _keep_notes(self) -> None:
-        """Keep what the engine says now: the report does not ask it, and notes outlive it."""
+        """Keep what the engine says now: the report does not ask it, and notes outlive it.
+
+        That is also where its model lies, which may not be known before it is loaded.
+        """
         with self.asking():
             given = getattr(self.runner, "notes", ())
             said = [str(note) for note in ([given] if isinstance(given, str) else given)]
         self._notes = list(dict.fromkeys([*self._notes, *said]))
+        self._placed = self.placement.get("device", self._placed)
 
     @cached_property  # asked for again when the engine may be closed
     def identity(self) -> Mapping[str, Any] | None:

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from pytest_distill import ModelError
 from pytest_distill.engines import Engine
 from pytest_distill.engines.transformers.device import dealt_gpu
+from pytest_distill.engines.transformers.places import names
 from pytest_distill.evals.requests import Request
 from pytest_distill.evals.tasks.classification import ClassificationRequest
 from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
@@ -239,6 +240,79 @@ def test_device_map_places_the_model(engine: Make, causal_folder: Path) -> None:
     (mapped,) = predicted(engine(causal_folder, device_map={"": "cpu"}), [request])
     (plain,) = predicted(engine(causal_folder), [request])
     assert mapped.loglikelihoods == pytest.approx(plain.loglikelihoods, abs=1e-5)
+
+
+@pytest.mark.parametrize("mapped", [{"": "cpu"}, "cpu", {"model": "cpu", "lm_head": "cpu"}])
+def test_a_device_map_tells_where_the_model_will_lie(
+    engine: Make, causal_folder: Path, mapped: Any
+) -> None:
+    """Before it is loaded and after, its setting is that of a model without a map."""
+    made, plain = engine(causal_folder, device_map=mapped), engine(causal_folder, device="cpu")
+    assert made.placement == {}
+    assert made.setting == plain.setting
+    assert made.info.device == "cpu"
+    _ = made.model
+    assert made.setting == {**plain.setting, **made.placement}
+    assert made.memory([PerplexityRequest("1", "one")]).held_by == "process"
+
+
+def test_a_map_by_the_room_that_there_is_tells_it_when_loaded(
+    engine: Make, causal_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine of GPUs only loading it tells on which of them, or beside them, it lies."""
+    made = engine(causal_folder, device_map="auto")
+    if not torch.cuda.is_available():
+        assert made.setting["device"] == made.info.device == "cpu"
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.cuda, "device_count", lambda: 2)
+        patch.setattr(torch.cuda, "get_device_name", lambda _: "a chip")
+        there = engine(causal_folder, device_map="auto")
+        assert there.info.device is None
+        assert (there.setting["device"], there.setting["device_name"]) == ("auto", "a chip")
+        spread = {"model.embed_tokens": 0, "model.layers": "cuda:1", "lm_head": 1, "x": "disk"}
+        there = engine(causal_folder, device_map=spread)
+        assert there.setting["device"] == "cuda:0 + cuda:1 + disk"
+        made.model.hf_device_map = spread
+        held = made.model.device
+        assert made.placement["device"] == f"cuda:0 + cuda:1 + {held} + disk"
+
+
+def test_a_model_that_is_offloaded_says_so(
+    engine: Make, causal_folder: Path, tmp_path: Path
+) -> None:
+    """Layers on disk are a place beside the CPU; answers are the same, and all weights count."""
+    mapped = {
+        **dict.fromkeys(("model.embed_tokens", "model.rotary_emb", "model.norm"), "cpu"),
+        "lm_head": "cpu",
+        "model.layers.0": "cpu",
+        "model.layers.1": "disk",
+    }
+    made = engine(causal_folder, device_map=mapped, load={"offload_folder": str(tmp_path)})
+    plain = engine(causal_folder, device="cpu")
+    request = PerplexityRequest("1", "one, two, three")
+    (there,), (here,) = predicted(made, [request]), predicted(plain, [request])
+    assert there.loglikelihoods == pytest.approx(here.loglikelihoods, abs=1e-5)
+    assert made.placement["device"] == made.setting["device"] == made.info.device == "cpu + disk"
+    assert made.memory([request]).weights == plain.memory_here([request]).weights
+
+
+@pytest.mark.parametrize(
+    ("devices", "count", "expected"),
+    [
+        ([0], 1, ["cuda"]),
+        (["cuda:0", torch.device("cuda"), 0], 1, ["cuda"]),
+        (["cpu", 1, "0", "disk", 1], 2, ["cuda:0", "cuda:1", "cpu", "disk"]),
+        ([torch.device("cuda", 1)], 2, ["cuda:1"]),
+        (["cuda"], 2, ["cuda:0"]),
+        ([10, 2], 16, ["cuda:2", "cuda:10"]),
+        (["cuda:1"], 0, ["cuda:1"]),
+        ([torch.device("meta"), "cpu"], 0, ["cpu", "meta"]),
+        (["mps", torch.device("cpu")], 0, ["cpu", "mps"]),
+    ],
+)
+def test_devices_have_one_name_each(devices: list[object], count: int, expected: list[str]) -> None:
+    """A device map's numbers, names and torch's devices are named alike, in one order."""
+    assert list(names(devices, count)) == expected
 
 
 def test_a_package_that_is_missing_is_named_with_its_extra(

@@ -23,6 +23,7 @@ from pytest_distill.engines.transformers import TransformersEngine, measuring
 from pytest_distill.engines.transformers.device import synchronize
 from pytest_distill.engines.transformers.info import Count, count_parameters
 from pytest_distill.engines.transformers.options import Spec
+from pytest_distill.engines.transformers.places import gpus
 from pytest_distill.evals.requests import Request
 from pytest_distill.evals.tasks.classification import ClassificationRequest
 from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
@@ -125,11 +126,11 @@ def in_turns(made: TransformersEngine, request: Request, bare: Callable[[], Any]
     ratios = []
     for _ in range(12):
         seconds = made.time_one(request).seconds
-        synchronize(made.model.device)
+        synchronize(gpus(made.model))
         begin = perf_counter()
         with torch.inference_mode():
             bare()
-        synchronize(made.model.device)
+        synchronize(gpus(made.model))
         ratios.append(seconds / (perf_counter() - begin))
     return ratios[2:]
 

@@ -224,6 +224,39 @@ def test_a_stored_figure_tells_of_which_example_each_time_is(tmp_path: Path) -> 
     assert not found.provenance.earlier
 
 
+def test_a_figure_tells_where_the_loaded_model_lay(tmp_path: Path) -> None:
+    """What a setting cannot know before is found when it is measured, and stored beside it."""
+    engine = Timed("one", device="auto")
+    engine.placement = {"device": "cuda:0"}  # type: ignore[attr-defined]
+    (found,) = efficiency.latencies([model(engine, keeper(tmp_path))], ON, 8)
+    assert found.provenance.setting["device"] == "cuda:0"
+    assert model(engine).evaluate(ON).info.device == "cuda:0"
+    later = Timed("one", device="auto")
+    (stored,) = efficiency.latencies([model(later, keeper(tmp_path, session=1))], ON, 8)
+    assert later.asked == []
+    assert stored.provenance.setting == found.provenance.setting
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("cuda:0", "cuda:3", True),
+        ("cuda", "cuda:0", True),
+        ("cuda:0 + cuda:1", "cuda:2 + cuda:3", True),
+        ("cuda:0", "cuda:0 + cuda:1", False),
+        ("cuda:0", "cuda:0 + cpu", False),
+        ("cuda:0", "cuda:0 + disk", False),
+        ("cuda:0", "cpu", False),
+    ],
+)
+def test_figures_are_compared_where_they_were_taken_on_as_many_devices(
+    one: str, other: str, same: bool
+) -> None:
+    """One GPU is like another of its name; two, or one and the CPU, are something else."""
+    settings = ({"device": device, "device_name": "a chip"} for device in (one, other))
+    assert efficiency.same_device(*settings) is same
+
+
 def test_an_engine_without_measuring_is_timed_from_outside() -> None:
     """Whatever predicts can be timed, in whole answers; its memory is not known."""
     plain = scripted("plain", "student", ON.gold, "abcdefgh")

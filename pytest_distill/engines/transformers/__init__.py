@@ -195,6 +195,13 @@ class TransformersEngine:
 
         return measuring.setting(self.spec, self.info.dtype)
 
+    @property
+    def placement(self) -> dict[str, Any]:
+        """What `setting` says of the devices, as it is while the model is loaded; else nothing."""
+        from pytest_distill.engines.transformers import measuring
+
+        return {} if self._loaded is None else measuring.placement(self._loaded)
+
     def time_one(self, request: Request) -> Timing:
         """Answer one request alone, and return how long that took."""
         from pytest_distill.engines.transformers import measuring

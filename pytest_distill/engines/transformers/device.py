@@ -7,11 +7,11 @@ the models need be on.
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 
-from pytest_distill.engines.host import processor
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.errors import ModelError
 
@@ -110,12 +110,7 @@ def release(device: torch.device) -> None:
             torch.cuda.empty_cache()
 
 
-def synchronize(device: torch.device) -> None:
-    """Wait until a device has done all that it was given: kernels on CUDA run on their own."""
-    if device.type == "cuda":
+def synchronize(devices: Iterable[torch.device]) -> None:
+    """Wait until GPUs have done all that they were given: their kernels run on their own."""
+    for device in devices:
         torch.cuda.synchronize(device)
-
-
-def device_name(device: torch.device) -> str:
-    """Return what the device is called, e.g. ``NVIDIA L4``."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()

@@ -11,6 +11,7 @@ import torch
 from safetensors import safe_open
 
 from pytest_distill.engines import ModelInfo
+from pytest_distill.engines.transformers import places
 from pytest_distill.engines.transformers.architecture import (
     GGUF_DTYPE,
     architecture,
@@ -19,7 +20,6 @@ from pytest_distill.engines.transformers.architecture import (
     token_embeddings,
 )
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
-from pytest_distill.engines.transformers.device import resolve_device
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.engines.transformers.quantisation import gguf_packing, packing
 from pytest_distill.engines.transformers.quiet import quiet
@@ -118,11 +118,11 @@ def _quantization(spec: Spec, checkpoint: Checkpoint) -> str | None:
     return None if packed is None else str(packed)
 
 
-def _device(spec: Spec) -> str:
+def _device(spec: Spec) -> str | None:
     """Return where the model runs: a device that is not here is no error before it is loaded."""
-    if spec.options.device_map is not None:
-        return str(spec.options.device_map)
-    return str(resolve_device(spec)) if spec.device == "auto" else spec.device
+    if spec.options.device_map is None and spec.device != "auto":
+        return places.text(places.names([spec.device], torch.cuda.device_count()))
+    return places.text(places.planned(spec))
 
 
 def _dtype(spec: Spec, checkpoint: Checkpoint, config: Any) -> str | None:

@@ -27,6 +27,7 @@ from pytest_distill.engines.transformers.device import resolve_device, token_bud
 from pytest_distill.engines.transformers.fast.onednn import onednn_is_faster
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.options import Spec
+from pytest_distill.engines.transformers.places import input_device
 from pytest_distill.engines.transformers.quantisation import (
     Packing,
     gguf_packing,
@@ -73,6 +74,8 @@ def load(spec: Spec, checkpoint: Checkpoint, notes: list[str], clock: Clock) -> 
         # Its config may ask for tuples; what is in them is the same.
         model.config.return_dict = True
         embeddings = token_embeddings(model)
+        if spec.options.device_map is not None:
+            device = input_device(model, embeddings)
         if packed is not None:
             without_odd_kernels(model)
             run_once(spec, model, kind, packed)
@@ -88,7 +91,7 @@ def load(spec: Spec, checkpoint: Checkpoint, notes: list[str], clock: Clock) -> 
         model=model,
         tokenizer=tokenizer,
         kind=kind,
-        device=embeddings.device if spec.options.device_map and embeddings is not None else device,
+        device=device,
         context=context_length(model, tokenizer, kind),
         budget=Budget(token_budget(spec, device, model)),
         generation_budget=Budget(token_budget(spec, device, model, generating=True)),

@@ -17,13 +17,9 @@ from typing import Any
 import torch
 
 from pytest_distill.engines import Memory, Timing, file_digest, host
+from pytest_distill.engines.transformers import places
 from pytest_distill.engines.transformers.batching import Budget
-from pytest_distill.engines.transformers.device import (
-    device_name,
-    release,
-    resolve_device,
-    synchronize,
-)
+from pytest_distill.engines.transformers.device import release, synchronize
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.engines.transformers.unpacking import bytes_held
@@ -38,14 +34,18 @@ _MOST_TIMES = 3
 
 
 def setting(spec: Spec, dtype: str | None) -> dict[str, Any]:
-    """Return what a measurement depends on beside the model and the versions; nothing is loaded."""
-    device = resolve_device(spec)
-    return {
-        "device": str(device) if spec.options.device_map is None else str(spec.options.device_map),
-        "device_name": device_name(device),
-        "dtype": dtype,
-        "threads": spec.threads or torch.get_num_threads() if device.type == "cpu" else None,
-    }
+    """Return what a measurement depends on beside the model and the versions; nothing is loaded.
+
+    Where only loading the model tells on which devices it lies, its ``device_map`` stands for them.
+    """
+    known = places.planned(spec)
+    where = places.about(known, spec.threads)
+    return {**where, "device": where["device"] or spec.options.device_map, "dtype": dtype}
+
+
+def placement(loaded: Loaded) -> dict[str, Any]:
+    """Return what `setting` says of the devices, as it is now that the model is loaded."""
+    return places.about(places.found(loaded.model), None)
 
 
 def time_one(loaded: Loaded, answer: Answer, request: Request) -> Timing:
@@ -57,10 +57,11 @@ def time_one(loaded: Loaded, answer: Answer, request: Request) -> Timing:
     """
     generating = request.generates
     stamps: list[float] = []
+    gpus = places.gpus(loaded.model)
 
     def stamp(*_: Any) -> None:
         if not stamps:
-            synchronize(loaded.device)
+            synchronize(gpus)
         stamps.append(perf_counter())
 
     projection = loaded.model.get_output_embeddings() if generating else None
@@ -98,15 +99,16 @@ def _clocked(
     this model had not read before the clock ran; `stamps` is emptied before that.
     """
     seen, begin, seconds = loaded.findings.shapes, 0.0, 0.0
+    gpus = places.gpus(loaded.model)
     for _ in range(_MOST_TIMES):
         shapes: set[tuple[torch.Size, ...]] = set()
         with _looking(loaded.model, shapes):
             if stamps:
                 stamps.clear()
-            synchronize(loaded.device)
+            synchronize(gpus)
             begin = perf_counter()
             list(answer(loaded, requests))
-            synchronize(loaded.device)
+            synchronize(gpus)
             seconds = perf_counter() - begin
         if shapes <= seen:
             break
@@ -143,17 +145,23 @@ def _settled(loaded: Loaded, answer: Answer, requests: Sequence[Request]) -> Loa
 
 
 def memory(loaded: Loaded, answer: Answer, requests: Sequence[Request]) -> Memory:
-    """Return the bytes of the weights, and the most that was held while the requests ran."""
-    weights = bytes_held(loaded.model)
-    with _peak(loaded.device) as peak:
+    """Return the bytes of the weights, and the most that was held while the requests ran.
+
+    Of a model on GPUs that is the sum over them, and what of its weights lies elsewhere.
+    """
+    model = loaded.model
+    gpus = places.gpus(model)
+    release(loaded.device)
+    with _peak(gpus) as peak:
         list(answer(replace(loaded, onednn=False), requests))
-    held_by = "CUDA tensors" if loaded.device.type == "cuda" else "process"
-    return Memory(weights, peak[0], held_by)
+    weights = bytes_held(model) + places.bytes_offloaded(model)
+    beside = places.bytes_beside(model) if gpus else 0
+    return Memory(weights, sum(peak) + beside, "CUDA tensors" if gpus else "process")
 
 
 def on_cpu(spec: Spec) -> bool:
     """Return whether a model runs on the CPU, as far as can be told without loading it."""
-    return spec.options.device_map is None and resolve_device(spec).type == "cpu"
+    return places.planned(spec) == ("cpu",)
 
 
 def memory_apart(
@@ -181,12 +189,12 @@ def memory_apart(
 
 
 @contextmanager
-def _peak(device: torch.device) -> Iterator[list[int]]:
-    """Give a list that holds the peak, in bytes, once the block has ended."""
-    on_cuda = device.type == "cuda"
-    release(device)
-    torch.cuda.reset_peak_memory_stats(device) if on_cuda else host.forget_peak()
+def _peak(gpus: Sequence[torch.device]) -> Iterator[list[int]]:
+    """Give a list that holds the peak, in bytes, of each GPU or of the process at the end."""
+    for gpu in gpus:
+        torch.cuda.reset_peak_memory_stats(gpu)
+    host.forget_peak()
     peak: list[int] = []
     yield peak
-    synchronize(device)
-    peak.append(torch.cuda.max_memory_allocated(device) if on_cuda else host.peak_memory())
+    synchronize(gpus)
+    peak += [torch.cuda.max_memory_allocated(gpu) for gpu in gpus] or [host.peak_memory()]

@@ -59,7 +59,8 @@ def generate(loaded: Loaded, requests: Sequence[GenerationRequest]) -> Iterator[
     groups: defaultdict[Decoding, list[Text]] = defaultdict(list)
     for index, request in enumerate(requests):
         text = Text(index, prompts[index], request.decoding, ends)
-        groups[replace(request.decoding, seed=None)].append(text)
+        alike = replace(request.decoding, seed=0 if request.decoding.do_sample else None)
+        groups[alike].append(text)
     for texts in groups.values():
         for text in _texts(loaded, texts):
             if any(map(math.isnan, text.log_probabilities)):

@@ -11,13 +11,22 @@ import pytest
 import torch
 
 from pytest_distill import ModelError
+from pytest_distill.engines.transformers import device
 from pytest_distill.engines.transformers.batching import Budget
-from pytest_distill.engines.transformers.device import bytes_per_token, tokens_that_fit
+from pytest_distill.engines.transformers.device import (
+    bytes_per_token,
+    cached_bytes_per_token,
+    token_budget,
+    tokens_that_fit,
+)
 from pytest_distill.engines.transformers.failures import is_out_of_memory
+from pytest_distill.engines.transformers.fast import caching, tree_choices, trees
+from pytest_distill.engines.transformers.fast.trees import score_trees
 from pytest_distill.engines.transformers.memory import in_batches
+from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
-from .tiny import CORPUS, Make, predicted
+from .tiny import CORPUS, Make, predicted, spec_of
 
 # Runs in a process of its own, whose address space is limited once the first batch is done: the
 # allocator then really fails, in the middle of a forward pass.
@@ -145,3 +154,77 @@ def test_texts_of_many_lengths_come_out_right_after_a_change_of_budget(
     made._load().budget.tokens = 40
     for first, second in zip(before, predicted(made, requests), strict=True):
         assert second.loglikelihoods == pytest.approx(first.loglikelihoods, abs=1e-3)
+
+
+def test_the_budget_on_cuda_counts_what_other_processes_hold(
+    engine: Make, causal_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It follows from what the card has left, and from what this process holds and doesn't use."""
+    model = engine(causal_folder).model
+    each, cuda = bytes_per_token(model), torch.device("cuda")
+    left = {"free": 2 * each * 9000, "reserved": 0}
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (left["free"], 2**40))
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _device: 2**20)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _device: 2**20 + left["reserved"])
+    spec = spec_of(causal_folder)
+    assert token_budget(spec, cuda, model) == 9000
+    left["free"] = 2 * each * 4000
+    assert token_budget(spec, cuda, model) == 4000
+    left["reserved"] = 2 * each * 3000
+    assert token_budget(spec, cuda, model) == 7000
+
+
+def test_a_budget_is_looked_at_before_every_eval(
+    engine: Make, causal_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came onto the card since the model was loaded is there beside it."""
+    made = engine(causal_folder)
+    requests = [PerplexityRequest("1", "one, two")]
+    predicted(made, requests)
+    budget = made._load().budget
+    assert budget.tokens == 512
+    monkeypatch.setattr(device, "_TOKENS_ON_CPU", 100)
+    predicted(made, requests)
+    assert budget.tokens == 100
+
+
+@pytest.mark.parametrize("shots", [0, 1, 12])
+def test_the_copies_of_a_shared_prefix_fit_the_budget(
+    engine: Make, causal_folder: Path, changed: Any, shots: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The keys and values of a pass, of every row's own header too, take what the budget allows."""
+    made = engine(changed(causal_folder, max_position_embeddings=4000), batch_tokens=4096)
+    held: list[int] = []
+    rows: list[int] = []
+
+    caches: list[Any] = []
+
+    def kept(cached: Any, count: int) -> Any:
+        caches.append(caching.filled(cached, count))
+        return caches[-1]
+
+    def noted(loaded: Any, packed: Any, skip: int, cached: Any) -> Any:
+        scored = score_trees(loaded, packed, skip, cached)
+        longest = max(sum(tree.size - skip for tree in row) for row in packed)
+        rows.append(len(packed))
+        held.append(len(packed) * longest * bytes_per_token(made.model))
+        if cached is not None:
+            states = caching.keys_and_values(caches.pop())
+            in_cache = sum(one.nbytes for pair in states for one in pair)
+            # What is read has its part in the bytes of a token.
+            held[-1] += in_cache - len(packed) * longest * cached_bytes_per_token(made.model)
+        return scored
+
+    monkeypatch.setattr(trees, "filled", kept)
+    monkeypatch.setattr(tree_choices, "score_trees", noted)
+    header = "Question: what gets the worm?\nAnswer: the early bird\n\n" * 6 * shots
+    requests = [
+        ChoiceRequest(f"q{n}", f"{header}{CORPUS[n % 90 : n % 90 + 60]}\n{n}:", (" Paris", " six"))
+        for n in range(240)
+    ]
+    predicted(made, requests)
+    allowed = 4096 * bytes_per_token(made.model)
+    assert max(held) <= allowed
+    # 512 tokens a row, of which 4096 hold eight; the longer the header, the fewer.
+    assert (max(rows) == 8) is (shots == 0)
+    assert max(rows) <= {0: 8, 1: 7, 12: 6}[shots]

@@ -282,6 +282,7 @@ class TransformersEngine:
                 f"model '{self.spec.name}' is a {loaded.architecture}; to be compared token by "
                 "token it must be a causal model (...ForCausalLM)"
             )
+        self._narrow(loaded)
         self._examine(loaded)
         return loaded
 
@@ -342,8 +343,17 @@ class TransformersEngine:
         answer = handler(self.spec.name, kind)
         loaded = self._load()
         refuse_other_head(self.spec.name, loaded.architecture, loaded.kind, kind)
+        self._narrow(loaded)
         self._examine(loaded)
         return answer
+
+    def _narrow(self, loaded: Loaded) -> None:
+        """Let batches take no more than there is room for now: others share a GPU."""
+        from pytest_distill.engines.transformers.device import token_budget
+
+        for budget, generating in ((loaded.budget, False), (loaded.generation_budget, True)):
+            now = token_budget(self.spec, loaded.device, loaded.model, generating=generating)
+            budget.tokens = min(budget.tokens, now)
 
 
 def _memory_here(spec: Spec, requests: Sequence[Request]) -> Memory:

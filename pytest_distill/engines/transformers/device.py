@@ -7,6 +7,7 @@ the models need be on.
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -63,13 +64,14 @@ def dealt_gpu(worker: int, count: int) -> torch.device:
 def token_budget(spec: Spec, device: torch.device, model: Any, *, generating: bool = False) -> int:
     """Return how many tokens, padding included, a batch has: ``batch_tokens``, else a default.
 
-    On CUDA the default follows from the memory that is free once `model` is loaded.
+    On CUDA the default follows from the memory that is free now, beside what other processes hold.
     """
     if spec.options.batch_tokens is not None:
         return spec.options.batch_tokens
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        return tokens_that_fit(free, bytes_per_token(model))
+        idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return tokens_that_fit(free + idle, bytes_per_token(model))
     return _TOKENS_GENERATING_ON_CPU if generating else _TOKENS_ON_CPU
 
 
@@ -93,13 +95,25 @@ def bytes_per_token(model: Any) -> int:
     config = model.config.get_text_config()
     hidden = getattr(config, "hidden_size", 1024)
     inner = getattr(config, "intermediate_size", None) or 4 * hidden
+    outputs = getattr(config, "vocab_size", 0)
+    widest = model.dtype.itemsize * (8 * hidden + 3 * inner + outputs) + 2 * 4 * outputs
+    return int(widest + cached_bytes_per_token(model))
+
+
+def cached_bytes_per_token(model: Any) -> int:
+    """Return how many bytes the keys and values of a token take, in all layers."""
+    config = model.config.get_text_config()
+    hidden = getattr(config, "hidden_size", 1024)
     heads = getattr(config, "num_attention_heads", None) or 1
     kv_heads = getattr(config, "num_key_value_heads", None) or heads
+    size = getattr(config, "head_dim", None) or hidden // heads
     layers = getattr(config, "num_hidden_layers", 1)
-    cached = 2 * layers * hidden * kv_heads // heads
-    size = model.dtype.itemsize
-    outputs = getattr(config, "vocab_size", 0)
-    return int(size * (8 * hidden + 3 * inner + cached + outputs) + 2 * 4 * outputs)
+    return int(2 * layers * kv_heads * size * model.dtype.itemsize)
+
+
+def tokens_of_copies(model: Any, length: int) -> int:
+    """Return what a row's own copy of the cache of a prefix counts in a budget, in tokens read."""
+    return math.ceil(length * cached_bytes_per_token(model) / bytes_per_token(model))
 
 
 def release(device: torch.device) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain, islice
 
 from pytest_distill.engines.transformers.architecture import attention_window
 from pytest_distill.engines.transformers.batching import batches, fill
-from pytest_distill.engines.transformers.device import release
+from pytest_distill.engines.transformers.device import release, tokens_of_copies
 from pytest_distill.engines.transformers.failures import FAILURES, first_line, is_out_of_memory
 from pytest_distill.engines.transformers.fast.caching import Cached, cache_name, read_prefix
 from pytest_distill.engines.transformers.fast.trees import (
@@ -138,6 +139,8 @@ def _score_group(loaded: Loaded, group: PrefixGroup) -> Iterator[Scored]:
     cached = _cache(loaded, group.prefix)
     skip = 0 if cached is None else len(group.prefix)
     sizes = [tree.size - skip for tree in group.trees]
+    # Every row has its own copy of the prefix's keys and values.
+    planned = partial(plan, beside=tokens_of_copies(loaded.model, skip))
 
     def forward(batch: list[int]) -> Scored:
         length = _row_length(sizes[batch[0]], loaded.budget.tokens)
@@ -145,17 +148,20 @@ def _score_group(loaded: Loaded, group: PrefixGroup) -> Iterator[Scored]:
         trees = [[group.trees[batch[place]] for place in row] for row in rows]
         return _checked(loaded, trees, skip, cached)
 
-    for _, scored in in_batches(loaded, loaded.budget, sizes, forward, plan):
+    for _, scored in in_batches(loaded, loaded.budget, sizes, forward, planned):
         yield scored
 
 
-def plan(sizes: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Yield groups of indices of trees, the biggest first; each group fits the budget in rows."""
+def plan(sizes: Sequence[int], budget: int, beside: int = 0) -> Iterator[list[int]]:
+    """Yield groups of indices of trees, the biggest first; each group fits the budget in rows.
+
+    A row takes `beside` tokens of the budget more than it reads.
+    """
     order = sorted(range(len(sizes)), key=lambda index: -sizes[index])
     while order:
         length = _row_length(sizes[order[0]], budget)
-        rows = islice(fill((sizes[index] for index in order), length), max(1, budget // length))
-        count = sum(map(len, rows))
+        most = max(1, budget // (length + beside))
+        count = sum(map(len, islice(fill((sizes[index] for index in order), length), most)))
         yield order[:count]
         order = order[count:]
 

@@ -10,10 +10,11 @@ from pytest_distill._util.format import interval_text, limit_text, quantity_text
 from pytest_distill._util.units import quantity
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.evaluation import efficiency
-from pytest_distill.gates.deciding import Decision
-from pytest_distill.gates.gate import EvalGate, headline
-from pytest_distill.gates.measured import EXAMPLES, checked_count, examples_of, setting_text
-from pytest_distill.gates.verdict import Verdict, decided
+from pytest_distill.gates.arguments import checked_count
+from pytest_distill.gates.deciding import headline, observed
+from pytest_distill.gates.gate import EvalGate
+from pytest_distill.gates.measured import EXAMPLES, examples_of, setting_text
+from pytest_distill.gates.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,12 @@ class Throughput(EvalGate):
         """Measure the student."""
         floor = quantity(self.min, "/s", "min")
         student = comparison.model("student")
-        found = efficiency.throughput(
-            student, examples_of(comparison), checked_count(self.examples)
-        )
-        lowest = Fraction(found.lowest)
+        examples = checked_count(self.examples, "examples")
+        found = efficiency.throughput(student, examples_of(comparison), examples)
         batch = f" in batches of {found.batch_tokens:,} tokens" if found.batch_tokens else ""
         return self.verdict(
             comparison,
-            Decision(lowest, ">=", decided(lowest >= floor)),
+            observed(Fraction(found.lowest), ">=", floor),
             headline(
                 quantity_text(found.lowest, "/s", up=False),
                 ">=",
@@ -54,7 +53,6 @@ class Throughput(EvalGate):
                 f"throughput of {student.name}",
             ),
             metric="throughput",
-            required=float(floor),
             n=found.n,
             basis=[
                 f"{interval_text(found.lowest, found.highest, '/s')}, "
@@ -91,11 +89,12 @@ class MemoryUse(EvalGate):
         """Measure the student."""
         limit = quantity(self.max, "B", "max")
         student = comparison.model("student")
-        found = efficiency.memory(student, examples_of(comparison), checked_count(self.examples))
+        examples = checked_count(self.examples, "examples")
+        found = efficiency.memory(student, examples_of(comparison), examples)
         used = found.memory
         return self.verdict(
             comparison,
-            Decision(Fraction(used.peak), "<=", decided(used.peak <= limit)),
+            observed(Fraction(used.peak), "<=", limit),
             headline(
                 quantity_text(used.peak, "B", up=True),
                 "<=",
@@ -103,7 +102,6 @@ class MemoryUse(EvalGate):
                 f"memory of {student.name}",
             ),
             metric="memory",
-            required=float(limit),
             n=found.n,
             basis=[
                 f"peak of the {used.held_by} over the {found.n} longest examples; weights "

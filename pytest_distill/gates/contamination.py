@@ -18,9 +18,9 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.normalisation import composed
 from pytest_distill.evals.rows import open_rows
-from pytest_distill.gates.deciding import Decision
-from pytest_distill.gates.gate import EvalGate, Row, headline, listed
-from pytest_distill.gates.verdict import Verdict, decided
+from pytest_distill.gates.deciding import headline, observed
+from pytest_distill.gates.gate import EvalGate, Row, listed
+from pytest_distill.gates.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,9 @@ class NotContaminated(EvalGate):
         what = f"of the gold set in {train.name}"
         return self.verdict(
             comparison,
-            Decision(share, "<=", decided(share <= most)),
+            observed(share, "<=", most),
             headline(ceil_text(share), "<=", f"{self.max_overlap:g}", what),
             metric=comparison.metric().name,
-            required=float(self.max_overlap),
             n=len(on.gold),
             notes=(f"{overlap.rows:,} rows of {train.name} read", *counted),
             lines=[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Protocol, TypeVar
 
@@ -11,8 +11,9 @@ from pytest_distill._util.format import ceil_text, floor_text, percent_text
 from pytest_distill._util.numbers import Ratio
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.errors import ComparisonError, EvaluationError
-from pytest_distill.gates.verdict import Evidence, Outcome, Relation, as_float
+from pytest_distill.gates.verdict import Evidence, Outcome, Relation
 from pytest_distill.statistics import FloorTest, Judgement, RetentionInterval
+from pytest_distill.statistics.quantiles import QuantileInterval
 
 OUTCOMES = {
     Judgement.RETAINED: Outcome.PASSED,
@@ -38,18 +39,6 @@ class Estimate(Protocol):
         """Return about how many examples would settle it; None where no number would."""
 
 
-class Bounds(Protocol):
-    """One-sided bounds of a number."""
-
-    @property
-    def one_sided_lower(self) -> float:
-        """The lower one."""
-
-    @property
-    def one_sided_upper(self) -> float:
-        """The upper one."""
-
-
 @dataclass(frozen=True, slots=True)
 class Decision:
     """An observed number, and how it was decided.
@@ -60,56 +49,67 @@ class Decision:
         Exact; a float where it is infinite or NaN (there is none), or of inexact parts.
     relation : {">=", ">", "<="}
         How it must stand to the limit.
+    limit : Fraction
+        Of the gate.
     outcome : Outcome
         What was decided.
     confidence : float, optional
         How sure the verdict is; None where the observed number decided.
     evidence : Evidence
         What it rests on.
+    bounds : RetentionInterval or QuantileInterval, optional
+        Which decide where there is a confidence.
     """
 
     observed: Ratio
     relation: Relation
+    limit: Fraction
     outcome: Outcome
     confidence: float | None = None
     evidence: Evidence = field(default_factory=Evidence)
+    bounds: RetentionInterval | QuantileInterval | None = None
 
-    @property
-    def as_float(self) -> float:
-        """The observed number as the nearest float that does not look better than it."""
-        if isinstance(self.observed, float):
-            return self.observed
-        return as_float(self.observed, self.relation)
+    def headline(
+        self,
+        limit: object,
+        what: str,
+        *beside: str,
+        text: Callable[[Ratio], str] | None = None,
+    ) -> str:
+        """Return the first line of a message: ``assert 0.94 >= 0.95 quality retained (accuracy)``.
 
-    def deciding(self, text: Callable[[Ratio], str] | None = None) -> tuple[str, str]:
-        """Return the number that decided, and what to say beside it: of a bound, which it is.
+        It has the number that decided; a bound stands beside the observed one.
 
         Parameters
         ----------
+        limit
+            As it was written.
+        what : str
+            What the number is.
+        *beside : str
+            What stands behind it in brackets.
         text : callable, optional
             How the number is told; by default with four decimals, rounded towards failing.
         """
         rounded = text or (ceil_text if self.relation == "<=" else floor_text)
-        interval = self.evidence.interval
-        if self.confidence is None or interval is None:
-            return rounded(self.observed), ""
-        seen = rounded(self.observed)
-        return deciding_bound(interval, self.relation, self.outcome, self.confidence, seen, rounded)
+        number, bound = rounded(self.observed), ""
+        if self.confidence is not None and self.bounds is not None:
+            lower = (self.relation != "<=") is not (self.outcome is Outcome.FAILED)
+            side = "lower" if lower else "upper"
+            bound = f"{side} {percent_text(self.confidence)} bound; observed {number}"
+            number = rounded(self.bounds.one_sided_lower if lower else self.bounds.one_sided_upper)
+        return headline(number, self.relation, limit, what, *beside, bound)
 
 
-def deciding_bound(
-    bounds: Bounds,
-    relation: Relation,
-    outcome: Outcome,
-    confidence: float,
-    observed: str,
-    text: Callable[[float], str],
-) -> tuple[str, str]:
-    """Return the bound that decided, and which one it is, with the observed number."""
-    lower = (relation != "<=") is not (outcome is Outcome.FAILED)
-    bound = bounds.one_sided_lower if lower else bounds.one_sided_upper
-    side = "lower" if lower else "upper"
-    return text(bound), f"{side} {percent_text(confidence)} bound; observed {observed}"
+def headline(number: str, relation: str, limit: object, what: str, *beside: str) -> str:
+    """Return the first line of a message, see `Decision.headline`, with what is not empty."""
+    told = ", ".join(part for part in beside if part)
+    return f"assert {number} {relation} {limit} {what}{f' ({told})' if told else ''}"
+
+
+def observed(number: Ratio, relation: Relation, limit: Fraction) -> Decision:
+    """Decide by a number that is known."""
+    return Decision(number, relation, limit, within(number, number, relation, limit))
 
 
 def within(low: Ratio, high: Ratio, relation: Relation, limit: Fraction) -> Outcome:
@@ -161,6 +161,7 @@ def decide(
     limit: Fraction,
     confidence: float | None,
     comparison: Comparison,
+    best: Ratio | None = None,
 ) -> Decision:
     """Decide by the observed number, or with a confidence by what the examples say.
 
@@ -178,23 +179,30 @@ def decide(
         How sure the verdict must be; None lets the observed number decide.
     comparison : Comparison
         Where there are no examples.
+    best : Fraction or float, optional
+        The best that the number may be, where `observed` is the worst and it lies between them.
+        More examples of the same kind would not make the two meet: nothing is firm then.
 
     Raises
     ------
     ComparisonError
         Where there are no examples to be sure by.
     """
-    seen = within(observed, observed, relation, limit)
+    other = observed if best is None else best
+    low, high = (other, observed) if relation == "<=" else (observed, other)
+    seen = within(low, high, relation, limit)
     if estimate is None:
         if confidence is not None:
             raise no_examples(comparison)
-        return Decision(observed, relation, seen)
+        return Decision(observed, relation, limit, seen)
     level = confidence or CONFIDENCE
     shown = OUTCOMES[estimate.test(float(limit)).judge(level)]
-    firm = shown is seen
-    evidence = Evidence(
-        interval=estimate.interval(level),
-        firm=firm,
-        needed=None if firm else estimate.needed(float(limit), level),
+    evidence = Evidence(interval=estimate.interval(level))
+    if best is None:
+        firm = shown is seen
+        needed = None if firm else estimate.needed(float(limit), level)
+        evidence = replace(evidence, firm=firm, needed=needed)
+    outcome = seen if confidence is None else shown
+    return Decision(
+        observed, relation, limit, outcome, confidence, evidence, bounds=evidence.interval
     )
-    return Decision(observed, relation, seen if confidence is None else shown, confidence, evidence)

@@ -17,7 +17,7 @@ from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import decide, unless_observed
-from pytest_distill.gates.gate import MetricGate, headline
+from pytest_distill.gates.gate import MetricGate
 from pytest_distill.gates.verdict import Verdict
 from pytest_distill.statistics import (
     FloorTest,
@@ -61,25 +61,19 @@ class Errors(MetricGate):
             confidence, lambda: _evidence(comparison, student, teacher, self.slice)
         )
         decision = decide(found, _ratio(*counts), "<=", most, confidence, comparison)
-        interval = decision.evidence.interval
-        number, bound = decision.deciding()
         return self.verdict(
             comparison,
             decision,
-            headline(
-                number, "<=", self.max_ratio, "times the teacher's errors", metric.name, bound
-            ),
+            decision.headline(self.max_ratio, "times the teacher's errors", metric.name),
             metric=metric.name,
-            required=float(self.max_ratio),
             n=comparison.n(self.slice),
             about=explain.models(comparison, metric, self.slice, ("teacher", "student")),
             basis=[
                 f"errors: {counts[0]:,} of the student, {counts[1]:,} of the teacher",
                 *explain.basis(decision.evidence),
             ],
-            notes=(*unknown, *(interval.notes if interval else ())),
+            notes=(*unknown, *decision.evidence.notes),
             details={"student_errors": counts[0], "teacher_errors": counts[1]},
-            slice=explain.slice_name(self.slice),
         )
 
     def _wrong(self, comparison: Comparison, metric: Metric) -> tuple[Floats, Floats]:

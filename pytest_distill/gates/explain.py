@@ -140,25 +140,34 @@ def note_lines(found: Sequence[str]) -> list[str]:
 
 
 def models(
-    comparison: Comparison, metric: Metric, slice: Slice | None, names: Sequence[str]
+    comparison: Comparison,
+    metric: Metric | None,
+    slice: Slice | None,
+    names: Sequence[str],
+    tokens: str = "",
 ) -> list[str]:
-    """Return one line for the eval and one for each model: role, score, parameters."""
+    """Return one line for the eval and one for each model: role, score, parameters.
+
+    Without a score where no metric is looked at; with a number of tokens where that is given.
+    """
     n = comparison.n(slice)
     about = [
         f"eval {comparison.eval}",
         *([f"slice {slice_name(slice)}"] if slice is not None else []),
-        f"n = {n:,}" if n is not None else "reported scores",
+        f"n = {n:,}{tokens}" if n is not None else "reported scores",
     ]
     models = [comparison.model(name) for name in names]
     width = max(len(model.name) for model in models)
     lines = [f"  {', '.join(about)}"]
     for model in models:
         size = model.info.parameters
-        parameters = "" if size is None else f", {count_text(size, 'parameter')}"
-        exact = comparison.exact_score(model.name, metric, slice)
-        score = score_text(exact, higher_is_better=metric.higher_is_better)
+        told = [] if size is None else [count_text(size, "parameter")]
+        if metric is not None:
+            exact = comparison.exact_score(model.name, metric, slice)
+            score = score_text(exact, higher_is_better=metric.higher_is_better)
+            told.insert(0, f"{metric.name} {score}")
         role = "" if model.role == model.name else f" ({model.role})"
-        lines.append(f"  {model.name:<{width}}{role}  {metric.name} {score}{parameters}")
+        lines.append(f"  {model.name:<{width}}{role}  {', '.join(told) or 'unknown size'}")
     return lines
 
 
@@ -189,11 +198,6 @@ def basis(evidence: Evidence, n: int | None = None) -> list[str]:
     if evidence.above_chance is not None:
         parts.append(f"{floor_text(evidence.above_chance)} retained above chance")
     return parts
-
-
-def basis_lines(evidence: Evidence) -> list[str]:
-    """Return `basis`, a line a part."""
-    return [f"  {part}" for part in basis(evidence)]
 
 
 def slices(comparison: Comparison, metric: Metric) -> list[str]:

@@ -13,9 +13,9 @@ from pytest_distill.errors import ConfigError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
-from pytest_distill.gates.deciding import Decision, decide
-from pytest_distill.gates.gate import MetricGate, headline, listed
-from pytest_distill.gates.verdict import Verdict, decided
+from pytest_distill.gates.deciding import decide, observed
+from pytest_distill.gates.gate import MetricGate, listed
+from pytest_distill.gates.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -54,38 +54,33 @@ class Flips(MetricGate):
         broken = broken_ids(comparison, metric, must_keep)
         notes: tuple[str, ...] = ()
         if broken:  # graver than any share, so that no waiver of the share covers it
-            decision = Decision(Fraction(len(broken)), "<=", decided(False))
-            most = Fraction(0)
-            first = f"assert {len(broken)} <= 0 must_keep examples wrong ({metric.name})"
+            decision = observed(Fraction(len(broken)), "<=", Fraction(0))
+            first = decision.headline(0, "must_keep examples wrong", metric.name, text=str)
             notes = (f"must_keep: {len(broken)} of {len(must_keep)} broken: {listed(broken)}",)
         else:
-            decision = Decision(share, "<=", decided(True))
+            decision = observed(share, "<=", most)
             if self.max_lost is not None:
                 rate = lost_rate(comparison, flips.lost, self.slice)
                 decision = decide(rate, share, "<=", most, confidence, comparison)
-            number, bound = decision.deciding()
             limit = f"{float(most):g}"
-            first = headline(number, "<=", limit, "of the examples lost", metric.name, bound)
-        interval = decision.evidence.interval
-        notes += interval.notes if interval else ()
+            first = decision.headline(limit, "of the examples lost", metric.name)
+        notes += decision.evidence.notes
         evidence = replace(decision.evidence, lost=len(flips.lost), won=len(flips.won))
         return self.verdict(
             comparison,
             replace(decision, evidence=evidence),
             first,
             metric=metric.name,
-            required=float(most),
             n=n,
             notes=notes,
             lines=[
                 *explain.models(comparison, metric, self.slice, ("teacher", "student")),
                 f"  {len(flips.lost):,} lost: {listed(flips.lost)}",
                 f"  {len(flips.won):,} won",
-                *explain.basis_lines(decision.evidence),
+                *(f"  {part}" for part in explain.basis(decision.evidence)),
                 *explain.note_lines(notes),
             ],
             details={"must_keep_broken": list(broken)} if must_keep else {},
-            slice=explain.slice_name(self.slice),
         )
 
 

@@ -15,7 +15,7 @@ from pytest_distill.errors import ConfigError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import Decision
-from pytest_distill.gates.verdict import Verdict
+from pytest_distill.gates.verdict import Verdict, as_float
 
 Row = dict[str, object]
 """An example to look at after a failure, JSON-able."""
@@ -126,7 +126,6 @@ class Gate(ABC):
         headline: str,
         *,
         metric: str,
-        required: float,
         n: int | None,
         about: Iterable[str] = (),
         basis: Sequence[str] | None = None,
@@ -148,11 +147,9 @@ class Gate(ABC):
         decision : Decision
             The observed number, and how it was decided.
         headline : str
-            First line of the message, see `headline`.
+            First line of the message, see `Decision.headline`.
         metric : str
             By what was compared.
-        required : float
-            What the observed number is held against.
         n : int, optional
             Number of examples; None where only scores are known, or none count.
         about, below : iterable of str
@@ -168,7 +165,7 @@ class Gate(ABC):
         eval, model : str, optional
             What it is about, where that is not the comparison's eval and student.
         slice : str, optional
-            The slice that was looked at.
+            What was looked at, where that is not the gate's `slice`.
         unit : str
             What observed and required number are counted in.
         """
@@ -182,13 +179,13 @@ class Gate(ABC):
             eval=comparison.eval if eval is None else eval,
             metric=metric,
             model=comparison.model("student").name if model is None else model,
-            observed=decision.as_float,
-            required=required,
+            observed=as_float(decision.observed, decision.relation),
+            required=float(decision.limit),
             relation=decision.relation,
             outcome=decision.outcome,
             confidence=decision.confidence,
             n=n,
-            slice=slice,
+            slice=slice or explain.slice_name(getattr(self, "slice", None)),
             notes=tuple(notes),
             message="\n".join((headline, *told)),
             evidence=decision.evidence,
@@ -254,26 +251,6 @@ def refuse_other(
                 f"comparison.{function}({key}={name!r}): this comparison is of {key} "
                 f"'{own[key]}'; ask {function}({key}={name!r})"
             )
-
-
-def headline(number: str, relation: str, limit: object, what: str, *beside: str) -> str:
-    """Return the first line of a message: ``assert 0.94 >= 0.95 quality retained (accuracy)``.
-
-    Parameters
-    ----------
-    number : str
-        The one that decided, rounded towards failing.
-    relation : str
-        How it must stand to the limit.
-    limit
-        As it was written.
-    what : str
-        What the number is.
-    *beside : str
-        What stands behind it in brackets; empty ones are left out.
-    """
-    told = ", ".join(part for part in beside if part)
-    return f"assert {number} {relation} {limit} {what}{f' ({told})' if told else ''}"
 
 
 def listed(ids: Sequence[str], most: int = 10) -> str:

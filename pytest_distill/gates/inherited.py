@@ -18,8 +18,8 @@ from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.evaluation import MeasuredEvaluation
 from pytest_distill.gates import explain
-from pytest_distill.gates.deciding import Decision, decide
-from pytest_distill.gates.gate import MetricGate, Row, headline
+from pytest_distill.gates.deciding import Decision, decide, headline
+from pytest_distill.gates.gate import MetricGate, Row
 from pytest_distill.gates.verdict import Outcome, Verdict
 from pytest_distill.statistics import Rate, mcnemar_p
 
@@ -76,14 +76,13 @@ class InheritedErrors(MetricGate):
             observed = Fraction(int(same.sum()), len(wrong))
             decision = decide(rate, observed, "<=", most, confidence, comparison)
             evidence = decision.evidence
-            notes += evidence.interval.notes if evidence.interval else ()
+            notes += evidence.notes
             if evidence.needed is not None:  # of all examples, with the teacher's errors as here
                 needed = math.ceil(evidence.needed * (comparison.n(self.slice) or 0) / len(wrong))
                 decision = replace(decision, evidence=replace(evidence, needed=needed))
-            number, bound = decision.deciding()
-            first = headline(number, "<=", self.max, what, metric.name, bound)
+            first = decision.headline(self.max, what, metric.name)
         else:
-            decision = Decision(math.nan, "<=", Outcome.INCONCLUSIVE, confidence)
+            decision = Decision(math.nan, "<=", most, Outcome.INCONCLUSIVE, confidence)
             first = headline("0 of 0", "<=", self.max, what, metric.name)
             first += ": the teacher makes none to inherit"
         beside, details = self._beside_sft(comparison, wrong, same)
@@ -93,7 +92,6 @@ class InheritedErrors(MetricGate):
             decision,
             first,
             metric=metric.name,
-            required=float(self.max),
             n=comparison.n(self.slice),
             about=explain.models(comparison, metric, self.slice, ("teacher", "student")),
             basis=[
@@ -103,7 +101,6 @@ class InheritedErrors(MetricGate):
             ],
             notes=notes,
             details={"teacher_wrong": len(wrong), "repeated": repeated, **details},
-            slice=explain.slice_name(self.slice),
         )
 
     def _repeated(

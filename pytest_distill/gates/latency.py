@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from fractions import Fraction
 from typing import Any, ClassVar, Literal, get_args
 
@@ -15,14 +14,15 @@ from pytest_distill._util.numbers import Ratio, decimal, positive
 from pytest_distill._util.units import quantity
 from pytest_distill.comparison.comparison import Comparison, Confidence
 from pytest_distill.comparison.sameness import refuse_same_identity
-from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean
+from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evaluation import efficiency
 from pytest_distill.evaluation.models import Model, RunModel
 from pytest_distill.gates import explain
-from pytest_distill.gates.deciding import Decision, deciding_bound, within
-from pytest_distill.gates.gate import EvalGate, headline
-from pytest_distill.gates.measured import EXAMPLES, checked_count, examples_of, setting_text
+from pytest_distill.gates.arguments import check_option, checked_count
+from pytest_distill.gates.deciding import Decision, observed, within
+from pytest_distill.gates.gate import EvalGate
+from pytest_distill.gates.measured import EXAMPLES, examples_of, setting_text
 from pytest_distill.gates.verdict import Outcome, Relation, Verdict, finite
 from pytest_distill.statistics.quantiles import (
     QuantileInterval,
@@ -77,22 +77,16 @@ class Faster(EvalGate):
         ratios = teacher.seconds / student.seconds
         units = (teacher if student.declared else student).units
         interval = unit_interval(ratios, units, 0.5, confidence or 0.95)
-        decision, number, bound = _decided(
-            interval, ">=", floor, None if fixed else confidence, _speedup_text
-        )
+        decision = _decided(interval, ">=", floor, None if fixed else confidence)
         counted = _counted(interval.n, len(ratios), comparison, "pairs")
         basis = "" if fixed else f"median ratio of {counted}, {_bounds(interval)}"
         serial = None if fixed else _serial(ratios, units)
         drift = _drift_notes(serial)
-        few = _too_few(
-            "the median", 0.5, decision.outcome, interval, comparison, (teacher, student)
-        )
         return self.verdict(
             comparison,
             decision,
-            headline(number, ">=", self.min_speedup, "times as fast as the teacher", bound),
+            decision.headline(self.min_speedup, "times as fast as the teacher", text=_speedup_text),
             metric="latency",
-            required=float(self.min_speedup),
             n=None if fixed else interval.n,
             basis=[basis],
             notes=(*teacher.notes, *student.notes, *drift),
@@ -100,13 +94,13 @@ class Faster(EvalGate):
                 f"  {basis or 'one declared figure each'}",
                 teacher.line,
                 student.line,
-                *few,
+                *_too_few("the median", 0.5, decision, interval, comparison, (teacher, student)),
                 *explain.note_lines(drift),
             ],
             details={
                 "settings": _settings(teacher, student),
-                "speedup": interval_dict(interval),
-                "serial": _serial_dict(serial),
+                "speedup": _as_details(interval),
+                "serial": serial and asdict(serial),
             },
         )
 
@@ -152,8 +146,7 @@ class Latency(EvalGate):
         }
         if not given:
             raise ConfigError("give p50=, p95= or p99=, such as p95='50 ms'")
-        if self.of not in get_args(Of):
-            raise ConfigError(f"of={self.of!r}: {did_you_mean(str(self.of), get_args(Of))}")
+        check_option(self.of, "of", get_args(Of))
         confidence = comparison.confidence_level(self.confidence, default=0.95)
         student = _alone(comparison, comparison.model("student"), self.of, self.examples)
         times, units = student.seconds, student.units
@@ -162,16 +155,13 @@ class Latency(EvalGate):
             name: unit_interval(times, units, QUANTILES[name], confidence or 0.95) for name in given
         }
         decisions = {
-            name: _decided(
-                interval, "<=", given[name], None if fixed else confidence, _seconds_text
-            )
+            name: _decided(interval, "<=", given[name], None if fixed else confidence)
             for name, interval in found.items()
         }
-        worst = max(
-            given,
-            key=lambda n: (_BADNESS[decisions[n][0].outcome], decisions[n][0].observed / given[n]),
+        worst, decision = max(
+            decisions.items(),
+            key=lambda each: (_BADNESS[each[1].outcome], each[1].observed / each[1].limit),
         )
-        decision, number, bound = decisions[worst]
         told = [
             f"{name} {_seconds_text(found[name].estimate)} <= {limit_text(limit, 's')}"
             + ("" if fixed else f" ({_bounds(found[name], 's')})")
@@ -185,30 +175,25 @@ class Latency(EvalGate):
         return self.verdict(
             comparison,
             decision,
-            headline(
-                number,
-                "<=",
+            decision.headline(
                 limit_text(given[worst], "s"),
                 f"{worst} latency of {what[self.of]}",
-                bound,
+                text=_seconds_text,
             ),
             metric=f"latency {worst}",
-            required=float(given[worst]),
             n=None if fixed else interval.n,
             basis=[*told, *([] if fixed else [f"{counted}, of {what[self.of]}"])],
             notes=(*student.notes, *drift),
             lines=[
                 *(f"  {line}" for line in told),
-                *_too_few(
-                    worst, QUANTILES[worst], decision.outcome, interval, comparison, (student,)
-                ),
+                *_too_few(worst, QUANTILES[worst], decision, interval, comparison, (student,)),
                 student.line,
                 *explain.note_lines(drift),
             ],
             details={
                 "settings": _settings(student),
-                "quantiles": {name: interval_dict(each) for name, each in found.items()},
-                "serial": _serial_dict(serial),
+                "quantiles": {name: _as_details(each) for name, each in found.items()},
+                "serial": serial and asdict(serial),
             },
             unit="s",
         )
@@ -222,16 +207,13 @@ def _decided(
     relation: Relation,
     limit: Fraction,
     confidence: float | None,
-    text: Callable[[Ratio], str],
-) -> tuple[Decision, str, str]:
-    """Return the decision on a quantile, the number that decided, and what to say beside it."""
-    observed = decimal(interval.estimate)
+) -> Decision:
+    """Return the decision on a quantile."""
+    estimate = decimal(interval.estimate)
     if confidence is None:
-        outcome = within(observed, observed, relation, limit)
-        return Decision(observed, relation, outcome), text(observed), ""
+        return observed(estimate, relation, limit)
     outcome = within(interval.one_sided_lower, interval.one_sided_upper, relation, limit)
-    decision = Decision(observed, relation, outcome, confidence)
-    return decision, *deciding_bound(interval, relation, outcome, confidence, text(observed), text)
+    return Decision(estimate, relation, limit, outcome, confidence, bounds=interval)
 
 
 def _speedup_text(value: Ratio) -> str:
@@ -245,7 +227,7 @@ def _seconds_text(value: Ratio) -> str:
 def _too_few(
     of: str,
     order: float,
-    outcome: Outcome,
+    decision: Decision,
     interval: QuantileInterval,
     comparison: Comparison,
     times: tuple[_Times, ...],
@@ -256,7 +238,7 @@ def _too_few(
         if of == "the median"
         else (interval.one_sided_upper, "upper")
     )
-    if outcome is not Outcome.INCONCLUSIVE or np.isfinite(bound):
+    if decision.outcome is not Outcome.INCONCLUSIVE or np.isfinite(bound):
         return []
     needed = needed_for_a_bound(order, interval.confidence)
     measured = next(each for each in times if not each.declared)
@@ -310,10 +292,6 @@ def _drift_notes(found: SerialCorrelation | None) -> tuple[str, ...]:
     )
 
 
-def _serial_dict(found: SerialCorrelation | None) -> dict[str, float] | None:
-    return None if found is None else {"lag_one": found.lag_one, "bound": found.bound}
-
-
 @dataclass(frozen=True)
 class _Times:
     """A model's times in seconds, a single one where they are declared, and where they are from.
@@ -353,12 +331,22 @@ def _pair(comparison: Comparison, examples: int) -> tuple[_Times, _Times]:
     if not all(isinstance(model, RunModel) for model in pair):
         teacher, student = (_alone(comparison, m, "example", examples) for m in pair)
         return teacher, student
-    taken = efficiency.latencies(pair, examples_of(comparison), checked_count(examples))
+    taken = efficiency.latencies(pair, examples_of(comparison), checked_count(examples, "examples"))
     teacher, student = (
         _measured(comparison, model, latency, "example")
         for model, latency in zip(pair, taken, strict=True)
     )
-    _refuse_other_devices(teacher, student)
+    where = {
+        one.model: efficiency.device_text(one.provenance.setting)
+        for one in (teacher, student)
+        if one.provenance
+    }
+    if len(set(where.values())) > 1:
+        told = " and ".join(f"'{name}' on {device}" for name, device in where.items())
+        raise ComparisonError(
+            f"model {told}: figures of different devices are not compared; give both models one "
+            "device, e.g. --distill-device cpu"
+        )
     return teacher, student
 
 
@@ -366,7 +354,7 @@ def _alone(comparison: Comparison, model: Model, of: Of, examples: int) -> _Time
     """Return one model's times, the declared one where it does not run here."""
     if not isinstance(model, RunModel) and model.info.latency_ms is not None and of == "example":
         return _Times(model.name, np.array([model.info.latency_ms / 1000]), np.zeros(1, np.intp))
-    count = checked_count(examples)
+    count = checked_count(examples, "examples")
     (latency,) = efficiency.latencies((model,), examples_of(comparison), count)
     return _measured(comparison, model, latency, of)
 
@@ -388,19 +376,6 @@ def _measured(
     )
 
 
-def _refuse_other_devices(*times: _Times) -> None:
-    """Refuse times of two models that ran on different devices."""
-    where = {
-        one.model: efficiency.device_text(one.provenance.setting) for one in times if one.provenance
-    }
-    if len(set(where.values())) > 1:
-        told = " and ".join(f"'{name}' on {device}" for name, device in where.items())
-        raise ComparisonError(
-            f"model {told}: figures of different devices are not compared; give both models one "
-            "device, e.g. --distill-device cpu"
-        )
-
-
 def _settings(*times: _Times) -> dict[str, Any]:
     return {
         one.model: dict(one.provenance.setting) if one.provenance else "declared" for one in times
@@ -411,7 +386,6 @@ def _bounds(interval: QuantileInterval, unit: Literal["", "s"] = "") -> str:
     return f"95 % interval {interval_text(interval.lower, interval.upper, unit)}"
 
 
-def interval_dict(interval: QuantileInterval) -> dict[str, float | int | None]:
+def _as_details(interval: QuantileInterval) -> dict[str, float | None]:
     """Return an interval as JSON-able values."""
-    names = ("estimate", "one_sided_lower", "one_sided_upper", "lower", "upper", "confidence")
-    return {name: finite(getattr(interval, name)) for name in names} | {"n": interval.n}
+    return {name: finite(value) for name, value in asdict(interval).items()}

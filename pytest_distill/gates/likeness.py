@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
 from typing import ClassVar
@@ -12,26 +11,18 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_distill._util.format import ceil_text, count_text, floor_text
-from pytest_distill._util.numbers import Ratio, bounded
+from pytest_distill._util.format import ceil_text, floor_text
+from pytest_distill._util.numbers import bounded
 from pytest_distill.comparison.comparison import Comparison, Confidence, Slice
 from pytest_distill.comparison.evidence import clusters_of
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evaluation.likeness import Bounds, Likeness
 from pytest_distill.gates import explain
-from pytest_distill.gates.deciding import CONFIDENCE, OUTCOMES, Decision, deciding_bound, within
-from pytest_distill.gates.gate import EvalGate, Row, headline
-from pytest_distill.gates.verdict import (
-    Doubt,
-    Evidence,
-    Outcome,
-    Relation,
-    Verdict,
-    as_float,
-    finite,
-)
-from pytest_distill.statistics import Rate, RetentionInterval
+from pytest_distill.gates.deciding import decide
+from pytest_distill.gates.gate import EvalGate, Row
+from pytest_distill.gates.verdict import Doubt, Outcome, Relation, Verdict, as_float, finite
+from pytest_distill.statistics import Rate
 
 MOST_IDS = 3
 
@@ -100,39 +91,40 @@ class LikenessGate(EvalGate):
         chosen = comparison.positions(self.slice)
         rate = self._rate(comparison, likeness, chosen)
         low, high = rate.observed
-        level = confidence or CONFIDENCE
-        interval = rate.interval(level)
-        shown = OUTCOMES[rate.test(float(limit)).judge(level)]
-        seen = within(low, high, self.relation, limit)
-        outcome = seen if confidence is None else shown
-        evidence = Evidence(interval=interval)
-        if rate.exact:  # else more examples of the same kind would not make the bounds meet
-            firm = shown is seen
-            needed = None if firm else rate.needed(float(limit), level)
-            evidence = Evidence(interval=interval, firm=firm, needed=needed)
-        notes = (*self.notes(likeness, comparison), *interval.notes)
-        bad = low if self.relation == ">=" else high
+        bad, best = (low, high) if self.relation == ">=" else (high, low)
+        decision = decide(
+            rate,
+            bad,
+            self.relation,
+            limit,
+            confidence,
+            comparison,
+            best=None if rate.exact else best,
+        )
+        what = f"{self.measure} per {likeness.unit}"
+        if confidence is None and decision.outcome is Outcome.FAILED and not rate.exact:
+            higher = self.relation == ">="
+            what += f"; at most {ceil_text(best)}" if higher else f"; at least {floor_text(best)}"
         units = int(likeness.units[chosen].sum())
+        tokens = f" ({units:,} tokens)" if likeness.unit == "token" else ""
         return self.verdict(
             comparison,
-            Decision(bad, self.relation, outcome, confidence, evidence),
-            self._headline(rate, interval, outcome, confidence, likeness.unit, written),
+            decision,
+            decision.headline(written, what),
             metric=self.measure,
-            required=float(written),
             n=comparison.n(self.slice),
-            about=about_lines(comparison, self.slice, likeness.unit, units),
-            basis=[*self.known(rate, likeness, chosen), *explain.basis(evidence)],
-            notes=notes,
+            about=explain.models(comparison, None, self.slice, ("teacher", "student"), tokens),
+            basis=[*self.known(rate, likeness, chosen), *explain.basis(decision.evidence)],
+            notes=(*self.notes(likeness, comparison), *decision.evidence.notes),
             below=self._worst_lines(comparison, likeness),
             details={
                 "unit": likeness.unit,
                 "units": units,
-                "bounds": [finite(_float(low, ">=")), finite(_float(high, "<="))],
+                "bounds": [finite(as_float(low, ">=")), finite(as_float(high, "<="))],
                 "known_probability": float(
                     likeness.mass[chosen].sum() / likeness.units[chosen].sum()
                 ),
             },
-            slice=explain.slice_name(self.slice),
         )
 
     def _rate(self, comparison: Comparison, likeness: Likeness, chosen: NDArray[np.intp]) -> Rate:
@@ -151,28 +143,6 @@ class LikenessGate(EvalGate):
             most=1.0 if self.worst is not None else math.inf,
             clusters=clusters_of(comparison, chosen),
         )
-
-    def _headline(
-        self,
-        rate: Rate,
-        interval: RetentionInterval,
-        outcome: Outcome,
-        confidence: float | None,
-        unit: str,
-        written: float,
-    ) -> str:
-        low, high = rate.observed
-        higher = self.relation == ">="
-        text = floor_text if higher else ceil_text
-        number, what, bound = text(low if higher else high), f"{self.measure} per {unit}", ""
-        if confidence is not None:
-            number, bound = deciding_bound(
-                interval, self.relation, outcome, confidence, number, text
-            )
-        elif outcome is Outcome.FAILED and not rate.exact:
-            other = ceil_text(high) if higher else floor_text(low)
-            what += f"; {'at most' if higher else 'at least'} {other}"
-        return headline(number, self.relation, written, what, bound)
 
     def known(self, rate: Rate, likeness: Likeness, chosen: NDArray[np.intp]) -> list[str]:
         """Return what is known where only the teacher's most likely tokens were captured."""
@@ -216,26 +186,6 @@ class LikenessGate(EvalGate):
             for place, value in zip(places[:MOST_IDS], values[:MOST_IDS], strict=True)
         ]
         return [f"  worst examples: {', '.join(shown)}"]
-
-
-def about_lines(comparison: Comparison, slice: Slice | None, unit: str, units: int) -> list[str]:
-    """Return one line for the eval and one for each of teacher and student."""
-    tokens = f" ({units:,} tokens)" if unit == "token" else ""
-    sliced = "" if slice is None else f", slice {explain.slice_name(slice)}"
-    lines = [f"  eval {comparison.eval}{sliced}, n = {comparison.n(slice):,}{tokens}"]
-    models: Sequence[str] = [comparison.model(role).name for role in ("teacher", "student")]
-    width = max(map(len, models))
-    for name in models:
-        size = comparison.model(name).info.parameters
-        role = comparison.model(name).role
-        said = "" if role == name else f" ({role})"
-        known = "unknown size" if size is None else count_text(size, "parameter")
-        lines.append(f"  {name:<{width}}{said}  {known}")
-    return lines
-
-
-def _float(value: Ratio, relation: Relation) -> float:
-    return as_float(value, relation) if isinstance(value, Fraction) else value
 
 
 @dataclass(frozen=True)

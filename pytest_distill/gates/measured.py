@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pytest_distill.comparison.comparison import Comparison
-from pytest_distill.errors import ComparisonError, ConfigError
+from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.eval import Eval
 
 EXAMPLES = 100
@@ -20,13 +20,6 @@ def examples_of(comparison: Comparison) -> Eval:
     raise ComparisonError(
         f"eval '{comparison.eval}' has only reported scores, and so no examples to measure with"
     )
-
-
-def checked_count(examples: object) -> int:
-    """Return a number of examples; ConfigError where it is none."""
-    if isinstance(examples, bool) or not isinstance(examples, int) or examples < 1:
-        raise ConfigError(f"examples={examples!r}: must be a number of at least 1")
-    return examples
 
 
 def setting_text(setting: Mapping[str, Any], made: float, earlier: bool) -> str:

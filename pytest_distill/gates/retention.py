@@ -11,7 +11,7 @@ from pytest_distill.comparison.evidence import above_chance, retention_evidence
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import Decision, decide
-from pytest_distill.gates.gate import MetricGate, headline
+from pytest_distill.gates.gate import MetricGate
 from pytest_distill.gates.verdict import Outcome, Verdict, as_float
 
 
@@ -41,29 +41,25 @@ class QualityRetained(MetricGate):
         ratio = retention_evidence(comparison, metric, self.slice)
         decision = decide(ratio, retained, ">=", floor, confidence, comparison)
         decision = self._with_flips(comparison, metric, decision)
-        evidence = decision.evidence
         notes = (
             *explain.notes(comparison, metric, ("teacher", "student")),
             *explain.ratio_note(metric),
-            *(evidence.interval.notes if evidence.interval else ()),
+            *decision.evidence.notes,
             *(
                 explain.power_notes(comparison, metric, ratio, floor, confidence, self.slice)
                 if decision.outcome is not Outcome.FAILED  # there they explain nothing
                 else ()
             ),
         )
-        number, bound = decision.deciding()
         return self.verdict(
             comparison,
             decision,
-            headline(number, ">=", self.min, "quality retained", metric.name, bound),
+            decision.headline(self.min, "quality retained", metric.name),
             metric=metric.name,
-            required=float(self.min),
             n=comparison.n(self.slice),
             about=explain.models(comparison, metric, self.slice, ("teacher", "student")),
             notes=notes,
             below=explain.slices(comparison, metric) if self.slice is None else (),
-            slice=explain.slice_name(self.slice),
         )
 
     def _with_flips(self, comparison: Comparison, metric: Metric, decision: Decision) -> Decision:

@@ -20,7 +20,7 @@ from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation import efficiency
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import Decision
-from pytest_distill.gates.gate import EvalGate, Row, headline
+from pytest_distill.gates.gate import EvalGate, Row
 from pytest_distill.gates.threshold import keep_threshold
 from pytest_distill.gates.verdict import Outcome, Verdict, as_float, finite
 from pytest_distill.statistics import Judgement
@@ -99,18 +99,16 @@ class Routable(EvalGate):
             "retained_required": float(floor),
             "needed": needed,
         }
+        decision = Decision(found.handled, ">=", wanted, outcome, confidence)
         return self.verdict(
             comparison,
-            Decision(found.handled, ">=", outcome, confidence),
-            headline(
-                floor_text(found.handled),
-                ">=",
+            decision,
+            decision.headline(
                 self.min_handled,
                 f"handled by the student at {self.retained} retained",
                 metric.name,
             ),
             metric=metric.name,
-            required=float(self.min_handled),
             n=pair.n,
             about=explain.models(comparison, metric, None, ("teacher", "student")),
             basis=_basis(found, details, needed),

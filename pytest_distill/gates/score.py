@@ -11,7 +11,7 @@ from pytest_distill.comparison.evidence import score_evidence
 from pytest_distill.errors import ConfigError
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import decide, unless_observed
-from pytest_distill.gates.gate import MetricGate, Row, headline
+from pytest_distill.gates.gate import MetricGate, Row
 from pytest_distill.gates.verdict import Relation, Verdict
 
 
@@ -65,21 +65,17 @@ class Score(MetricGate):
         )
         score = comparison.exact_score(self.model, metric, self.slice)
         decision = decide(found, score, relation, limit, confidence, comparison)
-        interval = decision.evidence.interval
-        number, bound = decision.deciding()
         return self.verdict(
             comparison,
             decision,
-            headline(number, relation, value, f"{metric.name} of {model}", bound),
+            decision.headline(value, f"{metric.name} of {model}"),
             metric=metric.name,
-            required=float(limit),
             n=comparison.n(self.slice),
             about=explain.models(comparison, metric, self.slice, (model,)),
             notes=(
                 *explain.notes(comparison, metric, (self.model,)),
                 *unknown,
-                *(interval.notes if interval else ()),
+                *decision.evidence.notes,
             ),
             model=model,
-            slice=explain.slice_name(self.slice),
         )

@@ -18,13 +18,14 @@ from pytest_distill.comparison.evidence import (
 )
 from pytest_distill.comparison.flips import lost_rows
 from pytest_distill.engines import ModelInfo
-from pytest_distill.errors import ComparisonError, ConfigError
+from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.models import Model
 from pytest_distill.gates import explain
-from pytest_distill.gates.deciding import Decision, no_examples
-from pytest_distill.gates.gate import MetricGate, Row, headline
-from pytest_distill.gates.verdict import Evidence, Outcome, Verdict, decided
+from pytest_distill.gates.arguments import check_flag
+from pytest_distill.gates.deciding import Decision, headline, no_examples
+from pytest_distill.gates.gate import MetricGate, Row
+from pytest_distill.gates.verdict import Evidence, Outcome, Verdict
 from pytest_distill.statistics import shown
 
 
@@ -64,8 +65,7 @@ class BeatsSft(MetricGate):
         width = metric.range[1] - metric.range[0]
         what = f"a gain in {metric.name} over SFT"
         least = bounded(self.min_gain, "min_gain", least=0, below=width, what=what)
-        if not isinstance(self.mid_p, bool):
-            raise ConfigError(f"mid_p={self.mid_p!r}: must be True or False")
+        check_flag(self.mid_p, "mid_p")
         confidence = comparison.confidence_level(self.confidence, default=0.95)
         student, sft = comparison.model("student"), comparison.model("sft")
         comparison.pair("student", "sft")
@@ -87,16 +87,15 @@ class BeatsSft(MetricGate):
             )
         return self.verdict(
             comparison,
-            Decision(gain, ">", outcome, confidence, evidence),
+            Decision(gain, ">", least, outcome, confidence, evidence),
             first,
             metric=metric.name,
-            required=float(self.min_gain),
             n=comparison.n(self.slice),
             about=explain.models(comparison, metric, self.slice, ("sft", "student")),
             notes=(
                 *size_note,
                 *explain.notes(comparison, metric, ("student", "sft")),
-                *(evidence.paired.notes if evidence.paired else ()),
+                *evidence.notes,
                 *undertrained_notes(student, sft),
                 *self._teacher_notes(comparison, metric),
             ),
@@ -104,7 +103,6 @@ class BeatsSft(MetricGate):
                 "in_words": _in_words(gain, evidence, outcome, metric),
                 "sft_retained": self._sft_retained(comparison, metric, level),
             },
-            slice=explain.slice_name(self.slice),
         )
 
     def _sft_retained(
@@ -153,7 +151,7 @@ class BeatsSft(MetricGate):
         self, above: bool, evidence: Evidence, confidence: float | None, comparison: Comparison
     ) -> Outcome:
         if confidence is None or not above:
-            return decided(above)
+            return Outcome.PASSED if above else Outcome.FAILED
         if evidence.paired is None:
             raise no_examples(comparison)
         return Outcome.PASSED if evidence.firm else Outcome.INCONCLUSIVE

@@ -6,17 +6,18 @@ from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
 from typing import ClassVar, Literal, get_args
 
-from pytest_distill._util.format import ceil_text, limit_text, size_text
+from pytest_distill._util.format import limit_text, size_text
 from pytest_distill._util.numbers import bounded
 from pytest_distill._util.units import Unit, quantity
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.sameness import refuse_same_identity
 from pytest_distill.engines import ModelInfo
-from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean
+from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.gates import explain
-from pytest_distill.gates.deciding import Decision
-from pytest_distill.gates.gate import Gate, headline
-from pytest_distill.gates.verdict import Verdict, decided
+from pytest_distill.gates.arguments import check_option
+from pytest_distill.gates.deciding import headline, observed
+from pytest_distill.gates.gate import Gate
+from pytest_distill.gates.verdict import Verdict
 
 Measure = Literal["parameters", "bytes"]
 UNITS: dict[str, Unit] = {"parameters": "parameters", "bytes": "B"}
@@ -51,19 +52,18 @@ class Smaller(Gate):
             what="the student's size as a share of the teacher's",
             meant=lambda factor: 1 / factor,
         )
-        if self.by not in get_args(Measure):
-            raise ConfigError(f"by={self.by!r}: {did_you_mean(str(self.by), get_args(Measure))}")
+        check_option(self.by, "by", get_args(Measure))
         models = comparison.model("teacher"), comparison.model("student")
         refuse_same_identity(*models)
         teacher, student = (model.info for model in models)
         ratio = Fraction(size_of(student, self.by), size_of(teacher, self.by))
+        decision = observed(ratio, "<=", limit)
         notes = declared_notes((teacher, student), self.by)
         return self.verdict(
             comparison,
-            Decision(ratio, "<=", decided(ratio <= limit)),
-            headline(ceil_text(ratio), "<=", self.max_ratio, f"of the {self.by} of {teacher.name}"),
+            decision,
+            decision.headline(self.max_ratio, f"of the {self.by} of {teacher.name}"),
             metric=self.by,
-            required=float(self.max_ratio),
             n=None,
             basis=[f"{_shown(student, self.by)} of {_shown(teacher, self.by)}"],
             notes=notes,
@@ -110,10 +110,9 @@ class Size(Gate):
         size, most = told.pop(by)
         return self.verdict(
             comparison,
-            Decision(Fraction(size_of(student, by)), "<=", decided(shares[by] <= 1)),
+            observed(Fraction(size_of(student, by)), "<=", given[by]),
             headline(size, "<=", most, f"{by} of {student.name}"),
             metric=by,
-            required=float(given[by]),
             n=None,
             basis=[f"{other} <= {limit}" for other, limit in told.values()],
             notes=notes,

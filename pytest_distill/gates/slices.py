@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
-from numbers import Integral
 from typing import ClassVar
 
 from pytest_distill._util.format import floor_text, interval_text
@@ -17,9 +16,10 @@ from pytest_distill.comparison.slices import SliceScores, slice_scores
 from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
-from pytest_distill.gates.deciding import Decision
-from pytest_distill.gates.gate import EvalGate, Row, headline
-from pytest_distill.gates.verdict import Outcome, Verdict, as_float, decided, finite
+from pytest_distill.gates.arguments import check_flag, checked_count
+from pytest_distill.gates.deciding import Decision, headline, within
+from pytest_distill.gates.gate import EvalGate, Row
+from pytest_distill.gates.verdict import Outcome, Verdict, as_float, finite
 from pytest_distill.statistics import (
     Judgement,
     RetentionInterval,
@@ -100,11 +100,8 @@ class SlicesRetained(EvalGate):
         floor = retained_floor(self.min, "min")
         if not isinstance(self.by, str):
             raise ConfigError(f"by={self.by!r}: must be the name of a field, such as 'lang'")
-        least: object = self.min_examples
-        if isinstance(least, bool) or not isinstance(least, Integral) or int(least) < 1:
-            raise ConfigError(f"min_examples={least!r}: must be a number of at least 1")
-        if not isinstance(self.strict, bool):
-            raise ConfigError(f"strict={self.strict!r}: must be True or False")
+        checked_count(self.min_examples, "min_examples")
+        check_flag(self.strict, "strict")
         confidence = comparison.confidence_level(self.confidence, default=0.95)
         metric = comparison.metric(self.metric)
         rows = self._rows(comparison, metric, floor, confidence)
@@ -128,10 +125,9 @@ class SlicesRetained(EvalGate):
             notes.append("the worst is below the floor, on too little evidence to fail")
         return self.verdict(
             comparison,
-            Decision(worst, ">=", outcome, confidence),
+            Decision(worst, ">=", floor, outcome, confidence),
             headline(number, ">=", limit, f"{what} by {self.by}", f"{metric.name}; {counts}"),
             metric=metric.name,
-            required=float(self.min),
             n=comparison.n(),
             notes=notes,
             lines=[
@@ -180,7 +176,7 @@ class SlicesRetained(EvalGate):
     ) -> SliceOutcome:
         if scores.retained is None or scores.n < self.min_examples:
             return SliceOutcome(scores, interval, Outcome.INCONCLUSIVE)
-        return SliceOutcome(scores, interval, decided(scores.retained >= floor))
+        return SliceOutcome(scores, interval, within(scores.retained, scores.retained, ">=", floor))
 
     def _outcome(self, rows: Sequence[SliceOutcome]) -> Outcome:
         outcomes = {row.outcome for row in rows}

@@ -12,10 +12,11 @@ from pytest_distill._util.format import floor_text
 from pytest_distill._util.numbers import Ratio, geometric_mean, retained_floor
 from pytest_distill.comparison.comparison import Comparison, Confidence
 from pytest_distill.comparison.evidence import suite_evidence
-from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean
+from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.gates import explain
+from pytest_distill.gates.arguments import check_option
 from pytest_distill.gates.deciding import decide, unless_observed
-from pytest_distill.gates.gate import Asked, Gate, headline
+from pytest_distill.gates.gate import Asked, Gate
 from pytest_distill.gates.verdict import Verdict, as_float, finite
 
 Aggregate = Literal["ratio_of_averages", "average_of_ratios", "geometric", "minimum"]
@@ -84,11 +85,7 @@ class SuiteRetained(Gate):
     def judge_all(self, comparisons: Sequence[Comparison]) -> Verdict:
         """Compare the aggregate with the floor, and say whether the choice of it matters."""
         floor = retained_floor(self.min, "min")
-        if self.aggregate not in get_args(Aggregate):
-            raise ConfigError(
-                f"aggregate={self.aggregate!r}: "
-                f"{did_you_mean(str(self.aggregate), get_args(Aggregate))}"
-            )
+        check_option(self.aggregate, "aggregate", get_args(Aggregate))
         rows = [_row(comparison) for comparison in comparisons]
         values = aggregates(rows)
         chosen = values[self.aggregate]
@@ -103,23 +100,20 @@ class SuiteRetained(Gate):
         )
         reported = next((each for each in comparisons if not each.measured()), comparisons[0])
         decision = decide(found, chosen, ">=", floor, confidence, reported)
-        interval = decision.evidence.interval
         notes = (
             *choice_note(values, floor),
             *hinge_note(rows, self.aggregate, floor),
             *unknown,
-            *(interval.notes if interval else ()),
+            *decision.evidence.notes,
         )
         basis = explain.basis(decision.evidence, sum(each.n() or 0 for each in comparisons))
-        number, bound = decision.deciding()
         what = f"retained over {len(rows)} evals"
         width = max(len(row.eval) for row in rows)
         return self.verdict(
             comparisons[0],
             decision,
-            headline(number, ">=", self.min, what, self.aggregate, bound),
+            decision.headline(self.min, what, self.aggregate),
             metric=self.aggregate,
-            required=float(self.min),
             n=None,
             basis=basis,
             notes=(_listed(values), *notes),

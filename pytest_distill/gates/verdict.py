@@ -67,6 +67,12 @@ class Evidence:
     gap: GapRecovered | None = None
     above_chance: float | None = None
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of the interval, or of the test."""
+        found = self.interval or self.paired
+        return found.notes if found else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -154,13 +160,10 @@ class Verdict:
         return self.observed <= floor if self.relation == "<=" else self.observed >= floor
 
 
-def decided(passed: bool) -> Outcome:
-    """Return the outcome of a comparison of observed numbers."""
-    return Outcome.PASSED if passed else Outcome.FAILED
-
-
 def as_float(value: Ratio, relation: Relation) -> float:
     """Return the float nearest to an exact number that does not look better than it."""
+    if isinstance(value, float):
+        return value
     return 0.0 - rounded_down(-value) if relation == "<=" else rounded_down(value)
 
 

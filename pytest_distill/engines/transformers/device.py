@@ -93,9 +93,9 @@ def bytes_per_token(model: Any) -> int:
     model's type and in float32.
     """
     config = model.config.get_text_config()
-    hidden = getattr(config, "hidden_size", 1024)
-    inner = getattr(config, "intermediate_size", None) or 4 * hidden
-    outputs = getattr(config, "vocab_size", 0)
+    hidden = _size(config, "hidden_size") or 1024
+    inner = _size(config, "intermediate_size") or 4 * hidden
+    outputs = _size(config, "vocab_size") or 0
     widest = model.dtype.itemsize * (8 * hidden + 3 * inner + outputs) + 2 * 4 * outputs
     return int(widest + cached_bytes_per_token(model))
 
@@ -103,12 +103,21 @@ def bytes_per_token(model: Any) -> int:
 def cached_bytes_per_token(model: Any) -> int:
     """Return how many bytes the keys and values of a token take, in all layers."""
     config = model.config.get_text_config()
-    hidden = getattr(config, "hidden_size", 1024)
-    heads = getattr(config, "num_attention_heads", None) or 1
-    kv_heads = getattr(config, "num_key_value_heads", None) or heads
-    size = getattr(config, "head_dim", None) or hidden // heads
-    layers = getattr(config, "num_hidden_layers", 1)
-    return int(2 * layers * kv_heads * size * model.dtype.itemsize)
+    heads = _size(config, "num_attention_heads") or 1
+    kv_heads = _size(config, "num_key_value_heads") or heads
+    size = _size(config, "head_dim") or (_size(config, "hidden_size") or 1024) // heads
+    layers = _size(config, "num_hidden_layers") or 1
+    return 2 * layers * kv_heads * size * int(model.dtype.itemsize)
+
+
+def _size(config: Any, key: str) -> int | None:
+    """Return a size that a config names, the largest where it names one a layer; None if none."""
+    try:
+        named: Any = getattr(config, key, None)
+    except Exception:  # noqa: BLE001 - some refuse to name one where layers differ
+        return None
+    sizes = [int(size) for size in (named if isinstance(named, list | tuple) else [named]) if size]
+    return max(sizes, default=None)
 
 
 def tokens_of_copies(model: Any, length: int) -> int:

@@ -98,7 +98,7 @@ def test_a_classifier_head_that_the_adapter_brings_counts_as_trained(
     adapted = _save_lora(model, tmp_path / "adapter", target_modules=["query"], task_type="SEQ_CLS")
     made = engine(backbone, adapter=str(tmp_path / "adapter"), load={"num_labels": 3})
     for prediction in predicted(made, [ClassificationRequest(t, t) for t in TEXTS]):
-        inputs = made.tokenizer(prediction.id, return_tensors="pt")
+        inputs = made.tokenizer(prediction.id, return_tensors="pt").to(made.model.device)
         with torch.no_grad():
             expected = adapted(**inputs).logits[0].double().softmax(-1).tolist()
         assert prediction.probabilities == pytest.approx(expected, abs=1e-5)
@@ -126,7 +126,9 @@ def test_a_missing_peft_is_named_with_its_extra(
 
 def _likelihood(model: Any, tokens: list[int]) -> float:
     with torch.no_grad():
-        steps = model(torch.tensor([tokens])).logits[0].double().log_softmax(-1)
+        steps = (
+            model(torch.tensor([tokens], device=model.device)).logits[0].double().log_softmax(-1)
+        )
     return sum(float(steps[at - 1, tokens[at]]) for at in range(1, len(tokens)))
 
 

@@ -25,7 +25,12 @@ REQUESTS = [
 def _alone(engine: Any, context: list[int], continuation: list[int]) -> float:
     """Return the log-likelihood of a continuation: one row, all logits, float64."""
     with torch.no_grad():
-        logits = engine.model(torch.tensor([context + continuation])).logits[0].double()
+        logits = (
+            engine.model(torch.tensor([context + continuation], device=engine.model.device))
+            .logits[0]
+            .double()
+            .cpu()
+        )
     steps = logits.log_softmax(-1)[len(context) - 1 : -1]
     return float(steps.gather(-1, torch.tensor(continuation).unsqueeze(-1)).sum())
 

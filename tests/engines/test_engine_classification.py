@@ -16,7 +16,7 @@ from .tiny import TEXTS, Make, hf, predicted, saved
 
 def _alone(engine: Any, text: str, pair: str | None = None) -> list[float]:
     """Return the probabilities of one text, without a batch and without the engine."""
-    inputs = engine.tokenizer(text, pair, return_tensors="pt")
+    inputs = engine.tokenizer(text, pair, return_tensors="pt").to(engine.model.device)
     with torch.no_grad():
         logits = engine.model(**inputs).logits[0]
     return [float(value) for value in logits.double().softmax(-1)]
@@ -165,7 +165,9 @@ def test_inputs_that_the_model_does_not_take_are_left_out(
         saved(hf.DistilBertForSequenceClassification(hf.DistilBertConfig(**size)), words, tmp_path)
     )
     for prediction in predicted(made, [ClassificationRequest(t, t) for t in TEXTS]):
-        inputs = made.tokenizer(prediction.id, return_tensors="pt", return_token_type_ids=False)
+        inputs = made.tokenizer(prediction.id, return_tensors="pt", return_token_type_ids=False).to(
+            made.model.device
+        )
         with torch.no_grad():
             expected = made.model(**inputs).logits[0].double().softmax(-1).tolist()
         assert prediction.probabilities == pytest.approx(expected, abs=1e-6)

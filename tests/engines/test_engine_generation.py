@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from pytest_distill import ModelError
+from pytest_distill.errors import ConfigError
 from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
 
 from .tiny import TEXTS, Make, predicted
@@ -19,7 +20,7 @@ SHORT = Decoding(max_new_tokens=12)
 
 def _alone(engine: Any, prompt: str, **options: Any) -> str:
     """Return what transformers generates for one prompt, greedily, without a batch."""
-    inputs = engine.tokenizer(prompt, return_tensors="pt")
+    inputs = engine.tokenizer(prompt, return_tensors="pt").to(engine.model.device)
     output = engine.model.generate(**inputs, do_sample=False, max_new_tokens=12, **options)[0]
     skip = inputs["input_ids"].shape[1] if engine.model.config.model_type == "llama" else 1
     return str(engine.tokenizer.decode(output[skip:], skip_special_tokens=True))
@@ -65,7 +66,7 @@ def test_a_stop_string_that_began_in_the_prompt_does_not_end_the_text(
 def test_an_end_token_ends_the_text(engine: Make, causal_folder: Path, tmp_path: Path) -> None:
     """The checkpoint's own end tokens are kept, be it one or several."""
     made = engine(causal_folder)
-    inputs = made.tokenizer("one, two", return_tensors="pt")
+    inputs = made.tokenizer("one, two", return_tensors="pt").to(made.model.device)
     output = made.model.generate(**inputs, do_sample=False, max_new_tokens=12)[0]
     new = output[inputs["input_ids"].shape[1] :].tolist()
     at = next(i for i in range(2, 12) if new[i] not in new[:i])
@@ -156,7 +157,7 @@ def test_sampled_tokens_follow_the_nucleus_of_the_distribution(
 ) -> None:
     """Over 600 seeds the first token's frequencies are the top-p probabilities (chi-square)."""
     made = engine(causal_folder)
-    inputs = made.tokenizer("one, two", return_tensors="pt")
+    inputs = made.tokenizer("one, two", return_tensors="pt").to(made.model.device)
     with torch.no_grad():
         logits = made.model(**inputs).logits[0, -1].double() / 1.5
     order = logits.softmax(-1).sort(descending=True)
@@ -178,20 +179,18 @@ def test_sampled_tokens_follow_the_nucleus_of_the_distribution(
 
 
 @pytest.mark.parametrize(
-    ("decoding", "message"),
+    ("given", "message"),
     [
-        (Decoding(do_sample=True), "sampling needs a 'seed'"),
-        (Decoding(do_sample=True, seed=1, temperature=0.0), "temperature > 0"),
-        (Decoding(do_sample=True, seed=1, top_p=1.5), "top_p <= 1"),
-        (Decoding(max_new_tokens=0), "max_new_tokens is 0"),
+        ({"do_sample": True}, "do_sample: needs a seed"),
+        ({"do_sample": True, "seed": 1, "temperature": 0.0}, "temperature: must be .* above 0"),
+        ({"do_sample": True, "seed": 1, "top_p": 1.5}, "top_p: must be above 0 and at most 1"),
+        ({"max_new_tokens": 0}, "max_new_tokens: must be at least 1, not 0"),
     ],
 )
-def test_impossible_decoding_is_an_error(
-    engine: Make, causal_folder: Path, decoding: Decoding, message: str
-) -> None:
+def test_impossible_decoding_is_an_error(given: dict[str, Any], message: str) -> None:
     """Sampling without a seed, and settings that mean nothing, are refused."""
-    with pytest.raises(ModelError, match=message):
-        list(engine(causal_folder).predict([GenerationRequest("1", "one", decoding=decoding)]))
+    with pytest.raises(ConfigError, match=message):
+        Decoding(**given)
 
 
 def test_a_prompt_beyond_the_context_is_an_error_with_its_id(

@@ -26,10 +26,13 @@ def forward(model: Any, prompt: list[int], tokens: list[int]) -> list[float]:
     with torch.no_grad():
         if model.config.is_encoder_decoder:
             start = [model.config.decoder_start_token_id, *tokens[:-1]]
-            decoder = torch.tensor([start])
-            logits = model(torch.tensor([prompt]), decoder_input_ids=decoder).logits[0]
+            decoder = torch.tensor([start], device=model.device)
+            logits = model(
+                torch.tensor([prompt], device=model.device), decoder_input_ids=decoder
+            ).logits[0]
         else:
-            logits = model(torch.tensor([prompt + tokens[:-1]])).logits[0, len(prompt) - 1 :]
+            logits = model(torch.tensor([prompt + tokens[:-1]], device=model.device)).logits[0]
+            logits = logits[len(prompt) - 1 :]
     likely = logits.double().log_softmax(-1)
     return [float(likely[place, token]) for place, token in enumerate(tokens)]
 
@@ -129,7 +132,9 @@ def test_the_tokens_of_a_stop_string_count(
     (got,) = predicted(made, [GenerationRequest("1", "one, two", decoding=decoding)])
     prompt = made.tokenizer("one, two")["input_ids"]
     output = made.model.generate(
-        input_ids=torch.tensor([prompt]), do_sample=False, max_new_tokens=12
+        input_ids=torch.tensor([prompt], device=made.model.device),
+        do_sample=False,
+        max_new_tokens=12,
     )
     tokens = output[0, len(prompt) :].tolist()
     ended = next(n for n in range(1, 13) if stop in made.tokenizer.decode(tokens[:n]))

@@ -82,9 +82,10 @@ def whole(made: TransformersEngine, text: GoldText, size: int) -> Floats:
         answer = tokenizer(request.prompt + text.target)["input_ids"][len(prompt) :]
     model = made.model.double()
     with torch.no_grad():
-        logits = model(torch.tensor([[*prompt, *answer[:-1]]])).logits[0, len(prompt) - 1 :, :size]
+        row = torch.tensor([[*prompt, *answer[:-1]]], device=model.device)
+        logits = model(row).logits[0, len(prompt) - 1 :, :size]
     model.float()
-    found: Floats = logits.softmax(-1).numpy()
+    found: Floats = logits.softmax(-1).cpu().numpy()
     return found
 
 

@@ -44,7 +44,8 @@ def test_info_counts_tied_weights_once_and_loads_nothing(engine: Make, causal_fo
     info = made.info
     assert made._loaded is None
     assert (info.name, info.role, info.path) == ("student", "student", str(causal_folder))
-    assert (info.dtype, info.device) == ("float32", "cpu")
+    assert (info.dtype, info.device) == ("float32", made.setting["device"])
+    assert made.setting["device"].partition(":")[0] == made.model.device.type
     assert info.parameters == sum(p.numel() for p in made.model.parameters())
     assert made.model.lm_head.weight is made.model.model.embed_tokens.weight
     assert not made.model.training

@@ -53,7 +53,7 @@ def test_a_generated_text_has_a_first_token_and_a_number_of_them(
     assert taken.tokens is not None
     assert 1 <= taken.tokens <= 8
     if not sampling:
-        prompt = made.tokenizer(TEXTS[1], return_tensors="pt")["input_ids"]
+        prompt = made.tokenizer(TEXTS[1], return_tensors="pt").to(made.model.device)["input_ids"]
         whole = made.model.generate(prompt, max_new_tokens=8, do_sample=False)[0]
         skip = prompt.shape[1] if folder == "causal" else 1
         assert taken.tokens == len(whole) - skip

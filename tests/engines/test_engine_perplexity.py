@@ -44,7 +44,12 @@ def test_the_total_is_the_sum_over_the_text_after_the_first_token_is_predicted_f
     for request, prediction in zip(requests, predicted(made, requests), strict=True):
         tokens = made.tokenizer(request.text)["input_ids"]
         with torch.no_grad():
-            logits = made.model(torch.tensor([[0, *tokens[:-1]]])).logits[0].double()
+            logits = (
+                made.model(torch.tensor([[0, *tokens[:-1]]], device=made.model.device))
+                .logits[0]
+                .double()
+                .cpu()
+            )
         steps = logits.log_softmax(-1).gather(-1, torch.tensor(tokens).unsqueeze(-1))
         assert prediction.tokens == len(tokens)
         assert prediction.loglikelihoods == pytest.approx([float(steps.sum())], abs=1e-4)

@@ -288,7 +288,8 @@ def broken(quantised: Callable[[str], Path], tmp_path: Path) -> Callable[..., Pa
 
 def _alone(made: TransformersEngine, prompt: list[int], answer: list[int]) -> float:
     with torch.no_grad():
-        logits = made.model(torch.tensor([[*prompt, *answer]])).logits[0]
+        row = torch.tensor([[*prompt, *answer]], device=made.model.device)
+        logits = made.model(row).logits[0]
     steps = logits.double().log_softmax(-1)
     return sum(float(steps[len(prompt) - 1 + at, token]) for at, token in enumerate(answer))
 
@@ -315,7 +316,7 @@ def test_answers_are_those_of_single_passes(
         return  # of two tokens that are nearly as likely, either may be the first
     asked = [GenerationRequest(c, c, decoding=Decoding(max_new_tokens=8)) for c in contexts]
     for prediction in predicted(made, asked):
-        prompt = encode(prediction.id, return_tensors="pt")
+        prompt = encode(prediction.id, return_tensors="pt").to(made.model.device)
         whole = made.model.generate(**prompt, max_new_tokens=8, do_sample=False)[0]
         answer = whole[prompt["input_ids"].shape[1] :]
         assert prediction.text == encode.decode(answer, skip_special_tokens=True)
@@ -464,7 +465,9 @@ def test_a_packed_classifier_answers_as_single_passes(
     assert bytes_held(made.model) < bytes_held(engine(folder).model)
     for prediction in predicted(made, [ClassificationRequest(t, t) for t in TEXTS]):
         with torch.no_grad():
-            logits = made.model(**made.tokenizer(prediction.id, return_tensors="pt")).logits[0]
+            logits = made.model(
+                **made.tokenizer(prediction.id, return_tensors="pt").to(made.model.device)
+            ).logits[0]
         alone = logits.double().softmax(-1).tolist()
         assert prediction.probabilities == pytest.approx(alone, abs=1e-4)
 
@@ -492,7 +495,7 @@ def test_a_packed_seq2seq_model_generates_as_transformers_does(
     made = engine(folder, device="cpu", load={"quantization_config": asked})
     asks = [GenerationRequest(t, t, decoding=Decoding(max_new_tokens=6)) for t in TEXTS]
     for prediction in predicted(made, asks):
-        prompt = made.tokenizer(prediction.id, return_tensors="pt")
+        prompt = made.tokenizer(prediction.id, return_tensors="pt").to(made.model.device)
         answer = made.model.generate(**prompt, max_new_tokens=6, do_sample=False)[0]
         text = made.tokenizer.decode(answer, skip_special_tokens=True)
         assert prediction.text == text

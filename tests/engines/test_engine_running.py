@@ -15,7 +15,7 @@ HEADER = "Question: what gets the worm?\nAnswer: the early bird\n\n" * 5
 
 def _alone(engine: Any, prompt: str, length: int) -> str:
     """Return what transformers generates for one prompt, greedily, without a batch."""
-    inputs = engine.tokenizer(prompt, return_tensors="pt")
+    inputs = engine.tokenizer(prompt, return_tensors="pt").to(engine.model.device)
     output = engine.model.generate(**inputs, do_sample=False, max_new_tokens=length)[0]
     new = output[inputs["input_ids"].shape[1] :]
     return str(engine.tokenizer.decode(new, skip_special_tokens=True))

@@ -59,13 +59,13 @@ def in_one_pass(engine: Any, tokens: list[int], window: int, stride: int) -> flo
     model = engine.model.double()
     with torch.inference_mode():
         logits = model(
-            input_ids=torch.tensor([ids]),
-            position_ids=torch.tensor([positions]),
-            attention_mask=mask[None, None],
+            input_ids=torch.tensor([ids], device=model.device),
+            position_ids=torch.tensor([positions], device=model.device),
+            attention_mask=mask[None, None].to(model.device),
             use_cache=False,
         ).logits[0, : len(tokens)]
     model.float()
-    return float(logits.log_softmax(-1).gather(1, torch.tensor(tokens)[:, None]).sum())
+    return float(logits.cpu().log_softmax(-1).gather(1, torch.tensor(tokens)[:, None]).sum())
 
 
 @pytest.mark.parametrize(("window", "stride"), SIGHTS)

@@ -92,8 +92,9 @@ def predicted(engine: Engine, requests: Sequence[Request]) -> list[Prediction]:
 def plain(made: TransformersEngine, row: list[int]) -> torch.Tensor:
     """Return the log-probabilities of one row, read alone and unpadded."""
     with torch.inference_mode():
-        logits: torch.Tensor = made.model(input_ids=torch.tensor([row])).logits[0]
-    return logits.log_softmax(-1)
+        ids = torch.tensor([row], device=made.model.device)
+        logits: torch.Tensor = made.model(input_ids=ids).logits[0]
+    return logits.log_softmax(-1).cpu()
 
 
 def scored(made: TransformersEngine, request: ChoiceRequest) -> list[float]:

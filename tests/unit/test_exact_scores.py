@@ -109,9 +109,9 @@ def test_a_score_of_less_precision_is_the_decimal_that_it_prints_as(
 )
 def test_a_million_scores_are_summed_at_once(values: Floats, seconds: float) -> None:
     """It takes a hundredth of a second for a judge's grades, and one where no two are the same."""
-    begun = time.process_time()
+    begun = time.thread_time()
     total = exact_sum(values)
-    assert time.process_time() - begun < seconds
+    assert time.thread_time() - begun < seconds
     assert float(total) == pytest.approx(math.fsum(values.tolist()), rel=1e-14)
 
 
@@ -269,9 +269,9 @@ def test_a_geometric_mean_of_many_long_fractions_is_quick() -> None:
     """A suite of 200 evals, of which each is left out once, waits no minute for it."""
     rng = np.random.default_rng(0)
     ratios = [Fraction(int(a), int(b)) for a, b in rng.integers(10**17, 2 * 10**17, (200, 2))]
-    begun = time.process_time()
+    begun = time.thread_time()
     mean = geometric_mean(ratios)
-    assert time.process_time() - begun < 0.5
+    assert time.thread_time() - begun < 0.5
     logs = sum(math.log(ratio) for ratio in ratios) / 200
     assert float(mean) == pytest.approx(math.exp(logs), rel=1e-12)
 

@@ -252,9 +252,9 @@ def test_a_million_examples_take_about_as_long_as_twenty_thousand() -> None:
 
     def seconds(n: int) -> float:
         gains = np.random.default_rng(0).normal(0.0, 0.3, n)
-        start = time.process_time()
+        start = time.thread_time()
         sign_flip_test(gains, np.zeros(n))
-        return time.process_time() - start
+        return time.thread_time() - start
 
     seconds(20_000)
     assert seconds(1_000_000) < 100 * seconds(20_000)

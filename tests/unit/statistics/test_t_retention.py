@@ -565,10 +565,10 @@ def test_hundred_thousand_examples_are_quick(kind: str) -> None:
         "clusters": lambda: mean_retention(s, t, clusters=[i // 7 for i in range(100_000)]),
         "perplexity": lambda: perplexity_retention(2 - s, 2 - t, np.ones_like(s)),
     }  # fmt: skip
-    start = time.process_time()
+    start = time.thread_time()
     retention: TRetention = made[kind]()
     assert retention.interval().one_sided_lower < retention.observed
-    assert time.process_time() - start < 1
+    assert time.thread_time() - start < 1
 
 
 def test_importing_is_light() -> None:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -61,6 +62,22 @@ def test_a_digest_is_over_those_of_its_pieces(tmp_path: Path, size: int) -> None
     assert file_digest(path) == whole.hexdigest()
     for threads in (1, 3):
         assert FileDigests(threads=threads)(path) == whole.hexdigest()
+
+
+def test_pieces_are_read_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With two threads two pieces are under way together, and the digest is that of one thread."""
+    monkeypatch.setattr(file_digests, "PIECE", 10)
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(40)))
+    alone = FileDigests(threads=1)(path)
+    both, piece = threading.Barrier(2), file_digests._piece
+
+    def met(path: Path, start: int) -> bytes:
+        both.wait(60)  # breaks where no other piece is begun before this one is done
+        return piece(path, start)
+
+    monkeypatch.setattr(file_digests, "_piece", met)
+    assert FileDigests(threads=2)(path) == alone
 
 
 def rewritten(path: Path) -> None:

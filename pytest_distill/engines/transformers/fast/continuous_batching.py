@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from pytest_distill.engines.transformers.batching import mask, pad
+from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.fast import caching
 from pytest_distill.engines.transformers.fast.onednn import computing
+from pytest_distill.engines.transformers.fast.slots import Slots
 from pytest_distill.engines.transformers.fast.trees import common_prefix
 from pytest_distill.engines.transformers.findings import Neighbours
 from pytest_distill.engines.transformers.loaded import Loaded
@@ -16,7 +17,7 @@ from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.memory import attempt, shrink
 from pytest_distill.engines.transformers.texts import Text, crosses, difference, go_on
 
-_ROOM = 4  # new texts are let in once a fourth of the places is free: every time costs a copy
+_ROOM = 4  # new texts are let in once a fourth of the places is free: every time costs a pass
 
 
 class WrongTextError(Exception):
@@ -66,21 +67,15 @@ def run_all(loaded: Loaded, texts: Sequence[Text]) -> Iterator[Text]:
 
 
 class _Batch:
-    """The texts that are generated at the moment, and their keys and values.
-
-    Every text is a row; its tokens stand at the right end of the cache, and what is left of them
-    is masked.
-    """
+    """The texts that are generated at the moment, and their keys and values."""
 
     def __init__(self, loaded: Loaded, queue: Sequence[Text], border: int | None) -> None:
         self.loaded, self.border = loaded, border
         self.queue = list(queue)
-        self.texts: list[Text] = []
+        self.texts: list[Text] = []  # in the order of their slots
         self.read: list[Text] = []  # those that the last step had in memory
-        self.cached: caching.Cached = []
-        self.seen = torch.zeros(0, 0, dtype=torch.long, device=loaded.device)
-        self.joined = False  # whether rows came since the last token
-        self.prefix: caching.Cached | None = None
+        self.slots = Slots()
+        self.prefix: caching.Cached = []
         self.skip = 0
 
     @torch.inference_mode()
@@ -120,40 +115,44 @@ class _Batch:
             seen.extend(*text.extent)
 
     def _entering(self) -> list[Text]:
-        """Return the next texts from the queue that there are places and a forward pass for."""
+        """Return the next texts from the queue that there are slots and a forward pass for."""
         if not self.queue:
             return []
         longest = max(text.longest for text in (*self.texts, self.queue[0]))
-        places = max(1, self.loaded.generation_budget.tokens // longest)
-        free = places - len(self.texts)
-        if self.texts and free < max(1, places // _ROOM):
+        fitting = max(1, self.loaded.generation_budget.tokens // longest)
+        places = min(fitting, len(self.texts) + len(self.queue))
+        if places >= 2 * self.slots.rows:  # more slots cost a copy of all that are taken
+            self.slots.rows, self.slots.columns = places, longest
+        free = self.slots.rows - len(self.texts)
+        if self.texts and free < max(1, self.slots.rows // _ROOM):
             return []
         at_once = self.loaded.budget.tokens // max(1, self.queue[0].size - self.skip)
         return self.queue[: max(1, min(free, at_once))]
 
     def _read(self, texts: Sequence[Text]) -> torch.Tensor:
-        """Read prompts and keep them; return the logits that follow each."""
+        """Read prompts and keep them; return the logits that follow each.
+
+        Padded on the right: no token attends to what comes after it, and a text that goes on
+        writes over it.
+        """
         self._share_prefix()
-        device = self.loaded.device
         rows = [text.row[self.skip :] for text in texts]
-        own = mask(rows, device, "left")
-        shared = torch.ones(len(rows), self.skip, dtype=torch.long, device=device)
-        cache = caching.filled(self.prefix or [], len(rows))
+        ids = pad(rows, 0, self.loaded.device)
+        cache = caching.filled(self.prefix, len(rows))
+        positions = torch.arange(self.skip, self.skip + ids.shape[1], device=ids.device)
         inputs = {
-            "input_ids": pad(rows, 0, device, "left"),
-            "attention_mask": torch.cat([shared, own], dim=1),
-            "position_ids": (own.cumsum(dim=1) - 1).clamp(min=0) + self.skip,
+            "input_ids": ids,
+            "position_ids": positions.expand(len(rows), -1),
             **caching.going_on(self.loaded, cache),
         }
-        _mark(texts, own)
-        last = own.shape[1] - 1
-        logits = logits_at(self.loaded, inputs, range(len(rows)), [last] * len(rows))
-        self._join(caching.keys_and_values(cache), inputs["attention_mask"])
+        _mark(texts)
+        logits = logits_at(self.loaded, inputs, range(len(rows)), [len(row) - 1 for row in rows])
+        self.slots.enter(caching.keys_and_values(cache), len(self.texts))
         return logits
 
     def _share_prefix(self) -> None:
         """Read what all prompts begin with once, where that saves at least half a batch."""
-        if self.texts or self.prefix is not None or len(self.queue) < 2:
+        if self.texts or self.prefix or len(self.queue) < 2:
             return
         prefix = common_prefix([tuple(text.row) for text in self.queue])
         prefix = prefix[: min(text.size for text in self.queue) - 1]
@@ -165,60 +164,30 @@ class _Batch:
     def _go_on(self) -> torch.Tensor:
         """Read the last token of each text; return the logits that follow."""
         device = self.loaded.device
-        if self.joined:  # between one time and the next both only shrink
-            _mark(self.texts, self.seen)
-            self.joined = False
-        self.seen = torch.nn.functional.pad(self.seen, (0, 1), value=1)
-        cache = caching.filled(self.cached, len(self.texts))
+        _mark(self.texts)
+        inputs = self.slots.open([text.size - 1 for text in self.texts], device)
         with computing(self.loaded):
             logits: torch.Tensor = self.loaded.model(
                 input_ids=torch.tensor([[text.tokens[-1]] for text in self.texts], device=device),
-                attention_mask=self.seen,
-                position_ids=self.seen.sum(dim=1, keepdim=True) - 1,
-                **caching.going_on(self.loaded, cache),
+                **inputs,
+                **caching.going_on(self.loaded, self.slots.cache),
             ).logits[:, -1]
-        self.cached = caching.keys_and_values(cache)
         return logits
 
-    def _join(self, new: caching.Cached, seen: torch.Tensor) -> None:
-        """Put new rows under those that are there, all of them filled up on the left."""
-        self.joined = True
-        if self.cached:
-            width = max(self.seen.shape[1], seen.shape[1])
-
-            def below(*states: torch.Tensor) -> torch.Tensor:
-                return torch.cat([_widened(old, width) for old in states])
-
-            self.cached = caching.each(below, self.cached, new)
-            pairs = (torch.nn.functional.pad(m, (width - m.shape[1], 0)) for m in (self.seen, seen))
-            self.seen = torch.cat(list(pairs))
-        else:
-            self.cached, self.seen = new, seen
-
     def _leave(self, finished: Sequence[Text]) -> None:
-        """Drop rows that ended or reached the border, and the columns that only they needed."""
-        gone = set(map(id, finished))
+        """Free the slots of texts that ended or reached the border."""
+        gone = set(finished)
         if self.border is not None:
-            gone |= {id(text) for text in self.texts if text.size > self.border}
-        if not gone:
-            return
-        stay = [row for row, text in enumerate(self.texts) if id(text) not in gone]
-        self.texts = [self.texts[row] for row in stay]
-        if not stay:
-            self.cached, self.seen = [], self.seen[:0]
-            return
-        rows = torch.tensor(stay, device=self.seen.device)
-        seen = self.seen[rows]
-        begin = int(seen.any(dim=0).int().argmax())
-        self.seen = seen[:, begin:]
-        self.cached = caching.each(lambda old: old[rows.to(old.device), :, begin:], self.cached)
+            gone |= {text for text in self.texts if text.size > self.border}
+        if gone:
+            stay = [row for row, text in enumerate(self.texts) if text not in gone]
+            order = self.slots.keep(stay, len(self.texts))
+            self.texts = [self.texts[row] for row in order]
 
 
-def _mark(texts: Sequence[Text], seen: torch.Tensor) -> None:
+def _mark(texts: Sequence[Text]) -> None:
     """Write down how much company texts have in a pass: masked columns, and other rows."""
-    for text, padding in zip(texts, (seen == 0).sum(dim=1).tolist(), strict=True):
-        text.padding, text.rows = max(text.padding, padding), max(text.rows, len(texts))
-
-
-def _widened(states: torch.Tensor, width: int) -> torch.Tensor:
-    return torch.nn.functional.pad(states, (0, 0, width - states.shape[2], 0))
+    longest = max(text.size for text in texts)
+    for text in texts:
+        text.padding = max(text.padding, longest - text.size)
+        text.rows = max(text.rows, len(texts))

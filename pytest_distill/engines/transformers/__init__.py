@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pytest_distill.engines.transformers.chats import Clock
     from pytest_distill.engines.transformers.loaded import Loaded
 
-REVISION = 4
+REVISION = 5
 """Raised when this engine's own code changes what it answers, so that nothing older is believed."""
 
 

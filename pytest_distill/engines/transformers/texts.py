@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 import transformers
@@ -49,13 +50,17 @@ class Text:
     log_probabilities: list[float] = field(default_factory=list)
     padding: int = 0
     rows: int = 0
-    sampling: SeededSampling | None = None
 
     def begin(self) -> None:
         """Forget what was generated."""
         self.tokens.clear()
         self.log_probabilities.clear()
-        self.sampling = SeededSampling([self]) if self.decoding.do_sample else None
+
+    @cached_property
+    def key(self) -> int:
+        """What its sampling follows from: its seed and its prompt, and nothing beside it."""
+        of = hashlib.sha256(f"{self.decoding.seed}:{self.prompt}".encode()).digest()
+        return int.from_bytes(of[:8], "big", signed=True)
 
     @property
     def row(self) -> list[int]:
@@ -98,40 +103,73 @@ def tail_length(stop: Sequence[str]) -> int:
 
 
 class SeededSampling(transformers.LogitsProcessor):
-    """Makes the sampled token of every row the one with the largest score.
+    """Makes the sampled token of every row the one with the largest score, for ``generate``.
 
-    ``argmax(log p + g)`` with independent standard Gumbel noise ``g`` is a draw from ``p`` (the
-    Gumbel-max trick). Every row draws its noise from a generator of its own, seeded with the seed
-    and its prompt: transformers' sampling has one generator for the whole batch, and so gives
-    another text when the batch is put together otherwise.
+    transformers' sampling has one generator for the whole batch, and so gives another text when
+    the batch is put together otherwise.
     """
 
     def __init__(self, texts: Sequence[Text]) -> None:
-        self.temperature, self.top_p = texts[0].decoding.temperature, texts[0].decoding.top_p
-        self.generators = []
-        for text in texts:
-            key = hashlib.sha256(f"{text.decoding.seed}:{text.prompt}".encode()).digest()
-            generator = torch.Generator()  # on the CPU, so that every device draws the same noise
-            generator.manual_seed(int.from_bytes(key[:8], "big") >> 1)
-            self.generators.append(generator)
+        self.texts = texts
+        self.step = 0
 
     def __call__(
         self,
         input_ids: torch.Tensor,  # noqa: ARG002 - as in the base class
         scores: torch.Tensor,
     ) -> torch.Tensor:
-        """Return the scores, cut to the nucleus and with noise added."""
-        logits = scores.float() / self.temperature
-        if self.top_p < 1.0:
-            ordered, order = torch.sort(logits, descending=True, dim=-1)
-            probabilities = torch.softmax(ordered, dim=-1)
-            before = probabilities.cumsum(dim=-1) - probabilities
-            outside = (before >= self.top_p).scatter(-1, order, before >= self.top_p)
-            logits = logits.masked_fill(outside, -torch.inf)
-        size = logits.shape[-1]
-        uniform = torch.stack([torch.rand(size, generator=own) for own in self.generators])
-        noise = -torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))
-        return logits + noise.to(logits.device)
+        """Return scores of which one a row isn't minus infinity."""
+        tokens = drawn(self.texts, scores.float(), [self.step] * len(self.texts))
+        self.step += 1
+        return torch.full_like(scores, -torch.inf).scatter_(-1, tokens.unsqueeze(-1), 0.0)
+
+
+def drawn(texts: Sequence[Text], logits: torch.Tensor, steps: Sequence[int]) -> torch.Tensor:
+    """Return the sampled next token of every text, shape (texts,).
+
+    A uniform number falls on one token of the cumulative distribution, whose tokens stand in the
+    order of their ids: rounding moves its steps by as little as itself, where an order by
+    probability would change.
+
+    Parameters
+    ----------
+    texts : sequence of Text
+        They differ in their prompts and seeds alone.
+    logits : torch.Tensor
+        In float32, of shape (texts, vocabulary).
+    steps : sequence of int
+        How many tokens each text has so far.
+    """
+    decoding = texts[0].decoding
+    probabilities = torch.softmax(logits / decoding.temperature, dim=-1)
+    if decoding.top_p < 1.0:
+        ordered, order = probabilities.sort(descending=True, dim=-1)
+        outside = ordered.cumsum(dim=-1) - ordered >= decoding.top_p
+        probabilities = probabilities.masked_fill(outside.scatter(-1, order, outside), 0.0)
+    reached = probabilities.double().cumsum(dim=-1)
+    chosen = uniform([text.key for text in texts], steps, logits.device) * reached[:, -1]
+    tokens = torch.searchsorted(reached, chosen.unsqueeze(-1), right=True).squeeze(-1)
+    return tokens.clamp_(max=logits.shape[-1] - 1)  # beyond, where the logits are no numbers
+
+
+def uniform(keys: Sequence[int], steps: Sequence[int], device: torch.device) -> torch.Tensor:
+    """Return a number in [0, 1) for every key and step, in float64: the same on every device.
+
+    SplitMix64 of Steele, Lea and Flood (2014), "Fast splittable pseudorandom number generators",
+    whose value at a step needs none of those before: integers of 64 bits that wrap around.
+    """
+    key, step = torch.tensor([keys, steps], dtype=torch.long, device=device)
+    bits = key + (step + 1) * -0x61C8864680B583EB
+    bits = (bits ^ _shifted(bits, 30)) * -0x40A7B892E31B1A47
+    bits = (bits ^ _shifted(bits, 27)) * -0x6B2FB644ECCEEE15
+    numbers: torch.Tensor = _shifted(bits ^ _shifted(bits, 31), 12).double() * 2.0**-52
+    return numbers
+
+
+def _shifted(bits: torch.Tensor, by: int) -> torch.Tensor:
+    """Return integers of 64 bits shifted to the right, zeros coming in from the left."""
+    shifted: torch.Tensor = (bits >> by) & (2 ** (64 - by) - 1)
+    return shifted
 
 
 def of_tokens(scores: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
@@ -150,17 +188,12 @@ def go_on(texts: Sequence[Text], logits: torch.Tensor) -> None:
     logits : torch.Tensor
         Shape (texts, vocabulary).
     """
-    own = scores = logits.float()
-    none = torch.empty(0)
-    drawn = [
-        text.sampling(none, scores[row : row + 1])
-        for row, text in enumerate(texts)
-        if text.sampling is not None
-    ]
-    if drawn:
-        scores = torch.cat(drawn)
-    tokens = scores.argmax(dim=-1)
-    likely = of_tokens(own, tokens).tolist()
+    scores = logits.float()
+    if texts[0].decoding.do_sample:
+        tokens = drawn(texts, scores, [len(text.tokens) for text in texts])
+    else:
+        tokens = scores.argmax(dim=-1)
+    likely = of_tokens(scores, tokens).tolist()
     for text, token, log_probability in zip(texts, tokens.tolist(), likely, strict=True):
         text.tokens.append(token)
         text.log_probabilities.append(log_probability)

@@ -1,4 +1,4 @@
-"""Matrix products on the CPU, by whichever of torch's two libraries is the faster one there."""
+"""Which of torch's kernels compute: matrix products on the CPU, and attention on CUDA."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from torch.overrides import TorchFunctionMode
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.quiet import quiet
 
+# Any, because its functions carry no types.
+_cuda: Any = torch.backends.cuda
 _SMALL = 2**21  # multiplications up to which calling oneDNN costs more than it gains
 _WORKSPACE = 2**22  # more floats than oneDNN was seen to need beside its result
 _TRIALS = 5
@@ -28,9 +30,18 @@ def computing(loaded: Loaded) -> Iterator[None]:
     stays below what they can do: on an AMD EPYC with AVX-512 oneDNN, a part of torch too, was 2.3
     times as fast. Results differ by rounding. Only products with weights are affected, and only
     inside: nothing is changed in the model. Never held across a ``yield`` of a generator.
+
+    On CUDA cuDNN's attention builds a plan for every new shape, which takes longer than a pass, and
+    hardly two batches are of one shape: torch's own kernels are left. All of the process sees that
+    switch, so that it is as it was before when the pass ends.
     """
-    with quiet(), OneDNN() if loaded.onednn else nullcontext():
-        yield
+    cudnn = _cuda.cudnn_sdp_enabled()
+    _cuda.enable_cudnn_sdp(False)
+    try:
+        with quiet(), OneDNN() if loaded.onednn else nullcontext():
+            yield
+    finally:
+        _cuda.enable_cudnn_sdp(cudnn)
 
 
 class OneDNN(TorchFunctionMode):

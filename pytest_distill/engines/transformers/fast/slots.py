@@ -1,4 +1,4 @@
-"""Keys and values of texts that grow: one block a layer, in which each text has a slot of its own."""
+"""Keys and values of texts that grow: one block a layer, and in it a slot for every text."""
 
 from __future__ import annotations
 
@@ -83,11 +83,11 @@ class Slots:
         return order
 
 
-class _Layer(DynamicLayer):
+class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]
     """One layer's block, as a model's cache."""
 
     def __init__(self, slots: Slots) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.slots = slots
         self.is_initialized = True
 
@@ -101,10 +101,11 @@ class _Layer(DynamicLayer):
         """Write one token of every text; return what there is of all of them."""
         return self._written(self.keys, key_states), self._written(self.values, value_states)
 
-    def _written(self, block: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+    def _written(self, block: Any, states: torch.Tensor) -> torch.Tensor:
         rows, ends = (index.to(block.device) for index in self.slots.where)
         block[rows, :, ends] = states[:, :, 0]
-        return block[: len(rows), :, : self.slots.width + 1]
+        whole: torch.Tensor = block[: len(rows), :, : self.slots.width + 1]
+        return whole
 
     def get_seq_length(self) -> int:
         """Return how many tokens the longest text had before this one."""

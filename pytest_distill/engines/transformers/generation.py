@@ -59,8 +59,7 @@ def generate(loaded: Loaded, requests: Sequence[GenerationRequest]) -> Iterator[
     groups: defaultdict[Decoding, list[Text]] = defaultdict(list)
     for index, request in enumerate(requests):
         text = Text(index, prompts[index], request.decoding, ends)
-        alike = replace(request.decoding, seed=0 if request.decoding.do_sample else None)
-        groups[alike].append(text)
+        groups[replace(request.decoding, seed=0)].append(text)
     for texts in groups.values():
         for text in _texts(loaded, texts):
             if any(map(math.isnan, text.log_probabilities)):
@@ -169,7 +168,6 @@ def _prompts(loaded: Loaded, requests: Sequence[GenerationRequest]) -> list[list
     rows = encode_prompts(loaded, requests)
     fitting = []
     for request, row in zip(requests, rows, strict=True):
-        _check_decoding(loaded, request)
         tokens = loaded.checked(request.id, row or [prefix_token(loaded)])
         room = _room(loaded, request.decoding)
         if room is not None and len(tokens) > room:
@@ -191,24 +189,6 @@ def _room(loaded: Loaded, decoding: Decoding) -> int | None:
     if loaded.kind == "seq2seq":  # encoder and decoder have a context each
         return loaded.context if decoding.max_new_tokens < loaded.context else 0
     return loaded.context - decoding.max_new_tokens
-
-
-def _check_decoding(loaded: Loaded, request: GenerationRequest) -> None:
-    decoding = request.decoding
-    where = f"model '{loaded.name}', example '{request.id}'"
-    if decoding.max_new_tokens < 1:
-        raise ModelError(
-            f"{where}: max_new_tokens is {decoding.max_new_tokens}; at least 1 is needed"
-        )
-    if not decoding.do_sample:
-        return
-    if decoding.seed is None:
-        raise ModelError(f"{where}: sampling needs a 'seed', so that a run can be repeated")
-    if not decoding.temperature > 0 or not 0 < decoding.top_p <= 1:
-        raise ModelError(
-            f"{where}: sampling needs temperature > 0 and 0 < top_p <= 1, not "
-            f"{decoding.temperature} and {decoding.top_p}"
-        )
 
 
 def _decoded(loaded: Loaded, text: Text) -> str:

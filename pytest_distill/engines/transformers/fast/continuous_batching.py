@@ -71,7 +71,7 @@ class _Batch:
 
     def __init__(self, loaded: Loaded, queue: Sequence[Text], border: int | None) -> None:
         self.loaded, self.border = loaded, border
-        self.queue = list(queue)
+        self.queue = sorted(queue, key=lambda text: -text.longest)  # the slots fit all to come
         self.texts: list[Text] = []  # in the order of their slots
         self.read: list[Text] = []  # those that the last step had in memory
         self.slots = Slots()

@@ -74,12 +74,12 @@ def test_a_tree_that_stands_alone_earns_no_trust_for_others(
 
 
 def test_padding_that_is_gone_when_a_text_ends_counts(engine: Make, long_folder: Path) -> None:
-    """A text that began beside a long one, which ended at once, is compared."""
+    """A text that began beside a long one, which ended soon, is compared."""
     made = _with(engine(long_folder), _without_mask)
     alone = GenerationRequest("0", CORPUS, decoding=Decoding(max_new_tokens=30))
     predicted(made, [alone])
     assert made.notes == []
-    begun = {text: greedy(made, text, 1) for text in (CORPUS[n:] for n in range(50))}
+    begun = {text: greedy(made, text, 2) for text in (CORPUS[n:] for n in range(50))}
     long, stop = next(item for item in begun.items() if item[1].strip().isalpha())
     decoding = Decoding(max_new_tokens=20, stop=(stop,))
     asked = [GenerationRequest(text, text, decoding=decoding) for text in (long, TEXTS[0])]

@@ -83,6 +83,15 @@ def is_here(engine: Any, spec: ModelSpec) -> bool:
     return asked is not None and bool(asked(spec))
 
 
+def shared_cards(engine: Any, spec: ModelSpec) -> tuple[str, ...]:
+    """Return the GPUs that a model will use and that other workers of the run may use too.
+
+    An engine says it by ``shared_cards(spec)``, in names that are the same in all of them.
+    """
+    asked = getattr(engine, "shared_cards", None)
+    return () if asked is None else tuple(asked(spec))
+
+
 def weights_named(engine: Any, spec: ModelSpec) -> tuple[object, ...] | None:
     """Return what names the weights of a model, before any file is read; None where nothing does.
 

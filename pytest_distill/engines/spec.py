@@ -28,8 +28,9 @@ class ModelSpec:
         ``auto`` (CUDA where there is one, else CPU), ``cuda``, ``cuda:1`` or ``cpu``.
     threads : int, optional
         How many CPU threads the engine may use. None: all that the library takes by itself.
-    worker : int
-        Number of this process among several that share a machine; GPUs are dealt out by it.
+    worker, workers : int
+        Number of this process among several that share a machine, and how many they are; GPUs are
+        dealt out by it.
     hash_file : callable
         File -> digest of its bytes. What it has hashed must stay as it is while the model is used:
         that is checked. The store gives one that remembers big files.
@@ -52,6 +53,7 @@ class ModelSpec:
     device: str = "auto"
     threads: int | None = None
     worker: int = 0
+    workers: int = 1
     hash_file: Callable[[Path], str] = field(default_factory=FileDigests, compare=False)
     options: Any = field(default_factory=dict)
     began: datetime = field(default_factory=datetime.now, compare=False)

@@ -22,6 +22,7 @@ from pytest_distill.errors import (
 )
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Prediction, Request
+from pytest_distill.evaluation.cards import Cards
 from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEval
 from pytest_distill.evaluation.store.keeping import EvaluatedPredictions, Keeper, StoredFigure
 
@@ -133,6 +134,8 @@ class RunModel(Model):
         there is none, those that the engine's own `ModelSpec` has.
     reads_ahead : bool
         Whether the engine can begin to take digests in the background.
+    cards : Cards
+        The GPUs that the project's models share with other workers.
     before_load, after_load : callable
         Called with the model before it is loaded, so that others can be freed, and after it
         answered, so that it can run what else is asked of it.
@@ -143,6 +146,7 @@ class RunModel(Model):
     keeper: Keeper | None = None
     digests: FileDigests | None = None
     reads_ahead: bool = False
+    cards: Cards = field(default_factory=Cards)
     before_load: Callable[[RunModel], None] = lambda _model: None
     after_load: Callable[[RunModel], None] = lambda _model: None
     pinned: bool = field(default=False, init=False)
@@ -155,6 +159,7 @@ class RunModel(Model):
     @property
     def engine(self) -> Any:
         """The engine, for a test that uses the loaded model itself."""
+        self.cards.take(self, self.name)
         self.before_load(self)
         self.pinned = True
         return self.runner
@@ -267,23 +272,25 @@ class RunModel(Model):
             except ValueError as error:
                 raise ModelError(f"{self._who('what was measured')}: {error}") from None
 
-        if self.keeper is None or about is None:
-            figure = StoredFigure(asked(), time.time())
-        else:
-            figure = self.keeper.figure(about, asked)
+        with self.cards.in_use():
+            if self.keeper is None or about is None:
+                figure = StoredFigure(asked(), time.time())
+            else:
+                figure = self.keeper.figure(about, asked)
         _ = self.info  # what the report tells of the model is known from now on
         return figure
 
     def evaluate(self, on: Eval | ReportedEval) -> Evaluation:
         """Return the evaluation on an eval; a model that was loaded for it runs the others too."""
         known = on.name in self._evaluations
-        evaluation = super().evaluate(on)
-        if (
-            not known
-            and isinstance(evaluation, MeasuredEvaluation)
-            and evaluation.from_store < evaluation.n
-        ):
-            self.after_load(self)
+        with self.cards.in_use():
+            evaluation = super().evaluate(on)
+            if (
+                not known
+                and isinstance(evaluation, MeasuredEvaluation)
+                and evaluation.from_store < evaluation.n
+            ):
+                self.after_load(self)
         return evaluation
 
     def _evaluate(self, on: Eval | ReportedEval) -> Evaluation:
@@ -305,6 +312,7 @@ class RunModel(Model):
                     requests,
                     lambda missing: self._predict(who, missing),
                     self.dated_prompts(requests),
+                    lambda: self.cards.take(self, who),
                 )
             except BaseException as error:
                 # What it made may be of other bytes, or depend on what else it was asked.
@@ -342,6 +350,7 @@ class RunModel(Model):
         return given
 
     def _predict(self, who: str, requests: Sequence[Request]) -> Iterator[Prediction]:
+        self.cards.take(self, who)  # where no store has asked for them already
         self.before_load(self)
         where = self._who("a prediction")
         looked = time.monotonic()

@@ -20,7 +20,7 @@ from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.store.keeping import Keeper
 from pytest_distill.plugin.places import Places
 from pytest_distill.plugin.progress import progress_on, teller
-from pytest_distill.plugin.workers import threads_per_worker, worker_number
+from pytest_distill.plugin.workers import threads_per_worker, worker_count, worker_number
 from pytest_distill.project.project import Project
 
 
@@ -57,6 +57,8 @@ def open_project(
         ),
         predictions=places.from_here("distill_predictions"),
         worker=worker_number(),
+        workers=worker_count() or 1,
+        tell=teller(config),
         began=datetime.fromisoformat(began),
         progress=progress_on(config),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TextIO
 
 import pytest
@@ -39,17 +39,30 @@ class _Uncaptured:
 
     @contextmanager
     def _released(self) -> Iterator[TextIO]:
-        released = self._capture.global_and_fixture_disabled() if self._capture else nullcontext()
-        with released:
+        with _released(self._capture):
             yield sys.stdout
+
+
+def _released(capture: Any) -> AbstractContextManager[None]:
+    released: AbstractContextManager[None] = (
+        capture.global_and_fixture_disabled() if capture else nullcontext()
+    )
+    return released
 
 
 def teller(config: pytest.Config) -> Callable[[str], None]:
     """Return what writes a line on this session's terminal; on stderr in an xdist worker."""
-    if hasattr(config, "workerinput"):
-        return lambda line: print(line, file=sys.__stderr__, flush=True)
     capture = config.pluginmanager.get_plugin("capturemanager")
-    return lambda line: _Uncaptured(capture).write(f"{line}\n")
+
+    def tell(line: str) -> None:
+        if hasattr(config, "workerinput"):
+            with _released(capture):
+                sys.stderr.write(f"{line}\n")
+                sys.stderr.flush()
+        else:
+            _Uncaptured(capture).write(f"{line}\n")
+
+    return tell
 
 
 def progress_on(config: pytest.Config) -> Progress:

@@ -35,9 +35,14 @@ def worker_number() -> int | None:
     return int(name.removeprefix("gw")) if name.startswith("gw") else None
 
 
+def worker_count() -> int:
+    """Return how many xdist workers share the run; 0 without xdist."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
+
+
 def threads_per_worker() -> int | None:
     """Return how many CPU threads one xdist worker may use; None without xdist."""
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
+    workers = worker_count()
     if not workers:
         return None
     affinity = getattr(os, "sched_getaffinity", None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
@@ -16,7 +16,7 @@ from pytest_distill.comparison.lookup import find_model
 from pytest_distill.config import Config
 from pytest_distill.config.schema import EngineModel, ModelConfig, SourceModel
 from pytest_distill.engines import Engine, FileDigests, ModelInfo, Role
-from pytest_distill.engines.lookup import is_here, weights_named
+from pytest_distill.engines.lookup import is_here, shared_cards, weights_named
 from pytest_distill.errors import (
     ComparisonError,
     ConfigError,
@@ -28,6 +28,7 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.tasks import TASKS
 from pytest_distill.evaluation import models as running
+from pytest_distill.evaluation.cards import Cards
 from pytest_distill.evaluation.evaluation import ReportedEval, choose_metric
 from pytest_distill.evaluation.sources import exported
 from pytest_distill.evaluation.sources.source import Source
@@ -63,6 +64,10 @@ class Project:
         Folder with exported predictions, for models whose weights are absent.
     worker : int, optional
         Number of this process where several share the work.
+    workers : int
+        How many they are.
+    tell : callable
+        Told for whom this process waits.
     began : datetime, optional
         When the run began, which is what prompts that hold a date are told; now by default.
     """
@@ -77,6 +82,8 @@ class Project:
     keeper: Keeper | None = None
     predictions: Path | None = None
     worker: int | None = None
+    workers: int = 1
+    tell: Callable[[str], None] = lambda _line: None
     began: datetime = field(default_factory=datetime.now)
 
     def __post_init__(self) -> None:
@@ -88,6 +95,7 @@ class Project:
         self._evals: dict[str, Eval | ReportedEval] = {}
         self._adopted: dict[tuple[str, int], running.Model] = {}
         self._reading: list[FileDigests] = []
+        self._cards = Cards(self._shared_cards, self._runnable, self.tell)
         self._resolved: dict[tuple[str, str | None], Found] = {}
         self._entries = {
             name: self._pointed(name, entry) for name, entry in self.config.models.items()
@@ -221,7 +229,7 @@ class Project:
 
     def begin_apart(self) -> None:
         """Let each of several processes begin with another model, so that none waits at first."""
-        runnable = [m for m in self.models.values() if isinstance(m, running.RunModel)]
+        runnable = self._runnable()
         if self._spread and runnable:
             self._spread = False
             self._run_selected(runnable[(self.worker or 0) % len(runnable)])
@@ -234,6 +242,7 @@ class Project:
         """Free the models, and close the store."""
         for model in self.models.values():
             model.close()
+        self._cards.give_up()
         for digests in self._reading:
             digests.cancel()
         if self.keeper is not None:
@@ -302,6 +311,7 @@ class Project:
             keeper=self.keeper,
             digests=digests,
             reads_ahead=hasattr(self._engine_of(name), "read_ahead"),
+            cards=self._cards,
             before_load=self._make_room,
             after_load=self._run_selected,
         )
@@ -346,6 +356,7 @@ class Project:
             self.config.folder,
             threads=self.threads,
             worker=self.worker or 0,
+            workers=self.workers,
             hash_file=digests,
             began=self.began,
             resolved=self._resolved,
@@ -353,6 +364,19 @@ class Project:
         with unless_ours(kind, f"the engine of model '{name}'", ModelError):
             engine: Engine = kind(spec)
         return engine
+
+    def _runnable(self) -> list[running.RunModel]:
+        return [model for model in self.models.values() if isinstance(model, running.RunModel)]
+
+    def _shared_cards(self, name: str) -> tuple[str, ...]:
+        """Return the GPUs that a model shares with other workers; none where it can't be told."""
+        entry = self._entries[name]
+        if self.workers == 1 or not isinstance(entry, EngineModel):
+            return ()
+        spec = entry.spec(name, self.config.folder, worker=self.worker, workers=self.workers)
+        with suppress(DistillError), self._asking(name) as engine:
+            return shared_cards(engine, spec)
+        return ()
 
     def _digests(self) -> FileDigests:
         if self.keeper is None:

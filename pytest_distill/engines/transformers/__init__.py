@@ -69,6 +69,15 @@ class TransformersEngine:
         return hub.in_cache(Spec.of(spec))
 
     @staticmethod
+    def shared_cards(spec: ModelSpec) -> tuple[str, ...]:
+        """Return the GPUs that a model will use and that other workers of the run may use too."""
+        if spec.workers == 1:
+            return ()
+        from pytest_distill.engines.transformers import places
+
+        return places.shared(Spec.of(spec))
+
+    @staticmethod
     def weights_named(spec: ModelSpec) -> tuple[object, ...]:
         """Return what names the weights of a model, before any file is looked at."""
         of = Spec.of(spec).options

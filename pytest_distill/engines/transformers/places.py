@@ -35,6 +35,23 @@ def planned(spec: Spec) -> tuple[str, ...]:
     return () if count else ("cpu",)
 
 
+def shared(spec: Spec) -> tuple[str, ...]:
+    """Return the ids of the GPUs that a model will use and that other workers may use too.
+
+    Workers that are no more than the GPUs have one each, unless a model's entry says which.
+    """
+    count = torch.cuda.device_count()
+    dealt = spec.options.device_map is None and spec.device in ("auto", "cuda")
+    if dealt and spec.workers <= count:
+        return ()
+    cards = [
+        torch.cuda.get_device_properties(place)
+        for place in planned(spec) or names(range(count), count)
+        if place.startswith("cuda")
+    ]
+    return tuple(str(card.uuid) for card in cards)
+
+
 def found(model: Any) -> tuple[str, ...]:
     """Return the devices that a loaded model lies on, those that it is offloaded to included."""
     held = {tensor.device for tensor in _tensors(model) if tensor.device.type != "meta"}

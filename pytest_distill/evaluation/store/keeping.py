@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pytest_distill._util.files import make_folder
+from pytest_distill._util.locks import locked
 from pytest_distill.engines import FileDigests, ModelInfo
 from pytest_distill.engines.file_digests import Remembered
 from pytest_distill.evals.request_keys import canonical_sha256, request_key
@@ -94,6 +93,7 @@ class Keeper:
         requests: Sequence[Request],
         predict: Predict,
         whole: Mapping[str, str] | None = None,
+        before: Callable[[], None] = lambda: None,
     ) -> EvaluatedPredictions:
         """Return a prediction for every request, evaluating what the store lacks.
 
@@ -109,6 +109,8 @@ class Keeper:
             Runs the engine.
         whole : mapping, optional
             Id -> the whole prompt, of requests that do not say all of it; see `request_key`.
+        before : callable
+            Called where the store lacks something, before the model is locked.
         """
         run, prompts = run_key(identity), whole or {}
         alike: dict[bytes, list[Request]] = {}
@@ -119,6 +121,7 @@ class Keeper:
         made: dict[bytes, Prediction] = {}
         odd: list[Prediction] = []
         if len(found) < len(alike):
+            before()
             with self._alone(run, who):
                 # Somebody else may have been at it meanwhile.
                 found |= self._read(run, [key for key in alike if key not in found])
@@ -265,32 +268,14 @@ class Keeper:
         Where others cannot be locked out SQLite's own locks may fail as well, and two processes
         would write at once: then the store is not used.
         """
-        from filelock import FileLock, Timeout
-
-        locks = self.folder / "locks"
-        lock = FileLock(locks / f"{run[:32]}.lock")
-        holder = locks / f"{run[:32]}.txt"
+        lock = None
         try:
             if self._opened() is not None:
-                locks.mkdir(exist_ok=True)
-                try:
-                    lock.acquire(timeout=0)
-                except Timeout:
-                    self.tell(f"{who}: waiting for {_holder(holder)}")
-                    lock.acquire(poll_interval=0.2)
+                lock = locked(self.folder / "locks" / run[:32], who, self.tell)
         except (OSError, NotImplementedError) as error:
             self._give_up(f"the store in {self.folder}: a model cannot be locked: {error}")
-        if lock.is_locked:
-            with suppress(OSError):  # it only tells others for whom they wait
-                holder.write_text(f"process {os.getpid()} on {socket.gethostname()} ({who})")
         try:
             yield
         finally:
-            lock.release()
-
-
-def _holder(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace") or "another process"
-    except OSError:
-        return "another process"
+            if lock is not None:
+                lock.release()

@@ -9,6 +9,7 @@ import warnings
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pytest_distill import ModelError
-from pytest_distill.engines import Engine
+from pytest_distill.engines import Engine, ModelSpec
+from pytest_distill.engines.transformers import TransformersEngine
 from pytest_distill.engines.transformers.device import dealt_gpu
 from pytest_distill.engines.transformers.places import names
 from pytest_distill.evals.requests import Request
@@ -314,6 +316,40 @@ def test_a_model_that_is_offloaded_says_so(
 def test_devices_have_one_name_each(devices: list[object], count: int, expected: list[str]) -> None:
     """A device map's numbers, names and torch's devices are named alike, in one order."""
     assert list(names(devices, count)) == expected
+
+
+@pytest.mark.parametrize(
+    ("count", "workers", "device", "expected"),
+    [
+        (0, 4, "auto", ()),
+        (1, 1, "auto", ()),
+        (1, 2, "auto", ("id 0",)),
+        (2, 2, "auto", ()),
+        (2, 2, "cuda:1", ("id 1",)),
+        (2, 4, "cuda", ("id 1",)),
+        (2, 4, "cpu", ()),
+    ],
+)
+def test_gpus_that_workers_share(
+    causal_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    count: int,
+    workers: int,
+    device: str,
+    expected: tuple[str, ...],
+) -> None:
+    """Workers share a GPU where they are more than there are, or where an entry names one."""
+
+    def properties(place: str) -> SimpleNamespace:
+        return SimpleNamespace(uuid=f"id {torch.device(place).index or 0}")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", properties)
+    spec = ModelSpec(
+        "student", "student", str(causal_folder), device, worker=workers - 1, workers=workers
+    )
+    assert TransformersEngine.shared_cards(spec) == expected
 
 
 def test_a_package_that_is_missing_is_named_with_its_extra(

@@ -197,12 +197,13 @@ def test_requests_of_two_kinds_are_a_defect(engine: Make, causal_folder: Path) -
         list(made.predict([PerplexityRequest("1", "a"), ChoiceRequest("2", "a", ("b",))]))
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is there")
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])
 def test_cuda_where_there_is_none_is_an_error(
-    engine: Make, causal_folder: Path, device: str
+    engine: Make, causal_folder: Path, device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A model meant for a GPU doesn't silently run on the CPU; what it is can still be asked."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     made = engine(causal_folder, device=device)
     assert made.info.device == device
     with pytest.raises(ModelError, match=f"device '{device}' was asked for, .* no CUDA device"):

@@ -98,7 +98,8 @@ def test_one_example_beyond_the_memory_is_an_error(engine: Make, causal_folder: 
     def forward(_batch: list[int]) -> None:
         torch.empty(2**60)  # more than any machine has
 
-    with pytest.raises(ModelError, match="out of memory on cpu with a single example of 5 tokens"):
+    told = f"out of memory on {loaded.device} with a single example of 5 tokens"
+    with pytest.raises(ModelError, match=told):
         list(in_batches(loaded, Budget(100), [5, 3, 3], forward))
 
 

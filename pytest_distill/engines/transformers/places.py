@@ -44,12 +44,12 @@ def shared(spec: Spec) -> tuple[str, ...]:
     dealt = spec.options.device_map is None and spec.device in ("auto", "cuda")
     if dealt and spec.workers <= count:
         return ()
-    cards = [
-        torch.cuda.get_device_properties(place)
+    return tuple(
+        # torch 2.4 does not tell the id.
+        str(getattr(torch.cuda.get_device_properties(place), "uuid", place.replace(":", "-")))
         for place in planned(spec) or names(range(count), count)
         if place.startswith("cuda")
-    ]
-    return tuple(str(card.uuid) for card in cards)
+    )
 
 
 def found(model: Any) -> tuple[str, ...]:

@@ -86,21 +86,23 @@ def test_transformers_own_loop_tells_the_same(
 ) -> None:
     """Where ``generate`` runs a model, each prediction has the sum and the number of its tokens."""
     made = engine(request.getfixturevalue(f"{kind}_folder"))
-    outputs: list[list[int]] = []
+    outputs: dict[tuple[int, ...], list[int]] = {}  # a batch that is refused is generated again
     plain = made.model.generate
 
     def spied(**options: Any) -> Any:
         output = plain(**options)
-        skip = 1 if kind == "seq2seq" else options["input_ids"].shape[1]
-        outputs.extend(output[:, skip:].tolist())
+        read, mask = options["input_ids"], options["attention_mask"].bool()
+        skip = 1 if kind == "seq2seq" else read.shape[1]
+        for ids, own, tokens in zip(read, mask, output[:, skip:].tolist(), strict=True):
+            outputs[tuple(ids[own].tolist())] = tokens
         return output
 
     monkeypatch.setattr(made.model, "generate", spied)
     requests = [GenerationRequest(text, text, decoding=decoding) for text in TEXTS]
     got = list(made.predict(requests))
-    assert len(one_each(requests, got)) == len(outputs)
-    for prediction, tokens in zip(got, map(until_the_end, outputs), strict=True):
+    for prediction in one_each(requests, got):
         prompt = made.tokenizer(prediction.id)["input_ids"]
+        tokens = until_the_end(outputs[tuple(prompt)])
         expected = forward(made.model, prompt, tokens)
         assert prediction.tokens == len(tokens)
         assert prediction.loglikelihoods == pytest.approx((sum(expected),), abs=1e-3)

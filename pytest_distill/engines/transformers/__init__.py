@@ -207,9 +207,11 @@ class TransformersEngine:
     @property
     def placement(self) -> dict[str, Any]:
         """What `setting` says of the devices, as it is while the model is loaded; else nothing."""
+        if self._loaded is None:
+            return {}
         from pytest_distill.engines.transformers import measuring
 
-        return {} if self._loaded is None else measuring.placement(self._loaded)
+        return measuring.placement(self._loaded)
 
     def time_one(self, request: Request) -> Timing:
         """Answer one request alone, and return how long that took."""

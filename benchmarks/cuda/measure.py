@@ -118,9 +118,16 @@ def watched(model: Any) -> Iterator[Passes]:
         hook.remove()
 
 
-def weights_in_layers(model: Any) -> int:
-    """Return the parameters that each token is multiplied with: all but the two tables."""
-    return sum(parameter.numel() for parameter in model.model.layers.parameters())
+def cold_and_warm(model: Any, run: Callable[[], Any]) -> Figures:
+    """Run a case twice, and once more to count the tokens that go through a loaded model.
+
+    Each is multiplied with all parameters but those of the two tables.
+    """
+    cold, warm = seconds(run), seconds(run)
+    with watched(model) as seen:
+        run()
+    weights = sum(parameter.numel() for parameter in model.model.layers.parameters())
+    return {"cold": cold, "warm": warm, "flops": 2 * weights * seen.tokens / warm}
 
 
 CHOICES: dict[str, tuple[Callable[[], list[Question]], int]] = {
@@ -131,19 +138,10 @@ CHOICES: dict[str, tuple[Callable[[], list[Question]], int]] = {
 
 
 def choices(machine: Machine, case: str, model: str = "teacher") -> Figures:
-    """Ask a model questions: cold, and warm with the tokens that went through it."""
+    """Ask a model questions."""
     load, number = CHOICES[case]
     asked, engine = load()[: machine.some(number)], machine.engine(model)
-    loaded = engine.model
-    cold = seconds(lambda: ask_ours(engine, asked))
-    warm = seconds(lambda: ask_ours(engine, asked))
-    with watched(loaded) as seen:
-        ask_ours(engine, asked)
-    return {
-        "cold": cold,
-        "warm": warm,
-        "flops": 2 * weights_in_layers(loaded) * seen.tokens / warm,
-    }
+    return cold_and_warm(engine.model, lambda: ask_ours(engine, asked))
 
 
 def their_choices(machine: Machine, case: str) -> Figures:
@@ -162,16 +160,7 @@ def perplexity(machine: Machine) -> Figures:
     texts = passages()[: machine.some(600)]
     requests = [PerplexityRequest(str(n), text) for n, text in enumerate(texts)]
     engine = machine.engine("teacher")
-    loaded = engine.model
-    cold = seconds(lambda: list(engine.predict(requests)))
-    warm = seconds(lambda: list(engine.predict(requests)))
-    with watched(loaded) as seen:
-        list(engine.predict(requests))
-    return {
-        "cold": cold,
-        "warm": warm,
-        "flops": 2 * weights_in_layers(loaded) * seen.tokens / warm,
-    }
+    return cold_and_warm(engine.model, lambda: list(engine.predict(requests)))
 
 
 def generation(machine: Machine) -> Figures:

@@ -34,7 +34,7 @@ class WholeDistributions:
     """Student and teacher, in this order, both with all of their logits."""
 
     @torch.inference_mode()
-    def on_device(self, logits: Sequence[torch.Tensor], places: slice) -> torch.Tensor:  # noqa: ARG002
+    def on_device(self, logits: Sequence[torch.Tensor], places: slice) -> torch.Tensor:  # noqa: ARG002 (as in the protocol)
         """Return whether the models agree, their divergence and their total variation."""
         student, teacher = logits
         mine = student.float().log_softmax(-1)

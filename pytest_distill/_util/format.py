@@ -100,6 +100,11 @@ def interval_text(lower: float | None, upper: float | None, unit: Unit = "") -> 
     return f"{low} to {high}"
 
 
+def range_text(lower: float | None, upper: float | None, unit: Unit = "") -> str:
+    """Return the same where there is little room: ``0.9223..0.9619``."""
+    return interval_text(lower, upper, unit).replace(" to ", "..")
+
+
 def p_text(p: float, level: float = LEAST_P) -> str:
     """Return a p-value, raised to four decimals: never smaller than it is.
 

@@ -54,6 +54,7 @@ class Throughput(EvalGate):
             ),
             metric="throughput",
             n=found.n,
+            facts=[f"{found.n} examples", f"{efficiency.REPEATS} repetitions"],
             basis=[
                 f"{interval_text(found.lowest, found.highest, '/s')}, "
                 f"{efficiency.REPEATS} repetitions over {found.n} examples{batch}"
@@ -103,6 +104,7 @@ class MemoryUse(EvalGate):
             ),
             metric="memory",
             n=found.n,
+            facts=[f"of the {used.held_by}", f"{found.n} longest examples"],
             basis=[
                 f"peak of the {used.held_by} over the {found.n} longest examples; weights "
                 f"{quantity_text(used.weights, 'B', up=True)}"

@@ -92,6 +92,7 @@ class NotContaminated(EvalGate):
             headline(ceil_text(share), "<=", f"{self.max_overlap:g}", what),
             metric=comparison.metric().name,
             n=len(on.gold),
+            facts=[f"{overlap.rows:,} rows read", f"{len(whole_texts) + len(runs):,} overlap"],
             notes=(f"{overlap.rows:,} rows of {train.name} read", *counted),
             lines=[
                 f"  {len(whole_texts):,} whole texts: {listed(whole_texts)}",

@@ -61,6 +61,7 @@ class Errors(MetricGate):
             confidence, lambda: _evidence(comparison, student, teacher, self.slice)
         )
         decision = decide(found, _ratio(*counts), "<=", most, confidence, comparison)
+        errors = f"errors: {counts[0]:,} of the student, {counts[1]:,} of the teacher"
         return self.verdict(
             comparison,
             decision,
@@ -68,10 +69,8 @@ class Errors(MetricGate):
             metric=metric.name,
             n=comparison.n(self.slice),
             about=explain.models(comparison, metric, self.slice, ("teacher", "student")),
-            basis=[
-                f"errors: {counts[0]:,} of the student, {counts[1]:,} of the teacher",
-                *explain.basis(decision.evidence),
-            ],
+            basis=[errors, *explain.basis(decision.evidence)],
+            facts=[errors],
             notes=(*unknown, *decision.evidence.notes),
             details={"student_errors": counts[0], "teacher_errors": counts[1]},
         )

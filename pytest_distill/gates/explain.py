@@ -12,6 +12,7 @@ from pytest_distill._util.format import (
     floor_text,
     interval_text,
     p_equals,
+    range_text,
     score_text,
 )
 from pytest_distill.comparison.comparison import Comparison, Slice
@@ -198,6 +199,30 @@ def basis(evidence: Evidence, n: int | None = None) -> list[str]:
     if evidence.above_chance is not None:
         parts.append(f"{floor_text(evidence.above_chance)} retained above chance")
     return parts
+
+
+def facts(evidence: Evidence) -> list[str]:
+    """Return what a reader wants of the evidence at a glance: ``0.9223..0.9619``, ``firm``."""
+    parts = []
+    if evidence.interval is not None:
+        low, high = evidence.interval.lower, evidence.interval.upper
+        parts.append(range_text(low, high))
+    if evidence.lost is not None:
+        parts.append(f"{evidence.lost:,} lost")
+    if evidence.paired is not None:
+        parts += _paired_facts(evidence.paired)
+    if evidence.firm is not None:
+        parts.append(FIRM if evidence.firm else "within noise")
+    return parts
+
+
+def _paired_facts(test: PairedTest) -> list[str]:
+    p = f"p {p_equals(test.p_value)}"
+    if test.wins is None or test.losses is None:
+        return [p]
+    if not test.wins and not test.losses:
+        return [p, "identical on every example"]
+    return [p, f"{count_text(test.wins, 'win')}, {count_text(test.losses, 'loss', 'losses')}"]
 
 
 def slices(comparison: Comparison, metric: Metric) -> list[str]:

@@ -129,6 +129,7 @@ class Gate(ABC):
         n: int | None,
         about: Iterable[str] = (),
         basis: Sequence[str] | None = None,
+        facts: Sequence[str] = (),
         notes: Sequence[str] = (),
         below: Iterable[str] = (),
         lines: Iterable[str] | None = None,
@@ -156,6 +157,8 @@ class Gate(ABC):
             Lines of the message above and below what the verdict rests on and its notes.
         basis : sequence of str, optional
             What the verdict rests on, a few words each; what its evidence says by default.
+        facts : sequence of str
+            What a reader wants of it at a glance, before what the evidence says.
         notes : sequence of str
             What a reader must know beside the numbers.
         lines : iterable of str, optional
@@ -190,6 +193,7 @@ class Gate(ABC):
             message="\n".join((headline, *told)),
             evidence=decision.evidence,
             basis="; ".join(rests_on),
+            facts=(*facts, *explain.facts(decision.evidence)),
             details=details or {},
             unit=unit,
         )

@@ -99,6 +99,7 @@ class InheritedErrors(MetricGate):
                 *beside,
                 *explain.basis(decision.evidence),
             ],
+            facts=[f"repeats {repeated:,} of {len(wrong):,}"],
             notes=notes,
             details={"teacher_wrong": len(wrong), "repeated": repeated, **details},
         )

@@ -9,7 +9,13 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_distill._util.format import floor_text, interval_text, limit_text, quantity_text
+from pytest_distill._util.format import (
+    floor_text,
+    interval_text,
+    limit_text,
+    quantity_text,
+    range_text,
+)
 from pytest_distill._util.numbers import Ratio, decimal, positive
 from pytest_distill._util.units import quantity
 from pytest_distill.comparison.comparison import Comparison, Confidence
@@ -88,7 +94,8 @@ class Faster(EvalGate):
             decision.headline(self.min_speedup, "times as fast as the teacher", text=_speedup_text),
             metric="latency",
             n=None if fixed else interval.n,
-            basis=[basis],
+            basis=[basis] if basis else [],
+            facts=[] if fixed else [range_text(interval.lower, interval.upper), counted],
             notes=(*teacher.notes, *student.notes, *drift),
             lines=[
                 f"  {basis or 'one declared figure each'}",
@@ -183,6 +190,7 @@ class Latency(EvalGate):
             metric=f"latency {worst}",
             n=None if fixed else interval.n,
             basis=[*told, *([] if fixed else [f"{counted}, of {what[self.of]}"])],
+            facts=[] if fixed else [range_text(interval.lower, interval.upper, "s"), counted],
             notes=(*student.notes, *drift),
             lines=[
                 *(f"  {line}" for line in told),

@@ -112,6 +112,7 @@ class Routable(EvalGate):
             n=pair.n,
             about=explain.models(comparison, metric, None, ("teacher", "student")),
             basis=_basis(found, details, needed),
+            facts=_facts(found),
             notes=explain.notes(comparison, metric, ("teacher", "student")),
             below=table(found, wanted, metric),
             details=details,
@@ -227,6 +228,13 @@ def _basis(found: Routing, details: dict[str, Any], needed: int | None) -> list[
             told = ", ".join(f"{name} {ceil_text(value)}" for name, value in known.items())
             parts.append(f"{shown}: {told}")
     return parts
+
+
+def _facts(found: Routing) -> list[str]:
+    if found.chosen is None:
+        return ["always the teacher"]
+    threshold = ceil_text(found.chosen.threshold)
+    return [f"{found.by} >= {threshold}", f"{_ratio_text(found.chosen.retained)} retained"]
 
 
 def table(found: Routing, wanted: Fraction, metric: Metric) -> list[str]:

@@ -59,13 +59,15 @@ class Smaller(Gate):
         ratio = Fraction(size_of(student, self.by), size_of(teacher, self.by))
         decision = observed(ratio, "<=", limit)
         notes = declared_notes((teacher, student), self.by)
+        sizes = f"{_shown(student, self.by)} of {_shown(teacher, self.by)}"
         return self.verdict(
             comparison,
             decision,
             decision.headline(self.max_ratio, f"of the {self.by} of {teacher.name}"),
             metric=self.by,
             n=None,
-            basis=[f"{_shown(student, self.by)} of {_shown(teacher, self.by)}"],
+            basis=[sizes],
+            facts=[sizes],
             notes=notes,
             lines=[*size_lines((teacher, student)), *explain.note_lines(notes)],
         )
@@ -115,6 +117,7 @@ class Size(Gate):
             metric=by,
             n=None,
             basis=[f"{other} <= {limit}" for other, limit in told.values()],
+            facts=[f"{other} <= {limit}" for other, limit in told.values()],
             notes=notes,
             lines=[*size_lines((student,)), *explain.note_lines(notes)],
             unit=UNITS[by],

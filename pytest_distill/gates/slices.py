@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
@@ -130,6 +131,7 @@ class SlicesRetained(EvalGate):
             metric=metric.name,
             n=comparison.n(),
             notes=notes,
+            facts=[f"worst {rows[0].scores.name}", *self._counted(rows)],
             lines=[
                 *explain.models(comparison, metric, None, ("teacher", "student")),
                 *table(rows),
@@ -177,6 +179,15 @@ class SlicesRetained(EvalGate):
         if scores.retained is None or scores.n < self.min_examples:
             return SliceOutcome(scores, interval, Outcome.INCONCLUSIVE)
         return SliceOutcome(scores, interval, within(scores.retained, scores.retained, ">=", floor))
+
+    def _counted(self, rows: Sequence[SliceOutcome]) -> list[str]:
+        """Return how many slices passed, and what became of the others."""
+        counts = Counter(row.outcome for row in rows)
+        told = [f"{counts.pop(Outcome.PASSED, 0)} of {len(rows)} passed"]
+        for outcome, n in counts.items():
+            lenient = outcome is Outcome.INCONCLUSIVE and not self.strict
+            told.append(f"{n} {outcome}{' (strict=True would fail)' if lenient else ''}")
+        return told
 
     def _outcome(self, rows: Sequence[SliceOutcome]) -> Outcome:
         outcomes = {row.outcome for row in rows}

@@ -116,6 +116,7 @@ class SuiteRetained(Gate):
             metric=self.aggregate,
             n=None,
             basis=basis,
+            facts=[f"worst {min(rows, key=lambda r: r.retained).eval}"] if len(rows) > 1 else [],
             notes=(_listed(values), *notes),
             lines=[
                 f"  {_listed(values)}",

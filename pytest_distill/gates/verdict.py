@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
@@ -101,7 +101,7 @@ class Verdict:
         What it rests on.
     notes : tuple of str
         What a reader must know beside the numbers. Where one of them is a `Doubt` the verdict is
-        not firm, in its evidence, its basis and its message.
+        not firm, in its evidence, its facts, its basis and its message.
     message : str
         What a failing test says. Its first line starts with ``assert``.
     waived : str, optional
@@ -126,6 +126,8 @@ class Verdict:
     """What only this kind of gate has to tell, JSON-able: slices, aggregates, overlapping ids."""
     basis: str = ""
     """What it rests on, in words."""
+    facts: tuple[str, ...] = ()
+    """The two or three of these that a reader wants at a glance, short."""
     waived: str | None = None
     unit: Unit = ""
     """What `observed` and `required` are counted in; nothing for scores and ratios."""
@@ -135,11 +137,11 @@ class Verdict:
     def __post_init__(self) -> None:
         if not any(isinstance(note, Doubt) for note in self.notes) or not self.evidence.firm:
             return
-        basis = [IN_DOUBT if part == FIRM else part for part in self.basis.split("; ")]
         lines = [f"  {IN_DOUBT}" if x == f"  {FIRM}" else x for x in self.message.split("\n")]
         changed = {
             "evidence": replace(self.evidence, firm=False),
-            "basis": "; ".join(basis),
+            "basis": "; ".join(not_firm(self.basis.split("; "))),
+            "facts": not_firm(self.facts),
             "message": "\n".join(lines),
         }
         for name, value in changed.items():
@@ -158,6 +160,11 @@ class Verdict:
     def reaches(self, floor: float) -> bool:
         """Return whether `observed` is on the good side of a floor (a ceiling for ``<=``)."""
         return self.observed <= floor if self.relation == "<=" else self.observed >= floor
+
+
+def not_firm(parts: Iterable[str]) -> tuple[str, ...]:
+    """Return what a verdict rests on, with a doubt where it called itself firm."""
+    return tuple(IN_DOUBT if part == FIRM else part for part in parts)
 
 
 def as_float(value: Ratio, relation: Relation) -> float:

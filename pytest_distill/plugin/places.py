@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,25 @@ class Places:
         """Return a path as reports name it: relative to rootdir where it lies below."""
         root = self._config.rootpath
         return printable(str(path.relative_to(root) if path.is_relative_to(root) else path))
+
+    def in_repository(self, path: Path) -> str:
+        """Return a path as a service that shows the repository names it, with ``/``.
+
+        Relative to the folder that the CI job checked out, else to the one that git keeps, else to
+        rootdir; whole where it lies elsewhere.
+        """
+        root = _repository(self._config.rootpath)
+        shown = path.relative_to(root) if path.is_relative_to(root) else path
+        return printable(shown.as_posix())
+
+
+@functools.cache
+def _repository(rootdir: Path) -> Path:
+    given = (os.environ.get(name) for name in ("GITHUB_WORKSPACE", "CI_PROJECT_DIR"))
+    checked_out = (Path(folder) for folder in given if folder)
+    kept = (folder for folder in (rootdir, *rootdir.parents) if (folder / ".git").exists())
+    around = (folder for folder in checked_out if rootdir.is_relative_to(folder))
+    return next(iter((*around, *kept, rootdir)))
 
 
 def _nearest_config(folder: Path, root: Path) -> Path | None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -78,9 +79,12 @@ class TestState:
         """The attempt that runs, or ran last."""
         return self.run.last
 
-    def note_error(self, function: str, why: str, criterion: str | None = None) -> None:
+    def note_error(
+        self, function: str, why: str, criterion: str | None = None, line: int | None = None
+    ) -> None:
         """Remember a gate that gave no verdict."""
-        self.attempt.errors.append(GateError(function.removeprefix("assert_"), why, criterion))
+        gate = function.removeprefix("assert_")
+        self.attempt.errors.append(GateError(gate, why, criterion, line))
 
     @property
     def has_something(self) -> bool:
@@ -142,6 +146,14 @@ def of_marker(item: pytest.Item) -> Iterator[None]:
         yield
     except ConfigError as error:
         raise ConfigError(f"marker distill of {item.name}: {error}") from None
+
+
+def line_of_call(item: pytest.Item) -> int | None:
+    """Return the line on which a test's file, which is being run, asks; None where it is not."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename != str(item.path):
+        frame = frame.f_back
+    return None if frame is None else frame.f_lineno
 
 
 def state_of(item: pytest.Item) -> TestState:

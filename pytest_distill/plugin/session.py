@@ -21,6 +21,7 @@ from pytest_distill.plugin.records import (
     TestState,
     check_marker,
     in_one_line,
+    line_of_call,
     marker_arguments,
     of_marker,
     publish,
@@ -90,7 +91,8 @@ class DistillSession:
         path = self.config_file(item)
         name = f"{worker_name()}:{next(self._serial)}"
         shown = self.places.shown(path) if path is not None else None
-        state = TestState(TestRun(item.nodeid, name, shown))
+        file, line = self.places.in_repository(item.path), (item.location[1] or 0) + 1
+        state = TestState(TestRun(item.nodeid, name, shown, file, line))
         item.stash[STATE] = state
         self.tests.append((item, state))
         with turn(self.turns, item):
@@ -202,7 +204,7 @@ class DistillSession:
                 check_marker(item)  # one that came late was not looked at in the collection
             yield
         except BaseException as error:
-            state_of(item).note_error(gate, in_one_line(error), criterion)
+            state_of(item).note_error(gate, in_one_line(error), criterion, line_of_call(item))
             publish(item)
             raise
 
@@ -212,8 +214,9 @@ class DistillSession:
 
         config = self.project(item).config
         judged = waived(verdict, item.nodeid, config.settings.waivers)
-        row = row_of(judged, self.places.shown(config.path), item.nodeid)
-        state_of(item).attempt.verdicts.append(row)
+        state = state_of(item)
+        row = row_of(judged, self.places.shown(config.path), state.run, line_of_call(item))
+        state.attempt.verdicts.append(row)
         publish(item)
         return judged
 

@@ -18,11 +18,12 @@ ENDS = ("passed", "xfailed", "skipped", "failed", "error")
 
 @dataclass(frozen=True)
 class GateError:
-    """A gate that was asked and gave no verdict, why, and the criterion that it is a part of."""
+    """A gate that was asked and gave no verdict: why, of which criterion, and on which line."""
 
     gate: str
     why: str
     criterion: str | None = None
+    line: int | None = None
 
 
 @dataclass
@@ -68,6 +69,8 @@ class TestRun:
         Tells this turn of the item from all others of the run, those of other workers too.
     config : str, optional
         Shown path of the ``distill.yaml`` that holds for the test.
+    file, line : str and int, optional
+        Where the test is; the file relative to the repository, with ``/``.
     attempts : list of Attempt
         In the order in which they were made.
     """
@@ -77,6 +80,8 @@ class TestRun:
     nodeid: str = ""
     name: str = ""
     config: str | None = None
+    file: str | None = None
+    line: int | None = None
     attempts: list[Attempt] = field(default_factory=list)
 
     @property

@@ -146,7 +146,7 @@ class Ledger:
                 rows += run_rows(run, self._excused)
             if test.gate_test and not test.runs:
                 ended = ASKED_NOTHING if test.result == "passed" else test.result
-                rows.append(end_row(test.nodeid, ended, None))
+                rows.append(end_row(TestRun(test.nodeid), ended))
         return rows
 
     def _excused(self, row: GateRow) -> bool:

@@ -59,13 +59,21 @@ def run_rows(run: TestRun, excused: Callable[[GateRow], bool]) -> list[GateRow]:
     return list(rows.values())
 
 
-def end_row(nodeid: str, ended: str | None, config: str | None, why: str = "") -> GateRow:
+def end_row(run: TestRun, ended: str | None, why: str = "") -> GateRow:
     """Return the row of a gate test whose own end counts."""
     own = {"passed": Outcome.PASSED, "failed": Outcome.FAILED}
     outcome = own.get(ended or "", Outcome.NOT_RUN)
     notes = (why,) if ended in own else (ended or "did not run", why)
     gate = OWN_ASSERTION if ended in own else None
-    return GateRow(nodeid, config, gate, outcome, notes=tuple(note for note in notes if note))
+    return GateRow(
+        run.nodeid,
+        run.config,
+        gate,
+        outcome,
+        file=run.file,
+        line=run.line,
+        notes=tuple(note for note in notes if note),
+    )
 
 
 def _attempt_rows(attempt: Attempt, run: TestRun) -> Rows:
@@ -75,15 +83,24 @@ def _attempt_rows(attempt: Attempt, run: TestRun) -> Rows:
         key = (row.gate, row.eval, row.metric, row.model, row.slice, row.criterion)
         _add(rows, key, replace(row, nodeid=run.nodeid))
     for error in attempt.errors:
-        row = GateRow(run.nodeid, run.config, error.gate, Outcome.NOT_RUN, notes=(error.why,))
-        _add(rows, (error.gate, error.criterion), replace(row, criterion=error.criterion))
+        row = GateRow(
+            run.nodeid,
+            run.config,
+            error.gate,
+            Outcome.NOT_RUN,
+            criterion=error.criterion,
+            file=run.file,
+            line=error.line or run.line,
+            notes=(error.why,),
+        )
+        _add(rows, (error.gate, error.criterion), row)
     ended, why = attempt.ended
     explained = bool(attempt.errors) or any(map(fell_short, attempt.verdicts))
     if ended == "passed" and not attempt.verdicts and not attempt.errors:
         ended, why = (ended if attempt.looked else ASKED_NOTHING), ""
     elif ended == "passed" or (ended not in (None, "skipped") and explained):
         return rows
-    _add(rows, (OWN_ASSERTION,), end_row(run.nodeid, ended, run.config, why))
+    _add(rows, (OWN_ASSERTION,), end_row(run, ended, why))
     return rows
 
 

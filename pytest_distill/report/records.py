@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Record = TypeVar("Record")
 
-SCHEMA: Literal[1] = 1
+SCHEMA: Literal[2] = 2
 
 UNFINISHED = "the run did not end"
 """What a report says from the start of a run to its end."""
@@ -255,9 +255,18 @@ class GateRow:
     """How sure the verdict had to be; None where the observed number decides."""
     n: int | None = None
     slice: str | None = None
+    file: str | None = None
+    """Where the gate was asked, else where its test is: relative to the repository, with ``/``."""
+    line: int | None = None
+    """From 1."""
+    facts: tuple[str, ...] = ()
+    """The two or three things that the verdict rests on, short."""
     basis: str = ""
-    """What the verdict rests on, in words."""
+    """All that it rests on, in words."""
     notes: tuple[str, ...] = ()
+    """What a reader must know beside the numbers."""
+    doubts: tuple[str, ...] = ()
+    """Those of the notes that tell what is suspicious, so that the verdict is not firm."""
     message: str = ""
     """What the failing test says."""
     waived: str | None = None
@@ -280,6 +289,81 @@ class GateRow:
 
 
 @dataclass(frozen=True, slots=True)
+class BaselineRow:
+    """The accepted run that this one is held against."""
+
+    config: str
+    path: str
+    made: float
+    """Seconds since 1970."""
+    commit: str | None
+    """Of the accepted run, where it was known."""
+    notes: tuple[str, ...] = ()
+    """What makes it another than this run's: its gold set, its models, its age."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRow(_ByMetric):
+    """A model now and in the baseline, on the examples that both runs have."""
+
+    model: str
+    role: str
+    before: float
+    now: float
+    difference: float
+    """`now` less `before`, of paired examples."""
+    lower: float | None
+    upper: float | None
+    """Two-sided 95 % interval of `difference`; a bound that does not exist is None."""
+    n: int
+    """How many examples both runs have."""
+    wins: int | None = None
+    losses: int | None = None
+    """Examples that are better and worse now; None where the metric scores no examples."""
+    same: bool | None = None
+    """Whether it is the same checkpoint; None where a digest is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoldChangeRow:
+    """What became of the gold set of an eval since the baseline, in examples."""
+
+    config: str
+    eval: str
+    common: int
+    added: int
+    gone: int
+    relabelled: int
+
+
+@dataclass(frozen=True, slots=True)
+class GateChangeRow:
+    """A gate that the baseline has otherwise, or that only one of the two has."""
+
+    config: str
+    nodeid: str
+    about: str
+    """Which gate, on what, in words."""
+    change: Literal["added", "removed", "lowered", "raised"]
+    """Of the gate, or of what it requires; ``lowered`` is less strict, ``raised`` stricter."""
+    before: str
+    now: str
+    """What was and is required, in words; empty where there was no such gate."""
+
+
+@dataclass(frozen=True, slots=True)
+class LooksRow:
+    """How often a gold set was looked at."""
+
+    config: str
+    eval: str
+    students: int
+    """How many student checkpoints are known to have been judged on it; there may be more."""
+    confidence: float
+    """Of each one's bound, if all of them together are to be wrong at most one time in 20."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reason:
     """Something that stands in the way of a SHIP, or what a SHIP is of."""
 
@@ -292,7 +376,7 @@ class Reason:
 class Report:
     """All that a run found out, and what it comes to. A format tells it and computes nothing."""
 
-    schema: Literal[1] = SCHEMA
+    schema: Literal[2] = SCHEMA
     outcome: Shipping = "INCOMPLETE"
     """SHIP only when every gate ran and passed, and nothing else went wrong."""
     reason: str = UNFINISHED
@@ -307,6 +391,11 @@ class Report:
     frontiers: tuple[Frontier, ...] = ()
     recommendations: tuple[RecommendationRow, ...] = ()
     gates: tuple[GateRow, ...] = ()
+    baselines: tuple[BaselineRow, ...] = ()
+    changes: tuple[ChangeRow, ...] = ()
+    gold_changes: tuple[GoldChangeRow, ...] = ()
+    gate_changes: tuple[GateChangeRow, ...] = ()
+    looks: tuple[LooksRow, ...] = ()
     worth: tuple[str, ...] = ()
     """Sentences: whether SFT is beaten, where it does alone, what is recommended."""
     remarks: tuple[str, ...] = ()

@@ -10,11 +10,11 @@ from .project import FAILS, SHIPS, Project, Run, said
 
 
 def test_writes_the_documented_shape(project: Project, run_both: Run) -> None:
-    """Schema 1: outcome, models, comparisons, evaluations and gates, numbers unrounded."""
+    """Schema 2: outcome, models, comparisons, evaluations and gates, numbers unrounded."""
     project.file("test_ship.py", SHIPS)
     assert run_both("--distill-json", "out.json").ret == pytest.ExitCode.OK
     report = project.json()
-    assert report["schema"] == 1
+    assert report["schema"] == 2
     assert report["outcome"] == "SHIP"
     assert {(m["name"], m["role"], m["parameters"], m["bytes"]) for m in report["models"]} == {
         ("teacher", "teacher", 1000, None),
@@ -178,3 +178,42 @@ def test_is_strict_json_in_utf8(project: Project, run: Run) -> None:
 
     json.loads(text, parse_constant=refuse)
     assert '"größe"' in text
+
+
+def test_a_gate_is_found_where_it_was_asked(project: Project, run_both: Run) -> None:
+    """File and line are those of the assertion in the test's file, else those of the test."""
+    project.file(".git/HEAD", "ref: refs/heads/main")
+    project.file(
+        "sub/test_ship.py",
+        """
+        import pytest
+        from pytest_distill import assert_quality_retained, assert_smaller
+
+        def keeps():
+            assert_quality_retained(
+                min=0.9)
+
+        @pytest.mark.distill
+        def test_both():
+            keeps()
+            assert_smaller(max_ratio="much")
+
+        @pytest.mark.distill
+        def test_looks(student):
+            assert student.info.parameters < 0
+
+        @pytest.mark.skip
+        @pytest.mark.distill
+        def test_later():
+            ...
+        """,
+    )
+    run_both("--distill-json", "out.json")
+    gates = project.json()["gates"]
+    text = (project.path / "sub/test_ship.py").read_text().splitlines()
+    assert {gate["file"] for gate in gates} == {"sub/test_ship.py"}
+    said = {gate["gate"] or "none": text[gate["line"] - 1].strip() for gate in gates}
+    assert said["quality_retained"] == "assert_quality_retained("
+    assert said["smaller"] == 'assert_smaller(max_ratio="much")'
+    assert said["own_assertion"] == "@pytest.mark.distill"
+    assert said["none"] == "@pytest.mark.skip"

@@ -24,6 +24,7 @@ from pytest_distill.gates.retention import QualityRetained
 from pytest_distill.gates.score import Score
 from pytest_distill.gates.size import Smaller
 from pytest_distill.gates.verdict import Doubt, Evidence, Verdict
+from pytest_distill.report.attempt import TestRun
 from pytest_distill.report.verdicts import row_of
 from tests.unit.conftest import MakeComparison
 
@@ -104,7 +105,7 @@ def test_a_teacher_not_shown_above_chance_is_in_doubt(
     assert "firm" not in verdict.basis.split("; ")
     assert "  firm" not in verdict.message.splitlines()
     assert f"  note: {note}" in verdict.message.splitlines()
-    told = row_of(verdict, "distill.yaml", "test_it")
+    told = row_of(verdict, "distill.yaml", TestRun("test_it"), None)
     assert told.firm is not True
     assert note in told.notes
 

@@ -25,6 +25,7 @@ from pytest_distill.gates.retention import QualityRetained
 from pytest_distill.gates.sft import BeatsSft
 from pytest_distill.gates.slices import SlicesRetained
 from pytest_distill.gates.verdict import Outcome
+from pytest_distill.report.attempt import TestRun
 from pytest_distill.report.verdicts import row_of
 from tests.unit.conftest import MakeComparison
 
@@ -341,12 +342,17 @@ def test_a_verdict_is_json(make_comparison: MakeComparison) -> None:
     """Infinite bounds become null, and the keys are those that the documentation names."""
     comparison = make_comparison("aab", "aab", "aba", "abb")
     told = json.loads(
-        json.dumps(asdict(row_of(BeatsSft().judge(comparison), "", "")), allow_nan=False)
+        json.dumps(
+            asdict(row_of(BeatsSft().judge(comparison), "", TestRun(), None)), allow_nan=False
+        )
     )
     assert {"n", "interval", "firm", "needed", "wins", "losses", "ties", "p_value"} <= set(told)
     assert set(told["gap_recovered"]) == {"recovered", "lower", "upper", "method"}
     told = json.loads(
-        json.dumps(asdict(row_of(QualityRetained(0.5).judge(comparison), "", "")), allow_nan=False)
+        json.dumps(
+            asdict(row_of(QualityRetained(0.5).judge(comparison), "", TestRun(), None)),
+            allow_nan=False,
+        )
     )
     bounds = {"one_sided_lower", "one_sided_upper", "lower", "upper", "confidence", "method"}
     assert set(told["interval"]) == bounds

@@ -54,7 +54,7 @@ def judged(made: Ledger, nodeid: str, result: str | None, *verdicts: GateRow) ->
     """Let a test have had one attempt, with these verdicts and this end."""
     ends = {"call": (result, "")} if result is not None else {}
     attempt = Attempt([*verdicts], [], ends)
-    made.test(nodeid).take(TestRun(nodeid, "main:0", "distill.yaml", [attempt]))
+    made.test(nodeid).take(TestRun(nodeid, "main:0", "distill.yaml", attempts=[attempt]))
 
 
 def change(made: Ledger, nodeid: str, **changes: Any) -> None:
@@ -356,7 +356,7 @@ def test_the_json_has_the_same_content() -> None:
     """Schema, outcome and reason stand beside the rows."""
     made = ledger(a=("failed", ["FAILED"]))
     told = json.loads(text(made.report()))
-    assert (told["schema"], told["outcome"]) == (1, "DO NOT SHIP")
+    assert (told["schema"], told["outcome"]) == (2, "DO NOT SHIP")
     assert told["remarks"] == []
     assert told["gates"][0]["observed"] == 0.9499999
 

@@ -23,6 +23,7 @@ from pytest_distill.evaluation.models import Model
 from pytest_distill.gates.inherited import InheritedErrors
 from pytest_distill.gates.likeness import Acceptance, Agreement, Divergence
 from pytest_distill.gates.verdict import Outcome
+from pytest_distill.report.attempt import TestRun
 from pytest_distill.report.terminal import observed_text
 from pytest_distill.report.verdicts import row_of
 from tests.unit.conftest import LETTERS, MakeComparison
@@ -170,7 +171,7 @@ def test_a_student_that_rules_out_what_the_teacher_does_not() -> None:
     assert verdict.outcome is Outcome.FAILED
     assert verdict.message.startswith("assert infinite <= 1000.0 KL(teacher || student) per ex")
     assert "infinite on 1 of 4 examples" in verdict.basis
-    row = row_of(verdict, "distill.yaml", "test_it")
+    row = row_of(verdict, "distill.yaml", TestRun("test_it"), None)
     assert (row.observed, row.infinite) == (None, True)
     assert observed_text(row) == "infinite"
 
@@ -299,7 +300,7 @@ def test_a_teacher_without_errors_tells_nothing(make_comparison: MakeComparison)
     verdict = InheritedErrors(0.5).judge(make_comparison("aaa", "aaa", "abb", "aab"))
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.message.startswith("assert 0 of 0 <= 0.5 of the errors of the teacher repeated")
-    assert row_of(verdict, "distill.yaml", "test_it").observed is None
+    assert row_of(verdict, "distill.yaml", TestRun("test_it"), None).observed is None
     assert not verdict.reaches(1.0)  # so that no waiver covers it
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import sqlite3
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ from pytest_distill._util.files import make_folder, write_atomically
 from pytest_distill.config import load_config
 from pytest_distill.config.schema import EngineModel
 from pytest_distill.engines import file_digest
-from pytest_distill.errors import ConfigError, DistillError, EvaluationError, ModelError
+from pytest_distill.errors import ConfigError, EvaluationError, ModelError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.request_keys import request_key
@@ -33,49 +31,38 @@ from pytest_distill.evaluation.store.keeping import MIGRATED, Keeper, run_key
 from pytest_distill.project.project import Project
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m pytest_distill", description=__doc__)
-    store = parser.add_subparsers(dest="what", required=True).add_parser(
-        "store", help="the stored predictions"
-    )
+def add_to(commands: Any) -> None:
+    """Add the command, and those inside it, to the subparsers of ``python -m pytest_distill``."""
+    store = commands.add_parser("store", help="the stored predictions", description=__doc__)
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--config", type=Path, default=Path("distill.yaml"), metavar="PATH")
     common.add_argument("--cache", type=Path, metavar="DIR", help="default: .distill beside it")
-    commands = store.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", parents=[common], help="the models, and how much of each is stored")
+    inside = store.add_subparsers(dest="what", required=True)
+    inside.add_parser("list", parents=[common], help="the models, and how much of each is stored")
     for name, what in (
         ("export", "write the predictions of this distill.yaml into a folder"),
         ("import", "take in predictions that were exported elsewhere"),
     ):
-        command = commands.add_parser(name, parents=[common], help=what)
+        command = inside.add_parser(name, parents=[common], help=what)
         command.add_argument("folder", type=Path, metavar="DIR")
-    commands.add_parser(
+    inside.add_parser(
         "prune", parents=[common], help="drop what belongs to no model of this distill.yaml"
     )
-    given = parser.parse_args(arguments)
-    try:
-        for line in _run(given):
-            print(line)  # noqa: T201 (a command's output)
-    except (DistillError, OSError, sqlite3.Error) as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        return 1
-    return 0
 
 
-def _run(given: argparse.Namespace) -> Iterator[str]:
-    """Run a command and yield the lines that it prints.
+def run(given: argparse.Namespace) -> Iterator[str]:
+    """Run the command and yield the lines that it prints.
 
     Parameters
     ----------
     given : Namespace
-        ``command`` (list, export, import or prune); ``config``, the ``distill.yaml``; ``cache``,
+        ``what`` (list, export, import or prune); ``config``, the ``distill.yaml``; ``cache``,
         the store's folder, ``.distill`` beside the config by default; ``folder``, to export to or
         to import from.
     """
     loaded = load_config(given.config.resolve())
     folder = given.cache or loaded.folder / ".distill"
-    if given.command == "import":
+    if given.what == "import":
         make_folder(folder)
     elif not (folder / FILE_NAME).is_file():
         raise ConfigError(f"{folder}: no predictions are stored there")
@@ -83,13 +70,13 @@ def _run(given: argparse.Namespace) -> Iterator[str]:
     if store.migrated:
         yield MIGRATED.format(path=store.path)
     try:
-        if given.command == "list":
+        if given.what == "list":
             yield from _listed(store)
             return
         project = Project(loaded, keeper=Keeper(folder, warn=print, tell=print))
-        if given.command == "export":
+        if given.what == "export":
             yield from _export(store, project, given.folder)
-        elif given.command == "import":
+        elif given.what == "import":
             yield from _import(store, project, given.folder)
         else:
             yield from _prune(store, project)

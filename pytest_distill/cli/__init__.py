@@ -1,0 +1,33 @@
+"""``python -m pytest_distill``: one module a command.
+
+Such a module has ``add_to(commands)``, which adds its name and its arguments, and ``run(given)``,
+which yields the lines to print.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sqlite3
+import sys
+from collections.abc import Sequence
+
+from pytest_distill.cli import store
+from pytest_distill.errors import DistillError
+
+COMMANDS = {"store": store}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m pytest_distill")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for command in COMMANDS.values():
+        command.add_to(commands)
+    given = parser.parse_args(arguments)
+    try:
+        for line in COMMANDS[given.command].run(given):
+            print(line)  # noqa: T201 (a command's output)
+    except (DistillError, OSError, sqlite3.Error) as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0

@@ -345,13 +345,11 @@ def corpus_retention(
     metric: Metric, student: Array, teacher: Array, longest: int | None = None
 ) -> st.TRetention:
     """Return a corpus metric's retention, made as `evidence` makes it."""
-    return st.metric_retention(
-        student,
-        teacher,
-        metric.aggregate,
+    return st.Scoring(
         metric.range,
+        aggregate=metric.aggregate,
         extremes=metric.extremes(np.concatenate([student, teacher]), longest),
-    )
+    ).t_retention(student, teacher)
 
 
 def corpus_test(
@@ -558,7 +556,7 @@ class Gains:
         *scores, sizes = sample
         student, other = (np.repeat(values, sizes) for values in scores)
         clusters = None if self.sigma is None else np.repeat(np.arange(self.n), sizes).tolist()
-        test = st.sign_flip_test(student, other, self.least, clusters=clusters)
+        test = st.Scoring(clusters=clusters).resampling_test(student, other, self.least)
         return FloorTest(test.p_value, 1.0)
 
 
@@ -580,13 +578,11 @@ class BetterTexts:
 
     def judge(self, sample: tuple[Array, Array]) -> FloorTest:
         """Return the test of a gain, with fewer swaps than the gate makes."""
-        test = st.randomization_test(
-            *sample,
-            BLEU.aggregate,
-            range=BLEU.range,
+        test = st.Scoring(
+            BLEU.range,
+            aggregate=BLEU.aggregate,
             extremes=BLEU.extremes(np.concatenate(sample), self.cap),
-            n_resamples=999,
-        )
+        ).resampling_test(*sample, n_resamples=999)
         return FloorTest(test.p_value, 1.0)
 
 
@@ -635,8 +631,8 @@ class BetterLabels:
     def judge(self, sample: tuple[Array, Array]) -> FloorTest:
         """Return the test of a gain, with fewer swaps than the gate makes."""
         extremes = MACRO_F1.extremes(np.concatenate(sample), None)
-        test = st.randomization_test(
-            *sample, MACRO_F1.aggregate, extremes=extremes, n_resamples=999
+        test = st.Scoring(aggregate=MACRO_F1.aggregate, extremes=extremes).resampling_test(
+            *sample, n_resamples=999
         )
         return FloorTest(test.p_value, 1.0)
 
@@ -689,7 +685,7 @@ class Deserving:
 
     def judge(self, sample: tuple[Array, Array]) -> FloorTest:
         """Return the test of a gain."""
-        return FloorTest(st.sign_flip_test(*sample).p_value, 1.0)
+        return FloorTest(st.Scoring().resampling_test(*sample).p_value, 1.0)
 
 
 # --- bounded scores -------------------------------------------------------------------------------
@@ -730,7 +726,9 @@ class Scores:
     def judge(self, sample: Array) -> FloorTest:
         """Return the test at the floor."""
         student, teacher = sample.T
-        retention = st.mean_retention(student, teacher, self.range, higher_is_better=self.higher)
+        retention = st.Scoring(self.range, higher_is_better=self.higher).t_retention(
+            student, teacher
+        )
         return retention.test(self.floor)
 
 
@@ -745,8 +743,15 @@ def all_or_nothing(n: int) -> list[Found]:
         passed = failed = 0.0
         for k in range(min(n, 40)):
             losing = np.repeat([1.0, 0.0], [n - k, k])
-            lower = st.mean_retention(losing, np.ones(n)).interval(confidence).one_sided_lower
-            upper = st.mean_retention(1 - losing, np.ones(n)).interval(confidence).one_sided_upper
+            lower = (
+                st.Scoring().t_retention(losing, np.ones(n)).interval(confidence).one_sided_lower
+            )
+            upper = (
+                st.Scoring()
+                .t_retention(1 - losing, np.ones(n))
+                .interval(confidence)
+                .one_sided_upper
+            )
             if lower > 0:
                 passed = max(passed, float(binom.cdf(k, n, 1 - lower)))
             if upper < 1:
@@ -810,7 +815,7 @@ class EqualScores:
 
     def judge(self, sample: Array) -> FloorTest:
         """Return the test at the floor."""
-        return st.mean_retention(sample, sample).test(self.floor)
+        return st.Scoring().t_retention(sample, sample).test(self.floor)
 
 
 # --- clusters -------------------------------------------------------------------------------------
@@ -872,7 +877,7 @@ class Clusters:
         losers = np.repeat(kept.astype(np.float64), sizes)
         wholes, clusters = np.ones_like(losers), np.repeat(np.arange(self.n), sizes).tolist()
         student, teacher = (wholes, losers) if self.swapped else (losers, wholes)
-        return st.mean_retention(student, teacher, clusters=clusters).test(self.floor)
+        return st.Scoring(clusters=clusters).t_retention(student, teacher).test(self.floor)
 
 
 def cluster_designs() -> Iterator[Design]:
@@ -913,7 +918,7 @@ class EqualClusters:
     def judge(self, sample: tuple[Array, Array]) -> FloorTest:
         """Return the test at the floor."""
         clusters, scores = sample
-        return st.mean_retention(scores, scores, clusters=clusters.tolist()).test(self.floor)
+        return st.Scoring(clusters=clusters.tolist()).t_retention(scores, scores).test(self.floor)
 
 
 # --- perplexity, bits per byte, rates -------------------------------------------------------------
@@ -970,12 +975,8 @@ class Nats:
     def judge(self, sample: tuple[Array, Array]) -> FloorTest:
         """Return the test at the floor."""
         tokens, lost = sample
-        of_nats = {
-            "perplexity": st.perplexity_retention,
-            "bits per byte": st.bits_per_byte_retention,
-        }
-        nats = (2 + lost) * tokens, 2 * tokens
-        return of_nats[self.measure](*nats, tokens).test(self.floor)
+        exp, nats = self.measure == "perplexity", ((2 + lost) * tokens, 2 * tokens)
+        return st.likelihood_retention(*nats, tokens, logarithmic=exp).test(self.floor)
 
 
 @dataclass(frozen=True)
@@ -1155,13 +1156,9 @@ class Slices:
 
     def judge(self, sample: Array) -> FloorTest:
         """Return Holm's least p on the side against a slice, and the greatest on the other."""
-        ones = np.ones(self.n)
-        tests = [
-            (st.mean_retention if self.graded else st.proportion_retention)(scores, ones).test(
-                self.floor
-            )
-            for scores in sample
-        ]
+        ones, scoring = np.ones(self.n), st.Scoring()
+        retention = scoring.t_retention if self.graded else scoring.retention
+        tests = [retention(scores, ones).test(self.floor) for scores in sample]
         against = float(st.holm(test.p_below for test in tests).min())
         return FloorTest(max(test.p_retained for test in tests), against)
 
@@ -1266,7 +1263,7 @@ class Evals:
             kept[1:] = 1
         of_logs = self.aggregate == "geometric"
         floor = float(np.exp(np.log(kept).mean()) if of_logs else kept.mean())
-        ratios = [st.mean_retention(*scores) for scores in sample]
+        ratios = [st.Scoring().t_retention(*scores) for scores in sample]
         return suite_retention(ratios, self.aggregate).test(floor)
 
 
@@ -1490,7 +1487,7 @@ def costs() -> Iterator[tuple[str, list[int | None]]]:
     yield "0/1 scores, teacher always right", least(st.ProportionRetention(n, 0, 0, 0))
     yield "0/1 scores, teacher right on 80 %", least(st.ProportionRetention(4 * n, 0, 0, n))
     graded = rng.beta(8, 2, n)
-    yield "bounded scores, mean .8", least(st.mean_retention(graded, graded))
+    yield "bounded scores, mean .8", least(st.Scoring().t_retention(graded, graded))
     for metric, word in ((MACRO_F1, "macro-F1"), (MATTHEWS, "MCC")):
         for k, rare in ((10, 200), (2, 1000), (2, 200), (2, 40), (2, 20)):
             rows, _ = Labels(metric, counts_of(n, rare, k), 0.0, 0.95).draw(rng)
@@ -1505,7 +1502,7 @@ def costs() -> Iterator[tuple[str, list[int | None]]]:
             )
     for sigma in (0.0, 1.0, 1.5):
         clusters, scores = EqualClusters(n, sigma, 0.9).draw(rng)
-        retention = st.mean_retention(scores, scores, clusters=clusters.tolist())
+        retention = st.Scoring(clusters=clusters.tolist()).t_retention(scores, scores)
         like = "of one size" if not sigma else f"with sizes of sigma {sigma:g}"
         yield f"clusters {like}", least(retention, n / len(scores))
 

@@ -221,7 +221,7 @@ def bounded(d: Design, replications: int, rng: np.random.Generator) -> dict[str,
     found, passed, failed = rates("t", (counts, values, estimate), d.n, -d.retention, 1.0)
     for row in range(CHECKED):
         s, t = expand(counts[row], pairs).T
-        check(st.mean_retention(s, t).test(d.retention), passed[row], failed[row])
+        check(st.Scoring().t_retention(s, t).test(d.retention), passed[row], failed[row])
     return found
 
 
@@ -283,7 +283,9 @@ def macro_f1(d: Design, replications: int, rng: np.random.Generator) -> dict[str
     for row in range(CHECKED):
         mine, theirs = expand(counts[row], student), expand(counts[row], teacher)
         known = MACRO_F1.extremes(np.concatenate([mine, theirs]), None)
-        retention = st.metric_retention(mine, theirs, MACRO_F1.aggregate, extremes=known)
+        retention = st.Scoring(aggregate=MACRO_F1.aggregate, extremes=known).t_retention(
+            mine, theirs
+        )
         check(retention.test(truth), passed[row], failed[row])
     return found
 
@@ -321,7 +323,7 @@ def clusters(
     for row in range(CHECKED):
         labels = np.repeat(np.arange(groups), SIZE).tolist()
         pair = student[row].ravel(), teacher[row].ravel()
-        retained = st.mean_retention(*pair, clusters=labels)
+        retained = st.Scoring(clusters=labels).t_retention(*pair)
         check(retained.test(retention), passed[row], failed[row])
     return found
 
@@ -338,7 +340,7 @@ def perplexity(
     plain, _ = t_statistics(np.ones(shape), d, d.mean(axis=1), 0.0)
     floor = float(np.exp(-0.05))
     tests = [
-        st.perplexity_retention(some * per, np.zeros(n), some).test(floor)
+        st.likelihood_retention(some * per, np.zeros(n), some, logarithmic=True).test(floor)
         for some, per in zip(tokens, lost, strict=True)
     ]
     t = stdtrit(n - 1, 1 - LEVEL)

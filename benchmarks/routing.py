@@ -71,9 +71,9 @@ def designs() -> Iterator[Design]:
 def routed(design: Design, rng: np.random.Generator) -> dict[str, float]:
     """Return what one gold set leads to."""
     sure, student, teacher = design.draw(rng)
-    ratio: Callable[..., st.Retention] = st.proportion_retention
+    ratio: Callable[..., st.Retention] = st.Scoring().retention
     if design.scores == "fractions":
-        ratio = st.mean_retention
+        ratio = st.Scoring().t_retention
 
     def shown(handled: NDArray[np.bool_], at: NDArray[np.intp]) -> bool:
         pair = np.where(handled, student[at], teacher[at])

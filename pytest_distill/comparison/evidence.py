@@ -1,13 +1,13 @@
-"""The statistical evidence behind a number: which test or interval suits which metric."""
+"""The statistical evidence behind a number: the rows of models side by side, and their tests."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,18 +20,19 @@ from pytest_distill.evals.metrics import MeanMetric, Metric
 from pytest_distill.evaluation.evaluation import MeasuredEvaluation, ReportedEval
 from pytest_distill.statistics import (
     Combined,
-    Extremes,
     GapRecovered,
     LeastRetention,
     Level,
     NoRatioError,
     PairedTest,
-    PseudoValues,
     Rate,
     Retention,
+    Scoring,
     SuiteRetention,
     TRetention,
 )
+from pytest_distill.statistics.jackknife import Clusters
+from pytest_distill.statistics.scoring import zero_or_one
 
 Floats = NDArray[np.float64]
 
@@ -48,7 +49,7 @@ def retention_evidence(
     """
     with _refusing(comparison, metric):
         aligned = align(comparison, (model, "teacher"), metric, selection)
-        return None if aligned is None else aligned.retention()
+        return None if aligned is None else aligned.scoring.retention(*aligned.rows)
 
 
 @contextmanager
@@ -60,89 +61,35 @@ def _refusing(comparison: Comparison, metric: Metric) -> Iterator[None]:
         raise ComparisonError(f"{metric.name} on '{comparison.eval}': {error}") from None
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Aligned:
-    """What a metric gives for the same examples of several models, and how that is tested.
+class Aligned(NamedTuple):
+    """What a metric gives for the same examples of several models, and how that is scored.
 
     Parameters
     ----------
-    metric : Metric
-        What is measured.
-    on : Eval or ReportedEval
-        Bounds the length of an answer.
+    scoring : Scoring
+        Has the clusters of the examples.
     rows : tuple of ndarray
         Of each model: its scores of the examples, shape (n,), where the metric is their mean; else
         their sufficient statistics, shape (n, k).
-    clusters : list of str, optional
-        The cluster of each example; None where the examples are independent.
     evaluations : tuple of MeasuredEvaluation
-        Of the models, where the rows are what was measured of them.
+        Of the models.
     """
 
-    metric: Metric
-    on: Eval | ReportedEval
+    scoring: Scoring
     rows: tuple[Floats, ...]
-    clusters: list[str] | None
-    evaluations: tuple[MeasuredEvaluation, ...] = ()
+    evaluations: tuple[MeasuredEvaluation, ...]
 
-    @property
-    def binary(self) -> bool:
-        """Whether these are 0/1 scores of independent examples, of which exact tests exist."""
-        is_mean = isinstance(self.metric, MeanMetric)
-        return is_mean and self.clusters is None and zero_or_one(*self.rows)
 
-    @property
-    def extremes(self) -> Extremes | None:
-        """What one more example can be at worst and at best; None where that is not known."""
-        if not self.metric.knows_extremes:
-            return None
-        longest = self.on.task.longest if isinstance(self.on, Eval) else None
-        return self.metric.extremes(np.concatenate(self.rows), longest)
-
-    def pseudo_values(self) -> list[PseudoValues]:
-        """Return what each example contributes to the models' scores."""
-        metric, clusters = self.metric, self.clusters
-        ends = statistics.worst_and_best(metric.range, metric.higher_is_better)
-        if isinstance(metric, MeanMetric):
-            return [statistics.of_mean(scores, clusters, ends) for scores in self.rows]
-        return [
-            statistics.of_metric(rows, metric.aggregate, clusters, self.extremes, ends)
-            for rows in self.rows
-        ]
-
-    def retention(self) -> Retention:
-        """Return the evidence on the share of the second model's quality that the first retains."""
-        if self.binary:
-            higher = self.metric.higher_is_better
-            return statistics.proportion_retention(*self.rows, higher_is_better=higher)
-        return self.t_retention()
-
-    def t_retention(self) -> TRetention:
-        """Return the same by a t test, of 0/1 scores too."""
-        (student, teacher), metric, clusters = self.rows, self.metric, self.clusters
-        higher = metric.higher_is_better
-        if isinstance(metric, MeanMetric):
-            return statistics.mean_retention(
-                student, teacher, metric.range, higher_is_better=higher, clusters=clusters
-            )
-        if metric.per_unit is not None:
-            (nats, units), (nats_of_teacher, units_of_teacher) = student.T, teacher.T
-            if (units == units_of_teacher).all():
-                by_units = (
-                    statistics.perplexity_retention
-                    if metric.per_unit == "exp"
-                    else statistics.bits_per_byte_retention
-                )
-                return by_units(nats, nats_of_teacher, units, clusters=clusters)
-        return statistics.metric_retention(
-            student,
-            teacher,
-            metric.aggregate,
-            metric.range,
-            extremes=self.extremes,
-            higher_is_better=higher,
-            clusters=clusters,
-        )
+def scoring_of(
+    metric: Metric, on: Eval | ReportedEval, rows: Sequence[Floats], clusters: Clusters | None
+) -> Scoring:
+    """Return what is known of a metric, and of one more example beside the rows of some models."""
+    scoring = Scoring(metric.range, metric.higher_is_better, clusters=clusters)
+    if isinstance(metric, MeanMetric):
+        return scoring
+    longest = on.task.longest if isinstance(on, Eval) else None
+    extremes = metric.extremes(np.concatenate(rows), longest) if metric.knows_extremes else None
+    return replace(scoring, aggregate=metric.aggregate, extremes=extremes, per_unit=metric.per_unit)
 
 
 def align(
@@ -171,8 +118,9 @@ def align(
     else:
         rows = [each.statistics(metric) for each in measured]
     chosen = comparison.positions(selection)
-    clusters, rows = clusters_of(comparison, chosen), [each[chosen] for each in rows]
-    return Aligned(metric, comparison.on, tuple(rows), clusters, tuple(measured))
+    rows, on = [each[chosen] for each in rows], comparison.on
+    scoring = scoring_of(metric, on, rows, clusters_of(comparison, chosen))
+    return Aligned(scoring, tuple(rows), tuple(measured))
 
 
 def score_evidence(
@@ -187,20 +135,7 @@ def score_evidence(
     """
     with _refusing(comparison, metric):
         aligned = align(comparison, [model], metric, selection)
-        if aligned is None:
-            return None
-        (rows,), clusters, higher = aligned.rows, aligned.clusters, metric.higher_is_better
-        if metric.per_unit is not None:
-            logarithmic = metric.per_unit == "exp"
-            totals, units = rows.T
-            return statistics.likelihood_level(
-                totals, units, metric.range, logarithmic=logarithmic, clusters=clusters
-            )
-        if aligned.binary and metric.range == (0.0, 1.0):
-            worst = 0.0 if higher else 1.0
-            return Rate(rows, rows, np.ones(len(rows)), higher_is_better=higher, worst=worst)
-        (found,) = aligned.pseudo_values()
-        return statistics.score_level(found, metric.range, higher)
+        return None if aligned is None else aligned.scoring.level(*aligned.rows)
 
 
 def lost_rate(comparison: Comparison, lost: Collection[str], selection: Selection = None) -> Rate:
@@ -209,9 +144,7 @@ def lost_rate(comparison: Comparison, lost: Collection[str], selection: Selectio
     examples = comparison.on.gold.examples if isinstance(comparison.on, Eval) else ()
     ids = set(lost)
     hits = np.array([float(examples[place].id in ids) for place in chosen])
-    clusters = clusters_of(comparison, chosen)
-    ones = np.ones(len(hits))
-    return Rate(hits, hits, ones, higher_is_better=False, worst=1.0, clusters=clusters)
+    return Rate.of_examples(hits, False, clusters_of(comparison, chosen))
 
 
 def suite_evidence(
@@ -246,9 +179,10 @@ def _t_evidence(comparison: Comparison, *, own_ratio: bool) -> TRetention | None
         aligned = align(comparison, ("student", "teacher"), metric)
         if aligned is None:
             return None
+        scoring = aligned.scoring
         if own_ratio:
-            return aligned.t_retention()
-        student, teacher = aligned.pseudo_values()
+            return scoring.t_retention(*aligned.rows)
+        student, teacher = map(scoring.values, aligned.rows)
         return statistics.ratio_test(student, teacher, -math.inf, "t")
 
 
@@ -264,25 +198,9 @@ def paired_test(
     aligned = align(comparison, ("student", "sft"), metric, selection, same_columns=True)
     if aligned is None:
         return None
-    (student, sft), clusters, higher = aligned.rows, aligned.clusters, metric.higher_is_better
-    if aligned.binary:
-        better, worse = (student, sft) if higher else (sft, student)
-        return statistics.proportion_test(better, worse, min_gain, mid_p=mid_p)
-    if isinstance(metric, MeanMetric):
-        return statistics.sign_flip_test(
-            student, sft, min_gain, range=metric.range, higher_is_better=higher, clusters=clusters
-        )
-    return statistics.randomization_test(
-        student,
-        sft,
-        metric.aggregate,
-        min_gain,
-        range=metric.range,
-        extremes=aligned.extremes,
-        example_gains=comparison.gains(metric, "sft")[comparison.positions(selection)],
-        higher_is_better=higher,
-        clusters=clusters,
-    )
+    gains = comparison.gains(metric, "sft")[comparison.positions(selection)]
+    student, sft = aligned.rows
+    return aligned.scoring.paired_test(student, sft, min_gain, mid_p=mid_p, example_gains=gains)
 
 
 def gap_recovered(
@@ -297,8 +215,8 @@ def gap_recovered(
     aligned = align(comparison, ("student", "sft", "teacher"), metric, selection)
     if aligned is None:
         return None
-    higher = metric.higher_is_better
-    return statistics.gap_recovered(*aligned.pseudo_values(), higher_is_better=higher)
+    values, higher = map(aligned.scoring.values, aligned.rows), metric.higher_is_better
+    return statistics.gap_recovered(*values, higher_is_better=higher)
 
 
 def needed_to_beat(
@@ -312,10 +230,9 @@ def needed_to_beat(
     aligned = align(comparison, ("student", "sft"), metric, selection)
     if aligned is None:
         return None
-    student, sft = aligned.pseudo_values()
-    test = statistics.gain_test(student, sft, higher_is_better=metric.higher_is_better)
+    test = aligned.scoring.gain_test(*aligned.rows)
     flipped = statistics.examples_needed_to_beat(test.top.values, min_gain, confidence=confidence)
-    if flipped is None or aligned.binary:
+    if flipped is None or aligned.scoring.exact(*aligned.rows):
         return flipped
     if not statistics.shown(1 / (statistics.N_RESAMPLES + 1), confidence):
         return None  # p of the draws is never less
@@ -363,8 +280,3 @@ def right_or_wrong(evaluation: MeasuredEvaluation, metric: Metric) -> Floats:
         f"{metric.name} on '{evaluation.eval.name}': its scores are not 0 or 1, so that no answer "
         "is right or wrong by it; name a metric such as accuracy or exact_match"
     )
-
-
-def zero_or_one(*scores: Floats) -> bool:
-    """Return whether all scores are 0 or 1."""
-    return all(bool(np.isin(s, (0.0, 1.0)).all()) for s in scores)

@@ -14,7 +14,7 @@ from pytest_distill import statistics
 from pytest_distill._util.numbers import Ratio, retained_share
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.confidences import confidence_name, confidences, probabilities
-from pytest_distill.comparison.evidence import Aligned, align
+from pytest_distill.comparison.evidence import align, scoring_of
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ComparisonError, DistillError
 from pytest_distill.evals.eval import Eval
@@ -49,7 +49,7 @@ class Pair:
             )
         self.on = comparison.on
         self.metric = metric
-        self.clusters = aligned.clusters
+        self.clusters = aligned.scoring.clusters
         self.student, self.teacher = aligned.evaluations
         self._student, self._teacher = aligned.rows
         self.n = len(self._student)
@@ -75,7 +75,8 @@ class Pair:
         clusters = None if self.clusters is None else [self.clusters[i] for i in chosen]
         teacher = self._teacher[chosen]
         mixed = _mixed(handled, self._student[chosen], teacher)
-        return Aligned(self.metric, self.on, (mixed, teacher), clusters).retention()
+        scoring = scoring_of(self.metric, self.on, (mixed, teacher), clusters)
+        return scoring.retention(mixed, teacher)
 
     def p_value(self, floor: Fraction, handled: Bools, positions: Positions | None = None) -> float:
         """Return p of "the pair keeps less than the floor"; 1 where no ratio exists."""

@@ -25,7 +25,7 @@ from pytest_distill.statistics import (
     ProportionRetention,
     Retention,
     RetentionInterval,
-    mean_retention,
+    Scoring,
 )
 
 Floats = NDArray[np.float64]
@@ -108,7 +108,7 @@ def _evidence(
         counts = (int(each.sum()) for each in (s & t, ~s & t, s & ~t, ~s & ~t))
         return _ErrorRatio(ProportionRetention(*counts))
     try:
-        return _ErrorRatio(mean_retention(student, teacher, clusters=clusters))
+        return _ErrorRatio(Scoring(clusters=clusters).t_retention(student, teacher))
     except NoRatioError:
         raise ComparisonError(
             f"eval '{comparison.eval}': the teacher makes too few errors for a ratio over clusters"

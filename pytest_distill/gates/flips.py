@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pytest_distill._util.numbers import bounded
 from pytest_distill.comparison.comparison import Comparison
-from pytest_distill.comparison.evidence import lost_rate, zero_or_one
+from pytest_distill.comparison.evidence import lost_rate
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
@@ -16,6 +16,7 @@ from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import decide, observed
 from pytest_distill.gates.gate import MetricGate, listed
 from pytest_distill.gates.verdict import Verdict
+from pytest_distill.statistics.scoring import zero_or_one
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class InheritedErrors(MetricGate):
         notes = _two_labels(student)
         what = "of the errors of the teacher repeated"
         if len(wrong):
-            rate = _rate(comparison, wrong, same)
+            rate = Rate.of_examples(same.astype(np.float64), False, clusters_of(comparison, wrong))
             observed = Fraction(int(same.sum()), len(wrong))
             decision = decide(rate, observed, "<=", most, confidence, comparison)
             evidence = decision.evidence
@@ -143,18 +143,6 @@ class InheritedErrors(MetricGate):
             f"student alone, {fewer:,} by the SFT student alone (exact McNemar, p "
             f"{p_equals(p)})"
         ], {"sft_rate": float(rate), "student_only": more, "sft_only": fewer, "p_value": p}
-
-
-def _rate(comparison: Comparison, wrong: NDArray[np.intp], same: Same) -> Rate:
-    repeated = same.astype(np.float64)
-    return Rate(
-        repeated,
-        repeated,
-        np.ones(len(wrong)),
-        higher_is_better=False,
-        worst=1.0,
-        clusters=clusters_of(comparison, wrong),
-    )
 
 
 def _same(one: MeasuredEvaluation, other: MeasuredEvaluation, places: NDArray[np.intp]) -> Same:

@@ -230,11 +230,6 @@ def of_sums(values: ArrayLike, sizes: ArrayLike, clusters: Clusters | None = Non
     return PseudoValues(float(sums.mean()), sums, n, weights, groups)
 
 
-def worst_and_best(range: Range, higher_is_better: bool) -> Ends:
-    """Return the ends of a metric's range by quality."""
-    return range if higher_is_better else (range[1], range[0])
-
-
 def t_bounds(found: PseudoValues, level: float) -> tuple[float, float]:
     """Return one-sided bounds of a metric, each at confidence `level`, by Student's t.
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import ArrayLike
-
-from pytest_distill.statistics.jackknife import Clusters, PseudoValues, Range, of_sums
+from pytest_distill.statistics.jackknife import Range
 from pytest_distill.statistics.results import FloorTest, RetentionInterval
-from pytest_distill.statistics.t_retention import TRetention, constant_test, ratio_test
+from pytest_distill.statistics.t_retention import TRetention
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -66,49 +63,6 @@ class Level:
         if self.logarithmic:
             ends = (_exp(ends[0]), _exp(ends[1]))
         return max(ends[0], low), min(ends[1], high)
-
-
-def score_level(found: PseudoValues, range: Range, higher_is_better: bool) -> Level:
-    """Return the test of a mean, or of a metric over a corpus, from its pseudo-values.
-
-    Parameters
-    ----------
-    found : PseudoValues
-        The score, and what the worst and the best possible example would do to it.
-    range : tuple of float
-        The least and the greatest score.
-    higher_is_better : bool
-        The metric's direction.
-    """
-    if not higher_is_better:
-        found = found.turned()
-    return Level(constant_test(found, "t"), higher_is_better, range)
-
-
-def likelihood_level(
-    nats: ArrayLike,
-    units: ArrayLike,
-    range: Range,
-    *,
-    logarithmic: bool,
-    clusters: Clusters | None = None,
-) -> Level:
-    """Return the test of a negative log-likelihood per unit of text; lower is better.
-
-    Parameters
-    ----------
-    nats, units : array_like, shape (n,)
-        Of each text: its negative log-likelihood, and its number of tokens, words or bytes.
-    range : tuple of float
-        The least and the greatest score.
-    logarithmic : bool
-        Whether the score is exp(nats / units), else it is nats / units.
-    clusters : sequence of hashable, optional
-        The cluster of each text.
-    """
-    gained = of_sums(-np.asarray(nats, np.float64), units, clusters)
-    ratio = ratio_test(gained, of_sums(units, units, clusters), -math.inf, "t of log-likelihoods")
-    return Level(ratio, False, range, logarithmic)
 
 
 def _exp(value: float) -> float:

@@ -235,7 +235,7 @@ def proportion_retention(
     if s.shape != t.shape or s.ndim != 1:
         raise ValueError(f"shapes {s.shape} and {t.shape}: must be one score an example, of each")
     if not (((s == 0) | (s == 1)).all() and ((t == 0) | (t == 1)).all()):
-        raise ValueError("scores other than 0 and 1: use mean_retention")
+        raise ValueError("scores other than 0 and 1: use Scoring.t_retention")
     top, bottom = (s == 1, t == 1) if higher_is_better else (t == 1, s == 1)
     if not (t == 1).any():
         raise NoRatioError(f"the teacher scores 0 on all {len(s)} examples: no ratio exists")

@@ -63,6 +63,14 @@ class Rate:
     most: float = 1.0
     clusters: Clusters | None = None
 
+    @classmethod
+    def of_examples(
+        cls, hits: Floats, higher_is_better: bool, clusters: Clusters | None = None
+    ) -> Rate:
+        """Return the share of examples that are a hit (1, else 0), each of which is one unit."""
+        ones, worst = np.ones(len(hits)), 0.0 if higher_is_better else 1.0
+        return cls(hits, hits, ones, higher_is_better, worst, clusters=clusters)
+
     @property
     def observed(self) -> tuple[Fraction | float, Fraction | float]:
         """The bounds of the rate on these examples, as exact fractions; a float where infinite."""

@@ -25,17 +25,10 @@ from scipy.special import bdtrc, ndtr
 from pytest_distill.statistics.jackknife import (
     Aggregate,
     Clusters,
-    Extremes,
-    PseudoValues,
-    Range,
-    of_mean,
-    of_metric,
     sum_by_cluster,
-    worst_and_best,
 )
 from pytest_distill.statistics.results import Floats
 from pytest_distill.statistics.score import difference_statistic
-from pytest_distill.statistics.t_retention import TRetention, constant_test
 from pytest_distill.statistics.unconditional import MOST, difference_tail
 
 N_RESAMPLES = 9999
@@ -103,13 +96,20 @@ def proportion_test(
     """
     gains = np.asarray(student, np.float64) - np.asarray(other, np.float64)
     if not np.isin(gains, (-1.0, 0.0, 1.0)).all():
-        raise ValueError("scores other than 0 and 1: use sign_flip_test")
-    wins, losses = int((gains > 0).sum()), int((gains < 0).sum())
+        raise ValueError("scores other than 0 and 1: use Scoring.resampling_test")
+    wins, losses, ties = win_counts(gains)
     if min_gain:
-        p = difference_p(wins, losses, len(gains), min_gain)
-        return _result(gains, float(gains.mean()), p, "score (Tango)")
-    method = "exact McNemar" + (", mid-p" if mid_p else "")
-    return _result(gains, float(gains.mean()), mcnemar_p(wins, losses, mid_p=mid_p), method)
+        p, method = difference_p(wins, losses, len(gains), min_gain), "score (Tango)"
+    else:
+        p = mcnemar_p(wins, losses, mid_p=mid_p)
+        method = "exact McNemar" + (", mid-p" if mid_p else "")
+    return PairedTest(p, float(gains.mean()), wins, losses, ties, method, len(gains))
+
+
+def win_counts(gains: Floats) -> tuple[int, int, int]:
+    """Return on how many examples the student does better, worse and the same."""
+    wins, losses = int((gains > 0).sum()), int((gains < 0).sum())
+    return wins, losses, len(gains) - wins - losses
 
 
 def mcnemar_p(wins: int, losses: int, *, mid_p: bool = False) -> float:
@@ -136,61 +136,6 @@ def difference_p(wins: int, losses: int, n: int, min_gain: float) -> float:
     return float(ndtr(-difference_statistic(wins, losses, n, min_gain)))
 
 
-def sign_flip_test(
-    student: ArrayLike,
-    other: ArrayLike,
-    min_gain: float = 0.0,
-    *,
-    range: Range = (0.0, 1.0),
-    higher_is_better: bool = True,
-    clusters: Clusters | None = None,
-    n_resamples: int = N_RESAMPLES,
-    rng: RNG = 0,
-) -> PairedTest:
-    """Test a mean of per-example scores: flip the signs of the differences, and a t test.
-
-    All 2^k outcomes are looked at where k differences are not 0 and that is no more than
-    `n_resamples`; else p = (hits + 1) / (n_resamples + 1). Whole clusters flip together, and of
-    more than 8,192 units blocks of them, drawn at random.
-
-    To flip signs asks whether the two are exchangeable, and not which is better on average: rare
-    catastrophes among many small gains pass it. So the greater p counts of it and of `gain_test`.
-
-    Parameters
-    ----------
-    student, other : array_like, shape (n,)
-        Scores of the same examples.
-    min_gain : float
-        The mean gain that must be exceeded; it is taken off each difference.
-    range : tuple of float
-        The metric's least and greatest value.
-    higher_is_better : bool
-        The metric's direction.
-    clusters : sequence of hashable, optional
-        The cluster of each example.
-    n_resamples : int
-        Number of random flips.
-    rng : int or Generator
-        Seed, or source of randomness.
-    """
-    gains = np.asarray(student, np.float64) - np.asarray(other, np.float64)
-    gains = gains if higher_is_better else -gains
-    units = gains - min_gain
-    if clusters is not None:
-        units = sum_by_cluster(units, clusters)
-    groups = None if clusters is None else len(units)
-    p, exact = sign_flip_p(units, n_resamples=n_resamples, rng=rng)
-    ends = worst_and_best(range, higher_is_better)
-    average = gain_test(
-        of_mean(student, clusters, ends),
-        of_mean(other, clusters, ends),
-        higher_is_better=higher_is_better,
-    )
-    method = f"{_name('sign-flip permutation', exact)}, and {average.method}"
-    p = max(p, average.test(min_gain).p_retained)
-    return _result(gains, float(gains.mean()), p, method, groups, average.top.notes)
-
-
 def sign_flip_p(
     units: Floats, *, n_resamples: int = N_RESAMPLES, rng: RNG = 0
 ) -> tuple[float, bool]:
@@ -215,73 +160,6 @@ def sign_flip_p(
     return _p(hits, 2 ** len(moved) if exact else n_resamples, exact), exact
 
 
-def randomization_test(
-    student: ArrayLike,
-    other: ArrayLike,
-    aggregate: Aggregate,
-    min_gain: float = 0.0,
-    *,
-    range: Range = (0.0, 1.0),
-    extremes: Extremes | None = None,
-    example_gains: ArrayLike | None = None,
-    higher_is_better: bool = True,
-    clusters: Clusters | None = None,
-    n_resamples: int = N_RESAMPLES,
-    rng: RNG = 0,
-) -> PairedTest:
-    """Test a metric over the whole corpus: swap the two models' outputs, and a t test.
-
-    Approximate randomization; exact, seeded, in blocks and joined with `gain_test` as
-    `sign_flip_test` is. With `min_gain` the gains of the swapped corpora, which lie around 0, are
-    compared with the observed gain less `min_gain`.
-
-    Parameters
-    ----------
-    student, other : array_like, shape (n, k)
-        Sufficient statistics of the same examples, with the same columns: rows of both models from
-        one call of the metric.
-    aggregate : callable
-        Summed statistics, shape (..., k) -> (...): the metric.
-    min_gain : float
-        The gain in the metric that must be exceeded.
-    range : tuple of float
-        The metric's least and greatest value.
-    extremes : tuple of array_like, optional
-        What one example can be at worst and at best; see `metric_retention`.
-    example_gains : array_like, shape (n,), optional
-        Student's score less the other's of each example, above 0 where the student is better: for
-        wins, losses and ties alone.
-    higher_is_better, clusters, n_resamples, rng
-        As for `sign_flip_test`.
-    """
-    mine, theirs = np.asarray(student, np.float64), np.asarray(other, np.float64)
-    if mine.shape != theirs.shape or mine.ndim != 2:
-        raise ValueError(f"shapes {mine.shape} and {theirs.shape}: must be the same (n, k)")
-    p, exact = randomization_p(
-        mine,
-        theirs,
-        aggregate,
-        min_gain,
-        higher_is_better=higher_is_better,
-        clusters=clusters,
-        n_resamples=n_resamples,
-        rng=rng,
-    )
-    ends = worst_and_best(range, higher_is_better)
-    average = gain_test(
-        of_metric(mine, aggregate, clusters, extremes, ends),
-        of_metric(theirs, aggregate, clusters, extremes, ends),
-        higher_is_better=higher_is_better,
-        method="jackknife",
-    )
-    p = max(p, average.test(min_gain).p_retained)
-    method = f"{_name('approximate randomization', exact)}, and {average.method}"
-    gain, groups, notes = average.observed, average.clusters, average.top.notes
-    if example_gains is None:
-        return PairedTest(p, gain, None, None, None, method, len(mine), groups, notes)
-    return _result(np.asarray(example_gains, np.float64), gain, p, method, groups, notes)
-
-
 def randomization_p(
     mine: Floats,
     theirs: Floats,
@@ -299,9 +177,13 @@ def randomization_p(
     ----------
     mine, theirs : ndarray, shape (n, k)
         Statistics of the two.
-    aggregate, min_gain, higher_is_better, clusters, n_resamples, rng
-        As for `randomization_test`.
+    aggregate, higher_is_better, clusters
+        Of their `Scoring`.
+    min_gain, n_resamples, rng
+        As for `Scoring.resampling_test`.
     """
+    if mine.shape != theirs.shape or mine.ndim != 2:
+        raise ValueError(f"shapes {mine.shape} and {theirs.shape}: must be the same (n, k)")
     total, total_of_other = mine.sum(axis=0), theirs.sum(axis=0)
     change = theirs - mine
     if clusters is not None:
@@ -323,21 +205,6 @@ def randomization_p(
             raise ValueError("the metric is not finite when outputs are swapped")
         hits += int((gains >= observed - min_gain - _TOLERANCE * max(abs(observed), 1e-300)).sum())
     return _p(hits, 2 ** len(change) if exact else n_resamples, exact), exact
-
-
-def gain_test(
-    student: PseudoValues,
-    other: PseudoValues,
-    *,
-    higher_is_better: bool = True,
-    method: str = "t",
-) -> TRetention:
-    """Return the t test of the mean gain, as a ratio to 1; a worst-case example is counted.
-
-    The one on which the student is wrong and the other right. Its floor is the gain that must be
-    exceeded.
-    """
-    return constant_test(student.gain_over(other, higher_is_better=higher_is_better), method)
 
 
 def _blocks(units: Floats, source: np.random.Generator) -> Floats:
@@ -382,20 +249,3 @@ def _sums_of_sets(values: Floats) -> Callable[[Octets], Floats]:
 
 def _p(hits: int, outcomes: int, exact: bool) -> float:
     return hits / outcomes if exact else (hits + 1) / (outcomes + 1)
-
-
-def _name(method: str, exact: bool) -> str:
-    return f"{method}, all outcomes" if exact else method
-
-
-def _result(
-    gains: Floats,
-    gain: float,
-    p: float,
-    method: str,
-    clusters: int | None = None,
-    notes: tuple[str, ...] = (),
-) -> PairedTest:
-    wins, losses = int((gains > 0).sum()), int((gains < 0).sum())
-    ties = len(gains) - wins - losses
-    return PairedTest(p, gain, wins, losses, ties, method, len(gains), clusters, notes)

@@ -25,6 +25,7 @@ from pytest_distill.statistics.results import (
     TWO_SIDED,
     Floats,
     FloorTest,
+    NoRatioError,
     RetentionInterval,
     one_sided,
 )
@@ -274,6 +275,30 @@ def constant_test(found: PseudoValues, kind: str) -> TRetention:
         right=None if found.right is None else np.ones(len(found.right)),
     )
     return ratio_test(found, one, -math.inf, kind)
+
+
+def refuse_no_ratio(bottom: PseudoValues, who: str, *, can_be_negative: bool = False) -> None:
+    """Raise NoRatioError where there is nothing to divide by, or it may be 0 as well.
+
+    Parameters
+    ----------
+    bottom : PseudoValues
+        Of the denominator.
+    who : str
+        Whose it is.
+    can_be_negative : bool
+        Whether the metric can: then the two-sided 95 % interval must be above 0 too.
+    """
+    scores = f"the {who} scores {bottom.estimate:g}"
+    if not (math.isfinite(bottom.estimate) and bottom.estimate > 0):
+        raise NoRatioError(f"{scores}, not above 0: no ratio exists")
+    if not can_be_negative:
+        return
+    own = ratio_moments(bottom.estimate, bottom.estimate, bottom.values, bottom.values)
+    if not own.df or not own.bottom_above_zero(float(stdtrit(own.df, (1 + TWO_SIDED) / 2))):
+        raise NoRatioError(
+            f"{scores}, and its own 95 % interval includes 0: the ratio says nothing"
+        )
 
 
 def pairs_not_seen(

@@ -179,7 +179,7 @@ def test_p_at_its_level_is_one_thing_everywhere(
     """499 hits of 9,999 draws make a p of exactly .05: outcome, firm and the words agree."""
     p = (hits + 1) / 10_000
     monkeypatch.setattr(
-        "pytest_distill.statistics.superiority.sign_flip_p", lambda *_, **__: (p, False)
+        "pytest_distill.statistics.scoring.sign_flip_p", lambda *_, **__: (p, False)
     )
     n = 60
     comparison = make_comparison("a" * n, answers(n, n), answers(n, n), answers(20, n))

@@ -26,10 +26,9 @@ from pytest_distill.evals.metrics import MeanMetric
 from pytest_distill.statistics import (
     LeastRetention,
     ProportionRetention,
+    Scoring,
     SuiteRetention,
-    mean_retention,
     proportion_test,
-    sign_flip_test,
 )
 from tests.unit.conftest import MakeComparison
 from tests.unit.test_evidence import answers, perplexity
@@ -85,7 +84,7 @@ def test_retention_of_scores_has_the_metric_s_direction(
     s, t = (scores(model, right, wrong) for model in ("student", "teacher"))
     assert found is not None
     assert found.observed == pytest.approx((s.sum() / t.sum()) ** (1 if higher else -1))
-    assert found.interval() == mean_retention(s, t, higher_is_better=higher).interval()
+    assert found.interval() == Scoring(higher_is_better=higher).t_retention(s, t).interval()
 
 
 @pytest.mark.parametrize("metric", [ACCURACY, ERROR])
@@ -97,11 +96,11 @@ def test_clusters_are_the_units_of_every_test(clustered: Comparison, metric: Mea
     )
     retained = retention_evidence(clustered, metric)
     assert retained is not None
-    expected = mean_retention(s, t, higher_is_better=higher, clusters=LANGS)
+    expected = Scoring(higher_is_better=higher, clusters=LANGS).t_retention(s, t)
     assert retained.interval() == expected.interval()
     assert retained.interval().clusters == len(GROUPS)
     paired = paired_test(clustered, metric, 0.0)
-    assert paired == sign_flip_test(s, o, higher_is_better=higher, clusters=LANGS)
+    assert paired == Scoring(higher_is_better=higher, clusters=LANGS).resampling_test(s, o)
     level = score_evidence(clustered, "student", metric)
     assert level is not None
     assert level.interval().clusters == len(GROUPS)

@@ -10,10 +10,9 @@ import pytest
 from pytest_distill.statistics import (
     Judgement,
     Rate,
+    Scoring,
     gap_recovered,
-    mean_retention,
     of_mean,
-    score_level,
 )
 
 ENDS = (0.0, 1.0)
@@ -24,7 +23,7 @@ def test_scores_whose_squares_vanish(scale: float) -> None:
     """Scores far under the metric's range have bounds that are no error, and show nothing."""
     rng = np.random.default_rng(0)
     teacher = rng.random(120) * scale
-    found = mean_retention(0.97 * teacher, teacher, (0.0, 1.0))
+    found = Scoring((0.0, 1.0)).t_retention(0.97 * teacher, teacher)
     interval = found.interval()
     assert found.observed == pytest.approx(0.97)
     assert interval.one_sided_lower < 0.97 < interval.one_sided_upper
@@ -43,8 +42,8 @@ def test_bounds_of_few_clusters_decide_nothing(clusters: int) -> None:
     groups = [i // 20 for i in range(n)]
     scores = np.ones(n)
     scores[:5] = 0
-    ratio = mean_retention(scores, np.ones(n), (0.0, 1.0), clusters=groups)
-    level = score_level(of_mean(scores, groups, ENDS), (0.0, 1.0), True)
+    ratio = Scoring((0.0, 1.0), clusters=groups).t_retention(scores, np.ones(n))
+    level = Scoring(clusters=groups).t_level(scores)
     ones = np.ones(n)
     rate = Rate(scores, scores, ones, higher_is_better=True, worst=0.0, clusters=groups)
     told = clusters == 10

@@ -12,12 +12,9 @@ from pytest_distill.statistics import (
     Judgement,
     Level,
     Rate,
-    bits_per_byte_retention,
+    Scoring,
     likelihood_level,
-    of_mean,
-    perplexity_retention,
-    score_level,
-    worst_and_best,
+    likelihood_retention,
 )
 
 ONCE = float(stats.norm.cdf(1))
@@ -26,7 +23,7 @@ ONCE = float(stats.norm.cdf(1))
 
 def level(scores: np.ndarray, ends: tuple[float, float] = (0.0, 1.0), higher: bool = True) -> Level:
     """Return the test of a mean of scores."""
-    return score_level(of_mean(scores, None, worst_and_best(ends, higher)), ends, higher)
+    return Scoring(ends, higher).t_level(scores)
 
 
 @pytest.mark.parametrize("scale", [1.0, 100.0])
@@ -85,7 +82,7 @@ def test_perplexity_is_the_retention_of_a_teacher_that_is_sure() -> None:
     """A perplexity of at most 9 is a share of 1/9 of the quality of one with perplexity 1."""
     nats, tokens = texts()
     found = likelihood_level(nats, tokens, (1.0, math.inf), logarithmic=True)
-    same = perplexity_retention(nats, np.zeros(150), tokens)
+    same = likelihood_retention(nats, np.zeros(150), tokens, logarithmic=True)
     assert found.test(9.0).p_retained == pytest.approx(same.test(1 / 9).p_retained, rel=1e-9)
     assert found.test(7.0).p_below == pytest.approx(same.test(1 / 7).p_below, rel=1e-9)
     one, other = found.interval(), same.interval()
@@ -100,7 +97,7 @@ def test_bits_per_byte_is_a_ratio_of_sums() -> None:
     found = likelihood_level(nats, lengths, (0.0, math.inf), logarithmic=False)
     low, high = found.interval(ONCE).one_sided_lower, found.interval(ONCE).one_sided_upper
     assert low < nats.sum() / lengths.sum() < high
-    plain = bits_per_byte_retention(nats, lengths, lengths).interval(ONCE)
+    plain = likelihood_retention(nats, lengths, lengths, logarithmic=False).interval(ONCE)
     # Not the same guess at the worst text, and nearly the same bound.
     assert 1 / high == pytest.approx(plain.one_sided_lower, rel=5e-3)
 

@@ -14,12 +14,12 @@ from pytest_distill.statistics import (
     Judgement,
     NoRatioError,
     ProportionRetention,
+    Scoring,
     above_chance,
     examples_needed,
     examples_needed_to_beat,
     gap_recovered,
     holm,
-    mean_retention,
     of_mean,
     score_statistic,
     slices_below,
@@ -78,7 +78,7 @@ def test_no_number_settles_the_floor_itself() -> None:
     """Where the retention is the floor, and where a perfect student faces a floor of 1."""
     assert examples_needed(0.9, 0.9, 0.1, 0.9) is None
     assert ProportionRetention(90, 5, 5, 0).needed(1.0) is None
-    assert mean_retention([0.5, 0.5], [0.5, 0.5]).needed(1.0) is None
+    assert Scoring().t_retention([0.5, 0.5], [0.5, 0.5]).needed(1.0) is None
 
 
 def test_needed_of_counts() -> None:
@@ -93,12 +93,12 @@ def test_needed_of_scores_has_the_power(floor: float) -> None:
     rng = np.random.default_rng(1)
     teacher = rng.choice([0.0, 0.5, 1.0], 4000, p=[0.1, 0.2, 0.7])
     student = np.where(rng.random(4000) < 0.05, 0.0, teacher)
-    n = mean_retention(student, teacher).needed(floor)
+    n = Scoring().t_retention(student, teacher).needed(floor)
     assert n is not None
     clear = []
     for _ in range(500):
         drawn = rng.integers(0, 4000, n)
-        test = mean_retention(student[drawn], teacher[drawn]).test(floor)
+        test = Scoring().t_retention(student[drawn], teacher[drawn]).test(floor)
         clear.append((test.p_retained if floor == 0.9 else test.p_below) <= 0.05)
     assert 0.75 <= np.mean(clear) < 0.9
 
@@ -120,8 +120,10 @@ def test_needed_of_right_and_wrong_has_the_power(floor: float, lost: float) -> N
 def test_needed_of_clusters_counts_examples() -> None:
     """Clusters are asked for whole, and told in examples."""
     scores, teacher = np.tile([0.9, 0.8, 1.0, 0.9], 25), np.ones(100)
-    alone = mean_retention(scores, teacher).needed(0.8)
-    clustered = mean_retention(scores, teacher, clusters=[i // 4 for i in range(100)]).needed(0.8)
+    alone = Scoring().t_retention(scores, teacher).needed(0.8)
+    clustered = (
+        Scoring(clusters=[i // 4 for i in range(100)]).t_retention(scores, teacher).needed(0.8)
+    )
     assert alone is not None
     assert clustered is not None
     assert clustered > alone
@@ -133,7 +135,7 @@ def test_needed_of_clusters_is_at_least_what_makes_ten(sizes: list[int]) -> None
     """However clear the scores, it takes ten clusters, or what counts as ten by their sizes."""
     n = sum(sizes)
     clusters = np.repeat(np.arange(len(sizes)), sizes).tolist()
-    found = mean_retention(np.full(n, 0.9), np.full(n, 0.9), clusters=clusters).needed(0.3)
+    found = Scoring(clusters=clusters).t_retention(np.full(n, 0.9), np.full(n, 0.9)).needed(0.3)
     effective = n**2 / sum(size**2 for size in sizes)
     assert found is not None
     assert found >= 10 * n / effective

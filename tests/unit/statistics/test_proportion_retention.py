@@ -18,8 +18,8 @@ from pytest_distill.statistics import (
     NoRatioError,
     ProportionRetention,
     Retention,
+    Scoring,
     intervals,
-    mean_retention,
     proportion_retention,
     score_statistic,
     shown,
@@ -196,7 +196,7 @@ def test_no_discordant_example() -> None:
 def test_many_at_once_are_each_alone() -> None:
     """The report's intervals of many ratios at once are those of each alone."""
     tables = [ProportionRetention(a, b, c, 3) for a, b, c in small_tables(4)]
-    other = mean_retention([0.5, 0.9], [0.6, 0.8])
+    other = Scoring().t_retention([0.5, 0.9], [0.6, 0.8])
     ratios: list[Retention] = [*tables[:9], other, *tables[9:]]
     expected = [table.report_interval(0.9) for table in tables]
     assert intervals(ratios, 0.9) == [*expected[:9], other.interval(0.9), *expected[9:]]
@@ -256,7 +256,7 @@ def test_refusals() -> None:
     """A teacher that is never right has no ratio; other scores and shapes are refused."""
     with pytest.raises(NoRatioError, match=r"the teacher scores 0 on all 2 examples"):
         proportion_retention([1, 0], [0, 0])
-    with pytest.raises(ValueError, match=r"use mean_retention"):
+    with pytest.raises(ValueError, match=r"use Scoring.t_retention"):
         proportion_retention([0.5], [1])
     with pytest.raises(ValueError, match=r"shapes \(1,\) and \(2,\)"):
         proportion_retention([1], [1, 1])

@@ -17,10 +17,9 @@ from pytest_distill.statistics import (
     LeastRetention,
     ProportionRetention,
     Retention,
+    Scoring,
     TRetention,
-    mean_retention,
-    metric_retention,
-    perplexity_retention,
+    likelihood_retention,
     suite_retention,
 )
 from pytest_distill.statistics.suite import Combined
@@ -46,7 +45,7 @@ def graded(rng: np.random.Generator, n: int) -> Scores:
 
 def ratios(evals: Sequence[Scores]) -> list[TRetention]:
     """Return the t test of each eval."""
-    return [mean_retention(*scores) for scores in evals]
+    return [Scoring().t_retention(*scores) for scores in evals]
 
 
 def with_worst(scores: Scores, ratio: float) -> NDArray[np.float64]:
@@ -140,7 +139,7 @@ def test_perplexity_enters_by_its_logarithm() -> None:
         tokens = rng.integers(20, 60, n).astype(float)
         teacher = tokens * rng.gamma(20, 0.1, n)
         evals.append((teacher * (1 + rng.normal(0.003, 0.01, n)), teacher, tokens))
-    parts = [perplexity_retention(*rows) for rows in evals]
+    parts = [likelihood_retention(*rows, logarithmic=True) for rows in evals]
     found = suite_retention(parts, "geometric")
     logs = [(t.sum() - s.sum()) / tokens.sum() for s, t, tokens in evals]
     assert found.observed == pytest.approx(math.exp(np.mean(logs)), rel=1e-12)
@@ -172,7 +171,9 @@ def test_a_corpus_metric_enters_by_its_pseudo_values() -> None:
         return np.asarray(totals[..., 0] / totals[..., 1])
 
     ends = (np.array([[0.0, 1.0]]), np.array([[1.0, 1.0]]))
-    as_corpus = [metric_retention(rows(s), rows(t), mean, extremes=ends) for s, t in evals]
+    as_corpus = [
+        Scoring(aggregate=mean, extremes=ends).t_retention(rows(s), rows(t)) for s, t in evals
+    ]
     for aggregate in AGGREGATES:
         one = suite_retention(as_corpus, aggregate).interval()
         other = suite_retention(ratios(evals), aggregate).interval()
@@ -185,8 +186,8 @@ def test_few_clusters_tell_nothing(aggregate: Combined) -> None:
     """One eval of nine clusters is enough for no verdict; `needed` asks for ten of them."""
     rng = np.random.default_rng(6)
     s, t = draw(rng, 90)
-    clustered = mean_retention(s, t, clusters=[str(i % 9) for i in range(90)])
-    found = suite_retention([clustered, mean_retention(*draw(rng, 5000))], aggregate)
+    clustered = Scoring(clusters=[str(i % 9) for i in range(90)]).t_retention(s, t)
+    found = suite_retention([clustered, Scoring().t_retention(*draw(rng, 5000))], aggregate)
     assert found.test(0.5) == FloorTest(1.0, 1.0)
     needed = found.needed(0.5)
     assert needed is not None
@@ -215,8 +216,8 @@ def test_a_flawless_student_where_lower_is_better(aggregate: Combined) -> None:
     """
     rng = np.random.default_rng(8)
     teacher = (rng.random(300) < 0.1).astype(float)
-    flawless = mean_retention(np.zeros(300), teacher, higher_is_better=False)
-    poor = mean_retention(*draw(rng, 300, kept=0.3))
+    flawless = Scoring(higher_is_better=False).t_retention(np.zeros(300), teacher)
+    poor = Scoring().t_retention(*draw(rng, 300, kept=0.3))
     assert flawless.observed == math.inf
     both = suite_retention([flawless, flawless], aggregate)
     assert both.test(0.9).judge(0.95) is Judgement.RETAINED
@@ -377,7 +378,7 @@ def test_bounds_of_an_aggregate_are_where_its_test_turns(aggregate: Combined) ->
     rng = np.random.default_rng(12)
     units = np.full(80, 30.0)
     teacher = rng.uniform(60, 120, 80)
-    texts = perplexity_retention(teacher + rng.normal(1, 5, 80), teacher, units)
+    texts = likelihood_retention(teacher + rng.normal(1, 5, 80), teacher, units, logarithmic=True)
     scores = ratios([graded(rng, 120)])
     # An average of scores takes no perplexity in.
     evals = scores * 2 if aggregate == "ratio_of_averages" else [*scores, texts]

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from pytest_distill.statistics import (
     PairedTest,
+    Scoring,
     difference_statistic,
     mcnemar_p,
     proportion_test,
-    randomization_test,
-    sign_flip_test,
 )
 from pytest_distill.statistics.superiority import randomization_p, sign_flip_p
 
@@ -47,8 +46,8 @@ def test_no_discordant_example() -> None:
     rows = np.column_stack([same, np.ones(3)])
     assert proportion_test(same, same).p_value == 1
     assert proportion_test(same, same, mid_p=True).p_value == 1
-    assert sign_flip_test(same, same).p_value == 1
-    found = randomization_test(rows, rows, ratio_of_sums, example_gains=same - same)
+    assert Scoring().resampling_test(same, same).p_value == 1
+    found = Scoring(aggregate=ratio_of_sums).resampling_test(rows, rows, example_gains=same - same)
     assert (found.p_value, found.ties) == (1, 3)
 
 
@@ -59,7 +58,7 @@ def test_proportions() -> None:
     assert found.gain == pytest.approx(0.2)
     assert found.p_value == 0.5
     assert found.method == "exact McNemar"
-    with pytest.raises(ValueError, match="use sign_flip_test"):
+    with pytest.raises(ValueError, match=r"use Scoring\.resampling_test"):
         proportion_test([0.5], [0.0])
 
 
@@ -96,9 +95,9 @@ def test_min_gain_shifts_the_null() -> None:
     rows = [np.column_stack([x, np.ones(300)]) for x in (student, sft)]
     for ps in (
         [proportion_test(student, sft, gain).p_value for gain in (0, 0.03, 0.06, 0.2)],
-        [sign_flip_test(student, sft, gain).p_value for gain in (0, 0.03, 0.06, 0.2)],
+        [Scoring().resampling_test(student, sft, gain).p_value for gain in (0, 0.03, 0.06, 0.2)],
         [
-            randomization_test(rows[0], rows[1], ratio_of_sums, gain).p_value
+            Scoring(aggregate=ratio_of_sums).resampling_test(rows[0], rows[1], gain).p_value
             for gain in (0, 0.03, 0.06, 0.2)
         ],
     ):
@@ -143,7 +142,7 @@ def test_sign_flip_enumerates_as_scipy(shift: float) -> None:
     p, exact = sign_flip_p(gains)
     assert exact
     assert p == pytest.approx(scipy_sign_flip(gains))
-    found = sign_flip_test(gains, np.zeros(11), range=(0.0, 1.0))
+    found = Scoring((0.0, 1.0)).resampling_test(gains, np.zeros(11))
     assert found.p_value == pytest.approx(max(scipy_sign_flip(gains), average_p(gains)))
     assert found.method == "sign-flip permutation, all outcomes, and t with a worst-case example"
 
@@ -159,7 +158,7 @@ def test_the_greater_p_counts(seed: int, min_gain: float) -> None:
     flipped, exact = sign_flip_p(student - sft - min_gain)
     average = average_p(student - sft - min_gain, -1 - min_gain)
     assert not exact
-    found = sign_flip_test(student, sft, min_gain)
+    found = Scoring().resampling_test(student, sft, min_gain)
     assert found.p_value == pytest.approx(max(flipped, average))
 
 
@@ -172,7 +171,7 @@ def test_rare_catastrophes_do_not_pass(n: int) -> None:
     rng, passed, flipped = np.random.default_rng(n), 0, 0
     for _ in range(300):
         gains = np.where(rng.random(n) < 0.01, -0.99, 0.01)
-        passed += sign_flip_test(gains + 0.99, np.full(n, 0.99)).p_value <= 0.05
+        passed += Scoring().resampling_test(gains + 0.99, np.full(n, 0.99)).p_value <= 0.05
         flipped += sign_flip_p(gains, n_resamples=199)[0] <= 0.05
     assert passed / 300 <= 0.055
     assert flipped / 300 > 0.2
@@ -181,7 +180,7 @@ def test_rare_catastrophes_do_not_pass(n: int) -> None:
 def test_rare_catastrophes_of_a_corpus_do_not_pass() -> None:
     """The same of a metric over the whole corpus."""
     student, sft = (np.column_stack([np.full(50, x), np.ones(50)]) for x in (0.6, 0.59))
-    found = randomization_test(student, sft, ratio_of_sums)
+    found = Scoring(aggregate=ratio_of_sums).resampling_test(student, sft)
     assert randomization_p(student, sft, ratio_of_sums)[0] <= 0.001
     assert found.p_value > 0.05
     assert found.method == "approximate randomization, and jackknife with a guess at the worst" + (
@@ -198,7 +197,7 @@ def test_sign_flip_of_clusters_by_hand() -> None:
     expected = np.mean(np.array(outcomes) >= sums.sum() - 1e-12)
     assert sign_flip_p(sums) == (expected, True)
     assert expected == 1 / 16
-    found = sign_flip_test(gains, np.zeros(8), clusters=clusters)
+    found = Scoring(clusters=clusters).resampling_test(gains, np.zeros(8))
     assert (found.clusters, found.wins, found.losses) == (4, 6, 2)
 
 
@@ -208,9 +207,9 @@ def test_few_clusters_show_nothing(groups: int, passes: bool) -> None:
     n = groups * 20
     clusters = [i % groups for i in range(n)]
     student, sft = np.full(n, 0.95), np.full(n, 0.05)
-    found = sign_flip_test(student, sft, clusters=clusters)
+    found = Scoring(clusters=clusters).resampling_test(student, sft)
     rows = [np.column_stack([x, np.ones(n)]) for x in (student, sft)]
-    other = randomization_test(rows[0], rows[1], ratio_of_sums, clusters=clusters)
+    other = Scoring(aggregate=ratio_of_sums, clusters=clusters).resampling_test(rows[0], rows[1])
     for test in (found, other):
         assert (test.p_value <= 0.05) is passes
         assert (test.p_value == 1) is not passes
@@ -253,7 +252,7 @@ def test_a_million_examples_take_about_as_long_as_twenty_thousand() -> None:
     def seconds(n: int) -> float:
         gains = np.random.default_rng(0).normal(0.0, 0.3, n)
         start = time.thread_time()
-        sign_flip_test(gains, np.zeros(n))
+        Scoring().resampling_test(gains, np.zeros(n))
         return time.thread_time() - start
 
     seconds(20_000)
@@ -263,17 +262,19 @@ def test_a_million_examples_take_about_as_long_as_twenty_thousand() -> None:
 def test_lower_is_better() -> None:
     """A lower score is a win where lower is better."""
     student, sft = np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.0, 4.0])
-    found = sign_flip_test(student, sft, higher_is_better=False, range=(0.0, math.inf))
+    found = Scoring((0.0, math.inf), higher_is_better=False).resampling_test(student, sft)
     assert (found.wins, found.gain) == (3, 1.0)
     rows = [np.column_stack([x, np.ones(3)]) for x in (student, sft)]
-    corpus = randomization_test(rows[0], rows[1], ratio_of_sums, higher_is_better=False)
+    corpus = Scoring(higher_is_better=False, aggregate=ratio_of_sums).resampling_test(
+        rows[0], rows[1]
+    )
     assert corpus.gain == 1.0
     better = randomization_p(rows[0], rows[1], ratio_of_sums, higher_is_better=False)
     assert better == (1 / 8, True)
     assert randomization_p(rows[0], rows[1], ratio_of_sums) == (1.0, True)
     many = np.random.default_rng(0).uniform(0.5, 0.9, 200)
-    assert sign_flip_test(many - 0.4, many, higher_is_better=False).p_value < 0.001
-    assert sign_flip_test(many, many - 0.4, higher_is_better=False).p_value == 1
+    assert Scoring(higher_is_better=False).resampling_test(many - 0.4, many).p_value < 0.001
+    assert Scoring(higher_is_better=False).resampling_test(many, many - 0.4).p_value == 1
 
 
 def test_randomization_by_brute_force() -> None:
@@ -291,7 +292,7 @@ def test_randomization_by_brute_force() -> None:
     p, exact = randomization_p(a, b, ratio_of_sums)
     assert exact
     assert p == pytest.approx(expected)
-    found = randomization_test(a, b, ratio_of_sums)
+    found = Scoring(aggregate=ratio_of_sums).resampling_test(a, b)
     assert found.p_value >= expected
     assert found.gain == pytest.approx(gains[0])
     assert found.method.startswith("approximate randomization, all outcomes, and jackknife")
@@ -304,9 +305,9 @@ def test_randomization_of_a_mean_is_the_sign_flip() -> None:
     student, sft = rng.random(30), rng.random(30)
     rows = [np.column_stack([x, np.ones(30)]) for x in (student, sft)]
     clusters = [i // 3 for i in range(30)]
-    one = sign_flip_test(student, sft, clusters=clusters)
-    other = randomization_test(
-        rows[0], rows[1], ratio_of_sums, clusters=clusters, example_gains=student - sft
+    one = Scoring(clusters=clusters).resampling_test(student, sft)
+    other = Scoring(aggregate=ratio_of_sums, clusters=clusters).resampling_test(
+        rows[0], rows[1], example_gains=student - sft
     )
     assert other.p_value == one.p_value
     assert (other.wins, other.losses, other.clusters) == (one.wins, one.losses, 10)
@@ -326,10 +327,10 @@ def test_flips_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_randomization_refusals() -> None:
     """Rows with other columns, and a metric that is not finite, are errors."""
     with pytest.raises(ValueError, match=r"must be the same \(n, k\)"):
-        randomization_test(np.ones((3, 2)), np.ones((3, 3)), ratio_of_sums)
+        Scoring(aggregate=ratio_of_sums).resampling_test(np.ones((3, 2)), np.ones((3, 3)))
     with pytest.raises(ValueError, match="not finite"):
-        randomization_test(
-            np.zeros((2, 2)), np.ones((2, 2)), lambda t: np.asarray(t[..., 0] * np.nan)
+        Scoring(aggregate=lambda t: np.asarray(t[..., 0] * np.nan)).resampling_test(
+            np.zeros((2, 2)), np.ones((2, 2))
         )
 
 
@@ -344,10 +345,9 @@ def test_a_corpus_metric_is_tested_in_its_direction_by_clusters_and_with_its_ext
     one, two = (np.column_stack([x, np.ones(12)]) for x in (student, other))
     ends = np.array([[1.0, 1.0]]), np.array([[0.0, 1.0]])
 
-    def found(mine: Array, theirs: Array, **options: Any) -> PairedTest:
-        return randomization_test(
-            mine, theirs, ratio_of_sums, extremes=ends, higher_is_better=False, **options
-        )
+    def found(mine: Array, theirs: Array, clusters: list[str] | None = None) -> PairedTest:
+        scoring = Scoring((0, 1), False, ratio_of_sums, ends, clusters=clusters)
+        return scoring.resampling_test(mine, theirs)
 
     once = found(one, two)
     assert once.gain == pytest.approx(other.mean() - student.mean())

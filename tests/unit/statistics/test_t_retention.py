@@ -25,13 +25,11 @@ from pytest_distill.evals.requests import Prediction
 from pytest_distill.statistics import (
     Judgement,
     NoRatioError,
+    Scoring,
     TRetention,
-    bits_per_byte_retention,
-    mean_retention,
-    metric_retention,
+    likelihood_retention,
     of_mean,
     of_metric,
-    perplexity_retention,
     t_bounds,
 )
 from pytest_distill.statistics.t_retention import pairs_not_seen
@@ -81,7 +79,7 @@ def weighted_p(values: Array, unseen: float) -> float:
 def test_p_values_are_of_a_weighted_t_test(n: int, floor: float) -> None:
     """P is a t test of S - m*T: with (0, 1) for the lower side, (1, 0) for the upper."""
     s, t = scores(n)
-    test = mean_retention(s, t).test(floor)
+    test = Scoring().t_retention(s, t).test(floor)
     assert test.p_retained == pytest.approx(weighted_p(s - floor * t, -floor), rel=1e-6)
     assert test.p_below == pytest.approx(weighted_p(floor * t - s, -1.0), rel=1e-6)
 
@@ -91,7 +89,7 @@ def test_bounds_are_scipys_where_the_weight_is_whole(times: int) -> None:
     """At the levels at which the unseen example counts once, or twice, it is scipy's t test."""
     level = float(scipy.stats.norm.sf(math.sqrt(4 * (times - 1) + 1)))
     s, t = scores(60)
-    interval = mean_retention(s, t).interval(1 - level)
+    interval = Scoring().t_retention(s, t).interval(1 - level)
     for bound, unseen, side in (
         (interval.one_sided_lower, (0.0, 1.0), "greater"),
         (interval.one_sided_upper, (1.0, 0.0), "less"),
@@ -104,7 +102,7 @@ def test_bounds_are_scipys_where_the_weight_is_whole(times: int) -> None:
 def test_bounds_are_where_the_test_turns(n: int) -> None:
     """Each bound is the root, found by bisection, of p = alpha."""
     s, t = scores(n)
-    retention = mean_retention(s, t)
+    retention = Scoring().t_retention(s, t)
     interval = retention.interval(0.9)
 
     def root(tail: str, alpha: float, low: float, high: float) -> float:
@@ -124,7 +122,7 @@ def test_bounds_are_where_the_test_turns(n: int) -> None:
 
 def test_identical_scores_are_never_certain() -> None:
     """What was not seen keeps both bounds away from 1."""
-    interval = mean_retention(np.full(50, 0.8), np.full(50, 0.8)).interval()
+    interval = Scoring().t_retention(np.full(50, 0.8), np.full(50, 0.8)).interval()
     assert 0.9 < interval.one_sided_lower < 0.97
     assert 1.03 < interval.one_sided_upper < 1.1
     assert interval.lower < interval.one_sided_lower
@@ -134,19 +132,19 @@ def test_identical_scores_are_never_certain() -> None:
 @pytest.mark.parametrize("n", [2, 5, 10])
 def test_a_few_scores_that_do_not_vary_show_no_loss(n: int) -> None:
     """A student that is a little under the floor on each of a few examples does not fail."""
-    retention = mean_retention(np.full(n, 0.83), np.full(n, 0.9))
+    retention = Scoring().t_retention(np.full(n, 0.83), np.full(n, 0.9))
     assert retention.test(0.95).judge(0.95) is Judgement.UNCLEAR
-    assert mean_retention(np.full(400, 0.83), np.full(400, 0.9)).test(0.95).judge(0.95) is (
+    assert Scoring().t_retention(np.full(400, 0.83), np.full(400, 0.9)).test(0.95).judge(0.95) is (
         Judgement.NOT_RETAINED
     )
 
 
 def test_what_cannot_be_told_is_unbounded() -> None:
     """One example bounds nothing; neither does a teacher that is not told apart from 0."""
-    one = mean_retention([0.9], [1.0])
+    one = Scoring().t_retention([0.9], [1.0])
     assert (one.interval().one_sided_lower, one.interval().one_sided_upper) == (0.0, np.inf)
     assert one.test(0.5).judge(0.95) is Judgement.UNCLEAR
-    few = mean_retention([0.5, 0.0, 0.1], [0.9, 0.0, 0.0])
+    few = Scoring().t_retention([0.5, 0.0, 0.1], [0.9, 0.0, 0.0])
     assert few.interval().upper == np.inf
     assert few.interval().lower == 0.0
     assert few.test(0.5).judge(0.95) is Judgement.UNCLEAR
@@ -156,7 +154,7 @@ def test_lower_bound_where_the_teacher_is_not_told_apart_from_zero() -> None:
     """It still is where the test turns, if the student is above 0 and follows the teacher not."""
     s, t = np.full(30, 0.5), np.zeros(30)
     t[:3] = 1.0
-    retention = mean_retention(s, t)
+    retention = Scoring().t_retention(s, t)
     interval = retention.interval(0.99)
     assert interval.one_sided_upper == np.inf
     assert 0 < interval.one_sided_lower < retention.observed
@@ -166,8 +164,8 @@ def test_lower_bound_where_the_teacher_is_not_told_apart_from_zero() -> None:
 def test_lower_is_better() -> None:
     """The ratio is turned round: teacher / student, the worst example a student's greatest."""
     s, t = scores(60)
-    turned = mean_retention(t, s, higher_is_better=False)
-    assert turned.interval() == mean_retention(s, t).interval()
+    turned = Scoring(higher_is_better=False).t_retention(t, s)
+    assert turned.interval() == Scoring().t_retention(s, t).interval()
 
 
 Said = NDArray[np.int64]
@@ -221,10 +219,9 @@ def test_jackknife_by_brute_force(
 
     rows = [label_rows(gold, said) for said in answers]
     extremes = metric.extremes(np.concatenate(rows), None)
-    retention = metric_retention(
-        rows[0], rows[1], metric.aggregate, metric.range, extremes=extremes,
-        clusters=None if size == 1 else units.tolist(),
-    )  # fmt: skip
+    clusters = None if size == 1 else units.tolist()
+    scoring = Scoring(metric.range, True, metric.aggregate, extremes, clusters=clusters)
+    retention = scoring.t_retention(rows[0], rows[1])
     student, teacher = answers
     assert retention.observed == pytest.approx(reference(gold, student) / reference(gold, teacher))
     wrong = [(g, p) for g in range(3) for p in range(3) if g != p]
@@ -296,11 +293,11 @@ def test_the_worst_text_by_sacrebleu(metric: Metric) -> None:
 def test_jackknife_of_a_mean_is_the_t_test() -> None:
     """The jackknife of a mean is the t test of its scores, and clusters of one are examples."""
     s, t = scores(50)
-    expected = mean_retention(s, t).interval()
+    expected = Scoring().t_retention(s, t).interval()
     rows = [np.column_stack([x, np.ones(50)]) for x in (s, t)]
     for found in (
-        metric_retention(rows[0], rows[1], sum_ratio).interval(),
-        mean_retention(s, t, clusters=list(range(50))).interval(),
+        Scoring(aggregate=sum_ratio).t_retention(rows[0], rows[1]).interval(),
+        Scoring(clusters=list(range(50))).t_retention(s, t).interval(),
     ):
         for bound in ("one_sided_lower", "one_sided_upper", "lower", "upper"):
             assert getattr(found, bound) == pytest.approx(getattr(expected, bound))
@@ -339,7 +336,7 @@ def test_clusters_by_brute_force() -> None:
         added = (d.sum() + typical * unseen) / (len(d) + typical)
         return float((groups + 1) * added - groups * d.mean())
 
-    retention = mean_retention(s, t, clusters=labels)
+    retention = Scoring(clusters=labels).t_retention(s, t)
     values = pseudo(d)
     shift = d.mean() - values.mean()
     test = retention.test(floor)
@@ -354,7 +351,7 @@ def test_clusters_by_brute_force() -> None:
 def test_few_clusters(groups: int, note: str | None) -> None:
     """Under 40 clusters there is a note, and under 10 no confident verdict, whatever the bounds."""
     s, t = np.full(groups * 50, 0.9), np.full(groups * 50, 0.9)
-    retention = mean_retention(s, t, clusters=[i // 50 for i in range(groups * 50)])
+    retention = Scoring(clusters=[i // 50 for i in range(groups * 50)]).t_retention(s, t)
     interval = retention.interval()
     assert [note in text for text in interval.notes if note] == [True] * len(interval.notes)
     assert bool(interval.notes) is (note is not None)
@@ -368,7 +365,7 @@ def test_clusters_count_by_their_sizes() -> None:
     sizes = np.array([145, *[5] * 29])
     clusters = np.repeat(np.arange(30), sizes).tolist()
     effective = 290**2 / (145**2 + 29 * 25)
-    retention = mean_retention(np.full(290, 0.9), np.full(290, 0.9), clusters=clusters)
+    retention = Scoring(clusters=clusters).t_retention(np.full(290, 0.9), np.full(290, 0.9))
     assert retention.top.effective == pytest.approx(effective)
     assert 3 < effective < 4
     assert retention.interval().notes == (
@@ -383,7 +380,7 @@ def test_texts_count_by_their_sizes(equal: int, told: bool) -> None:
     tokens = np.full(equal, 50.0)
     teacher = np.full(equal, 100.0)
     student = teacher + np.linspace(0.1, 0.3, equal)
-    retention = perplexity_retention(student, teacher, tokens)
+    retention = likelihood_retention(student, teacher, tokens, logarithmic=True)
     assert (retention.test(0.2).judge(0.95) is Judgement.RETAINED) is told
     note = f"{equal} texts: " + (
         "under 40 the interval is rough" if told else "too few to tell (at least 10 are needed)"
@@ -401,7 +398,7 @@ def test_perplexity() -> None:
     tokens = rng.integers(20, 200, 40)
     teacher = tokens * rng.normal(2.0, 0.3, 40)
     student = teacher + tokens * rng.normal(0.05, 0.02, 40)
-    retention = perplexity_retention(student, teacher, tokens)
+    retention = likelihood_retention(student, teacher, tokens, logarithmic=True)
     perplexities = [np.exp(x.sum() / tokens.sum()) for x in (teacher, student)]
     assert retention.observed == pytest.approx(perplexities[0] / perplexities[1])
     floor = 0.94
@@ -424,9 +421,11 @@ def test_perplexity_of_clusters_sums_them() -> None:
     rng = np.random.default_rng(0)
     tokens, teacher = rng.integers(20, 200, 60), rng.normal(200, 20, 60)
     student = teacher + rng.normal(3, 2, 60)
-    split = perplexity_retention(student, teacher, tokens, clusters=[i // 3 for i in range(60)])
+    split = likelihood_retention(
+        student, teacher, tokens, logarithmic=True, clusters=[i // 3 for i in range(60)]
+    )
     joined = [x.reshape(20, 3).sum(axis=1) for x in (student, teacher, tokens)]
-    expected = perplexity_retention(*joined).test(0.98)
+    expected = likelihood_retention(*joined, logarithmic=True).test(0.98)
     assert split.test(0.98).p_retained == pytest.approx(expected.p_retained)
     assert split.test(0.98).p_below == pytest.approx(expected.p_below)
     assert split.interval().n == 60
@@ -438,7 +437,7 @@ def test_bits_per_byte() -> None:
     size = rng.integers(300, 500, 30)
     teacher = size * rng.normal(0.5, 0.05, 30)
     student = teacher + rng.normal(3, 2, 30)
-    retention = bits_per_byte_retention(student, teacher, size)
+    retention = likelihood_retention(student, teacher, size, logarithmic=False)
     observed = teacher.sum() / student.sum()
     assert retention.observed == pytest.approx(observed)
     apart = teacher - observed * student
@@ -453,7 +452,7 @@ def test_bits_per_byte() -> None:
 def test_no_ratio() -> None:
     """A teacher at or under 0 has no ratio, nor one whose own interval includes 0 where it can."""
     with pytest.raises(NoRatioError, match=r"^the teacher scores 0, not above 0: no ratio exists$"):
-        mean_retention([0.5, 0.5], [0.0, 0.0])
+        Scoring().t_retention([0.5, 0.5], [0.0, 0.0])
     gold = np.arange(30) % 2
     said = np.where(np.arange(30) % 5 < 3, gold, 1 - gold)  # right 18 of 30 times
     rows = np.zeros((30, 3, 2))
@@ -462,25 +461,25 @@ def test_no_ratio() -> None:
     flat = rows.reshape(30, -1)
     assert float(MATTHEWS.aggregate(flat.sum(axis=0))) > 0
     with pytest.raises(NoRatioError, match=r"95 % interval includes 0: the ratio says nothing"):
-        metric_retention(flat, flat, MATTHEWS.aggregate, (-1.0, 1.0))
+        Scoring((-1.0, 1.0), aggregate=MATTHEWS.aggregate).t_retention(flat, flat)
 
 
 def test_retention_can_be_negative() -> None:
     """A metric that can be negative has no bound at 0."""
     rng = np.random.default_rng(2)
     teacher = rng.normal(0.5, 0.2, 50)
-    found = mean_retention(-teacher / 2, teacher, (-1.0, 1.0)).interval()
+    found = Scoring((-1.0, 1.0)).t_retention(-teacher / 2, teacher).interval()
     assert -1 < found.lower < found.one_sided_lower < -0.5
 
 
 def test_bad_arrays() -> None:
     """No example, unequal numbers, clusters of another length and a NaN are errors."""
     with pytest.raises(ValueError, match="no example to judge"):
-        mean_retention([], [])
+        Scoring().t_retention([], [])
     with pytest.raises(ValueError, match="1 and 2 examples: must be the same ones"):
-        mean_retention([1.0], [1.0, 0.5])
+        Scoring().t_retention([1.0], [1.0, 0.5])
     with pytest.raises(ValueError, match="1 clusters for 2 examples"):
-        mean_retention([1.0, 0.5], [1.0, 0.5], clusters=["a"])
+        Scoring(clusters=["a"]).t_retention([1.0, 0.5], [1.0, 0.5])
     with pytest.raises(ValueError, match="not finite"):
         of_metric([[1.0], [2.0]], lambda totals: np.asarray(totals[..., 0] * np.nan))
 
@@ -491,7 +490,7 @@ def test_unbounded_metric_counts_one_twice_as_far() -> None:
     ratio = s.mean() / t.mean()
     apart = (s - ratio * t).min()
     unseen = 2 * apart + (ratio - 0.5) * t.mean()
-    found = mean_retention(s, t, (0, np.inf))
+    found = Scoring((0, np.inf)).t_retention(s, t)
     assert found.test(0.5).p_retained == pytest.approx(weighted_p(s - 0.5 * t, unseen), rel=1e-6)
     assert found.interval().method == "t with a guess at the worst example"
 
@@ -510,18 +509,18 @@ def test_unbounded_metric_of_which_nothing_varies() -> None:
     """One text, or texts that are all alike, say nothing of the worst: there is no lower bound."""
     alike = np.linspace(10, 30, 12)
     for few in (slice(1), slice(12)):
-        retention = perplexity_retention(alike[few], alike[few], np.ones(12)[few])
+        retention = likelihood_retention(alike[few], alike[few], np.ones(12)[few], logarithmic=True)
         assert retention.interval().one_sided_lower == 0
         assert retention.test(0.5).p_retained == 1
         assert retention.needed(0.5) is None
-    test = mean_retention(alike, alike, (0, np.inf)).test(0.5)
+    test = Scoring((0, np.inf)).t_retention(alike, alike).test(0.5)
     assert test.judge(0.95) is Judgement.UNCLEAR
 
 
 def test_tiny_scores_are_scores() -> None:
     """Scores near 1e-200 are judged as the same scores times 1e200."""
     s, t = (x + 0.1 for x in scores(30))
-    large, tiny = (mean_retention(s * k, t * k, (0, np.inf)) for k in (1.0, 1e-200))
+    large, tiny = (Scoring((0, np.inf)).t_retention(s * k, t * k) for k in (1.0, 1e-200))
     for floor in (0.7, 0.9, 1.1):
         assert tiny.test(floor).p_retained == pytest.approx(large.test(floor).p_retained)
         assert tiny.test(floor).p_below == pytest.approx(large.test(floor).p_below)
@@ -538,7 +537,7 @@ def test_no_error_where_lower_is_better() -> None:
     errs by 1 and the teacher not at all.
     """
     student, teacher = np.zeros(60), np.repeat([0.0, 0.1, 0.3], 20)
-    bounded = mean_retention(student, teacher, higher_is_better=False)
+    bounded = Scoring(higher_is_better=False).t_retention(student, teacher)
     assert bounded.observed == math.inf
     expected = weighted_p(teacher, -0.95)
     assert bounded.test(0.95).p_retained == pytest.approx(expected, rel=1e-6)
@@ -546,7 +545,7 @@ def test_no_error_where_lower_is_better() -> None:
     assert (
         0.95 < bounded.interval().one_sided_lower < bounded.interval().one_sided_upper == math.inf
     )
-    unbounded = mean_retention(student, teacher, (0, math.inf), higher_is_better=False)
+    unbounded = Scoring((0, math.inf), higher_is_better=False).t_retention(student, teacher)
     assert unbounded.observed == math.inf
     assert unbounded.test(0.95).judge(0.95) is Judgement.UNCLEAR
     assert unbounded.interval().one_sided_lower == 0
@@ -556,14 +555,12 @@ def test_no_error_where_lower_is_better() -> None:
 def test_hundred_thousand_examples_are_quick(kind: str) -> None:
     """An interval for 100,000 examples takes well under a second."""
     s, t = scores(100_000)
+    rows = [np.column_stack([x, np.ones_like(x)]) for x in (s, t)]
     made: dict[str, Any] = {
-        "mean": lambda: mean_retention(s, t),
-        "labels": lambda: metric_retention(
-            np.column_stack([s, np.ones_like(s)]), np.column_stack([t, np.ones_like(t)]),
-            sum_ratio,
-        ),
-        "clusters": lambda: mean_retention(s, t, clusters=[i // 7 for i in range(100_000)]),
-        "perplexity": lambda: perplexity_retention(2 - s, 2 - t, np.ones_like(s)),
+        "mean": lambda: Scoring().t_retention(s, t),
+        "labels": lambda: Scoring(aggregate=sum_ratio).t_retention(rows[0], rows[1]),
+        "clusters": lambda: Scoring(clusters=[i // 7 for i in range(100_000)]).t_retention(s, t),
+        "perplexity": lambda: likelihood_retention(2 - s, 2 - t, np.ones_like(s), logarithmic=True),
     }  # fmt: skip
     start = time.thread_time()
     retention: TRetention = made[kind]()
@@ -594,7 +591,7 @@ def turns(retention: TRetention, low: float, high: float) -> tuple[float, float]
 def test_bounds_of_a_student_that_loses_where_the_teacher_is_weak_or_strong(power: float) -> None:
     """However losses go with the teacher's scores, each bound is where the test turns."""
     teacher = np.random.default_rng(1).uniform(0.2, 1, 200)
-    retention = mean_retention(teacher**power, teacher)
+    retention = Scoring().t_retention(teacher**power, teacher)
     interval = retention.interval()
     expected = turns(retention, 0.0, 5.0)
     assert (interval.one_sided_lower, interval.one_sided_upper) == pytest.approx(expected)
@@ -604,7 +601,7 @@ def test_a_teacher_that_may_score_nothing_bounds_from_below_alone() -> None:
     """Its mean is not told apart from 0: the ratio may be any, but the student's is not small."""
     teacher = np.array([1.0, *[0.0] * 19])
     student = np.linspace(0.4, 0.9, 20)
-    retention = mean_retention(student, teacher)
+    retention = Scoring().t_retention(student, teacher)
     interval = retention.interval()
     assert interval.one_sided_upper == math.inf
     lower = scipy.optimize.brentq(
@@ -625,28 +622,28 @@ def test_two_units_are_enough_for_student_s_t() -> None:
 def test_from_least_on_a_student_that_is_as_good_passes(floor: float, higher: bool) -> None:
     """So many examples of the teacher's own scores hold the floor, and a tenth fewer do not."""
     scores = np.random.default_rng(3).uniform(0.1, 0.9, 20)
-    alike = mean_retention(scores, scores, higher_is_better=higher)
+    alike = Scoring(higher_is_better=higher).t_retention(scores, scores)
     least = alike.least(floor)
     assert least is not None
     for share, passes in ((0.9, False), (1.1, True)):
         times = share * least / len(scores)
         many = np.resize(scores, round(times * len(scores)))
-        test = mean_retention(many, many, higher_is_better=higher).test(floor)
+        test = Scoring(higher_is_better=higher).t_retention(many, many).test(floor)
         assert (test.judge(0.95) is Judgement.RETAINED) is passes
     surer = alike.least(floor, 0.99)
     assert surer is not None
     assert surer > least
     assert alike.least(1.0) is None
     worse = scores * (0.7 if higher else 1.1)
-    assert mean_retention(worse, scores, higher_is_better=higher).least(floor) == least
-    per_cent = mean_retention(100 * scores, 100 * scores, (0, 100), higher_is_better=higher)
+    assert Scoring(higher_is_better=higher).t_retention(worse, scores).least(floor) == least
+    per_cent = Scoring((0, 100), higher_is_better=higher).t_retention(100 * scores, 100 * scores)
     assert per_cent.least(floor) == least
 
 
 def test_a_number_is_told_of_no_metric_that_has_no_worst() -> None:
     """Of perplexity nobody knows how bad a text can be, so how many would do is not told."""
     nats, units = np.random.default_rng(4).uniform(20, 60, 50), np.full(50, 20.0)
-    assert perplexity_retention(nats, nats, units).least(0.9) is None
+    assert likelihood_retention(nats, nats, units, logarithmic=True).least(0.9) is None
 
 
 def test_the_examples_that_perplexity_needs_would_settle_it() -> None:
@@ -655,20 +652,24 @@ def test_the_examples_that_perplexity_needs_would_settle_it() -> None:
     units = np.full(40, 30.0)
     teacher = rng.uniform(60, 120, 40)
     student = teacher + rng.normal(1.2, 6, 40)
-    few = perplexity_retention(student, teacher, units)
+    few = likelihood_retention(student, teacher, units, logarithmic=True)
     assert few.test(0.93).judge(0.95) is Judgement.UNCLEAR
     needed = few.needed(0.93)
     assert needed is not None
     assert 40 < needed < 4000
     times = math.ceil(needed / 40) + 1
-    more = perplexity_retention(*(np.tile(x, times) for x in (student, teacher, units)))
+    more = likelihood_retention(
+        *(np.tile(x, times) for x in (student, teacher, units)), logarithmic=True
+    )
     assert more.test(0.93).judge(0.95) is Judgement.RETAINED
 
 
 def test_a_perplexity_beyond_all_numbers_is_infinitely_worse() -> None:
     """A student that is a thousand nats a token better is told as infinite, and is no error."""
     units = np.ones(40)
-    better = perplexity_retention(np.full(40, 1.0), np.full(40, 1000.0) + np.arange(40), units)
+    better = likelihood_retention(
+        np.full(40, 1.0), np.full(40, 1000.0) + np.arange(40), units, logarithmic=True
+    )
     assert better.observed == math.inf
 
 
@@ -679,7 +680,7 @@ def test_clusters_of_texts_are_counted_and_told() -> None:
     student = teacher + rng.normal(0.1, 0.5, 80)
     for groups in (8, 20):
         clusters = [str(n % groups) for n in range(80)]
-        found = perplexity_retention(student, teacher, units, clusters=clusters)
+        found = likelihood_retention(student, teacher, units, logarithmic=True, clusters=clusters)
         interval = found.interval()
         assert (interval.n, interval.clusters) == (80, groups)
         assert (found.test(0.5).judge(0.95) is Judgement.RETAINED) is (groups == 20)
@@ -690,5 +691,5 @@ def test_a_student_below_zero_has_no_ratio_where_lower_is_better() -> None:
     """There it is the denominator; where higher is better it merely retains less than nothing."""
     good, bad = np.full(30, 0.5) + np.arange(30) / 1000, -np.full(30, 0.5)
     with pytest.raises(NoRatioError, match=r"the student scores -0\.5, below 0"):
-        mean_retention(bad, good, (-1.0, 1.0), higher_is_better=False)
-    assert mean_retention(bad, good, (-1.0, 1.0)).observed < 0
+        Scoring((-1.0, 1.0), higher_is_better=False).t_retention(bad, good)
+    assert Scoring((-1.0, 1.0)).t_retention(bad, good).observed < 0

@@ -162,8 +162,8 @@ def suite_evidence(
     if not all(comparison.measured() for comparison in comparisons):
         return None
     if aggregate == "minimum" or len(comparisons) == 1:
-        found = [(retention_evidence(each, each.metric()), each.n() or 0) for each in comparisons]
-        return LeastRetention(tuple((ratio, n) for ratio, n in found if ratio is not None))
+        least = [retention_evidence(each, each.metric()) for each in comparisons]
+        return LeastRetention(tuple(ratio for ratio in least if ratio is not None))
     ratios = [_t_evidence(each, own_ratio=aggregate != "ratio_of_averages") for each in comparisons]
     return statistics.suite_retention([r for r in ratios if r is not None], aggregate)
 

@@ -17,6 +17,7 @@ from scipy.special import betainc, betaincinv
 
 from pytest_distill.statistics.exact import exact_sum
 from pytest_distill.statistics.jackknife import Clusters, PseudoValues, of_mean, of_sums
+from pytest_distill.statistics.levels import Level
 from pytest_distill.statistics.planning import first_true
 from pytest_distill.statistics.results import (
     POWER,
@@ -26,7 +27,7 @@ from pytest_distill.statistics.results import (
     RetentionInterval,
     one_sided,
 )
-from pytest_distill.statistics.t_retention import TRetention, ratio_test
+from pytest_distill.statistics.t_retention import ratio_test
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -84,24 +85,28 @@ class Rate:
 
     def interval(self, confidence: float = 0.95) -> RetentionInterval:
         """Return the bounds: two one-sided ones at `confidence`, and the 95 % interval."""
-        groups = None if self.clusters is None else len(set(self.clusters))
-        notes: tuple[str, ...] = ()
         if self._binomial:
             hits, n = int(self.low.sum()), len(self.low)
             levels = (one_sided(confidence), (1 + TWO_SIDED) / 2)
             decide, report = (clopper_pearson(hits, n, level) for level in levels)
-            method = "exact binomial"
-        else:
-            ratios = self._pessimistic, self._optimistic
-            worst, best = (None if r is None else r.interval(confidence) for r in ratios)
-            # Of the mean with its sign turned where lower is better: an infinite sum is -inf there.
-            none = (-math.inf, -math.inf)
-            lows = none if worst is None else (worst.one_sided_lower, worst.lower)
-            highs = none if best is None else (best.one_sided_upper, best.upper)
-            decide, report = map(self._bounds, lows, highs)
-            known = ratios[0] or ratios[1]
-            method, notes = ("t", ()) if known is None else (known.method, known.top.notes)
-        return RetentionInterval(*decide, *report, confidence, method, len(self.low), groups, notes)
+            return RetentionInterval(*decide, *report, confidence, "exact binomial", n)
+        groups = None if self.clusters is None else len(set(self.clusters))
+        ends = math.inf, math.inf
+        infinite = RetentionInterval(*ends, *ends, confidence, "t", len(self.low), groups)
+        bad, good = (
+            infinite
+            if side is None
+            else replace(side.interval(confidence), notes=side.ratio.top.notes)
+            for side in (self._pessimistic, self._optimistic)
+        )
+        low, high = (bad, good) if self.higher_is_better else (good, bad)
+        return replace(
+            good if bad is infinite else bad,
+            one_sided_lower=low.one_sided_lower,
+            lower=low.lower,
+            one_sided_upper=high.one_sided_upper,
+            upper=high.upper,
+        )
 
     def test(self, limit: float) -> FloorTest:
         """Return the p-values of "the limit is not kept" and of "it is"."""
@@ -113,8 +118,8 @@ class Rate:
         # A mean of which one example is known to be infinite keeps no ceiling, for certain.
         without = 1.0 if self.higher_is_better else 0.0
         return FloorTest(
-            1.0 if pessimistic is None else pessimistic.test(self._sign * limit).p_retained,
-            without if optimistic is None else optimistic.test(self._sign * limit).p_below,
+            1.0 if pessimistic is None else pessimistic.test(limit).p_retained,
+            without if optimistic is None else optimistic.test(limit).p_below,
         )
 
     def needed(self, limit: float, confidence: float = 0.95) -> int | None:
@@ -123,45 +128,35 @@ class Rate:
             share = int(self.low.sum()) / len(self.low)
             return _binomial_needed(share, limit, 1 - one_sided(confidence))
         pessimistic = self._pessimistic
-        return None if pessimistic is None else pessimistic.needed(self._sign * limit, confidence)
-
-    @property
-    def _sign(self) -> int:
-        return 1 if self.higher_is_better else -1
+        return None if pessimistic is None else pessimistic.needed(limit, confidence)
 
     @property
     def _binomial(self) -> bool:
         single = bool((self.units == 1).all()) and self.clusters is None
         return single and self.exact and bool(np.isin(self.low, (0.0, 1.0)).all())
 
-    def _bounds(self, low: float, high: float) -> tuple[float, float]:
-        """Return bounds of the mean from those with its sign turned where lower is better."""
-        bounds = (low, high) if self.higher_is_better else (-high, -low)
-        return max(bounds[0], 0.0), min(bounds[1], self.most)
+    @property
+    def _pessimistic(self) -> Level | None:
+        return self._level(self.low if self.higher_is_better else self.high)
 
     @property
-    def _pessimistic(self) -> TRetention | None:
-        return self._t(self.low if self.higher_is_better else self.high)
+    def _optimistic(self) -> Level | None:
+        return self._level(self.high if self.higher_is_better else self.low)
 
-    @property
-    def _optimistic(self) -> TRetention | None:
-        return self._t(self.high if self.higher_is_better else self.low)
-
-    def _t(self, sums: Floats) -> TRetention | None:
-        """Return the t test of the mean, with its sign turned where lower is better.
-
-        None where a sum is infinite.
-        """
+    def _level(self, sums: Floats) -> Level | None:
+        """Return the t test of the mean; None where a sum is infinite."""
         if not np.isfinite(sums).all():
             return None
-        top, bottom = self._sums(self._sign * sums), self._sums(self.units)
+        sign = 1 if self.higher_is_better else -1
+        top, bottom = self._sums(sign * sums), self._sums(self.units)
         size = top.typical
         if self.worst is not None:
             best = self.most if self.higher_is_better else 0.0
-            wrong, right = (np.array([self._sign * end * size]) for end in (self.worst, best))
+            wrong, right = (np.array([sign * end * size]) for end in (self.worst, best))
             top = replace(top, wrong=wrong, right=right, bounded=True)
             bottom = replace(bottom, wrong=np.array([size]), right=np.array([size]), bounded=True)
-        return ratio_test(top, bottom, 0.0 if self.higher_is_better else -math.inf, "t")
+        ratio = ratio_test(top, bottom, 0.0 if self.higher_is_better else -math.inf, "t")
+        return Level(ratio, self.higher_is_better, (0.0, self.most))
 
     def _sums(self, values: Floats) -> PseudoValues:
         if self.clusters is None and bool((self.units == 1).all()):

@@ -93,6 +93,10 @@ class Retention(Protocol):
     """The evidence on one ratio, whatever the kind of metric."""
 
     @property
+    def n(self) -> int:
+        """Number of examples."""
+
+    @property
     def observed(self) -> float:
         """The ratio on these examples."""
 

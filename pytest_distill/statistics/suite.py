@@ -256,21 +256,16 @@ class LeastRetention:
 
     Parameters
     ----------
-    evals : tuple of (Retention, int)
-        Of each eval its ratio and its number of examples.
+    ratios : tuple of Retention
+        One an eval.
     """
 
-    evals: tuple[tuple[Retention, int], ...]
-
-    @property
-    def ratios(self) -> list[Retention]:
-        """The ratio of each eval."""
-        return [ratio for ratio, _ in self.evals]
+    ratios: tuple[Retention, ...]
 
     @property
     def n(self) -> int:
         """Number of examples, of all evals."""
-        return sum(n for _, n in self.evals)
+        return sum(ratio.n for ratio in self.ratios)
 
     @property
     def observed(self) -> float:
@@ -313,13 +308,9 @@ class LeastRetention:
         """
         k, below = len(self.ratios), self.observed < floor
         level = 1 - (1 - one_sided(confidence)) / k if below else confidence
-        found = [
-            None if needed is None else needed / n
-            for ratio, n in self.evals
-            if (ratio.observed < floor) is below
-            for needed in [ratio.needed(floor, level)]
-        ]
-        known = [factor for factor in found if factor is not None]
+        asked = [ratio for ratio in self.ratios if (ratio.observed < floor) is below]
+        found = [(ratio.needed(floor, level), ratio.n) for ratio in asked]
+        known = [needed / n for needed, n in found if needed is not None]
         if not known or (len(known) < len(found) and not below):
             return None
         return math.ceil((min(known) if below else max(known)) * self.n)

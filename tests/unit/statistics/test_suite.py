@@ -16,7 +16,6 @@ from pytest_distill.statistics import (
     Judgement,
     LeastRetention,
     ProportionRetention,
-    Retention,
     Scoring,
     TRetention,
     likelihood_retention,
@@ -270,10 +269,7 @@ def test_needed_settles_it(aggregate: Combined) -> None:
 
 def counts(*evals: tuple[int, int]) -> LeastRetention:
     """Return evals of a perfect teacher: how many examples, and how many the student loses."""
-    parts: list[tuple[Retention, int]] = [
-        (ProportionRetention(n - lost, lost, 0, 0), n) for n, lost in evals
-    ]
-    return LeastRetention(tuple(parts))
+    return LeastRetention(tuple(ProportionRetention(n - lost, lost, 0, 0) for n, lost in evals))
 
 
 def test_the_minimum_passes_where_every_eval_does() -> None:
@@ -299,7 +295,7 @@ def test_the_minimum_fails_by_holm() -> None:
 def test_one_eval_alone_is_its_own_test() -> None:
     """Interval, p-values and the number of examples are those of its retention."""
     ratio = ProportionRetention(180, 12, 3, 5)
-    found = LeastRetention(((ratio, 200),))
+    found = LeastRetention((ratio,))
     assert found.test(0.95) == ratio.test(0.95)
     assert found.needed(0.95) == ratio.needed(0.95)
     one, other = found.interval(0.9), ratio.interval(0.9)
@@ -356,10 +352,7 @@ def test_an_equal_student_passes() -> None:
 def test_bounds_of_the_minimum_are_where_its_test_turns() -> None:
     """P is 0.05 at the one-sided bounds, and 0.025 at the ends of the interval for the report."""
     rng = np.random.default_rng(11)
-    parts: list[tuple[Retention, int]] = [
-        (ratio, ratio.n) for ratio in ratios([graded(rng, 60), graded(rng, 300)])
-    ]
-    found = LeastRetention(tuple(parts))
+    found = LeastRetention(tuple(ratios([graded(rng, 60), graded(rng, 300)])))
     interval = found.interval()
     for bound, tail, p in (
         (interval.one_sided_lower, "p_retained", 0.05),

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import binom
 
-from pytest_distill import statistics as st
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.engines import ModelInfo, Role
 from pytest_distill.errors import ComparisonError
@@ -39,9 +38,17 @@ from pytest_distill.gates.gate import Gate
 from pytest_distill.gates.retention import QualityRetained
 from pytest_distill.gates.slices import SlicesRetained
 from pytest_distill.gates.verdict import Outcome
-from pytest_distill.statistics import FloorTest, NoRatioError
+from pytest_distill.statistics import rates
+from pytest_distill.statistics.gap import gap_recovered
+from pytest_distill.statistics.jackknife import of_mean
+from pytest_distill.statistics.likelihoods import likelihood_retention
+from pytest_distill.statistics.multiple import holm
+from pytest_distill.statistics.proportions import ProportionRetention
 from pytest_distill.statistics.quantiles import unit_interval
+from pytest_distill.statistics.results import FloorTest, NoRatioError, Retention, shown
+from pytest_distill.statistics.scoring import Scoring
 from pytest_distill.statistics.suite import Combined, suite_retention
+from pytest_distill.statistics.t_retention import TRetention
 from pytest_distill.statistics.unconditional import above_tail, below_tail, difference_tail
 
 Array = NDArray[Any]
@@ -172,7 +179,7 @@ class Design:
             p = [float(getattr(test, attribute)) for test in tests]
             if side == "fail" and min(p) == 1:  # not asked
                 continue
-            found += [(side, c, float(np.mean([st.shown(x, c) for x in p]))) for c in CONFIDENCES]
+            found += [(side, c, float(np.mean([shown(x, c) for x in p]))) for c in CONFIDENCES]
         return _rates(self.kind, self.name, self.bound, found, n)
 
 
@@ -343,9 +350,9 @@ def label_rows(gold: Array, *answers: Array) -> list[Array]:
 
 def corpus_retention(
     metric: Metric, student: Array, teacher: Array, longest: int | None = None
-) -> st.TRetention:
+) -> TRetention:
     """Return a corpus metric's retention, made as `evidence` makes it."""
-    return st.Scoring(
+    return Scoring(
         metric.range,
         aggregate=metric.aggregate,
         extremes=metric.extremes(np.concatenate([student, teacher]), longest),
@@ -556,7 +563,7 @@ class Gains:
         *scores, sizes = sample
         student, other = (np.repeat(values, sizes) for values in scores)
         clusters = None if self.sigma is None else np.repeat(np.arange(self.n), sizes).tolist()
-        test = st.Scoring(clusters=clusters).resampling_test(student, other, self.least)
+        test = Scoring(clusters=clusters).resampling_test(student, other, self.least)
         return FloorTest(test.p_value, 1.0)
 
 
@@ -578,7 +585,7 @@ class BetterTexts:
 
     def judge(self, sample: tuple[Array, Array]) -> FloorTest:
         """Return the test of a gain, with fewer swaps than the gate makes."""
-        test = st.Scoring(
+        test = Scoring(
             BLEU.range,
             aggregate=BLEU.aggregate,
             extremes=BLEU.extremes(np.concatenate(sample), self.cap),
@@ -631,7 +638,7 @@ class BetterLabels:
     def judge(self, sample: tuple[Array, Array]) -> FloorTest:
         """Return the test of a gain, with fewer swaps than the gate makes."""
         extremes = MACRO_F1.extremes(np.concatenate(sample), None)
-        test = st.Scoring(aggregate=MACRO_F1.aggregate, extremes=extremes).resampling_test(
+        test = Scoring(aggregate=MACRO_F1.aggregate, extremes=extremes).resampling_test(
             *sample, n_resamples=999
         )
         return FloorTest(test.p_value, 1.0)
@@ -685,7 +692,7 @@ class Deserving:
 
     def judge(self, sample: tuple[Array, Array]) -> FloorTest:
         """Return the test of a gain."""
-        return FloorTest(st.Scoring().resampling_test(*sample).p_value, 1.0)
+        return FloorTest(Scoring().resampling_test(*sample).p_value, 1.0)
 
 
 # --- bounded scores -------------------------------------------------------------------------------
@@ -726,9 +733,7 @@ class Scores:
     def judge(self, sample: Array) -> FloorTest:
         """Return the test at the floor."""
         student, teacher = sample.T
-        retention = st.Scoring(self.range, higher_is_better=self.higher).t_retention(
-            student, teacher
-        )
+        retention = Scoring(self.range, higher_is_better=self.higher).t_retention(student, teacher)
         return retention.test(self.floor)
 
 
@@ -743,14 +748,9 @@ def all_or_nothing(n: int) -> list[Found]:
         passed = failed = 0.0
         for k in range(min(n, 40)):
             losing = np.repeat([1.0, 0.0], [n - k, k])
-            lower = (
-                st.Scoring().t_retention(losing, np.ones(n)).interval(confidence).one_sided_lower
-            )
+            lower = Scoring().t_retention(losing, np.ones(n)).interval(confidence).one_sided_lower
             upper = (
-                st.Scoring()
-                .t_retention(1 - losing, np.ones(n))
-                .interval(confidence)
-                .one_sided_upper
+                Scoring().t_retention(1 - losing, np.ones(n)).interval(confidence).one_sided_upper
             )
             if lower > 0:
                 passed = max(passed, float(binom.cdf(k, n, 1 - lower)))
@@ -815,7 +815,7 @@ class EqualScores:
 
     def judge(self, sample: Array) -> FloorTest:
         """Return the test at the floor."""
-        return st.Scoring().t_retention(sample, sample).test(self.floor)
+        return Scoring().t_retention(sample, sample).test(self.floor)
 
 
 # --- clusters -------------------------------------------------------------------------------------
@@ -877,7 +877,7 @@ class Clusters:
         losers = np.repeat(kept.astype(np.float64), sizes)
         wholes, clusters = np.ones_like(losers), np.repeat(np.arange(self.n), sizes).tolist()
         student, teacher = (wholes, losers) if self.swapped else (losers, wholes)
-        return st.Scoring(clusters=clusters).t_retention(student, teacher).test(self.floor)
+        return Scoring(clusters=clusters).t_retention(student, teacher).test(self.floor)
 
 
 def cluster_designs() -> Iterator[Design]:
@@ -918,7 +918,7 @@ class EqualClusters:
     def judge(self, sample: tuple[Array, Array]) -> FloorTest:
         """Return the test at the floor."""
         clusters, scores = sample
-        return st.Scoring(clusters=clusters.tolist()).t_retention(scores, scores).test(self.floor)
+        return Scoring(clusters=clusters.tolist()).t_retention(scores, scores).test(self.floor)
 
 
 # --- perplexity, bits per byte, rates -------------------------------------------------------------
@@ -976,7 +976,7 @@ class Nats:
         """Return the test at the floor."""
         tokens, lost = sample
         exp, nats = self.measure == "perplexity", ((2 + lost) * tokens, 2 * tokens)
-        return st.likelihood_retention(*nats, tokens, logarithmic=exp).test(self.floor)
+        return likelihood_retention(*nats, tokens, logarithmic=exp).test(self.floor)
 
 
 @dataclass(frozen=True)
@@ -997,9 +997,9 @@ class Agreement:
         tokens, fails = sample
         if self.bounded:
             kept = np.where(fails, 0.0, 0.9) * tokens
-            return st.Rate(kept, kept, tokens, True, 0.0).test(0.9 * (1 - self.fail))
+            return rates.Rate(kept, kept, tokens, True, 0.0).test(0.9 * (1 - self.fail))
         far = np.where(fails, 1.0, 0.1) * tokens
-        rate = st.Rate(far, far, tokens, False, None, math.inf)
+        rate = rates.Rate(far, far, tokens, False, None, math.inf)
         return rate.test(0.1 + 0.9 * self.fail)
 
 
@@ -1041,10 +1041,10 @@ def passing(p: Callable[[int], float], most: int, confidence: float, near: int) 
     """
     low, high, step = -1, most, 1
     near = min(max(near, 0), most)
-    if st.shown(p(near), confidence):
+    if shown(p(near), confidence):
         low = near
         while low < most and low + step <= most:
-            if not st.shown(p(low + step), confidence):
+            if not shown(p(low + step), confidence):
                 high = low + step - 1
                 break
             low, step = low + step, 2 * step
@@ -1052,12 +1052,12 @@ def passing(p: Callable[[int], float], most: int, confidence: float, near: int) 
         high = near - 1
         while high >= 0:
             low = max(high - step + 1, 0)
-            if st.shown(p(low), confidence):
+            if shown(p(low), confidence):
                 break
             low, high, step = -1, low - 1, 2 * step
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if st.shown(p(middle), confidence) else (low, middle - 1)
+        low, high = (middle, high) if shown(p(middle), confidence) else (low, middle - 1)
     return low
 
 
@@ -1156,10 +1156,10 @@ class Slices:
 
     def judge(self, sample: Array) -> FloorTest:
         """Return Holm's least p on the side against a slice, and the greatest on the other."""
-        ones, scoring = np.ones(self.n), st.Scoring()
+        ones, scoring = np.ones(self.n), Scoring()
         retention = scoring.t_retention if self.graded else scoring.retention
         tests = [retention(scores, ones).test(self.floor) for scores in sample]
-        against = float(st.holm(test.p_below for test in tests).min())
+        against = float(holm(test.p_below for test in tests).min())
         return FloorTest(max(test.p_retained for test in tests), against)
 
 
@@ -1202,9 +1202,9 @@ class Gap:
     def judge(self, sample: tuple[Array, Array, Array]) -> FloorTest:
         """Return p 0 where the 90, 95 or 99 % interval misses, as the greatest level that does."""
         truth = (self.student - self.sft) / (self.teacher - self.sft)
-        values = [st.of_mean(scores.astype(np.float64), None, (0.0, 1.0)) for scores in sample]
+        values = [of_mean(scores.astype(np.float64), None, (0.0, 1.0)) for scores in sample]
         for level in (0.01, 0.05, 0.1):
-            found = st.gap_recovered(*values, confidence=1 - level)
+            found = gap_recovered(*values, confidence=1 - level)
             if found.lower is None or found.upper is None:
                 return NO_VERDICT
             if not found.lower <= truth <= found.upper:
@@ -1263,7 +1263,7 @@ class Evals:
             kept[1:] = 1
         of_logs = self.aggregate == "geometric"
         floor = float(np.exp(np.log(kept).mean()) if of_logs else kept.mean())
-        ratios = [st.Scoring().t_retention(*scores) for scores in sample]
+        ratios = [Scoring().t_retention(*scores) for scores in sample]
         return suite_retention(ratios, self.aggregate).test(floor)
 
 
@@ -1480,14 +1480,14 @@ def costs() -> Iterator[tuple[str, list[int | None]]]:
     rng = np.random.default_rng(0)
     n = 2000
 
-    def least(retention: st.Retention, share: float = 1.0) -> list[int | None]:
+    def least(retention: Retention, share: float = 1.0) -> list[int | None]:
         found = [retention.least(floor) for floor in COST_FLOORS]
         return [None if few is None else math.ceil(few * share) for few in found]
 
-    yield "0/1 scores, teacher always right", least(st.ProportionRetention(n, 0, 0, 0))
-    yield "0/1 scores, teacher right on 80 %", least(st.ProportionRetention(4 * n, 0, 0, n))
+    yield "0/1 scores, teacher always right", least(ProportionRetention(n, 0, 0, 0))
+    yield "0/1 scores, teacher right on 80 %", least(ProportionRetention(4 * n, 0, 0, n))
     graded = rng.beta(8, 2, n)
-    yield "bounded scores, mean .8", least(st.Scoring().t_retention(graded, graded))
+    yield "bounded scores, mean .8", least(Scoring().t_retention(graded, graded))
     for metric, word in ((MACRO_F1, "macro-F1"), (MATTHEWS, "MCC")):
         for k, rare in ((10, 200), (2, 1000), (2, 200), (2, 40), (2, 20)):
             rows, _ = Labels(metric, counts_of(n, rare, k), 0.0, 0.95).draw(rng)
@@ -1502,7 +1502,7 @@ def costs() -> Iterator[tuple[str, list[int | None]]]:
             )
     for sigma in (0.0, 1.0, 1.5):
         clusters, scores = EqualClusters(n, sigma, 0.9).draw(rng)
-        retention = st.Scoring(clusters=clusters.tolist()).t_retention(scores, scores)
+        retention = Scoring(clusters=clusters.tolist()).t_retention(scores, scores)
         like = "of one size" if not sigma else f"with sizes of sigma {sigma:g}"
         yield f"clusters {like}", least(retention, n / len(scores))
 

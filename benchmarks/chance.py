@@ -12,7 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 from pytest_distill.comparison.chance import CONFIDENCE, LEVEL
-from pytest_distill.statistics import association, clopper_pearson
+from pytest_distill.statistics.association import association
+from pytest_distill.statistics.rates import clopper_pearson
 
 REPLICATIONS = 2000
 SIZES = (10, 20, 50, 200, 1000)

@@ -32,9 +32,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtrc, ndtri, stdtrit
 
-from pytest_distill import statistics as st
 from pytest_distill.evals.metrics.labels import MACRO_F1
 from pytest_distill.statistics.fieller import unseen_weight
+from pytest_distill.statistics.likelihoods import likelihood_retention
+from pytest_distill.statistics.proportions import ProportionRetention
+from pytest_distill.statistics.results import FloorTest
+from pytest_distill.statistics.score import score_statistic
+from pytest_distill.statistics.scoring import Scoring
+from pytest_distill.statistics.superiority import mcnemar_p
 
 Array = NDArray[Any]
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "statistics.md"
@@ -94,12 +99,12 @@ def proportions(d: Design, replications: int, rng: np.random.Generator) -> dict[
     a, b, c, _ = counts.T
     judged = np.array([exactly(row, d.retention) for row in counts[: replications // 5].tolist()])
     found = {"0/1 pass": float((judged > 0).mean()), "0/1 fail": float((judged < 0).mean())}
-    score = st.score_statistic(a, b, c, d.retention)
+    score = score_statistic(a, b, c, d.retention)
     z = ndtri(1 - LEVEL)
     found["score pass"] = float((score >= z).mean())
     found["score fail"] = float((score < -z).mean())
     for row in range(CHECKED):
-        test = st.ProportionRetention(*counts[row].tolist()).test(d.retention)
+        test = ProportionRetention(*counts[row].tolist()).test(d.retention)
         assert (test.p_retained <= LEVEL) == (judged[row] > 0)
         assert (test.p_below <= LEVEL) == (judged[row] < 0)
     if d.retention == 1:
@@ -108,8 +113,8 @@ def proportions(d: Design, replications: int, rng: np.random.Generator) -> dict[
         above = np.where(c < b + c, bdtrc(c, np.maximum(b + c, 1), 0.5), 0.0)
         mid = np.where(b + c == 0, 1.0, (at_least + above) / 2)
         for row in range(CHECKED):
-            assert np.isclose(st.mcnemar_p(int(c[row]), int(b[row])), at_least[row])
-            assert np.isclose(st.mcnemar_p(int(c[row]), int(b[row]), mid_p=True), mid[row])
+            assert np.isclose(mcnemar_p(int(c[row]), int(b[row])), at_least[row])
+            assert np.isclose(mcnemar_p(int(c[row]), int(b[row]), mid_p=True), mid[row])
         found["McNemar"] = float((at_least <= LEVEL).mean())
         found["mid-p"] = float((mid <= LEVEL).mean())
     return found
@@ -122,13 +127,13 @@ NEAR = (1.3, 2.6)
 def exactly(counts: Sequence[int], floor: float) -> int:
     """Return 1 where retention is shown, -1 where it is shown to be below, else 0."""
     a, b, c, neither = counts
-    score = float(st.score_statistic(a, b, c, floor))
+    score = float(score_statistic(a, b, c, floor))
     if abs(score) < NEAR[0]:
         return 0
     side = 1 if score > 0 else -1
     if abs(score) > NEAR[1] and a + b + c > 20:
         return side
-    test = st.ProportionRetention(a, b, c, neither).test(floor)
+    test = ProportionRetention(a, b, c, neither).test(floor)
     return side * int((test.p_retained if side > 0 else test.p_below) <= LEVEL)
 
 
@@ -191,7 +196,7 @@ def rates(
     return found, passed, failed
 
 
-def check(test: st.FloorTest, passed: Any, failed: Any) -> None:
+def check(test: FloorTest, passed: Any, failed: Any) -> None:
     """Hold the vectorised answer against the package's."""
     assert (test.p_retained <= LEVEL) == bool(passed)
     assert (test.p_below <= LEVEL) == bool(failed)
@@ -221,7 +226,7 @@ def bounded(d: Design, replications: int, rng: np.random.Generator) -> dict[str,
     found, passed, failed = rates("t", (counts, values, estimate), d.n, -d.retention, 1.0)
     for row in range(CHECKED):
         s, t = expand(counts[row], pairs).T
-        check(st.Scoring().t_retention(s, t).test(d.retention), passed[row], failed[row])
+        check(Scoring().t_retention(s, t).test(d.retention), passed[row], failed[row])
     return found
 
 
@@ -283,9 +288,7 @@ def macro_f1(d: Design, replications: int, rng: np.random.Generator) -> dict[str
     for row in range(CHECKED):
         mine, theirs = expand(counts[row], student), expand(counts[row], teacher)
         known = MACRO_F1.extremes(np.concatenate([mine, theirs]), None)
-        retention = st.Scoring(aggregate=MACRO_F1.aggregate, extremes=known).t_retention(
-            mine, theirs
-        )
+        retention = Scoring(aggregate=MACRO_F1.aggregate, extremes=known).t_retention(mine, theirs)
         check(retention.test(truth), passed[row], failed[row])
     return found
 
@@ -310,7 +313,7 @@ def clusters(
     found = {}
     a, b, c = ((x & y).sum(axis=(1, 2)) for x, y in
                ((student, teacher), (~student, teacher), (student, ~teacher)))  # fmt: skip
-    score = st.score_statistic(a, b, c, retention)
+    score = score_statistic(a, b, c, retention)
     found["clusters ignored"] = float((score >= ndtri(1 - LEVEL)).mean())
     values = ones, d, estimate
     # An example is a tenth of a cluster.
@@ -323,7 +326,7 @@ def clusters(
     for row in range(CHECKED):
         labels = np.repeat(np.arange(groups), SIZE).tolist()
         pair = student[row].ravel(), teacher[row].ravel()
-        retained = st.Scoring(clusters=labels).t_retention(*pair)
+        retained = Scoring(clusters=labels).t_retention(*pair)
         check(retained.test(retention), passed[row], failed[row])
     return found
 
@@ -340,7 +343,7 @@ def perplexity(
     plain, _ = t_statistics(np.ones(shape), d, d.mean(axis=1), 0.0)
     floor = float(np.exp(-0.05))
     tests = [
-        st.likelihood_retention(some * per, np.zeros(n), some, logarithmic=True).test(floor)
+        likelihood_retention(some * per, np.zeros(n), some, logarithmic=True).test(floor)
         for some, per in zip(tokens, lost, strict=True)
     ]
     t = stdtrit(n - 1, 1 - LEVEL)
@@ -368,7 +371,7 @@ def looks(replications: int, rng: np.random.Generator) -> dict[str, float]:
     d = Design(0.9, 0.95, "low", 200)
     steps = rng.multinomial(d.n, proportion_cells(d), size=(replications, 10)).cumsum(axis=1)
     a, b, c, _ = np.moveaxis(steps, -1, 0)
-    passed = st.score_statistic(a, b, c, d.retention) >= ndtri(1 - LEVEL)
+    passed = score_statistic(a, b, c, d.retention) >= ndtri(1 - LEVEL)
     return {"the last look": float(passed[:, -1].mean()), "any look": float(passed.any(1).mean())}
 
 

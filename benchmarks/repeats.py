@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from pytest_distill import statistics as st
 from pytest_distill.gates.recommendation import recommended
+from pytest_distill.statistics import results
+from pytest_distill.statistics.proportions import ProportionRetention
 from pytest_distill.statistics.quantiles import (
     quantile_interval,
     serial_correlation,
@@ -157,8 +158,8 @@ def passes(right: int, both: int, alone: int, confidence: float | None) -> bool:
     """Return whether a student with these counts keeps the floor, as `quality_retained` says."""
     if confidence is None:
         return both + alone >= FLOOR * right
-    retained = st.ProportionRetention(both, right - both, alone, GOLD - right - alone)
-    return st.shown(retained.p_retained(FLOOR), confidence)
+    retained = ProportionRetention(both, right - both, alone, GOLD - right - alone)
+    return results.shown(retained.p_retained(FLOOR), confidence)
 
 
 def table(rows: Iterable[tuple[dict[str, object], dict[str, float]]]) -> None:

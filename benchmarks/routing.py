@@ -19,7 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from pytest_distill import statistics as st
+from pytest_distill.statistics import results
+from pytest_distill.statistics.proportions import ProportionRetention
+from pytest_distill.statistics.results import Retention
+from pytest_distill.statistics.routing import cross_fitted, fixed_sequence, folds, thresholds
+from pytest_distill.statistics.score import score_statistic
+from pytest_distill.statistics.scoring import Scoring
 
 Array = NDArray[np.float64]
 LEVEL = 0.05
@@ -71,27 +76,27 @@ def designs() -> Iterator[Design]:
 def routed(design: Design, rng: np.random.Generator) -> dict[str, float]:
     """Return what one gold set leads to."""
     sure, student, teacher = design.draw(rng)
-    ratio: Callable[..., st.Retention] = st.Scoring().retention
+    ratio: Callable[..., Retention] = Scoring().retention
     if design.scores == "fractions":
-        ratio = st.Scoring().t_retention
+        ratio = Scoring().t_retention
 
     def shown(handled: NDArray[np.bool_], at: NDArray[np.intp]) -> bool:
         pair = np.where(handled, student[at], teacher[at])
         retention = ratio(pair, teacher[at])
-        if isinstance(retention, st.ProportionRetention):
+        if isinstance(retention, ProportionRetention):
             counts = retention.both, retention.teacher_only, retention.student_only
-            beyond = float(st.score_statistic(*counts, design.floor)) - Z
+            beyond = float(score_statistic(*counts, design.floor)) - Z
             if abs(beyond) > SURE:  # there the exact test says the same, and takes its time
                 return beyond > 0
-        return st.shown(retention.p_retained(design.floor), 1 - LEVEL)
+        return results.shown(retention.p_retained(design.floor), 1 - LEVEL)
 
     def observed(threshold: float) -> float:
         return float(np.where(sure >= threshold, student, teacher).sum() / teacher.sum())
 
-    every, falling = np.arange(design.n), st.thresholds(sure)
-    chosen = st.fixed_sequence(falling, lambda t: shown(sure >= t, every))
+    every, falling = np.arange(design.n), thresholds(sure)
+    chosen = fixed_sequence(falling, lambda t: shown(sure >= t, every))
     picked = min((t for t in falling if observed(t) >= design.floor), default=math.inf)
-    crossed = st.cross_fitted(sure, st.folds(design.n), shown)
+    crossed = cross_fitted(sure, folds(design.n), shown)
     cross = float(np.where(crossed, student, teacher).sum() / teacher.sum())
     truth = design.retained(chosen)
     return {

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from enum import Enum
 from weakref import WeakKeyDictionary
 
-from pytest_distill import statistics
 from pytest_distill._util.format import ceil_text, count_text, floor_text, interval_text
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Answer
 from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation
+from pytest_distill.statistics.association import association
+from pytest_distill.statistics.jackknife import of_mean, t_bounds
+from pytest_distill.statistics.rates import clopper_pearson
 
 CONFIDENCE = 0.95
 LEVEL = 1 - (1 - CONFIDENCE) / 2
@@ -75,7 +77,7 @@ def _of_labels(answers: Sequence[Answer], clusters: Sequence[str] | None) -> Cha
     for what, labels in (("the gold set has", gold), ("it answers", predicted)):
         if len(set(labels)) == 1:
             return ChanceComparison(Side.UNCLEAR, f"{what} the label {labels[0]!r} alone")
-    found = statistics.association(gold, predicted, clusters, CONFIDENCE)
+    found = association(gold, predicted, clusters, CONFIDENCE)
     side = Side.ABOVE if found.above else Side.BELOW if found.below else Side.UNCLEAR
     low, high = (min(max(bound, -1.0), 1.0) for bound in (found.lower, found.upper))
     p = min(found.p_above, found.p_below, 1.0)
@@ -100,10 +102,10 @@ def _of_choices(
     chance = sum(1 / len(answer.choices) for answer in answers) / len(answers)
     right, n = float(scores.sum()), len(answers)
     units = n if clusters is None else len(set(clusters))
-    low, high = statistics.clopper_pearson(round(right * units / n), units, LEVEL)
+    low, high = clopper_pearson(round(right * units / n), units, LEVEL)
     if clusters is not None:
         excess = [s - 1 / len(a.choices) for s, a in zip(scores, answers, strict=True)]
-        below, above = statistics.t_bounds(statistics.of_mean(excess, clusters), LEVEL)
+        below, above = t_bounds(of_mean(excess, clusters), LEVEL)
         low, high = min(low, chance + below), max(high, chance + above)
     side = Side.ABOVE if low > chance else Side.BELOW if high < chance else Side.UNCLEAR
     bounds = interval_text(max(low, 0.0), min(high, 1.0))

@@ -12,27 +12,26 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_distill import statistics
 from pytest_distill.comparison.comparison import Comparison, Selection
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import MeanMetric, Metric
 from pytest_distill.evaluation.evaluation import MeasuredEvaluation, ReportedEval
-from pytest_distill.statistics import (
-    Combined,
-    GapRecovered,
-    LeastRetention,
-    Level,
-    NoRatioError,
-    PairedTest,
-    Rate,
-    Retention,
-    Scoring,
-    SuiteRetention,
-    TRetention,
-)
+from pytest_distill.statistics import chance, gap
 from pytest_distill.statistics.jackknife import Clusters
-from pytest_distill.statistics.scoring import zero_or_one
+from pytest_distill.statistics.levels import Level
+from pytest_distill.statistics.planning import examples_needed_to_beat
+from pytest_distill.statistics.rates import Rate
+from pytest_distill.statistics.results import NoRatioError, Retention, shown
+from pytest_distill.statistics.scoring import Scoring, zero_or_one
+from pytest_distill.statistics.suite import (
+    Combined,
+    LeastRetention,
+    SuiteRetention,
+    suite_retention,
+)
+from pytest_distill.statistics.superiority import N_RESAMPLES, PairedTest
+from pytest_distill.statistics.t_retention import TRetention, ratio_test
 
 Floats = NDArray[np.float64]
 
@@ -165,7 +164,7 @@ def suite_evidence(
         least = [retention_evidence(each, each.metric()) for each in comparisons]
         return LeastRetention(tuple(ratio for ratio in least if ratio is not None))
     ratios = [_t_evidence(each, own_ratio=aggregate != "ratio_of_averages") for each in comparisons]
-    return statistics.suite_retention([r for r in ratios if r is not None], aggregate)
+    return suite_retention([r for r in ratios if r is not None], aggregate)
 
 
 def _t_evidence(comparison: Comparison, *, own_ratio: bool) -> TRetention | None:
@@ -183,7 +182,7 @@ def _t_evidence(comparison: Comparison, *, own_ratio: bool) -> TRetention | None
         if own_ratio:
             return scoring.t_retention(*aligned.rows)
         student, teacher = map(scoring.values, aligned.rows)
-        return statistics.ratio_test(student, teacher, -math.inf, "t")
+        return ratio_test(student, teacher, -math.inf, "t")
 
 
 def paired_test(
@@ -205,7 +204,7 @@ def paired_test(
 
 def gap_recovered(
     comparison: Comparison, metric: Metric, selection: Selection = None
-) -> GapRecovered | None:
+) -> gap.GapRecovered | None:
     """Return which share of the gap between SFT student and teacher distilling closed.
 
     None where there is no teacher, or a model has only scores.
@@ -216,7 +215,7 @@ def gap_recovered(
     if aligned is None:
         return None
     values, higher = map(aligned.scoring.values, aligned.rows), metric.higher_is_better
-    return statistics.gap_recovered(*values, higher_is_better=higher)
+    return gap.gap_recovered(*values, higher_is_better=higher)
 
 
 def needed_to_beat(
@@ -231,10 +230,10 @@ def needed_to_beat(
     if aligned is None:
         return None
     test = aligned.scoring.gain_test(*aligned.rows)
-    flipped = statistics.examples_needed_to_beat(test.top.values, min_gain, confidence=confidence)
+    flipped = examples_needed_to_beat(test.top.values, min_gain, confidence=confidence)
     if flipped is None or aligned.scoring.exact(*aligned.rows):
         return flipped
-    if not statistics.shown(1 / (statistics.N_RESAMPLES + 1), confidence):
+    if not shown(1 / (N_RESAMPLES + 1), confidence):
         return None  # p of the draws is never less
     on_average = test.needed(min_gain, confidence)
     return None if on_average is None else max(flipped, on_average)
@@ -247,14 +246,14 @@ def above_chance(
 
     None also where the teacher is not above chance.
     """
-    chance = comparison.on.chance if isinstance(comparison.on, Eval) else None
-    if chance is None or metric is not comparison.on.metrics[0]:
+    guessing = comparison.on.chance if isinstance(comparison.on, Eval) else None
+    if guessing is None or metric is not comparison.on.metrics[0]:
         return None
     student, teacher = (
         comparison.exact_score(role, metric, selection) for role in ("student", "teacher")
     )
     try:
-        return statistics.above_chance(student, teacher, chance)
+        return chance.above_chance(student, teacher, guessing)
     except NoRatioError:
         return None
 

@@ -10,7 +10,6 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_distill import statistics
 from pytest_distill._util.numbers import Ratio, retained_share
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.confidences import confidence_name, confidences, probabilities
@@ -20,8 +19,18 @@ from pytest_distill.errors import ComparisonError, DistillError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import MeanMetric, Metric
 from pytest_distill.evaluation.evaluation import MeasuredEvaluation, exact_corpus_score, exact_mean
-from pytest_distill.statistics import Judgement, NoRatioError, Retention
-from pytest_distill.statistics.routing import SHARES, Bools, Positions
+from pytest_distill.statistics.calibration import calibration_error
+from pytest_distill.statistics.results import Judgement, NoRatioError, Retention, shown
+from pytest_distill.statistics.routing import (
+    SHARES,
+    Bools,
+    Positions,
+    augrc,
+    cross_fitted,
+    fixed_sequence,
+    folds,
+    thresholds,
+)
 
 
 class Pair:
@@ -182,18 +191,16 @@ def route(
     by = confidence_name(by, pair.on)
     student_confidence = confidences(pair.student, by)
     shares = sorted({*SHARES, wanted})
-    tried = statistics.thresholds(student_confidence, shares)
+    tried = thresholds(student_confidence, shares)
     curve = [_point(pair, student_confidence, threshold, floor) for threshold in tried]
     points = {point.threshold: point for point in curve}
-    chosen = statistics.fixed_sequence(
-        list(points), lambda t: statistics.shown(points[t].p_value, confidence)
-    )
+    chosen = fixed_sequence(list(points), lambda t: shown(points[t].p_value, confidence))
 
-    def shown(handled: Bools, positions: Positions) -> bool:
-        return statistics.shown(pair.p_value(floor, handled, positions), confidence)
+    def keeps(handled: Bools, positions: Positions) -> bool:
+        return shown(pair.p_value(floor, handled, positions), confidence)
 
-    fold = statistics.folds(pair.n, pair.clusters)
-    crossed = statistics.cross_fitted(student_confidence, fold, shown, shares)
+    fold = folds(pair.n, pair.clusters)
+    crossed = cross_fitted(student_confidence, fold, keeps, shares)
     return Routing(
         by=by,
         curve=tuple(curve),
@@ -228,7 +235,7 @@ def area(evaluation: MeasuredEvaluation, metric: Metric, by: str) -> float | Non
     with suppress(DistillError):
         scaled = (evaluation.scores(metric) - low) / (high - low)
         residuals = 1 - scaled if metric.higher_is_better else scaled
-        return statistics.augrc(confidences(evaluation, by), residuals)
+        return augrc(confidences(evaluation, by), residuals)
     return None
 
 
@@ -240,7 +247,7 @@ def miscalibration(evaluation: MeasuredEvaluation) -> float | None:
     correct = [answer.correct for answer in evaluation.answers]
     if None in correct:
         return None
-    return statistics.calibration_error(found, np.array(correct, bool))
+    return calibration_error(found, np.array(correct, bool))
 
 
 def expected(student: ModelInfo, teacher: ModelInfo, name: str, routing: Routing) -> float | None:

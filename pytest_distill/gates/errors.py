@@ -19,14 +19,9 @@ from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import decide, unless_observed
 from pytest_distill.gates.gate import MetricGate
 from pytest_distill.gates.verdict import Verdict
-from pytest_distill.statistics import (
-    FloorTest,
-    NoRatioError,
-    ProportionRetention,
-    Retention,
-    RetentionInterval,
-    Scoring,
-)
+from pytest_distill.statistics.proportions import ProportionRetention
+from pytest_distill.statistics.results import FloorTest, NoRatioError, Retention, RetentionInterval
+from pytest_distill.statistics.scoring import Scoring
 
 Floats = NDArray[np.float64]
 

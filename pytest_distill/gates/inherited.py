@@ -21,7 +21,8 @@ from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import Decision, decide, headline
 from pytest_distill.gates.gate import MetricGate, Row
 from pytest_distill.gates.verdict import Outcome, Verdict
-from pytest_distill.statistics import Rate, mcnemar_p
+from pytest_distill.statistics.rates import Rate
+from pytest_distill.statistics.superiority import mcnemar_p
 
 Same = NDArray[np.bool_]
 

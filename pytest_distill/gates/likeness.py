@@ -22,7 +22,7 @@ from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import decide
 from pytest_distill.gates.gate import EvalGate, Row
 from pytest_distill.gates.verdict import Doubt, Outcome, Relation, Verdict, as_float, finite
-from pytest_distill.statistics import Rate
+from pytest_distill.statistics.rates import Rate
 
 MOST_IDS = 3
 

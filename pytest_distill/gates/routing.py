@@ -23,8 +23,8 @@ from pytest_distill.gates.deciding import Decision
 from pytest_distill.gates.gate import EvalGate, Row
 from pytest_distill.gates.threshold import keep_threshold
 from pytest_distill.gates.verdict import Outcome, Verdict, as_float, finite
-from pytest_distill.statistics import Judgement
 from pytest_distill.statistics.calibration import BINS
+from pytest_distill.statistics.results import Judgement
 
 _FIGURES = {"latency_ms": ("latency", " ms a request", 2), "cost_per_1k": ("cost", " per 1,000", 4)}
 

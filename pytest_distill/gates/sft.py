@@ -26,7 +26,7 @@ from pytest_distill.gates.arguments import check_flag
 from pytest_distill.gates.deciding import Decision, headline, no_examples
 from pytest_distill.gates.gate import MetricGate, Row
 from pytest_distill.gates.verdict import Evidence, Outcome, Verdict
-from pytest_distill.statistics import shown
+from pytest_distill.statistics.results import shown
 
 
 @dataclass(frozen=True)

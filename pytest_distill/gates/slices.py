@@ -21,12 +21,8 @@ from pytest_distill.gates.arguments import check_flag, checked_count
 from pytest_distill.gates.deciding import Decision, headline, within
 from pytest_distill.gates.gate import EvalGate, Row
 from pytest_distill.gates.verdict import Outcome, Verdict, as_float, finite
-from pytest_distill.statistics import (
-    Judgement,
-    RetentionInterval,
-    intervals,
-    slices_below,
-)
+from pytest_distill.statistics.multiple import intervals, slices_below
+from pytest_distill.statistics.results import Judgement, RetentionInterval
 
 MIN_EXAMPLES = 30
 MOST_ROWS = 10

@@ -23,13 +23,10 @@ from pytest_distill.comparison.evidence import (
 from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import MeanMetric
-from pytest_distill.statistics import (
-    LeastRetention,
-    ProportionRetention,
-    Scoring,
-    SuiteRetention,
-    proportion_test,
-)
+from pytest_distill.statistics.proportions import ProportionRetention
+from pytest_distill.statistics.scoring import Scoring
+from pytest_distill.statistics.suite import LeastRetention, SuiteRetention
+from pytest_distill.statistics.superiority import proportion_test
 from tests.unit.conftest import MakeComparison
 from tests.unit.test_evidence import answers, perplexity
 

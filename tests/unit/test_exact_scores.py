@@ -24,8 +24,8 @@ from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Generation
 from pytest_distill.evaluation.evaluation import MeasuredEvaluation, exact_mean
 from pytest_distill.gates.suite import EvalScores, aggregates
-from pytest_distill.statistics import Rate
 from pytest_distill.statistics.exact import exact_sum, meant, widened
+from pytest_distill.statistics.rates import Rate
 
 from .conftest import MakeComparison, gold_set
 

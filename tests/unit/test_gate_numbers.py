@@ -19,7 +19,7 @@ from pytest_distill.gates.score import Score
 from pytest_distill.gates.sft import BeatsSft
 from pytest_distill.gates.slices import SlicesRetained
 from pytest_distill.gates.verdict import Outcome
-from pytest_distill.statistics import ProportionRetention
+from pytest_distill.statistics.proportions import ProportionRetention
 from tests.unit.conftest import MakeComparison
 
 ERROR = MeanMetric("error", lambda a: float(not a.correct), higher_is_better=False)

@@ -28,7 +28,7 @@ from pytest_distill.gates.doubts import identical
 from pytest_distill.gates.retention import QualityRetained
 from pytest_distill.gates.routing import Routable
 from pytest_distill.gates.verdict import Outcome
-from pytest_distill.statistics import proportion_retention
+from pytest_distill.statistics.proportions import proportion_retention
 
 Rows = Sequence[Mapping[str, Any]]
 Known = Mapping[str, Mapping[str, float]]

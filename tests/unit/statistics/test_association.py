@@ -8,7 +8,8 @@ import pytest
 from scipy import stats
 
 from pytest_distill.evals.metrics.labels import MATTHEWS
-from pytest_distill.statistics import association, of_metric
+from pytest_distill.statistics.association import association
+from pytest_distill.statistics.jackknife import of_metric
 
 
 def drawn(n: int, labels: int, skill: float, seed: int = 0) -> tuple[list[str], list[str]]:

@@ -7,13 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from pytest_distill.statistics import (
-    Judgement,
-    Rate,
-    Scoring,
-    gap_recovered,
-    of_mean,
-)
+from pytest_distill.statistics.gap import gap_recovered
+from pytest_distill.statistics.jackknife import of_mean
+from pytest_distill.statistics.rates import Rate
+from pytest_distill.statistics.results import Judgement
+from pytest_distill.statistics.scoring import Scoring
 
 ENDS = (0.0, 1.0)
 

@@ -8,14 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pytest_distill.statistics import (
-    Judgement,
-    Level,
-    Rate,
-    Scoring,
-    likelihood_level,
-    likelihood_retention,
-)
+from pytest_distill.statistics.levels import Level
+from pytest_distill.statistics.likelihoods import likelihood_level, likelihood_retention
+from pytest_distill.statistics.rates import Rate
+from pytest_distill.statistics.results import Judgement
+from pytest_distill.statistics.scoring import Scoring
 
 ONCE = float(stats.norm.cdf(1))
 """At this confidence the example that was not seen is counted exactly once."""

@@ -9,21 +9,15 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from pytest_distill.statistics import (
-    FloorTest,
-    Judgement,
-    NoRatioError,
-    ProportionRetention,
-    Scoring,
-    above_chance,
-    examples_needed,
-    examples_needed_to_beat,
-    gap_recovered,
-    holm,
-    of_mean,
-    score_statistic,
-    slices_below,
-)
+from pytest_distill.statistics.chance import above_chance
+from pytest_distill.statistics.gap import gap_recovered
+from pytest_distill.statistics.jackknife import of_mean
+from pytest_distill.statistics.multiple import holm, slices_below
+from pytest_distill.statistics.planning import examples_needed, examples_needed_to_beat
+from pytest_distill.statistics.proportions import ProportionRetention
+from pytest_distill.statistics.results import FloorTest, Judgement, NoRatioError
+from pytest_distill.statistics.score import score_statistic
+from pytest_distill.statistics.scoring import Scoring
 
 
 @pytest.mark.parametrize(

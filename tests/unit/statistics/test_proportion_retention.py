@@ -12,18 +12,11 @@ import scipy.optimize
 import scipy.stats
 
 import pytest_distill.statistics.proportions as proportions
-from pytest_distill.statistics import (
-    FloorTest,
-    Judgement,
-    NoRatioError,
-    ProportionRetention,
-    Retention,
-    Scoring,
-    intervals,
-    proportion_retention,
-    score_statistic,
-    shown,
-)
+from pytest_distill.statistics.multiple import intervals
+from pytest_distill.statistics.proportions import ProportionRetention, proportion_retention
+from pytest_distill.statistics.results import FloorTest, Judgement, NoRatioError, Retention, shown
+from pytest_distill.statistics.score import score_statistic
+from pytest_distill.statistics.scoring import Scoring
 from pytest_distill.statistics.unconditional import above_tail, below_tail
 
 

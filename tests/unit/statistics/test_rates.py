@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import binomtest, norm, t
 
-from pytest_distill.statistics import Judgement, Rate, clopper_pearson
+from pytest_distill.statistics.rates import Rate, clopper_pearson
+from pytest_distill.statistics.results import Judgement
 
 
 def shares(hits: int, n: int, *, higher: bool = True) -> Rate:

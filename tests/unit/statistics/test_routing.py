@@ -12,16 +12,16 @@ import scipy.stats
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from pytest_distill.statistics import (
-    NoRatioError,
+from pytest_distill.statistics.proportions import proportion_retention
+from pytest_distill.statistics.results import NoRatioError
+from pytest_distill.statistics.routing import (
+    SHARES,
     augrc,
     cross_fitted,
     fixed_sequence,
     folds,
-    proportion_retention,
     thresholds,
 )
-from pytest_distill.statistics.routing import SHARES
 
 Array = NDArray[np.float64]
 LEVEL = 0.05

@@ -11,17 +11,12 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from pytest_distill.statistics import (
-    FloorTest,
-    Judgement,
-    LeastRetention,
-    ProportionRetention,
-    Scoring,
-    TRetention,
-    likelihood_retention,
-    suite_retention,
-)
-from pytest_distill.statistics.suite import Combined
+from pytest_distill.statistics.likelihoods import likelihood_retention
+from pytest_distill.statistics.proportions import ProportionRetention
+from pytest_distill.statistics.results import FloorTest, Judgement
+from pytest_distill.statistics.scoring import Scoring
+from pytest_distill.statistics.suite import Combined, LeastRetention, suite_retention
+from pytest_distill.statistics.t_retention import TRetention
 
 ONCE = float(stats.norm.cdf(1))
 """At this confidence the unit that was not seen is counted exactly once."""

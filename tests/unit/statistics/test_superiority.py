@@ -13,14 +13,15 @@ import scipy.optimize
 import scipy.stats
 from numpy.typing import NDArray
 
-from pytest_distill.statistics import (
+from pytest_distill.statistics.score import difference_statistic
+from pytest_distill.statistics.scoring import Scoring
+from pytest_distill.statistics.superiority import (
     PairedTest,
-    Scoring,
-    difference_statistic,
     mcnemar_p,
     proportion_test,
+    randomization_p,
+    sign_flip_p,
 )
-from pytest_distill.statistics.superiority import randomization_p, sign_flip_p
 
 Array = NDArray[np.float64]
 

@@ -13,15 +13,10 @@ import scipy.stats
 from numpy.typing import NDArray
 
 import pytest_distill.statistics.unconditional as unconditional
-from pytest_distill.statistics import (
-    Judgement,
-    ProportionRetention,
-    difference_statistic,
-    mcnemar_p,
-    proportion_test,
-    score_statistic,
-)
-from pytest_distill.statistics.superiority import difference_p
+from pytest_distill.statistics.proportions import ProportionRetention
+from pytest_distill.statistics.results import Judgement
+from pytest_distill.statistics.score import difference_statistic, score_statistic
+from pytest_distill.statistics.superiority import difference_p, mcnemar_p, proportion_test
 from pytest_distill.statistics.unconditional import (
     MISSED,
     MISSED_AT_LEAST,

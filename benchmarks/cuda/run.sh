@@ -9,7 +9,7 @@
 # transformers. Without it the environment must have the packages of the tests. --small: tiny models
 # and no test suite, to see on a CPU that everything runs.
 set -uo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 small="" carry="" out=.distill/cuda
 while [ $# -gt 0 ]; do
     case $1 in

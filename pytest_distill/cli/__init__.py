@@ -11,10 +11,10 @@ import sqlite3
 import sys
 from collections.abc import Sequence
 
-from pytest_distill.cli import store
+from pytest_distill.cli import baseline, store
 from pytest_distill.errors import DistillError
 
-COMMANDS = {"store": store}
+COMMANDS = {"store": store, "baseline": baseline}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_distill._util.numbers import Ratio, checked_confidence, retained_share
+from pytest_distill.comparison.baseline.accepted import Accepted
 from pytest_distill.comparison.chance import refuse_below_chance
 from pytest_distill.comparison.lookup import find_model
 from pytest_distill.comparison.sameness import (
@@ -79,6 +80,8 @@ class Comparison:
         Confidence level of a verdict whose gate does not say.
     folder : Path
         Where relative paths start.
+    accepted : Accepted, optional
+        The accepted run that this one may be held against; none by default.
     """
 
     def __init__(
@@ -90,9 +93,11 @@ class Comparison:
         sft_size_tolerance: float = 0.05,
         confidence: Confidence = "default",
         folder: Path = Path(),
+        accepted: Accepted | None = None,
     ) -> None:
         self.on = on
         self.folder = folder
+        self.accepted = accepted or Accepted()
         self.models = models
         self.sft_size_tolerance = sft_size_tolerance
         self.confidence = confidence

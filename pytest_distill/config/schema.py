@@ -144,6 +144,18 @@ class Waiver(Entry):
         return one_line(f"waived by {self.owner} until {self.expires}: {self.reason}")
 
 
+class Baseline(Entry):
+    """Where the accepted run is kept that this one is held against."""
+
+    path: Annotated[str, Field(min_length=1)] = "baseline.json"
+    required: bool = True
+    """Whether a gate that needs it keeps a student from shipping as long as there is no file."""
+
+
+def _path_alone(value: object) -> object:
+    return {"path": value} if isinstance(value, str) else value
+
+
 class Settings(Entry):
     """What the file says of all its models and evals."""
 
@@ -160,6 +172,8 @@ class Settings(Entry):
     """Globs, relative to the file, of test files that may be skipped when they are imported."""
     waivers: list[Waiver] = []
     """Known failures."""
+    baseline: Annotated[Baseline | None, BeforeValidator(_path_alone)] = None
+    """The accepted run, or its path alone."""
 
 
 class File(Settings):

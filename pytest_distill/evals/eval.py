@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pytest_distill.errors import ConfigError, did_you_mean, refuse_unknown
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.metrics import Metric
@@ -108,6 +111,24 @@ class Eval:
         return canonical_sha256([self.task.name, self.task.settings(), examples]).hexdigest()
 
     @cached_property
+    def settings_digest(self) -> str:
+        """SHA-256 of what decides what is asked beside the examples, in hexadecimal."""
+        return canonical_sha256([self.task.name, self.task.settings()]).hexdigest()
+
+    @cached_property
+    def example_digests(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """Of each example what is asked, and that with what counts as right: 64 bits of SHA-256.
+
+        So an example that is renamed or moved is found again, and one that is relabelled is told.
+        """
+        asked = [request_key(request) for request in self.requests()]
+        expected = (
+            canonical_sha256([key.hex(), self.task.expected(example)]).digest()
+            for key, example in zip(asked, self.gold, strict=True)
+        )
+        return _as_numbers(asked), _as_numbers(expected)
+
+    @cached_property
     def clusters(self) -> list[str] | None:
         """The cluster of each example, in the gold set's order; None without clusters.
 
@@ -174,6 +195,10 @@ class Eval:
         values = self.slice_ids(field)
         refuse_unknown(value, values, f"eval '{self.name}': no example has {field}={value}")
         return values[value]
+
+
+def _as_numbers(digests: Iterable[bytes]) -> NDArray[np.uint64]:
+    return np.frombuffer(b"".join(digest[:8] for digest in digests), "<u8").astype(np.uint64)
 
 
 def _parsed(slice: str) -> dict[str, str]:

@@ -56,6 +56,7 @@ def open_project(
             tell=teller(config),
         ),
         predictions=places.from_here("distill_predictions"),
+        baseline=places.from_here("distill_baseline"),
         worker=worker_number(),
         workers=worker_count() or 1,
         tell=teller(config),

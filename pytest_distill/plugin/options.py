@@ -15,6 +15,7 @@ OPTIONS = {
         "DIR",
         "take exported predictions from this folder for models whose weights are absent",
     ),
+    "baseline": ("PATH", "hold this run against the accepted one in this file"),
     "config": (
         "PATH",
         "use this distill.yaml instead of the nearest one at or above each test file",

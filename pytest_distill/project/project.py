@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from pytest_distill._util.hub import Found
 from pytest_distill._util.user_code import unless_ours
+from pytest_distill.comparison.baseline.accepted import Accepted
 from pytest_distill.comparison.comparison import Comparison, Confidence
 from pytest_distill.comparison.lookup import find_model
 from pytest_distill.config import Config
@@ -62,6 +63,8 @@ class Project:
         Knows what was evaluated before.
     predictions : Path, optional
         Folder with exported predictions, for models whose weights are absent.
+    baseline : Path, optional
+        File of the accepted run; by default as ``distill.yaml`` says.
     worker : int, optional
         Number of this process where several share the work.
     workers : int
@@ -81,6 +84,7 @@ class Project:
     progress: running.Progress = running.silent
     keeper: Keeper | None = None
     predictions: Path | None = None
+    baseline: Path | None = None
     worker: int | None = None
     workers: int = 1
     tell: Callable[[str], None] = lambda _line: None
@@ -91,6 +95,10 @@ class Project:
         """Evals that the selected tests name: a model that is loaded runs them all."""
         self.recommended: dict[str, Recommendation] = {}
         """Criterion -> the student that was recommended for it, and who else was tried."""
+        written = self.config.settings.baseline
+        named = self.baseline or (written and self.config.folder / written.path)
+        self.accepted = Accepted(named or None, required=written is None or written.required)
+        """The accepted run, read when it is first asked for."""
         self._spread = self.worker is not None
         self._evals: dict[str, Eval | ReportedEval] = {}
         self._adopted: dict[tuple[str, int], running.Model] = {}
@@ -181,7 +189,9 @@ class Project:
             confidence = settings.confidence
         on = self.eval(self.eval_name(eval))
         tolerance = settings.sft_size_tolerance
-        return kind(on, models, chosen, metric, tolerance, confidence, self.config.folder)
+        return kind(
+            on, models, chosen, metric, tolerance, confidence, self.config.folder, self.accepted
+        )
 
     def _refuse_one_checkpoint(
         self, models: Mapping[str, running.Model], student: str | None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
+from pytest_distill.errors import ConfigError, one_line, some_of
 from pytest_distill.report.attempt import TestRun
-from pytest_distill.report.records import Report
+from pytest_distill.report.records import SCHEMA, Report
 from pytest_distill.report.share import Share
 
 
@@ -28,6 +30,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 _RUNS = _adapter(dict[str, TestRun])
 _SHARE = _adapter(Share)
+_REPORT = _adapter(Report)
 
 
 def read_run(text: str) -> TestRun:
@@ -40,6 +43,38 @@ def read_share(text: str) -> Share:
     """Return what a worker told; ValueError where that is no share."""
     share: Share = _SHARE.validate_json(text)
     return share
+
+
+def read_report(path: Path) -> Report:
+    """Return the report in a file of ``--distill-json``.
+
+    Raises
+    ------
+    ConfigError
+        Where it is none, or was written by another version of this package.
+    """
+    shown = one_line(str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{shown}: no report can be read: {one_line(str(error))[:300]}") from None
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if schema is None:
+        raise ConfigError(f"{shown}: is no report: name a file that --distill-json has written")
+    if schema != SCHEMA:
+        raise ConfigError(
+            f"{shown}: was written by another version (schema {schema!r:.20}, and this one reads "
+            f"{SCHEMA}): run the gates again"
+        )
+    try:
+        report: Report = _REPORT.validate_json(text)
+    except ValidationError as error:
+        found = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise ConfigError(
+            f"{shown}: is no whole report: {one_line(some_of(found, most=3))[:500]}"
+        ) from None
+    return report
 
 
 class _AsWritten(GenerateJsonSchema):

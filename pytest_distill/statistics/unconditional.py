@@ -80,11 +80,19 @@ def _of_ratio(both: int, bottom_only: int, top_only: int, m: float) -> _Tails:
 
 
 def difference_tail(wins: int, losses: int, n: int, gain: float) -> float:
-    """Return p of "the proportions differ by at most `gain`", for a gain in (0, 1).
+    """Return p of "the proportions differ by at most `gain`", for a gain in (-1, 1).
 
     Wins and losses are trinomial with the probabilities q + gain and q, and q is what is open.
     """
+    return _of_difference(wins, losses, n, gain).upper()
 
+
+def difference_above_tail(wins: int, losses: int, n: int, gain: float) -> float:
+    """Return p of "the proportions differ by at least `gain`"; see `difference_tail`."""
+    return _of_difference(wins, losses, n, gain).lower()
+
+
+def _of_difference(wins: int, losses: int, n: int, gain: float) -> _Tails:
     def statistic(won: Floats, lost: Floats) -> Floats:
         return difference_statistic(won, lost, n, gain)
 
@@ -95,8 +103,8 @@ def difference_tail(wins: int, losses: int, n: int, gain: float) -> float:
         statistic=statistic,
         rising=True,
         other=lambda q: q + gain,
-        open=(0.0, (1 - gain) / 2),
-    ).upper()
+        open=(max(0.0, -gain), (1 - gain) / 2),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,10 @@ class Task(ABC):
         """
         return tuple(map(self.answer, gold, predictions))
 
+    def expected(self, example: Example) -> Any:  # noqa: ARG002 (where something is)
+        """Return what counts as right, JSON-able; None where nothing does."""
+        return None
+
     def distribution(
         self,
         example: Example,  # noqa: ARG002 (for those that have one)

@@ -102,6 +102,10 @@ class Classification(Prompted):
             text, pair = (fields.text(example, name) for name in self.input)
         return ClassificationRequest(example.id, text, pair, self.truncate)
 
+    def expected(self, example: Example) -> str:
+        """Return the gold label."""
+        return self._gold(example)
+
     def answer(self, example: Example, prediction: Prediction) -> Answer:
         """Return the stated label, else the most probable one.
 

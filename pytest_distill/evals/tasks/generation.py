@@ -140,6 +140,10 @@ class Generation(Decoding, FewShot):
         joined = self.chat or request.prompt[-1:].isspace() or not request.prompt
         return GoldText(request, ("" if joined else " ") + self._targets(example)[0])
 
+    def expected(self, example: Example) -> list[str]:
+        """Return the accepted answers."""
+        return list(self._targets(example))
+
     def answer(self, example: Example, prediction: Prediction) -> Answer:
         """Return the text with `extract` applied; a recorded `prediction` is taken as it is."""
         targets = self._targets(example)

@@ -86,6 +86,10 @@ class MultipleChoice(FewShot):
         continuations = tuple(self.delimiter + choice for choice in choices)
         return ChoiceRequest(example.id, context, continuations, self.truncate)
 
+    def expected(self, example: Example) -> int:
+        """Return the index of the right choice."""
+        return self._target_index(example, self._choices(example))
+
     def answer(self, example: Example, prediction: Prediction) -> Answer:
         """Return the stated choice, else the most likely one (the first of equal ones)."""
         choices = self._choices(example)

@@ -15,9 +15,10 @@ from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.evaluation import ReportedEval, exact_corpus_score, exact_mean
-from pytest_distill.statistics import Scoring, TRetention
 from pytest_distill.statistics.difference import ProportionDifference, proportion_difference
 from pytest_distill.statistics.jackknife import Clusters
+from pytest_distill.statistics.scoring import Scoring
+from pytest_distill.statistics.t_retention import TRetention
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -1,7 +1,7 @@
 """The formats of a file: ``--distill-NAME PATH`` writes the report as module ``NAME_file`` does.
 
-Such a module has ``text(report)``, which computes nothing, and imports the standard library alone
-beside `records`: a report that says that the run did not end is written when pytest starts.
+Such a module has ``text(report)``, which computes nothing, and begins with the standard library
+alone: a report that says that the run did not end is written when pytest starts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pytest_distill.report.records import Report
 
-FORMATS = {"json": "write the report as JSON"}
+FORMATS = {
+    "json": "write the report as JSON",
+    "markdown": "write the report as Markdown, for a pull request: under 60,000 bytes",
+}
 """Name -> what ``pytest --help`` says."""
 
 

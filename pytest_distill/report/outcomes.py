@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from pytest_distill.gates.verdict import Outcome
@@ -22,6 +22,20 @@ Rows = dict[tuple[object, ...], GateRow]
 def fell_short(row: GateRow) -> bool:
     """Return whether a gate failed or was inconclusive, and is not waived."""
     return row.outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE) and not row.waived
+
+
+def did_not_pass(gates: Iterable[GateRow]) -> list[GateRow]:
+    """Return the gates that did not pass, the worst first, else as they stand.
+
+    FAILED first, and of those last the ones that are within noise; then INCONCLUSIVE, NOT RUN, and
+    the failures that somebody answers for.
+    """
+    worse = (Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.NOT_RUN)
+
+    def place(row: GateRow) -> tuple[bool, int, bool]:
+        return bool(row.waived), worse.index(row.outcome), row.firm is False
+
+    return sorted((row for row in gates if row.outcome in worse), key=place)
 
 
 def names_of(row: GateRow) -> set[str]:

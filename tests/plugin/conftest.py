@@ -29,11 +29,13 @@ TWO_WORKERS = ("-n", "2")
 
 @pytest.fixture(autouse=True)
 def _plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give every inner run 80 columns, whatever runs the outer one."""
+    """Give every inner run 80 columns and no CI service, whatever runs the outer one."""
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
-    for name in ("CI", "BUILD_NUMBER", "FORCE_COLOR", "PY_COLORS"):
+    colours = ("CI", "BUILD_NUMBER", "FORCE_COLOR", "PY_COLORS")
+    services = ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE", "CI_PROJECT_DIR")
+    for name in (*colours, *services):
         monkeypatch.delenv(name, raising=False)
 
 

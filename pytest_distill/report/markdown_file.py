@@ -1,0 +1,48 @@
+"""The report as Markdown, for a pull request and for the summary of a CI job.
+
+Parts that are too long are cut, the most important ones last. What comes from data is told as
+`markup` does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_distill.report.markup import Part, fitted, items
+from pytest_distill.report.records import Reason, Report
+
+ROOM = 59_000
+"""Bytes. GitHub takes 65,536 characters in a comment, and whoever posts one adds a few."""
+
+MARKS = {"SHIP": "\N{CHECK MARK}"}
+NO_SHIP = "\N{BALLOT X}"
+SHARE = 8000
+
+MOST_NAMES = 10
+"""Behind a reason."""
+
+
+def text(report: Report) -> str:
+    """Return the document."""
+    parts: list[Part[Any]] = [_verdict(report)]
+    if report.reasons or report.gates:
+        from pytest_distill.report.markdown_parts import parts_of  # knows the gates, numpy and all
+
+        parts += parts_of(report)
+    return fitted(parts, ROOM)
+
+
+def _verdict(report: Report) -> Part[Any]:
+    mark = MARKS.get(report.outcome, NO_SHIP)
+    title = f"## {mark} {report.outcome}\n"
+    reasons = [*filter(None, map(_reason, report.reasons or (Reason(report.reason),)))]
+    if not reasons:
+        return Part(title, (), str, "", "", SHARE)
+    return items(reasons, f"{title}\n", "", SHARE)
+
+
+def _reason(reason: Reason) -> str:
+    names = list(dict.fromkeys(name.rpartition("::")[2] or name for name in reason.names))
+    rest = [f"and {len(names) - MOST_NAMES:,} more"] if len(names) > MOST_NAMES else []
+    told = ", ".join([*names[:MOST_NAMES], *rest])
+    return f"{reason.text}: {told}" if told else reason.text

@@ -98,7 +98,8 @@ def _of_run(suite: str, markdown: str, status: str) -> None:
 def _of_fork(suite: str) -> None:
     run = part(github.event(), "workflow_run")
     head, repository = part(run, "head_sha"), part(run, "head_repository", "full_name")
-    if part(run, "event") != "pull_request" or not (head and repository):
+    number = part(run, "id")
+    if part(run, "event") != "pull_request" or not (head and repository and number):
         say("notice", "No run of a pull request set this workflow off.")
         return
     if repository == os.environ["GITHUB_REPOSITORY"]:
@@ -119,7 +120,7 @@ def _of_fork(suite: str) -> None:
         say("notice", f"Not commented: of {repository} at {head} there must be one open pull "
             f"request, and there are: {named}.")  # fmt: skip
         return
-    text = _uploaded(api, part(run, "id"), suite)
+    text = _uploaded(api, int(number), suite)
     above = (
         f"What the run of a fork says, as its own code wrote it; the check decides. "
         f"Commit {head}, [run]({part(run, 'html_url')})\n\n"
@@ -127,12 +128,12 @@ def _of_fork(suite: str) -> None:
     _publish(api, numbers[0], suite, _cut(untrusted(text), "", suite, above))
 
 
-def _uploaded(api: Api, run: Any, suite: str) -> str:
+def _uploaded(api: Api, run: int, suite: str) -> str:
     """Return the report of the artifact with the known name, and nothing else of it."""
     query = urllib.parse.urlencode({"name": artifact(suite)})
     found = [
         entry
-        for entry in api.pages(f"actions/runs/{int(run)}/artifacts?{query}", "artifacts")
+        for entry in api.pages(f"actions/runs/{run}/artifacts?{query}", "artifacts")
         if entry.get("name") == artifact(suite) and not entry.get("expired")
     ]
     if not found:

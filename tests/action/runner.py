@@ -74,8 +74,8 @@ class Runner:
     event: Mapping[str, Any]
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def run(self, action: str = "action.yml", **inputs: str) -> Ended:
-        """Run an action of this repository; ``_`` in the name of an input stands for ``-``."""
+    def run(self, action: str = "action.yml", before: str = "", **inputs: str) -> Ended:
+        """Run an action of this repository, or its steps before the one of a name."""
         path = ROOT / action
         said = yaml.safe_load(path.read_text(encoding="utf-8"))
         defaults = {name: one.get("default", "") for name, one in said.get("inputs", {}).items()}
@@ -84,6 +84,8 @@ class Runner:
         assert not inputs.keys() - state.inputs.keys(), "no such input"
         state.inputs |= inputs
         for number, step in enumerate(said["runs"]["steps"]):
+            if step["name"] == before:
+                break
             self._step(number, step, state, path.parent)
         outputs = {name: state.text(one["value"]) for name, one in said.get("outputs", {}).items()}
         summary = self.temporary / "summary.md"

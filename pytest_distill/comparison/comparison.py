@@ -128,6 +128,10 @@ class Comparison:
         """Return the model with that name or role; ConfigError where there is none."""
         return find_model(self.models, name, self.chosen)
 
+    def has(self, role: str) -> bool:
+        """Return whether there is a model of that role."""
+        return any(model.role == role for model in self.models.values())
+
     def metric(self, metric: str | Metric | None = None) -> Metric:
         """Return a metric of the eval by its name; the one that is looked at without one."""
         metric = self._metric if metric is None else metric

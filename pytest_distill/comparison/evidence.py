@@ -209,7 +209,7 @@ def gap_recovered(
 
     None where there is no teacher, or a model has only scores.
     """
-    if all(model.role != "teacher" for model in comparison.models.values()):
+    if not comparison.has("teacher"):
         return None
     aligned = align(comparison, ("student", "sft", "teacher"), metric, selection)
     if aligned is None:

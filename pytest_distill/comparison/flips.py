@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_distill.comparison.comparison import Comparison, Selection
+from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.evaluation import MeasuredEvaluation
 
@@ -28,13 +29,17 @@ def lost_rows(
     lost = set(comparison.flips_by(metric, selection, to).lost)
     return [
         {
-            "id": example.id,
-            "fields": dict(example.fields),
+            **example_row(example),
             **{e.info.name: _said(e, metric, position) for e in (better, student)},
         }
         for position, example in enumerate(better.eval.gold)
         if example.id in lost
     ]
+
+
+def example_row(example: Example) -> dict[str, object]:
+    """Return what can be read of an example, JSON-able."""
+    return {"id": example.id, "fields": dict(example.fields)}
 
 
 def _said(evaluation: MeasuredEvaluation, metric: Metric, position: int) -> dict[str, object]:

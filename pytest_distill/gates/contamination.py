@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from pytest_distill._util.format import ceil_text, floor_text
 from pytest_distill._util.numbers import bounded
 from pytest_distill.comparison.comparison import Comparison
+from pytest_distill.comparison.flips import example_row
 from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example
@@ -57,7 +58,7 @@ class NotContaminated(EvalGate):
         """Return the gold examples that overlap."""
         found = set(self._overlap(comparison).ids)
         on = _measured(comparison)
-        return [{"id": e.id, "fields": dict(e.fields)} for e in on.gold if e.id in found]
+        return [example_row(e) for e in on.gold if e.id in found]
 
     def judge(self, comparison: Comparison) -> Verdict:
         """Look for the gold examples in the training data."""

@@ -14,6 +14,7 @@ from pytest_distill._util.format import ceil_text, p_equals
 from pytest_distill._util.numbers import bounded
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.evidence import clusters_of, right_or_wrong
+from pytest_distill.comparison.flips import example_row
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.evaluation import MeasuredEvaluation
@@ -56,11 +57,7 @@ class InheritedErrors(MetricGate):
         wrong, same, student = self._repeated(comparison, comparison.metric(self.metric))
         examples = student.eval.gold.examples
         return [
-            {
-                "id": examples[place].id,
-                "fields": dict(examples[place].fields),
-                "answer": student.answers[place].predicted,
-            }
+            {**example_row(examples[place]), "answer": student.answers[place].predicted}
             for place in wrong[same]
         ]
 
@@ -126,7 +123,7 @@ class InheritedErrors(MetricGate):
     ) -> tuple[list[str], dict[str, Any]]:
         """Return the SFT student's rate on the same examples, and the test of the difference."""
         known = {"sft_rate": None, "student_only": None, "sft_only": None, "p_value": None}
-        if "sft" not in {model.role for model in comparison.models.values()}:
+        if not comparison.has("sft"):
             return [], known
         teacher, sft = comparison.evaluation("teacher"), comparison.evaluation("sft")
         if (

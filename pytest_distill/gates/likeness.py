@@ -15,6 +15,7 @@ from pytest_distill._util.format import ceil_text, floor_text
 from pytest_distill._util.numbers import bounded
 from pytest_distill.comparison.comparison import Comparison, Confidence, Slice
 from pytest_distill.comparison.evidence import clusters_of
+from pytest_distill.comparison.flips import example_row
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evaluation.likeness import Bounds, Likeness
@@ -74,8 +75,7 @@ class LikenessGate(EvalGate):
         examples = comparison.on.gold.examples if isinstance(comparison.on, Eval) else ()
         return [
             {
-                "id": examples[place].id,
-                "fields": dict(examples[place].fields),
+                **example_row(examples[place]),
                 f"{likeness.unit}s": int(likeness.units[place]),
                 self.name: finite(float(value)),
             }

@@ -112,7 +112,7 @@ class BeatsSft(MetricGate):
 
         None where no ratio exists, or there is no teacher: then the report says nothing of it.
         """
-        if all(model.role != "teacher" for model in comparison.models.values()):
+        if not comparison.has("teacher"):
             return None
         try:
             ratio = retention_evidence(comparison, metric, self.slice, model="sft")
@@ -123,10 +123,9 @@ class BeatsSft(MetricGate):
         lower = ratio.interval(confidence).one_sided_lower
         return {"confidence": confidence, "lower": lower} if math.isfinite(lower) else None
 
-    def _gain(self, comparison: Comparison, metric: Metric) -> Fraction:
-        ours, theirs = (
-            comparison.exact_score(role, metric, self.slice) for role in ("student", "sft")
-        )
+    def _gain(self, comparison: Comparison, metric: Metric, model: str = "student") -> Fraction:
+        """Return by how much a model is better than the SFT student."""
+        ours, theirs = (comparison.exact_score(m, metric, self.slice) for m in (model, "sft"))
         return ours - theirs if metric.higher_is_better else theirs - ours
 
     def _evidence(
@@ -157,13 +156,9 @@ class BeatsSft(MetricGate):
         return Outcome.PASSED if evidence.firm else Outcome.INCONCLUSIVE
 
     def _teacher_notes(self, comparison: Comparison, metric: Metric) -> tuple[str, ...]:
-        if "teacher" not in {model.role for model in comparison.models.values()}:
+        if not comparison.has("teacher") or self._gain(comparison, metric, "teacher") > 0:
             return ()
-        teacher, sft = (
-            comparison.exact_score(role, metric, self.slice) for role in ("teacher", "sft")
-        )
-        better = teacher > sft if metric.higher_is_better else teacher < sft
-        return () if better else ("the teacher is no better than SFT: the ratio says nothing",)
+        return ("the teacher is no better than SFT: the ratio says nothing",)
 
 
 def _in_words(gain: Fraction, evidence: Evidence, outcome: Outcome, metric: Metric) -> str:

@@ -22,7 +22,7 @@ from pytest_distill.gates.deciding import Decision, headline, within
 from pytest_distill.gates.gate import EvalGate, Row
 from pytest_distill.gates.verdict import Outcome, Verdict, as_float, finite
 from pytest_distill.statistics.multiple import intervals, slices_below
-from pytest_distill.statistics.results import Judgement, RetentionInterval
+from pytest_distill.statistics.results import FloorTest, RetentionInterval, shown
 
 MIN_EXAMPLES = 30
 MOST_ROWS = 10
@@ -144,37 +144,23 @@ class SlicesRetained(EvalGate):
             None if s.retained is None else retention_evidence(comparison, metric, s.positions)
             for s in slices
         ]
-        known = [ratio for ratio in ratios if ratio is not None]
-        found = iter(intervals(known, confidence or 0.95))
-        bounds = [None if ratio is None else next(found) for ratio in ratios]
+        bounds = intervals(ratios, confidence or 0.95)
         if confidence is None:
-            return [
-                self._observed(s, interval, floor)
-                for s, interval in zip(slices, bounds, strict=True)
+            outcomes = [self._observed(scores, floor) for scores in slices]
+        else:
+            # No score decides how large a slice is: a small one is no part of the adjustment.
+            tests = [
+                None if ratio is None or s.n < self.min_examples else ratio.test(float(floor))
+                for s, ratio in zip(slices, ratios, strict=True)
             ]
-        # No score decides how large a slice is, so that a small one is no part of the adjustment.
-        tests = [
-            None if ratio is None or s.n < self.min_examples else ratio.test(float(floor))
-            for s, ratio in zip(slices, ratios, strict=True)
-        ]
-        below = iter(slices_below((t for t in tests if t is not None), confidence))
-        return [
-            SliceOutcome(
-                s,
-                interval,
-                Outcome.INCONCLUSIVE
-                if test is None
-                else _sure(test.judge(confidence), below=next(below)),
-            )
-            for s, interval, test in zip(slices, bounds, tests, strict=True)
-        ]
+            below = slices_below(tests, confidence)
+            outcomes = [_sure(*each, confidence) for each in zip(tests, below, strict=True)]
+        return [*map(SliceOutcome, slices, bounds, outcomes)]
 
-    def _observed(
-        self, scores: SliceScores, interval: RetentionInterval | None, floor: Fraction
-    ) -> SliceOutcome:
+    def _observed(self, scores: SliceScores, floor: Fraction) -> Outcome:
         if scores.retained is None or scores.n < self.min_examples:
-            return SliceOutcome(scores, interval, Outcome.INCONCLUSIVE)
-        return SliceOutcome(scores, interval, within(scores.retained, scores.retained, ">=", floor))
+            return Outcome.INCONCLUSIVE
+        return within(scores.retained, scores.retained, ">=", floor)
 
     def _counted(self, rows: Sequence[SliceOutcome]) -> list[str]:
         """Return how many slices passed, and what became of the others."""
@@ -194,20 +180,21 @@ class SlicesRetained(EvalGate):
         return Outcome.PASSED
 
 
-def _sure(judgement: Judgement, *, below: bool) -> Outcome:
+def _sure(test: FloorTest | None, below: bool, confidence: float) -> Outcome:
     if below:
         return Outcome.FAILED
-    return Outcome.PASSED if judgement is Judgement.RETAINED else Outcome.INCONCLUSIVE
+    retained = test is not None and shown(test.p_retained, confidence)
+    return Outcome.PASSED if retained else Outcome.INCONCLUSIVE
 
 
 def table(rows: Sequence[SliceOutcome]) -> list[str]:
     """Return the slices as lines of a message, failed ones first, then the worst."""
     order = (Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.PASSED)
     sorted_rows = sorted(rows, key=lambda row: order.index(row.outcome))
-    shown = [row.cells() for row in sorted_rows[:MOST_ROWS]]
+    cells = [row.cells() for row in sorted_rows[:MOST_ROWS]]
     header = ["slice", "n", "teacher", "student", "retained", "95 % interval", "outcome"]
-    rest = len(rows) - len(shown)
-    return [*explain.columns(header, shown), *([f"  and {rest} more slices"] if rest else [])]
+    rest = len(rows) - len(cells)
+    return [*explain.columns(header, cells), *([f"  and {rest} more slices"] if rest else [])]
 
 
 def _told(row: SliceOutcome) -> dict[str, object]:

@@ -39,23 +39,29 @@ def holm(p_values: Iterable[float]) -> Floats:
     return adjusted
 
 
-def slices_below(tests: Iterable[FloorTest], confidence: float = 0.95) -> list[bool]:
+def slices_below(tests: Sequence[FloorTest | None], confidence: float = 0.95) -> list[bool]:
     """Return for each slice whether its retention is shown to be below its floor.
 
-    By Holm's adjustment over all of them: the chance that any slice that holds is called so is at
-    most 1 - `confidence`.
+    By Holm's adjustment over all that have a test: the chance that any slice that holds is called
+    so is at most 1 - `confidence`.
     """
-    return [shown(float(p), confidence) for p in holm(test.p_below for test in tests)]
+    adjusted = iter(holm(test.p_below for test in tests if test is not None))
+    return [test is not None and shown(float(next(adjusted)), confidence) for test in tests]
 
 
-def intervals(ratios: Sequence[Retention], confidence: float = 0.95) -> list[RetentionInterval]:
+def intervals(
+    ratios: Sequence[Retention | None], confidence: float = 0.95
+) -> list[RetentionInterval | None]:
     """Return the interval of each ratio, for the report: slices may be many.
 
     Those of 0/1 scores all in one go, by the score test.
     """
     proportions = [ratio for ratio in ratios if isinstance(ratio, ProportionRetention)]
     found = iter(proportion_intervals(proportions, confidence))
-    return [
-        next(found) if isinstance(ratio, ProportionRetention) else ratio.interval(confidence)
-        for ratio in ratios
-    ]
+
+    def interval(ratio: Retention | None) -> RetentionInterval | None:
+        if isinstance(ratio, ProportionRetention):
+            return next(found)
+        return None if ratio is None else ratio.interval(confidence)
+
+    return [interval(ratio) for ratio in ratios]

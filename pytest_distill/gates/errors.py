@@ -99,9 +99,7 @@ def _evidence(
     """
     clusters = clusters_of(comparison, comparison.positions(selection))
     if clusters is None:
-        s, t = student == 1, teacher == 1
-        counts = (int(each.sum()) for each in (s & t, ~s & t, s & ~t, ~s & ~t))
-        return _ErrorRatio(ProportionRetention(*counts))
+        return _ErrorRatio(ProportionRetention.counted(student == 1, teacher == 1))
     try:
         return _ErrorRatio(Scoring(clusters=clusters).t_retention(student, teacher))
     except NoRatioError:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
 from pytest_distill.statistics.planning import examples_needed, first_true
@@ -58,6 +58,12 @@ class ProportionRetention:
     teacher_only: int
     student_only: int
     neither: int
+
+    @classmethod
+    def counted(cls, student: NDArray[np.bool_], teacher: NDArray[np.bool_]) -> ProportionRetention:
+        """Count the examples by what each model got right, shape (n,)."""
+        counts = (student & teacher, ~student & teacher, student & ~teacher, ~student & ~teacher)
+        return cls(*(int(count.sum()) for count in counts))
 
     @property
     def n(self) -> int:
@@ -239,5 +245,4 @@ def proportion_retention(
     top, bottom = (s == 1, t == 1) if higher_is_better else (t == 1, s == 1)
     if not (t == 1).any():
         raise NoRatioError(f"the teacher scores 0 on all {len(s)} examples: no ratio exists")
-    counts = (top & bottom, ~top & bottom, top & ~bottom, ~top & ~bottom)
-    return ProportionRetention(*(int(count.sum()) for count in counts))
+    return ProportionRetention.counted(top, bottom)

@@ -85,19 +85,19 @@ class Rate:
 
     def interval(self, confidence: float = 0.95) -> RetentionInterval:
         """Return the bounds: two one-sided ones at `confidence`, and the 95 % interval."""
-        if self._binomial:
-            hits, n = int(self.low.sum()), len(self.low)
+        hits, n = self._hits, len(self.low)
+        if hits is not None:
             levels = (one_sided(confidence), (1 + TWO_SIDED) / 2)
             decide, report = (clopper_pearson(hits, n, level) for level in levels)
             return RetentionInterval(*decide, *report, confidence, "exact binomial", n)
         groups = None if self.clusters is None else len(set(self.clusters))
         ends = math.inf, math.inf
-        infinite = RetentionInterval(*ends, *ends, confidence, "t", len(self.low), groups)
+        infinite = RetentionInterval(*ends, *ends, confidence, "t", n, groups)
         bad, good = (
             infinite
             if side is None
             else replace(side.interval(confidence), notes=side.ratio.top.notes)
-            for side in (self._pessimistic, self._optimistic)
+            for side in self._sides()
         )
         low, high = (bad, good) if self.higher_is_better else (good, bad)
         return replace(
@@ -110,11 +110,11 @@ class Rate:
 
     def test(self, limit: float) -> FloorTest:
         """Return the p-values of "the limit is not kept" and of "it is"."""
-        if self._binomial:
-            hits, n = int(self.low.sum()), len(self.low)
-            above, below = _binomial_p(hits, n, limit)
+        hits = self._hits
+        if hits is not None:
+            above, below = _binomial_p(hits, len(self.low), limit)
             return FloorTest(above, below) if self.higher_is_better else FloorTest(below, above)
-        pessimistic, optimistic = self._pessimistic, self._optimistic
+        pessimistic, optimistic = self._sides()
         # A mean of which one example is known to be infinite keeps no ceiling, for certain.
         without = 1.0 if self.higher_is_better else 0.0
         return FloorTest(
@@ -124,24 +124,26 @@ class Rate:
 
     def needed(self, limit: float, confidence: float = 0.95) -> int | None:
         """Return about how many examples would settle it; see `TRetention.needed`."""
-        if self._binomial:
-            share = int(self.low.sum()) / len(self.low)
-            return _binomial_needed(share, limit, 1 - one_sided(confidence))
-        pessimistic = self._pessimistic
+        hits = self._hits
+        if hits is not None:
+            return _binomial_needed(hits / len(self.low), limit, 1 - one_sided(confidence))
+        pessimistic, _ = self._sides()
         return None if pessimistic is None else pessimistic.needed(limit, confidence)
 
     @property
-    def _binomial(self) -> bool:
-        single = bool((self.units == 1).all()) and self.clusters is None
-        return single and self.exact and bool(np.isin(self.low, (0.0, 1.0)).all())
+    def _hits(self) -> int | None:
+        """How many single examples are a hit; None where they are no such, and not binomial."""
+        single = self._single and self.exact and bool(np.isin(self.low, (0.0, 1.0)).all())
+        return int(self.low.sum()) if single else None
 
     @property
-    def _pessimistic(self) -> Level | None:
-        return self._level(self.low if self.higher_is_better else self.high)
+    def _single(self) -> bool:
+        return self.clusters is None and bool((self.units == 1).all())
 
-    @property
-    def _optimistic(self) -> Level | None:
-        return self._level(self.high if self.higher_is_better else self.low)
+    def _sides(self) -> tuple[Level | None, Level | None]:
+        """Return the tests of the sums that speak against the limit, and of those for it."""
+        low, high = (self._level(sums) for sums in (self.low, self.high))
+        return (low, high) if self.higher_is_better else (high, low)
 
     def _level(self, sums: Floats) -> Level | None:
         """Return the t test of the mean; None where a sum is infinite."""
@@ -159,7 +161,7 @@ class Rate:
         return Level(ratio, self.higher_is_better, (0.0, self.most))
 
     def _sums(self, values: Floats) -> PseudoValues:
-        if self.clusters is None and bool((self.units == 1).all()):
+        if self._single:
             return of_mean(values)
         return of_sums(values, self.units, self.clusters)
 

@@ -54,7 +54,7 @@ class Scoring:
     range : tuple of float
         The metric's least and greatest value; infinite where there is none.
     higher_is_better : bool
-        The metric's direction.
+        The metric's direction. Where it is False retention is teacher / student.
     aggregate : callable, optional
         Summed statistics, shape (..., k) -> (...): the metric. None where it is a mean of scores.
     extremes : tuple of array_like, optional

@@ -7,6 +7,7 @@ prints them without frames of this package. Any other exception is a defect, tra
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 
@@ -67,9 +68,16 @@ class ModelWarning(UserWarning):
     __module__ = "pytest_distill"
 
 
+_COMMAND = re.compile(r"(?<=#)#(?=\[)|^(?P<blanks> *):(?=:)", re.MULTILINE)
+"""What a line of a log begins with that is a command to GitHub Actions; ``##[`` may stand in it."""
+
+
 def printable(text: str) -> str:
-    """Return `text` with control characters escaped: gold text may hold a terminal's commands."""
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+    """Return `text` without commands to the terminal or to a CI service: those are escaped."""
+    shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+    return _COMMAND.sub(
+        lambda found: f"{found[1]}\\x3a" if found[1] is not None else "\\x23", shown
+    )
 
 
 def one_line(text: str) -> str:

@@ -12,12 +12,14 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pytest_distill._util.files import is_stream
 from pytest_distill.errors import one_line
+from pytest_distill.plugin.actions import ActionsJob
 from pytest_distill.plugin.early import FILES, ReportFile
 from pytest_distill.plugin.options import SHIPS, binds
 from pytest_distill.plugin.records import PROPERTY, how_it_ended
@@ -26,7 +28,7 @@ from pytest_distill.plugin.workers import OUTPUT
 from pytest_distill.report.attempt import TestRun
 from pytest_distill.report.ledger import Ledger
 from pytest_distill.report.reading import read_run, read_share
-from pytest_distill.report.records import Report
+from pytest_distill.report.records import Reason, Report
 from pytest_distill.report.terminal import last_line, remark_lines, report_lines
 
 MOST_COLUMNS = 100
@@ -51,12 +53,15 @@ class Reporting:
         self._ledger = Ledger(limit=config.getoption("distill_limit"))
         self._problem = ""
         """Why the report is not what it should be; a run with such a report is no SHIP."""
+        self._job = ActionsJob(config)
+        self._warning = ""
         self._report = Report()
         self._lines: list[str] = []
         self._last = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in one phase of one test: its own record, and what pytest makes of it."""
+        self._job.saw(report)
         test = self._ledger.test(report.nodeid)
         run = _published(report.user_properties)
         if run is not None:
@@ -103,10 +108,11 @@ class Reporting:
         """
         try:
             self._decide(int(session.exitstatus))
-            for file in self._config.stash[FILES].values():
-                self._write(file)
+            self._write_files()
         except Exception as error:  # noqa: BLE001 (whatever it is, such a run is no SHIP)
             self._problem = f"the report could not be made: {type(error).__name__}: {error}"
+        if self._config.getoption("distill_report"):
+            self._warning = self._job.summarise(self._told())
         ships = self._report.outcome == "SHIP" and not self._problem
         self._config.stash[SHIPS] = ships
         if session.exitstatus == pytest.ExitCode.OK and (
@@ -119,9 +125,7 @@ class Reporting:
         """Take back what was said, since a gate was asked after it, by a thread left running."""
         self._ledger.troubles.append("a gate was asked after the run was decided")
         self._report = self._ledger.report()
-        for file in self._config.stash[FILES].values():
-            if not is_stream(file.path):
-                self._write(file)
+        self._write_files(again=True)
         told = f"{self._report.outcome}: {self._ledger.troubles[-1]}"
         print(told, file=sys.__stderr__)  # the terminal reporter has ended
         if binds(self._config):
@@ -129,6 +133,11 @@ class Reporting:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the report."""
+        if self._config.getoption("distill_report"):
+            for line in self._job.annotations(self._told()):
+                terminalreporter.write_line(line)
+        if self._warning:
+            terminalreporter.write_line(one_line(f"warning: {self._warning}"), yellow=True)
         if not binds(self._config):
             if self._problem:
                 terminalreporter.write_line(one_line(self._problem), red=True)
@@ -163,12 +172,36 @@ class Reporting:
         self._lines += remark_lines(self._report, width)
         self._last = last_line(self._report, width)
 
-    def _write(self, file: ReportFile) -> None:
+    def _told(self) -> Report:
+        """Return the report as it is told: with what kept it from being made or written."""
+        if not self._problem:
+            return self._report
+        ships = self._report.outcome == "SHIP"
+        reasons = (*(() if ships else self._report.reasons), Reason(self._problem))
+        return replace(
+            self._report,
+            outcome="INCOMPLETE" if ships else self._report.outcome,
+            reason="; ".join(reason.text for reason in reasons),
+            culprits=tuple(name for reason in reasons for name in reason.names),
+            reasons=reasons,
+        )
+
+    def _write_files(self, *, again: bool = False) -> None:
+        """Write the files, those that can be replaced once more where one could not be written."""
+        before = self._problem
+        for file in self._config.stash[FILES].values():
+            self._write(file, again=again)
+        if self._problem != before and not again:
+            self._write_files(again=True)
+
+    def _write(self, file: ReportFile, *, again: bool) -> None:
         capture: Any = self._config.pluginmanager.getplugin("capturemanager")
         try:
+            if again and is_stream(file.path):
+                return
             # A path such as /dev/stdout means pytest's own, not what it captures.
             with capture.global_and_fixture_disabled() if capture else nullcontext():
-                file.end(self._report)
+                file.end(self._told())
         except OSError as error:
             self._problem = f"{file.path}: cannot be written: {error.strerror}"
 

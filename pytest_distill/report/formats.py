@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FORMATS = {
     "json": "write the report as JSON",
+    "codequality": "write the gates that did not pass as GitLab's code quality report",
     "markdown": "write the report as Markdown, for a pull request: under 60,000 bytes",
 }
 """Name -> what ``pytest --help`` says."""

@@ -166,7 +166,7 @@ def test_the_report_of_a_run_that_did_not_end_has_the_keys_of_all(
     """Whoever reads it finds every list, empty."""
     run("--distill-json", "out.json", "--no-such-option")
     begun = project.json()
-    plain = {"schema": 1, "outcome": "INCOMPLETE", "reason": "the run did not end"}
+    plain = {"schema": 2, "outcome": "INCOMPLETE", "reason": "the run did not end"}
     assert begun == plain | {key: [] for key in begun if key not in plain}
     run("--distill-json", "out.json")
     assert list(begun) == list(project.json())

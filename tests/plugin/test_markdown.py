@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
-from .project import FAILS, SHIPS, Project, Run, write_gates
+from .project import FAILS, SHIPS, Project, Run, decision_of, write_gates
 
 OPTION = ("--distill-markdown", "out.md")
 
@@ -71,3 +74,67 @@ def test_a_parameter_of_a_test_is_no_markup(project: Project, run: Run) -> None:
     )
     run(*OPTION)
     assert "<code>test_ship.py::test_keeps[&lt;script&gt;|`x`|@octocat]</code>" in markdown(project)
+
+
+@pytest.fixture
+def summary(project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the file of a job's summary, which is not there yet."""
+    path = project.path / "summary" / "step.md"
+    path.parent.mkdir()
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path))
+    return path
+
+
+def test_the_summary_of_a_job_has_it_once(project: Project, run_both: Run, summary: Path) -> None:
+    """Whatever stood there stays, and workers write none of their own."""
+    summary.write_text("<details>before")
+    project.file("test_ship.py", SHIPS)
+    assert run_both("--distill-report", *OPTION).ret == pytest.ExitCode.OK
+    assert summary.read_text(encoding="utf-8") == f"<details>before\n\n{markdown(project)}"
+
+
+def test_without_a_report_the_summary_is_not_touched(
+    project: Project, run: Run, summary: Path
+) -> None:
+    """A file that is asked for is not the job's."""
+    project.file("test_ship.py", SHIPS)
+    run(*OPTION)
+    assert not summary.exists()
+
+
+@pytest.mark.parametrize("kind", ["folder", "no folder", "fifo", "full", "loop"])
+def test_a_summary_that_cannot_be_written_is_a_warning(
+    project: Project, run: Run, summary: Path, kind: str
+) -> None:
+    """The run ends as it would have, and says so in a line."""
+    if kind == "folder":
+        summary.mkdir()
+    elif kind == "no folder":
+        summary.parent.rmdir()
+    elif kind == "fifo":
+        os.mkfifo(summary)
+    elif kind == "full":
+        summary.write_text("x" * (1024 * 1024 - 10))
+    else:
+        summary.symlink_to(summary)
+    project.file("test_ship.py", SHIPS)
+    result = run("--distill-report", "--distill-json", "out.json")
+    assert result.ret == pytest.ExitCode.OK
+    (line,) = [line for line in result.outlines if line.startswith("warning: ")]
+    assert line.startswith(f"warning: GITHUB_STEP_SUMMARY {summary}: cannot be written: ")
+    assert decision_of(result)[0] == project.json()["outcome"] == "SHIP"
+    if kind == "full":
+        assert summary.stat().st_size == 1024 * 1024 - 10
+
+
+def test_nothing_says_ship_where_a_file_cannot_be_written(
+    project: Project, run: Run, summary: Path
+) -> None:
+    """Neither a file that was written before, nor the summary."""
+    project.file("test_ship.py", SHIPS)
+    os.mkfifo(project.path / "fifo")
+    result = run("--distill-report", *OPTION, "--distill-codequality", "fifo")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert markdown(project).startswith("## ✗ INCOMPLETE\n")
+    assert "fifo: cannot be written: nobody reads it" in markdown(project)
+    assert summary.read_text(encoding="utf-8") == markdown(project)

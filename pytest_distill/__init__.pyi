@@ -36,6 +36,7 @@ assert_inherited_errors = GateComparison.assert_inherited_errors
 assert_latency = GateComparison.assert_latency
 assert_memory = GateComparison.assert_memory
 assert_not_contaminated = GateComparison.assert_not_contaminated
+assert_not_worse = GateComparison.assert_not_worse
 assert_quality_retained = GateComparison.assert_quality_retained
 assert_routable = GateComparison.assert_routable
 assert_score = GateComparison.assert_score

@@ -129,6 +129,8 @@ class Verdict:
     facts: tuple[str, ...] = ()
     """The two or three of these that a reader wants at a glance, short."""
     waived: str | None = None
+    excused: str | None = None
+    """Why a gate that did not run keeps no student from shipping."""
     unit: Unit = ""
     """What `observed` and `required` are counted in; nothing for scores and ratios."""
     criterion: str | None = None
@@ -154,8 +156,8 @@ class Verdict:
 
     @property
     def stands(self) -> bool:
-        """Whether the test may go on: it passed, or the failure is waived."""
-        return self.passed or self.waived is not None
+        """Whether the test may go on: it passed, or the failure is waived or excused."""
+        return self.passed or self.waived is not None or self.excused is not None
 
     def reaches(self, floor: float) -> bool:
         """Return whether `observed` is on the good side of a floor (a ceiling for ``<=``)."""

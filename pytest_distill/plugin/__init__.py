@@ -238,9 +238,9 @@ def pytest_runtest_makereport(
 def _correct(item: pytest.Item, report: pytest.TestReport) -> None:
     """Let a report that hides what gates said show it: unittest skips past its own failures."""
     state = state_of(item)
-    waived = [row.waived for row in state.attempt.verdicts if row.waived]
+    stood = [why for row in state.attempt.verdicts if (why := row.waived or row.excused)]
     if state.unheard is not None and not hasattr(report, "wasxfail"):
         report.outcome, report.longrepr = "failed", state.unheard
-    elif report.passed and waived:
+    elif report.passed and stood:
         report.outcome = "skipped"
-        report.wasxfail = "; ".join(waived)
+        report.wasxfail = "; ".join(stood)

@@ -69,7 +69,7 @@ class TestState:
         said = [
             f"did not pass:\n{verdict.message}"
             for verdict in self.attempt.verdicts[verdicts:]
-            if verdict.outcome != "PASSED" and not verdict.waived
+            if verdict.outcome != "PASSED" and not (verdict.waived or verdict.excused)
         ]
         said += [f"gave no verdict:\n{e.gate}: {e.why}" for e in self.attempt.errors[errors:]]
         return "\n\n".join(f"the test went on after a gate that {what}" for what in said) or None

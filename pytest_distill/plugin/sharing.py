@@ -11,6 +11,7 @@ from pytest_distill.evaluation.models import Model
 from pytest_distill.gates.doubts import late_doubts
 from pytest_distill.gates.latency import QUANTILES
 from pytest_distill.plugin.session import DistillSession
+from pytest_distill.plugin.since import add_changes
 from pytest_distill.project.project import Project
 from pytest_distill.report.records import (
     EvaluationRow,
@@ -97,6 +98,7 @@ def _add_project(share: Share, project: Project, config: str) -> None:
     for model, evaluation in made:
         share.evaluations.append(_evaluation_row(config, model, evaluation))
         share.scores.extend(_scores_rows(config, model, evaluation))
+    add_changes(share, project, config)
 
 
 def _model_row(config: str, project: Project, model: Model) -> ModelRow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -83,11 +84,11 @@ def _by_key(gates: Sequence[AcceptedGate]) -> dict[Key, list[AcceptedGate]]:
 
 def _changed(olds: list[AcceptedGate], news: list[AcceptedGate]) -> Iterator[GateChangeRow]:
     for old in list(olds):
-        same = [new for new in news if new.model == old.model] if len(news) > 1 else news
-        if same:
+        new = next((new for new in news if new.model == old.model), None)
+        if new is not None:
             olds.remove(old)
-            news.remove(same[0])
-            yield from _compared(old, same[0])
+            news.remove(new)
+            yield from _compared(old, new)
     for old, new in zip(list(olds), list(news), strict=False):
         olds.remove(old)
         news.remove(new)
@@ -146,4 +147,6 @@ def required_text(gate: AcceptedGate) -> str:
 
 
 def _inside(nodeid: str, name: str) -> bool:
-    return nodeid == name or nodeid.startswith((f"{name}::", f"{name.rstrip('/')}/", f"{name}["))
+    path, colons, test = name.partition("::")
+    name = f"{posixpath.normpath(path)}{colons}{test}"
+    return name in (".", nodeid) or nodeid.startswith((f"{name}::", f"{name}/", f"{name}["))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -11,9 +12,13 @@ from pytest_distill._util.numbers import retained_share, rounded_down
 from pytest_distill.errors import some_of
 from pytest_distill.gates.verdict import Outcome, finite
 from pytest_distill.report.attempt import TestRun
+from pytest_distill.report.drift import drift_sentences
+from pytest_distill.report.gate_changes import gate_changes
 from pytest_distill.report.outcomes import ASKED_NOTHING, end_row, fell_short, names_of, run_rows
 from pytest_distill.report.records import (
+    BaselineRow,
     ComparisonRow,
+    GateChangeRow,
     GateRow,
     Reason,
     Report,
@@ -113,9 +118,27 @@ class Ledger:
             frontiers=tuple(frontiers(compared, known.models)),
             recommendations=tuple(known.recommendations),
             gates=tuple(gates),
+            baselines=tuple(self._baselines()),
+            changes=tuple(known.changes),
+            gold_changes=tuple(known.gold_changes),
+            gate_changes=tuple(self._gate_changes(gates)),
             worth=tuple(sentences(gates, compared, known.models, known.recommendations)),
             remarks=tuple(known.remarks),
         )
+
+    def _baselines(self) -> Iterator[BaselineRow]:
+        """Yield the accepted runs, with what a teacher that has changed did.
+
+        Only here, since one process may have evaluated the teacher and another one the student.
+        """
+        for row in self.known.baselines:
+            drift = drift_sentences(self.known.changes, row.config)
+            yield replace(row, notes=(*row.notes, *drift))
+
+    def _gate_changes(self, gates: Sequence[GateRow]) -> Iterator[GateChangeRow]:
+        for config, before in self.known.accepted_gates.items():
+            now = [gate for gate in gates if gate.config in (config, None)]
+            yield from gate_changes(config, before, now, self.named)
 
     def compared(self) -> list[ComparisonRow]:
         """Return the comparisons with their scores as floats, and what each student retained.
@@ -166,20 +189,22 @@ class Ledger:
         if bad:
             failed = f"{_count(bad, 'gate')} of {len(gates)} did not pass{self._whose(bad, gates)}"
             problems.insert(0, Reason(failed, tuple(g.nodeid for g in bad)))
-        if not problems and not any(g.relation for g in gates):
+        if not problems and not any(g.relation and not g.excused for g in gates):
             problems.append(Reason("no gate gave a verdict"))
         if problems:
             return ("DO NOT SHIP" if bad else "INCOMPLETE"), problems
         waived = sum(1 for g in gates if g.waived)
         whose = self._whose(gates, gates).strip(" ()")
         said = [some_of(self.named), whose, f"{waived} waived" if waived else ""]
+        excused = Counter(g.excused for g in gates if g.excused)
+        said += [f"{n} NOT RUN: {why}" for why, n in excused.items()]
         return "SHIP", [Reason(text) for text in said if text]
 
     def _problems(self, gates: Sequence[GateRow]) -> Iterator[Reason]:
         """Yield what keeps a run from being whole beside gates that failed."""
         known = self.known
         yield from (Reason(trouble) for trouble in dict.fromkeys((*self.troubles, *known.late)))
-        not_run = [g for g in gates if g.outcome is Outcome.NOT_RUN]
+        not_run = [g for g in gates if g.outcome is Outcome.NOT_RUN and not g.excused]
         # That a file could not be collected says already that its gates did not run.
         missing = [g for g in not_run if not _inside(g.nodeid, self.collection_errors)]
         if missing:
@@ -188,6 +213,7 @@ class Ledger:
         yield from _reasons(known.skipped_files, "file", "skipped unread")
         yield from _reasons(dict.fromkeys(self.collection_errors), "file", "not collected")
         yield from _reasons(known.unreadable, "distill.yaml", "not readable")
+        yield from (Reason(trouble) for trouble in known.broken_baselines)
         tests = tuple(name for name in self.named if "::" in name)
         if tests:
             yield Reason("only the tests named", tests)

@@ -271,6 +271,8 @@ class GateRow:
     """What the failing test says."""
     waived: str | None = None
     """Who answers for the failure, why and until when."""
+    excused: str | None = None
+    """Why a gate that did not run keeps no student from shipping."""
     interval: IntervalRow | None = None
     clusters: int | None = None
     firm: bool | None = None
@@ -298,6 +300,8 @@ class BaselineRow:
     """Seconds since 1970."""
     commit: str | None
     """Of the accepted run, where it was known."""
+    ancestor: bool | None = None
+    """Whether it is one that the commit checked out now comes from; None where git can't tell."""
     notes: tuple[str, ...] = ()
     """What makes it another than this run's: its gold set, its models, its age."""
 

@@ -6,16 +6,30 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
+from pytest_distill.comparison.baseline.file import AcceptedGate
 from pytest_distill.report.attempt import TestRun
 from pytest_distill.report.records import (
+    BaselineRow,
+    ChangeRow,
     EvaluationRow,
     FiguresRow,
+    GoldChangeRow,
     ModelRow,
     RecommendationRow,
     ScoresRow,
 )
 
-Row = TypeVar("Row", ModelRow, ScoresRow, EvaluationRow, FiguresRow, RecommendationRow)
+Row = TypeVar(
+    "Row",
+    ModelRow,
+    ScoresRow,
+    EvaluationRow,
+    FiguresRow,
+    RecommendationRow,
+    BaselineRow,
+    ChangeRow,
+    GoldChangeRow,
+)
 
 KEYS: dict[type, tuple[str, ...]] = {
     ModelRow: ("config", "name"),
@@ -23,6 +37,9 @@ KEYS: dict[type, tuple[str, ...]] = {
     EvaluationRow: ("config", "eval", "model"),
     FiguresRow: ("config", "eval", "model"),
     RecommendationRow: ("config", "criterion"),
+    BaselineRow: ("config", "path"),
+    ChangeRow: ("config", "eval", "metric", "model"),
+    GoldChangeRow: ("config", "eval"),
 }
 """Row -> what tells it from others of the run, in the order by which the report sorts them."""
 
@@ -58,8 +75,14 @@ class Share:
         Paths of ``distill.yaml`` files that cannot be read: what they require is not known.
     listings : dict
         Path of a ``distill.yaml`` -> its names.
+    accepted_gates : dict
+        Path of a ``distill.yaml`` -> the gates of the accepted run that it names.
+    broken_baselines : list of str
+        Why what has changed since an accepted run cannot be told.
     models, scores, evaluations, figures, recommendations : list
         What its models came to.
+    baselines, changes, gold_changes : list
+        What has changed since the accepted run.
     """
 
     gate_tests: list[str] = field(default_factory=list)
@@ -76,6 +99,11 @@ class Share:
     evaluations: list[EvaluationRow] = field(default_factory=list)
     figures: list[FiguresRow] = field(default_factory=list)
     recommendations: list[RecommendationRow] = field(default_factory=list)
+    accepted_gates: dict[str, list[AcceptedGate]] = field(default_factory=dict)
+    broken_baselines: list[str] = field(default_factory=list)
+    baselines: list[BaselineRow] = field(default_factory=list)
+    changes: list[ChangeRow] = field(default_factory=list)
+    gold_changes: list[GoldChangeRow] = field(default_factory=list)
 
     def add(self, other: Share) -> None:
         """Take in what another process told, but for its tests; nothing is told twice.
@@ -87,11 +115,14 @@ class Share:
             evals = {name: _union(known.evals.get(name, ()), of) for name, of in told.evals.items()}
             models = _union(known.models, told.models)
             self.listings[config] = Listing(models, known.evals | evals)
-        for name in ("allow_reruns", "required"):
+        for name in ("allow_reruns", "required", "accepted_gates"):
             getattr(self, name).update(getattr(other, name))
-        for name in ("late", "skipped_files", "remarks", "unreadable"):
+        for name in ("late", "skipped_files", "remarks", "unreadable", "broken_baselines"):
             getattr(self, name)[:] = _union(getattr(self, name), getattr(other, name))
-        for name in ("models", "scores", "evaluations", "figures", "recommendations"):
+        for name in (
+            *("models", "scores", "evaluations", "figures", "recommendations"),
+            *("baselines", "changes", "gold_changes"),
+        ):
             self._add_rows(getattr(self, name), getattr(other, name))
 
     def not_the_same(self, models: Iterable[ModelRow]) -> Iterator[str]:

@@ -78,7 +78,7 @@ class ProportionDifference:
             self._score_bound(tail, 1),
             self._score_bound(tail, -1),
             confidence,
-            "score (Tango)",
+            "Tango score",
             self.n,
         )
 

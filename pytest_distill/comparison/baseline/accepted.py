@@ -12,8 +12,6 @@ from pytest_distill.errors import ConfigError, one_line
 class NoBaselineError(ConfigError):
     """No run was accepted yet: there is no file."""
 
-    __module__ = "pytest_distill"
-
 
 @dataclass(eq=False)
 class Accepted:

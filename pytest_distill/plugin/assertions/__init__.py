@@ -16,6 +16,7 @@ from pytest_distill.gates.flips import Flips
 from pytest_distill.gates.inherited import InheritedErrors
 from pytest_distill.gates.latency import Faster, Latency
 from pytest_distill.gates.likeness import Acceptance, Agreement, Divergence
+from pytest_distill.gates.not_worse import NotWorse
 from pytest_distill.gates.retention import QualityRetained
 from pytest_distill.gates.routing import Routable
 from pytest_distill.gates.score import Score
@@ -56,6 +57,7 @@ class GateComparison(Comparison):
     assert_latency = Assertion(Latency)
     assert_memory = Assertion(MemoryUse)
     assert_not_contaminated = Assertion(NotContaminated)
+    assert_not_worse = Assertion(NotWorse)
     assert_quality_retained = Assertion(QualityRetained)
     assert_routable = Assertion(Routable)
     assert_score = Assertion(Score)

@@ -6,6 +6,7 @@ goes wrong becomes a line in the log.
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import time
@@ -47,10 +48,10 @@ _ACTIVE = re.compile(
     r"@"  # a mention
     r"|(?<!&)#(?=[\d&])|\bGH-(?=[\d&])"  # what links an issue to this place
     r"|\](?=[(\[:])"  # a link, an image, the address of one
-    r"|(?<=[A-Za-z]):(?=//)|\bwww(?=\.)|\bmailto(?=:)"  # an address that becomes a link by itself
-    r"|&(?=#0*(?:64|35)(?!\d)|#x0*(?:40|23)(?![\da-f])|commat;|num;)",  # @ and # in disguise
+    r"|(?<=[A-Za-z]):(?=//)|\bwww(?=\.)|\bmailto(?=:)",  # an address that becomes a link by itself
     re.IGNORECASE,
 )
+_ENTITY = re.compile(r"&(?:#\d+;?|#[xX][\da-fA-F]+;?|[A-Za-z]\w*;)")
 
 
 def of_run(suite: str, markdown: str, status: str) -> None:
@@ -152,12 +153,21 @@ def untrusted(text: str) -> str:
 
     It mentions nobody, links nowhere, shows no picture, hides nothing, and holds no marker.
     """
-    shown = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf"))
-    return _ACTIVE.sub(_disarmed, _TAG.sub("&lt;", shown))
+    shown = _visible(_ENTITY.sub(_undisguised, text))
+    return _ACTIVE.sub(lambda found: found[0] + ZERO_WIDTH, _TAG.sub("&lt;", shown))
 
 
-def _disarmed(match: re.Match[str]) -> str:
-    return "&amp;" if match[0] == "&" else match[0] + ZERO_WIDTH
+def _undisguised(entity: re.Match[str]) -> str:
+    """Return the letter, where one of them may be a part of a mention, a reference or a link."""
+    letter = html.unescape(entity[0])
+    if len(letter) != 1:
+        return entity[0]
+    return letter if letter.isalnum() or letter in "@#:.-/" else _visible(letter) and entity[0]
+
+
+def _visible(text: str) -> str:
+    """Return a text without control letters, also those that turn the direction of writing."""
+    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf"))
 
 
 def _moved_on(api: Api, number: int, head: Any) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import baseline
 import comment
 import gates
 import plan
@@ -21,11 +22,12 @@ def main() -> None:
     step = steps.add_parser("plan")
     step.add_argument("--suite", default="")
     step.add_argument("--gates", required=True)
-    step = steps.add_parser("gates")
-    step.add_argument("--gates", required=True)
-    step.add_argument("--arguments", default="")
-    for folder in ("report", "store", "baseline"):
-        step.add_argument(f"--{folder}", type=Path, required=True)
+    for name in ("gates", "baseline"):
+        step = steps.add_parser(name)
+        step.add_argument("--gates", required=True)
+        step.add_argument("--arguments", default="")
+        for folder in ("report", "store", "baseline"):
+            step.add_argument(f"--{folder}", type=Path, required=True)
     step = steps.add_parser("comment")
     step.add_argument("--suite", required=True)
     step.add_argument("--markdown", required=True)
@@ -37,6 +39,8 @@ def main() -> None:
         plan.plan(given.suite, given.gates)
     elif given.step == "gates":
         gates.run(given.gates, given.arguments, given.report, given.store, given.baseline)
+    elif given.step == "baseline":
+        baseline.save(given.gates, given.arguments, given.report, given.store, given.baseline)
     elif given.step == "comment":
         comment.of_run(given.suite, given.markdown, given.status)
     else:

@@ -61,12 +61,13 @@ def _command(gates: str, arguments: str, report: Path, store: Path, baseline: Pa
         *("--junitxml", str(report / "junit.xml")),
         *("--distill-cache", str(store)),
         *compared,
-        *_words("gates", gates),
-        *_words("arguments", arguments),
+        *words("gates", gates),
+        *words("arguments", arguments),
     ]
 
 
-def _words(name: str, text: str) -> list[str]:
+def words(name: str, text: str) -> list[str]:
+    """Return the words of an input, as a shell reads them."""
     try:
         return shlex.split(text)
     except ValueError as error:

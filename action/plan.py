@@ -21,6 +21,8 @@ def plan(suite: str, gates: str) -> None:
     name = cleaned(suite or gates)
     run = f"{os.environ['GITHUB_RUN_ID']}-{os.environ.get('GITHUB_RUN_ATTEMPT', '1')}"
     folder = Path(os.environ["RUNNER_TEMP"]) / "pytest-distill" / name
+    baseline = folder / "baseline" / "baseline.json"
+    baseline.unlink(missing_ok=True)  # a runner's folders may outlive a job
     branch, accepted = base()
     store = f"pytest-distill-store/{name}/"
     baselines = f"pytest-distill-baseline/{name}/{cleaned(branch)}/"
@@ -31,7 +33,7 @@ def plan(suite: str, gates: str) -> None:
             "report": str(folder / "report"),
             "store-prefix": store,
             "store-key": f"{store}{run}",
-            "baseline": str(folder / "baseline" / "baseline.json"),
+            "baseline": str(baseline),
             "baseline-prefix": baselines,
             "baseline-wanted": f"{baselines}{accepted}/",
             "baseline-key": f"{baselines}{os.environ['GITHUB_SHA']}/{run}",

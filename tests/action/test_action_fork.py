@@ -95,7 +95,10 @@ def test_other_runs_are_left_alone(hub: Hub, post: Post, event: object) -> None:
         ("<!--", "<!--"),
         ("thanks @octocat and @team/everyone", r"@\w"),
         (r"\@octocat", r"@\w"),
-        ("&#64;octocat &#064octocat &#x40;octocat &#X040octocat &commat;octocat", r"@\w|&(#|commat)"),
+        (
+            "&#64;octocat &#064octocat &#x40;octocat &#X040octocat &commat;octocat",
+            r"@\w|&(#|commat)",
+        ),
         ("@&#111;ctocat &#x200b; &#8238;", r"@[&\w]|&#"),
         ("G&#72;&#45;4 http&#58;//evil.example &#119;ww.evil.example", r"GH-\d|://|www\."),
         ("fixes #1, other/repo#23, GH-4 #&#49;", r"(?<!&)#\d|GH-\d|#&"),

@@ -278,6 +278,47 @@ def test_a_pull_request_saves_no_baseline(job: Job) -> None:
     assert [given["key"] for given in job.run().use_of(SAVE)] == ["pytest-distill-store/gates/55-2"]
 
 
+def test_a_push_that_ships_saves_the_baseline_of_its_branch(job: Job, hub: Hub) -> None:
+    """Under the commit and the run; the gates say which `distill.yaml` they are of."""
+    ended = job.run("push", PUSH)
+    assert not ended.failed, ended.log
+    _, saved = ended.use_of(SAVE)
+    assert saved["key"] == f"pytest-distill-baseline/gates/main/{HEAD}/55-2"
+    kept = json.loads(Path(saved["path"]).read_text())
+    assert (kept["outcome"], kept["commit"]) == ("SHIP", HEAD)
+    _, restored = ended.use_of(RESTORE)
+    assert restored["path"] == saved["path"]
+    assert restored["restore-keys"].split()[0] == f"pytest-distill-baseline/gates/main/{BASE}/"
+    assert hub.bodies() == []
+
+
+def test_a_distill_yaml_below_the_checkout_is_found(job: Job) -> None:
+    """Also where pytest's rootdir is the folder of the gates."""
+    below = job.project.path / "models" / "gates"
+    below.mkdir(parents=True)
+    for path in [p for p in job.project.path.iterdir() if p.is_file()]:
+        path.rename(below / path.name)
+    (below / "pytest.ini").write_text("[pytest]\n")
+    ended = job.run("push", PUSH, gates="models/gates")
+    assert [Path(given["path"]).name for given in ended.use_of(SAVE)][1:] == ["baseline.json"]
+
+
+@pytest.mark.parametrize("gates", [FAILS, "def test_x(): pass"])
+def test_a_push_that_does_not_ship_saves_no_baseline(job: Job, gates: str) -> None:
+    """What was accepted before stays what pull requests are compared with."""
+    job.project.file("test_ship.py", gates)
+    assert len(job.run("push", PUSH).use_of(SAVE)) == 1
+
+
+def test_a_baseline_that_cannot_be_kept_turns_no_check_red(job: Job) -> None:
+    """Such as of models whose answers are kept nowhere; the log says why."""
+    job.project.use_own_engine()
+    ended = job.run("push", PUSH)
+    assert (ended.outputs["outcome"], ended.failed) == ("SHIP", False)
+    assert "::warning title=pytest-distill::No baseline is kept: " in ended.log
+    assert len(ended.use_of(SAVE)) == 1
+
+
 def test_a_branch_with_odd_letters_makes_a_key(job: Job) -> None:
     """The cache refuses a comma, and a slash would make the branch `a` a beginning of `a/b`."""
     event = pull_event()

@@ -375,6 +375,36 @@ def looks(replications: int, rng: np.random.Generator) -> dict[str, float]:
     return {"the last look": float(passed[:, -1].mean()), "any look": float(passed.any(1).mean())}
 
 
+def students(replications: int, rng: np.random.Generator, k: int = 10) -> list[dict[str, Any]]:
+    """Return how often any of k students at the floor passes on one gold set, and one alone.
+
+    They have one teacher, and err independently of each other where it is right, and where not.
+    """
+    found: list[dict[str, Any]] = []
+    for correlation, n in itertools.product(CORRELATIONS, (1000, 5000)):
+        d = Design(0.9, 0.95, correlation, n)
+        both, lost, won, neither = proportion_cells(d)
+        right = rng.binomial(n, d.teacher, size=(replications, 1))
+        a = rng.binomial(right, both / (both + lost), size=(replications, k))
+        c = rng.binomial(n - right, won / (won + neither), size=(replications, k))
+        score = st.score_statistic(a, right - a, c, d.retention)
+        passed = score >= ndtri(1 - LEVEL)
+        found.append(
+            {
+                "correlation": correlation,
+                "n": str(n),
+                "one, 95 %": float(passed[:, 0].mean()),
+                f"any of {k}, 95 %": float(passed.any(1).mean()),
+                f"any of {k}, {st.each_of(k, LEVEL):.1%}": float(
+                    (score >= ndtri(st.each_of(k, LEVEL))).any(1).mean()
+                ),
+                f"any of {k}, observed": float(((a + c) >= d.retention * right).any(1).mean()),
+                "the best looks better by": float(((a + c) / right).max(1).mean() - d.retention),
+            }
+        )
+    return found
+
+
 def observed(replications: int, rng: np.random.Generator) -> list[dict[str, Any]]:
     """Return how often the observed ratio passes a floor of .95 by n and true retention."""
     found: list[dict[str, Any]] = []
@@ -440,6 +470,7 @@ def documented(replications: int, seed: int) -> None:
     print("### Clusters: summary\n", summary(grouped), "\n### Clusters\n", table(grouped), sep="\n")
     print("\n### Small gold sets: the worst of 18 designs\n", table(few), sep="\n")
     print("\n### Looking ten times\n", table([again]), sep="\n")
+    print("\n### Ten students\n", table(students(replications, np.random.default_rng(seed))), sep="\n")
     print("\n### Perplexity\n", table(texts), sep="\n")
     print("\n### The observed ratio, floor .95\n", table(observed(replications, rng)), sep="\n")
 

@@ -10,6 +10,8 @@ from pytest_distill.errors import DistillError as DistillError
 from pytest_distill.errors import EvaluationError as EvaluationError
 from pytest_distill.errors import GoldSetError as GoldSetError
 from pytest_distill.errors import ModelError as ModelError
+from pytest_distill.errors import ModelWarning as ModelWarning
+from pytest_distill.errors import StoreWarning as StoreWarning
 from pytest_distill.evals.goldset import GoldSet as GoldSet
 from pytest_distill.evals.metrics import Answer as Answer
 from pytest_distill.evals.metrics import MeanMetric as MeanMetric

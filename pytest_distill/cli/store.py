@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pytest_distill._util.files import make_folder, write_atomically
 from pytest_distill.config import load_config
 from pytest_distill.config.schema import EngineModel
 from pytest_distill.engines import file_digest
-from pytest_distill.errors import ConfigError, EvaluationError, ModelError
+from pytest_distill.errors import ConfigError, EvaluationError, ModelError, printable
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.request_keys import request_key
@@ -38,7 +39,7 @@ def add_to(commands: Any) -> None:
     common.add_argument("--config", type=Path, default=Path("distill.yaml"), metavar="PATH")
     common.add_argument("--cache", type=Path, metavar="DIR", help="default: .distill beside it")
     inside = store.add_subparsers(dest="what", required=True)
-    inside.add_parser("list", parents=[common], help="the models, and how much of each is stored")
+    inside.add_parser("list", parents=[common], help="what is stored, and who was judged")
     for name, what in (
         ("export", "write the predictions of this distill.yaml into a folder"),
         ("import", "take in predictions that were exported elsewhere"),
@@ -91,6 +92,12 @@ def _listed(store: Store) -> Iterator[str]:
         about = f"{identity.get('engine', '?')}, {identity.get('dtype', '?')}"
         digest = str(identity.get("model", "?"))[:12]
         yield f"{found.info.name}  {digest}  {found.n:,} predictions  {about}  {found.made}"
+    for looks in store.all_looks():
+        names = [printable(name) for name in looks.evals] or ["?"]
+        several = "" if looks.students == 1 else "s"
+        judged = f"{looks.students:,} student{several} judged"
+        since = datetime.fromtimestamp(looks.first, UTC).isoformat(timespec="seconds")
+        yield f"{', '.join(names)}  gold set {printable(looks.gold[:12])}  {judged}  {since}"
     n, size = sum(found.n for found in runs), store.path.stat().st_size
     yield f"{len(runs)} models, {n:,} predictions, {size:,} bytes in {store.path}"
 

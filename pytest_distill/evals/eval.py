@@ -129,6 +129,18 @@ class Eval:
         return _as_numbers(asked), _as_numbers(expected)
 
     @cached_property
+    def gold_digest(self) -> str:
+        """SHA-256 of what the task reads of the examples, targets included, in hexadecimal.
+
+        The same whatever the examples' order and ids, the prompt's words, and the fields that no
+        task reads: who changes these still looks at the same gold set.
+        """
+        reads = self.task.reads
+        rows = [[example.fields.get(name) for name in reads] for example in self.gold]
+        digests = sorted(canonical_sha256(row).hexdigest() for row in rows)
+        return canonical_sha256(digests).hexdigest()
+
+    @cached_property
     def clusters(self) -> list[str] | None:
         """The cluster of each example, in the gold set's order; None without clusters.
 

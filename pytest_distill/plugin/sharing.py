@@ -16,6 +16,7 @@ from pytest_distill.project.project import Project
 from pytest_distill.report.records import (
     EvaluationRow,
     FiguresRow,
+    JudgedRow,
     MemoryRow,
     ModelRow,
     ProvenanceRow,
@@ -95,6 +96,8 @@ def _add_project(share: Share, project: Project, config: str) -> None:
     for model in used:
         share.models.append(_model_row(config, project, model))
         share.figures.extend(_figures_rows(config, model))
+    for eval, students in project.looks.known().items():
+        share.judged.append(JudgedRow(config, eval, tuple(sorted(students))))
     for model, evaluation in made:
         share.evaluations.append(_evaluation_row(config, model, evaluation))
         share.scores.extend(_scores_rows(config, model, evaluation))

@@ -37,6 +37,7 @@ from pytest_distill.evaluation.store.keeping import Keeper
 from pytest_distill.gates.recommendation import Recommendation
 from pytest_distill.gates.size import size_of
 from pytest_distill.project.evals import read_eval
+from pytest_distill.project.looks import Looks
 
 ComparisonT = TypeVar("ComparisonT", bound=Comparison)
 
@@ -99,6 +100,7 @@ class Project:
         named = self.baseline or (written and self.config.folder / written.path)
         self.accepted = Accepted(named or None, required=written is None or written.required)
         """The accepted run, read when it is first asked for."""
+        self.looks = Looks(self.keeper)
         self._spread = self.worker is not None
         self._evals: dict[str, Eval | ReportedEval] = {}
         self._adopted: dict[tuple[str, int], running.Model] = {}

@@ -20,6 +20,8 @@ from pytest_distill.report.records import (
     ComparisonRow,
     GateChangeRow,
     GateRow,
+    JudgedRow,
+    LooksRow,
     Reason,
     Report,
     ScoresRow,
@@ -28,6 +30,7 @@ from pytest_distill.report.records import (
 )
 from pytest_distill.report.share import Share, index_in
 from pytest_distill.report.worth import frontiers, sentences
+from pytest_distill.statistics.multiple import each_of
 
 
 @dataclass
@@ -122,6 +125,7 @@ class Ledger:
             changes=tuple(known.changes),
             gold_changes=tuple(known.gold_changes),
             gate_changes=tuple(self._gate_changes(gates)),
+            looks=tuple(map(_looks, known.judged)),
             worth=tuple(sentences(gates, compared, known.models, known.recommendations)),
             remarks=tuple(known.remarks),
         )
@@ -256,6 +260,11 @@ class Ledger:
                 for g in gates
             )
         ]
+
+
+def _looks(row: JudgedRow) -> LooksRow:
+    students = max(1, len(row.students))  # this run's may have no digest
+    return record_of(LooksRow, row, students=students, confidence=each_of(students))
 
 
 def _inside(nodeid: str, collectors: Iterable[str]) -> bool:

@@ -368,6 +368,16 @@ class LooksRow:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgedRow:
+    """Who was judged on the gold set of an eval, as one process knows it."""
+
+    config: str
+    eval: str
+    students: tuple[str, ...]
+    """Digests; one that was judged in this run and has none is not among them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reason:
     """Something that stands in the way of a SHIP, or what a SHIP is of."""
 

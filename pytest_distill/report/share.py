@@ -14,6 +14,7 @@ from pytest_distill.report.records import (
     EvaluationRow,
     FiguresRow,
     GoldChangeRow,
+    JudgedRow,
     ModelRow,
     RecommendationRow,
     ScoresRow,
@@ -29,6 +30,7 @@ Row = TypeVar(
     BaselineRow,
     ChangeRow,
     GoldChangeRow,
+    JudgedRow,
 )
 
 KEYS: dict[type, tuple[str, ...]] = {
@@ -40,6 +42,7 @@ KEYS: dict[type, tuple[str, ...]] = {
     BaselineRow: ("config", "path"),
     ChangeRow: ("config", "eval", "metric", "model"),
     GoldChangeRow: ("config", "eval"),
+    JudgedRow: ("config", "eval"),
 }
 """Row -> what tells it from others of the run, in the order by which the report sorts them."""
 
@@ -83,6 +86,8 @@ class Share:
         What its models came to.
     baselines, changes, gold_changes : list
         What has changed since the accepted run.
+    judged : list of JudgedRow
+        Which students its verdicts are about, and those that were judged before.
     """
 
     gate_tests: list[str] = field(default_factory=list)
@@ -104,6 +109,7 @@ class Share:
     baselines: list[BaselineRow] = field(default_factory=list)
     changes: list[ChangeRow] = field(default_factory=list)
     gold_changes: list[GoldChangeRow] = field(default_factory=list)
+    judged: list[JudgedRow] = field(default_factory=list)
 
     def add(self, other: Share) -> None:
         """Take in what another process told, but for its tests; nothing is told twice.
@@ -121,7 +127,7 @@ class Share:
             getattr(self, name)[:] = _union(getattr(self, name), getattr(other, name))
         for name in (
             *("models", "scores", "evaluations", "figures", "recommendations"),
-            *("baselines", "changes", "gold_changes"),
+            *("baselines", "changes", "gold_changes", "judged"),
         ):
             self._add_rows(getattr(self, name), getattr(other, name))
 

@@ -2,6 +2,9 @@
 
 References
 ----------
+Bonferroni, C. E. (1936). Teoria statistica delle classi e calcolo delle probabilità.
+Dunn, O. J. (1961). Multiple comparisons among means. Journal of the American Statistical
+Association 56:52-64.
 Holm, S. (1979). A simple sequentially rejective multiple test procedure. Scandinavian Journal of
 Statistics 6:65-70.
 """
@@ -23,6 +26,14 @@ from pytest_distill.statistics.results import (
     RetentionInterval,
     shown,
 )
+
+
+def each_of(k: int, alpha: float = 0.05) -> float:
+    """Return the confidence of each of k verdicts, so that all together err at most at `alpha`.
+
+    ``1 - alpha/k`` (Bonferroni; Dunn 1961, section 2), however the verdicts depend on each other.
+    """
+    return 1 - alpha / k
 
 
 def holm(p_values: Iterable[float]) -> Floats:

@@ -94,6 +94,11 @@ class Task(ABC):
         """The fields with what a model is asked."""
         return (self.input,) if isinstance(self.input, str) else self.input
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The fields that decide what is asked and what counts as right."""
+        return self.inputs
+
     def notes(self, gold: GoldSet) -> Iterator[str]:  # noqa: ARG002
         """Yield what a reader of any verdict must know of how the gold set is asked."""
         yield from ()

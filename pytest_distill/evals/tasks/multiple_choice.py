@@ -78,6 +78,11 @@ class MultipleChoice(FewShot):
     delimiter: str = " "
     truncate: Literal["left"] | None = None
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Also the choices."""
+        return (*super().reads, self.choices)
+
     def request(self, example: Example) -> ChoiceRequest:
         """Return context and continuations; the target is checked too, before any model runs."""
         choices = self._choices(example)

@@ -40,6 +40,12 @@ class Prompted(Task):
         if self.prompt is not None:
             _compiled(self.prompt)
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The input, or what the template names, and the target."""
+        asked = self.inputs if self.prompt is None else sorted(_compiled(self.prompt)[1])
+        return (*asked, self.target)
+
     def notes(self, gold: GoldSet) -> Iterator[str]:  # noqa: ARG002 (what others look at)
         """Yield a note where the target stands in what is asked."""
         if self.prompt is not None and self.target in _compiled(self.prompt)[1]:

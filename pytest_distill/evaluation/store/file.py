@@ -7,7 +7,8 @@ asked, never by a path or a name. Every row that can reach a verdict has a check
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -25,46 +26,34 @@ from pytest_distill.evaluation.store.sqlite import (
     connect,
     error_of,
 )
+from pytest_distill.evaluation.store.tables import TABLES, of_version_1, set_up
 from pytest_distill.evaluation.store.writer import Writer, prediction_from
 
 FILE_NAME = "predictions.sqlite3"
-SCHEMA = 2
+_LOOK = "a look at a gold set"
 _CHUNK = 500  # SQLite's least limit for variables in one statement is 999
 
-_TABLES: Mapping[str, str] = {
-    "runs": """(
-    run TEXT PRIMARY KEY,          -- digest of `identity`
-    identity TEXT NOT NULL,        -- JSON: the model's digest, engine, versions, dtype
-    info TEXT NOT NULL,            -- JSON: what is known of the model, for reports
-    made TEXT NOT NULL,
-    session INTEGER NOT NULL,      -- number of the pytest run that made the row
-    checksum INTEGER NOT NULL      -- CRC-32 of the other columns, here and below
-) STRICT""",
-    "predictions": """(
-    run TEXT NOT NULL,
-    request BLOB NOT NULL,         -- digest of the rendered request
-    answer TEXT NOT NULL,          -- JSON: the fields of a Prediction that are there
-    made REAL NOT NULL,            -- seconds since 1970
-    session INTEGER NOT NULL,
-    checksum INTEGER NOT NULL,
-    PRIMARY KEY (run, request)
-) STRICT, WITHOUT ROWID""",
-    "files": """(
-    device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL,
-    modified INTEGER NOT NULL, changed INTEGER NOT NULL,
-    digest TEXT NOT NULL,
-    session INTEGER NOT NULL,
-    checksum INTEGER NOT NULL,
-    PRIMARY KEY (device, inode)
-) STRICT, WITHOUT ROWID""",
-    "figures": """(
-    key TEXT PRIMARY KEY,          -- digest of what was measured, of whom, where and how
-    value TEXT NOT NULL,           -- JSON
-    made REAL NOT NULL,            -- seconds since 1970
-    session INTEGER NOT NULL,
-    checksum INTEGER NOT NULL
-) STRICT""",
-}
+
+@dataclass(frozen=True, slots=True)
+class StoredLooks:
+    """The looks at one gold set, as the store knows them.
+
+    Parameters
+    ----------
+    gold : str
+        Digest of the gold set.
+    evals : tuple of str
+        What it was called.
+    students : int
+        How many students were judged on it.
+    first : float
+        When the first of them was, in seconds since 1970.
+    """
+
+    gold: str
+    evals: tuple[str, ...]
+    students: int
+    first: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +108,12 @@ class Store:
 
     def __init__(self, folder: Path, session: int = 0, *, refresh: bool = False) -> None:
         self.path = folder / FILE_NAME
-        self.migrated = False
         self._session = session
         self._only = f" AND session = {session}" if refresh else ""
         with self._whole():
             self._connection = connect(self.path)
             try:
-                self._set_up()
+                self.migrated = set_up(self._connection, self.path)
             except BaseException:
                 self._connection.close()
                 raise
@@ -197,8 +185,8 @@ class Store:
                 cursor = self._connection.execute("DELETE FROM predictions WHERE run = ?", (run,))
                 dropped += cursor.rowcount
                 self._connection.execute("DELETE FROM runs WHERE run = ?", (run,))
-            for table in _TABLES:
-                self._connection.execute(f"DROP TABLE IF EXISTS {_old(table)}")
+            for table in TABLES:
+                self._connection.execute(f"DROP TABLE IF EXISTS {of_version_1(table)}")
         with self._whole():
             self._connection.execute("VACUUM")
         return dropped
@@ -241,6 +229,48 @@ class Store:
         """Remember a file's digest."""
         self._put("files", *_columns(stamp), digest, self._session)
 
+    def looks(self, gold: str) -> list[str]:
+        """Return the digests of the students that were judged on a gold set, whenever that was.
+
+        Also with `refresh`, which evaluates anew: that a gold set was looked at stays true.
+
+        Raises
+        ------
+        DamagedStoreError
+            Where one is not as it was written.
+        """
+        return [student for _, student, *_ in self._rows(_LOOK, "looks", "WHERE gold = ?", gold)]
+
+    def add_looks(self, gold: str, students: Iterable[str], eval: str = "") -> None:
+        """Remember students that were judged on a gold set; those that are known stay as they are.
+
+        Parameters
+        ----------
+        gold : str
+            Digest of the gold set.
+        students : iterable of str
+            Their digests, of this run or of what another store knew.
+        eval : str
+            What the gold set is called.
+        """
+        rows = [(gold, student, eval, time.time(), self._session) for student in students]
+        with self._whole(), self._connection:
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO looks VALUES (?, ?, ?, ?, ?, ?)",
+                [(*values, checksum(*values)) for values in rows],
+            )
+
+    def all_looks(self) -> list[StoredLooks]:
+        """Return the looks at every gold set, the one that was looked at first first."""
+        by_gold: dict[str, list[Any]] = {}
+        for row in self._rows(_LOOK, "looks", "ORDER BY made"):
+            by_gold.setdefault(row[0], []).append(row)
+        found = []
+        for gold, rows in by_gold.items():
+            evals = dict.fromkeys(eval for _, _, eval, *_ in rows if eval)
+            found.append(StoredLooks(gold, tuple(evals), len(rows), first=rows[0][3]))
+        return found
+
     def _runs(self, where: str, *values: Any) -> Iterator[StoredRun]:
         rows = self._rows("what is known of a model", "runs", where, *values)
         for run, identity, info, made, *_ in rows:
@@ -256,26 +286,6 @@ class Store:
         if any(checksum(*row[:-1]) != row[-1] for row in rows):
             raise DamagedStoreError(f"{self.path}: {what} is not as it was written")
         return rows
-
-    def _set_up(self) -> None:
-        """Make the tables; those of an earlier version are put aside under another name."""
-        ask = self._connection.execute
-        if ask("PRAGMA user_version").fetchone()[0] == SCHEMA:
-            return
-        ask("BEGIN IMMEDIATE")
-        with self._connection:
-            version = ask("PRAGMA user_version").fetchone()[0]  # another process may have been here
-            if version == SCHEMA:
-                return
-            if version not in (0, 1):
-                raise DamagedStoreError(f"{self.path}: made by another version ({version})")
-            there = {name for (name,) in ask("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            for table, columns in _TABLES.items():
-                if table in there:
-                    ask(f"ALTER TABLE {table} RENAME TO {_old(table)}")
-                ask(f"CREATE TABLE {table} {columns}")
-            ask(f"PRAGMA user_version = {SCHEMA}")
-            self.migrated = version == 1
 
     def _put(self, table: str, *values: Any) -> None:
         marks = ",".join("?" * (len(values) + 1))
@@ -311,7 +321,3 @@ def _columns(stamp: Stamp) -> tuple[int, ...]:
     # SQLite's integers have a sign; numbers of devices and inodes may use all 64 bits.
     values = (stamp.device, stamp.inode, stamp.size, stamp.modified, stamp.changed)
     return tuple(value - 2**64 if value >= 2**63 else value for value in values)
-
-
-def _old(table: str) -> str:
-    return f"{table}_of_version_1"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from pytest_distill._util.files import make_folder
 from pytest_distill._util.locks import locked
 from pytest_distill.engines import FileDigests, ModelInfo
 from pytest_distill.engines.file_digests import Remembered
+from pytest_distill.errors import StoreWarning
 from pytest_distill.evals.request_keys import canonical_sha256, request_key
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.store.file import FILE_NAME, Store, inode_of
@@ -85,6 +86,7 @@ class Keeper:
     _store: Store | None = field(default=None, init=False)
     _inode: tuple[int, int] | None = field(default=None, init=False)
     _usable: bool = field(default=True, init=False)
+    _looks: dict[str, set[str]] = field(default_factory=dict, init=False)
 
     def evaluate(
         self,
@@ -163,6 +165,40 @@ class Keeper:
         self._try(lambda store: store.add_figure(key, new.value, new.made))
         return new
 
+    def looks(self, gold: str) -> frozenset[str]:
+        """Return the digests of the students that are known to have been judged on a gold set.
+
+        The store is read once; where it cannot be used, only what `add_looks` was told is known.
+
+        Parameters
+        ----------
+        gold : str
+            See `Eval.gold_digest`.
+        """
+        if gold not in self._looks:
+            self._looks[gold] = set()
+            self._looks[gold].update(self._at_once(lambda store: store.looks(gold)) or ())
+        return frozenset(self._looks[gold])
+
+    def add_looks(self, gold: str, students: Iterable[str], eval: str = "") -> None:
+        """Remember students that were judged on a gold set, here or as another store knew.
+
+        Each is on disk when this returns. What is known already is not written again.
+
+        Parameters
+        ----------
+        gold : str
+            See `Eval.gold_digest`.
+        students : iterable of str
+            See `looks.checkpoint_digest`.
+        eval : str
+            What the gold set is called.
+        """
+        new = sorted({*students} - self.looks(gold))
+        if new:
+            self._looks[gold].update(new)
+            self._at_once(lambda store: store.add_looks(gold, new, eval))
+
     def take_back(self, identity: Mapping[str, Any]) -> None:
         """Forget what this run has made of a model."""
         self._try(lambda store: store.take_back(run_key(identity)))
@@ -178,9 +214,10 @@ class Keeper:
 
     def close(self) -> None:
         """Close the store."""
-        if self._store is not None:
-            self._store.close()
-            self._store = None
+        store, self._store = self._store, None
+        if store is not None:
+            with suppress(sqlite3.ProgrammingError):  # another thread's, whose end closes it
+                store.close()
 
     def _make(
         self, run: str, missing: Mapping[bytes, Request], predict: Predict
@@ -217,6 +254,30 @@ class Keeper:
             self._failed(error)
         return None
 
+    def _at_once(self, act: Callable[[Store], Any]) -> Any:
+        """Use the store for one short thing, by a connection of its own; None where it can't be.
+
+        That may be after a verdict, which nothing takes back: a warning that the user made an error
+        (``-W error``) is not raised. A connection belongs to the thread that opened it, and a gate
+        may be asked in any.
+        """
+        for _attempt in range(_ATTEMPTS):
+            if not self._usable:
+                break
+            inode = inode_of(self.folder / FILE_NAME)
+            try:
+                make_folder(self.folder)
+                with closing(Store(self.folder, self.session, refresh=self.refresh)) as store:
+                    found = act(store)
+            except (DamagedStoreError, sqlite3.Error, OSError) as error:
+                with suppress(StoreWarning):
+                    self._failed(error, inode=inode)
+            else:
+                with suppress(StoreWarning):
+                    self._tell_migrated(store)
+                return found
+        return None
+
     def _opened(self) -> Store | None:
         for _attempt in range(_ATTEMPTS):
             if self._store is not None or not self._usable:
@@ -228,24 +289,32 @@ class Keeper:
             except (DamagedStoreError, sqlite3.Error, OSError) as error:
                 self._failed(error)
             else:
-                if self._store.migrated:
-                    self.warn(MIGRATED.format(path=self._store.path))
+                self._tell_migrated(self._store)
         return self._store
 
-    def _failed(self, error: Exception, what: str = "it cannot be used") -> None:
+    def _tell_migrated(self, store: Store) -> None:
+        if store.migrated:
+            self.warn(MIGRATED.format(path=store.path))
+
+    def _failed(
+        self,
+        error: Exception,
+        what: str = "it cannot be used",
+        inode: tuple[int, int] | None = None,
+    ) -> None:
         """Set a damaged file aside; do without one that cannot be used."""
         if isinstance(error, DamagedStoreError):
             try:
-                self._set_aside(error)
+                self._set_aside(error, inode or self._inode)
             except OSError as problem:
                 self._give_up(f"{error}, and it cannot be moved: {problem}")
         else:
             self._give_up(f"the store in {self.folder}: {what}: {error}")
 
-    def _set_aside(self, error: Exception) -> None:
+    def _set_aside(self, error: Exception, inode: tuple[int, int] | None) -> None:
         self.close()
         path = self.folder / FILE_NAME
-        if self._inode is not None and self._inode != inode_of(path):
+        if inode is not None and inode != inode_of(path):
             return  # another process has set it aside and begun a new one
         number = 1
         while (aside := self.folder / f"damaged-{number}.sqlite3").exists():

@@ -61,6 +61,8 @@ def judge(
         else:
             judged = gate.as_method_of(comparison, test)
         verdict = replace(with_remarks(gate.judge_all(judged), gate, judged), criterion=criterion)
+        if gate.answers:
+            session.project(item).looks.add(verdict.model, judged)
         return gate.finish(verdict, judged[0]) if finish else verdict, judged[0]
 
 

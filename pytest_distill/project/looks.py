@@ -1,0 +1,90 @@
+"""How often a gold set was looked at: which students were judged on it, in this run and before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from pytest_distill.comparison.comparison import Comparison
+from pytest_distill.engines import file_digest
+from pytest_distill.errors import ModelError
+from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.request_keys import canonical_sha256
+from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEvaluation
+from pytest_distill.evaluation.models import Model
+from pytest_distill.evaluation.store.keeping import Keeper, run_key
+
+
+class Looks:
+    """The looks of one project at its gold sets.
+
+    Parameters
+    ----------
+    keeper : Keeper, optional
+        Knows those of earlier runs.
+    """
+
+    def __init__(self, keeper: Keeper | None) -> None:
+        self._keeper = keeper
+        self._own: dict[Eval, set[str]] = {}
+        self._seen: set[Evaluation] = set()
+
+    def add(self, model: str, comparisons: Sequence[Comparison]) -> None:
+        """Remember a verdict on the answers of a model, where that is a student.
+
+        A part of a gold set is not the gold set: what ``--distill-limit`` cuts down is not looked
+        at.
+
+        Parameters
+        ----------
+        model : str
+            Name of the model.
+        comparisons : sequence of Comparison
+            What was judged.
+        """
+        for comparison in comparisons:
+            on, judged = comparison.on, comparison.models.get(model)
+            if judged is None or judged.role != "student":
+                continue
+            if isinstance(on, Eval) and not on.gold.left_out:
+                self._add(on, judged)
+
+    def known(self) -> dict[str, frozenset[str]]:
+        """Return the students known to be judged on the gold set of each eval that was asked about.
+
+        By their digests; those that have none are not among them. Nothing is read here.
+        """
+        kept = self._keeper.looks if self._keeper is not None else lambda _gold: frozenset()
+        return {on.name: kept(on.gold_digest) | own for on, own in self._own.items()}
+
+    def _add(self, on: Eval, student: Model) -> None:
+        evaluation = next((e for e in student.evaluations if e.eval is on), None)
+        if evaluation is None or evaluation in self._seen:
+            return
+        self._seen.add(evaluation)
+        digest = checkpoint_digest(student, evaluation)
+        new = set() if digest is None else {digest}
+        self._own.setdefault(on, set()).update(new)
+        if self._keeper is not None:
+            self._keeper.add_looks(on.gold_digest, new, on.name)
+
+
+def checkpoint_digest(model: Model, evaluation: Evaluation) -> str | None:
+    """Return what tells a model from others that are judged; None where nothing does.
+
+    The digest of its bytes; of recorded predictions that of their file; of reported scores theirs.
+    Not the versions of libraries: a checkpoint that is run by another one is not another student.
+    """
+    identity = model.identity or {}
+    digest = identity.get("model", evaluation.info.digest)
+    if isinstance(digest, str):
+        return digest
+    if identity:
+        return run_key(identity)
+    if isinstance(evaluation, ReportedEvaluation):
+        scores = {name: str(score) for name, score in evaluation.reported.items()}
+        return canonical_sha256(scores).hexdigest()
+    if isinstance(evaluation, MeasuredEvaluation) and evaluation.file is not None:
+        with suppress(OSError, ModelError):  # it is gone, or being written
+            return file_digest(evaluation.file)
+    return None

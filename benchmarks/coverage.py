@@ -462,6 +462,7 @@ def documented(replications: int, seed: int) -> None:
         grouped.append(row | clusters(groups, effect, retention, replications // 4, rng))
     few = [{"n": str(n)} | small(n, replications, rng) for n in (5, 10, 20, 30)]
     again = looks(replications, rng)
+    ten = students(replications, np.random.default_rng(seed))
     texts: list[dict[str, Any]] = []
     for n, tail in itertools.product((50, 200, 1000), (0.5, 1.0, 1.5)):
         row = {"texts": str(n), "tail": str(tail)}
@@ -470,7 +471,7 @@ def documented(replications: int, seed: int) -> None:
     print("### Clusters: summary\n", summary(grouped), "\n### Clusters\n", table(grouped), sep="\n")
     print("\n### Small gold sets: the worst of 18 designs\n", table(few), sep="\n")
     print("\n### Looking ten times\n", table([again]), sep="\n")
-    print("\n### Ten students\n", table(students(replications, np.random.default_rng(seed))), sep="\n")
+    print("\n### Ten students\n", table(ten), sep="\n")
     print("\n### Perplexity\n", table(texts), sep="\n")
     print("\n### The observed ratio, floor .95\n", table(observed(replications, rng)), sep="\n")
 

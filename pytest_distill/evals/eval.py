@@ -18,6 +18,7 @@ from pytest_distill.evals.request_keys import (
     quick_hashes,
     repeated,
     request_key,
+    unordered_sha256,
 )
 from pytest_distill.evals.requests import Request
 from pytest_distill.evals.tasks import Task, fields
@@ -136,9 +137,8 @@ class Eval:
         task reads: who changes these still looks at the same gold set.
         """
         reads = self.task.reads
-        rows = [[example.fields.get(name) for name in reads] for example in self.gold]
-        digests = sorted(canonical_sha256(row).hexdigest() for row in rows)
-        return canonical_sha256(digests).hexdigest()
+        rows = ([example.fields.get(name) for name in reads] for example in self.gold)
+        return unordered_sha256(rows).hexdigest()
 
     @cached_property
     def clusters(self) -> list[str] | None:

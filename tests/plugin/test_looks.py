@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_distill.evals.request_keys import canonical_sha256
+from pytest_distill.evals.request_keys import unordered_sha256
 
 from .project import (
     STUDENT,
@@ -205,9 +205,7 @@ def test_the_store_lists_and_keeps_looks(judged: Project, run: Run) -> None:
     run(*JSON)
     another_student(judged, 4)
     run(*JSON)
-    rows = [[row["text"], row["label"]] for row in gold()]
-    digests = sorted(canonical_sha256(row).hexdigest() for row in rows)
-    digest = canonical_sha256(digests).hexdigest()
+    digest = unordered_sha256([row["text"], row["label"]] for row in gold()).hexdigest()
     for command in ("list", "prune", "list"):
         done = store(judged, command)
         assert (done.returncode, done.stderr) == (0, "")

@@ -144,10 +144,11 @@ def test_an_import_fills_the_store(stored: Project, run: Run) -> None:
 
 
 def test_the_list_names_every_model(stored: Project, run: Run) -> None:
-    """Name, number of predictions, and the sum."""
+    """Name, number of predictions, then the gold sets that were looked at, and the sum."""
     run()
     lines = store(stored, "list").stdout.splitlines()
-    assert [line.split()[0] for line in lines[:-1]] == ["student", "teacher", "sft"]
+    assert [line.split()[0] for line in lines[:-2]] == ["student", "teacher", "sft"]
+    assert lines[-2].startswith("reviews  gold set ")
     assert lines[-1].startswith("3 models, 60 predictions, ")
 
 

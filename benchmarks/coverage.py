@@ -35,6 +35,7 @@ from scipy.special import bdtrc, ndtri, stdtrit
 from pytest_distill.evals.metrics.labels import MACRO_F1
 from pytest_distill.statistics.fieller import unseen_weight
 from pytest_distill.statistics.likelihoods import likelihood_retention
+from pytest_distill.statistics.multiple import each_of
 from pytest_distill.statistics.proportions import ProportionRetention
 from pytest_distill.statistics.results import FloorTest
 from pytest_distill.statistics.score import score_statistic
@@ -387,7 +388,7 @@ def students(replications: int, rng: np.random.Generator, k: int = 10) -> list[d
         right = rng.binomial(n, d.teacher, size=(replications, 1))
         a = rng.binomial(right, both / (both + lost), size=(replications, k))
         c = rng.binomial(n - right, won / (won + neither), size=(replications, k))
-        score = st.score_statistic(a, right - a, c, d.retention)
+        score = score_statistic(a, right - a, c, d.retention)
         passed = score >= ndtri(1 - LEVEL)
         found.append(
             {
@@ -395,8 +396,8 @@ def students(replications: int, rng: np.random.Generator, k: int = 10) -> list[d
                 "n": str(n),
                 "one, 95 %": float(passed[:, 0].mean()),
                 f"any of {k}, 95 %": float(passed.any(1).mean()),
-                f"any of {k}, {st.each_of(k, LEVEL):.1%}": float(
-                    (score >= ndtri(st.each_of(k, LEVEL))).any(1).mean()
+                f"any of {k}, {each_of(k, LEVEL):.1%}": float(
+                    (score >= ndtri(each_of(k, LEVEL))).any(1).mean()
                 ),
                 f"any of {k}, observed": float(((a + c) >= d.retention * right).any(1).mean()),
                 "the best looks better by": float(((a + c) / right).max(1).mean() - d.retention),

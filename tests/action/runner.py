@@ -1,6 +1,7 @@
 """Runs a composite action as GitHub's runner does: its steps in order, each in a bash of its own.
 
-Steps that use another action are not run: what they are given is kept.
+Steps that use another action are not run: what they are given is kept, and `Cache` stands in for
+that of GitHub.
 """
 
 from __future__ import annotations
@@ -50,6 +51,26 @@ class Ended:
 
 
 @dataclass
+class Cache:
+    """Files by key, as ``actions/cache`` keeps them: a key never changes what it holds."""
+
+    entries: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+
+    def use(self, action: str, given: Mapping[str, str]) -> None:
+        """Save or restore a file; a folder is passed over."""
+        path = Path(given["path"])
+        if action.endswith("/save") and path.is_file() and given["key"] not in self.entries:
+            self.entries[given["key"]] = (given["path"], path.read_bytes())
+        elif action.endswith("/restore"):
+            for wanted in (given["key"], *given["restore-keys"].split()):
+                found = [key for key in self.entries if key.startswith(wanted)]
+                if found and self.entries[found[-1]][0] == given["path"]:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(self.entries[found[-1]][1])
+                    return
+
+
+@dataclass
 class Runner:
     """A runner, and what set the workflow off.
 
@@ -73,6 +94,7 @@ class Runner:
     event_name: str
     event: Mapping[str, Any]
     environment: Mapping[str, str] = field(default_factory=dict)
+    cache: Cache = field(default_factory=Cache)
 
     def run(self, action: str = "action.yml", before: str = "", **inputs: str) -> Ended:
         """Run an action of this repository, or its steps before the one of a name."""
@@ -102,7 +124,10 @@ class Runner:
             return
         if "uses" in step:
             given = {name: state.text(value) for name, value in step["with"].items()}
-            state.used.append(Used(step["uses"].partition("@")[0], given))
+            used = step["uses"].partition("@")[0]
+            state.used.append(Used(used, given))
+            if used.startswith("actions/cache/"):
+                self.cache.use(used, given)
             found.outcome = "success"
             return
         env = {name: state.text(value) for name, value in step.get("env", {}).items()}

@@ -12,7 +12,7 @@ import pytest
 
 from tests.plugin.project import FAILS, SHIPS, Project
 
-from .runner import ROOT, Ended, Runner, pull_event
+from .runner import ROOT, Cache, Ended, Runner, pull_event
 from .stand_in import BASE, FORK, FORKED_AT, HEAD, Fault, Hub
 
 RESTORE, SAVE = "actions/cache/restore", "actions/cache/save"
@@ -40,6 +40,7 @@ class Job:
         self.project.file("test_ship.py", SHIPS)
         self.temporary = temporary
         self.environment = {"PIP_NO_DEPS": "1"}  # they are there; pip is quicker so
+        self.cache = Cache()
         hub.add_pull()
 
     def run(self, event_name: str = "pull_request", event: Any = None, **inputs: str) -> Ended:
@@ -51,6 +52,7 @@ class Job:
             event_name,
             pull_event() if event is None else event,
             self.environment,
+            self.cache,
         )
         given = {"gates": ".", "suite": "gates", "install": "pytest-distill"} | inputs
         return runner.run("action.yml", **given)
@@ -74,6 +76,7 @@ def test_gates_that_pass_pass_the_check(job: Job, hub: Hub) -> None:
     (body,) = hub.bodies()
     assert body.startswith(MARKER)
     assert (report / "distill.md").read_text().strip() in body
+    assert ended.summary == (report / "distill.md").read_text()
 
 
 def test_gates_that_fail_fail_the_check_last(job: Job, hub: Hub) -> None:
@@ -192,6 +195,7 @@ def test_on_a_fork_the_gates_alone_decide(job: Job, hub: Hub, gates: str, fails:
     assert ended.failed == fails
     assert hub.asked("POST") + hub.asked("PATCH") == []
     assert "::notice title=pytest-distill::The pull request comes from a fork" in ended.log
+    assert "SHIP" in ended.summary
     (upload,) = ended.use_of(UPLOAD)
     assert Path(upload["path"], "distill.md").is_file()
 
@@ -301,6 +305,15 @@ def test_a_distill_yaml_below_the_checkout_is_found(job: Job) -> None:
     (below / "pytest.ini").write_text("[pytest]\n")
     ended = job.run("push", PUSH, gates="models/gates")
     assert [Path(given["path"]).name for given in ended.use_of(SAVE)][1:] == ["baseline.json"]
+
+
+def test_a_pull_request_is_compared_with_what_was_saved(job: Job) -> None:
+    """The run of the base branch saves it, that of the pull request restores it."""
+    job.run("push", PUSH)
+    pulled = job.run()
+    assert (pulled.outputs["outcome"], pulled.failed) == ("SHIP", False), pulled.log
+    assert f"--distill-baseline {job.temporary}" in pulled.log
+    assert HEAD in (Path(pulled.outputs["report"]) / "distill.json").read_text()
 
 
 @pytest.mark.parametrize("gates", [FAILS, "def test_x(): pass"])

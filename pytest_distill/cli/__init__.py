@@ -10,11 +10,12 @@ import argparse
 import sqlite3
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
-from pytest_distill.cli import baseline, store
+from pytest_distill.cli import baseline, report, store
 from pytest_distill.errors import DistillError
 
-COMMANDS = {"store": store, "baseline": baseline}
+COMMANDS = {"store": store, "baseline": baseline, "report": report}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for command in COMMANDS.values():
         command.add_to(commands)
     given = parser.parse_args(arguments)
+    if isinstance(sys.stdout, TextIOWrapper):  # what the terminal has no letter for is escaped
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         for line in COMMANDS[given.command].run(given):
             print(line)  # noqa: T201 (a command's output)

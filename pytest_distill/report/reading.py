@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from pytest_distill.errors import ConfigError, one_line, some_of
 from pytest_distill.report.attempt import TestRun
+from pytest_distill.report.json_file import text as as_json
 from pytest_distill.report.records import SCHEMA, Report
 from pytest_distill.report.share import Share
 
@@ -51,30 +54,53 @@ def read_report(path: Path) -> Report:
     Raises
     ------
     ConfigError
-        Where it is none, or was written by another version of this package.
+        Where it is none, was written by another version of this package, or is not whole: in one
+        line, with the key.
     """
     shown = one_line(str(path))
     try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text)
+        written = path.read_text(encoding="utf-8")
+        content = json.loads(written)
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{shown}: no report can be read: {one_line(str(error))[:300]}") from None
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema is None:
         raise ConfigError(f"{shown}: is no report: name a file that --distill-json has written")
-    if schema != SCHEMA:
+    if schema != SCHEMA or isinstance(schema, bool):
         raise ConfigError(
             f"{shown}: was written by another version (schema {schema!r:.20}, and this one reads "
             f"{SCHEMA}): run the gates again"
         )
     try:
-        report: Report = _REPORT.validate_json(text)
+        report: Report = _REPORT.validate_json(written, strict=True)
+        as_json(report)
+        problems = [*_lacking(content, asdict(report))]
     except ValidationError as error:
-        found = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise ConfigError(
-            f"{shown}: is no whole report: {one_line(some_of(found, most=3))[:500]}"
-        ) from None
+        problems = [f"{_key(e['loc'])}: {e['msg']}" for e in error.errors()]
+    except ValueError:
+        problems = ["a number in it is not finite"]
+    if problems:
+        told = one_line(some_of(problems, most=1))[:500]
+        raise ConfigError(f"{shown}: is no whole report: {told}: run the gates again")
     return report
+
+
+def _key(parts: Iterable[str | int]) -> str:
+    shown = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    return "".join(shown).removeprefix(".")
+
+
+def _lacking(content: object, report: object, *key: str | int) -> Iterator[str]:
+    """Yield the keys that every report has and a file lacks."""
+    if isinstance(content, dict) and isinstance(report, dict):
+        for name, value in report.items():
+            if name not in content:
+                yield f"{_key((*key, name))}: is missing"
+            else:
+                yield from _lacking(content[name], value, *key, name)
+    elif isinstance(content, list) and isinstance(report, tuple):
+        for number, (one, other) in enumerate(zip(content, report, strict=True)):
+            yield from _lacking(one, other, *key, number)
 
 
 class _AsWritten(GenerateJsonSchema):

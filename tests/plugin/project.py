@@ -18,6 +18,8 @@ import pytest
 import yaml
 
 import pytest_distill
+from pytest_distill.report.formats import as_text
+from pytest_distill.report.reading import read_report
 
 N = 20
 TEACHER = range(18)
@@ -244,10 +246,12 @@ class Project:
         return [entry["model"] for entry in self.calls("load")]
 
     def json(self, name: str = "out.json") -> dict[str, Any]:
-        """Return the JSON report, which its schema must allow."""
-        report: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
+        """Return the JSON report, which its schema must allow, and which is the same read back."""
+        written = (self.path / name).read_text(encoding="utf-8")
+        report: dict[str, Any] = json.loads(written)
         if report != OLDER:
             SCHEMA.validate(report)
+            assert as_text("json", read_report(self.path / name)) == written
         return report
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from pytest_distill.cli import main
 from pytest_distill.comparison.baseline.file import read_baseline
+from pytest_distill.report.formats import as_text
+from pytest_distill.report.records import Report
 
 from .project import SHIPS, Project, Run, answers, gold, write_gates
 
@@ -120,7 +122,7 @@ def test_a_run_that_did_not_end_is_not_kept(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What stands in the report from the start of a run is no verdict."""
-    project.file("out.json", '{"schema": 2}')
+    project.file("out.json", as_text("json", Report()))
     assert command("save", "out.json") == 1
     assert "INCOMPLETE (the run did not end)" in capsys.readouterr().err
 

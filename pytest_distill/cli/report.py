@@ -1,0 +1,37 @@
+"""``python -m pytest_distill report``: draw a JSON report again, in every form that a run has."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pytest_distill.plugin.early import ReportFile
+from pytest_distill.report.formats import FORMATS
+from pytest_distill.report.reading import read_report
+from pytest_distill.report.terminal import last_line, remark_lines, report_lines
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the subparsers of ``python -m pytest_distill``."""
+    command = commands.add_parser("report", help="draw a JSON report", description=__doc__)
+    command.add_argument("report", type=Path, metavar="PATH", help="a file of --distill-json")
+    for name, what in FORMATS.items():
+        command.add_argument(f"--{name}", metavar="PATH", help=what)
+    command.add_argument(
+        "--width", type=int, metavar="N", help="columns of the terminal's form; default: as it has"
+    )
+
+
+def run(given: argparse.Namespace) -> Iterator[str]:
+    """Write the files that are asked for; yield the terminal's form where none is."""
+    report = read_report(given.report)
+    wanted = {name: path for name in FORMATS if (path := getattr(given, name)) is not None}
+    for name, path in wanted.items():
+        ReportFile(name, path, Path.cwd()).end(report)
+    if not wanted:
+        width = given.width or shutil.get_terminal_size().columns
+        yield from (*report_lines(report, width), *remark_lines(report, width))
+        yield last_line(report, width)

@@ -27,7 +27,7 @@ class Looks:
     def __init__(self, keeper: Keeper | None) -> None:
         self._keeper = keeper
         self._own: dict[Eval, set[str]] = {}
-        self._seen: set[Evaluation] = set()
+        self._seen: set[tuple[Eval, Model]] = set()
 
     def add(self, model: str, comparisons: Sequence[Comparison]) -> None:
         """Remember a verdict on the answers of a model, where that is a student.
@@ -59,9 +59,10 @@ class Looks:
 
     def _add(self, on: Eval, student: Model) -> None:
         evaluation = next((e for e in student.evaluations if e.eval is on), None)
-        if evaluation is None or evaluation in self._seen:
+        by_token = any(on in key for key in student.likenesses)
+        if (evaluation is None and not by_token) or (on, student) in self._seen:
             return
-        self._seen.add(evaluation)
+        self._seen.add((on, student))
         digest = checkpoint_digest(student, evaluation)
         new = set() if digest is None else {digest}
         self._own.setdefault(on, set()).update(new)
@@ -69,14 +70,14 @@ class Looks:
             self._keeper.add_looks(on.gold_digest, new, on.name)
 
 
-def checkpoint_digest(model: Model, evaluation: Evaluation) -> str | None:
+def checkpoint_digest(model: Model, evaluation: Evaluation | None) -> str | None:
     """Return what tells a model from others that are judged; None where nothing does.
 
     The digest of its bytes; of recorded predictions that of their file; of reported scores theirs.
     Not the versions of libraries: a checkpoint that is run by another one is not another student.
     """
     identity = model.identity or {}
-    digest = identity.get("model", evaluation.info.digest)
+    digest = identity.get("model", model.known.digest)
     if isinstance(digest, str):
         return digest
     if identity:

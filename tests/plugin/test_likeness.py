@@ -262,6 +262,7 @@ def test_gates_over_tokens(causal: Project, run_both: Run) -> None:
         assert row["interval"]["method"].startswith("t with ")
     assert 0 < rows["near"]["observed"] < 5
     assert 0.2 < rows["accepted"]["observed"] < 1
+    assert [row["students"] for row in causal.json()["looks"]] == [1]
 
 
 def test_the_answer_to_a_prompt_is_compared(causal: Project, run: Run) -> None:

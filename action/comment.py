@@ -176,7 +176,7 @@ def _moved_on(api: Api, number: int, head: Any) -> bool:
         now = part(api.get(f"pulls/{number}"), "head", "sha")
     except ApiError:
         return False
-    return now is not None and now != head
+    return None not in (now, head) and now != head
 
 
 def _no_report(why: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 from pytest_distill._util.git import is_ancestor
-from pytest_distill.comparison.baseline.change import bounds_of
 from pytest_distill.comparison.baseline.file import AcceptedModel, age_text
 from pytest_distill.comparison.baseline.held import GoldChange, counterpart, gold_change, held
 from pytest_distill.errors import ConfigError, DistillError, one_line, some_of
@@ -16,6 +16,7 @@ from pytest_distill.evals.metrics import MeanMetric, Metric
 from pytest_distill.evaluation.evaluation import MeasuredEvaluation
 from pytest_distill.evaluation.models import Model
 from pytest_distill.project.project import Project
+from pytest_distill.report.changes import change_row
 from pytest_distill.report.records import BaselineRow, ChangeRow, GoldChangeRow
 from pytest_distill.report.share import Share
 
@@ -89,25 +90,9 @@ def _changes(
             continue
         with suppress(DistillError):  # a gate that asks for it says why
             found = held(project.accepted, gold, evaluation, then.name, metric).change()
-            lower, upper = bounds_of(found, higher_is_better=metric.higher_is_better)
             digests = (then.digest, evaluation.info.digest)
-            yield ChangeRow(
-                config=config,
-                eval=evaluation.eval.name,
-                metric=metric.name,
-                higher_is_better=metric.higher_is_better,
-                model=model.name,
-                role=model.role,
-                before=float(found.before),
-                now=float(found.now),
-                difference=float(found.now - found.before),
-                lower=lower,
-                upper=upper,
-                n=found.n,
-                wins=found.wins,
-                losses=found.losses,
-                same=None if None in digests else digests[0] == digests[1],
-            )
+            row = change_row(found, metric, model.name, model.role, digests)
+            yield replace(row, config=config, eval=evaluation.eval.name)
 
 
 def _ready(metric: Metric, evaluation: MeasuredEvaluation) -> bool:

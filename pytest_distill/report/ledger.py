@@ -12,7 +12,7 @@ from pytest_distill._util.numbers import retained_share, rounded_down
 from pytest_distill.errors import some_of
 from pytest_distill.gates.verdict import Outcome, finite
 from pytest_distill.report.attempt import TestRun
-from pytest_distill.report.drift import drift_sentences
+from pytest_distill.report.changes import drift_sentences
 from pytest_distill.report.gate_changes import gate_changes
 from pytest_distill.report.outcomes import ASKED_NOTHING, end_row, fell_short, names_of, run_rows
 from pytest_distill.report.records import (

@@ -51,18 +51,9 @@ class GoldChange:
     def in_words(self) -> str:
         """How many examples both runs have, and what became of the others; nothing if all are."""
         found = self.pairing
-        parts = [
-            f"{count:,} {what}"
-            for count, what in (
-                (found.added, "added"),
-                (found.gone, "gone"),
-                (found.relabelled, "relabelled"),
-            )
-            if count
-        ]
-        if not parts:
+        if not found.others:
             return ""
-        return f"{found.common:,} of {self.n:,} examples are in the baseline ({', '.join(parts)})"
+        return f"{found.common:,} of {self.n:,} examples are in the baseline ({found.others})"
 
     @property
     def few(self) -> bool:

@@ -36,6 +36,12 @@ class Pairing:
         """Number of examples that both runs asked and labelled alike."""
         return len(self.now)
 
+    @property
+    def others(self) -> str:
+        """What became of the other examples: ``5 added, 2 gone``; nothing where there are none."""
+        counts = {"added": self.added, "gone": self.gone, "relabelled": self.relabelled}
+        return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+
     def within(self, chosen: Positions) -> Pairing:
         """Return the pairs whose example of now is among the chosen positions."""
         kept = np.isin(self.now, chosen)

@@ -1,4 +1,4 @@
-"""Whether it is the teacher or the student that has changed since the accepted run."""
+"""What has changed since the accepted run, and whether it is the teacher or the student."""
 
 from __future__ import annotations
 
@@ -7,7 +7,45 @@ from fractions import Fraction
 
 from pytest_distill._util.format import floor_text, score_text
 from pytest_distill._util.numbers import decimal, retained_share
+from pytest_distill.comparison.baseline.change import Change, bounds_of
+from pytest_distill.evals.metrics import Metric
 from pytest_distill.report.records import ChangeRow
+
+
+def change_row(
+    found: Change, metric: Metric, model: str, role: str, digests: tuple[str | None, str | None]
+) -> ChangeRow:
+    """Return a change as a row of the report, without its project and eval.
+
+    Parameters
+    ----------
+    found : Change
+        The paired difference.
+    metric : Metric
+        Of which it is.
+    model, role : str
+        Whose.
+    digests : tuple of str
+        Of its checkpoint then and now; None where one is not known.
+    """
+    lower, upper = bounds_of(found, higher_is_better=metric.higher_is_better)
+    return ChangeRow(
+        config="",
+        eval="",
+        metric=metric.name,
+        higher_is_better=metric.higher_is_better,
+        model=model,
+        role=role,
+        before=float(found.before),
+        now=float(found.now),
+        difference=float(found.now - found.before),
+        lower=lower,
+        upper=upper,
+        n=found.n,
+        wins=found.wins,
+        losses=found.losses,
+        same=None if None in digests else digests[0] == digests[1],
+    )
 
 
 def drift_sentences(changes: Sequence[ChangeRow], config: str) -> Iterator[str]:

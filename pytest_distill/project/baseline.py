@@ -24,6 +24,7 @@ from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation,
 from pytest_distill.evaluation.models import RunModel, aligned
 from pytest_distill.evaluation.store.file import FILE_NAME, Store
 from pytest_distill.evaluation.store.keeping import run_key
+from pytest_distill.project.looks import checkpoint_digest
 from pytest_distill.project.project import Project
 from pytest_distill.report.gate_changes import accepted_gates
 from pytest_distill.report.records import ComparisonRow, ModelRow, Report
@@ -58,7 +59,8 @@ def accepted_run(project: Project, report: Report, store: Path) -> BaselineFile:
     config = _config_of(project, report)
     models = [row for row in report.models if row.config == config]
     saved = _Saved(project, store, {row.name: row for row in models})
-    evals = {}
+    evals: dict[str, AcceptedEval] = {}
+    looks: dict[str, list[str]] = {}
     for name in project.config.evals:
         measured = [
             row.model
@@ -68,6 +70,7 @@ def accepted_run(project: Project, report: Report, store: Path) -> BaselineFile:
         if measured:
             compared = [r for r in report.comparisons if (r.config, r.eval) == (config, name)]
             evals[name] = saved.eval(name, measured, compared)
+            looks |= saved.looks(name)
     if not evals:
         raise ConfigError(
             f"the report has no eval of {project.config.path.name} with examples: reported scores "
@@ -82,7 +85,7 @@ def accepted_run(project: Project, report: Report, store: Path) -> BaselineFile:
         models=[AcceptedModel(name=m.name, role=m.role, digest=m.digest) for m in models],  # type: ignore[arg-type]
         evals=evals,
         gates=accepted_gates([gate for gate in report.gates if gate.config == config]),
-        looks={},  # the students that the store knows to have been judged on each gold set
+        looks=looks,
     )
 
 
@@ -93,6 +96,7 @@ class _Saved:
         self._project = project
         self._folder = store
         self._rows = models
+        self._found: dict[str, dict[str, MeasuredEvaluation]] = {}
 
     def eval(
         self, name: str, models: Sequence[str], compared: Sequence[ComparisonRow]
@@ -101,11 +105,26 @@ class _Saved:
         if not isinstance(on, Eval):
             raise EvaluationError(f"eval '{name}' had examples in the report, and has none now")
         found = {model: self._evaluation(model, on) for model in models}
+        self._found[name] = found
         metrics = [*_metrics(on, compared)]
         for metric, row in metrics:
             for model, evaluation in found.items():
                 _refuse_other_score(evaluation, metric, row, model)
         return accepted_eval(on, found, [metric for metric, _ in metrics])
+
+    def looks(self, name: str) -> dict[str, list[str]]:
+        """Return the gold set of an eval, and the students that are known to be judged on it."""
+        on = self._project.eval(name)
+        if not isinstance(on, Eval):
+            return {}
+        keeper, then = self._project.keeper, self._project.accepted.looks
+        found = {*(keeper.looks(on.gold_digest) if keeper else ())}
+        found.update(then.get(on.gold_digest, ()))
+        for model, evaluation in self._found.get(name, {}).items():
+            if self._rows[model].role == "student":
+                digest = checkpoint_digest(self._project.models[model], evaluation)
+                found.update(() if digest is None else (digest,))
+        return {on.gold_digest: sorted(found)}
 
     def _evaluation(self, name: str, on: Eval) -> MeasuredEvaluation:
         where = f"'{name}' on '{on.name}'"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
+from pytest_distill.comparison.baseline.accepted import Accepted
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.engines import file_digest
 from pytest_distill.errors import ModelError
@@ -22,10 +23,13 @@ class Looks:
     ----------
     keeper : Keeper, optional
         Knows those of earlier runs.
+    accepted : Accepted, optional
+        Knows those of the runs before the accepted one, wherever these were.
     """
 
-    def __init__(self, keeper: Keeper | None) -> None:
+    def __init__(self, keeper: Keeper | None, accepted: Accepted | None = None) -> None:
         self._keeper = keeper
+        self._accepted = accepted or Accepted()
         self._own: dict[Eval, set[str]] = {}
         self._seen: set[tuple[Eval, Model]] = set()
 
@@ -52,10 +56,15 @@ class Looks:
     def known(self) -> dict[str, frozenset[str]]:
         """Return the students known to be judged on the gold set of each eval that was asked about.
 
-        By their digests; those that have none are not among them. Nothing is read here.
+        By their digests; those that have none are not among them. Nothing of the store is read
+        here.
         """
         kept = self._keeper.looks if self._keeper is not None else lambda _gold: frozenset()
-        return {on.name: kept(on.gold_digest) | own for on, own in self._own.items()}
+        then = self._accepted.looks
+        return {
+            on.name: kept(on.gold_digest) | own | {*then.get(on.gold_digest, ())}
+            for on, own in self._own.items()
+        }
 
     def _add(self, on: Eval, student: Model) -> None:
         evaluation = next((e for e in student.evaluations if e.eval is on), None)

@@ -100,7 +100,7 @@ class Project:
         named = self.baseline or (written and self.config.folder / written.path)
         self.accepted = Accepted(named or None, required=written is None or written.required)
         """The accepted run, read when it is first asked for."""
-        self.looks = Looks(self.keeper)
+        self.looks = Looks(self.keeper, self.accepted)
         self._spread = self.worker is not None
         self._evals: dict[str, Eval | ReportedEval] = {}
         self._adopted: dict[tuple[str, int], running.Model] = {}

@@ -436,9 +436,10 @@ def test_the_option_takes_the_place_of_the_key(project: Project, run: Run) -> No
     shutil.move(project.path / "baseline.json", project.path / "other.json")
     project.config["baseline"] = "none.json"
     project.save()
-    report_of = lambda *args: (run(*JSON, *args), project.json())[1]  # noqa: E731
-    assert report_of()["baselines"] == []
-    (row,) = report_of("--distill-baseline", "other.json")["baselines"]
+    run(*JSON)
+    assert project.json()["baselines"] == []
+    run(*JSON, "--distill-baseline", "other.json")
+    (row,) = project.json()["baselines"]
     assert row["path"] == "other.json"
 
 
@@ -541,3 +542,20 @@ def test_the_report_is_json_with_infinite_bounds(project: Project, run: Run) -> 
     report = held(project, run)
     assert {c["metric"] for c in report["changes"]} == {"loss"}
     json.dumps(report, allow_nan=False)
+
+
+def test_looks_of_earlier_runs_are_kept_and_counted(project: Project, run: Run) -> None:
+    """A store that was lost forgets students that were judged; the baseline doesn't."""
+    accept(project, run)
+    right(project, "student", range(4, 20))
+    assert run(*JSON).ret == 0
+    assert main(["baseline", "save", "out.json"]) == 0
+    (students,) = read_baseline(project.path / "baseline.json").looks.values()
+    assert len(students) == 2
+    shutil.rmtree(project.path / ".distill")
+    right(project, "student", range(2, 20))
+    (looks,) = held(project, run)["looks"]
+    assert looks["students"] == 3
+    run(*JSON, "--distill-cache", "new")
+    (looks,) = project.json()["looks"]
+    assert looks["students"] == 1

@@ -61,7 +61,8 @@ def test_a_change_is_lowered_where_any_part_of_it_is_looser(
 @pytest.mark.parametrize("key", ["nodeid", "gate", "eval", "metric", "slice", "criterion"])
 def test_gates_are_the_same_by_what_they_are_about(key: str) -> None:
     """Another test, kind, eval, metric, slice or criterion is another gate."""
-    found = changes_between([GATE], [replace(GATE, **{key: "other"})])
+    other: dict[str, Any] = {key: "other"}
+    found = changes_between([GATE], [replace(GATE, **other)])
     assert [row.change for row in found] == ["removed", "added"]
 
 

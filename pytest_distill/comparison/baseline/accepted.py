@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +44,11 @@ class Accepted:
     def missing(self) -> bool:
         """Whether there is no file."""
         return self.path is None or isinstance(self._known, NoBaselineError)
+
+    @property
+    def looks(self) -> Mapping[str, Sequence[str]]:
+        """Digest of a gold set -> the students that are known to have been judged on it."""
+        return {} if isinstance(self._known, ConfigError) else self._known.looks
 
     @property
     def file(self) -> BaselineFile:

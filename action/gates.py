@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import github
@@ -35,19 +36,20 @@ def run(gates: str, arguments: str, report: Path, store: Path, baseline: Path) -
     baseline : Path
         What the run is compared with, where there is such a file.
     """
-    shutil.rmtree(report, ignore_errors=True)  # a runner's folders may outlive a job
-    report.mkdir(parents=True)
-    for folder in _lost():
-        shutil.rmtree(folder, ignore_errors=True)
+    for folder in (report, *_lost()):
+        shutil.rmtree(folder, ignore_errors=True)  # a runner's folders may outlive a job
+    with suppress(OSError):  # where pytest cannot write its reports either, it says so
+        report.mkdir(parents=True)
     status = _status(_command(gates, arguments, report, store, baseline))
-    for number, folder in enumerate(_lost()):
-        kept = report / "lost" if number == 0 else report / f"lost-{number + 1}"
-        shutil.copytree(folder, kept, symlinks=True)
     outcome = _outcome(report / REPORT)
     if status == 0 and outcome != "SHIP":
         github.say("error", f"pytest ended with 0, and the report says {outcome}, not SHIP.")
         status = 1
+    elif status != 0 and outcome == "SHIP":
+        outcome = "INCOMPLETE"
+        _take_back(report / MARKDOWN, f"pytest ended with {status} after its report said SHIP.")
     github.set_outputs({"status": str(status), "outcome": outcome})
+    _gather_lost(report)
 
 
 def _command(gates: str, arguments: str, report: Path, store: Path, baseline: Path) -> list[str]:
@@ -88,6 +90,24 @@ def _outcome(path: Path) -> str:
     except (OSError, ValueError, LookupError, TypeError):
         return "INCOMPLETE"
     return found if found in ("SHIP", "DO NOT SHIP") else "INCOMPLETE"
+
+
+def _take_back(markdown: Path, why: str) -> None:
+    """Let the report begin with what became of its verdict."""
+    github.say("error", why)
+    with suppress(OSError):
+        said = markdown.read_text(encoding="utf-8", errors="replace")
+        markdown.write_text(f"**INCOMPLETE**: {why}\n\n{said}", encoding="utf-8")
+
+
+def _gather_lost(report: Path) -> None:
+    """Put the lost examples beside the reports, to be uploaded with them."""
+    for number, folder in enumerate(_lost()):
+        kept = report / "lost" if number == 0 else report / f"lost-{number + 1}"
+        try:
+            shutil.copytree(folder, kept, symlinks=True)
+        except OSError as error:
+            github.say("warning", f"{folder} is not uploaded: {error}")
 
 
 def _lost() -> Iterator[Path]:

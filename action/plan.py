@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import github
@@ -22,7 +23,8 @@ def plan(suite: str, gates: str) -> None:
     run = f"{os.environ['GITHUB_RUN_ID']}-{os.environ.get('GITHUB_RUN_ATTEMPT', '1')}"
     folder = Path(os.environ["RUNNER_TEMP"]) / "pytest-distill" / name
     baseline = folder / "baseline" / "baseline.json"
-    baseline.unlink(missing_ok=True)  # a runner's folders may outlive a job
+    with suppress(FileNotFoundError, NotADirectoryError):
+        baseline.unlink()  # a runner's folders may outlive a job
     branch, accepted = base()
     store = f"pytest-distill-store/{name}/"
     baselines = f"pytest-distill-baseline/{name}/{cleaned(branch)}/"

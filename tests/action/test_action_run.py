@@ -119,13 +119,43 @@ def test_the_comment_follows_the_gates(job: Job, hub: Hub) -> None:
 def test_a_run_without_a_verdict_fails_the_check(
     job: Job, hub: Hub, file: str, text: str, status: str
 ) -> None:
-    """With the status of pytest; a 0 that no report vouches for is a 1."""
+    """With the status of pytest; a 0 that no report vouches for is a 1, and a SHIP needs a 0."""
     job.project.file(file, text)
     ended = job.run()
     assert ended.failed
     assert ended.outputs["status"] == status, ended.log
+    assert ended.outputs["outcome"] == "INCOMPLETE"
     (body,) = hub.bodies()
-    assert ("INCOMPLETE" in body) == (status != "3")
+    assert "INCOMPLETE" in body
+
+
+def test_a_report_that_cannot_be_written_fails_the_check(job: Job, hub: Hub) -> None:
+    """By the status of pytest, whose last line is then no SHIP."""
+    (job.temporary / "pytest-distill").write_text("in the way")
+    ended = job.run()
+    assert ended.failed
+    assert ended.outputs["status"] not in ("", "0"), ended.log
+    assert "Traceback" not in ended.log
+    assert "no report" in hub.bodies()[0]
+
+
+def test_lost_examples_that_cannot_be_copied_change_nothing(job: Job) -> None:
+    """They are there to be looked at."""
+    job.project.file(
+        "conftest.py",
+        """
+        import os
+        from pathlib import Path
+
+        def pytest_unconfigure():
+            lost = Path(".distill/lost")
+            lost.mkdir(parents=True)
+            os.mkfifo(lost / "x.jsonl")
+        """,
+    )
+    ended = job.run()
+    assert (ended.failed, ended.outputs["status"]) == (False, "0"), ended.log
+    assert "is not uploaded" in ended.log
 
 
 def test_a_report_of_an_older_job_is_not_taken_for_this_one(job: Job, hub: Hub) -> None:

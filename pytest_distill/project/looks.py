@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 
 from pytest_distill.comparison.baseline.accepted import Accepted
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.engines import file_digest
-from pytest_distill.errors import ModelError
+from pytest_distill.errors import ModelError, printable
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.request_keys import canonical_sha256
 from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEvaluation
 from pytest_distill.evaluation.models import Model
 from pytest_distill.evaluation.store.keeping import Keeper, run_key
+
+_DIGEST = re.compile("[0-9a-f]{16,128}")
+"""What an engine of the user's calls its model's digest need not be one."""
 
 
 class Looks:
@@ -56,15 +60,10 @@ class Looks:
     def known(self) -> dict[str, frozenset[str]]:
         """Return the students known to be judged on the gold set of each eval that was asked about.
 
-        By their digests; those that have none are not among them. Nothing of the store is read
-        here.
+        By their digests; those that have none are not among them. Nothing is read here.
         """
         kept = self._keeper.looks if self._keeper is not None else lambda _gold: frozenset()
-        then = self._accepted.looks
-        return {
-            on.name: kept(on.gold_digest) | own | {*then.get(on.gold_digest, ())}
-            for on, own in self._own.items()
-        }
+        return {on.name: kept(on.gold_digest) | own for on, own in self._own.items()}
 
     def _add(self, on: Eval, student: Model) -> None:
         evaluation = next((e for e in student.evaluations if e.eval is on), None)
@@ -74,9 +73,10 @@ class Looks:
         self._seen.add((on, student))
         digest = checkpoint_digest(student, evaluation)
         new = set() if digest is None else {digest}
+        new.update(self._accepted.looks.get(on.gold_digest, ()))
         self._own.setdefault(on, set()).update(new)
         if self._keeper is not None:
-            self._keeper.add_looks(on.gold_digest, new, on.name)
+            self._keeper.add_looks(on.gold_digest, new, printable(on.name))
 
 
 def checkpoint_digest(model: Model, evaluation: Evaluation | None) -> str | None:
@@ -87,8 +87,9 @@ def checkpoint_digest(model: Model, evaluation: Evaluation | None) -> str | None
     """
     identity = model.identity or {}
     digest = identity.get("model", model.known.digest)
-    if isinstance(digest, str):
-        return digest
+    if digest is not None:
+        is_one = isinstance(digest, str) and _DIGEST.fullmatch(digest)
+        return str(digest) if is_one else canonical_sha256(digest).hexdigest()
     if identity:
         return run_key(identity)
     if isinstance(evaluation, ReportedEvaluation):

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from pytest_distill.cli import main
+from pytest_distill.comparison.baseline.file import read_baseline
 from pytest_distill.evals.request_keys import unordered_sha256
 
 from .project import (
@@ -215,3 +217,35 @@ def test_the_store_lists_and_keeps_looks(judged: Project, run: Run) -> None:
     another_student(judged, 5)
     run(*JSON)
     assert looks(judged) == [THREE]
+
+
+def test_an_accepted_run_carries_looks(judged: Project, run_both: Run) -> None:
+    """Where the store is a new one, as on another machine, and from then on in that store."""
+    run_both("--distill-report", *JSON)
+    another_student(judged, 4)
+    run_both("--distill-report", *JSON)
+    assert main(["baseline", "save", "out.json"]) == 0
+    assert list(map(len, read_baseline(judged.path / "baseline.json").looks.values())) == [2]
+    another_student(judged, 5)
+    for more in (["--distill-baseline", "baseline.json"], []):
+        run_both(*more, "--distill-cache", "elsewhere", *JSON)
+        assert looks(judged) == [THREE]
+
+
+def test_a_broken_baseline_carries_none(judged: Project, run: Run) -> None:
+    """That it is broken is told where it is asked for; this run's student counts."""
+    judged.file("baseline.json", "{")
+    run("--distill-baseline", "baseline.json", *JSON)
+    assert looks(judged) == [ONE]
+
+
+@pytest.mark.parametrize("digest", ["v1", "\\ud800 <script>", "0123456789abcdef"])
+def test_what_an_engine_calls_its_digest(project: Project, run: Run, digest: str) -> None:
+    """Any text tells two students apart, and none breaks the store."""
+    use_stored_engine(project)
+    own = (project.path / "own.py").read_text()
+    for number, told in (("", ONE), ("2", TWO)):
+        model = f'{{"student": "{digest}{number}"}}.get(self.spec.name, self.spec.name)'
+        project.file("own.py", own.replace('"digest":', f'"model": {model}, "digest":'))
+        run(*JSON)
+        assert looks(project) == [told]

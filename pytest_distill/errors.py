@@ -17,7 +17,7 @@ class DistillError(Exception):
     __module__ = "pytest_distill"
 
     def __str__(self) -> str:
-        return printable(super().__str__())
+        return printable("\n".join(map(_shortened, super().__str__().split("\n"))))
 
 
 class ConfigError(DistillError):
@@ -72,6 +72,18 @@ _COMMAND = re.compile(r"(?<=#)#(?=\[)|^(?P<blanks> *):(?=:)", re.MULTILINE)
 """What a line of a log begins with that is a command to GitHub Actions; ``##[`` may stand in it."""
 
 
+MOST_CHARACTERS = 1_000
+"""Of a line of a message: a label or an id may be a text of any length."""
+MOST_KNOWN = 20
+"""Of the names that might have been meant."""
+
+
+def _shortened(text: str, most: int = MOST_CHARACTERS) -> str:
+    """Return `text`, its middle left out where it has more than `most` characters."""
+    half = most // 2
+    return text if len(text) <= most else f"{text[:half]} [...] {text[-half:]}"
+
+
 def printable(text: str) -> str:
     """Return `text` without commands to the terminal or to a CI service: those are escaped."""
     shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
@@ -109,7 +121,8 @@ def name_problem(name: str, *, of_a_file: bool) -> str | None:
 def some_of(names: Sequence[str], most: int = 5) -> str:
     """Return the first names, and how many more there are."""
     rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+    shown = ", ".join(_shortened(name, 100) for name in names[:most])
+    return shown + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -117,8 +130,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     names = sorted(map(str, known))
     near = difflib.get_close_matches(word, names, n=1)
     if near:
-        return f"did you mean '{near[0]}'?"
-    return f"known: {', '.join(names)}" if names else "none is defined"
+        return f"did you mean '{_shortened(near[0], 100)}'?"
+    return f"known: {some_of(names, MOST_KNOWN)}" if names else "none is defined"
 
 
 def refuse_unknown(

@@ -24,7 +24,7 @@ LEAST_P = 0.0001
 
 _SHOWN: dict[Unit, tuple[str, ...]] = {
     "B": ("TB", "GB", "MB", "kB", "B"),
-    "s": ("s", "ms", "µs"),
+    "s": ("s", "ms", "us"),
     "/s": ("/s",),
     "parameters": ("B", "M", "k", ""),
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,12 @@ from typing import Any
 from pytest_distill.plugin.early import ReportFile
 from pytest_distill.report.formats import FORMATS
 from pytest_distill.report.reading import read_report
-from pytest_distill.report.terminal import last_line, remark_lines, report_lines
+from pytest_distill.report.terminal import (
+    last_line,
+    remark_lines,
+    report_lines,
+    terminal_width,
+)
 
 
 def add_to(commands: Any) -> None:
@@ -20,6 +24,9 @@ def add_to(commands: Any) -> None:
     command.add_argument("report", type=Path, metavar="PATH", help="a file of --distill-json")
     for name, what in FORMATS.items():
         command.add_argument(f"--{name}", metavar="PATH", help=what)
+    command.add_argument(
+        "-v", "--verbose", action="count", default=0, help="also how each verdict was reached"
+    )
     command.add_argument(
         "--width", type=int, metavar="N", help="columns of the terminal's form; default: as it has"
     )
@@ -32,6 +39,6 @@ def run(given: argparse.Namespace) -> Iterator[str]:
     for name, path in wanted.items():
         ReportFile(name, path, Path.cwd()).end(report)
     if not wanted:
-        width = given.width or shutil.get_terminal_size().columns
-        yield from (*report_lines(report, width), *remark_lines(report, width))
-        yield last_line(report, width)
+        width = given.width or terminal_width()
+        yield from (line.text for line in report_lines(report, width, given.verbose))
+        yield from (*remark_lines(report, width), last_line(report, width))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import get_args
 
 from pytest_distill.engines import Role
-from pytest_distill.errors import ConfigError, did_you_mean
+from pytest_distill.errors import ConfigError, did_you_mean, some_of
 from pytest_distill.evaluation.models import Model
 
 
@@ -35,7 +35,7 @@ def find_model(models: Mapping[str, Model], name: str, student: str | None) -> M
         return found[0]
     if found:
         raise ConfigError(
-            f"distill.yaml has several students ({', '.join(m.name for m in found)}): name one, "
+            f"distill.yaml has several students ({some_of([m.name for m in found])}): name one, "
             f"e.g. @pytest.mark.distill(student='{found[0].name}')"
         )
     if name in get_args(Role):

@@ -17,7 +17,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from pytest_distill.engines import Captured, Distributional, TokenLikeness, file_digest
-from pytest_distill.errors import ComparisonError, EvaluationError, ModelError
+from pytest_distill.errors import ComparisonError, EvaluationError, ModelError, some_of
 from pytest_distill.evals.distributions import divergence, total_variation
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.request_keys import request_key
@@ -238,4 +238,4 @@ def _by_size(
 
 
 def _names(labels: Mapping[str, float]) -> str:
-    return ", ".join(f"'{label}'" for label in labels)
+    return some_of([f"'{label}'" for label in labels])

@@ -93,12 +93,19 @@ class Decision:
         """
         rounded = text or (ceil_text if self.relation == "<=" else floor_text)
         number, bound = rounded(self.observed), ""
-        if self.confidence is not None and self.bounds is not None:
-            lower = (self.relation != "<=") is not (self.outcome is Outcome.FAILED)
-            side = "lower" if lower else "upper"
-            bound = f"{side} {percent_text(self.confidence)} bound; observed {number}"
-            number = rounded(self.bounds.one_sided_lower if lower else self.bounds.one_sided_upper)
+        if self.bound is not None:
+            name, value = self.bound
+            bound, number = f"{name}; observed {number}", rounded(value)
         return headline(number, self.relation, limit, what, *beside, bound)
+
+    @property
+    def bound(self) -> tuple[str, float] | None:
+        """The bound that decided, after its name; None where the observed number did."""
+        if self.confidence is None or self.bounds is None:
+            return None
+        lower = (self.relation != "<=") is not (self.outcome is Outcome.FAILED)
+        value = self.bounds.one_sided_lower if lower else self.bounds.one_sided_upper
+        return f"{'lower' if lower else 'upper'} {percent_text(self.confidence)} bound", value
 
 
 def headline(number: str, relation: str, limit: object, what: str, *beside: str) -> str:

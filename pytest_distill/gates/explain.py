@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from pytest_distill._util.format import (
+    bound_text,
     ceil_text,
     count_text,
     floor_text,
@@ -15,12 +16,14 @@ from pytest_distill._util.format import (
     range_text,
     score_text,
 )
+from pytest_distill._util.units import Unit
 from pytest_distill.comparison.comparison import Comparison, Slice
 from pytest_distill.comparison.slices import worst_slices
-from pytest_distill.errors import one_line
+from pytest_distill.errors import one_line, some_of
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.evaluation import MeasuredEvaluation, ReportedEvaluation
+from pytest_distill.gates.deciding import Decision
 from pytest_distill.gates.verdict import FIRM, Evidence
 from pytest_distill.statistics import (
     GapRecovered,
@@ -103,9 +106,7 @@ def _class_note(comparison: Comparison, metric: Metric) -> list[str]:
     few = [f"{label} ({n})" for label, n in counts.items() if n < FEW_EXAMPLES]
     if not few:
         return []
-    return [
-        f"under {FEW_EXAMPLES} gold examples of {', '.join(sorted(few))}: {metric.name} is rough"
-    ]
+    return [f"under {FEW_EXAMPLES} gold examples of {some_of(sorted(few))}: {metric.name} is rough"]
 
 
 def _token_note(comparison: Comparison, metric: Metric, roles: Sequence[str]) -> list[str]:
@@ -201,12 +202,18 @@ def basis(evidence: Evidence, n: int | None = None) -> list[str]:
     return parts
 
 
-def facts(evidence: Evidence) -> list[str]:
-    """Return what a reader wants of the evidence at a glance: ``0.9223..0.9619``, ``firm``."""
+def facts(decision: Decision, unit: Unit) -> list[str]:
+    """Return what a reader wants of it at a glance: ``0.9223..0.9619``, ``206 lost``, ``firm``.
+
+    The bound that decided stands in place of the interval.
+    """
+    evidence, interval = decision.evidence, decision.evidence.interval
     parts = []
-    if evidence.interval is not None:
-        low, high = evidence.interval.lower, evidence.interval.upper
-        parts.append(range_text(low, high))
+    if decision.bound is not None:
+        name, value = decision.bound
+        parts.append(f"{name} {bound_text(value, lower=name.startswith('lower'), unit=unit)}")
+    elif interval is not None:
+        parts.append(range_text(interval.lower, interval.upper))
     if evidence.lost is not None:
         parts.append(f"{evidence.lost:,} lost")
     if evidence.paired is not None:

@@ -193,7 +193,7 @@ class Gate(ABC):
             message="\n".join((headline, *told)),
             evidence=decision.evidence,
             basis="; ".join(rests_on),
-            facts=(*facts, *explain.facts(decision.evidence)),
+            facts=(*facts, *explain.facts(decision, unit)),
             details=details or {},
             unit=unit,
         )

@@ -17,7 +17,7 @@ from pytest_distill._util.format import (
     range_text,
 )
 from pytest_distill._util.numbers import Ratio, decimal, positive
-from pytest_distill._util.units import quantity
+from pytest_distill._util.units import Unit, quantity
 from pytest_distill.comparison.comparison import Comparison, Confidence
 from pytest_distill.comparison.sameness import refuse_same_identity
 from pytest_distill.errors import ComparisonError, ConfigError
@@ -95,7 +95,7 @@ class Faster(EvalGate):
             metric="latency",
             n=None if fixed else interval.n,
             basis=[basis] if basis else [],
-            facts=[] if fixed else [range_text(interval.lower, interval.upper), counted],
+            facts=[] if fixed else _facts(decision, interval, counted),
             notes=(*teacher.notes, *student.notes, *drift),
             lines=[
                 f"  {basis or 'one declared figure each'}",
@@ -190,7 +190,7 @@ class Latency(EvalGate):
             metric=f"latency {worst}",
             n=None if fixed else interval.n,
             basis=[*told, *([] if fixed else [f"{counted}, of {what[self.of]}"])],
-            facts=[] if fixed else [range_text(interval.lower, interval.upper, "s"), counted],
+            facts=[] if fixed else _facts(decision, interval, counted, "s"),
             notes=(*student.notes, *drift),
             lines=[
                 *(f"  {line}" for line in told),
@@ -205,6 +205,15 @@ class Latency(EvalGate):
             },
             unit="s",
         )
+
+
+def _facts(
+    decision: Decision, interval: QuantileInterval, counted: str, unit: Unit = ""
+) -> list[str]:
+    """Return over how many it is, and the interval where no bound decided."""
+    if decision.bound is not None:
+        return [counted]
+    return [range_text(interval.lower, interval.upper, unit), counted]
 
 
 _BADNESS = {Outcome.PASSED: 0, Outcome.INCONCLUSIVE: 1, Outcome.FAILED: 2}

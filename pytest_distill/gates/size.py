@@ -59,15 +59,15 @@ class Smaller(Gate):
         ratio = Fraction(size_of(student, self.by), size_of(teacher, self.by))
         decision = observed(ratio, "<=", limit)
         notes = declared_notes((teacher, student), self.by)
-        sizes = f"{_shown(student, self.by)} of {_shown(teacher, self.by)}"
+        sizes = [size_text(size_of(info, self.by), UNITS[self.by]) for info in (student, teacher)]
         return self.verdict(
             comparison,
             decision,
             decision.headline(self.max_ratio, f"of the {self.by} of {teacher.name}"),
             metric=self.by,
             n=None,
-            basis=[sizes],
-            facts=[sizes],
+            basis=[f"{_shown(student, self.by)} of {_shown(teacher, self.by)}"],
+            facts=[" of ".join(sizes)],
             notes=notes,
             lines=[*size_lines((teacher, student)), *explain.note_lines(notes)],
         )

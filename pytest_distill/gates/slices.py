@@ -117,16 +117,15 @@ class SlicesRetained(EvalGate):
             what = f"slices told to keep {self.min}"
         else:
             number, limit, what = floor_text(worst), self.min, "quality retained in every slice"
-        notes = [f"worst slice {rows[0].scores.name}; slices: {counts}"]
-        if outcome is Outcome.PASSED and worst < floor:
-            notes.append("the worst is below the floor, on too little evidence to fail")
+        below = outcome is Outcome.PASSED and worst < floor
         return self.verdict(
             comparison,
             Decision(worst, ">=", floor, outcome, confidence),
             headline(number, ">=", limit, f"{what} by {self.by}", f"{metric.name}; {counts}"),
             metric=metric.name,
             n=comparison.n(),
-            notes=notes,
+            notes=["the worst is below the floor, on too little evidence to fail"] if below else [],
+            basis=[f"worst slice {rows[0].scores.name}", f"slices: {counts}"],
             facts=[f"worst {rows[0].scores.name}", *self._counted(rows)],
             lines=[
                 *explain.models(comparison, metric, None, ("teacher", "student")),

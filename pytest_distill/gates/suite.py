@@ -12,7 +12,7 @@ from pytest_distill._util.format import floor_text
 from pytest_distill._util.numbers import Ratio, geometric_mean, retained_floor
 from pytest_distill.comparison.comparison import Comparison, Confidence
 from pytest_distill.comparison.evidence import suite_evidence
-from pytest_distill.errors import ComparisonError, ConfigError
+from pytest_distill.errors import ComparisonError, ConfigError, some_of
 from pytest_distill.gates import explain
 from pytest_distill.gates.arguments import check_option
 from pytest_distill.gates.deciding import decide, unless_observed
@@ -186,7 +186,7 @@ def hinge_note(
         rest = aggregates([row for row in rows if row is not left_out])[aggregate]
         if whole is not None and rest is not None and (rest >= floor) != (whole >= floor):
             hinges.append(f"{left_out.eval} (without it {floor_text(rest)})")
-    return (f"the verdict hinges on {', '.join(hinges)}",) if hinges else ()
+    return (f"the verdict hinges on {some_of(hinges)}",) if hinges else ()
 
 
 def _row(comparison: Comparison) -> EvalScores:

@@ -38,17 +38,16 @@ def keep_threshold(
         if save is not None:
             raise ConfigError(f"save='{save}': cannot be written: {error.strerror}") from None
         # A checkout that is read-only must not hide the verdict.
-        return _with_line(verdict, f"the threshold is in no file: {error.strerror}", None)
-    return _with_line(verdict, f"threshold file: {shown}", shown)
+        line = f"the threshold is in no file: {error.strerror}"
+        noted = replace(verdict, notes=(*verdict.notes, line))
+        return _with_file(noted, line, None)
+    line = f"threshold file: {shown}"
+    return _with_file(replace(verdict, basis=f"{verdict.basis}; {line}"), line, shown)
 
 
-def _with_line(verdict: Verdict, line: str, file: str | None) -> Verdict:
-    return replace(
-        verdict,
-        message=f"{verdict.message}\n  {line}",
-        basis=f"{verdict.basis}; {line}",
-        details={**verdict.details, "file": file},
-    )
+def _with_file(verdict: Verdict, line: str, file: str | None) -> Verdict:
+    details = {**verdict.details, "file": file}
+    return replace(verdict, message=f"{verdict.message}\n  {line}", details=details)
 
 
 def _file_name(*parts: str) -> str:

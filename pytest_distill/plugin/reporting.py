@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import shutil
 import sys
 import threading
 from collections.abc import Sequence
@@ -26,13 +25,27 @@ from pytest_distill.plugin.records import PROPERTY, how_it_ended
 from pytest_distill.plugin.session import SESSION
 from pytest_distill.plugin.workers import OUTPUT
 from pytest_distill.report.attempt import TestRun
+from pytest_distill.report.blocks import Line
 from pytest_distill.report.ledger import Ledger
 from pytest_distill.report.reading import read_run, read_share
 from pytest_distill.report.records import Reason, Report
-from pytest_distill.report.terminal import last_line, remark_lines, report_lines
+from pytest_distill.report.tables import cells, encodable
+from pytest_distill.report.terminal import (
+    last_line,
+    remark_lines,
+    report_lines,
+    terminal_width,
+)
 
-MOST_COLUMNS = 100
-"""Wider tables are harder to read, not easier."""
+HINT = "(more: -v, --distill-json)"
+COLOURS = {
+    "PASSED": {"green": True},
+    "FAILED": {"red": True},
+    "INCONCLUSIVE": {"red": True},
+    "NOT RUN": {"yellow": True},
+    "waived": {"yellow": True},
+}
+"""Outcome -> how it is written, as pytest writes its own."""
 
 ENDS = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
 """How pytest ends where it ran all that it was asked to run."""
@@ -56,7 +69,7 @@ class Reporting:
         self._job = ActionsJob(config)
         self._warning = ""
         self._report = Report()
-        self._lines: list[str] = []
+        self._lines: list[Line] = []
         self._last = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -134,27 +147,37 @@ class Reporting:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the report."""
         if self._config.getoption("distill_report"):
-            for line in self._job.annotations(self._told()):
-                terminalreporter.write_line(line)
+            for command in self._job.annotations(self._told()):
+                terminalreporter.write_line(command)
         if self._warning:
             terminalreporter.write_line(one_line(f"warning: {self._warning}"), yellow=True)
         if not binds(self._config):
             if self._problem:
                 terminalreporter.write_line(one_line(self._problem), red=True)
             return
+        terminalreporter.currentfspath = None  # else an empty line: that of the tests has ended
         terminalreporter.section("distill report")
+        writer = self._config.get_terminal_writer()
+        encoding = getattr(getattr(writer, "_file", sys.stdout), "encoding", None) or "ascii"
+        width = terminal_width()
         for line in self._lines:
-            terminalreporter.write_line(line)
+            for part in encodable(line.text, encoding, width):
+                before, outcome, after = part.partition(line.outcome or "\0")
+                writer.write(before)
+                writer.write(outcome, **COLOURS.get(line.outcome, {}))
+                writer.line(after)
         last = self._last
         if self._problem:
             last = f"{'INCOMPLETE' if self._report.outcome == 'SHIP' else last}: {self._problem}"
         ships = self._config.stash[SHIPS]
-        terminalreporter.write_line(one_line(last), bold=True, green=ships, red=not ships)
+        for part in encodable(one_line(last), encoding, width):
+            writer.line(part, bold=True, green=ships, red=not ships)
 
     def _decide(self, status: int) -> None:
         """Take in what this process found out, and make the lines of the report."""
         self._last = "INCOMPLETE"  # what stands where the rest fails
-        width = min(shutil.get_terminal_size().columns, MOST_COLUMNS)
+        width = terminal_width()
+        verbosity = int(getattr(self._config.option, "verbose", 0))  # -p no:terminal has none
         if self._config.getoption("collectonly"):
             self._ledger.troubles.append("tests were collected and not run")
         else:
@@ -168,9 +191,12 @@ class Reporting:
             self._ledger.troubles.append(f"pytest ended with status {status}")
             self._report = self._ledger.report()
         if self._config.getoption("distill_report"):
-            self._lines = report_lines(self._report, width)
-        self._lines += remark_lines(self._report, width)
+            self._lines = report_lines(self._report, width, verbosity)
+        self._lines += map(Line, remark_lines(self._report, width))
         self._last = last_line(self._report, width)
+        room = width - cells(self._last)
+        if self._report.outcome == "SHIP" and verbosity == 0 and room >= len(HINT) + 2:
+            self._last += HINT.rjust(room)
 
     def _told(self) -> Report:
         """Return the report as it is told: with what kept it from being made or written."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -219,6 +219,14 @@ class DistillSession:
         state.attempt.verdicts.append(row)
         publish(item)
         return judged
+
+    def note_lost(self, item: pytest.Item, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep the first examples that the verdict which was recorded last calls lost."""
+        from pytest_distill.report.verdicts import with_lost
+
+        verdicts = state_of(item).attempt.verdicts
+        verdicts[-1] = with_lost(verdicts[-1], rows)
+        publish(item)
 
     def plan(self, items: Sequence[pytest.Item]) -> None:
         """Note which evals the selected tests name: each model runs them while it is loaded."""

@@ -24,6 +24,7 @@ from pytest_distill.errors import (
     DistillError,
     ModelError,
     refuse_unknown,
+    some_of,
 )
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
@@ -122,7 +123,7 @@ class Project:
             if len(evals) == 1:
                 return next(iter(evals))
             raise ConfigError(
-                f"{self.config.path.name} has several evals ({', '.join(evals)}): name one, "
+                f"{self.config.path.name} has several evals ({some_of([*evals])}): name one, "
                 f"e.g. @pytest.mark.distill(eval='{next(iter(evals))}')"
             )
         refuse_unknown(name, evals, f"{self.config.path.name} has no eval '{name}'")

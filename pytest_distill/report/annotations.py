@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Container
 
 from pytest_distill.errors import one_line
+from pytest_distill.report.blocks import observed_text, required_text
 from pytest_distill.report.outcomes import did_not_pass
 from pytest_distill.report.records import GateRow, Report
-from pytest_distill.report.terminal import observed_text, required_text
 
 MOST = 10
 """GitHub shows no more errors of one step."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from string import ascii_lowercase
 
 from pytest_distill._util.format import floor_text, score_text, size_text
@@ -35,9 +34,8 @@ def frontier_lines(frontier: Frontier, width: int) -> list[str]:
         if point.dominated
     ]
     notes = [line for note in dominated for line in wrapped(note, width)]
-    return [*wrapped(title, width), *_drawing(frontier), *table(legend), "", *notes, ""][
-        : None if notes else -1
-    ]
+    drawn = [*_drawing(frontier), *table(legend, left=("", "model")), ""]
+    return [*wrapped(title, width), *drawn, *notes, *([""] if notes else [])]
 
 
 def _drawing(frontier: Frontier) -> list[str]:
@@ -65,18 +63,19 @@ def _places(values: list[float], room: int) -> list[int]:
     return [round((value - low) / (high - low) * (room - 1)) for value in values]
 
 
-def deferral_lines(gates: Sequence[GateRow], width: int) -> list[str]:
-    """Return a table for each verdict on routing: what the pair keeps by who answers how much.
+def deferral_lines(gate: GateRow) -> list[str]:
+    """Return what the pair of a verdict on routing keeps by how much the student answers.
 
-    Its rows go from all teacher to all student.
+    From all teacher to all student; nothing for another gate.
     """
-    lines: list[str] = []
-    for gate in (gate for gate in gates if "curve" in gate.details):
-        curve = sorted(gate.details["curve"], key=lambda point: float(point["handled"]))
-        last = len(curve) - 1
-        places = dict.fromkeys(round(i * last / (MOST_ROWS - 1)) for i in range(MOST_ROWS))
-        chosen = [curve[place] for place in places]
-        columns: Columns = {
+    if "curve" not in gate.details:
+        return []
+    curve = sorted(gate.details["curve"], key=lambda point: float(point["handled"]))
+    last = len(curve) - 1
+    places = dict.fromkeys(round(i * last / (MOST_ROWS - 1)) for i in range(MOST_ROWS))
+    chosen = [curve[place] for place in places]
+    return table(
+        {
             "student answers": [floor_text(point["handled"]) for point in chosen],
             f"{gate.metric} of the pair": [floor_text(point["score"]) for point in chosen],
             # JSON has no word for what no error at all keeps of some.
@@ -84,6 +83,4 @@ def deferral_lines(gates: Sequence[GateRow], width: int) -> list[str]:
                 retained_text(p["retained"], infinite=p["score"] == 0, without="-") for p in chosen
             ],
         }
-        title = f"{gate.model} with its teacher on {gate.eval}, by {gate.details['by']}"
-        lines += [*wrapped(title, width), *table(columns), ""]
-    return lines
+    )

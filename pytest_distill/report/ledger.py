@@ -109,11 +109,14 @@ class Ledger:
         """Return all that the run found out, and what it comes to."""
         known, gates, compared = self.known, self.gates(), self.compared()
         outcome, reasons = self._decision(gates)
+        scope = self._scope(gates) if outcome == "SHIP" else ()
         return Report(
             outcome=outcome,
             reason="; ".join(reason.text for reason in reasons),
             culprits=tuple(name for reason in reasons for name in reason.names),
             reasons=tuple(reasons),
+            scope=scope,
+            tally=_tally(gates),
             models=tuple(known.models),
             comparisons=tuple(compared),
             evaluations=tuple(known.evaluations),
@@ -198,11 +201,15 @@ class Ledger:
         if problems:
             return ("DO NOT SHIP" if bad else "INCOMPLETE"), problems
         waived = sum(1 for g in gates if g.waived)
-        whose = self._whose(gates, gates).strip(" ()")
-        said = [some_of(self.named), whose, f"{waived} waived" if waived else ""]
+        said = [*self._scope(gates), f"{waived} waived" if waived else ""]
         excused = Counter(g.excused for g in gates if g.excused)
         said += [f"{n} NOT RUN: {why}" for why, n in excused.items()]
         return "SHIP", [Reason(text) for text in said if text]
+
+    def _scope(self, gates: Sequence[GateRow]) -> tuple[str, ...]:
+        """Return what a SHIP is of, where that is not all: files, projects, students."""
+        whose = self._whose(gates, gates).strip(" ()")
+        return tuple(part for part in (some_of(self.named), whose) if part)
 
     def _problems(self, gates: Sequence[GateRow]) -> Iterator[Reason]:
         """Yield what keeps a run from being whole beside gates that failed."""
@@ -265,6 +272,17 @@ class Ledger:
 def _looks(row: JudgedRow) -> LooksRow:
     students = max(1, len(row.students))  # this run's may have no digest
     return record_of(LooksRow, row, students=students, confidence=each_of(students))
+
+
+def _tally(gates: Sequence[GateRow]) -> tuple[str, ...]:
+    """Return how many gates passed, and what became of the others."""
+    if not gates:
+        return ()
+    waived = [g for g in gates if g.waived]
+    others = Counter(str(g.outcome) for g in gates if not g.waived)
+    passed = f"{others.pop('PASSED', 0)} of {_count(gates, 'gate')} passed"
+    rest = [f"{others[kind]} {kind}" for kind in map(str, Outcome) if kind in others]
+    return passed, *rest, *([f"{len(waived)} waived"] if waived else [])
 
 
 def _inside(nodeid: str, collectors: Iterable[str]) -> bool:

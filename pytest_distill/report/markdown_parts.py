@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pytest_distill.report.blocks import observed_text, required_text
 from pytest_distill.report.markup import LONGEST_NOTE, Part, code, items, plain, table
 from pytest_distill.report.outcomes import did_not_pass
 from pytest_distill.report.records import GateRow, Report
-from pytest_distill.report.terminal import observed_text, required_text
 
 GATE_COLUMNS = ("outcome", "observed", "required", "gate", "on", "test", "what to know")
 

@@ -269,6 +269,10 @@ class GateRow:
     """Those of the notes that tell what is suspicious, so that the verdict is not firm."""
     message: str = ""
     """What the failing test says."""
+    lost_examples: tuple[str, ...] = ()
+    """After a failure: the first of the examples that the student lost, one line each."""
+    lost_more: int = 0
+    """How many more it lost."""
     waived: str | None = None
     """Who answers for the failure, why and until when."""
     excused: str | None = None
@@ -398,6 +402,10 @@ class Report:
     culprits: tuple[str, ...] = ()
     """The names of all `reasons`."""
     reasons: tuple[Reason, ...] = ()
+    scope: tuple[str, ...] = ()
+    """Of a SHIP: the files, projects and students that it is of, where that is not all."""
+    tally: tuple[str, ...] = ()
+    """How many gates passed, and what became of the others, in words."""
     models: tuple[ModelRow, ...] = ()
     comparisons: tuple[ComparisonRow, ...] = ()
     evaluations: tuple[EvaluationRow, ...] = ()

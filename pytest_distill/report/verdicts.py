@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from pytest_distill.gates.all import GATES
 from pytest_distill.gates.verdict import Doubt, Verdict, finite, not_firm
 from pytest_distill.report.attempt import TestRun
 from pytest_distill.report.records import GapRow, GateRow, IntervalRow, record_of
+
+MOST_LOST = 5
+LONGEST_EXAMPLE = 400
+"""Characters: the file of lost examples has all of it."""
 
 
 def row_of(verdict: Verdict, config: str, run: TestRun, line: int | None) -> GateRow:
@@ -57,3 +64,14 @@ def with_doubt(row: GateRow, note: str) -> GateRow:
         facts=not_firm(row.facts),
         basis="; ".join(not_firm(row.basis.split("; "))),
     )
+
+
+def with_lost(row: GateRow, examples: Sequence[Mapping[str, Any]]) -> GateRow:
+    """Return a row with the first examples that the student lost, each as one short line."""
+    shown = tuple(_example_text(example) for example in examples[:MOST_LOST])
+    return replace(row, lost_examples=shown, lost_more=len(examples) - len(shown))
+
+
+def _example_text(example: Mapping[str, Any]) -> str:
+    text = json.dumps(example, ensure_ascii=False, default=str)
+    return text if len(text) <= LONGEST_EXAMPLE else f"{text[: LONGEST_EXAMPLE - 2]}.."

@@ -37,7 +37,8 @@ SCHEMA = jsonschema.Draft202012Validator(
 )
 
 LABELS = ("pos", "neg")
-OUTCOMES = ("PASSED", "FAILED", "INCONCLUSIVE", "NOT", "waived")
+HINT = "(more: -v, --distill-json)"
+OUTCOMES = ("PASSED", "FAILED", "INCONCLUSIVE", "NOT RUN", "waived")
 
 SHIPS = """
     import pytest
@@ -299,30 +300,29 @@ def decision_of(result: pytest.RunResult) -> tuple[str, str]:
         i for i, line in enumerate(lines) if line.startswith(("SHIP", "DO NOT SHIP", "INCOMPLETE"))
     ]
     words = " ".join(line.strip() for line in lines[last:])
+    words = words.strip().removesuffix(HINT).strip()
+    ships = re.fullmatch(r"SHIP(?: \((.*)\))?: \d+ of \d+ gates? passed(?:, (.*))?", words)
+    if ships:
+        return "SHIP", "; ".join(part for part in ships.groups() if part)
     shown = re.sub(r"^([A-Z ]+) \((.*)\)$", r"\1: \2", words)
     outcome, _, reason = shown.partition(": ")
     return outcome, reason
 
 
 def rows_of(result: pytest.RunResult, first: str) -> list[list[str]]:
-    """Return the cells of the report's lines that start with the word `first`.
-
-    The number in front of a gate's row is left out.
-    """
+    """Return the words of the report's lines that start with the word `first`."""
     rows = (line.split() for line in report_of(result))
-    cells = (row[1:] if row[:1] and row[0].isdigit() else row for row in rows)
-    return [row for row in cells if row[:1] == [first]]
+    return [row for row in rows if row[:1] == [first]]
 
 
-def bases_of(result: pytest.RunResult) -> list[str]:
-    """Return what the report says below its gates, by their number: what each rests on."""
+def blocks_of(result: pytest.RunResult) -> list[str]:
+    """Return what the report says of each gate, in one line: numbers, facts and notes."""
     found: list[str] = []
     for line in report_of(result):
         words = line.split()
-        numbered = re.match(r" ?\d+  ", line) and words[1] not in OUTCOMES
-        if numbered:
+        if re.match(rf"  ({'|'.join(OUTCOMES)})\b", line):
             found.append(" ".join(words))
-        elif found and line.startswith("    "):
+        elif found and line.startswith("     "):
             found[-1] += " " + " ".join(words)
     return found
 

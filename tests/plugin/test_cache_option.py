@@ -80,12 +80,12 @@ def test_the_verdicts_are_the_same(project: Project, run: Run) -> None:
     assert project.json()["gates"] == new
 
 
-def test_a_footnote_says_where_they_came_from(project: Project, run: Run) -> None:
-    """Under the table: how many were made in this run and how many were stored."""
+def test_the_title_says_where_they_came_from(project: Project, run: Run) -> None:
+    """Beside the name of the eval: how many were made in this run and how many were stored."""
     use_stored_engine(project)
     first, second = run("--distill-report"), run("--distill-report")
-    assert "predictions: 60 made in this run, 0 from the store" in report_of(first)
-    assert "predictions: 0 made in this run, 60 from the store" in report_of(second)
+    assert "reviews, 20 examples (predictions: 60 made in this run)" in report_of(first)
+    assert "reviews, 20 examples (predictions: 60 from the store)" in report_of(second)
 
 
 def test_the_default_is_beside_the_distill_yaml(project: Project, run: Run) -> None:

@@ -10,7 +10,7 @@ from .project import (
     Project,
     Run,
     answers,
-    bases_of,
+    blocks_of,
     decision_of,
     failing_lines,
     gates_of,
@@ -75,8 +75,9 @@ def test_without_a_confidence_the_observed_ratio_decides(project: Project, run: 
         "fails": True,
     }
     assert {row["confidence"] for row in found.values()} == {None}
-    assert bases_of(result)[0].endswith("; firm")
-    assert "within noise: about 4" in bases_of(result)[1]
+    assert blocks_of(result)[0].endswith(", firm")
+    assert blocks_of(result)[1].endswith(", within noise")
+    assert "within noise: about 4" in blocks_of(run(*REPORTS, "-v"))[1]
 
 
 def test_the_json_has_the_interval(project: Project, run: Run) -> None:
@@ -303,11 +304,11 @@ def test_the_gap_recovered_is_told(project: Project, run: Run) -> None:
     """(95 - 80) / (100 - 80) = 0.75 of the gap, with an interval around it."""
     perfect_teacher(project)
     write_gates(project, it="assert_beats_sft()")
-    result = run(*REPORTS)
+    result = run(*REPORTS, "-v")
     gap = gates_of(project)["it"]["gap_recovered"]
     assert gap["recovered"] == pytest.approx(0.75, abs=1e-12)
     assert gap["lower"] < 0.75 < gap["upper"]
-    assert "gap recovered 0.7500 (95 % interval " in bases_of(result)[0]
+    assert "gap recovered 0.7500 (95 % interval " in blocks_of(result)[0]
 
 
 def test_says_plainly_when_sft_alone_meets_the_floor(project: Project, run: Run) -> None:
@@ -333,7 +334,7 @@ def test_says_plainly_when_the_teacher_is_no_better_than_sft(project: Project, r
     result = run(*REPORTS)
     note = "the teacher is no better than SFT: the ratio says nothing"
     assert note in gates_of(project)["it"]["notes"]
-    assert note in " ".join(bases_of(result))
+    assert note in " ".join(blocks_of(result))
 
 
 def test_workers_tell_the_same(project: Project, run: Run) -> None:

@@ -13,7 +13,7 @@ from .project import (
     Project,
     Run,
     answers,
-    bases_of,
+    blocks_of,
     decision_of,
     failing_lines,
     gates_of,
@@ -93,8 +93,11 @@ def test_an_observed_score_is_firm_or_not(project: Project, run: Run) -> None:
     assert outcomes_of(project) == {"firm": "PASSED", "noise": "PASSED", "fails": "FAILED"}
     assert [found[name]["firm"] for name in ("firm", "noise", "fails")] == [True, False, False]
     assert [found[name]["confidence"] for name in found] == [None] * 3
-    assert bases_of(result)[0].endswith("(exact binomial); firm")
-    assert "within noise: about" in bases_of(result)[1]
+    assert blocks_of(result)[0].endswith(", firm")
+    assert blocks_of(result)[1].endswith(", within noise")
+    told = blocks_of(run(*REPORTS, "-v"))
+    assert told[0].endswith("(exact binomial); firm")
+    assert "within noise: about" in told[1]
     assert failing_lines(result)[0] == "assert 0.9000 >= 0.91 accuracy of student"
 
 

@@ -7,7 +7,7 @@ import pytest
 from .project import (
     Project,
     Run,
-    bases_of,
+    blocks_of,
     decision_of,
     failing_lines,
     gates_of,
@@ -57,7 +57,7 @@ def test_a_whole_text_is_found(project: Project, run_both: Run) -> None:
     assert message[0] == "assert 0.1000 <= 0 of the gold set in train.jsonl"
     assert "2 whole texts: e3, e4" in message
     assert "retained 0.9375 on the 18 clean examples, 0.9444 on all" in message
-    assert "retained 0.9375 on the 18 clean examples" in bases_of(result)[0]
+    assert "retained 0.9375 on the 18 clean examples" in blocks_of(result)[0]
 
 
 def test_the_file_holds_the_overlapping_examples(project: Project, run: Run) -> None:

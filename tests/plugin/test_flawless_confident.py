@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .project import Project, Run, bases_of, gates_of, said, write_gates
+from .project import Project, Run, blocks_of, gates_of, said, write_gates
 from .test_flawless import REPORTS, heard
 
 N = 400
@@ -30,7 +30,7 @@ def test_a_flawless_student_is_shown_to_retain_the_floor(project: Project, run: 
         rows["kept"]["message"],
     )
     assert rows["kept"]["firm"] is True
-    assert "firm" in bases_of(result)[0]
+    assert "firm" in blocks_of(result)[0]
 
 
 def test_few_examples_do_not_show_it(project: Project, run: Run) -> None:

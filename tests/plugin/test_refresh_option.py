@@ -43,12 +43,12 @@ def test_it_goes_with_a_folder(project: Project, run: Run) -> None:
     assert counts(project) == ALL_STORED
 
 
-def test_the_footnote_agrees(project: Project, run: Run) -> None:
+def test_the_title_agrees(project: Project, run: Run) -> None:
     """It says that all were made in this run."""
     use_stored_engine(project)
     run("--distill-report")
     lines = report_of(run("--distill-report", "--distill-refresh"))
-    assert "predictions: 60 made in this run, 0 from the store" in lines
+    assert "reviews, 20 examples (predictions: 60 made in this run)" in lines
 
 
 def test_an_older_figure_says_so(project: Project, run: Run) -> None:

@@ -32,29 +32,23 @@ def test_prints_the_same_tables_with_workers(project: Project, run_both: Run) ->
     project.file("test_ship.py", SHIPS)
     assert report_of(run_both("--distill-report")) == [
         "reviews, 20 examples",
-        "model    role     parameters     size  accuracy  retained  macro_f1",
-        "-------  -------  ----------  -------  --------  --------  --------",
-        "teacher  teacher         1k*  unknown    0.9000              0.9000",
-        "student  student        100*  unknown    0.8500    0.9444    0.8496",
-        "sft      sft            100*  unknown    0.7500    0.8333    0.7493",
+        "         params  accuracy  retained  macro_f1",
+        "teacher     1k*    0.9000              0.9000",
+        "student    100*    0.8500    0.9444    0.8496",
+        "sft        100*    0.7500    0.8333    0.7493",
         "",
         "* declared, not measured: teacher, student, sft",
         "",
-        "   outcome  observed  required  gate              on        test",
-        "-  -------  --------  --------  ----------------  --------  ----------",
-        "1  PASSED     0.9444  >= 0.9    quality_retained  accuracy  test_keeps",
-        "2  PASSED     0.1000  > 0       beats_sft         accuracy  test_pays",
-        "",
-        " 1  95 % interval 0.6876 to 1.2760 (score); flips: 3 lost, 2 won; within noise:",
-        "    about 902 examples would settle it, if the truth is as observed",
-        " 2  p = 0.2500 (exact McNemar), 2 wins, 0 losses, 18 ties; within noise: about",
-        "    60 examples would settle it, if the truth is as observed; gap recovered",
-        "    0.6666 (the gap itself is within noise)",
+        "test_keeps",
+        "  PASSED  0.9444 >= 0.9  quality_retained  0.6876..1.2760, 3 lost, within noise",
+        "test_pays",
+        "  PASSED  0.1000 > 0     beats_sft         p = 0.2500, 2 wins, 0 losses, within",
+        "                                           noise",
         "",
         "reviews: this student is not shown to beat this SFT student: +10.0 points (p =",
         "  0.2500)",
         "",
-        "SHIP",
+        "SHIP: 2 of 2 gates passed                             (more: -v, --distill-json)",
     ]
 
 
@@ -83,7 +77,7 @@ def test_lists_models_as_the_yaml_does_whichever_worker_ends_first(
         "reviews,",
         "second,",
     ]
-    names = [line.split()[0] for line in lines[3:6]]
+    names = [line.split()[0] for line in lines[2:5]]
     assert names == ["teacher", "student", "sft"]
 
 
@@ -133,7 +127,7 @@ def test_is_incomplete_when_a_gate_test_never_judged(
     project.file("test_ship.py", f"{SHIPS}\n    def test_odd():\n        {body}\n")
     result = run("--distill-report")
     assert decision_of(result) == ("INCOMPLETE", "1 gate did not run: test_odd")
-    assert rows_of(result, "NOT") == [["NOT", "RUN", f"({note})", "test_odd"]]
+    assert rows_of(result, "NOT")[0][:3] == ["NOT", "RUN", note.rstrip(",") + ","]
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
@@ -207,8 +201,8 @@ def test_an_own_assertion_of_a_gate_test_counts(project: Project, run: Run) -> N
     )
     result = run("--distill-report")
     assert decision_of(result) == ("DO NOT SHIP", "1 gate of 4 did not pass: test_tiny")
-    assert rows_of(result, "FAILED")[0] == ["FAILED", "own_assertion", "test_tiny"]
-    assert rows_of(result, "PASSED")[-1] == ["PASSED", "own_assertion", "test_small"]
+    assert rows_of(result, "FAILED")[0][:2] == ["FAILED", "own_assertion"]
+    assert rows_of(result, "PASSED")[-1] == ["PASSED", "own_assertion"]
 
 
 def test_says_nothing_unless_asked(project: Project, run: Run) -> None:
@@ -233,7 +227,7 @@ def test_cuts_numbers_off_instead_of_rounding_them(project: Project, run: Run) -
         """,
     )
     result = run("--distill-report")
-    assert rows_of(result, "student")[0][4:6] == ["0.8800", "0.9499"]
+    assert rows_of(result, "student")[0][2:4] == ["0.8800", "0.9499"]
     assert rows_of(result, "FAILED")[0][1:4] == ["0.9499", ">=", "0.95"]
 
 
@@ -242,7 +236,7 @@ def test_a_score_that_just_misses_one_is_not_shown_as_one(project: Project, run:
     project.sizes(10001, 10000, 8000, 10001)
     project.file("test_ship.py", SHIPS)
     result = run("--distill-report")
-    assert rows_of(result, "student")[0][4:6] == ["0.9999", "0.9999"]
+    assert rows_of(result, "student")[0][2:4] == ["0.9999", "0.9999"]
 
 
 @pytest.mark.parametrize("student", [57, 58, 79, 29])
@@ -267,7 +261,7 @@ def test_a_gate_on_its_boundary_reads_as_passed(project: Project, run: Run, stud
 
 
 def test_fits_80_columns_with_very_long_names(project: Project, run: Run) -> None:
-    """Names are cut in the middle and metrics go to further tables; the numbers stay whole."""
+    """Names of tests go on in the next line, metrics in further tables; the numbers stay whole."""
     long = "distilled-student-with-a-very-long-name-indeed-" * 2
     metric = "a_metric_with_a_name_that_is_longer_than_any_sensible_metric_has"
     project.models.clear()
@@ -342,10 +336,7 @@ def test_shows_every_eval_in_a_table_of_its_own(project: Project, run: Run) -> N
     ]
     # Student: 17/20 right; macro-F1 0.84962 of the teacher's 0.9 is 0.94402.
     passed = rows_of(result, "PASSED")
-    assert [row[5:8] for row in passed] == [
-        ["reviews", "accuracy", "test_first"],
-        ["second", "macro_f1", "test_second"],
-    ]
+    assert [row[5] for row in passed] == ["reviews,", "second,"]
     assert passed[1][1] == "0.9440"
 
 
@@ -365,7 +356,7 @@ def test_tells_several_distill_yaml_apart(project: Project, run_both: Run) -> No
         "reviews, 20 examples, a/distill.yaml",
         "reviews, 20 examples, b/distill.yaml",
     ]
-    assert sorted(row[5] for row in rows_of(result, "student")) == ["0.9444", "1.0000"]
+    assert sorted(row[3] for row in rows_of(result, "student")) == ["0.9444", "1.0000"]
 
 
 def test_collecting_alone_is_incomplete(project: Project, run: Run) -> None:
@@ -382,7 +373,7 @@ def test_says_what_a_model_was_trained_on(project: Project, run: Run) -> None:
     project.models["sft"]["trained"] = {"tokens": 1_000_000}
     project.save()
     project.file("test_ship.py", SHIPS)
-    lines = report_of(run("--distill-report"))
+    lines = report_of(run("--distill-report", "-v"))
     assert "student: trained: 3,000 labels, 400 steps; KD, T = 2" in lines
     assert "sft: trained: 1,000,000 tokens" in lines
 
@@ -398,9 +389,9 @@ def test_says_when_lower_is_better(project: Project, run: Run) -> None:
     project.save()
     project.file("test_ship.py", SHIPS.replace("min=0.9", "min=0.8"))
     result = run("--distill-report")
-    assert rows_of(result, "teacher")[0][4:] == ["0.2001"]
-    assert rows_of(result, "student")[0][4:] == ["0.2501", "0.8000"]
-    assert rows_of(result, "sft")[0][4:] == ["0.3000", "0.6666"]
+    assert rows_of(result, "teacher")[0][2:] == ["0.2001"]
+    assert rows_of(result, "student")[0][2:] == ["0.2501", "0.8000"]
+    assert rows_of(result, "sft")[0][2:] == ["0.3000", "0.6666"]
     assert "lower is better, retained = teacher / student: wer" in report_of(result)
     assert rows_of(result, "PASSED")[1][1] == "0.0499"
 
@@ -428,7 +419,7 @@ def test_no_value_makes_a_line_of_its_own(project: Project, run: Run) -> None:
     result = run("--distill-report")
     lines = report_of(result)
     assert "SHIP" not in [line.strip() for line in lines]
-    assert [row for row in rows_of(result, "FAILED") if row[5].endswith(r"\nSHIP")]
+    assert [row for row in rows_of(result, "FAILED") if r"\nSHIP" in row[5]]
     assert "\x1b[31mde" not in "\n".join(lines)
 
 

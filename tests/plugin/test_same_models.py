@@ -10,7 +10,7 @@ from .project import (
     Project,
     Run,
     answers,
-    bases_of,
+    blocks_of,
     decision_of,
     failing_lines,
     gates_of,
@@ -111,7 +111,7 @@ def test_identical_answers_are_judged_and_suspicious(project: Project, run: Run)
     assert (row["outcome"], row["observed"]) == ("PASSED", 1.0)
     note = "suspicious: teacher and student gave identical answers to every example"
     assert note in row["notes"]
-    assert note in bases_of(result)[0]
+    assert note in blocks_of(result)[0]
     assert decision_of(result) == ("SHIP", "")
 
 
@@ -169,7 +169,7 @@ def test_an_undertrained_sft_student_is_noted(
     assert bool(found) == (noted is not None)
     if noted is not None:
         assert noted in found[0]
-        assert "undertrained baseline" in " ".join(bases_of(result))
+        assert "undertrained baseline" in " ".join(blocks_of(result))
 
 
 def test_an_undertrained_sft_student_is_noted_where_the_gate_fails(

@@ -6,7 +6,7 @@ from .project import (
     Project,
     Run,
     answers,
-    bases_of,
+    blocks_of,
     decision_of,
     failing_lines,
     gates_of,
@@ -82,9 +82,9 @@ def test_a_slice_fails_on_evidence_alone(project: Project, run: Run) -> None:
     )
     result = run(*REPORTS)
     assert outcomes_of(project) == {"it": "PASSED", "strict": "INCONCLUSIVE"}
-    assert "1 INCONCLUSIVE" in bases_of(result)[0]
+    assert "1 INCONCLUSIVE" in blocks_of(result)[0]
     told = "the worst is below the floor, on too little evidence to fail"
-    assert [told in basis for basis in bases_of(result)] == [True, False]
+    assert [told in basis for basis in blocks_of(result)] == [True, False]
     assert "INCONCLUSIVE: the examples do not tell, which is not a pass" in failing_lines(result)
 
 
@@ -207,7 +207,7 @@ def test_every_assertion_takes_a_slice(project: Project, run: Run) -> None:
     observed = {name: row["observed"] for name, row in rows.items()}
     assert observed == pytest.approx({"kept": 0.7, "score": 0.7, "sft": 0.2, "flips": 0.3})
     shown = rows_of(result, "PASSED")
-    assert all("lang=de" in row for row in shown)
+    assert all("lang=de," in row for row in shown)
 
 
 def test_evidence_is_the_slice_s_own(project: Project, run: Run) -> None:

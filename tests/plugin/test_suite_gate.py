@@ -8,7 +8,7 @@ from .project import (
     Project,
     Run,
     answers,
-    bases_of,
+    blocks_of,
     decision_of,
     failing_lines,
     gates_of,
@@ -122,9 +122,9 @@ def test_all_four_stand_in_message_and_report(project: Project, run_both: Run) -
     )
     result = run_both(*REPORTS)
     assert outcomes_of(project) == {"passes": "PASSED", "fails": "FAILED"}
-    shown = bases_of(result)
+    shown = blocks_of(result)
     for name in ("ratio_of_averages", "average_of_ratios", "geometric", "minimum"):
-        assert all(f"{name} 0." in " ".join(line.split()) for line in shown), name
+        assert any(f"{name} 0." in " ".join(line.split()) for line in shown), name
         assert any(f"{name} 0." in line for line in failing_lines(result))
 
 
@@ -153,7 +153,7 @@ def test_distilroberta_hangs_on_wnli(project: Project, run: Run) -> None:
     # 710.9 / 748.5 = 0.94976; without WNLI 658.8 / 690.8 = 0.95367.
     assert outcomes_of(project) == {"whole": "FAILED", "without": "PASSED"}
     assert "wnli (without it 0.9536)" in " ".join(gates_of(project)["whole"]["notes"])
-    assert "the verdict hinges on" in bases_of(result)[0]
+    assert "the verdict hinges on" in blocks_of(result)[0]
     assert "the verdict hinges on" in said(result)
 
 
@@ -165,7 +165,7 @@ def test_says_when_the_choice_of_aggregate_decides(project: Project, run: Run) -
     note = next(n for n in gates_of(project)["it"]["notes"] if "depends on the aggregate" in n)
     assert "passes by ratio_of_averages" in note
     assert "average_of_ratios" in note.partition("fails by ")[2]
-    assert "the verdict depends on the aggregate" in bases_of(result)[0]
+    assert "the verdict depends on the aggregate" in blocks_of(result)[0]
 
 
 def test_takes_measured_evals(project: Project, run: Run) -> None:

@@ -9,7 +9,7 @@ import pytest
 from .project import (
     Project,
     Run,
-    bases_of,
+    blocks_of,
     decision_of,
     failing_lines,
     gates_of,
@@ -66,7 +66,7 @@ def test_owner_reason_and_date_are_shown(project: Project, run: Run) -> None:
     result = run("-rx", *REPORTS)
     assert f"XFAIL test_ship.py::test_known - {TOLD}" in result.outlines
     assert rows_of(result, "waived")[0][1:4] == ["0.9444", ">=", "0.95"]
-    assert TOLD in bases_of(result)[0]
+    assert TOLD in blocks_of(result)[0]
     row = gates_of(project)["known"]
     assert (row["outcome"], row["waived"]) == ("FAILED", TOLD)
 
@@ -92,7 +92,7 @@ def test_after_its_date_the_gate_fails(project: Project, run_both: Run) -> None:
     assert decision_of(result) == ("DO NOT SHIP", "1 gate of 1 did not pass: test_known")
     expired = "the waiver by ann@example.org expired on 2020-01-01"
     assert expired in failing_lines(result)
-    assert expired in bases_of(result)[0]
+    assert expired in blocks_of(result)[0]
 
 
 def test_it_holds_on_its_last_day(project: Project, run: Run) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from wcwidth import wcswidth
 
 from pytest_distill.gates.verdict import Outcome
 from pytest_distill.report.attempt import Attempt, TestRun
@@ -48,6 +49,11 @@ def ledger(**results: tuple[str | None, list[str]]) -> Ledger:
         for run in made.test(nodeid).runs.values():
             run.last.looked = end != result
     return made
+
+
+def lines_of(made: Ledger, width: int = 80, verbosity: int = 0) -> list[str]:
+    """Return the lines of the terminal's report."""
+    return [line.text for line in report_lines(made.report(), width, verbosity)]
 
 
 def judged(made: Ledger, nodeid: str, result: str | None, *verdicts: GateRow) -> None:
@@ -132,7 +138,9 @@ def test_a_run_of_named_files_says_so() -> None:
     found = made.report()
     assert (found.outcome, found.reason) == ("SHIP", "gates/test_a.py, gates/test_b.py")
     change(made, "a", outcome=Outcome.FAILED, waived=WAIVED)
-    assert last_line(made.report(), 80) == "SHIP (gates/test_a.py, gates/test_b.py; 1 waived)"
+    assert last_line(made.report(), 80) == (
+        "SHIP (gates/test_a.py, gates/test_b.py): 0 of 1 gate passed, 1 waived"
+    )
 
 
 def test_another_failing_test_is_incomplete() -> None:
@@ -151,17 +159,20 @@ def test_a_waived_failure_ships_and_is_told() -> None:
     made = ledger(a=("passed", ["FAILED"]), b=("passed", ["PASSED"]))
     change(made, "a", waived=WAIVED)
     made.test("a").result = "xfailed"
-    assert last_line(made.report(), 80) == "SHIP (1 waived)"
-    lines = report_lines(made.report(), 80)
-    assert any(line.startswith("1  waived     0.9499") for line in lines)
-    assert f" 1  {WAIVED}" in lines
+    assert last_line(made.report(), 80) == "SHIP: 1 of 2 gates passed, 1 waived"
+    lines = lines_of(made)
+    assert any(line.startswith("  waived  0.9499 >= 0.9") for line in lines)
+    assert f"          {WAIVED}" in lines
 
 
-def test_what_a_verdict_rests_on_stands_under_the_table() -> None:
-    """Basis and notes stand behind the verdict's number."""
+def test_what_a_verdict_rests_on_stands_with_it() -> None:
+    """Facts stand on its line, notes below it; how it was reached is for who asks for more."""
     made = ledger(a=("passed", ["PASSED"]))
-    change(made, "a", basis="firm", notes=("undertrained baseline",))
-    assert " 1  firm; undertrained baseline" in report_lines(made.report(), 80)
+    change(made, "a", facts=("206 lost", "firm"), basis="exact", notes=("undertrained baseline",))
+    line = "  PASSED  0.9499 >= 0.9  quality_retained  accuracy, 206 lost, firm"
+    note = "          undertrained baseline"
+    assert lines_of(made)[:3] == ["a", line, note]
+    assert lines_of(made, verbosity=1)[:4] == ["a", line, "          exact", note]
 
 
 def test_models_that_ran_differently_are_marked() -> None:
@@ -169,9 +180,7 @@ def test_models_that_ran_differently_are_marked() -> None:
     made = ledger(a=("passed", ["PASSED"]))
     models = [model("teacher", dtype="bfloat16"), model("student", dtype="float32")]
     made.take(Share(models=models, scores=[scores(teacher="1", student="1/2")]))
-    assert "run under another dtype: teacher bfloat16, student float32" in report_lines(
-        made.report(), 80
-    )
+    assert "run under another dtype: teacher bfloat16, student float32" in lines_of(made)
 
 
 def test_an_sft_student_that_meets_the_floor_is_named() -> None:
@@ -316,22 +325,25 @@ def test_the_table_cuts_numbers_off() -> None:
     made = ledger(a=("passed", ["PASSED"]))
     teacher = model("teacher", parameters=22_700_000, bytes=90_900_000)
     made.take(Share(models=[teacher], scores=[scores(teacher="0.88889")]))
-    told = "\n".join(report_lines(made.report(), 80))
-    assert "1  PASSED     0.9499  >= 0.9" in told
-    assert "teacher  teacher       22.7M  90.9 MB    0.8888" in told
+    told = "\n".join(lines_of(made))
+    assert "  PASSED  0.9499 >= 0.9" in told
+    assert "teacher   22.7M  90.9 MB    0.8888" in told
 
 
 def test_control_characters_are_shown_not_obeyed() -> None:
     """A name from a file cannot clear somebody's terminal."""
     made = ledger(**{"\x1b[2J": ("passed", ["PASSED"])})
-    assert not any("\x1b" in line for line in report_lines(made.report(), 80))
+    assert not any("\x1b" in line for line in lines_of(made))
 
 
-@pytest.mark.parametrize("width", [70, 80, 100])
-def test_no_line_is_longer_than_the_terminal(width: int) -> None:
-    """Long names are cut, many metrics make more tables, notes are wrapped."""
-    made = ledger(**{"test_" + "long" * 30: ("passed", ["PASSED"])})
-    change(made, "test_" + "long" * 30, slice="source=" + "x" * 60)
+@pytest.mark.parametrize("verbosity", [-1, 0, 1, 2])
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_no_line_is_longer_than_the_terminal(width: int, verbosity: int) -> None:
+    """Long names go on in the next line, many metrics make more tables, Chinese counts twice."""
+    name = "test_" + "long" * 60
+    made = ledger(**{name: ("passed", ["FAILED"]), "test_" + "\u6a21" * 60: ("failed", [])})
+    change(made, name, slice="source=" + "\u6a21" * 60, facts=("word " * 60,), basis="x" * 300)
+    change(made, name, lost_examples=("{" + "y" * 300,), lost_more=9, waived="z" * 300)
     names = ["teacher", "student-" + "x" * 50]
     halves = dict.fromkeys(names, "1/2")
     made.take(
@@ -340,9 +352,11 @@ def test_no_line_is_longer_than_the_terminal(width: int) -> None:
             scores=[scores(f"metric_number_{i}", **halves) for i in range(9)],
         )
     )
-    lines = report_lines(made.report(), width)
-    assert max(map(len, lines)) <= width
-    assert all(any(f"metric_number_{i}" in line for line in lines) for i in range(9))
+    lines = lines_of(made, width, verbosity)
+    assert max(map(wcswidth, lines)) <= width
+    assert name in "".join(line.strip() for line in lines)
+    tables = verbosity >= 0
+    assert all(any(f"metric_number_{i}" in line for line in lines) for i in range(9)) is tables
 
 
 def test_the_last_line_names_whom_it_can() -> None:

@@ -24,7 +24,7 @@ from pytest_distill.gates.inherited import InheritedErrors
 from pytest_distill.gates.likeness import Acceptance, Agreement, Divergence
 from pytest_distill.gates.verdict import Outcome
 from pytest_distill.report.attempt import TestRun
-from pytest_distill.report.terminal import observed_text
+from pytest_distill.report.blocks import observed_text
 from pytest_distill.report.verdicts import row_of
 from tests.unit.conftest import LETTERS, MakeComparison
 

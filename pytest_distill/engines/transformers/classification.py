@@ -15,7 +15,7 @@ from pytest_distill.engines.transformers.findings import Company
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.neighbours import answers_of_rows
 from pytest_distill.engines.transformers.quiet import quiet
-from pytest_distill.errors import ModelError
+from pytest_distill.errors import ModelError, some_of
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks.classification import ClassificationRequest
 
@@ -73,7 +73,7 @@ def output_labels(loaded: Loaded) -> tuple[str, ...]:
     if set(config.id2label) != set(range(config.num_labels)):
         raise ModelError(
             f"model '{loaded.name}': config.json: id2label must number the {config.num_labels} "
-            f"outputs from 0; it has {', '.join(map(str, sorted(config.id2label)))}"
+            f"outputs from 0; it has {some_of([*map(str, sorted(config.id2label))])}"
         )
     given = [config.id2label[index] for index in range(config.num_labels)]
     if None in given:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Literal
 
-from pytest_distill.errors import ConfigError, EvaluationError, did_you_mean
+from pytest_distill.errors import ConfigError, EvaluationError, did_you_mean, some_of
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.metrics import Answer, Metric
 from pytest_distill.evals.metrics.labels import ACCURACY, MACRO_F1, MATTHEWS
@@ -169,7 +169,7 @@ class Classification(Prompted):
         names = tuple(map(self._labels.class_of, prediction.labels))
         if len(set(names)) < len(names):
             raise example.answer_error(
-                f"two of the outputs ({', '.join(prediction.labels)}) are one "
+                f"two of the outputs ({some_of(prediction.labels)}) are one "
                 "label; correct labels: in the eval, or the names of the outputs"
             )
         return names
@@ -200,7 +200,7 @@ class Classification(Prompted):
         if gold not in names:
             raise UnknownLabelError(
                 f"{example.place}: the gold label '{gold}' is none of the model's labels "
-                f"({', '.join(names)}); set labels: in the eval, to map the gold "
+                f"({some_of(names)}); set labels: in the eval, to map the gold "
                 "labels to the model's outputs"
             )
         check_probabilities(example, probabilities, len(names))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from pytest_distill.errors import ConfigError, EvaluationError
+from pytest_distill.errors import ConfigError, EvaluationError, some_of
 from pytest_distill.evals.metrics import Answer
 from pytest_distill.evals.normalisation import composed
 
@@ -127,7 +127,7 @@ def read_labels(written: Any) -> Labels:
         )
     outputs = {composed(str(label)): index for label, index in written.items()}
     if len(outputs) < len(written):
-        raise ConfigError(f"labels: two of {', '.join(map(repr, written))} are one label in NFC")
+        raise ConfigError(f"labels: two of {some_of([*map(repr, written)])} are one label in NFC")
     ordered = tuple(sorted(outputs, key=outputs.__getitem__))
     return Labels(outputs, frozenset(outputs), ordered)
 

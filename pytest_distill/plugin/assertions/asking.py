@@ -74,7 +74,9 @@ def record(gate: Gate, judged: Verdict, comparison: Comparison) -> str | None:
         return None
     slice = [verdict.slice] if verdict.slice else []
     name = "-".join([item.name, verdict.eval, verdict.model, verdict.metric, gate.name, *slice])
-    lost = _write_lost(gate.lost(comparison), session.project(item).config.folder, name)
+    examples = gate.lost(comparison)
+    session.note_lost(item, examples)
+    lost = _write_lost(examples, session.project(item).config.folder, name)
     where = [f"  lost examples: {_from_here(lost)}"] if lost else []
     return printable("\n".join([*_told(verdict), *where]))
 

@@ -1,0 +1,252 @@
+"""What the models came to on each eval: one table an eval, and what to know of its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from pytest_distill._util.format import (
+    interval_text,
+    plain_text,
+    quantity_text,
+    score_text,
+    size_text,
+)
+from pytest_distill.gates.measured import setting_text
+from pytest_distill.report.records import (
+    ComparisonRow,
+    EvaluationRow,
+    FiguresRow,
+    LooksRow,
+    ModelRow,
+    Report,
+)
+from pytest_distill.report.tables import Columns, cells, retained_text, shortened, table, wrapped
+
+_PARTS = {"example": "", "first_token": "first token ", "token": "token "}
+LONGEST_NAME = 24
+
+
+def eval_lines(report: Report, width: int, *, more: bool) -> list[str]:
+    """Return a table for each eval and its footnotes, each of which is told once.
+
+    Parameters
+    ----------
+    report : Report
+        What the run found out.
+    width : int
+        Columns.
+    more : bool
+        Whether to tell also what the models were trained on, and how figures were measured.
+    """
+    rows: tuple[ComparisonRow | FiguresRow, ...] = (*report.comparisons, *report.figures)
+    evals = dict.fromkeys((row.config, row.eval) for row in rows)
+    several = len({config for config, _ in evals}) > 1
+    lines: list[str] = []
+    told: set[str] = set()
+    for config, name in evals:
+        found = _Eval(report, config, name)
+        lines += wrapped(found.title(config if several else None), width)
+        for part in _that_fit(found.model_columns(), found.columns(more=more), width):
+            lines += [*table(part), ""]
+        notes = [note for note in found.notes(more=more) if note not in told]
+        told.update(notes)
+        lines += [line for note in notes for line in wrapped(note, width)]
+        lines += [""] if notes else []
+    return lines
+
+
+class _Eval:
+    """What a report holds of one eval."""
+
+    def __init__(self, report: Report, config: str, name: str) -> None:
+        def here(row: ComparisonRow | EvaluationRow | FiguresRow | LooksRow) -> bool:
+            return (row.config, row.eval) == (config, name)
+
+        self.name = name
+        self.compared = [row for row in report.comparisons if here(row)]
+        self.evaluations = [row for row in report.evaluations if here(row)]
+        self.looks = [row for row in report.looks if here(row)]
+        self.figures = {row.model: row for row in report.figures if here(row)}
+        self.models = [
+            model
+            for model in report.models
+            if model.config == config
+            and (model.name in self.figures or any(model.name in r.scores for r in self.compared))
+        ]
+
+    def title(self, config: str | None) -> str:
+        rows: list[ComparisonRow | EvaluationRow] = [*self.compared, *self.evaluations]
+        n = next((row.n for row in rows if row.n is not None), None)
+        about = f"{n:,} examples" if n is not None else "reported scores"
+        return f"{self.name}, {about}{self._made()}{f', {config}' if config else ''}"
+
+    def _made(self) -> str:
+        """Return how much was evaluated in this run and how much came from the store."""
+        run = [e for e in self.evaluations if e.evaluated is not None]
+        made, stored = (sum(e.evaluated or 0 for e in run), sum(e.from_store or 0 for e in run))
+        parts = [
+            *([f"{made:,} made in this run"] if made else []),
+            *([f"{stored:,} from the store"] if stored else []),
+        ]
+        return f" (predictions: {', '.join(parts)})" if parts else ""
+
+    def model_columns(self) -> Columns:
+        names = {"": [shortened(m.name, LONGEST_NAME) for m in self.models]}
+        if all(m.name == m.role for m in self.models):
+            return names
+        return {**names, "role": [m.role for m in self.models]}
+
+    def columns(self, *, more: bool) -> list[Columns]:
+        """Return what is known of the models, in groups that stay together; no empty column."""
+        groups: list[Columns] = [
+            {name: self._sizes(key, unit)}
+            for name, key, unit in (("params", "parameters", "parameters"), ("size", "bytes", "B"))
+        ]
+        groups += [
+            {f"{name}p50": self._times(part, "p50"), f"{name}p95": self._times(part, "p95")}
+            for part, name in _PARTS.items()
+        ]
+        shown: dict[str, Callable[[FiguresRow], str]] = {"in batches": _rate, "memory": _peak}
+        if more:
+            shown["weights"] = _weights
+        groups += [{name: self._measured(figure)} for name, figure in shown.items()]
+        groups += [self._scores(row, headline=row is self.compared[0]) for row in self.compared]
+        full = ({name: told for name, told in group.items() if any(told)} for group in groups)
+        return [group for group in full if group]
+
+    def _sizes(self, key: str, unit: str) -> list[str]:
+        found = {m.name: getattr(m, key) for m in self.models}
+        return [
+            "" if found[m.name] is None else _marked(m, key, size_text(found[m.name], unit))  # type: ignore[arg-type]
+            for m in self.models
+        ]
+
+    def _times(self, part: str, quantile: str) -> list[str]:
+        def shown(row: FiguresRow) -> str:
+            found = (row.latency or {}).get(part)
+            return quantity_text(found[quantile].estimate, "s", up=True) if found else ""
+
+        return self._measured(shown)
+
+    def _measured(self, shown: Callable[[FiguresRow], str]) -> list[str]:
+        return [shown(self.figures[m.name]) if m.name in self.figures else "" for m in self.models]
+
+    def _scores(self, row: ComparisonRow, *, headline: bool) -> Columns:
+        # A score is cut off where higher is better and raised where lower is: never flattered.
+        names = [m.name for m in self.models]
+        scores = [
+            score_text(row.scores[n], higher_is_better=row.higher_is_better)
+            if n in row.scores
+            else ""
+            for n in names
+        ]
+        retained = [retained_text(row.retained.get(n), infinite=n in row.retained) for n in names]
+        columns = {shortened(row.metric, LONGEST_NAME): scores}
+        return columns | ({"retained": retained} if headline else {})
+
+    def notes(self, *, more: bool) -> Iterator[str]:
+        """Yield what a reader must know of the numbers."""
+        yield from _declared(self.models)
+        yield from _unlike(self.models)
+        yield from (note for m in self.models for note in m.notes)
+        lower = [row.metric for row in self.compared if not row.higher_is_better]
+        if lower:
+            yield f"lower is better, retained = teacher / student: {', '.join(lower)}"
+        reported = dict.fromkeys(name for row in self.compared for name in row.reported)
+        if reported:
+            yield f"reported, not measured: {', '.join(reported)}"
+        yield from dict.fromkeys(note for e in self.evaluations for note in e.notes)
+        yield from (looks_text(row) for row in self.looks if row.students > 1)
+        if more:
+            yield from (f"{m.name}: trained: {m.trained}" for m in self.models if m.trained)
+            yield from _intervals(list(self.figures.values()))
+            yield from _settings(list(self.figures.values()))
+        elif any(taken.earlier for row in self.figures.values() for taken in row.taken.values()):
+            yield "speed and memory from the store; --distill-refresh measures anew"
+
+
+def looks_text(row: LooksRow) -> str:
+    """Return how often a gold set was looked at, and what that asks of each verdict."""
+    return (
+        f"at least {row.students:,} students were judged on this gold set: to be wrong about any "
+        f"of them at most one time in 20, judge each with confidence={plain_text(row.confidence)}"
+    )
+
+
+def _marked(model: ModelRow, key: str, shown: str) -> str:
+    return f"{shown}*" if key in model.declared else shown
+
+
+def _rate(row: FiguresRow) -> str:
+    return quantity_text(row.throughput.lowest, "/s", up=False) if row.throughput else ""
+
+
+def _peak(row: FiguresRow) -> str:
+    return quantity_text(row.memory.peak, "B", up=True) if row.memory else ""
+
+
+def _weights(row: FiguresRow) -> str:
+    return quantity_text(row.memory.weights, "B", up=True) if row.memory else ""
+
+
+def _that_fit(first: Columns, others: Sequence[Columns], width: int) -> list[Columns]:
+    """Part the columns into as many tables as are needed, each with the models' names."""
+    parts = [dict(first)]
+    names = {"": first[""]}
+    for columns in others:
+        wider = {**parts[-1], **columns}
+        if max(map(cells, table(wider))) <= width or set(parts[-1]) <= {"", "role"}:
+            parts[-1] = wider
+        else:
+            parts.append({**names, **columns})
+    return parts
+
+
+def _declared(models: Sequence[ModelRow]) -> Iterator[str]:
+    """Yield what ``distill.yaml`` says of models where nothing was measured."""
+    stars = [m.name for m in models if {"parameters", "bytes"} & set(m.declared)]
+    if stars:
+        yield f"* declared, not measured: {', '.join(stars)}"
+    for model in models:
+        latency, cost = model.latency_ms, model.cost_per_1k
+        figures = {
+            "latency": "" if latency is None else f"{plain_text(latency)} ms",
+            "cost": "" if cost is None else f"{plain_text(cost)} per 1,000",
+        }
+        told = [f"{name} {figure}" for name, figure in figures.items() if figure]
+        if told:
+            yield f"{model.name}: {', '.join(told)}, declared, not measured"
+
+
+def _unlike(models: Sequence[ModelRow]) -> Iterator[str]:
+    """Yield what differs in how the models were run, which may differ in the scores too."""
+    for setting in ("engine", "device", "dtype", "batch_tokens"):
+        values = {m.name: getattr(m, setting) for m in models}
+        known = {name: value for name, value in values.items() if value is not None}
+        if len(set(known.values())) > 1:
+            each = ", ".join(f"{name} {value}" for name, value in known.items())
+            yield f"run under another {setting}: {each}"
+
+
+def _intervals(rows: Sequence[FiguresRow]) -> Iterator[str]:
+    """Yield the 95 % intervals of the quantiles of whole answers."""
+    for row in rows:
+        found = (row.latency or {}).get("example")
+        if found:
+            each = ", ".join(
+                f"{name} {interval_text(interval.lower, interval.upper, 's')}"
+                for name, interval in found.items()
+            )
+            yield f"{row.model}, 95 % intervals over {found['p50'].n}: {each}"
+
+
+def _settings(rows: Sequence[FiguresRow]) -> Iterator[str]:
+    """Yield on what, with what and when it was measured; told once where it is the same."""
+    told: dict[str, list[str]] = {}
+    for row in rows:
+        for taken in row.taken.values():
+            setting = setting_text(taken.setting, taken.made, taken.earlier)
+            names = told.setdefault(setting, [])
+            if row.model not in names:
+                names.append(row.model)
+    yield from (f"{', '.join(names)}: {setting}" for setting, names in told.items())

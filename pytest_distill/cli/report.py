@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,11 @@ from typing import Any
 from pytest_distill.plugin.early import ReportFile
 from pytest_distill.report.formats import FORMATS
 from pytest_distill.report.reading import read_report
+from pytest_distill.report.records import Report
+from pytest_distill.report.tables import encodable
 from pytest_distill.report.terminal import (
+    LEAST_COLUMNS,
+    MOST_COLUMNS,
     last_line,
     remark_lines,
     report_lines,
@@ -39,6 +44,14 @@ def run(given: argparse.Namespace) -> Iterator[str]:
     for name, path in wanted.items():
         ReportFile(name, path, Path.cwd()).end(report)
     if not wanted:
-        width = given.width or terminal_width()
-        yield from (line.text for line in report_lines(report, width, given.verbose))
-        yield from (*remark_lines(report, width), last_line(report, width))
+        columns = given.width or terminal_width()
+        width = min(max(columns, LEAST_COLUMNS), MOST_COLUMNS)
+        yield from _printed(report, width, given.verbose)
+
+
+def _printed(report: Report, width: int, verbosity: int) -> Iterator[str]:
+    """Yield what the terminal shows of a run."""
+    told = [line.text for line in report_lines(report, width, verbosity)]
+    encoding = sys.stdout.encoding or "ascii"
+    for line in (*told, *remark_lines(report, width), last_line(report, width)):
+        yield from encodable(line, encoding, width) or [""]

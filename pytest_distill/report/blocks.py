@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pytest_distill._util.format import INFINITE, floor_text, limit_text, quantity_text
 from pytest_distill.report.frontier import deferral_lines
 from pytest_distill.report.records import GateRow, Report
-from pytest_distill.report.tables import cells, few_lines, retained_text, table, wrapped
+from pytest_distill.report.tables import Columns, cells, few_lines, retained_text, table, wrapped
 
 LEAST_ROOM = 16
 """Columns for what a verdict rests on; where there are fewer it stands below."""
@@ -165,21 +165,24 @@ def _file(gate: GateRow) -> str:
     return gate.nodeid.partition("::")[0]
 
 
-def _slices(row: GateRow) -> list[str]:
-    """Return the slices that a gate looked at, the worst first."""
+def slice_columns(row: GateRow) -> Columns:
+    """Return the slices that a gate looked at, the worst first; nothing where it looked at none."""
     found = [each for each in row.details.get("slices", ()) if each["retained"] is not None]
-    if not found:
-        return []
     worst = sorted(found, key=lambda each: float(each["retained"]))
-    lines = table(
-        {
-            "slice": [each["slice"] for each in worst],
-            "n": [f"{each['n']:,}" for each in worst],
-            "teacher": [floor_text(each["teacher"]) for each in worst],
-            "student": [floor_text(each["student"]) for each in worst],
-            "retained": [retained_text(each["retained"], infinite=False) for each in worst],
-            "outcome": [each["outcome"] for each in worst],
-        },
-        left=("slice", "outcome"),
-    )
+    columns = {
+        "slice": [each["slice"] for each in worst],
+        "n": [f"{each['n']:,}" for each in worst],
+        "teacher": [floor_text(each["teacher"]) for each in worst],
+        "student": [floor_text(each["student"]) for each in worst],
+        "retained": [retained_text(each["retained"], infinite=False) for each in worst],
+        "outcome": [each["outcome"] for each in worst],
+    }
+    return columns if worst else {}
+
+
+def _slices(row: GateRow) -> list[str]:
+    columns = slice_columns(row)
+    if not columns:
+        return []
+    lines = table(columns, left=("slice", "outcome"))
     return [lines[0], *few_lines(lines[1:])]

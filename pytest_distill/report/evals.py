@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from pytest_distill._util.format import (
     interval_text,
@@ -38,14 +39,10 @@ def eval_lines(report: Report, width: int, *, more: bool) -> list[str]:
     more : bool
         Whether to tell also what the models were trained on, and how figures were measured.
     """
-    rows: tuple[ComparisonRow | FiguresRow, ...] = (*report.comparisons, *report.figures)
-    evals = dict.fromkeys((row.config, row.eval) for row in rows)
-    several = len({config for config, _ in evals}) > 1
     lines: list[str] = []
     told: set[str] = set()
-    for config, name in evals:
-        found = _Eval(report, config, name)
-        lines += wrapped(found.title(config if several else None), width)
+    for found in eval_tables(report):
+        lines += wrapped(found.title, width)
         for part in _that_fit(found.model_columns(), found.columns(more=more), width):
             lines += [*table(part), ""]
         notes = [note for note in found.notes(more=more) if note not in told]
@@ -55,30 +52,64 @@ def eval_lines(report: Report, width: int, *, more: bool) -> list[str]:
     return lines
 
 
-class _Eval:
-    """What a report holds of one eval."""
+def eval_tables(report: Report) -> list[EvalTable]:
+    """Return the models on each eval that a report holds something of."""
+    rows: tuple[ComparisonRow | FiguresRow, ...] = (*report.comparisons, *report.figures)
+    compared, figures = _by_eval(report.comparisons), _by_eval(report.figures)
+    evaluations, looks = _by_eval(report.evaluations), _by_eval(report.looks)
+    evals = dict.fromkeys((row.config, row.eval) for row in rows)
+    several = len({config for config, _ in evals}) > 1
+    return [
+        EvalTable(
+            name,
+            config if several else "",
+            compared.get((config, name), []),
+            evaluations.get((config, name), []),
+            looks.get((config, name), []),
+            figures.get((config, name), []),
+            [model for model in report.models if model.config == config],
+        )
+        for config, name in evals
+    ]
 
-    def __init__(self, report: Report, config: str, name: str) -> None:
-        def here(row: ComparisonRow | EvaluationRow | FiguresRow | LooksRow) -> bool:
-            return (row.config, row.eval) == (config, name)
 
-        self.name = name
-        self.compared = [row for row in report.comparisons if here(row)]
-        self.evaluations = [row for row in report.evaluations if here(row)]
-        self.looks = [row for row in report.looks if here(row)]
-        self.figures = {row.model: row for row in report.figures if here(row)}
-        self.models = [
-            model
-            for model in report.models
-            if model.config == config
-            and (model.name in self.figures or any(model.name in r.scores for r in self.compared))
-        ]
+OfEval = TypeVar("OfEval", ComparisonRow, EvaluationRow, FiguresRow, LooksRow)
 
-    def title(self, config: str | None) -> str:
+
+def _by_eval(rows: Iterable[OfEval]) -> dict[tuple[str, str], list[OfEval]]:
+    found: dict[tuple[str, str], list[OfEval]] = {}
+    for row in rows:
+        found.setdefault((row.config, row.eval), []).append(row)
+    return found
+
+
+class EvalTable:
+    """What a report holds of one eval; `config` is told where there are several."""
+
+    def __init__(
+        self,
+        name: str,
+        config: str,
+        compared: list[ComparisonRow],
+        evaluations: list[EvaluationRow],
+        looks: list[LooksRow],
+        figures: list[FiguresRow],
+        models: list[ModelRow],
+    ) -> None:
+        self.name, self.config = name, config
+        self.compared, self.evaluations, self.looks = compared, evaluations, looks
+        self.figures = {row.model: row for row in figures}
+        named = {*self.figures, *(name for row in compared for name in row.scores)}
+        self.models = [model for model in models if model.name in named]
+
+    @property
+    def title(self) -> str:
+        """The eval, its examples, and where the answers came from."""
         rows: list[ComparisonRow | EvaluationRow] = [*self.compared, *self.evaluations]
         n = next((row.n for row in rows if row.n is not None), None)
         about = f"{n:,} examples" if n is not None else "reported scores"
-        return f"{self.name}, {about}{self._made()}{f', {config}' if config else ''}"
+        of = f", {self.config}" if self.config else ""
+        return f"{self.name}, {about}{self._made()}{of}"
 
     def _made(self) -> str:
         """Return how much was evaluated in this run and how much came from the store."""
@@ -91,6 +122,7 @@ class _Eval:
         return f" (predictions: {', '.join(parts)})" if parts else ""
 
     def model_columns(self) -> Columns:
+        """Return the names of the models, and their roles where these are others."""
         names = {"": [shortened(m.name, LONGEST_NAME) for m in self.models]}
         if all(m.name == m.role for m in self.models):
             return names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import posixpath
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -82,6 +83,8 @@ class Ledger:
     collection_errors: list[str] = field(default_factory=list)
     named: list[str] = field(default_factory=list)
     """The files, folders and tests that the command line names, where it names any."""
+    rootdir: str = ""
+    """Where node ids start: relative to the repository, with ``/``."""
     limit: int | None = None
     """At most how many examples of each gold set were looked at."""
     lost_workers: list[str] = field(default_factory=list)
@@ -176,8 +179,12 @@ class Ledger:
                 rows += run_rows(run, self._excused)
             if test.gate_test and not test.runs:
                 ended = ASKED_NOTHING if test.result == "passed" else test.result
-                rows.append(end_row(TestRun(test.nodeid), ended))
+                rows.append(end_row(TestRun(test.nodeid, file=self._file(test.nodeid)), ended))
         return rows
+
+    def _file(self, nodeid: str) -> str:
+        """Return where a test is that was not run."""
+        return posixpath.normpath(posixpath.join(self.rootdir, nodeid.partition("::")[0]))
 
     def _excused(self, row: GateRow) -> bool:
         """Return whether a later attempt counts in place of this one."""

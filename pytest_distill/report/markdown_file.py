@@ -25,7 +25,7 @@ MOST_NAMES = 10
 def text(report: Report) -> str:
     """Return the document."""
     parts: list[Part[Any]] = [_verdict(report)]
-    if report.reasons or report.gates:
+    if report != Report():  # not where the run did not end
         from pytest_distill.report.markdown_parts import parts_of  # knows the gates, numpy and all
 
         parts += parts_of(report)
@@ -35,10 +35,12 @@ def text(report: Report) -> str:
 def _verdict(report: Report) -> Part[Any]:
     mark = MARKS.get(report.outcome, NO_SHIP)
     title = f"## {mark} {report.outcome}\n"
-    reasons = [*filter(None, map(_reason, report.reasons or (Reason(report.reason),)))]
-    if not reasons:
-        return Part(title, (), str, "", "", SHARE)
-    return items(reasons, f"{title}\n", "", SHARE)
+    ships = report.outcome == "SHIP"
+    reasons = report.reasons or (Reason(report.reason),)
+    of, gates = "; ".join(report.scope), ", ".join(report.tally)
+    told = [of, gates] if ships else [*map(_reason, reasons)]
+    shown = [each for each in told if each]
+    return items(shown, f"{title}\n", "", SHARE) if shown else Part(title, (), str, "", "", SHARE)
 
 
 def _reason(reason: Reason) -> str:

@@ -3,56 +3,122 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
-from pytest_distill.report.blocks import observed_text, required_text
-from pytest_distill.report.markup import LONGEST_NOTE, Part, code, items, plain, table
+from pytest_distill.report.blocks import (
+    observed_text,
+    outcome_text,
+    required_text,
+    slice_columns,
+    test_name,
+)
+from pytest_distill.report.evals import EvalTable, eval_tables, looks_text
+from pytest_distill.report.markup import LONGEST_NOTE, Part, cells, code, items, plain, table
 from pytest_distill.report.outcomes import did_not_pass
 from pytest_distill.report.records import GateRow, Report
+from pytest_distill.report.since import LESS_STRICT, Since, since_the_baseline
 
 GATE_COLUMNS = ("outcome", "observed", "required", "gate", "on", "test", "what to know")
+MOST_MODELS = 12
+"""Of an eval."""
+MOST_COLUMNS = 12
 
 
 def parts_of(report: Report) -> Iterator[Part[Any]]:
     """Yield the parts; those of which there is nothing to tell are left out."""
+    changed = [*since_the_baseline(report)]
+    if changed:
+        yield from _changes(changed)
     bad = did_not_pass(report.gates)
     if bad:
         title = "### Gates that did not pass\n\n"
         yield table(GATE_COLUMNS, bad, lambda row: _gate(row, _why(row)), title, "", 16_000)
-    yield from _details(report)
+    evals = eval_tables(report)
+    if evals:
+        more = "<p>and {} more evals</p>\n"
+        yield Part("### Models\n\n", evals, _eval, more, share=10_000)
+    looks = [f"{row.eval}: {looks_text(row)}" for row in report.looks if row.students > 1]
+    if looks:
+        yield items(looks, "### Looks\n\n", "", 2000)
+    yield from _details(report, evals)
 
 
-def _details(report: Report) -> Iterator[Part[Any]]:
+def _changes(found: Sequence[Since]) -> Iterator[Part[Any]]:
+    """Yield what changed since the accepted run: what is less strict now first, and in bold."""
+    rows: list[tuple[str, str]] = []
+    for since in found:
+        weaker = [(kind, gate) for kind, gate in since.gates if kind in LESS_STRICT]
+        rows += [("", since.title), *weaker]
+        rows += [("", text) for text in (*since.models, *since.gold, *since.notes)]
+        rows += [(kind, gate) for kind, gate in since.gates if kind not in LESS_STRICT]
+
+    def tell(row: tuple[str, str]) -> str:
+        kind, told = row
+        strong = f"<b>{kind}</b> " if kind in LESS_STRICT else f"{kind} " if kind else ""
+        return f"<li>{strong}{code(told)}</li>\n"
+
+    yield Part("### What changed\n\n<ul>\n", rows, tell, "<li>and {} more</li>\n", "</ul>\n", 8000)
+
+
+def _eval(found: EvalTable) -> str:
+    """Return the models on an eval as HTML, as many as can be read."""
+    columns = {**found.model_columns()}
+    for group in found.columns(more=False):
+        columns |= group
+    shown = dict(islice(columns.items(), MOST_COLUMNS))
+    n = len(found.models)
+    lines = [cells(map(code, shown), "th")]
+    lines += [
+        cells(plain(told[row]) if name else code(told[row]) for name, told in shown.items())
+        for row in range(min(n, MOST_MODELS))
+    ]
+    left_out = [
+        f"{count:,} more {what}"
+        for count, what in ((n - MOST_MODELS, "models"), (len(columns) - len(shown), "columns"))
+        if count > 0
+    ]
+    rest = f"<p>and {', '.join(left_out)}</p>\n" if left_out else ""
+    return f"<p>{code(found.title)}</p>\n<table>\n{''.join(lines)}</table>\n{rest}"
+
+
+def _details(report: Report, evals: Sequence[EvalTable]) -> Iterator[Part[Any]]:
     gates = report.gates
     if gates:
-        yield table(
-            GATE_COLUMNS,
-            gates,
-            lambda row: _gate(row, _all_of(row)),
-            _folded(f"All gates: {len(gates):,}"),
-            "</details>\n",
-            8000,
-        )
-    notes = dict.fromkeys((*report.worth, *report.remarks))
+        before, after = _folded(f"All gates: {len(gates):,}")
+        yield table(GATE_COLUMNS, gates, lambda row: _gate(row, _all_of(row)), before, after, 8000)
+    slices = [row for gate in gates for row in _slices(gate)]
+    if slices:
+        before, after = _folded(f"Slices: {len(slices):,}")
+        names = ("test", "slice", "n", "teacher", "student", "retained", "outcome")
+        yield table(names, slices, lambda row: map(code, row), before, after, 3000)
+    of_evals = (note for found in evals for note in found.notes(more=True))
+    told = {looks_text(row) for row in report.looks}  # in a part of their own
+    notes = [n for n in dict.fromkeys((*report.worth, *report.remarks, *of_evals)) if n not in told]
     if notes:
-        yield items([*notes], _folded("Notes"), "</details>\n", 4000)
+        before, after = _folded("Notes")
+        yield items(notes, before, after, 4000)
 
 
-def _folded(title: str) -> str:
-    return f"<details>\n<summary>{title}</summary>\n"
+def _folded(title: str) -> tuple[str, str]:
+    return f"<details>\n<summary>{title}</summary>\n", "</details>\n"
+
+
+def _slices(gate: GateRow) -> Iterator[tuple[str, ...]]:
+    columns = slice_columns(gate)
+    yield from ((test_name(gate.nodeid), *row) for row in zip(*columns.values(), strict=True))
 
 
 def _gate(row: GateRow, about: Sequence[str]) -> list[str]:
     on = ", ".join(part for part in (row.eval, row.metric, row.slice, row.model) if part)
-    known = [code("; ".join(filter(None, about)), LONGEST_NOTE)]
     return [
-        "waived" if row.waived else str(row.outcome),
+        outcome_text(row),
         plain(observed_text(row)),
         plain(required_text(row)),
         code(row.gate or ""),
         code(on),
         code(row.nodeid),
-        *known,
+        code("; ".join(filter(None, about)), LONGEST_NOTE),
     ]
 
 

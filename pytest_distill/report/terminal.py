@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 
-from pytest_distill._util.format import interval_text, score_text
 from pytest_distill.errors import one_line
 from pytest_distill.report.blocks import Blocks, Line, test_name
 from pytest_distill.report.evals import eval_lines
 from pytest_distill.report.frontier import frontier_lines
-from pytest_distill.report.records import (
-    BaselineRow,
-    ChangeRow,
-    GateChangeRow,
-    GoldChangeRow,
-    Report,
-)
+from pytest_distill.report.records import Report
+from pytest_distill.report.since import since_the_baseline
 from pytest_distill.report.tables import cells, few_lines, wrapped
 
 LEAST_COLUMNS, MOST_COLUMNS = 60, 200
@@ -95,52 +88,14 @@ def _named(text: str, names: Sequence[str], shown: int) -> str:
 def _since_the_baseline(report: Report, width: int) -> list[str]:
     """Return what changed since the accepted run, for each ``distill.yaml`` that has one."""
     lines: list[str] = []
-    for baseline in report.baselines:
-        lines += wrapped(_baseline_text(baseline), width)
-        gates = [row for row in report.gate_changes if row.config == baseline.config]
-        gold = [row for row in report.gold_changes if row.config == baseline.config]
+    for since in since_the_baseline(report):
         told = [
-            *few_lines([_change_text(r) for r in report.changes if r.config == baseline.config]),
-            *few_lines([_gold_change_text(r) for r in gold if r.added or r.gone or r.relabelled]),
-            *few_lines([_gate_change_text(row) for row in _less_strict_first(gates)]),
-            *baseline.notes,
+            *few_lines(since.models),
+            *few_lines(since.gold),
+            *few_lines([f"{change}: {gate}" for change, gate in since.gates]),
+            *since.notes,
         ]
+        lines += wrapped(since.title, width)
         lines += [line for note in told for line in wrapped(note, width, "  ")]
         lines.append("")
     return lines
-
-
-def _baseline_text(row: BaselineRow) -> str:
-    made = datetime.fromtimestamp(row.made, UTC).strftime("%Y-%m-%d")
-    commit = f", commit {row.commit[:12]}" if row.commit else ""
-    return f"since {row.path} ({made}{commit})"
-
-
-def _change_text(row: ChangeRow) -> str:
-    before, now = (
-        score_text(score, higher_is_better=row.higher_is_better) for score in (row.before, row.now)
-    )
-    same = {True: ", the same checkpoint", False: "", None: ""}[row.same]
-    flips = "" if row.wins is None else f", {row.wins:,} better and {row.losses or 0:,} worse"
-    interval = interval_text(row.lower, row.upper)
-    return (
-        f"{row.model} on {row.eval}, {row.metric}: {before} -> {now} (95 % interval of the change "
-        f"{interval}){flips} of {row.n:,}{same}"
-    )
-
-
-def _gold_change_text(row: GoldChangeRow) -> str:
-    return (
-        f"{row.eval}: {row.common:,} examples as before, {row.added:,} added, {row.gone:,} gone, "
-        f"{row.relabelled:,} relabelled"
-    )
-
-
-def _less_strict_first(rows: Sequence[GateChangeRow]) -> Iterator[GateChangeRow]:
-    order = ("removed", "lowered", "raised", "added")
-    yield from sorted(rows, key=lambda row: order.index(row.change))
-
-
-def _gate_change_text(row: GateChangeRow) -> str:
-    told = " -> ".join(part for part in (row.before, row.now) if part)
-    return f"{row.change}: {test_name(row.nodeid)}, {row.about}{f', {told}' if told else ''}"

@@ -138,3 +138,16 @@ def test_no_text_of_a_gate_is_a_command(project: Project, run: Run, name: str) -
     assert {command.properties["file"] for command in found} == {"test_ship.py"}
     assert all(set(command.properties) == {"file", "line", "title"} for command in found)
     assert "Traceback" not in said(result)
+
+
+def test_a_gate_that_was_deselected_is_told_in_its_file(
+    project: Project, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where pytest's rootdir is a folder of the repository."""
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(project.path.parent))
+    project.file("gates/test_ship.py", SHIPS)
+    (command,) = commands_of(run(REPORT, "-k", "keeps"))
+    assert command.properties == {
+        "file": f"{project.path.name}/gates/test_ship.py",
+        "title": "NOT RUN: gates/test_ship.py::test_pays",
+    }

@@ -12,7 +12,18 @@ import pytest
 from pytest_distill.errors import one_line
 from pytest_distill.gates.verdict import Outcome
 from pytest_distill.report.markdown_file import text
-from pytest_distill.report.records import GateRow, Reason, Report
+from pytest_distill.report.records import (
+    BaselineRow,
+    ChangeRow,
+    ComparisonRow,
+    GateChangeRow,
+    GateRow,
+    GoldChangeRow,
+    LooksRow,
+    ModelRow,
+    Reason,
+    Report,
+)
 
 RAW_HTML = 1 << 17
 """CMARK_OPT_UNSAFE: GitHub reads raw HTML too, and takes away later what it does not allow."""
@@ -33,6 +44,42 @@ PASSED = GateRow(
 )
 FAILED = replace(PASSED, outcome=Outcome.FAILED, observed=0.8)
 NOT_RUN = GateRow("test_a.py::test_skipped", None, None, Outcome.NOT_RUN, notes=("skipped", "no"))
+
+STUDENT = ModelRow(
+    config="distill.yaml",
+    name="student",
+    role="student",
+    parameters=100,
+    bytes=2000,
+    active_parameters=None,
+    embedding_parameters=None,
+    quantization=None,
+    latency_ms=None,
+    cost_per_1k=None,
+    declared=(),
+    dtype=None,
+    device=None,
+    path=None,
+    digest=None,
+    engine="recorded",
+    batch_tokens=None,
+    notes=(),
+    trained=None,
+)
+SCORES = ComparisonRow(
+    config="distill.yaml",
+    eval="reviews",
+    metric="accuracy",
+    higher_is_better=True,
+    scores={"teacher": 0.9, "student": 0.8},
+    n=20,
+    reported=(),
+    retained={"student": 0.8888},
+)
+MODELS = (replace(STUDENT, name="teacher", role="teacher", parameters=1000), STUDENT)
+SLICE = {"n": 9, "teacher": 0.9, "student": 0.8, "retained": 0.88, "outcome": "FAILED"}
+
+CHANGE = (-0.2, 0.1, 20)
 
 HOSTILE = (
     "a|b|c",
@@ -104,7 +151,7 @@ class Tree(HTMLParser):
             self.other += data
 
 
-OURS = {"h2", "h3", "ul", "li", "code", "table", "tr", "th", "td", "details", "summary", "p"}
+OURS = {"h2", "h3", "ul", "li", "code", "table", "tr", "th", "td", "details", "summary", "p", "b"}
 
 
 def tree(report: Report) -> Tree:
@@ -121,9 +168,29 @@ def everywhere(name: str) -> Report:
         replace(row, facts=notes, doubts=notes, notes=notes, basis=name, message=name),
         replace(row, waived=name, criterion=name, config=name),
         replace(NOT_RUN, nodeid=name, notes=notes),
+        replace(PASSED, details={"slices": [{**SLICE, "slice": name}]}),
     )
-    reasons = (Reason(name, (name,)),)
-    return Report(outcome="DO NOT SHIP", reasons=reasons, gates=rows, worth=notes, remarks=(name,))
+    return Report(
+        outcome="DO NOT SHIP",
+        reasons=(Reason(name, (name,)),),
+        models=(replace(STUDENT, name=name, role=name, notes=notes, trained=name),),
+        comparisons=(
+            replace(
+                SCORES, eval=name, metric=name, scores={name: 0.5}, retained={}, reported=(name,)
+            ),
+        ),
+        gates=rows,
+        baselines=(BaselineRow("distill.yaml", name, 0.0, name, notes=notes),),
+        changes=(ChangeRow("distill.yaml", name, name, True, name, name, 0.5, 0.4, -0.1, *CHANGE),),
+        gold_changes=(GoldChangeRow("distill.yaml", name, 1, 2, 3, 4),),
+        gate_changes=tuple(
+            GateChangeRow("distill.yaml", name, name, change, name, name)
+            for change in ("added", "removed", "lowered", "raised")
+        ),
+        looks=(LooksRow("distill.yaml", name, 3, 0.98),),
+        worth=notes,
+        remarks=(name,),
+    )
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=lambda name: repr(name[:24]))
@@ -152,8 +219,19 @@ def many(n: int, name: str) -> Report:
         for i in range(n)
     )
     names = tuple(row.nodeid for row in gates)
+    evals = tuple(f"{name}{i}" for i in range(n))
+    models = tuple(replace(STUDENT, name=f"{name}{i}") for i in range(min(n, 200)))
     return Report(
         outcome="DO NOT SHIP",
+        models=models,
+        comparisons=tuple(
+            replace(SCORES, eval=each, scores={model.name: 0.5 for model in models[:20]})
+            for each in evals
+        ),
+        gate_changes=tuple(
+            GateChangeRow("distill.yaml", each, name, "removed", name, "") for each in evals
+        ),
+        looks=tuple(LooksRow("distill.yaml", each, 2, 0.975) for each in evals),
         reasons=(Reason(f"{n} gates of {n} did not pass", names), *(Reason(x) for x in names)),
         gates=gates,
         worth=names,
@@ -173,3 +251,71 @@ def test_it_is_short_whatever_the_run(n: int, name: str) -> None:
     left_out = re.search(r"and ([0-9,]+) more", rows)
     counted = int(left_out[1].replace(",", "")) if left_out else 0
     assert rows.count("<td>FAILED</td>") + counted == n
+
+
+def test_what_is_less_strict_stands_out() -> None:
+    """Removed gates and lowered thresholds come first, in bold, whatever else changed."""
+    changes = [
+        GateChangeRow("distill.yaml", "test_a.py::test_new", "size", "added", "", "<= 20 MB"),
+        GateChangeRow("distill.yaml", "test_a.py::test_low", "flips", "lowered", "<= 1", "<= 2"),
+        GateChangeRow("distill.yaml", "test_a.py::test_gone", "size", "removed", "<= 20 MB", ""),
+    ]
+    told = text(
+        Report(
+            outcome="SHIP",
+            gates=(PASSED,),
+            baselines=(BaselineRow("distill.yaml", "base.json", 0.0, "abc", notes=("old",)),),
+            changes=(
+                ChangeRow(
+                    config="distill.yaml",
+                    eval="reviews",
+                    metric="accuracy",
+                    higher_is_better=True,
+                    model="student",
+                    role="student",
+                    before=0.81,
+                    now=0.8,
+                    difference=-0.01,
+                    lower=-0.02,
+                    upper=0.0,
+                    n=2000,
+                    wins=10,
+                    losses=30,
+                ),
+            ),
+            gold_changes=(GoldChangeRow("distill.yaml", "reviews", 1990, 10, 0, 3),),
+            gate_changes=tuple(changes),
+        )
+    )
+    part = told.partition("### What changed")[2].partition("<details>")[0]
+    items = re.findall("<li>(.*)</li>", part)
+    assert items[0].startswith("<code>since base.json (1970-01-01, commit abc")
+    assert items[1:3] == [
+        "<b>removed</b> <code>test_gone, size, &lt;= 20 MB</code>",
+        "<b>lowered</b> <code>test_low, flips, &lt;= 1 -&gt; &lt;= 2</code>",
+    ]
+    assert items[3].startswith("<code>student on reviews, accuracy: 0.8100 -&gt; 0.8000 ")
+    assert "10 added, 0 gone, 3 relabelled" in items[4]
+    assert items[5:] == ["<code>old</code>", "added <code>test_new, size, &lt;= 20 MB</code>"]
+
+
+def test_the_models_stand_in_one_table_an_eval() -> None:
+    """Names, sizes, scores, and what the student retained; nothing that is empty."""
+    report = Report(outcome="SHIP", gates=(PASSED,), models=MODELS, comparisons=(SCORES,))
+    part = text(report).partition("### Models")[2].partition("<details>")[0]
+    rows = [re.sub("<.*?>", " ", row).split() for row in part.split("<tr>")[1:]]
+    assert rows == [
+        ["params", "size", "accuracy", "retained"],
+        ["teacher", "1k", "2", "kB", "0.9000"],
+        ["student", "100", "2", "kB", "0.8000", "0.8888"],
+    ]
+
+
+def test_what_there_is_nothing_of_is_not_told() -> None:
+    """No baseline, no failure, no slices: no headings for them."""
+    told = text(Report(outcome="SHIP", tally=("1 of 1 gate passed",), gates=(PASSED,)))
+    assert re.findall(r"^#.*|<summary>.*", told, re.MULTILINE) == [
+        "## \N{CHECK MARK} SHIP",
+        "<summary>All gates: 1</summary>",
+    ]
+    assert "<li><code>1 of 1 gate passed</code></li>" in told

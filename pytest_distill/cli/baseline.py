@@ -14,7 +14,6 @@ from pytest_distill._util.numbers import decimal
 from pytest_distill.comparison.baseline.accepted import Accepted
 from pytest_distill.comparison.baseline.change import change, exact_score
 from pytest_distill.comparison.baseline.file import (
-    BaselineFile,
     age_text,
     examples_of,
     rows_of,
@@ -27,7 +26,7 @@ from pytest_distill.config import Config, load_config
 from pytest_distill.errors import one_line
 from pytest_distill.evaluation.evaluation import ReportedEval
 from pytest_distill.evaluation.store.keeping import Keeper
-from pytest_distill.project.baseline import accepted_run
+from pytest_distill.project.baseline import accepted_run, paths_of
 from pytest_distill.project.project import Project
 from pytest_distill.report.changes import change_row, drift_sentences
 from pytest_distill.report.gate_changes import changes_between, required_text
@@ -70,7 +69,7 @@ def run(given: argparse.Namespace) -> Iterator[str]:
         yield from _compared(Accepted(given.before), Accepted(given.now))
     else:
         path = given.path or _named(load_config(Path("distill.yaml").resolve()))
-        yield from _shown(path, _read(path))
+        yield from _shown(Accepted(path))
 
 
 def _save(given: argparse.Namespace) -> Iterator[str]:
@@ -79,17 +78,19 @@ def _save(given: argparse.Namespace) -> Iterator[str]:
     path = given.output or _named(config)
     folder = given.cache or config.folder / ".distill"
     keeper = Keeper(folder, warn=print, tell=print)
-    project = Project(config, keeper=keeper, predictions=given.predictions)
+    paths = paths_of(config, report)
+    project = Project(config, keeper=keeper, predictions=given.predictions, paths=paths)
     try:
         kept = accepted_run(project, report, folder)
     finally:
         project.close()
     write_baseline(path, kept)
-    examples = sum(len(examples_of(str(path), name, on).asked) for name, on in kept.evals.items())
+    shown = Accepted(path).shown
+    examples = sum(len(examples_of(shown, name, on).asked) for name, on in kept.evals.items())
     models = count_text(len(kept.models), "model")
     gates, evals = count_text(len(kept.gates), "gate"), count_text(len(kept.evals), "eval")
     size = f"{path.stat().st_size:,} bytes"
-    yield f"{path}: {models}, {evals}, {count_text(examples, 'example')}, {gates}, {size}"
+    yield f"{shown}: {models}, {evals}, {count_text(examples, 'example')}, {gates}, {size}"
     if config.settings.baseline is None:
         yield (
             f"name it in {config.path.name} ('baseline: {DEFAULT}'), or by --distill-baseline, so "
@@ -109,11 +110,8 @@ def _named(config: Config) -> Path:
     return config.folder / (written.path if written else DEFAULT)
 
 
-def _read(path: Path) -> BaselineFile:
-    return Accepted(path).file
-
-
-def _shown(path: Path, kept: BaselineFile) -> Iterator[str]:
+def _shown(accepted: Accepted) -> Iterator[str]:
+    kept, path = accepted.file, accepted.shown
     age = age_text(kept.made, datetime.now(UTC))
     commit = f"commit {kept.commit}" if kept.commit else "of no known commit"
     yield f"{path}: {kept.outcome}, {age} ({kept.made:%Y-%m-%d %H:%M} UTC), {commit}"
@@ -121,13 +119,13 @@ def _shown(path: Path, kept: BaselineFile) -> Iterator[str]:
         digest = f"  digest {model.digest[:12]}" if model.digest else ""
         yield f"  {one_line(model.name)} ({model.role}){digest}"
     for name, on in kept.evals.items():
-        n = len(examples_of(str(path), name, on).asked)
+        n = len(examples_of(path, name, on).asked)
         yield f"  {one_line(name)}, {count_text(n, 'example')} (gold set {on.gold[:12]})"
         for metric_name, scores in on.metrics.items():
             told = []
             metric = metric_of(metric_name, scores)
             for who in scores.rows:
-                rows = rows_of(str(path), name, on, metric_name, who, n)
+                rows = rows_of(path, name, on, metric_name, who, n)
                 if metric is None or rows is None:
                     told.append(f"{one_line(who)} not computed, as the metric is the project's")
                 else:

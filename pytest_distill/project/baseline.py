@@ -16,6 +16,8 @@ from pytest_distill.comparison.baseline.file import (
     utc,
 )
 from pytest_distill.comparison.baseline.scored import accepted_eval
+from pytest_distill.config import Config
+from pytest_distill.config.schema import EngineModel
 from pytest_distill.errors import ConfigError, EvaluationError, one_line, some_of
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
@@ -87,6 +89,21 @@ def accepted_run(project: Project, report: Report, store: Path) -> BaselineFile:
         gates=accepted_gates([gate for gate in report.gates if gate.config == config]),
         looks=looks,
     )
+
+
+def paths_of(config: Config, report: Report) -> dict[str, str]:
+    """Return where models of a run lay, where that is not what ``distill.yaml`` says.
+
+    Of a run with ``--distill-model`` what is judged lies elsewhere; its digest is checked later.
+    """
+    found = {}
+    for row in report.models:
+        entry = config.models.get(row.name)
+        if not isinstance(entry, EngineModel) or not row.path or not Path(row.path).is_dir():
+            continue
+        if entry.spec(row.name, config.folder).path != row.path:
+            found[row.name] = row.path
+    return found
 
 
 class _Saved:

@@ -111,6 +111,7 @@ class Ledger:
     def report(self) -> Report:
         """Return all that the run found out, and what it comes to."""
         known, gates, compared = self.known, self.gates(), self.compared()
+        told = {note for gate in gates for note in gate.notes}
         outcome, reasons = self._decision(gates)
         scope = self._scope(gates) if outcome == "SHIP" else ()
         return Report(
@@ -133,7 +134,7 @@ class Ledger:
             gate_changes=tuple(self._gate_changes(gates)),
             looks=tuple(map(_looks, known.judged)),
             worth=tuple(sentences(gates, compared, known.models, known.recommendations)),
-            remarks=tuple(known.remarks),
+            remarks=tuple(remark for remark in known.remarks if remark not in told),
         )
 
     def _baselines(self) -> Iterator[BaselineRow]:

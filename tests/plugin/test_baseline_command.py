@@ -163,7 +163,8 @@ from own import Counting
 class Kept(Counting):
     @property
     def identity(self):
-        return {"model": self.spec.name, "right": list(self.spec.options["right"])}
+        said = {"model": self.spec.name, "right": list(self.spec.options["right"])}
+        return {**said, "path": self.spec.path}
 """
 
 
@@ -188,6 +189,35 @@ def test_stored_predictions_are_read(
     assert len(project.calls("predict")) == before
     kept = read_baseline(project.path / "baseline.json")
     assert set(kept.evals["reviews"].metrics["accuracy"].rows) == {"teacher", "student", "sft"}
+
+
+def test_a_checkpoint_of_this_run_alone_is_found(
+    project: Project, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run with ``--distill-model`` is kept as it was: the report says where the model lay."""
+    identified(project)
+    monkeypatch.syspath_prepend(str(project.path))
+    for name in ("old", "new"):
+        (project.path / name).mkdir()
+    project.models["student"]["path"] = "old"
+    project.save()
+    shipped(project, run, "--distill-model", "student=new")
+    assert command("save", "out.json") == 0
+    kept = read_baseline(project.path / "baseline.json")
+    assert "student" in kept.evals["reviews"].metrics["accuracy"].rows
+
+
+def test_the_config_is_found_in_the_report(project: Project, run: Run) -> None:
+    """Without a distill.yaml in this folder the only one that the report is of is meant."""
+    folder = project.path / "gates"
+    folder.mkdir()
+    project.file("test_ship.py", SHIPS)
+    for path in list(project.path.iterdir()):
+        if path.suffix in (".yaml", ".jsonl", ".py"):
+            path.rename(folder / path.name)
+    assert run("--distill-report", "--distill-json", "out.json").ret == 0
+    assert command("save", "out.json") == 0
+    assert (folder / "baseline.json").is_file()
 
 
 def test_missing_predictions_are_an_error(

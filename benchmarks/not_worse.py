@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
-from pytest_distill.statistics.difference import proportion_difference
+from pytest_distill.statistics.difference import ProportionDifference, proportion_difference
 from pytest_distill.statistics.results import Judgement
 from pytest_distill.statistics.scoring import Scoring
 
@@ -63,7 +64,7 @@ DESIGNS: tuple[tuple[str, float, Draw], ...] = (
 def main() -> None:
     """Print the rates."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--replications", type=int, default=2000)
+    parser.add_argument("--replications", type=int, default=10_000)
     replications = parser.parse_args().replications
     print("| design | margin | n | pass | fail |\n| --- | --- | --- | --- | --- |")
     for number, (name, margin, draw) in enumerate(DESIGNS):
@@ -80,8 +81,13 @@ _SIDES = (Judgement.RETAINED, Judgement.NOT_RETAINED)
 
 def _judged(now: np.ndarray, before: np.ndarray, margin: float) -> Judgement:
     scoring = Scoring((0.0, 1.0))
-    exact = scoring.exact(now, before)
-    found = proportion_difference(now, before) if exact else scoring.gain_test(now, before)
+    if scoring.exact(now, before):
+        return _of_counts(proportion_difference(now, before), margin)
+    return scoring.gain_test(now, before).test(-margin).judge(0.95)
+
+
+@cache
+def _of_counts(found: ProportionDifference, margin: float) -> Judgement:
     return found.test(-margin).judge(0.95)
 
 

@@ -31,7 +31,7 @@ def plain(text: str, most: int = LONGEST_NAME) -> str:
     shown = one_line(text[: 2 * most + 1])  # enough to see that it is too long
     if len(shown) > most:
         shown = f"{shown[: most // 2]}..{one_line(text[-most:])[-(most // 2) :]}"
-    return html.escape(shown)
+    return html.escape(shown, quote=False)  # it never stands in an attribute
 
 
 @dataclass

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -319,3 +321,18 @@ def test_what_there_is_nothing_of_is_not_told() -> None:
         "<summary>All gates: 1</summary>",
     ]
     assert "<li><code>1 of 1 gate passed</code></li>" in told
+
+
+@pytest.mark.parametrize("format", ["markdown", "codequality"])
+def test_a_report_that_has_begun_costs_no_start(format: str) -> None:
+    """It is written before the options are checked, so the standard library does."""
+    script = (
+        "import sys; from pytest_distill.report.formats import as_text; "
+        "from pytest_distill.report.records import Report; "
+        f"as_text('{format}', Report()); "
+        "print({'numpy', 'scipy', 'pydantic', 'tabulate', 'wcwidth'} & {*sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "set()\n"

@@ -116,7 +116,7 @@ def _shown(accepted: Accepted) -> Iterator[str]:
     commit = f"commit {kept.commit}" if kept.commit else "of no known commit"
     yield f"{path}: {kept.outcome}, {age} ({kept.made:%Y-%m-%d %H:%M} UTC), {commit}"
     for model in kept.models:
-        digest = f"  digest {model.digest[:12]}" if model.digest else ""
+        digest = f"  digest {one_line(model.digest[:12])}" if model.digest else ""
         yield f"  {one_line(model.name)} ({model.role}){digest}"
     for name, on in kept.evals.items():
         n = len(examples_of(path, name, on).asked)

@@ -129,6 +129,11 @@ class Eval:
         )
         return _as_numbers(asked), _as_numbers(expected)
 
+    @property
+    def digests_left_out(self) -> NDArray[np.uint64]:
+        """What is asked by the examples that a sample of the gold set left out."""
+        return _as_numbers(request_key(self.task.request(example)) for example in self.gold.rest)
+
     @cached_property
     def gold_digest(self) -> str:
         """SHA-256 of what the task reads of the examples, targets included, in hexadecimal.

@@ -155,7 +155,8 @@ def _model_notes(project: Project, role: str) -> Iterator[str]:
             now = str(model.known.digest)
             if then.digest != now:
                 was = str(then.digest)[:12]
-                yield f"another {role}: '{model.name}' has digest {now[:12]}, and had {was}"
+                told = f"has digest {one_line(now[:12])}, and had {one_line(was)}"
+                yield f"another {role}: '{model.name}' {told}"
 
 
 def _eval_notes(on: Eval, gold: GoldChange | None) -> Iterator[str]:

@@ -138,7 +138,7 @@ def required_text(gate: AcceptedGate) -> str:
     """Return what a gate requires: ``>= 0.95 at 95 % confidence``."""
     parts = []
     if gate.relation is not None and gate.required is not None:
-        parts.append(f"{gate.relation} {limit_text(gate.required, gate.unit)}")  # type: ignore[arg-type]
+        parts.append(f"{gate.relation} {limit_text(gate.required, gate.unit)}")
     if gate.confidence is not None:
         parts.append(f"at {percent_text(gate.confidence)} confidence")
     if gate.waived:

@@ -71,16 +71,20 @@ class ProportionDifference:
 
     def interval(self, confidence: float = 0.95) -> RetentionInterval:
         """Return the bounds: two one-sided ones at `confidence`, and the 95 % interval."""
-        alpha, tail = 1 - one_sided(confidence), (1 - TWO_SIDED) / 2
+        alpha = 1 - one_sided(confidence)
         return RetentionInterval(
             self._one_sided(alpha, 1),
             self._one_sided(alpha, -1),
-            self._score_bound(tail, 1),
-            self._score_bound(tail, -1),
+            *self.report_bounds(),
             confidence,
             "Tango score",
             self.n,
         )
+
+    def report_bounds(self) -> tuple[float, float]:
+        """Return the two-sided 95 % interval alone: the score test's."""
+        tail = (1 - TWO_SIDED) / 2
+        return self._score_bound(tail, 1), self._score_bound(tail, -1)
 
     def needed(self, limit: float, confidence: float = 0.95, power: float = POWER) -> int | None:
         """Return about how many examples would settle it, if the observed shares are the true ones.

@@ -559,3 +559,31 @@ def test_looks_of_earlier_runs_are_kept_and_counted(project: Project, run: Run) 
     run(*JSON, "--distill-cache", "new")
     (looks,) = project.json()["looks"]
     assert looks["students"] == 1
+
+
+def test_what_a_sample_leaves_out_is_not_gone(project: Project, run: Run) -> None:
+    """A run of ten examples has these in common, and nothing of the others is told."""
+    accept(project, run)
+    run(*JSON, "--distill-baseline", "baseline.json", "--distill-limit", "10")
+    report = project.json()
+    (gold_change,) = report["gold_changes"]
+    assert (gold_change["common"], gold_change["gone"]) == (10, 0)
+    assert {c["n"] for c in report["changes"]} == {10}
+
+
+def test_a_metric_that_turned_round_is_refused(project: Project, run: Run) -> None:
+    """What was better where it is higher can't be compared with what is better where lower."""
+    metric: dict[str, Any] = {"name": "own", "range": [0, 1]}
+    project.evals["reviews"]["metrics"] = [metric]
+    for name in project.models:
+        rows = [{"id": f"e{i}", "scores": {"own": i / 20}} for i in range(20)]
+        rows[0]["scores"] = {"own": {"teacher": 0.5, "student": 0.25, "sft": 0.125}[name]}
+        project.rows(f"{name}.jsonl", rows)
+    project.save()
+    accept(project, run, keeps="assert_quality_retained(min=0.5)")
+    metric["higher_is_better"] = False
+    project.save()
+    write_gates(project, not_worse="assert_not_worse()")
+    report = held(project, run)
+    assert "the other way round" in report["gates"][0]["notes"][0]
+    assert report["changes"] == []

@@ -281,3 +281,12 @@ def test_examples_that_ask_the_same_are_paired_by_their_label_first() -> None:
 def test_an_age_is_told_in_one_unit(age: timedelta, said: str) -> None:
     """The largest unit of which there is one; a clock that goes wrong gives no negative age."""
     assert age_text(NOW - age, NOW) == said
+
+
+@pytest.mark.parametrize("labels", [[], ["a" * 16] * 4])
+def test_columns_that_no_labels_have_are_refused(labels: list[str]) -> None:
+    """Statistics of labels that do not fit them are an error of the file."""
+    own = scores(lambda: np.zeros((3, 6)), columns=6).model_copy(update={"labels": labels})
+    on = baseline(3, macro_f1=own).evals["reviews"]
+    with pytest.raises(ConfigError, match="6 columns of"):
+        rows_of("b.json", "reviews", on, "macro_f1", "sft", 3)

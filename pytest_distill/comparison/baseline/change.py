@@ -17,6 +17,7 @@ from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.evaluation import ReportedEval, exact_corpus_score, exact_mean
 from pytest_distill.statistics.difference import ProportionDifference, proportion_difference
 from pytest_distill.statistics.jackknife import Clusters
+from pytest_distill.statistics.results import TWO_SIDED
 from pytest_distill.statistics.scoring import Scoring
 from pytest_distill.statistics.t_retention import TRetention
 
@@ -88,8 +89,11 @@ def change(
 
 def bounds_of(found: Change, *, higher_is_better: bool) -> tuple[float | None, float | None]:
     """Return the 95 % interval of `now` less `before`; None for a bound that does not exist."""
-    interval = found.evidence.interval()
-    ends = (interval.lower, interval.upper)
+    told = found.evidence
+    if isinstance(told, ProportionDifference):
+        ends = told.report_bounds()
+    else:
+        ends = told.bounds((1 + TWO_SIDED) / 2)
     low, high = ends if higher_is_better else (-ends[1], -ends[0])
     return (low if math.isfinite(low) else None), (high if math.isfinite(high) else None)
 

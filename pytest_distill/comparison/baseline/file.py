@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from pytest_distill._util.files import write_atomically
 from pytest_distill._util.strict import STRICT, PositiveCount
+from pytest_distill._util.units import Unit
 from pytest_distill.comparison.baseline.packing import Digests, Floats, unpack, unpack_digests
 from pytest_distill.errors import ConfigError, one_line, some_of
 from pytest_distill.evals.request_keys import canonical_sha256
@@ -35,16 +36,16 @@ class AcceptedGate:
     """A gate of an accepted run, and what it required."""
 
     nodeid: str
-    gate: str
+    gate: Annotated[str, Field(pattern=r"^\w+$")]
     eval: str | None
     metric: str | None
     model: str | None
     slice: str | None
     criterion: str | None
-    relation: str | None
+    relation: Literal[">=", ">", "<="] | None
     """How the observed number had to stand to `required`; None for a test's own assertion."""
     required: float | None
-    unit: str
+    unit: Unit
     confidence: float | None
     """How sure the verdict had to be; None where the observed number decided."""
     waived: bool
@@ -169,6 +170,8 @@ def rows_of(
         return None
     shape = (n,) if scores.columns is None else (n, scores.columns)
     where = f"evals.{name}.metrics.{metric}.rows.{model}"
+    if scores.labels is not None and (not scores.labels or shape[-1] % len(scores.labels)):
+        raise _broken(file, f"{where}: {shape[-1]} columns of {len(scores.labels)} labels")
     return _unpacked(file, where, lambda: unpack(scores.rows[model], shape))
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from pytest_distill.comparison.baseline.accepted import Accepted
 from pytest_distill.comparison.baseline.change import Change, change
@@ -33,7 +35,7 @@ class GoldChange:
     then : AcceptedEval
         The eval in the accepted run.
     n, n_before : int
-        Number of examples now and then.
+        Number of examples now and then, those included that a sample of now leaves out.
     pairing : Pairing
         Those of both.
     same_gold, same_settings : bool
@@ -58,7 +60,8 @@ class GoldChange:
     @property
     def few(self) -> bool:
         """Whether the examples of both are under half of those of either run."""
-        return 2 * self.pairing.common < max(self.n, self.n_before)
+        found = self.pairing
+        return 2 * found.common < max(self.n, found.common + found.gone + found.relabelled)
 
 
 def gold_change(accepted: Accepted, on: Eval) -> GoldChange | None:
@@ -74,11 +77,14 @@ def gold_change(accepted: Accepted, on: Eval) -> GoldChange | None:
         return None
     before = examples_of(accepted.shown, on.name, then)
     asked, expected = on.example_digests
+    # What a sample leaves out is not gone.
+    there = np.flatnonzero(~np.isin(before.asked, on.digests_left_out))
+    pairing = pair(before.asked[there], before.expected[there], asked, expected)
     return GoldChange(
         then=then,
         n=len(on.gold),
         n_before=len(before.asked),
-        pairing=pair(before.asked, before.expected, asked, expected),
+        pairing=replace(pairing, before=there[pairing.before]),
         same_gold=then.gold == on.digest,
         same_settings=then.settings == on.settings_digest,
     )
@@ -186,6 +192,11 @@ def held(
         known = [name for name, scores in gold.then.metrics.items() if then in scores.rows]
         has = f"{metric.name} of '{then}' on '{on.name}'; it has {few(known) or 'nothing of it'}"
         raise ConfigError(f"{accepted.shown}: the baseline has no {has}; save a new one: {SAVE}")
+    if gold.then.metrics[metric.name].higher_is_better is not metric.higher_is_better:
+        raise ConfigError(
+            f"{accepted.shown}: {metric.name} on '{on.name}' was better the other way round in the "
+            f"baseline: the metric has changed; save a new one: {SAVE}"
+        )
     (now,) = rows_by(metric, evaluation)
     pairing = gold.pairing if chosen is None else gold.pairing.within(chosen)
     clusters = None if on.clusters is None else [on.clusters[i] for i in pairing.now]

@@ -87,6 +87,12 @@ def baseline(n: int = 3, **metrics: AcceptedScores) -> BaselineFile:
         np.array([0.0, 65_535.0, 7.0]),
         np.array([2.0**32 - 1]),
         np.array([2.0**32]),
+        np.array([-3.0, 127.0, -128.0]),
+        np.array([2.0**60, 1.0]),
+        np.array([[2.0**52, -(2.0**52)], [0.0, 7.0]]),
+        np.array([[5.0, 3.0, 1.0], [9.0, 7.0, 5.0], [2.0, 0.0, 0.0]]),
+        np.zeros((0,)),
+        np.zeros((0, 3)),
         np.array([0.1, 1e-300, -0.25]),
         np.random.default_rng(0).normal(size=(7, 3)),
         np.arange(12.0).reshape(4, 3),
@@ -113,6 +119,8 @@ def test_digests_come_back_exactly() -> None:
         ("f8:!!!", "no base64"),
         ("f8:é", "no base64"),
         ("f8:AAAA", "cannot be decompressed"),
+        (pack(np.array([3.0, 4.0, 5.0])).replace(";0", ";1"), "columns that it does not have"),
+        (pack(np.array([3.0, 4.0, 5.0])).replace(";0", ";x"), "columns that it does not have"),
         (pack(np.arange(4.0) / 3), "does not hold 3 numbers"),
         (pack(np.arange(2.0) / 3), "does not hold 3 numbers"),
         (f"f8:{b64encode(zlib.compress(bytes([255] * 24))).decode()}", "not finite"),
@@ -173,6 +181,31 @@ def test_ten_thousand_right_or_wrong_answers_are_small(tmp_path: Path) -> None:
     )
     write_baseline(tmp_path / "b.json", kept)
     assert (tmp_path / "b.json").stat().st_size < 500_000
+
+
+def test_ten_thousand_texts_by_bleu_and_chrf_are_under_a_megabyte(tmp_path: Path) -> None:
+    """Counts of n-grams follow from lengths: what one column says another need not say again."""
+    random = np.random.default_rng(0)
+
+    def ngrams(orders: int, a_word: int) -> Callable[[], Any]:
+        def counts() -> Any:
+            output, answer = (a_word * random.integers(4, 45, 10_000) for _ in range(2))
+            matches = random.binomial(np.minimum(output, answer), 0.6)
+            columns = []
+            for n in range(orders):
+                columns += [np.maximum(output - n, 0), np.maximum(answer - n, 0), matches]
+                matches = random.binomial(matches, 0.7)
+            return np.column_stack(columns).astype(float)
+
+        return counts
+
+    kept = baseline(
+        10_000,
+        bleu=scores(ngrams(4, 1), columns=12),
+        chrf=scores(ngrams(6, 5), columns=18),
+    )
+    write_baseline(tmp_path / "b.json", kept)
+    assert (tmp_path / "b.json").stat().st_size < 1_000_000
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:

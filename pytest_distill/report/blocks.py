@@ -96,7 +96,7 @@ class Blocks:
 
     def _about(self, row: GateRow) -> list[str]:
         """Return what a gate looked at, as far as it is not clear: NOT RUN says why it did not."""
-        if not row.relation:
+        if row.outcome == "NOT RUN":
             return list(row.notes)
         parts = [row.eval if self._several_evals else None]
         metric = (row.metric or "").removeprefix(f"{row.gate} ")
@@ -110,14 +110,15 @@ class Blocks:
         return [part for part in parts if part]
 
     def _below(self, row: GateRow, indent: str) -> Iterator[str]:
-        notes = list(row.notes) if row.relation else []
+        notes = [] if row.outcome == "NOT RUN" else list(row.notes)
         if self._verbosity > 0:
             notes.insert(0, row.basis)
         for note in notes:
             if note and note not in self._told:
                 yield from wrapped(note, self._width, indent)
-        self._told.update(row.notes if row.relation else ())
-        if answer := row.waived or row.excused:
+        self._told.update(notes)
+        excused = f"excused: {row.excused}" if row.excused else None
+        if answer := row.waived or excused:
             yield from wrapped(answer, self._width, indent)
         if self._verbosity > 0:
             yield from (f"{indent}{line}" for line in _slices(row))
@@ -135,6 +136,8 @@ def outcome_text(gate: GateRow) -> str:
 
 def numbers_text(gate: GateRow) -> tuple[str, str]:
     """Return what was observed, and how it had to stand to what was required."""
+    if gate.outcome == "NOT RUN":
+        return "", ""
     return observed_text(gate), required_text(gate)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pytest_distill._util.format import interval_text, score_text
+from pytest_distill.errors import some_of
 from pytest_distill.report.blocks import test_name
 from pytest_distill.report.records import (
     BaselineRow,
@@ -56,7 +57,7 @@ def since_the_baseline(report: Report) -> Iterator[Since]:
         yield Since(
             ", ".join(map(_baseline, baselines)) or f"since the baseline of {config}",
             [(r.change, _gate(r)) for r in sorted(gates, key=lambda r: ORDER.index(r.change))],
-            [_model(row) for row in report.changes if row.config == config],
+            [*_models([row for row in report.changes if row.config == config])],
             [_gold(row) for row in gold if row.added or row.gone or row.relabelled],
             [note for row in baselines for note in row.notes],
         )
@@ -66,6 +67,16 @@ def _baseline(row: BaselineRow) -> str:
     made = datetime.fromtimestamp(row.made, UTC).strftime("%Y-%m-%d")
     commit = f", commit {row.commit[:12]}" if row.commit else ""
     return f"since {row.path} ({made}{commit})"
+
+
+def _models(rows: Sequence[ChangeRow]) -> Iterator[str]:
+    """Yield what changed, the student's first, and in one line what did not."""
+    changed = [row for row in rows if row.before != row.now or row.wins]
+    yield from map(_model, sorted(changed, key=lambda row: row.role != "student"))
+    same = dict.fromkeys(row.model for row in rows if row not in changed)
+    whole = [model for model in same if all(row.model != model for row in changed)]
+    if whole:
+        yield f"as before: {some_of(whole)}"
 
 
 def _model(row: ChangeRow) -> str:

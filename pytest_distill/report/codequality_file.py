@@ -93,5 +93,5 @@ def _of_a_gate(row: GateRow) -> _Entry:
 
 
 def _digest(about: tuple[str | None, ...], number: int) -> str:
-    told = json.dumps([*about, number])
+    told = json.dumps([*(part and one_line(part) for part in about), number])
     return hashlib.sha256(told.encode()).hexdigest()

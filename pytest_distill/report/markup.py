@@ -94,9 +94,15 @@ def table(
     share: int,
 ) -> Part[Row]:
     """Return a table as a part; `tell` returns the cells of a row as HTML."""
-    more = f'<tr><td colspan="{len(names)}">and {{}} more</td></tr>\n'
     head = f"{before}<table>\n{cells(map(plain, names), 'th')}"
-    return Part(head, rows, lambda row: cells(tell(row)), more, f"</table>\n{after}", share)
+    return Part(
+        head,
+        rows,
+        lambda row: cells(tell(row)),
+        cells(["and {} more"]),
+        f"</table>\n{after}",
+        share,
+    )
 
 
 def items(texts: Sequence[str], before: str, after: str, share: int) -> Part[str]:

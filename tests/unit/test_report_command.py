@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,12 @@ def refused(file: Path, capsys: pytest.CaptureFixture[str]) -> str:
     return line.removeprefix(f"error: {file}: ")
 
 
-@pytest.mark.parametrize("report", [REPORT, Report()], ids=["whole", "begun"])
+UNREADABLE = replace(REPORT, gates=(replace(GATE, nodeid="test_\udcff.py::test_\udc80"),))
+
+
+@pytest.mark.parametrize(
+    "report", [REPORT, Report(), UNREADABLE], ids=["whole", "begun", "not utf-8"]
+)
 def test_every_format_is_that_of_the_run(tmp_path: Path, report: Report) -> None:
     """Also of a run that did not end: all of them at once, byte for byte."""
     (tmp_path / "in.json").write_text(as_text("json", report), encoding="utf-8")

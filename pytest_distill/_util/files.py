@@ -34,8 +34,10 @@ def write_atomically(path: Path, text: str) -> None:
 def append(path: Path, text: str) -> None:
     """Write `text` to the end of a file in one go, so that of two who do neither cuts the other."""
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o666)
+    rest = memoryview(_encoded(text))
     with os.fdopen(handle, "ab", buffering=0) as file:
-        file.write(_encoded(text))
+        while rest:  # on a disk that is nearly full less than all is written, and then an error
+            rest = rest[file.write(rest) :]
 
 
 def is_stream(path: Path) -> bool:

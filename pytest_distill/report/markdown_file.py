@@ -44,7 +44,7 @@ def _verdict(report: Report) -> Part[Any]:
 
 
 def _reason(reason: Reason) -> str:
-    names = list(dict.fromkeys(name.rpartition("::")[2] or name for name in reason.names))
+    names = list(dict.fromkeys(name.partition("::")[2] or name for name in reason.names))
     rest = [f"and {len(names) - MOST_NAMES:,} more"] if len(names) > MOST_NAMES else []
     told = ", ".join([*names[:MOST_NAMES], *rest])
     return f"{reason.text}: {told}" if told else reason.text

@@ -68,4 +68,5 @@ def few_lines(lines: list[str], indent: str = "") -> list[str]:
 def encodable(text: str, encoding: str, width: int) -> list[str]:
     """Return a line with what the terminal cannot show escaped; several where it grew too long."""
     shown = text.encode(encoding, "backslashreplace").decode(encoding)
-    return [shown] if cells(shown) <= width else wrap(shown, width, subsequent_indent="  ")
+    lines = [shown] if cells(shown) <= width else wrap(shown, width, subsequent_indent="  ")
+    return [*map(one_line, lines)]  # a part may begin like a command of a CI service

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from .project import FAILS, SHIPS, Project, Run, report_of, said, write_gates
+from .project import FAILS, SHIPS, Project, Run, recorded, report_of, said, write_gates
 
 REPORT = "--distill-report"
 NO_OTHER = ("-p", "no:pytest_github_actions_annotate_failures")
@@ -151,3 +151,24 @@ def test_a_gate_that_was_deselected_is_told_in_its_file(
         "file": f"{project.path.name}/gates/test_ship.py",
         "title": "NOT RUN: gates/test_ship.py::test_pays",
     }
+
+
+def test_no_line_that_is_wrapped_begins_with_a_command(project: Project, run: Run) -> None:
+    """Names of students are as long as they are, and lines are not."""
+    for n in range(2):
+        name = f"{'x' * (74 + n)} ::error::{n}"
+        project.models[name] = recorded("student", role="student")
+    project.save()
+    write_gates(
+        project,
+        **{
+            f"a{n}": f"assert_quality_retained(0.99, student={name!r})"
+            for n, name in enumerate(project.models)
+            if "::" in name
+        },
+    )
+    result = run(REPORT, *NO_OTHER, "--tb=line", "-rN")
+    assert [command.properties["title"] for command in commands_of(result)] == [
+        "FAILED: quality_retained"
+    ] * 2
+    assert "\\x3a:error::" in "\n".join(report_of(result))

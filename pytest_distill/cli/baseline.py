@@ -23,7 +23,7 @@ from pytest_distill.comparison.baseline.held import counterpart
 from pytest_distill.comparison.baseline.pairing import Pairing, pair
 from pytest_distill.comparison.baseline.scored import Rows, metric_of
 from pytest_distill.config import Config, load_config
-from pytest_distill.errors import one_line
+from pytest_distill.errors import ConfigError, one_line, some_of
 from pytest_distill.evaluation.evaluation import ReportedEval
 from pytest_distill.evaluation.store.keeping import Keeper
 from pytest_distill.project.baseline import accepted_run, paths_of
@@ -102,7 +102,11 @@ def _config_of(report: Report) -> Path:
     """Return the ``distill.yaml`` of this folder, else the only one that the report is of."""
     here = Path("distill.yaml")
     configs = list(dict.fromkeys(row.config for row in report.models))
-    return Path(configs[0]) if not here.is_file() and len(configs) == 1 else here
+    if here.is_file() or not configs:
+        return here
+    if len(configs) > 1:
+        raise ConfigError(f"the report is of {some_of(configs)}: name one by --config")
+    return Path(configs[0])
 
 
 def _named(config: Config) -> Path:

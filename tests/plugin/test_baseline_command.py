@@ -207,7 +207,9 @@ def test_a_checkpoint_of_this_run_alone_is_found(
     assert "student" in kept.evals["reviews"].metrics["accuracy"].rows
 
 
-def test_the_config_is_found_in_the_report(project: Project, run: Run) -> None:
+def test_the_config_is_found_in_the_report(
+    project: Project, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Without a distill.yaml in this folder the only one that the report is of is meant."""
     folder = project.path / "gates"
     folder.mkdir()
@@ -218,6 +220,13 @@ def test_the_config_is_found_in_the_report(project: Project, run: Run) -> None:
     assert run("--distill-report", "--distill-json", "out.json").ret == 0
     assert command("save", "out.json") == 0
     assert (folder / "baseline.json").is_file()
+    other = project.path / "other"
+    shutil.copytree(folder, other)
+    (other / "test_ship.py").rename(other / "test_other.py")
+    assert run("--distill-report", "--distill-json", "out.json").ret == 0
+    capsys.readouterr()
+    assert command("save", "out.json") == 1
+    assert "is of gates/distill.yaml, other/distill.yaml" in capsys.readouterr().err
 
 
 def test_missing_predictions_are_an_error(

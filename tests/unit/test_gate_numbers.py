@@ -139,7 +139,7 @@ def test_every_slice_is_told_with_its_own_interval(make_comparison: MakeComparis
         interval = ProportionRetention(*counts).interval()
         assert row["lower"] == pytest.approx(interval.lower)
         assert row["upper"] == pytest.approx(interval.upper)
-    assert any("worst slice lang=d" in note for note in verdict.notes)
+    assert "worst slice lang=d" in verdict.basis
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from collections.abc import Container
 
 from pytest_distill.errors import one_line
 from pytest_distill.report.blocks import observed_text, required_text
-from pytest_distill.report.outcomes import did_not_pass
+from pytest_distill.report.outcomes import did_not_pass, subject_of, why
 from pytest_distill.report.records import GateRow, Report
 
 MOST = 10
@@ -41,15 +41,8 @@ def _command(row: GateRow) -> str:
 def message(row: GateRow) -> str:
     """Return on one line the numbers, what they are about, the test, and what they rest on."""
     numbers = f"{observed_text(row)} {required_text(row)}".strip()
-    on = ", ".join(part for part in (row.eval, row.metric, row.slice, row.model) if part)
-    head = ", ".join(part for part in (numbers, row.gate, on, row.nodeid) if part)
-    rest = "; ".join(filter(None, [row.waived, ", ".join(row.facts), *_why(row)]))
-    return one_line(": ".join(part for part in (head, rest) if part))
-
-
-def _why(row: GateRow) -> tuple[str, ...]:
-    """Return why there is no verdict, else what is suspicious about it."""
-    return row.doubts if row.relation else row.notes
+    head = ", ".join(filter(None, (numbers, row.gate, subject_of(row), row.nodeid)))
+    return one_line(": ".join(filter(None, (head, "; ".join(why(row))))))
 
 
 def _short(text: str, most: int) -> str:

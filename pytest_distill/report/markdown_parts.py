@@ -15,7 +15,7 @@ from pytest_distill.report.blocks import (
 )
 from pytest_distill.report.evals import EvalTable, eval_tables, looks_text
 from pytest_distill.report.markup import LONGEST_NOTE, Part, cells, code, items, plain, table
-from pytest_distill.report.outcomes import did_not_pass
+from pytest_distill.report.outcomes import did_not_pass, subject_of, why
 from pytest_distill.report.records import GateRow, Report
 from pytest_distill.report.since import LESS_STRICT, Since, since_the_baseline
 
@@ -33,7 +33,7 @@ def parts_of(report: Report) -> Iterator[Part[Any]]:
     bad = did_not_pass(report.gates)
     if bad:
         title = "### Gates that did not pass\n\n"
-        yield table(GATE_COLUMNS, bad, lambda row: _gate(row, _why(row)), title, "", 16_000)
+        yield table(GATE_COLUMNS, bad, lambda row: _gate(row, why(row)), title, "", 16_000)
     evals = eval_tables(report)
     if evals:
         more = "<p>and {} more evals</p>\n"
@@ -110,22 +110,15 @@ def _slices(gate: GateRow) -> Iterator[tuple[str, ...]]:
 
 
 def _gate(row: GateRow, about: Sequence[str]) -> list[str]:
-    on = ", ".join(part for part in (row.eval, row.metric, row.slice, row.model) if part)
     return [
         outcome_text(row),
         plain(observed_text(row)),
         plain(required_text(row)),
         code(row.gate or ""),
-        code(on),
+        code(subject_of(row)),
         code(row.nodeid),
         code("; ".join(filter(None, about)), LONGEST_NOTE),
     ]
-
-
-def _why(row: GateRow) -> Sequence[str]:
-    """Return what a failure rests on, why a gate did not run, and who answers for it."""
-    notes = row.notes if row.relation is None else row.doubts
-    return (row.waived or "", ", ".join(row.facts), *notes)
 
 
 def _all_of(row: GateRow) -> Sequence[str]:

@@ -38,6 +38,20 @@ def did_not_pass(gates: Iterable[GateRow]) -> list[GateRow]:
     return sorted((row for row in gates if row.outcome in worse), key=place)
 
 
+def subject_of(row: GateRow) -> str:
+    """Return what a gate looked at."""
+    return ", ".join(part for part in (row.eval, row.metric, row.slice, row.model) if part)
+
+
+def why(row: GateRow) -> list[str]:
+    """Return who answers for a failure, what it rests on, what is suspicious about it.
+
+    Of a gate that did not run, why.
+    """
+    notes = row.doubts if row.relation else row.notes
+    return [part for part in (row.waived, ", ".join(row.facts), *notes) if part]
+
+
 def names_of(row: GateRow) -> set[str]:
     """Return what a requirement may call a gate: its name, with its eval or without."""
     return {str(row.gate), f"{row.gate}({row.eval})"}

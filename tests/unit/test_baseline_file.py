@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tracemalloc
 import zlib
 from base64 import b64encode
@@ -276,7 +277,15 @@ def test_a_file_that_is_no_text_or_too_big_or_a_folder_is_refused(tmp_path: Path
     with (tmp_path / "big").open("wb") as file:
         file.truncate(MOST_BYTES + 1)
     (tmp_path / "folder").mkdir()
-    for name, problem in (("bytes", "decode"), ("big", "more than"), ("folder", "directory")):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "endless").symlink_to("/dev/zero")
+    for name, problem in (
+        ("bytes", "decode"),
+        ("big", "more than"),
+        ("folder", "is no file"),
+        ("fifo", "is no file"),
+        ("endless", "is no file"),
+    ):
         with pytest.raises(ConfigError, match=problem):
             read_baseline(tmp_path / name)
 

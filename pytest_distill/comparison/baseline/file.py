@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -194,9 +195,11 @@ def read_baseline(path: Path) -> BaselineFile:
     """
     file = str(path)
     try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise _broken(file, f"{size:,} bytes, more than {MOST_BYTES:,}")
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a device may never end, and nobody may write a FIFO
+            raise ConfigError(f"{one_line(file)}: is no file, and so no baseline: name one")
+        if found.st_size > MOST_BYTES:
+            raise _broken(file, f"{found.st_size:,} bytes, more than {MOST_BYTES:,}")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise

@@ -223,8 +223,8 @@ def read_baseline(path: Path) -> BaselineFile:
     try:
         return BaselineFile.model_validate_json(json.dumps(content))
     except ValidationError as error:
-        found = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise _broken(file, some_of(found, most=3)) from None
+        problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise _broken(file, some_of(problems, most=3)) from None
 
 
 def age_text(made: datetime, now: datetime) -> str:

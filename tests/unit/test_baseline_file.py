@@ -247,6 +247,7 @@ def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[str], str]:
         (edited(lambda c: c["models"][1].update(name="other")), "checksum"),
         (edited(lambda c: c.pop("checksum")), "checksum"),
         (edited(lambda c: c.pop("gates")), "checksum"),
+        (lambda _: '{"schema": 1, "x": ' + "[" * 960 + "]" * 960 + "}", "checksum|is no JSON"),
     ],
 )
 def test_a_file_that_is_not_whole_is_refused(

@@ -7,9 +7,8 @@ from itertools import islice
 from typing import Any
 
 from pytest_distill.report.blocks import (
-    observed_text,
+    numbers_text,
     outcome_text,
-    required_text,
     slice_columns,
     test_name,
 )
@@ -19,7 +18,7 @@ from pytest_distill.report.outcomes import did_not_pass, subject_of, why
 from pytest_distill.report.records import GateRow, Report
 from pytest_distill.report.since import LESS_STRICT, Since, since_the_baseline
 
-GATE_COLUMNS = ("outcome", "observed", "required", "gate", "on", "test", "what to know")
+GATE_COLUMNS = ("outcome", "observed", "gate", "test")
 MOST_MODELS = 12
 """Of an eval."""
 MOST_COLUMNS = 12
@@ -110,15 +109,19 @@ def _slices(gate: GateRow) -> Iterator[tuple[str, ...]]:
 
 
 def _gate(row: GateRow, about: Sequence[str]) -> list[str]:
+    numbers = plain(" ".join(filter(None, numbers_text(row))))
+    told = "; ".join(filter(None, about))
     return [
         outcome_text(row),
-        plain(observed_text(row)),
-        plain(required_text(row)),
-        code(row.gate or ""),
-        code(subject_of(row)),
-        code(row.nodeid),
-        code("; ".join(filter(None, about)), LONGEST_NOTE),
+        numbers,
+        _under(code(row.gate or ""), code(subject_of(row))),
+        _under(code(row.nodeid), code(told, LONGEST_NOTE)),
     ]
+
+
+def _under(name: str, about: str) -> str:
+    """Return what is known of something under its name: so a table stays narrow."""
+    return "<br>".join(filter(None, (name, about)))
 
 
 def _all_of(row: GateRow) -> Sequence[str]:

@@ -133,7 +133,8 @@ class Tree(HTMLParser):
         """Keep the tag."""
         self.tags.add(tag)
         assert attrs == []
-        self._open.append(tag)
+        if tag != "br":
+            self._open.append(tag)
         if tag == "code":
             self.codes.append("")
 
@@ -153,7 +154,21 @@ class Tree(HTMLParser):
             self.other += data
 
 
-OURS = {"h2", "h3", "ul", "li", "code", "table", "tr", "th", "td", "details", "summary", "p", "b"}
+OURS = {
+    "h2",
+    "h3",
+    "ul",
+    "li",
+    "code",
+    "table",
+    "tr",
+    "th",
+    "td",
+    "details",
+    "summary",
+    "p",
+    "b",
+} | {"br"}
 
 
 def tree(report: Report) -> Tree:

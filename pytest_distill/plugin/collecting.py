@@ -89,6 +89,18 @@ class Collected:
         return [printable(argument) for argument in dict.fromkeys(self._config.args)]
 
     @property
+    def scopes(self) -> list[str]:
+        """What `named` names, as node ids begin; ``.`` for all of rootdir."""
+        found = []
+        for argument in self.named:
+            path, colons, test = argument.partition("::")
+            there = Path(os.path.normpath(self._config.invocation_params.dir / path))
+            everything = self._config.rootpath.is_relative_to(there)
+            begins = "." if everything else Path(self._places.shown(there)).as_posix()
+            found.append(f"{begins}{colons}{test}")
+        return found
+
+    @property
     def _only_named_tests(self) -> bool:
         """Whether tests are named (by a hook too), so that the others of a file are not asked."""
         return any("::" in argument for argument in self._config.args)

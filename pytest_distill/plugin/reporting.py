@@ -185,6 +185,7 @@ class Reporting:
 
             own = self._config.stash[SESSION]
             self._ledger.named = own.collected.named
+            self._ledger.scopes = own.collected.scopes
             self._ledger.rootdir = own.places.in_repository(self._config.rootpath)
             self._ledger.take(share_of(own))
         self._report = self._ledger.report()

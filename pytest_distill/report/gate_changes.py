@@ -32,7 +32,7 @@ def gate_changes(
     config: str,
     before: Sequence[AcceptedGate],
     now: Sequence[GateRow],
-    named: Sequence[str] = (),
+    scopes: Sequence[str] = (),
 ) -> list[GateChangeRow]:
     """Return what has changed of the gates.
 
@@ -44,17 +44,20 @@ def gate_changes(
         Of the accepted run.
     now : sequence of GateRow
         Of this run, those that did not run too: of their tests nothing is told to be removed.
-    named : sequence of str
-        The files, folders and tests that this run was of, where it was not of all.
+    scopes : sequence of str
+        What this run was of, where it was not of all, as node ids begin.
     """
     unknown = {row.nodeid for row in now if row.outcome is Outcome.NOT_RUN}
 
     def of_this_run(nodeid: str) -> bool:
-        return not named or any(_inside(nodeid, name) for name in named)
+        return not scopes or any(_inside(nodeid, scope) for scope in scopes)
 
-    old = [g for g in before if g.nodeid not in unknown and of_this_run(g.nodeid)]
-    new = [g for g in accepted_gates(now) if g.nodeid not in unknown]
-    return [replace(row, config=config) for row in changes_between(old, new)]
+    # Paired before any is left out: else a gate that asks less now would be told as a new one.
+    return [
+        replace(row, config=config)
+        for row in changes_between(before, accepted_gates(now))
+        if row.change != "removed" or (row.nodeid not in unknown and of_this_run(row.nodeid))
+    ]
 
 
 def changes_between(

@@ -83,6 +83,8 @@ class Ledger:
     collection_errors: list[str] = field(default_factory=list)
     named: list[str] = field(default_factory=list)
     """The files, folders and tests that the command line names, where it names any."""
+    scopes: list[str] = field(default_factory=list)
+    """The same as node ids begin: relative to rootdir."""
     rootdir: str = ""
     """Where node ids start: relative to the repository, with ``/``."""
     limit: int | None = None
@@ -149,7 +151,7 @@ class Ledger:
     def _gate_changes(self, gates: Sequence[GateRow]) -> Iterator[GateChangeRow]:
         for config, before in self.known.accepted_gates.items():
             now = [gate for gate in gates if gate.config in (config, None)]
-            yield from gate_changes(config, before, now, self.named)
+            yield from gate_changes(config, before, now, self.scopes)
 
     def compared(self) -> list[ComparisonRow]:
         """Return the comparisons with their scores as floats, and what each student retained.

@@ -587,3 +587,26 @@ def test_a_metric_that_turned_round_is_refused(project: Project, run: Run) -> No
     report = held(project, run)
     assert "the other way round" in report["gates"][0]["notes"][0]
     assert report["changes"] == []
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+@pytest.mark.parametrize("own_rootdir", [False, True])
+def test_gates_of_a_folder_that_is_named_are_compared(
+    project: Project, run: Run, own_rootdir: bool, absolute: bool
+) -> None:
+    """Wherever rootdir is, and however the folder is named, lowered and removed are told."""
+    if own_rootdir:
+        (project.path / "pytest.ini").unlink(missing_ok=True)
+        project.file("gates/pytest.ini", "[pytest]\n")
+    config = ("--distill-config", str(project.path / "distill.yaml"))
+    folder = str(project.path / "gates") if absolute else "gates"
+    gates = {
+        "keeps": "assert_quality_retained(min=0.9)",
+        "pays": "assert_beats_sft(confidence=None)",
+    }
+    write_gates(project, file="gates/test_ship.py", **gates)
+    assert run(*JSON, *config, folder).ret == 0
+    assert main(["baseline", "save", "out.json", "--config", "distill.yaml"]) == 0
+    write_gates(project, file="gates/test_ship.py", keeps="assert_quality_retained(min=0.1)")
+    found = changes_of(held(project, run, *config, folder))
+    assert found == [("pays", "removed", "> 0", ""), ("keeps", "lowered", ">= 0.9", ">= 0.1")]

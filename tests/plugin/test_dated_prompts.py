@@ -89,10 +89,10 @@ def _began(monkeypatch: pytest.MonkeyPatch, when: datetime) -> None:
 
 
 def _predictions(result: pytest.RunResult) -> str:
-    return next(line for line in said(result).splitlines() if line.startswith("predictions:"))
+    return next(line for line in said(result).splitlines() if "(predictions: " in line)
 
 
-MADE, FOUND = "predictions: 4 made in this run", "predictions: 0 made in this run, 4 from the store"
+MADE, FOUND = "(predictions: 4 made in this run", "(predictions: 4 from the store)"
 
 
 @pytest.mark.usefixtures("chatting")
@@ -103,14 +103,14 @@ def test_on_another_day_a_dated_prompt_is_asked_anew(
     dated = template == DATED
     _began(monkeypatch, MONDAY)
     first = run(*REPORTS)
-    assert _predictions(first).startswith(MADE)
+    assert MADE in _predictions(first)
     again = run(*REPORTS)
-    assert _predictions(again) == FOUND
+    assert FOUND in _predictions(again)
     for result in (first, again):  # told also where all answers are stored
         assert ("the prompts of this run hold '30 Mar'" in " ".join(said(result).split())) == dated
     _began(monkeypatch, TUESDAY)
     later = run(*REPORTS)
-    assert _predictions(later).startswith(MADE if dated else FOUND)
+    assert (MADE if dated else FOUND) in _predictions(later)
     assert ("'31 Mar'" in said(later)) == dated
 
 

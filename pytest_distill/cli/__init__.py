@@ -7,6 +7,7 @@ which yields the lines to print.
 from __future__ import annotations
 
 import argparse
+import os
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -30,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         for line in COMMANDS[given.command].run(given):
             print(line)  # noqa: T201 (a command's output)
+    except BrokenPipeError:  # whoever reads has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (DistillError, OSError, sqlite3.Error) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 1

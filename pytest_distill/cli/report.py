@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pytest_distill.errors import ConfigError
 from pytest_distill.plugin.early import ReportFile
 from pytest_distill.report.formats import FORMATS
 from pytest_distill.report.reading import read_report
@@ -41,10 +42,20 @@ def run(given: argparse.Namespace) -> Iterator[str]:
     """Write the files that are asked for; yield the terminal's form where none is."""
     report = read_report(given.report)
     wanted = {name: path for name in FORMATS if (path := getattr(given, name)) is not None}
+    files = {"the report": ReportFile("json", str(given.report), Path.cwd())}
     for name, path in wanted.items():
-        ReportFile(name, path, Path.cwd()).end(report)
+        file = ReportFile(name, path, Path.cwd())
+        for other, written in files.items():
+            if file.replaces(written):
+                raise ConfigError(f"--{name} {path}: is the file of {other}")
+        files[f"--{name}"] = file
+    for name, file in list(files.items())[1:]:
+        try:
+            file.end(report)
+        except OSError as error:
+            raise ConfigError(f"{name} {file.path}: cannot be written: {error.strerror}") from None
     if not wanted:
-        columns = given.width or terminal_width()
+        columns = terminal_width() if given.width is None else given.width
         width = min(max(columns, LEAST_COLUMNS), MOST_COLUMNS)
         yield from _printed(report, width, given.verbose)
 

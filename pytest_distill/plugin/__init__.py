@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -145,6 +145,11 @@ def pytest_ignore_collect(
 def pytest_itemcollected(item: pytest.Item) -> None:
     # Before -k, -m and hooks of the project take any away: a gate that was deselected did not run.
     item.config.stash[SESSION].collected.selected([item])
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    for item in items:
+        item.config.stash[SESSION].collected.deselected.add(item.nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)

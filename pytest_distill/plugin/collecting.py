@@ -40,6 +40,8 @@ class Collected:
     def __init__(self, config: pytest.Config, places: Places) -> None:
         self._config = config
         self._places = places
+        self.deselected: set[str] = set()
+        """Node ids of the tests that an option took away."""
         self._items: dict[pytest.Item, None] = {}
         self._hidden: dict[pytest.Item, None] = {}
         self._skipped: dict[Path, Path] = {}
@@ -65,6 +67,7 @@ class Collected:
         if not self._only_named_tests:
             tests = (node for node in report.result or () if isinstance(node, pytest.Item))
             self._hidden.update(dict.fromkeys(tests))
+            self.deselected.update(test.nodeid for test in tests)
         config = self._places.config_of(collector.path)
         if config is None:
             return

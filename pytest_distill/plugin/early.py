@@ -75,6 +75,11 @@ class ReportFile:
         else:
             self._replace(text)
 
+    def replaces(self, other: ReportFile) -> bool:
+        """Return whether it would be written over another one; a stream takes both."""
+        mine, theirs = os.path.realpath(self.path), os.path.realpath(other.path)
+        return mine == theirs and not is_stream(self.path)
+
     def _replace(self, text: str) -> None:
         write_atomically(Path(os.path.realpath(self.path)), text)  # a link stays, its target goes
 
@@ -113,6 +118,11 @@ def begin_reports(config: pytest.Config, options: Mapping[str, Any]) -> None:
         if not given:
             raise pytest.UsageError(f"--distill-{name}: names no file")
         file = ReportFile(name, given, config.invocation_params.dir)
+        for other, begun in files.items():
+            if file.replaces(begun):
+                raise pytest.UsageError(
+                    f"--distill-{name} {given}: is the file of --distill-{other}"
+                )
         try:
             file.begin()
         except (OSError, ValueError) as error:

@@ -84,9 +84,9 @@ class Blocks:
         indent = " " * (self._outcome_width + 4)
         beside = wrapped(rest, max(LEAST_ROOM, self._width - cells(head) - 2), hanging="")
         below = wrapped(rest, self._width - len(indent), hanging="")
-        if cells(head) + 2 + max(map(cells, beside), default=0) > self._width or (
-            len(beside) > len(below) + 1
-        ):
+        # Where a word would be parted, or it takes many more lines, it stands below.
+        longest = max(map(cells, (*beside, *rest.split())), default=0)
+        if cells(head) + 2 + longest > self._width or len(beside) > len(below) + 1:
             yield Line(head.rstrip(), outcome)
             yield from (Line(indent + line) for line in below)
         else:
@@ -97,7 +97,7 @@ class Blocks:
     def _about(self, row: GateRow) -> list[str]:
         """Return what a gate looked at, as far as it is not clear: NOT RUN says why it did not."""
         if row.outcome == "NOT RUN":
-            return list(row.notes)
+            return list(row.notes[1:] if row.notes[:1] == ("did not run",) else row.notes)
         parts = [row.eval if self._several_evals else None]
         metric = (row.metric or "").removeprefix(f"{row.gate} ")
         if ((row.config, row.eval), row.metric) not in self._headlines and not row.unit:

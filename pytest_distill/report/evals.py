@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from pytest_distill._util.format import (
+    ceil_text,
     interval_text,
     plain_text,
     quantity_text,
@@ -199,9 +200,10 @@ class EvalTable:
 
 def looks_text(row: LooksRow) -> str:
     """Return how often a gold set was looked at, and what that asks of each verdict."""
+    confidence = ceil_text(row.confidence, 6).rstrip("0")  # no less than it takes
     return (
         f"at least {row.students:,} students were judged on this gold set: to be wrong about any "
-        f"of them at most one time in 20, judge each with confidence={plain_text(row.confidence)}"
+        f"of them at most one time in 20, judge each with confidence={confidence}"
     )
 
 

@@ -182,8 +182,19 @@ class Ledger:
                 rows += run_rows(run, self._excused)
             if test.gate_test and not test.runs:
                 ended = ASKED_NOTHING if test.result == "passed" else test.result
-                rows.append(end_row(TestRun(test.nodeid, file=self._file(test.nodeid)), ended))
+                line = self.known.lines.get(test.nodeid)
+                run = TestRun(test.nodeid, file=self._file(test.nodeid), line=line)
+                why = self._why_not(test.nodeid) if ended is None else ""
+                rows.append(end_row(run, ended, why))
         return rows
+
+    def _why_not(self, nodeid: str) -> str:
+        """Return why a test never began, as far as that is known."""
+        if nodeid in self.known.deselected:
+            return "deselected"
+        if self.collection_errors:
+            return "a file could not be collected"
+        return "; ".join(self.troubles) or "the run ended before it"
 
     def _file(self, nodeid: str) -> str:
         """Return where a test is that was not run."""

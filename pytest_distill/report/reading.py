@@ -62,7 +62,8 @@ def read_report(path: Path) -> Report:
         written = path.read_text(encoding="utf-8")
         content = json.loads(written)
     except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{shown}: no report can be read: {one_line(str(error))[:300]}") from None
+        why = one_line(str(getattr(error, "strerror", None) or error))[:300]
+        raise ConfigError(f"{shown}: no report can be read: {why}") from None
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema is None:
         raise ConfigError(f"{shown}: is no report: name a file that --distill-json has written")

@@ -64,6 +64,10 @@ class Share:
     ----------
     gate_tests : list of str
         Node ids, whether the tests ran or not.
+    lines : dict
+        Node id of one of these -> the line where it begins.
+    deselected : list of str
+        Those that an option took away.
     runs : list of TestRun
         What its tests asked and how they ended.
     late : list of str
@@ -91,6 +95,8 @@ class Share:
     """
 
     gate_tests: list[str] = field(default_factory=list)
+    lines: dict[str, int] = field(default_factory=dict)
+    deselected: list[str] = field(default_factory=list)
     runs: list[TestRun] = field(default_factory=list)
     late: list[str] = field(default_factory=list)
     allow_reruns: dict[str, bool | list[str]] = field(default_factory=dict)
@@ -121,9 +127,16 @@ class Share:
             evals = {name: _union(known.evals.get(name, ()), of) for name, of in told.evals.items()}
             models = _union(known.models, told.models)
             self.listings[config] = Listing(models, known.evals | evals)
-        for name in ("allow_reruns", "required", "accepted_gates"):
+        for name in ("allow_reruns", "lines", "required", "accepted_gates"):
             getattr(self, name).update(getattr(other, name))
-        for name in ("late", "skipped_files", "remarks", "unreadable", "broken_baselines"):
+        for name in (
+            "deselected",
+            "late",
+            "skipped_files",
+            "remarks",
+            "unreadable",
+            "broken_baselines",
+        ):
             getattr(self, name)[:] = _union(getattr(self, name), getattr(other, name))
         for name in (
             *("models", "scores", "evaluations", "figures", "recommendations"),

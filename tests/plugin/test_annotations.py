@@ -140,7 +140,7 @@ def test_no_text_of_a_gate_is_a_command(project: Project, run: Run, name: str) -
     assert "Traceback" not in said(result)
 
 
-def test_a_gate_that_was_deselected_is_told_in_its_file(
+def test_a_gate_that_was_deselected_is_told_at_its_line(
     project: Project, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where pytest's rootdir is a folder of the repository."""
@@ -149,6 +149,7 @@ def test_a_gate_that_was_deselected_is_told_in_its_file(
     (command,) = commands_of(run(REPORT, "-k", "keeps"))
     assert command.properties == {
         "file": f"{project.path.name}/gates/test_ship.py",
+        "line": "10",
         "title": "NOT RUN: gates/test_ship.py::test_pays",
     }
 

@@ -169,3 +169,34 @@ def test_a_slice_that_is_not_there_is_told_in_a_few_words(project: Project, run:
     result = run("--distill-report", "--tb=short")
     assert "lang" in said(result)
     assert len(said(result)) < 6_000
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("-k", "kept"), "deselected"),
+        (("--maxfail=1",), "the run ended before it"),
+        (("--lf",), "deselected"),
+    ],
+    ids=["k", "maxfail", "lf"],
+)
+def test_a_gate_that_never_began_says_why(
+    project: Project, run: Run, options: tuple[str, ...], why: str
+) -> None:
+    """The terminal's line has the reason, and the JSON report the line of the test as well."""
+    write_gates(project, kept="assert_quality_retained(0.99)", late="assert_quality_retained(0.5)")
+    run("-k", "kept")
+    result = run("--distill-report", "--distill-json", "out.json", *options)
+    assert blocks_of(result)[-1] == f"NOT RUN {why}"
+    row = project.json()["gates"][-1]
+    assert (row["notes"], row["file"]) == (["did not run", why], "test_ship.py")
+    text = (project.path / "test_ship.py").read_text(encoding="utf-8").splitlines()
+    assert text[row["line"] - 1] == "def test_late():"
+
+
+def test_one_file_is_no_two_reports(project: Project, run: Run) -> None:
+    """A report that would be written over another one is refused before anything runs."""
+    project.file("test_ship.py", SHIPS)
+    result = run("--distill-json", "same", "--distill-markdown", "./same")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "--distill-markdown ./same: is the file of --distill-json" in said(result)

@@ -14,6 +14,7 @@ from pytest_distill._util.numbers import decimal
 from pytest_distill.comparison.baseline.accepted import Accepted
 from pytest_distill.comparison.baseline.change import change, exact_score
 from pytest_distill.comparison.baseline.file import (
+    BaselineFile,
     age_text,
     examples_of,
     rows_of,
@@ -91,6 +92,7 @@ def _save(given: argparse.Namespace) -> Iterator[str]:
     gates, evals = count_text(len(kept.gates), "gate"), count_text(len(kept.evals), "eval")
     size = f"{path.stat().st_size:,} bytes"
     yield f"{shown}: {models}, {evals}, {count_text(examples, 'example')}, {gates}, {size}"
+    yield from _of_what(kept)
     if config.settings.baseline is None:
         yield (
             f"name it in {config.path.name} ('baseline: {DEFAULT}'), or by --distill-baseline, so "
@@ -114,11 +116,17 @@ def _named(config: Config) -> Path:
     return config.folder / (written.path if written else DEFAULT)
 
 
+def _of_what(kept: BaselineFile) -> Iterator[str]:
+    if kept.reason:
+        yield f"  it is of a run that said SHIP ({one_line(kept.reason)})"
+
+
 def _shown(accepted: Accepted) -> Iterator[str]:
     kept, path = accepted.file, accepted.shown
     age = age_text(kept.made, datetime.now(UTC))
     commit = f"commit {kept.commit}" if kept.commit else "of no known commit"
     yield f"{path}: {kept.outcome}, {age} ({kept.made:%Y-%m-%d %H:%M} UTC), {commit}"
+    yield from _of_what(kept)
     for model in kept.models:
         digest = f"  digest {one_line(model.digest[:12])}" if model.digest else ""
         yield f"  {one_line(model.name)} ({model.role}){digest}"

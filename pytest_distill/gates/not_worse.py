@@ -177,10 +177,10 @@ class NotWorse(MetricGate):
             yield f"the baseline's student is called '{one_line(model.name)}'"
         if model.digest is not None and model.digest == student.info.digest:
             yield "the student is the same checkpoint as in the baseline"
-        if told := gold.in_words:
+        if told := found.in_words:
             left = ", and are alone compared" if found.pairing.common else ""
             text = f"{told}{left}; on all of them the student scores {floor_text(score)}"
-            yield Doubt(text) if gold.few else text
+            yield Doubt(text) if found.few else text
         if not gold.same_settings:
             yield f"the settings of eval '{comparison.eval}' have changed since the baseline"
 
@@ -194,7 +194,16 @@ def _counted(change: Change) -> list[str]:
 
 
 def _details(found: Held, model: AcceptedModel, change: Change) -> dict[str, object]:
-    pairing = found.gold.pairing
+    pairing = found.pairing
+    of_all = (
+        {}
+        if found.chosen is not None
+        else {
+            "added": pairing.added,
+            "gone": pairing.gone,
+            "relabelled": pairing.relabelled,
+        }
+    )
     return {
         "baseline_model": model.name,
         "before": float(change.before),
@@ -202,7 +211,5 @@ def _details(found: Held, model: AcceptedModel, change: Change) -> dict[str, obj
         "better": change.wins,
         "worse": change.losses,
         "common": pairing.common,
-        "added": pairing.added,
-        "gone": pairing.gone,
-        "relabelled": pairing.relabelled,
+        **of_all,  # what is gone of a slice isn't known: texts and fields of then are not kept
     }

@@ -123,6 +123,8 @@ def _notes(
     """Yield age and commit, and what makes the accepted run another than this one."""
     kept = project.accepted.file
     yield f"{age_text(kept.made, project.began.astimezone())}, {_commit(kept.commit, ancestor)}"
+    if kept.reason:
+        yield f"it is of a run that said SHIP ({one_line(kept.reason)})"
     for role in ("teacher", "student", "sft"):
         yield from _model_notes(project, role)
     for name, gold in golds.items():

@@ -19,12 +19,13 @@ Key = tuple[str | None, ...]
 def accepted_gates(rows: Sequence[GateRow]) -> list[AcceptedGate]:
     """Return the gates of some rows as an accepted run keeps them; without those that did not run.
 
-    Where a number is infinite or not known there is none.
+    One that is excused asks all the same: its number alone was not there yet. Where a number is
+    infinite or not known there is none.
     """
     return [
         record_of(AcceptedGate, row, waived=row.waived is not None, gate=str(row.gate))
         for row in rows
-        if row.outcome is not Outcome.NOT_RUN
+        if not _not_known(row)
     ]
 
 
@@ -47,7 +48,7 @@ def gate_changes(
     scopes : sequence of str
         What this run was of, where it was not of all, as node ids begin.
     """
-    unknown = {row.nodeid for row in now if row.outcome is Outcome.NOT_RUN}
+    unknown = {row.nodeid for row in now if _not_known(row)}
 
     def of_this_run(nodeid: str) -> bool:
         return not scopes or any(_inside(nodeid, scope) for scope in scopes)
@@ -66,7 +67,7 @@ def changes_between(
     """Return what has changed between the gates of two runs, the loosened and removed ones first.
 
     Gates are the same by their test, kind, eval, metric, slice and criterion; of several such by
-    their model, else by their order.
+    what they ask, then by their model, else by their order.
     """
     olds, news = _by_key(before), _by_key(now)
     found = [
@@ -78,6 +79,11 @@ def changes_between(
     return sorted(found, key=lambda row: order.index(row.change))
 
 
+def _not_known(row: GateRow) -> bool:
+    """Return whether a test did not run, so that what it asks is not known."""
+    return row.outcome is Outcome.NOT_RUN and row.excused is None
+
+
 def _by_key(gates: Sequence[AcceptedGate]) -> dict[Key, list[AcceptedGate]]:
     found: defaultdict[Key, list[AcceptedGate]] = defaultdict(list)
     for g in gates:
@@ -86,6 +92,10 @@ def _by_key(gates: Sequence[AcceptedGate]) -> dict[Key, list[AcceptedGate]]:
 
 
 def _changed(olds: list[AcceptedGate], news: list[AcceptedGate]) -> Iterator[GateChangeRow]:
+    for old in [gate for gate in olds if gate in news]:
+        if old in news:
+            olds.remove(old)
+            news.remove(old)
     for old in list(olds):
         new = next((new for new in news if new.model == old.model), None)
         if new is not None:

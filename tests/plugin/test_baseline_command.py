@@ -140,6 +140,22 @@ def test_what_is_no_report_is_refused(
     assert not (project.path / "baseline.json").exists()
 
 
+def test_a_run_of_a_part_is_told_as_one(
+    project: Project, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a SHIP was of is said when it is kept, when it is shown and when a run is held to it."""
+    shipped(project, run, "test_ship.py")
+    told = "it is of a run that said SHIP (test_ship.py)"
+    capsys.readouterr()
+    assert command("save", "out.json") == 0
+    assert told in capsys.readouterr().out
+    assert command("show") == 0
+    assert told in capsys.readouterr().out
+    run("--distill-json", "out.json", "--distill-baseline", "baseline.json")
+    (baseline,) = project.json()["baselines"]
+    assert told in baseline["notes"]
+
+
 def test_nothing_is_evaluated_anew(
     project: Project,
     run: Run,

@@ -571,6 +571,15 @@ def test_what_a_sample_leaves_out_is_not_gone(project: Project, run: Run) -> Non
     assert {c["n"] for c in report["changes"]} == {10}
 
 
+def test_a_text_that_stands_twice_is_found_in_a_sample(project: Project, run: Run) -> None:
+    """What a sample asks is not new, though it leaves out another example that asks the same."""
+    project.rows("gold.jsonl", [{**row, "text": f"t{i // 2}"} for i, row in enumerate(gold())])
+    accept(project, run)
+    run(*JSON, "--distill-baseline", "baseline.json", "--distill-limit", "11")
+    (found,) = project.json()["gold_changes"]
+    assert (found["common"], found["added"], found["relabelled"]) == (11, 0, 0)
+
+
 def test_a_metric_that_turned_round_is_refused(project: Project, run: Run) -> None:
     """What was better where it is higher can't be compared with what is better where lower."""
     metric: dict[str, Any] = {"name": "own", "range": [0, 1]}

@@ -143,6 +143,27 @@ def test_a_slice_is_compared_alone(project: Project, run: Run) -> None:
     assert rows["de"]["n"] == rows["en"]["n"] == 10
 
 
+def test_a_sliver_of_a_slice_is_a_doubt(project: Project, run: Run) -> None:
+    """What is counted is the slice, and not the gold set, most of which may be as it was."""
+    project.sizes(teacher=90, student=80, sft=70, n=100)
+    accept(project, run)
+    german = [row for row in gold(100) if row["lang"] == "de"]
+    reworded = {row["id"] for row in german[3:]}
+    project.rows(
+        "gold.jsonl",
+        [{**r, "text": f"so {r['text']}"} if r["id"] in reworded else r for r in gold(100)],
+    )
+    write_gates(project, de="assert_not_worse(slice='lang=de')", all="assert_not_worse()")
+    run(*JSON)
+    rows = gates_of(project)
+    told = f"3 of {len(german)} examples of the slice are in the baseline, and are alone compared"
+    (doubt,) = rows["de"]["doubts"]
+    assert doubt.startswith(told)
+    assert (rows["de"]["n"], rows["de"]["details"]["common"]) == (3, 3)
+    assert rows["de"]["firm"] is False
+    assert rows["all"]["doubts"] == []
+
+
 def test_relabelled_examples_are_left_out_and_counted(project: Project, run_both: Run) -> None:
     """Scores by the old and the new label are not of the same question."""
     accept(project, run_both)
@@ -265,6 +286,10 @@ def test_the_first_merge_needs_none(project: Project, run_both: Run) -> None:
     assert main(["baseline", "save", "out.json"]) == 0
     assert run_both(*JSON).ret == 0
     assert outcomes_of(project) == {"keeps": "PASSED", "not_worse": "PASSED"}
+    assert project.json()["gate_changes"] == []
+    write_gates(project, **KEEPS)
+    run_both(*JSON)
+    assert [row["change"] for row in project.json()["gate_changes"]] == ["removed"]
 
 
 def test_alone_it_ships_nothing(project: Project, run: Run) -> None:

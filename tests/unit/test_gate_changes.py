@@ -9,7 +9,7 @@ import pytest
 
 from pytest_distill.comparison.baseline.file import AcceptedGate
 from pytest_distill.gates.verdict import Outcome
-from pytest_distill.report.gate_changes import changes_between, gate_changes
+from pytest_distill.report.gate_changes import accepted_gates, changes_between, gate_changes
 from pytest_distill.report.records import GateRow
 
 GATE = AcceptedGate(
@@ -124,3 +124,21 @@ def test_names_stay_in_their_line() -> None:
     """A slice or criterion is the user's text."""
     (found,) = changes_between([replace(GATE, slice="a\n::error::b")], [])
     assert "\n" not in found.about
+
+
+def test_gates_of_one_test_that_changed_places_are_no_change() -> None:
+    """Which of two was asked first says nothing of how strict they are."""
+    high, low = replace(GATE, required=0.85), replace(GATE, required=0.8)
+    assert changes_between([high, low], [low, high]) == []
+    found = changes_between([high, low, low], [low, replace(GATE, required=0.7), high])
+    assert [(row.change, row.before, row.now) for row in found] == [("lowered", ">= 0.8", ">= 0.7")]
+
+
+def test_a_gate_that_was_excused_is_a_gate() -> None:
+    """The first run of a gate that needs a baseline asks all that later ones do."""
+    first = replace(row(GATE.nodeid, Outcome.NOT_RUN), excused="no baseline yet")
+    (kept,) = accepted_gates([first])
+    assert kept == GATE
+    assert gate_changes("c", [kept], [row(GATE.nodeid)]) == []
+    assert [r.change for r in gate_changes("c", [kept], [])] == ["removed"]
+    assert gate_changes("c", [GATE], [first]) == []

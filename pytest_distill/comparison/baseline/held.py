@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pytest_distill._util.format import count_text
 from pytest_distill.comparison.baseline.accepted import Accepted
 from pytest_distill.comparison.baseline.change import Change, change
 from pytest_distill.comparison.baseline.file import (
@@ -77,8 +78,9 @@ def gold_change(accepted: Accepted, on: Eval) -> GoldChange | None:
         return None
     before = examples_of(accepted.shown, on.name, then)
     asked, expected = on.example_digests
-    # What a sample leaves out is not gone.
-    there = np.flatnonzero(~np.isin(before.asked, on.digests_left_out))
+    # What a sample leaves out is not gone; a text that it asks too is to be found again.
+    gone = np.setdiff1d(on.digests_left_out, asked)
+    there = np.flatnonzero(~np.isin(before.asked, gone))
     pairing = pair(before.asked[there], before.expected[there], asked, expected)
     return GoldChange(
         then=then,
@@ -123,6 +125,8 @@ class Held:
         What became of the eval.
     pairing : Pairing
         The examples that are looked at.
+    chosen : int, optional
+        How many examples of now are looked at, in the baseline or not; None for all.
     before, now : Rows
         Of these examples, in the same order.
     clusters : sequence, optional
@@ -133,9 +137,26 @@ class Held:
     on: Eval
     gold: GoldChange
     pairing: Pairing
+    chosen: int | None
     before: Rows
     now: Rows
     clusters: Clusters | None
+
+    @property
+    def in_words(self) -> str:
+        """How many of the examples that are looked at both runs have; nothing if they have all."""
+        if self.chosen is None or self.pairing.common == self.chosen:
+            return self.gold.in_words
+        return (
+            f"{self.pairing.common:,} of {count_text(self.chosen, 'example')} of the slice are in "
+            "the baseline"
+        )
+
+    @property
+    def few(self) -> bool:
+        """Whether the examples of both are under half of the gold set, or of what is looked at."""
+        few = self.chosen is not None and 2 * self.pairing.common < self.chosen
+        return few or self.gold.few
 
     def change(self) -> Change:
         """Return the paired difference; ComparisonError where no example is in both."""
@@ -205,6 +226,7 @@ def held(
         on=on,
         gold=gold,
         pairing=pairing,
+        chosen=None if chosen is None else len(chosen),
         before=Rows(before[pairing.before], gold.then.metrics[metric.name].labels),
         now=Rows(now.values[pairing.now], now.labels),
         clusters=clusters,

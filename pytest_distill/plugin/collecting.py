@@ -67,7 +67,6 @@ class Collected:
         if not self._only_named_tests:
             tests = (node for node in report.result or () if isinstance(node, pytest.Item))
             self._hidden.update(dict.fromkeys(tests))
-            self.deselected.update(test.nodeid for test in tests)
         config = self._places.config_of(collector.path)
         if config is None:
             return
@@ -82,6 +81,10 @@ class Collected:
     def items(self) -> list[pytest.Item]:
         """Every test that was found, in the order of the collection."""
         return list(self._items | self._hidden)
+
+    def left_out(self, item: pytest.Item) -> bool:
+        """Return whether an option or a hook took a test away."""
+        return item.nodeid in self.deselected or item not in self._items
 
     @property
     def named(self) -> list[str]:

@@ -39,15 +39,12 @@ def share_of(session: DistillSession) -> Share:
     skipped, remarks = session.collected.skipped_files(session.configs)
     for item, state in session.tests:
         state.gate_test |= session.is_gate_test(item)  # a marker may come while it runs
-    gate_tests = {
-        item.nodeid: (item.location[1] or 0) + 1
-        for item in session.collected.items
-        if session.is_gate_test(item)
-    }
+    asking = [item for item in session.collected.items if session.is_gate_test(item)]
+    gate_tests = {item.nodeid: (item.location[1] or 0) + 1 for item in asking}
     share = Share(
         gate_tests=list(gate_tests),
         lines=gate_tests,
-        deselected=[nodeid for nodeid in gate_tests if nodeid in session.collected.deselected],
+        deselected=[item.nodeid for item in asking if session.collected.left_out(item)],
         runs=[s.run for _, s in session.tests if s.has_something and s.run.attempts],
         late=session.turns.late,
         skipped_files=skipped,

@@ -213,9 +213,10 @@ def _change_text(row: ChangeRow) -> str:
     sign = "+" if row.difference > 0 else ""
     difference = score_text(decimal(row.difference), higher_is_better=row.higher_is_better)
     counts = "" if row.wins is None else f", {row.wins:,} better and {row.losses:,} worse"
-    bounds = interval_text(row.lower, row.upper)
+    known = row.lower is not None or row.upper is not None
+    bounds = f", 95 % interval {interval_text(row.lower, row.upper)}" if known else ""
     same = ", the same checkpoint" if row.same else ""
     return (
         f"{one_line(row.model)}: {one_line(row.metric)} {before} -> {now} "
-        f"({sign}{difference}, 95 % interval {bounds}){counts}{same}"
+        f"({sign}{difference}{bounds}){counts}{same}"
     )

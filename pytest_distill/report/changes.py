@@ -29,6 +29,8 @@ def change_row(
         Of its checkpoint then and now; None where one is not known.
     """
     lower, upper = bounds_of(found, higher_is_better=metric.higher_is_better)
+    most = metric.range[1] - metric.range[0]  # no difference is greater
+    lower, upper = (None if end is None else max(-most, min(end, most)) for end in (lower, upper))
     return ChangeRow(
         config="",
         eval="",
@@ -87,7 +89,8 @@ def _parts(teacher: ChangeRow, student: ChangeRow) -> Iterator[str]:
     was, moved, ended = (floor_text(share) for share in shares if share is not None)
     text = f"{student.eval}: {student.model} retained {was} of the teacher then on these examples"
     if not _moved(student):
-        yield f"{text} and retains {ended} now: the teacher moved it, the student is as it was"
+        moves = "the teacher moved it" if before != now else "the teacher has not moved it"
+        yield f"{text} and retains {ended} now: {moves}, the student is as it was"
     else:
         yield f"{text}; the teacher alone moves that to {moved}, the student then to {ended}"
 

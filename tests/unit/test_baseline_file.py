@@ -318,11 +318,12 @@ def test_examples_that_ask_the_same_are_paired_by_their_label_first() -> None:
         (timedelta(minutes=1), "1 minute old"),
         (timedelta(hours=23), "23 hours old"),
         (timedelta(days=400), "400 days old"),
-        (timedelta(days=-1), "less than a minute old"),
+        (timedelta(seconds=-5), "less than a minute old"),
+        (timedelta(days=-1), "dated in the future"),
     ],
 )
 def test_an_age_is_told_in_one_unit(age: timedelta, said: str) -> None:
-    """The largest unit of which there is one; a clock that goes wrong gives no negative age."""
+    """The largest unit of which there is one; a clock that goes wrong is told."""
     assert age_text(NOW - age, NOW) == said
 
 
@@ -333,3 +334,21 @@ def test_columns_that_no_labels_have_are_refused(labels: list[str]) -> None:
     on = baseline(3, macro_f1=own).evals["reviews"]
     with pytest.raises(ConfigError, match="6 columns of"):
         rows_of("b.json", "reviews", on, "macro_f1", "sft", 3)
+
+
+@pytest.mark.parametrize("score", [2.0, -1.0])
+def test_scores_that_the_metric_cannot_give_are_refused(score: float) -> None:
+    """What was edited by hand, checksum and all, moves no student's score out of the range."""
+    own = scores(lambda: np.array([0.0, 1.0, score]))
+    on = baseline(3, accuracy=own).evals["reviews"]
+    with pytest.raises(ConfigError, match=r"outside of 0\.0 to 1\.0"):
+        rows_of("b.json", "reviews", on, "accuracy", "sft", 3)
+
+
+@pytest.mark.parametrize("number", [-1.0, 1e15])
+def test_clusters_that_there_are_not_are_refused(number: float) -> None:
+    """There are at most as many clusters as examples."""
+    clusters = pack(np.array([0.0, 1.0, number]))
+    on = baseline(3).evals["reviews"].model_copy(update={"clusters": clusters})
+    with pytest.raises(ConfigError, match=r"evals\.reviews\.clusters"):
+        examples_of("b.json", "reviews", on)

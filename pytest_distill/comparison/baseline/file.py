@@ -153,6 +153,8 @@ def examples_of(file: str, name: str, on: AcceptedEval) -> AcceptedRows:
         return AcceptedRows(asked, expected, None)
     packed = on.clusters
     numbers = _unpacked(file, f"evals.{name}.clusters", lambda: unpack(packed, (len(asked),)))
+    if numbers.min() < 0 or numbers.max() > len(asked):
+        raise _broken(file, f"evals.{name}.clusters: a number of a cluster that there is not")
     return AcceptedRows(asked, expected, numbers.astype(int).tolist())
 
 
@@ -164,7 +166,7 @@ def rows_of(
     Raises
     ------
     ConfigError
-        Where the file does not hold so many numbers.
+        Where the file does not hold so many numbers, or scores that the metric cannot give.
     """
     scores = on.metrics.get(metric)
     if scores is None or model not in scores.rows:
@@ -173,7 +175,13 @@ def rows_of(
     where = f"evals.{name}.metrics.{metric}.rows.{model}"
     if scores.labels is not None and (not scores.labels or shape[-1] % len(scores.labels)):
         raise _broken(file, f"{where}: {shape[-1]} columns of {len(scores.labels)} labels")
-    return _unpacked(file, where, lambda: unpack(scores.rows[model], shape))
+    found = _unpacked(file, where, lambda: unpack(scores.rows[model], shape))
+    low, high = scores.range
+    if scores.columns is None and (
+        (low is not None and found.min() < low) or (high is not None and found.max() > high)
+    ):
+        raise _broken(file, f"{where}: a score outside of {low} to {high}")
+    return found
 
 
 def write_baseline(path: Path, baseline: BaselineFile) -> None:
@@ -233,7 +241,10 @@ def read_baseline(path: Path) -> BaselineFile:
 
 def age_text(made: datetime, now: datetime) -> str:
     """Return how old something is: ``3 days old``."""
-    seconds = max(0, int((now - made).total_seconds()))
+    seconds = int((now - made).total_seconds())
+    if seconds < -60:  # so much two clocks may differ
+        return "dated in the future"
+    seconds = max(0, seconds)
     for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         count = seconds // size
         if count:

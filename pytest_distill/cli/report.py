@@ -15,8 +15,6 @@ from pytest_distill.report.reading import read_report
 from pytest_distill.report.records import Report
 from pytest_distill.report.tables import encodable
 from pytest_distill.report.terminal import (
-    LEAST_COLUMNS,
-    MOST_COLUMNS,
     last_line,
     remark_lines,
     report_lines,
@@ -55,9 +53,7 @@ def run(given: argparse.Namespace) -> Iterator[str]:
         except OSError as error:
             raise ConfigError(f"{name} {file.path}: cannot be written: {error.strerror}") from None
     if not wanted:
-        columns = terminal_width() if given.width is None else given.width
-        width = min(max(columns, LEAST_COLUMNS), MOST_COLUMNS)
-        yield from _printed(report, width, given.verbose)
+        yield from _printed(report, terminal_width(given.width), given.verbose)
 
 
 def _printed(report: Report, width: int, verbosity: int) -> Iterator[str]:

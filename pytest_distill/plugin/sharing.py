@@ -42,8 +42,7 @@ def share_of(session: DistillSession) -> Share:
     asking = [item for item in session.collected.items if session.is_gate_test(item)]
     gate_tests = {item.nodeid: (item.location[1] or 0) + 1 for item in asking}
     share = Share(
-        gate_tests=list(gate_tests),
-        lines=gate_tests,
+        gate_tests=gate_tests,
         deselected=[item.nodeid for item in asking if session.collected.left_out(item)],
         runs=[s.run for _, s in session.tests if s.has_something and s.run.attempts],
         late=session.turns.late,

@@ -48,9 +48,9 @@ class Blocks:
         self._several_evals = len({g.eval for g in gates if g.eval}) > 1
         self._several_students = len({g.model for g in gates if self._is_student(g)}) > 1
         self._outcome_width = max((len(outcome_text(g)) for g in self._gates), default=0)
-        self._numbers = {id(g): numbers_text(g) for g in self._gates}
-        self._left = max((len(left) for left, _ in self._numbers.values()), default=0)
-        self._right = max((len(right) for _, right in self._numbers.values()), default=0)
+        numbers = [numbers_text(g) for g in self._gates]
+        self._left = max((len(left) for left, _ in numbers), default=0)
+        self._right = max((len(right) for _, right in numbers), default=0)
         self._gate_width = max((len(g.gate or "") for g in self._gates), default=0)
         self._told: set[str] = set()
 
@@ -73,7 +73,7 @@ class Blocks:
 
     def _gate(self, row: GateRow) -> Iterator[Line]:
         outcome = outcome_text(row)
-        left, right = self._numbers[id(row)]
+        left, right = numbers_text(row)
         parts = [f"  {outcome:<{self._outcome_width}}"]
         if self._left and (left or row.gate):
             parts.append(f"{left:>{self._left}} {right:<{self._right}}".rstrip())

@@ -13,6 +13,7 @@ from pytest_distill._util.format import (
     score_text,
     size_text,
 )
+from pytest_distill._util.units import Unit
 from pytest_distill.gates.measured import setting_text
 from pytest_distill.report.records import (
     ComparisonRow,
@@ -132,8 +133,8 @@ class EvalTable:
     def columns(self, *, more: bool) -> list[Columns]:
         """Return what is known of the models, in groups that stay together; no empty column."""
         groups: list[Columns] = [
-            {name: self._sizes(key, unit)}
-            for name, key, unit in (("params", "parameters", "parameters"), ("size", "bytes", "B"))
+            {"params": self._sizes("parameters", "parameters")},
+            {"size": self._sizes("bytes", "B")},
         ]
         groups += [
             {f"{name}p50": self._times(part, "p50"), f"{name}p95": self._times(part, "p95")}
@@ -147,10 +148,10 @@ class EvalTable:
         full = ({name: told for name, told in group.items() if any(told)} for group in groups)
         return [group for group in full if group]
 
-    def _sizes(self, key: str, unit: str) -> list[str]:
+    def _sizes(self, key: str, unit: Unit) -> list[str]:
         found = {m.name: getattr(m, key) for m in self.models}
         return [
-            "" if found[m.name] is None else _marked(m, key, size_text(found[m.name], unit))  # type: ignore[arg-type]
+            "" if found[m.name] is None else _marked(m, key, size_text(found[m.name], unit))
             for m in self.models
         ]
 

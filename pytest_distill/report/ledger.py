@@ -52,6 +52,8 @@ class TestRecord:
         node id.
     position : float
         Which of the collected gate tests it is; infinite where collection did not know it as one.
+    line : int, optional
+        Where it begins, as collection knew it.
     """
 
     __test__ = False
@@ -61,6 +63,7 @@ class TestRecord:
     result: str | None = None
     runs: dict[str, TestRun] = field(default_factory=dict)
     position: float = math.inf
+    line: int | None = None
 
     def take(self, run: TestRun) -> None:
         """Take in what one turn of the test has come to so far."""
@@ -100,8 +103,9 @@ class Ledger:
 
     def take(self, share: Share) -> None:
         """Take in what one process found out."""
-        for position, nodeid in enumerate(share.gate_tests):
+        for position, (nodeid, line) in enumerate(share.gate_tests.items()):
             test = self.test(nodeid)
+            test.line = line
             test.gate_test = True
             test.position = position
         for run in share.runs:
@@ -182,8 +186,7 @@ class Ledger:
                 rows += run_rows(run, self._excused)
             if test.gate_test and not test.runs:
                 ended = ASKED_NOTHING if test.result == "passed" else test.result
-                line = self.known.lines.get(test.nodeid)
-                run = TestRun(test.nodeid, file=self._file(test.nodeid), line=line)
+                run = TestRun(test.nodeid, file=self._file(test.nodeid), line=test.line)
                 why = self._why_not(test.nodeid) if ended is None else ""
                 rows.append(end_row(run, ended, why))
         return rows

@@ -62,10 +62,8 @@ class Share:
 
     Parameters
     ----------
-    gate_tests : list of str
-        Node ids, whether the tests ran or not.
-    lines : dict
-        Node id of one of these -> the line where it begins.
+    gate_tests : dict
+        Node id -> the line where the test begins, whether it ran or not; in their order.
     deselected : list of str
         Those that an option took away.
     runs : list of TestRun
@@ -94,8 +92,7 @@ class Share:
         Which students its verdicts are about, and those that were judged before.
     """
 
-    gate_tests: list[str] = field(default_factory=list)
-    lines: dict[str, int] = field(default_factory=dict)
+    gate_tests: dict[str, int] = field(default_factory=dict)
     deselected: list[str] = field(default_factory=list)
     runs: list[TestRun] = field(default_factory=list)
     late: list[str] = field(default_factory=list)
@@ -127,7 +124,7 @@ class Share:
             evals = {name: _union(known.evals.get(name, ()), of) for name, of in told.evals.items()}
             models = _union(known.models, told.models)
             self.listings[config] = Listing(models, known.evals | evals)
-        for name in ("allow_reruns", "lines", "required", "accepted_gates"):
+        for name in ("allow_reruns", "required", "accepted_gates"):
             getattr(self, name).update(getattr(other, name))
         for name in (
             "deselected",

@@ -59,10 +59,10 @@ def shortened(text: str, room: int) -> str:
     return f"{head}..{tail}"
 
 
-def few_lines(lines: list[str], indent: str = "") -> list[str]:
+def few_lines(lines: list[str]) -> list[str]:
     """Return the first lines of a list, and how many more there are."""
     rest = len(lines) - MOST_ROWS
-    return [*lines[:MOST_ROWS], *([f"{indent}and {rest:,} more"] if rest > 0 else [])]
+    return [*lines[:MOST_ROWS], *([f"and {rest:,} more"] if rest > 0 else [])]
 
 
 def encodable(text: str, encoding: str, width: int) -> list[str]:

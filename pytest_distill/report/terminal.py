@@ -16,9 +16,10 @@ from pytest_distill.report.tables import cells, few_lines, wrapped
 LEAST_COLUMNS, MOST_COLUMNS = 60, 200
 
 
-def terminal_width() -> int:
-    """Return how many columns a report has; 80 where there is no terminal."""
-    return min(max(shutil.get_terminal_size().columns, LEAST_COLUMNS), MOST_COLUMNS)
+def terminal_width(columns: int | None = None) -> int:
+    """Return how many columns a report has; by default the terminal's, 80 where there is none."""
+    wanted = shutil.get_terminal_size().columns if columns is None else columns
+    return min(max(wanted, LEAST_COLUMNS), MOST_COLUMNS)
 
 
 def report_lines(report: Report, width: int, verbosity: int = 0) -> list[Line]:

@@ -41,7 +41,7 @@ def ledger(**results: tuple[str | None, list[str]]) -> Ledger:
     A result such as ``passed and looked`` is that of a test which took something of a model.
     """
     made = Ledger()
-    made.take(Share(gate_tests=list(results)))
+    made.take(Share(gate_tests=dict.fromkeys(results, 1)))
     for nodeid, (result, outcomes) in results.items():
         end = (result or "").removesuffix(" and looked") or None
         made.test(nodeid).result = end
@@ -236,7 +236,7 @@ def test_gates_stand_in_the_order_of_collection() -> None:
     made = Ledger()
     judged(made, "b", "passed", VERDICT)
     judged(made, "a", "passed", VERDICT)
-    made.take(Share(gate_tests=["a", "b"]))
+    made.take(Share(gate_tests={"a": 1, "b": 1}))
     assert [gate.nodeid for gate in made.gates()] == ["a", "b"]
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Container
 
 from pytest_distill.errors import one_line
-from pytest_distill.report.blocks import observed_text, required_text
-from pytest_distill.report.outcomes import did_not_pass, subject_of, why
+from pytest_distill.report.blocks import numbers_text
+from pytest_distill.report.outcomes import answered_for, did_not_pass, subject_of, why
 from pytest_distill.report.records import GateRow, Report
 
 MOST = 10
@@ -18,7 +18,7 @@ LONGEST = 1000
 
 
 def annotation_lines(report: Report, told: Container[str]) -> list[str]:
-    """Return a command for each gate that did not pass, the worst first; none where it is waived.
+    """Return a command for each gate that did not pass, the worst first; none that is answered for.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def annotation_lines(report: Report, told: Container[str]) -> list[str]:
     told : container of str
         The node ids of tests that another plugin has annotated.
     """
-    bad = [g for g in did_not_pass(report.gates) if not g.waived and g.nodeid not in told]
+    bad = [g for g in did_not_pass(report.gates) if not (answered_for(g) or g.nodeid in told)]
     return [_command(row) for row in bad[:MOST]]
 
 
@@ -40,7 +40,7 @@ def _command(row: GateRow) -> str:
 
 def message(row: GateRow) -> str:
     """Return on one line the numbers, what they are about, the test, and what they rest on."""
-    numbers = f"{observed_text(row)} {required_text(row)}".strip()
+    numbers = " ".join(numbers_text(row)).strip()
     head = ", ".join(filter(None, (numbers, row.gate, subject_of(row), row.nodeid)))
     return one_line(": ".join(filter(None, (head, "; ".join(why(row))))))
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_distill.report.records import GateRow
 
 SEVERITIES = {"FAILED": "blocker", "INCONCLUSIVE": "critical", "NOT RUN": "major"}
-WAIVED = "info"
+ANSWERED_FOR = "info"
 OF_THE_RUN = "major"
 NO_FILE = "distill.yaml"
 """Where an entry about the whole run stands: GitLab asks for a file."""
@@ -39,7 +39,7 @@ class _Entry:
 
 
 def text(report: Report) -> str:
-    """Return the file; it has no entry only for a SHIP without a failure that is waived."""
+    """Return the file; it has no entry only for a SHIP without a gate that is answered for."""
     found = [*_of_the_run(report)]
     if report.gates:
         from pytest_distill.report.outcomes import did_not_pass  # knows the gates, numpy and all
@@ -80,13 +80,14 @@ def _of_the_run(report: Report) -> Iterator[_Entry]:
 
 def _of_a_gate(row: GateRow) -> _Entry:
     from pytest_distill.report.annotations import message
+    from pytest_distill.report.outcomes import answered_for
 
     about = (row.nodeid, row.gate, row.eval, row.metric, row.model, row.slice, row.criterion)
     return _Entry(
         about,
         row.gate or "pytest-distill",
         f"{'waived' if row.waived else row.outcome}: {message(row)}",
-        WAIVED if row.waived else SEVERITIES[row.outcome],
+        ANSWERED_FOR if answered_for(row) else SEVERITIES[row.outcome],
         row.file or row.nodeid.partition("::")[0],
         row.line,
     )

@@ -24,16 +24,21 @@ def fell_short(row: GateRow) -> bool:
     return row.outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE) and not row.waived
 
 
+def answered_for(row: GateRow) -> bool:
+    """Return whether a gate that did not pass is waived or excused, and so in no SHIP's way."""
+    return row.waived is not None or row.excused is not None
+
+
 def did_not_pass(gates: Iterable[GateRow]) -> list[GateRow]:
     """Return the gates that did not pass, the worst first, else as they stand.
 
     FAILED first, and of those last the ones that are within noise; then INCONCLUSIVE, NOT RUN, and
-    the failures that somebody answers for.
+    those that somebody answers for.
     """
     worse = (Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.NOT_RUN)
 
     def place(row: GateRow) -> tuple[bool, int, bool]:
-        return bool(row.waived), worse.index(row.outcome), row.firm is False
+        return answered_for(row), worse.index(row.outcome), row.firm is False
 
     return sorted((row for row in gates if row.outcome in worse), key=place)
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import NamedTuple
 
 import pytest
 
-from .project import FAILS, SHIPS, Project, Run, recorded, report_of, said, write_gates
+from .project import (
+    FAILS,
+    SHIPS,
+    Project,
+    Run,
+    decision_of,
+    recorded,
+    report_of,
+    said,
+    write_gates,
+)
 
 REPORT = "--distill-report"
 NO_OTHER = ("-p", "no:pytest_github_actions_annotate_failures")
@@ -70,6 +81,19 @@ def test_a_ship_is_not_annotated(project: Project, run: Run) -> None:
     assert commands_of(run(REPORT)) == []
     project.file("test_ship.py", FAILS)
     assert commands_of(run("--distill-json", "out.json", *NO_OTHER)) == []
+
+
+def test_a_gate_that_is_excused_is_not_annotated(project: Project, run: Run) -> None:
+    """It waits for the first baseline and keeps nothing from shipping; for GitLab it is `info`."""
+    project.config["baseline"] = {"path": "baseline.json", "required": False}
+    project.save()
+    write_gates(project, kept="assert_quality_retained(0.5)", waits="assert_not_worse()")
+    result = run(REPORT, "--distill-codequality", "quality.json")
+    assert decision_of(result)[0] == "SHIP"
+    assert commands_of(result) == []
+    (entry,) = json.loads((project.path / "quality.json").read_text(encoding="utf-8"))
+    assert (entry["check_name"], entry["severity"]) == ("not_worse", "info")
+    assert entry["description"].startswith("NOT RUN: not_worse, ")
 
 
 def test_nothing_is_annotated_elsewhere(

@@ -25,7 +25,12 @@ def request_key(request: Request, whole: str | None = None) -> bytes:
     whole : str, optional
         The whole prompt, where request and model do not say all of it: a date may be in it.
     """
-    asked = {f.name: getattr(request, f.name) for f in fields(request) if f.name != "id"}
+    asked = {
+        f.name: value
+        for f in fields(request)
+        if f.name != "id"
+        and not ((value := getattr(request, f.name)) == f.default and f.metadata.get("later"))
+    }
     more = [] if whole is None else [whole]
     return canonical_sha256([type(request).__name__, asked, *more]).digest()
 

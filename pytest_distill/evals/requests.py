@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar, Literal, get_args
+
+LATER: dict[str, Any] = {"later": True}
+"""Metadata of a request's field that earlier versions had not: as long as it says nothing, it is no
+part of the request's key, so that what is stored is found again."""
+
+Finish = Literal["end", "stop", "length", "tool_call"]
+"""Why a text ended: at an end token, a stop string, the greatest length, or a call of a tool."""
+FINISHES: tuple[Finish, ...] = get_args(Finish)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,22 @@ class GoldText:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a tool, as a model wrote it.
+
+    Parameters
+    ----------
+    name : str
+        The tool's name.
+    arguments : str
+        Its arguments as JSON; what the model wrote where that is none.
+    """
+
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """What one model answered for one example; the fields that its task does not need stay None.
 
@@ -97,6 +121,15 @@ class Prediction:
         The generated text, without the prompt and without the stop string.
     tokens : int, optional
         Over how many tokens the log-likelihood of a text was taken (perplexity, generation).
+    finish : {"end", "stop", "length", "tool_call"}, optional
+        Why the generated text ended.
+    thinking_tokens : int, optional
+        How many of `tokens` stand before the answer: the model's thinking and its markers.
+    greedy : tuple of bool, optional
+        Of each choice, whether it is what the model would have generated greedily: lm-evaluation-
+        harness's ``is_greedy``.
+    tool_calls : tuple of ToolCall, optional
+        The calls of tools, where they were told apart from the text, as servers do it.
     """
 
     id: str
@@ -106,3 +139,7 @@ class Prediction:
     loglikelihoods: tuple[float, ...] | None = None
     text: str | None = None
     tokens: int | None = None
+    finish: Finish | None = None
+    thinking_tokens: int | None = None
+    greedy: tuple[bool, ...] | None = None
+    tool_calls: tuple[ToolCall, ...] | None = None

@@ -21,7 +21,7 @@ from pytest_distill.errors import (
     UnsoundAnswersError,
 )
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.requests import Prediction, Request
+from pytest_distill.evals.requests import FINISHES, Prediction, Request, ToolCall
 from pytest_distill.evaluation.cards import Cards
 from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEval
 from pytest_distill.evaluation.store.keeping import EvaluatedPredictions, Keeper, StoredFigure
@@ -474,6 +474,10 @@ def _is_plain(prediction: Prediction) -> bool:
         and _holds(prediction.labels, str)
         and _holds(prediction.probabilities, float)
         and _holds(prediction.loglikelihoods, float)
+        and _holds(prediction.greedy, bool)
+        and (prediction.finish is None or prediction.finish in FINISHES)
+        and (prediction.thinking_tokens is None or type(prediction.thinking_tokens) is int)
+        and prediction.tool_calls is None
     )
 
 
@@ -499,6 +503,26 @@ def _numbers(value: Any) -> tuple[float, ...]:
     return tuple(plain.real(entry) for entry in plain.sequence(value))
 
 
+def _finish(value: Any) -> str:
+    said = plain.text(value)
+    if said not in FINISHES:
+        raise ValueError(f"must be one of {', '.join(FINISHES)}, not {plain.shown(value)}")
+    return said
+
+
+def _truth(value: Any) -> bool:
+    said = plain.json_able(value)
+    if not isinstance(said, bool):
+        raise ValueError(f"must be true or false, not {plain.shown(value)}")
+    return said
+
+
+def _call(value: Any) -> ToolCall:
+    if not isinstance(value, ToolCall):
+        raise ValueError(f"must be a ToolCall, not {plain.shown(value)}")
+    return ToolCall(plain.text(value.name), plain.text(value.arguments))
+
+
 _PREDICTION: Mapping[str, Callable[[Any], Any]] = {
     "id": plain.text,
     "prediction": _label,
@@ -507,6 +531,10 @@ _PREDICTION: Mapping[str, Callable[[Any], Any]] = {
     "loglikelihoods": _numbers,
     "text": plain.text,
     "tokens": plain.whole,
+    "finish": _finish,
+    "thinking_tokens": plain.whole,
+    "greedy": lambda value: tuple(map(_truth, plain.sequence(value))),
+    "tool_calls": lambda value: tuple(map(_call, plain.sequence(value))),
 }
 """Field of a prediction -> what makes it a built-in type."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from dataclasses import fields as fields_of
 from functools import cached_property
 from typing import ClassVar, Literal
@@ -15,8 +15,17 @@ from pytest_distill.evals.metrics import Answer, Metric
 from pytest_distill.evals.metrics.corpus import BLEU, CHRF
 from pytest_distill.evals.metrics.texts import EXACT_MATCH, ROUGE_L, TOKEN_F1
 from pytest_distill.evals.normalisation import composed
-from pytest_distill.evals.requests import CAUSAL, SEQ2SEQ, GoldText, Head, Prediction, Request
+from pytest_distill.evals.requests import (
+    CAUSAL,
+    LATER,
+    SEQ2SEQ,
+    GoldText,
+    Head,
+    Prediction,
+    Request,
+)
 from pytest_distill.evals.tasks import fields
+from pytest_distill.evals.tasks.conversations import Conversation
 from pytest_distill.evals.tasks.predictions import no_answer
 from pytest_distill.evals.tasks.prompts import FewShot
 
@@ -69,6 +78,11 @@ class GenerationRequest(Request):
         Length, stop strings, sampling.
     truncate : {"left"}, optional
         Whether the start of the prompt may be cut off. None: a too long prompt is an error.
+    conversation : Conversation, optional
+        Messages in place of `prompt`, which is empty then, for the model's chat template.
+    thinking : tuple of str, optional
+        What the model's thinking begins and ends with: it stays in the text, also where these are
+        special tokens.
     """
 
     task: ClassVar[str] = "generation"
@@ -79,6 +93,8 @@ class GenerationRequest(Request):
     chat: bool = False
     decoding: Decoding = Decoding()
     truncate: Literal["left"] | None = None
+    conversation: Conversation | None = field(default=None, metadata=LATER)
+    thinking: tuple[str, str] | None = field(default=None, metadata=LATER)
 
 
 @dataclass(frozen=True)

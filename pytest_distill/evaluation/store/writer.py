@@ -7,11 +7,11 @@ import queue
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from pytest_distill.evals.requests import Prediction
+from pytest_distill.evals.requests import Prediction, ToolCall
 from pytest_distill.evaluation.store.sqlite import FAILURES, checksum, connect, error_of
 
 _ANSWER = tuple(field.name for field in fields(Prediction) if field.name != "id")
@@ -75,10 +75,15 @@ class Writer:
 def prediction_fields(prediction: Prediction) -> dict[str, Any]:
     """Return the fields that are there, without the id."""
     # asdict would copy every value of very many predictions.
-    return {name: v for name in _ANSWER if (v := getattr(prediction, name)) is not None}
+    found = {name: v for name in _ANSWER if (v := getattr(prediction, name)) is not None}
+    if prediction.tool_calls is not None:
+        found["tool_calls"] = [asdict(call) for call in prediction.tool_calls]
+    return found
 
 
 def prediction_from(answer: Mapping[str, Any]) -> Prediction:
     """Return the prediction of `prediction_fields`, its id left empty."""
     values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in answer.items()}
+    if "tool_calls" in values:
+        values["tool_calls"] = tuple(ToolCall(**call) for call in values["tool_calls"])
     return Prediction(id="", **values)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,11 @@ _SPREADS = 8.5  # of a count's standard deviation: what lies beyond is under 1e-
 Counts = NDArray[np.int64]
 Extreme = Callable[[Floats], NDArray[np.bool_]]
 
+_remembered = lru_cache(maxsize=2**14)
+"""Many gates on one comparison ask for the same tails, of a few milliseconds each."""
 
+
+@_remembered
 def below_tail(both: int, bottom_only: int, top_only: int, ratio: float) -> float:
     """Return p of "the ratio is below `ratio`", from (both + top_only) / (both + bottom_only).
 
@@ -57,6 +62,7 @@ def below_tail(both: int, bottom_only: int, top_only: int, ratio: float) -> floa
     return _of_ratio(both, bottom_only, top_only, ratio).upper()
 
 
+@_remembered
 def above_tail(both: int, bottom_only: int, top_only: int, ratio: float) -> float:
     """Return p of "the ratio is at least `ratio`"; see `below_tail`."""
     return _of_ratio(both, bottom_only, top_only, ratio).lower()
@@ -79,6 +85,7 @@ def _of_ratio(both: int, bottom_only: int, top_only: int, m: float) -> _Tails:
     )
 
 
+@_remembered
 def difference_tail(wins: int, losses: int, n: int, gain: float) -> float:
     """Return p of "the proportions differ by at most `gain`", for a gain in (-1, 1).
 
@@ -87,6 +94,7 @@ def difference_tail(wins: int, losses: int, n: int, gain: float) -> float:
     return _of_difference(wins, losses, n, gain).upper()
 
 
+@_remembered
 def difference_above_tail(wins: int, losses: int, n: int, gain: float) -> float:
     """Return p of "the proportions differ by at least `gain`"; see `difference_tail`."""
     return _of_difference(wins, losses, n, gain).lower()

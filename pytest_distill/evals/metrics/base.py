@@ -16,7 +16,7 @@ from typing_extensions import TypeVar
 from pytest_distill._util.user_code import is_ours, user_code
 from pytest_distill.errors import ConfigError, EvaluationError, name_problem
 from pytest_distill.evals.goldset import Example
-from pytest_distill.evals.requests import Prediction
+from pytest_distill.evals.requests import Prediction, ToolCall
 
 Value = str | float | tuple[str, ...] | tuple[float, ...]
 """A text, a label or a choice; a number; a label a token; or a vector."""
@@ -50,6 +50,9 @@ class Answer(Generic[ValueT]):
     tied : bool
         Whether others are as probable, so that what the prediction states, or else an arbitrary
         order, picked it.
+    calls, expected_calls : tuple of ToolCall, optional
+        The calls of tools that the model made, and those that the gold set expects; None where no
+        tools were given to it.
     """
 
     example: Example
@@ -60,6 +63,8 @@ class Answer(Generic[ValueT]):
     target_index: int | None = None
     correct: bool | None = None
     tied: bool = False
+    calls: tuple[ToolCall, ...] | None = None
+    expected_calls: tuple[ToolCall, ...] | None = None
 
 
 class Metric(ABC):
@@ -160,12 +165,15 @@ class MeanMetric(Metric):
         The direction.
     range : tuple of float
         Least and greatest possible score.
+    binary : bool
+        Whether a score says right or wrong, as 1 or 0.
     """
 
     name: str
     score: Callable[[Answer[Any]], float]
     higher_is_better: bool = True
     range: tuple[float, float] = (0.0, 1.0)
+    binary: bool = field(default=False, kw_only=True)
     same_columns: ClassVar[bool] = True
 
     def scores(self, answers: Sequence[Answer[Any]]) -> NDArray[np.float64]:
@@ -373,7 +381,7 @@ def _checked(metric: object, where: str) -> Metric:
     if is_ours(own):
         return own  # type: ignore[no-any-return]
     if isinstance(own, MeanMetric):
-        return OwnMean(str(name), own.score, bool(higher), (low, high), own)
+        return OwnMean(str(name), own.score, bool(higher), (low, high), own, binary=own.binary)
     return OwnMetric(own, str(name), bool(higher), (low, high))
 
 

@@ -179,7 +179,7 @@ class Matthews(_LabelCounts):
         return Fraction(covariance, root) if root and root**2 == spread else None
 
 
-ACCURACY = MeanMetric("accuracy", is_correct)
-ACCURACY_NORM = MeanMetric("accuracy_norm", is_correct_by_length)
+ACCURACY = MeanMetric("accuracy", is_correct, binary=True)
+ACCURACY_NORM = MeanMetric("accuracy_norm", is_correct_by_length, binary=True)
 MACRO_F1 = MacroF1("macro_f1")
 MATTHEWS = Matthews("matthews", range=(-1.0, 1.0))

@@ -89,6 +89,6 @@ class _Words:
         return words(text)
 
 
-EXACT_MATCH = MeanMetric("exact_match", exact_match)
+EXACT_MATCH = MeanMetric("exact_match", exact_match, binary=True)
 TOKEN_F1 = MeanMetric("token_f1", token_f1)
 ROUGE_L = MeanMetric("rouge_l", rouge_l)

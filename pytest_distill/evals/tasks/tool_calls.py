@@ -1,0 +1,221 @@
+"""The calls of tools in what a model wrote, and those that the gold set expects."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from pytest_distill._util import strict_json
+from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.requests import ToolCall
+from pytest_distill.evals.tasks import fields
+
+
+def calls_of(text: str) -> tuple[ToolCall, ...]:
+    """Return the calls that a model wrote, in its order; empty where it called no tool.
+
+    Told apart are, in this order: a text that is JSON as a whole, one call, a list of them, or
+    several with a semicolon between (Llama 3; Mistral without its special token);
+    ``<tool_call>...</tool_call>`` (Hermes, Qwen, SmolLM2); ``[TOOL_CALLS]`` (Mistral, also
+    ``[TOOL_CALLS]name[ARGS]{...}``); ``<|python_tag|>`` (Llama 3); a fence of JSON. Around those
+    with a marker other text may stand. What is called but cannot be read is a call whose arguments
+    are no JSON.
+
+    Parameters
+    ----------
+    text : str
+        What the model generated, without its thinking.
+    """
+    whole = _without_ends(text)
+    found = _read(whole)
+    if found is not None:
+        return found
+    first = _MARKER.search(whole)  # others may stand in the texts of its JSON
+    if first is not None:
+        return tuple(_MARKED[first[0]](whole))
+    blocks = _FENCE.findall(whole)
+    calls = [call for block in blocks for call in _read(block) or ()]
+    broken = [block for block in (*blocks, whole) if not calls and _began_a_call(block)]
+    return (*calls, *map(_malformed, broken[:1]))
+
+
+def expected_calls(example: Example, name: str) -> tuple[ToolCall, ...]:
+    """Return the calls that a field of the gold set expects; empty where none should be made.
+
+    Raises
+    ------
+    GoldSetError
+        Where it holds something else.
+    """
+    value = fields.field(example, name)
+    if isinstance(value, str):  # a file of columns has no other place for it
+        try:
+            value = strict_json.loads(value)
+        except ValueError:
+            raise _no_calls(example, name, value) from None
+    calls = [] if value is None else [value] if isinstance(value, Mapping) else value
+    if not isinstance(calls, list | tuple):
+        raise _no_calls(example, name, value)
+    return tuple(_expected(example, name, call) for call in calls)
+
+
+def _expected(example: Example, name: str, value: object) -> ToolCall:
+    try:
+        call = _read_call(value, ("arguments",))
+    except (TypeError, ValueError) as error:  # such as a date of a parquet file
+        raise example.gold_error(
+            f"'{name}': the arguments of a call are no JSON: {error}"
+        ) from None
+    if call is None or not call.name:
+        raise _no_calls(example, name, value)
+    try:
+        arguments = strict_json.loads(call.arguments)
+    except ValueError:
+        arguments = None
+    if not isinstance(arguments, dict):
+        raise example.gold_error(
+            f"'{name}': the arguments of the call of {call.name!r:.60} must be an object, not "
+            f"{call.arguments:.60}"
+        )
+    return call
+
+
+def _no_calls(example: Example, name: str, value: object) -> Exception:
+    wanted = (
+        'a call of a tool as {"name": ..., "arguments": {...}}, a list of them, or [] where none '
+        "should be made"
+    )
+    return fields.wrong_type(example, name, wanted, value)
+
+
+def _read(text: str) -> tuple[ToolCall, ...] | None:
+    """Return the calls that a text of nothing else holds; None where it is something else."""
+    values: list[Any] = []
+    position, text = 0, text.strip()
+    while position < len(text):
+        try:
+            value, position = strict_json.decoded(text, position)
+        except ValueError:
+            return None
+        values += value if isinstance(value, list) else [value]
+        position = _BETWEEN.match(text, position).end()  # type: ignore[union-attr]  # or nothing
+    calls = [_read_call(value, ("arguments", "parameters")) for value in values]
+    found = tuple(call for call in calls if call is not None)
+    return found if text and len(found) == len(calls) else None
+
+
+def _read_call(value: object, named: tuple[str, ...]) -> ToolCall | None:
+    """Return a call of its JSON, also in the form of OpenAI's API; None where it is none.
+
+    Parameters
+    ----------
+    value : object
+        What may be a call.
+    named : tuple of str
+        What its arguments may be called; they are an object, or the text of one.
+    """
+    if isinstance(value, Mapping) and isinstance(value.get("function"), Mapping):
+        value = value["function"]
+    if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
+        return None
+    given = [value[key] for key in named if key in value]
+    if not given:
+        return None
+    arguments = given[0]
+    as_text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    return ToolCall(value["name"], as_text)
+
+
+def _began_a_call(text: str) -> bool:
+    """Return whether a text is no JSON, but was to be a call."""
+    begins = text.lstrip()[:1] in ("{", "[")
+    named = begins and _NAME.search(text) and _ARGUMENTS.search(text)
+    return bool(named) and not _is_json(text)
+
+
+def _malformed(text: str) -> ToolCall:
+    """Return a call that cannot be read, with its name where that can be told."""
+    name = _NAME.search(text)
+    return ToolCall(
+        strict_json.loads(name[1]) if name else "", "" if _is_json(text) else text.strip()
+    )
+
+
+def _is_json(text: str) -> bool:
+    try:
+        strict_json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _hermes(text: str) -> Iterator[ToolCall]:
+    for block in _blocks(text, "<tool_call>", "</tool_call>"):
+        yield from _called(block)
+
+
+def _llama(text: str) -> Iterator[ToolCall]:
+    for block in _blocks(text, "<|python_tag|>"):
+        yield from _called(block)
+
+
+def _mistral(text: str) -> Iterator[ToolCall]:
+    for block in _blocks(text, "[TOOL_CALLS]"):
+        named = _NAMED.match(block)
+        start = named.end() if named else 0
+        try:
+            _, end = strict_json.decoded(block, start)
+        except ValueError:
+            end = len(block)
+        if named:
+            yield ToolCall(named[1], block[start:end].strip())
+        else:
+            yield from _called(block[:end])
+
+
+def _blocks(text: str, marker: str, close: str = "") -> Iterator[str]:
+    """Yield what follows each marker, to its close, the next marker or the end.
+
+    Both may stand in a text inside the JSON too.
+    """
+    position = text.find(marker)
+    while position >= 0:
+        start = position + len(marker)
+        try:
+            _, after = strict_json.decoded(text, start)
+        except ValueError:
+            after = start
+        ends = [text.find(end, after) for end in (close, marker) if end]
+        stop = min((end for end in ends if end >= 0), default=len(text))
+        yield text[start:stop]
+        position = text.find(marker, stop)
+
+
+def _called(block: str) -> tuple[ToolCall, ...]:
+    found = _read(block)
+    return (_malformed(block),) if found is None else found
+
+
+def _without_ends(text: str) -> str:
+    """Return a text without the special tokens that end a turn, where a file has them."""
+    text = text.strip()
+    while end := _END.search(text[-_LONGEST_END:]):
+        text = text[: -len(end[0])].rstrip()
+    return text
+
+
+_MARKED: Mapping[str, Callable[[str], Iterator[ToolCall]]] = {
+    "<tool_call>": _hermes,
+    "[TOOL_CALLS]": _mistral,
+    "<|python_tag|>": _llama,
+}
+_MARKER = re.compile("|".join(map(re.escape, _MARKED)))
+_LONGEST_END = 40
+_END = re.compile(r"(?:<\|\w+\|>|</s>)\Z")
+_BETWEEN = re.compile(r"[ \t\r\n]*;?[ \t\r\n]*")
+_FENCE = re.compile(r"```(?i:json)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
+_NAME = re.compile(r'"name"\s*:\s*("(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*")')
+_NAMED = re.compile(r"\s*([\w.:/-]+)\s*(?:\[CALL_ID\]\s*\w+\s*)?(?:\[ARGS\]\s*|(?=\{))")
+_ARGUMENTS = re.compile(r'"(?:arguments|parameters)"\s*:')

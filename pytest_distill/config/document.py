@@ -86,8 +86,8 @@ class Document:
                 value = "true" if word.lower() in ("yes", "on") else "false"
                 raise self.error(
                     at,
-                    f"write '{word}' in quotes: YAML reads it as {value} (where the gold label is "
-                    f"that, write {value})",
+                    f"write '{word}' in quotes: YAML reads it as {value} (where that is meant, "
+                    f"write {value})",
                 )
 
     def validated(self, kind: type[ModelT], entry: Any, key: Key) -> ModelT:

@@ -101,6 +101,8 @@ def _in_yaml(hint: Any) -> Any:
         return hint
     if arguments[0] is Example:
         return Shots | None
+    if get_origin(arguments[0]) is Mapping:
+        return Any
     if arguments[-1] is ...:
         return Annotated[list[arguments[0]], BeforeValidator(listed)]  # type: ignore[valid-type]
     n = len(arguments)

@@ -27,6 +27,7 @@ from pytest_distill.engines.lookup import DEFAULT as DEFAULT_ENGINE
 from pytest_distill.engines.lookup import ENGINES, engine_class, options_class
 from pytest_distill.errors import ConfigError, did_you_mean, name_problem, refuse_unknown
 from pytest_distill.evals.built_in import BUILT_IN, check_own_metric
+from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import Metric, ScoredElsewhere
 from pytest_distill.evals.tasks import TASKS
 from pytest_distill.evaluation.sources.source import Source, SourceOptions
@@ -112,6 +113,10 @@ def load_config(path: Path, extensions: Extensions | None = None) -> Config:
         For everything that is wrong with it, with file, line, key and a suggestion.
     """
     return _Reader(Document(path), extensions or Extensions()).config
+
+
+_SOME_SHOT = Example("", {}, "")
+"""Stands for solved examples before their file is read: a task may refuse to have any."""
 
 
 class _Reader:
@@ -235,7 +240,7 @@ class _Reader:
             if about.annotation is Any:
                 self.document.refuse_switches((*key, name))
         try:
-            entry.asks(lambda _: ())
+            entry.asks(lambda _: (_SOME_SHOT,))
         except ConfigError as error:
             name, colon, problem = str(error).partition(": ")
             inside = (*key, name) if colon and name in type(entry).model_fields else key

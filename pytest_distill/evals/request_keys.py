@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_distill.evals.requests import Request
+from pytest_distill.evals.requests import Request, says
 
 
 def request_key(request: Request, whole: str | None = None) -> bytes:
@@ -28,8 +28,7 @@ def request_key(request: Request, whole: str | None = None) -> bytes:
     asked = {
         f.name: value
         for f in fields(request)
-        if f.name != "id"
-        and not ((value := getattr(request, f.name)) == f.default and f.metadata.get("later"))
+        if f.name != "id" and says(value := getattr(request, f.name), f)
     }
     more = [] if whole is None else [whole]
     return canonical_sha256([type(request).__name__, asked, *more]).digest()
@@ -68,7 +67,10 @@ def repeated(numbers: Sequence[int] | np.ndarray[Any, Any]) -> list[list[int]]:
 
 def _plain(value: Any) -> Any:
     # The decoding within a request. asdict on the request itself would copy every value.
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        # What has a key of its own is told by it: the order of its keys may matter.
+        return getattr(value, "key", None) or asdict(value)
+    return str(value)
 
 
 _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=_plain).encode

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
 LATER: dict[str, Any] = {"later": True}
-"""Metadata of a request's field that earlier versions had not: as long as it says nothing, it is no
-part of the request's key, so that what is stored is found again."""
+"""Metadata of a field of a request or a task that earlier versions had not: as long as it says
+nothing, it is no part of the digest of either, so that what is stored is found again."""
 
 Finish = Literal["end", "stop", "length", "tool_call"]
 """Why a text ended: at an end token, a stop string, the greatest length, or a call of a tool."""
 FINISHES: tuple[Finish, ...] = get_args(Finish)
+
+
+def says(value: Any, of: dataclasses.Field[Any]) -> bool:
+    """Return whether a field's value is a part of its owner's digest."""
+    return not (of.metadata.get("later") and value == of.default)
 
 
 @dataclass(frozen=True, slots=True)

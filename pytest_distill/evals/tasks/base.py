@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.metrics import Answer, Metric
-from pytest_distill.evals.requests import GoldText, Prediction, Request
+from pytest_distill.evals.requests import GoldText, Prediction, Request, says
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,8 @@ class Task(ABC):
 
     def settings(self) -> dict[str, Any]:
         """Return everything beside the examples that decides what is asked, as JSON-able values."""
-        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
+        said = ((f, getattr(self, f.name)) for f in dataclasses.fields(self))
+        return {f.name: _plain(value) for f, value in said if says(value, f)}
 
 
 def _plain(value: Any) -> Any:

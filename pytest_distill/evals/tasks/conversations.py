@@ -31,13 +31,13 @@ class Conversation:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
-    def text(self) -> str:
-        """All of it as JSON, whatever the order of its keys."""
+    def key(self) -> str:
+        """All of it as JSON, its keys in their order: a template may write them in that order."""
         said = [self.messages, self.tools, self.template, self.arguments]
-        return json.dumps(said, sort_keys=True, ensure_ascii=False)
+        return json.dumps(said, ensure_ascii=False)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Conversation) and self.text == other.text
+        return isinstance(other, Conversation) and self.key == other.key
 
     def __hash__(self) -> int:
-        return hash(self.text)
+        return hash(self.key)

@@ -30,6 +30,7 @@ from pytest_distill.evals.built_in import BUILT_IN, check_own_metric
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import Metric, ScoredElsewhere
 from pytest_distill.evals.tasks import TASKS
+from pytest_distill.evals.tasks.elsewhere import unknown_task
 from pytest_distill.evaluation.sources.source import Source, SourceOptions
 from pytest_distill.gates.all import GATES
 from pytest_distill.gates.gate import Gate
@@ -228,8 +229,8 @@ class _Reader:
         if task is None:
             self.refuse_running(key)
             return self.document.validated(EvalConfig, entry, key)
-        at_task = partial(self.document.error, (*key, "task"))
-        refuse_unknown(str(task), TASKS, f"unknown task '{task}'", at_task)
+        if str(task) not in TASKS:
+            raise self.document.error((*key, "task"), unknown_task(str(task), TASKS))
         validated = self.document.validated(eval_of(TASKS[task]), entry, key)
         self.check_task(validated, key)
         return validated

@@ -116,7 +116,7 @@ def test_decoder_classifiers_read_the_last_token_with_and_without_padding_token(
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"problem_type": "regression"}, "has one output, a regression"),
+        ({"problem_type": "regression"}, "has outputs that are numbers, a regression"),
         ({"problem_type": "multi_label_classification"}, "labels don't exclude each other"),
     ],
 )

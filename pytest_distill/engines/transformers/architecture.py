@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,7 @@ from pytest_distill.engines.transformers.handlers import HEADS
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import CAUSAL, SEQ2SEQ
+from pytest_distill.evals.tasks.elsewhere import OTHER_TASKS
 
 # What `dtype: auto` means for a GGUF file. Its weights are packed; float32 is what the kernels for
 # them compute in.
@@ -113,12 +115,25 @@ def architecture(spec: Spec, checkpoint: Checkpoint, config: Any) -> tuple[str, 
         raise ModelError(
             f"model '{spec.name}' is a {names[0]}, which neither classifies texts nor generates "
             "them; a ...ForSequenceClassification, ...ForCausalLM or ...ForConditionalGeneration "
-            "checkpoint is needed"
+            f"checkpoint is needed ({OTHER_TASKS})"
         )
     own = getattr(transformers, names[0], None) if names else None
+    if own is not None and (reads := _reads_beside_text(own)):
+        raise ModelError(
+            f"model '{spec.name}' is a {names[0]}, which reads {reads}, not text alone "
+            f"({OTHER_TASKS})"
+        )
     if own is None or (spec.options.trust_remote_code and getattr(config, "auto_map", None)):
         return kind, _auto_class(kind)
     return kind, own
+
+
+def _reads_beside_text(cls: Any) -> str | None:
+    """Return what a class of transformers must be given that is no text: sound, a picture."""
+    main = getattr(cls, "main_input_name", "input_ids")
+    given = inspect.signature(cls.forward).parameters
+    needs = "input_ids" not in given or (main in given and given[main].default is given[main].empty)
+    return main if main != "input_ids" and needs else None
 
 
 def _auto_class(head: str) -> Any:

@@ -18,6 +18,7 @@ from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.errors import ModelError, some_of
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks.classification import ClassificationRequest
+from pytest_distill.evals.tasks.elsewhere import OTHER_TASKS
 
 
 def classify(loaded: Loaded, requests: Sequence[ClassificationRequest]) -> Iterator[Prediction]:
@@ -61,14 +62,20 @@ def _difference(loaded: Loaded, got: Sequence[float], expected: Sequence[float])
 def output_labels(loaded: Loaded) -> tuple[str, ...]:
     """Return the names of the model's outputs, in their order."""
     config = loaded.model.config
-    if config.num_labels < 2 or config.problem_type == "regression":
+    if config.num_labels < 2:
         raise ModelError(
-            f"model '{loaded.name}' has one output, a regression; classification needs one a label"
+            f"model '{loaded.name}' has one output, a regression or a reranker; classification "
+            f"needs one a label ({OTHER_TASKS})"
+        )
+    if config.problem_type == "regression":
+        raise ModelError(
+            f"model '{loaded.name}' has outputs that are numbers, a regression; classification "
+            f"needs a label each ({OTHER_TASKS})"
         )
     if config.problem_type == "multi_label_classification":
         raise ModelError(
             f"model '{loaded.name}' was trained for multi-label classification: its labels don't "
-            "exclude each other, and classification here means exactly one"
+            f"exclude each other, and classification here means exactly one ({OTHER_TASKS})"
         )
     if set(config.id2label) != set(range(config.num_labels)):
         raise ModelError(

@@ -18,6 +18,7 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import MeanMetric, Metric
 from pytest_distill.evaluation.evaluation import MeasuredEvaluation, ReportedEval
 from pytest_distill.statistics import chance, gap
+from pytest_distill.statistics.inverse import Inverse
 from pytest_distill.statistics.jackknife import Clusters
 from pytest_distill.statistics.levels import Level
 from pytest_distill.statistics.planning import examples_needed_to_beat
@@ -135,6 +136,26 @@ def score_evidence(
     with _refusing(comparison, metric):
         aligned = align(comparison, [model], metric, selection)
         return None if aligned is None else aligned.scoring.level(*aligned.rows)
+
+
+def length_evidence(
+    comparison: Comparison,
+    student: Sequence[Fraction],
+    teacher: Sequence[Fraction],
+    selection: Selection = None,
+) -> Inverse:
+    """Return the evidence on student's tokens / teacher's tokens, by their numbers an example.
+
+    None is longer than the task allows, so that one that was not seen has at most so many; where
+    some are, as in a file of other settings, nothing bounds them.
+    """
+    longest = comparison.on.task.longest if isinstance(comparison.on, Eval) else None
+    bounded = longest is not None and max(*student, *teacher) <= longest
+    most = float(longest) if longest is not None and bounded else math.inf
+    clusters = clusters_of(comparison, comparison.positions(selection))
+    scoring = Scoring((0.0, most), higher_is_better=False, clusters=clusters)
+    mine, theirs = (np.array([float(x) for x in tokens]) for tokens in (student, teacher))
+    return Inverse(scoring.t_retention(mine, theirs))
 
 
 def lost_rate(comparison: Comparison, lost: Collection[str], selection: Selection = None) -> Rate:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from pytest_distill._util.format import (
@@ -147,10 +147,12 @@ def models(
     slice: Slice | None,
     names: Sequence[str],
     tokens: str = "",
+    first: Mapping[str, str] = {},
 ) -> list[str]:
     """Return one line for the eval and one for each model: role, score, parameters.
 
-    Without a score where no metric is looked at; with a number of tokens where that is given.
+    Without a score where no metric is looked at; with a number of tokens where that is given, and
+    with what is to be told `first` of a model, by the name that is asked for.
     """
     n = comparison.n(slice)
     about = [
@@ -161,9 +163,10 @@ def models(
     models = [comparison.model(name) for name in names]
     width = max(len(model.name) for model in models)
     lines = [f"  {', '.join(about)}"]
-    for model in models:
+    for name, model in zip(names, models, strict=True):
         size = model.info.parameters
-        told = [] if size is None else [count_text(size, "parameter")]
+        told = [first[name]] if name in first else []
+        told += [] if size is None else [count_text(size, "parameter")]
         if metric is not None:
             exact = comparison.exact_score(model.name, metric, slice)
             score = score_text(exact, higher_is_better=metric.higher_is_better)

@@ -218,13 +218,11 @@ class EvalGate(Gate):
 
 
 @dataclass(frozen=True)
-class MetricGate(EvalGate):
-    """A gate on the scores of one metric.
+class AnswersGate(EvalGate):
+    """A gate on what the answers of one eval come to.
 
     Parameters
     ----------
-    metric : str or Metric, optional
-        By default the marker's, else the eval's first.
     slice : str or mapping, optional
         Look only at the examples where a field has a value: ``"lang=de"`` or ``{"lang": "de"}``.
     confidence : float, optional
@@ -234,9 +232,22 @@ class MetricGate(EvalGate):
     """
 
     _: KW_ONLY
-    metric: str | Metric | None = None
     slice: Slice | None = None
     confidence: Confidence = "default"
+
+
+@dataclass(frozen=True)
+class MetricGate(AnswersGate):
+    """A gate on the scores of one metric.
+
+    Parameters
+    ----------
+    metric : str or Metric, optional
+        By default the marker's, else the eval's first.
+    """
+
+    _: KW_ONLY
+    metric: str | Metric | None = None
 
     def lost(self, comparison: Comparison) -> list[Row]:
         """Return the examples that the student lost to the teacher."""

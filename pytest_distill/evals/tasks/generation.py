@@ -13,6 +13,7 @@ from pytest_distill.errors import ConfigError
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import Answer, Metric
 from pytest_distill.evals.metrics.corpus import BLEU, CHRF
+from pytest_distill.evals.metrics.endings import FINISHED
 from pytest_distill.evals.metrics.texts import EXACT_MATCH, ROUGE_L, TOKEN_F1
 from pytest_distill.evals.normalisation import composed
 from pytest_distill.evals.requests import (
@@ -26,6 +27,7 @@ from pytest_distill.evals.requests import (
 )
 from pytest_distill.evals.tasks import fields
 from pytest_distill.evals.tasks.conversations import Conversation
+from pytest_distill.evals.tasks.endings import with_ending
 from pytest_distill.evals.tasks.predictions import no_answer
 from pytest_distill.evals.tasks.prompts import FewShot
 
@@ -123,7 +125,7 @@ class Generation(Decoding, FewShot):
     """
 
     name: ClassVar[str] = GenerationRequest.task
-    metrics: ClassVar[tuple[Metric, ...]] = (EXACT_MATCH, TOKEN_F1, ROUGE_L, BLEU, CHRF)
+    metrics: ClassVar[tuple[Metric, ...]] = (EXACT_MATCH, TOKEN_F1, ROUGE_L, BLEU, CHRF, FINISHED)
     confidence: ClassVar[str | None] = "mean_log_probability"
     by_token: ClassVar[bool] = True
 
@@ -163,6 +165,7 @@ class Generation(Decoding, FewShot):
     def answer(self, example: Example, prediction: Prediction) -> Answer:
         """Return the text with `extract` applied; a recorded `prediction` is taken as it is."""
         targets = self._targets(example)
+        prediction = with_ending(prediction, self.max_new_tokens)
         if prediction.text is not None:
             return Answer(example, prediction, self._extracted(prediction.text), targets)
         if prediction.prediction is not None:

@@ -18,7 +18,7 @@ from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet, read_gold_set
 from pytest_distill.evals.metrics import ScoredElsewhere
-from pytest_distill.evals.requests import Prediction
+from pytest_distill.evals.requests import FINISHES, Finish, Prediction
 from pytest_distill.evaluation.evaluation import (
     Evaluation,
     MeasuredEvaluation,
@@ -178,8 +178,8 @@ def _prediction(row: Example) -> Prediction:
         tokens = len(tokens)
     if text is not None and not isinstance(text, str):
         raise row.answer_error(f"text is {text!r}, not text")
-    if tokens is not None and (isinstance(tokens, bool) or not isinstance(tokens, int)):
-        raise row.answer_error(f"tokens is {tokens!r}, not a count")
+    if tokens is not None:
+        _refuse_no_count(row, "tokens", tokens)
     if answer is not None and not isinstance(answer, str | Real):
         raise row.answer_error(f"prediction is {answer!r:.60}, not a label, a text or an index")
     return Prediction(
@@ -190,7 +190,36 @@ def _prediction(row: Example) -> Prediction:
         loglikelihoods=_numbers(row, "loglikelihoods", fields.get("loglikelihoods")),
         text=text,
         tokens=tokens,
+        finish=_finish(row),
+        thinking_tokens=_thinking_tokens(row, tokens),
     )
+
+
+def _finish(row: Example) -> Finish | None:
+    """Return why the text ended, as the row says it."""
+    said = row.fields.get("finish")
+    if said is None:
+        return None
+    found = next((finish for finish in FINISHES if finish == said), None)
+    if found is None:
+        raise row.answer_error(f"finish is {said!r:.60}; {did_you_mean(str(said), FINISHES)}")
+    return found
+
+
+def _thinking_tokens(row: Example, tokens: int | None) -> int | None:
+    """Return how many of the text's tokens stand before its answer, as the row says it."""
+    thinking = row.fields.get("thinking_tokens")
+    if thinking is None:
+        return None
+    _refuse_no_count(row, "thinking_tokens", thinking)
+    if tokens is not None and thinking > tokens:
+        raise row.answer_error(f"thinking_tokens is {thinking}, of {tokens} tokens in all")
+    return int(thinking)
+
+
+def _refuse_no_count(row: Example, name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise row.answer_error(f"{name} is {value!r:.60}, not a count")
 
 
 def _numbers(row: Example, name: str, values: Any) -> tuple[float, ...] | None:

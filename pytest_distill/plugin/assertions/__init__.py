@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.gates.capacity import MemoryUse, Throughput
 from pytest_distill.gates.contamination import NotContaminated
+from pytest_distill.gates.endings import Finished
 from pytest_distill.gates.errors import Errors
 from pytest_distill.gates.flips import Flips
 from pytest_distill.gates.inherited import InheritedErrors
 from pytest_distill.gates.latency import Faster, Latency
+from pytest_distill.gates.lengths import Length
 from pytest_distill.gates.likeness import Acceptance, Agreement, Divergence
 from pytest_distill.gates.not_worse import NotWorse
 from pytest_distill.gates.retention import QualityRetained
@@ -52,9 +54,11 @@ class GateComparison(Comparison):
     assert_divergence = Assertion(Divergence)
     assert_errors = Assertion(Errors)
     assert_faster = Assertion(Faster)
+    assert_finished = Assertion(Finished)
     assert_flips = Assertion(Flips)
     assert_inherited_errors = Assertion(InheritedErrors)
     assert_latency = Assertion(Latency)
+    assert_length = Assertion(Length)
     assert_memory = Assertion(MemoryUse)
     assert_not_contaminated = Assertion(NotContaminated)
     assert_not_worse = Assertion(NotWorse)

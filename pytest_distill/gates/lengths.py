@@ -66,7 +66,7 @@ class Length(AnswersGate):
             comparison,
             decision,
             decision.headline(self.max_ratio, "times the teacher's tokens"),
-            metric="tokens",
+            metric=self.name,
             n=comparison.n(self.slice),
             about=explain.models(
                 comparison,
@@ -131,10 +131,8 @@ def _cut_notes(
     teacher, student = (both[role] for role in PAIR)
     if not teacher.cut and not student.cut:
         return
-    each = " and ".join(
-        f"{of.cut:,} of {of.texts:,} texts of {names[role]}" for role, of in both.items()
-    )
-    note = f"cut at max_new_tokens, where they would have gone on: {each}"
+    each = ", ".join(f"{names[role]} {of.cut:,} of {of.texts:,}" for role, of in both.items())
+    note = f"texts cut at max_new_tokens, which would have been longer: {each}"
     flatters = student.cut * teacher.texts > teacher.cut * student.texts
     yield Doubt(f"suspicious: {note}") if passed and flatters else note
 

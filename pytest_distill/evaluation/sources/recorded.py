@@ -218,7 +218,7 @@ def _thinking_tokens(row: Example, tokens: int | None) -> int | None:
 
 
 def _refuse_no_count(row: Example, name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise row.answer_error(f"{name} is {value!r:.60}, not a count")
 
 

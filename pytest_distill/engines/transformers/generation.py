@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -10,6 +9,7 @@ from typing import Literal
 
 import torch
 
+from pytest_distill.engines.transformers.answers import prediction
 from pytest_distill.engines.transformers.architecture import attention_window
 from pytest_distill.engines.transformers.encoding import encode_prompts, prefix_token
 from pytest_distill.engines.transformers.failures import FAILURES, first_line
@@ -21,11 +21,10 @@ from pytest_distill.engines.transformers.loaded import Loaded, tokens_named
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.neighbours import WrongAloneError
 from pytest_distill.engines.transformers.quiet import quiet
-from pytest_distill.engines.transformers.texts import (
-    Text,
+from pytest_distill.engines.transformers.texts import Text, go_on
+from pytest_distill.engines.transformers.whole_texts import (
     crosses,
     forced_token,
-    go_on,
     in_batches_of_texts,
     whole,
 )
@@ -47,6 +46,9 @@ def generate(loaded: Loaded, requests: Sequence[GenerationRequest]) -> Iterator[
     With each text comes its log-likelihood under the model itself, before temperature and nucleus:
     the sum over its tokens, that of the end token or of the stop string included.
 
+    Requests that differ in `max_new_tokens` alone are answered by one run, the shorter ones by what
+    it begins with; see `joined`.
+
     Raises
     ------
     ModelError
@@ -56,27 +58,39 @@ def generate(loaded: Loaded, requests: Sequence[GenerationRequest]) -> Iterator[
     with quiet():
         prompts = _prompts(loaded, requests)
     ends = _end_tokens(loaded)
+    every = [
+        Text(index, prompts[index], request.decoding, ends)
+        for index, request in enumerate(requests)
+    ]
     groups: defaultdict[Decoding, list[Text]] = defaultdict(list)
-    for index, request in enumerate(requests):
-        text = Text(index, prompts[index], request.decoding, ends)
-        groups[replace(request.decoding, seed=0)].append(text)
+    for text in joined(every) if loaded.joins else every:
+        groups[replace(text.decoding, seed=0)].append(text)
+    left = set(every)  # a beginning may come before the longest text and, again, with it
     for texts in groups.values():
-        for text in _texts(loaded, texts):
-            if any(map(math.isnan, text.log_probabilities)):
-                raise ModelError(
-                    f"{loaded.who}, example '{requests[text.index].id}': its logits are no numbers "
-                    "(NaN), so that no token follows from them; use another dtype, or save it again"
-                )
-            yield Prediction(
-                id=requests[text.index].id,
-                text=_decoded(loaded, text),
-                loglikelihoods=(math.fsum(text.log_probabilities),),
-                tokens=len(text.log_probabilities),
-            )
+        for finished in _texts(loaded, texts):
+            for text in (*finished.beginnings(), finished):
+                if text in left:
+                    left.remove(text)
+                    yield prediction(loaded, requests[text.index], text)
+
+
+def joined(texts: Sequence[Text]) -> Iterator[Text]:
+    """Yield the longest of those texts that differ in their greatest length alone.
+
+    The others are its `Text.shorter`: with the same prompt, and the same seed where tokens are
+    drawn, each is what the longest one begins with.
+    """
+    groups: defaultdict[tuple[tuple[int, ...], Decoding], list[Text]] = defaultdict(list)
+    for text in texts:
+        groups[tuple(text.prompt), replace(text.decoding, max_new_tokens=1)].append(text)
+    for group in groups.values():
+        *shorter, longest = sorted(group, key=lambda text: text.longest)
+        longest.shorter = shorter
+        yield longest
 
 
 def _texts(loaded: Loaded, texts: Sequence[Text]) -> Iterator[Text]:
-    """Yield every text as soon as it is finished.
+    """Yield every text as soon as it is finished, and in our loop its beginnings before it.
 
     Our own loop, in which a finished text makes room for the next one, runs causal models with
     plain attention caches; transformers' ``generate`` runs all others, batch by batch. Where a
@@ -91,7 +105,7 @@ def _texts(loaded: Loaded, texts: Sequence[Text]) -> Iterator[Text]:
         fitting = _within_window(loaded, texts) if findings.way == "loop" else []
         try:
             for text in run_all(loaded, fitting):
-                del left[text]
+                left.pop(text, None)
                 yield text
         except (WrongTextError, *FAILURES) as error:
             _give_up(loaded, "generate", first_line(error))
@@ -136,7 +150,7 @@ def _recompute_batch(loaded: Loaded, texts: Sequence[Text]) -> None:
         if forced is not None and len(going[0].tokens) == 1:
             for text in going:
                 text.tokens[:] = [forced]
-        going = [text for text in going if not text.is_finished(loaded)]
+        going = [text for text in going if not text.ending(loaded)]
 
 
 def _within_window(loaded: Loaded, texts: Sequence[Text]) -> list[Text]:
@@ -189,14 +203,6 @@ def _room(loaded: Loaded, decoding: Decoding) -> int | None:
     if loaded.kind == "seq2seq":  # encoder and decoder have a context each
         return loaded.context if decoding.max_new_tokens < loaded.context else 0
     return loaded.context - decoding.max_new_tokens
-
-
-def _decoded(loaded: Loaded, text: Text) -> str:
-    """Return what was generated as text, up to an end token or a stop string."""
-    end = next((at for at, token in enumerate(text.tokens) if token in text.ends), None)
-    told: str = loaded.tokenizer.decode(text.tokens[:end], skip_special_tokens=True)
-    found = [told.find(string) for string in text.decoding.stop]
-    return told[: min((at for at in found if at >= 0), default=len(told))]
 
 
 def _end_tokens(loaded: Loaded) -> list[int]:

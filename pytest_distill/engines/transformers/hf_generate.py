@@ -12,13 +12,8 @@ import transformers
 from pytest_distill.engines.transformers.batching import mask, pad
 from pytest_distill.engines.transformers.fast.onednn import computing
 from pytest_distill.engines.transformers.loaded import Loaded
-from pytest_distill.engines.transformers.texts import (
-    SeededSampling,
-    Text,
-    in_batches_of_texts,
-    of_tokens,
-    tail_length,
-)
+from pytest_distill.engines.transformers.texts import SeededSampling, Text, of_tokens, tail_length
+from pytest_distill.engines.transformers.whole_texts import in_batches_of_texts
 
 
 def generate_batches(loaded: Loaded, texts: Sequence[Text]) -> Iterator[Text]:

@@ -46,6 +46,8 @@ class Loaded:
         What each way to run the model found out of it.
     settled : bool
         Whether nothing is tried any more: while the clock runs.
+    joins : bool
+        Whether what requests have in common may be answered once: not while it is measured.
     clock : Clock
         What its chat template is told of the time.
     notes : list of str
@@ -66,6 +68,7 @@ class Loaded:
     notes: list[str]
     findings: Findings = field(default_factory=Findings)
     settled: bool = False
+    joins: bool = True
 
     @property
     def architecture(self) -> str:

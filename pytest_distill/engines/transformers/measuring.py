@@ -137,11 +137,16 @@ def _settled(loaded: Loaded, answer: Answer, requests: Sequence[Request]) -> Loa
     Where not as many requests of this kind were answered before, they are, so that it is known how.
     """
     warm = loaded.findings.warmed_up
-    plain, kind = replace(loaded, onednn=False), type(requests[0]).__name__
+    plain, kind = _as_served(loaded), type(requests[0]).__name__
     if len(requests) > warm.get(kind, 0):
         list(answer(plain, requests))
         warm[kind] = len(requests)
     return replace(plain, settled=True)
+
+
+def _as_served(loaded: Loaded) -> Loaded:
+    """Return the model as torch runs it by itself, each request answered for itself."""
+    return replace(loaded, onednn=False, joins=False)
 
 
 def memory(loaded: Loaded, answer: Answer, requests: Sequence[Request]) -> Memory:
@@ -153,7 +158,7 @@ def memory(loaded: Loaded, answer: Answer, requests: Sequence[Request]) -> Memor
     gpus = places.gpus(model)
     release(loaded.device)
     with _peak(gpus) as peak:
-        list(answer(replace(loaded, onednn=False), requests))
+        list(answer(_as_served(loaded), requests))
     weights = bytes_held(model) + places.bytes_offloaded(model)
     beside = places.bytes_beside(model) if gpus else 0
     return Memory(weights, sum(peak) + beside, "CUDA tensors" if gpus else "process")

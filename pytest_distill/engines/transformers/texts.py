@@ -1,22 +1,17 @@
-"""A text that is being generated: its next token, its end, and what reading all of it says."""
+"""A text that is being generated: its next token, and its end."""
 
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 import transformers
 
-from pytest_distill.engines.transformers.batching import pad
-from pytest_distill.engines.transformers.findings import Neighbours
-from pytest_distill.engines.transformers.likelihood import Span, score_places, score_spans
 from pytest_distill.engines.transformers.loaded import Loaded
-from pytest_distill.engines.transformers.neighbours import in_company
-from pytest_distill.engines.transformers.trials import differ
+from pytest_distill.evals.requests import Finish
 from pytest_distill.evals.tasks.generation import Decoding
 
 
@@ -40,6 +35,9 @@ class Text:
         The model's log-probability of each of these tokens, before temperature and nucleus.
     padding, rows : int
         How many masked columns the model saw beside it at most, and how many texts in a pass.
+    shorter : sequence of Text
+        Those that differ from it in their greatest length alone, which is smaller or the same:
+        they are what it was when it had so many tokens.
     """
 
     index: int
@@ -50,11 +48,27 @@ class Text:
     log_probabilities: list[float] = field(default_factory=list)
     padding: int = 0
     rows: int = 0
+    shorter: Sequence[Text] = ()
 
     def begin(self) -> None:
         """Forget what was generated."""
         self.tokens.clear()
         self.log_probabilities.clear()
+
+    def beginnings(self, length: int | None = None) -> list[Text]:
+        """Return `shorter` as they are by what it has so far; those of one greatest length only.
+
+        Parameters
+        ----------
+        length : int, optional
+            In tokens. None: all of them, where the text is finished.
+        """
+        chosen = [text for text in self.shorter if length in (None, text.decoding.max_new_tokens)]
+        for text in chosen:
+            most = text.decoding.max_new_tokens
+            text.tokens, text.log_probabilities = self.tokens[:most], self.log_probabilities[:most]
+            text.padding, text.rows = self.padding, self.rows
+        return chosen
 
     @cached_property
     def key(self) -> int:
@@ -82,15 +96,16 @@ class Text:
         """How long it is, how padded it was, and beside how many it stood; see `Neighbours`."""
         return self.size, self.padding, self.rows
 
-    def is_finished(self, loaded: Loaded) -> bool:
-        """Return whether its last token ended it."""
-        if self.tokens[-1] in self.ends or self.size >= self.longest:
-            return True
-        if not self.decoding.stop:
-            return False
-        # Only generated text counts: a prompt that ends in half a stop string stops nothing.
-        tail = loaded.tokenizer.decode(self.tokens[-tail_length(self.decoding.stop) :])
-        return any(string in tail for string in self.decoding.stop)
+    def ending(self, loaded: Loaded) -> Finish | None:
+        """Return why its last token ended it, the length last of all; None where it goes on."""
+        if self.tokens[-1] in self.ends:
+            return "end"
+        if self.decoding.stop:
+            # Only generated text counts: a prompt that ends in half a stop string stops nothing.
+            tail = loaded.tokenizer.decode(self.tokens[-tail_length(self.decoding.stop) :])
+            if any(string in tail for string in self.decoding.stop):
+                return "stop"
+        return "length" if self.size >= self.longest else None
 
 
 def tail_length(stop: Sequence[str]) -> int:
@@ -197,100 +212,3 @@ def go_on(texts: Sequence[Text], logits: torch.Tensor) -> None:
     for text, token, log_probability in zip(texts, tokens.tolist(), likely, strict=True):
         text.tokens.append(token)
         text.log_probabilities.append(log_probability)
-
-
-def crosses(loaded: Loaded, text: Text, size: int) -> bool:
-    """Return whether a text of `size` tokens ends beyond a border that it began before.
-
-    What a cache keeps of its beginning is then not what the model makes of all of it.
-    """
-    border = loaded.findings.border
-    return border is not None and len(text.prompt) <= border < size
-
-
-def forced_token(loaded: Loaded) -> int | None:
-    """Return the token that every text of a translation model begins with: its language."""
-    token = loaded.model.generation_config.forced_bos_token_id
-    return int(token) if loaded.kind == "seq2seq" and token is not None else None
-
-
-def difference(loaded: Loaded, text: Text) -> str | None:
-    """Return how a text's log-likelihood differs from that of reading all of it in one pass.
-
-    The token that a checkpoint forces at the start of every text is not looked at. Nor are texts
-    that cross a border of the model's positions: read at once, their beginning is another's.
-    """
-    if crosses(loaded, text, text.size):
-        return None
-    first = 0 if forced_token(loaded) is None else 1
-    targets = tuple(text.tokens[first:])
-    if not targets:
-        return None
-    got = math.fsum(text.log_probabilities[first:])
-    if loaded.kind == "causal":
-        start = len(text.prompt) - 1
-        (expected,) = score_spans(loaded, [text.row[:-1]], [[Span(start, targets)]])
-    else:
-        inputs = whole(loaded, [text])
-        places = [(0, first + offset) for offset in range(len(targets))]
-        (expected,) = score_places(loaded, inputs, [(places, targets)])
-    if not differ(loaded, len(targets), got, expected):
-        return None
-    return (
-        f"the log-likelihood of a generated text was {got:.4f}, and {expected:.4f} when all of it "
-        "was read at once"
-    )
-
-
-def in_batches_of_texts(
-    loaded: Loaded,
-    texts: Sequence[Text],
-    neighbours: Neighbours,
-    generate: Callable[[Loaded, Sequence[Text]], None],
-) -> Iterator[Text]:
-    """Yield every text once `generate` has generated all of its batch.
-
-    Raises
-    ------
-    WrongAloneError
-        When a text isn't what the model says when it reads all of it at once.
-    """
-
-    def forward(batch: list[int]) -> list[Text]:
-        chosen = [texts[place] for place in batch]
-        generate(loaded, chosen)
-        return chosen
-
-    def wrong(_: int, text: Text) -> str | None:
-        return difference(loaded, text)
-
-    budget = loaded.generation_budget
-    lengths = [text.longest for text in texts]
-    for _, finished in in_company(
-        loaded, budget, neighbours, lengths, forward, wrong, alone_is_right=False
-    ):
-        yield from finished
-
-
-def whole(loaded: Loaded, texts: Sequence[Text]) -> dict[str, torch.Tensor | bool]:
-    """Return what a model reads of texts whose prompts, and answers, are of one length."""
-    if loaded.kind == "causal":
-        rows = pad([text.row for text in texts], 0, loaded.device)
-        return {"input_ids": rows, "use_cache": False}
-    start = start_token(loaded)
-    return {
-        "input_ids": pad([text.prompt for text in texts], 0, loaded.device),
-        "decoder_input_ids": pad([[start, *text.tokens] for text in texts], 0, loaded.device),
-        "use_cache": False,
-    }
-
-
-def start_token(loaded: Loaded) -> int:
-    """Return the token that the decoder of a seq2seq model begins with."""
-    theirs, config = loaded.model.generation_config, loaded.model.config
-    known = (
-        theirs.decoder_start_token_id,
-        getattr(config, "decoder_start_token_id", None),
-        theirs.bos_token_id,
-    )
-    return next((int(token) for token in known if isinstance(token, int)), 0)

@@ -15,7 +15,8 @@ from pytest_distill.engines.transformers.findings import Neighbours
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.memory import attempt, shrink
-from pytest_distill.engines.transformers.texts import Text, crosses, difference, go_on
+from pytest_distill.engines.transformers.texts import Text, go_on
+from pytest_distill.engines.transformers.whole_texts import crosses, difference
 
 _ROOM = 4  # new texts are let in once a fourth of the places is free: every time costs a pass
 
@@ -25,10 +26,10 @@ class WrongTextError(Exception):
 
 
 def run_all(loaded: Loaded, texts: Sequence[Text]) -> Iterator[Text]:
-    """Yield every text as soon as it is finished.
+    """Yield every text as soon as it is finished, and `shorter` ones as soon as it is so long.
 
     Where memory runs out, the budget is halved and the texts that were not finished start again,
-    fewer at a time; what was yielded before is done.
+    fewer at a time; what was yielded before is done, but for shorter ones, which come again.
 
     Texts that are longer than those before, were ever more padded, or stood beside more others, are
     compared with what the model says when it reads all of one at once, before they are yielded;
@@ -62,7 +63,7 @@ def run_all(loaded: Loaded, texts: Sequence[Text]) -> Iterator[Text]:
                     text.begin()
                 break
             for text in finished:
-                del left[text]
+                left.pop(text, None)  # a shorter one isn't in it
                 yield text
 
 
@@ -80,7 +81,7 @@ class _Batch:
 
     @torch.inference_mode()
     def step(self) -> list[Text]:
-        """Let texts in, or generate one token of each; return those that are finished by it."""
+        """Let texts in, or generate one token of each; return what is finished by it."""
         entering = self._entering()
         self.read = self.texts + entering
         if entering:
@@ -90,10 +91,11 @@ class _Batch:
         else:
             entering, logits = self.texts, self._go_on()
         go_on(entering, logits)
-        finished = [text for text in entering if text.is_finished(self.loaded)]
+        finished = [text for text in entering if text.ending(self.loaded)]
+        begun = [own for text in entering for own in text.beginnings(len(text.tokens))]
         self._leave(finished)
-        self._check(finished)
-        return finished
+        self._check([*begun, *finished])
+        return [*begun, *finished]
 
     def _check(self, finished: Sequence[Text]) -> None:
         """Refuse texts that are not what the model says, as far as that was not looked at."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from dataclasses import fields as fields_of
 from functools import cached_property
@@ -30,6 +31,7 @@ from pytest_distill.evals.tasks.conversations import Conversation
 from pytest_distill.evals.tasks.endings import with_ending
 from pytest_distill.evals.tasks.predictions import no_answer
 from pytest_distill.evals.tasks.prompts import FewShot
+from pytest_distill.evals.tasks.thinking import Markers, answer_in, markers_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,9 @@ class Generation(Decoding, FewShot):
         See `Decoding`.
     truncate : {"left"}, optional
         Whether the start of a prompt longer than the model's context may be cut off.
+    thinking : mapping, optional
+        What the model's thinking begins with (``start``) and ends with (``end``): the answer is
+        what follows, and `extract` looks at that.
     """
 
     name: ClassVar[str] = GenerationRequest.task
@@ -132,6 +137,7 @@ class Generation(Decoding, FewShot):
     chat: bool = False
     extract: str | None = None
     truncate: Literal["left"] | None = None
+    thinking: Mapping[str, str] | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         FewShot.__post_init__(self)
@@ -141,12 +147,20 @@ class Generation(Decoding, FewShot):
                 re.compile(self.extract)
             except re.error as error:
                 raise ConfigError(f"extract: not a regular expression: {error}") from None
+        _ = self._markers
 
     def request(self, example: Example) -> GenerationRequest:
         """Return the prompt; the target is checked as well, before any model runs."""
         self._targets(example)
         prompt = self.solved + self.prompt_of(example)
-        return GenerationRequest(example.id, prompt, self.chat, self._decoding, self.truncate)
+        return GenerationRequest(
+            example.id,
+            prompt,
+            self.chat,
+            self._decoding,
+            self.truncate,
+            thinking=self._markers,
+        )
 
     def gold_text(self, example: Example) -> GoldText:
         """Return the prompt and its first accepted answer, on whose tokens models are compared.
@@ -163,7 +177,10 @@ class Generation(Decoding, FewShot):
         return list(self._targets(example))
 
     def answer(self, example: Example, prediction: Prediction) -> Answer:
-        """Return the text with `extract` applied; a recorded `prediction` is taken as it is."""
+        """Return what follows the thinking, with `extract` applied.
+
+        A recorded `prediction` is taken as it is.
+        """
         targets = self._targets(example)
         prediction = with_ending(prediction, self.max_new_tokens)
         if prediction.text is not None:
@@ -185,6 +202,10 @@ class Generation(Decoding, FewShot):
     def _decoding(self) -> Decoding:
         return Decoding(**{f.name: getattr(self, f.name) for f in fields_of(Decoding)})
 
+    @cached_property
+    def _markers(self) -> Markers | None:
+        return markers_of(self.thinking)
+
     def _targets(self, example: Example) -> tuple[str, ...]:
         value = fields.field(example, self.target)
         if not isinstance(value, list | tuple):
@@ -194,6 +215,8 @@ class Generation(Decoding, FewShot):
         return fields.texts(example, self.target)
 
     def _extracted(self, text: str) -> str:
+        if self._markers is not None:
+            text = answer_in(text, self._markers)
         if self.extract is None:
             return text
         match = re.search(composed(self.extract), composed(text))

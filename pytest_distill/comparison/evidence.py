@@ -83,12 +83,22 @@ class Aligned(NamedTuple):
 def scoring_of(
     metric: Metric, on: Eval | ReportedEval, rows: Sequence[Floats], clusters: Clusters | None
 ) -> Scoring:
-    """Return what is known of a metric, and of one more example beside the rows of some models."""
+    """Return what is known of a metric, and of one more example beside the rows of some models.
+
+    Where each example was asked several times its row is the sum over the samples. A metric knows
+    what one answer can be at worst, so it is shown the mean answer; all samples of one more example
+    may be as bad.
+    """
     scoring = Scoring(metric.range, metric.higher_is_better, clusters=clusters)
     if isinstance(metric, MeanMetric):
         return scoring
     longest = on.task.longest if isinstance(on, Eval) else None
-    extremes = metric.extremes(np.concatenate(rows), longest) if metric.knows_extremes else None
+    extremes = None
+    if metric.knows_extremes:
+        repeats = on.task.repeats if isinstance(on, Eval) else 1
+        extremes = metric.extremes(np.concatenate(rows) / repeats, longest)
+        if extremes is not None:
+            extremes = (extremes[0] * repeats, extremes[1] * repeats)
     return replace(scoring, aggregate=metric.aggregate, extremes=extremes, per_unit=metric.per_unit)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from pytest_distill.errors import ConfigError, did_you_mean, one_line
@@ -153,8 +153,9 @@ class Document:
     def _key(self, key: Key, entry: Any, error: ErrorDetails) -> Key:
         """Return where the error is, without what pydantic adds to the path for its unions."""
         path = list(key)
-        for part in error["loc"]:
-            if isinstance(entry, dict) and (part in entry or error["type"] == "missing"):
+        lacking = len(error["loc"]) - 1 if error["type"] == "missing" else None
+        for place, part in enumerate(error["loc"]):
+            if isinstance(entry, dict) and (part in entry or place == lacking):
                 path.append(part)
                 entry = entry.get(part)
             elif isinstance(entry, list) and isinstance(part, int) and part < len(entry):
@@ -232,11 +233,24 @@ class Document:
 
 def _known_keys(kind: type[BaseModel], path: Sequence[str | int]) -> list[str]:
     """Return the keys that the entry has in which the last part of `path` stands."""
+    tagged: dict[str | int, type[BaseModel]] = {}
     for part in path[:-1]:
-        field = kind.model_fields.get(str(part))
-        inside = [field.annotation, *get_args(field.annotation)] if field else []
-        kind = next((k for k in inside if isinstance(k, type) and issubclass(k, BaseModel)), kind)
+        if part in tagged:
+            kind = tagged[part]
+        elif field := kind.model_fields.get(str(part)):
+            tagged = dict(_models_in(field.annotation))
+            kind = next(iter(tagged.values()), kind)
     return list(kind.model_fields)
+
+
+def _models_in(hint: Any, tag: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """Yield the models that a type allows, and what the path of an error calls each."""
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        yield tag or hint.__name__, hint
+    inside = get_args(hint)
+    tag = next((each.tag for each in inside if isinstance(each, Tag)), tag)
+    for each in inside:
+        yield from _models_in(each, tag)
 
 
 def _sentence(error: ErrorDetails, known: Collection[str]) -> str:

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BeforeValidator, Field, create_model
+from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model
 
 from pytest_distill._util.strict import PositiveCount
 from pytest_distill.config.schema import Entry, Names, listed
 from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.metrics.samples import Majority, OfSamples, PassAt
 from pytest_distill.evals.tasks import TASKS, Task
 
 
@@ -22,6 +23,49 @@ class DeclaredMetric(Entry):
     name: str
     higher_is_better: bool = True
     range: list[float] = Field(default=[0.0, 1.0], min_length=2, max_length=2)
+
+
+class PassAtMetric(Entry):
+    """How likely one of `pass_at` samples of an example is right, by the metric `of`."""
+
+    pass_at: PositiveCount
+    of: str
+
+    of_samples: ClassVar[type[OfSamples]] = PassAt
+    key: ClassVar[str] = "pass_at"
+
+
+class MajorityMetric(Entry):
+    """Whether the most frequent answer of `majority` samples is right, by the metric `of`."""
+
+    majority: PositiveCount
+    of: str
+
+    of_samples: ClassVar[type[OfSamples]] = Majority
+    key: ClassVar[str] = "majority"
+
+
+def _kind_of_metric(value: object) -> str:
+    """Return the tag of what an entry of ``metrics:`` is: its key says it."""
+    if isinstance(value, Mapping):
+        return next((_tag_of(kind) for kind in SAMPLED if kind.key in value), "a declared metric")
+    return "a name"
+
+
+def _tag_of(kind: type[PassAtMetric] | type[MajorityMetric]) -> str:
+    """Return a tag that is no key: messages leave tags out of the path."""
+    return f"a {kind.key} metric"
+
+
+SAMPLED = (PassAtMetric, MajorityMetric)
+AnyMetric = Annotated[
+    Annotated[str, Tag("a name")]
+    | Annotated[DeclaredMetric, Tag("a declared metric")]
+    | Annotated[PassAtMetric, Tag(_tag_of(PassAtMetric))]
+    | Annotated[MajorityMetric, Tag(_tag_of(MajorityMetric))],
+    Discriminator(_kind_of_metric),
+]
+"""A metric's name, one that was scored elsewhere, or one of several samples."""
 
 
 class Shots(Entry):
@@ -35,7 +79,7 @@ class EvalConfig(Entry):
     """What every entry under ``evals:`` may say, and all that one with reported models needs."""
 
     task: str | None = None
-    metrics: Annotated[list[str | DeclaredMetric], BeforeValidator(listed)] = Field(default=[])
+    metrics: Annotated[list[AnyMetric], BeforeValidator(listed)] = Field(default=[])
 
 
 class MeasuredEval(EvalConfig):

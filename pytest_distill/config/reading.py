@@ -13,7 +13,15 @@ from typing import Any, get_args
 from pytest_distill._util.user_code import load_object, unless_ours
 from pytest_distill.config.criteria import read_criterion
 from pytest_distill.config.document import Document
-from pytest_distill.config.evals import DeclaredMetric, EvalConfig, MeasuredEval, eval_of
+from pytest_distill.config.evals import (
+    SAMPLED,
+    DeclaredMetric,
+    EvalConfig,
+    MajorityMetric,
+    MeasuredEval,
+    PassAtMetric,
+    eval_of,
+)
 from pytest_distill.config.schema import (
     CheckpointModel,
     File,
@@ -28,7 +36,8 @@ from pytest_distill.engines.lookup import ENGINES, engine_class, options_class
 from pytest_distill.errors import ConfigError, did_you_mean, name_problem, refuse_unknown
 from pytest_distill.evals.built_in import BUILT_IN, check_own_metric
 from pytest_distill.evals.goldset import Example
-from pytest_distill.evals.metrics import Metric, ScoredElsewhere
+from pytest_distill.evals.metrics import MeanMetric, Metric, ScoredElsewhere
+from pytest_distill.evals.metrics.samples import OfSamples, named_apart
 from pytest_distill.evals.tasks import TASKS
 from pytest_distill.evals.tasks.elsewhere import unknown_task
 from pytest_distill.evaluation.sources.source import Source, SourceOptions
@@ -275,11 +284,53 @@ class _Reader:
             listed = list(dict.fromkeys(metric for found in reported for metric in found))
         if not listed:
             raise self.document.error(key[:2], "has no metrics: no model reports a score of it")
-        found = tuple(self.metric(m, entry, (*key, i)) for i, m in enumerate(listed))
+        kept = {
+            i: self.metric(m, entry, (*key, i))
+            for i, m in enumerate(listed)
+            if not isinstance(m, SAMPLED)
+        }
+        own = {metric.name: metric for metric in kept.values()}
+        sampled = {
+            i: self.of_samples(m, entry, own, (*key, i))
+            for i, m in enumerate(listed)
+            if isinstance(m, SAMPLED)
+        }
+        found = tuple((kept | named_apart(sampled))[i] for i in range(len(listed)))
         for number, metric in enumerate(found):
             if metric.name in [m.name for m in found[:number]]:
                 raise self.document.error((*key, number), f"'{metric.name}' is given twice")
         return found
+
+    def of_samples(
+        self,
+        metric: PassAtMetric | MajorityMetric,
+        entry: EvalConfig,
+        listed: Mapping[str, Metric],
+        key: tuple[str | int, ...],
+    ) -> OfSamples:
+        """Return a metric of several samples; `listed` are the eval's other metrics by name."""
+        k: int = getattr(metric, metric.key)
+        repeats = getattr(entry, "repeats", 1)
+        if repeats == 1:
+            raise self.document.error(
+                (*key, metric.key),
+                "needs several samples of each example: set repeats in the eval "
+                f"(repeats: {max(k, 2):,}, do_sample: true and a seed; task generation)",
+            )
+        if k > repeats:
+            raise self.document.error(
+                (*key, metric.key), f"{k:,} is more than there are samples (repeats: {repeats:,})"
+            )
+        of = listed.get(metric.of) or self.metric(metric.of, entry, (*key, "of"))
+        suited = BUILT_IN.get(of.name) is not of or (isinstance(of, MeanMetric) and of.binary)
+        if not suited or not of.higher_is_better:
+            known = [m.name for m in TASKS[entry.task or ""].metrics if getattr(m, "binary", False)]
+            raise self.document.error(
+                (*key, "of"),
+                f"'{of.name}' does not say right or wrong as 1 or 0; of those that do this task "
+                f"has {', '.join(known)}, and a metric of your own may",
+            )
+        return metric.of_samples(f"{metric.of_samples.word}@{k}", k=k, of=of)
 
     def metric(
         self, metric: str | DeclaredMetric, entry: EvalConfig, key: tuple[str | int, ...]

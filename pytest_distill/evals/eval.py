@@ -22,6 +22,7 @@ from pytest_distill.evals.request_keys import (
 )
 from pytest_distill.evals.requests import Request
 from pytest_distill.evals.tasks import Task, fields
+from pytest_distill.evals.tasks.repeats import SampleIds
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +72,26 @@ class Eval:
         if "repeated" not in vars(self):  # as the cached property would, without asking again
             vars(self)["repeated"] = self._repeated(found)
         return found
+
+    def all_requests(self) -> list[Request]:
+        """Return what every model is asked: every sample of every example, in that order.
+
+        Sample 0 is the example's one request of `requests`, under its id.
+        """
+        return [
+            request if number == 0 else self.task.sample(request, number, id)
+            for request in self.requests()
+            for number, id in enumerate(self.sample_ids(request.id))
+        ]
+
+    def sample_ids(self, id: str) -> list[str]:
+        """Return the ids under which the samples of an example are asked for."""
+        return [self._sample_ids.of(id, number) for number in range(self.task.repeats)]
+
+    @cached_property
+    def _sample_ids(self) -> SampleIds:
+        several = self.task.repeats > 1
+        return SampleIds([example.id for example in self.gold.whole] if several else ())
 
     def check(self) -> None:
         """Raise GoldSetError where a model could not be asked an example; looks at them once."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Answer, MeanMetric, Metric, ScoredElsewhere
 from pytest_distill.evals.metrics.base import as_number, identity_of
+from pytest_distill.evals.metrics.samples import OfSamples
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.statistics.exact import exact_sum, meant, widened
 
@@ -95,15 +96,18 @@ class MeasuredEvaluation(Evaluation):
     eval : Eval
         What it was asked.
     predictions : tuple of Prediction
-        One an example, in the order of the gold set; empty where only scores were recorded.
+        One an example, in the order of the gold set; empty where only scores were recorded. Of
+        several samples the first.
     recorded_scores : mapping
-        Scores made elsewhere: metric name -> shape (n,).
+        Scores made elsewhere: metric name -> shape (n,), or (n, repeats).
     source : str
         Where the predictions come from, for messages.
     file : Path, optional
         The file that they were recorded in.
     from_store : int
-        How many of the examples were not evaluated in this run.
+        How many of the predictions were not made in this run.
+    samples : tuple of tuple of Prediction
+        All samples of each example, where the eval has repeats; else empty.
     """
 
     info: ModelInfo
@@ -113,10 +117,15 @@ class MeasuredEvaluation(Evaluation):
     source: str = ""
     file: Path | None = None
     from_store: int = 0
+    samples: tuple[tuple[Prediction, ...], ...] = ()
     _known_scores: dict[int, KnownScore | None] = field(
         default_factory=dict, init=False, repr=False
     )
     _scores: dict[int, tuple[Metric, NDArray[np.float64]]] = field(
+        default_factory=dict, init=False, repr=False
+    )
+    _exact: dict[int, list[Fraction]] = field(default_factory=dict, init=False, repr=False)
+    _of_samples: dict[int, tuple[Metric, NDArray[np.float64]]] = field(
         default_factory=dict, init=False, repr=False
     )
     _statistics: dict[int, tuple[Metric, NDArray[Any]]] = field(
@@ -126,10 +135,32 @@ class MeasuredEvaluation(Evaluation):
         default_factory=dict, init=False, repr=False
     )
 
+    @classmethod
+    def of(
+        cls, info: ModelInfo, on: Eval, predictions: Sequence[Prediction], **about: Any
+    ) -> MeasuredEvaluation:
+        """Return an evaluation of one prediction a request, in the order of `Eval.all_requests`."""
+        repeats = on.task.repeats
+        if repeats == 1:
+            return cls(info, on, tuple(predictions), **about)
+        samples = tuple(
+            tuple(
+                replace(sample, id=example.id)
+                for sample in predictions[place * repeats : (place + 1) * repeats]
+            )
+            for place, example in enumerate(on.gold)
+        )
+        return cls(info, on, tuple(first for first, *_ in samples), samples=samples, **about)
+
     @property
     def n(self) -> int:
         """Number of examples."""
         return len(self.eval.gold)
+
+    @property
+    def asked(self) -> int:
+        """Number of predictions: of each example one a repeat."""
+        return self.n * self.eval.task.repeats
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -159,7 +190,10 @@ class MeasuredEvaluation(Evaluation):
 
     @cached_property
     def answers(self) -> tuple[Answer[Any], ...]:
-        """The predictions in the gold set's words, in the order of the gold set."""
+        """The predictions in the gold set's words, in the order of the gold set.
+
+        Where there are repeats each is the first sample, and has all of them.
+        """
         if not self.predictions:
             raise EvaluationError(
                 f"{self.source}: has ready scores for "
@@ -167,12 +201,30 @@ class MeasuredEvaluation(Evaluation):
             )
         try:
             with collector_paused():
-                return self.eval.task.answers(self.eval.gold, self.predictions)
+                answered = self.eval.task.answers
+                if not self.samples:
+                    return answered(self.eval.gold, self.predictions)
+                by_number = [
+                    answered(self.eval.gold, numbered)
+                    for numbered in zip(*self.samples, strict=True)
+                ]
+                return tuple(
+                    replace(samples[0], samples=samples) for samples in zip(*by_number, strict=True)
+                )
         except EvaluationError as error:
             raise EvaluationError(f"{self.source}: {error}") from None
 
+    @cached_property
+    def single_answers(self) -> Sequence[Answer[Any]]:
+        """What a metric is asked about: each sample alone, after the others of its example."""
+        if not self.samples:
+            return self.answers
+        return [sample for answer in self.answers for sample in answer.samples]
+
     def scores(self, metric: Metric) -> NDArray[np.float64]:
         """Return each example's own score, shape (n,), finite and in the metric's range.
+
+        Of several samples the mean: they are no independent examples.
 
         Raises
         ------
@@ -182,12 +234,53 @@ class MeasuredEvaluation(Evaluation):
         key = identity_of(metric)
         if key not in self._scores:
             recorded = self._recorded(metric)
-            given = metric.scores(self.answers) if recorded is None else recorded
-            scores = self._numbers(given, metric)
-            self._refuse_bad(scores, metric)
+            if recorded is None and isinstance(metric, OfSamples):
+                right = self._right_or_wrong(metric)
+                self._exact[key] = metric.exact_scores(right, lambda: self.answers)
+                scores = _read_only(np.array([float(share) for share in self._exact[key]]))
+            else:
+                rows = self.sample_scores(metric)
+                scores = rows[:, 0] if rows.shape[1] == 1 else _read_only(_means(rows))
             self._scores[key] = metric, scores
             self.score_for_report([metric])
         return self._scores[key][1]
+
+    def sample_scores(self, metric: Metric) -> NDArray[np.float64]:
+        """Return the score of every sample, shape (n, repeats); one column without repeats.
+
+        Raises
+        ------
+        EvaluationError
+            Naming the source and the example, where a score is not finite or out of range.
+        """
+        key = identity_of(metric)
+        if key not in self._of_samples:
+            recorded = self._recorded(metric)
+            given = metric.scores(self.single_answers) if recorded is None else recorded.ravel()
+            scores = self._numbers(given, metric)
+            self._refuse_bad(scores, metric)
+            self._of_samples[key] = metric, scores.reshape(self.n, -1)
+        return self._of_samples[key][1]
+
+    def _right_or_wrong(self, metric: OfSamples) -> NDArray[np.bool_]:
+        """Return which samples are right by the metric that `metric` is of, shape (n, repeats)."""
+        scores = self.sample_scores(metric.of)
+        odd = ~np.isin(scores, (0.0, 1.0))
+        if odd.any():
+            place = int(np.flatnonzero(odd.ravel())[0])
+            raise EvaluationError(
+                f"{self.source}: {metric.name} counts which samples are right, and "
+                f"{metric.of.name} of {self._sample_named(place)} is {scores.ravel()[place]:g}, "
+                "not 0 or 1; name a metric that says right or wrong, such as exact_match"
+            )
+        return np.asarray(scores == 1, np.bool_)
+
+    def _sample_named(self, place: int) -> str:
+        """Return what messages call one of all samples."""
+        at, number = divmod(place, self.eval.task.repeats)
+        several = self.eval.task.repeats > 1
+        id = self.eval.gold.examples[at].id
+        return f"example '{id}'" + (f" (sample {number})" if several else "")
 
     def exact_score(self, metric: Metric, indices: Indices | None = None) -> Fraction:
         """Return the metric over all examples, or over those at `indices`.
@@ -202,7 +295,7 @@ class MeasuredEvaluation(Evaluation):
             return told.score
         every = slice(None) if indices is None else list(indices)
         if isinstance(metric, MeanMetric):
-            return exact_mean(self.scores(metric)[every])
+            return self._exact_mean(metric, every)
         totals = self.statistics(metric)[every].sum(axis=0)
         value = self._aggregated(metric, totals)
         low, high = metric.range
@@ -212,12 +305,24 @@ class MeasuredEvaluation(Evaluation):
             )
         return exact_corpus_score(metric, totals, value)
 
+    def _exact_mean(self, metric: MeanMetric, every: slice | list[int]) -> Fraction:
+        """Return the mean of the exact scores: two of three samples are 2/3, and no float."""
+        scores = self.scores(metric)
+        exact = self._exact.get(identity_of(metric))
+        if exact is not None:
+            chosen = [exact[place] for place in np.arange(self.n)[every]]
+            return sum(chosen, Fraction(0)) / len(chosen)
+        if self.samples:  # each example has as many, so that this is the mean of the means
+            scores = self.sample_scores(metric)
+        return exact_mean(scores[every].ravel())
+
     def statistics(self, metric: Metric) -> NDArray[Any]:
-        """Return the metric's sufficient statistics, shape (n, k)."""
+        """Return the metric's sufficient statistics, shape (n, k); of several samples the sum."""
         key = identity_of(metric)
         self._recorded(metric)
         if key not in self._statistics:
-            self._statistics[key] = metric, self._numbers(metric.statistics(self.answers), metric)
+            rows = self._numbers(metric.statistics(self.single_answers), metric)
+            self._statistics[key] = metric, self._summed(rows, self.n)
             self.score_for_report([metric])
         return self._statistics[key][1]
 
@@ -233,11 +338,17 @@ class MeasuredEvaluation(Evaluation):
         if key not in self._beside:
             for model in models:
                 model._recorded(metric)
-            answers = [answer for model in models for answer in model.answers]
+            answers = [answer for model in models for answer in model.single_answers]
             rows = self._numbers(metric.statistics(answers), metric)
-            parts = np.split(rows, len(models))
+            parts = np.split(self._summed(rows, self.n * len(models)), len(models))
             self._beside[key] = (metric, others), parts
         return self._beside[key][1]
+
+    def _summed(self, rows: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+        """Return the sums of the rows of each example's samples, so that counts stay whole."""
+        if not self.samples:
+            return rows
+        return _read_only(rows.reshape(n, -1, rows.shape[1]).sum(axis=1))
 
     def _recorded(self, metric: Metric) -> NDArray[np.float64] | None:
         """Return ready scores of a declared metric; EvaluationError where they are of another."""
@@ -268,7 +379,8 @@ class MeasuredEvaluation(Evaluation):
             if found.dtype.kind == "f" and found.dtype.itemsize < 8:
                 return _read_only(widened(found))
             return _read_only(found.astype(np.float64, copy=own))
-        rows = zip(self.eval.gold, given, strict=False)  # what is too short is refused by its shape
+        examples = [example for example in self.eval.gold for _ in range(self.eval.task.repeats)]
+        rows = zip(examples, given, strict=False)  # what is too short is refused by its shape
         for example, row in rows:
             cells = row if isinstance(row, np.ndarray | list | tuple) else [row]
             for cell in cells:
@@ -286,19 +398,22 @@ class MeasuredEvaluation(Evaluation):
 
     def _refuse_bad(self, scores: NDArray[np.float64], metric: Metric) -> None:
         low, high = metric.range
-        if scores.shape != (self.n,):
+        if scores.shape != (self.asked,):
             raise EvaluationError(
-                f"metric '{metric.name}' gives scores of shape {scores.shape}, not ({self.n},)"
+                f"metric '{metric.name}' gives scores of shape {scores.shape}, not ({self.asked},)"
             )
         bad = _outside(scores, low, high)
         if bad.any():
             first = int(np.flatnonzero(bad)[0])
-            example = self.eval.gold.examples[first]
             raise EvaluationError(
-                f"{self.source}: {metric.name} of example '{example.id}' is {scores[first]}, "
+                f"{self.source}: {metric.name} of {self._sample_named(first)} is {scores[first]}, "
                 f"not a number in [{low:g}, {high:g}]"
-                + (f" ({int(bad.sum())} examples like it)" if bad.sum() > 1 else "")
+                + (f" ({int(bad.sum())} {self._units} like it)" if bad.sum() > 1 else "")
             )
+
+    @property
+    def _units(self) -> str:
+        return "samples" if self.eval.task.repeats > 1 else "examples"
 
 
 @dataclass(frozen=True, eq=False)
@@ -378,6 +493,13 @@ def undeclared(metric: Metric, eval: str) -> str:
         f"elsewhere is declared in distill.yaml, in evals.{eval}.metrics: "
         f"'- {{name: {metric.name}, {better}range: [{ends}]}}'; else record predictions alone"
     )
+
+
+def _means(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the float next to the mean of the exact numbers of each row."""
+    if (rows == np.floor(rows)).all():
+        return np.asarray(rows.sum(axis=1) / rows.shape[1])
+    return np.array([float(exact_mean(row)) for row in rows])
 
 
 def exact_mean(scores: NDArray[np.float64]) -> Fraction:

@@ -288,7 +288,7 @@ class RunModel(Model):
             if (
                 not known
                 and isinstance(evaluation, MeasuredEvaluation)
-                and evaluation.from_store < evaluation.n
+                and evaluation.from_store < evaluation.asked
             ):
                 self.after_load(self)
         return evaluation
@@ -302,7 +302,7 @@ class RunModel(Model):
         who = f"{self.name} on {on.name}"
         if self.reads_ahead:
             self.read_ahead()
-        requests = on.requests()
+        requests = on.all_requests()
         identity = self.identity
         if self.keeper is not None and identity is not None:
             try:
@@ -325,7 +325,7 @@ class RunModel(Model):
         source = f"model '{self.name}' on '{on.name}'"
         predictions = aligned(found.predictions, on, source)
         self._keep_notes()
-        return MeasuredEvaluation(
+        return MeasuredEvaluation.of(
             self.info, on, predictions, source=source, from_store=found.from_store
         )
 
@@ -540,7 +540,9 @@ _PREDICTION: Mapping[str, Callable[[Any], Any]] = {
 
 
 def aligned(predictions: Iterable[Prediction], on: Eval, source: str) -> tuple[Prediction, ...]:
-    """Return one prediction an example, in the order of the gold set.
+    """Return one prediction a request, in the order of `Eval.all_requests`.
+
+    That is one an example, in the order of the gold set, where there are no repeats.
 
     Raises
     ------
@@ -552,15 +554,23 @@ def aligned(predictions: Iterable[Prediction], on: Eval, source: str) -> tuple[P
         if prediction.id in by_id:
             raise EvaluationError(f"{source}: two predictions for example '{prediction.id}'")
         by_id[prediction.id] = prediction
-    return tuple(by_id[i] for i in matched(by_id, on, source))
+    asked = [id for example in on.gold for id in on.sample_ids(example.id)]
+    return tuple(by_id[i] for i in matched(by_id, on, source, asked))
 
 
-def matched(ids: Iterable[str], on: Eval, source: str) -> list[str]:
+def matched(
+    ids: Iterable[str], on: Eval, source: str, asked: Sequence[str] | None = None
+) -> list[str]:
     """Return the ids of the gold set where `ids` are the same ones; EvaluationError else.
 
     Ids that a sample of the gold set left out may be there too.
+
+    Parameters
+    ----------
+    asked : sequence of str, optional
+        The ids that were asked for, where these are others.
     """
-    expected = [example.id for example in on.gold]
+    expected = [example.id for example in on.gold] if asked is None else list(asked)
     given = set(ids) - on.gold.left_out
     for problem, odd in (
         ("no prediction for example", [i for i in expected if i not in given]),

@@ -152,7 +152,7 @@ def _evaluation_row(config: str, model: Model, evaluation: Evaluation) -> Evalua
     evaluated = stored = None
     if isinstance(evaluation, MeasuredEvaluation) and evaluation.file is None:
         stored = evaluation.from_store
-        evaluated = evaluation.n - stored
+        evaluated = evaluation.asked - stored
     return EvaluationRow(
         config=config,
         model=model.name,

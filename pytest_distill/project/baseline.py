@@ -175,7 +175,7 @@ class _Saved:
         path = self._folder / FILE_NAME
         if not path.is_file():
             raise EvaluationError(f"{self._folder}: no predictions are stored there: {RUN}")
-        requests = on.requests()
+        requests = on.all_requests()
         dated = model.dated_prompts(requests)
         keys = [request_key(request, dated.get(request.id)) for request in requests]
         store = Store(self._folder)
@@ -190,7 +190,7 @@ class _Saved:
                 f"{path}: {missing:,} of {len(keys):,} predictions of {who} are not stored: {RUN}"
             )
         answers = [replace(known[k], id=r.id) for k, r in zip(keys, requests, strict=True)]
-        return MeasuredEvaluation(
+        return MeasuredEvaluation.of(
             replace(info, name=model.name, role=model.role),
             on,
             aligned(answers, on, str(path)),

@@ -101,9 +101,10 @@ class EvaluationRow:
     left_out: int
     """How many examples ``--distill-limit`` left out."""
     evaluated: int | None
-    """How many examples the model answered in this run; None where no engine ran it."""
+    """How many predictions the model made in this run, of each example one a repeat; None where no
+    engine ran it."""
     from_store: int | None
-    """How many answers came from the store; None where no engine ran it."""
+    """How many predictions came from the store; None where no engine ran it."""
     notes: tuple[str, ...]
 
 

@@ -195,7 +195,8 @@ def _merged(row: Row, other: Row) -> Row:
             merged[name] = mine | theirs
         elif name == "evaluated" and None not in (mine, theirs):
             # What one worker made, the others found in the store.
-            merged |= {name: max(mine, theirs), "from_store": merged["n"] - max(mine, theirs)}
+            made, asked = max(mine, theirs), mine + row.from_store  # type: ignore[attr-defined]
+            merged |= {name: made, "from_store": asked - made}
         else:
             merged.setdefault(name, theirs if mine is None else mine)
     return replace(row, **merged)

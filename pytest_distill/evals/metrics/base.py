@@ -53,6 +53,9 @@ class Answer(Generic[ValueT]):
     calls, expected_calls : tuple of ToolCall, optional
         The calls of tools that the model made, and those that the gold set expects; None where no
         tools were given to it.
+    samples : tuple of Answer
+        All answers to the example where it is asked several times, this one the first of them; a
+        metric is asked about each of them alone. Else empty.
     """
 
     example: Example
@@ -65,6 +68,7 @@ class Answer(Generic[ValueT]):
     tied: bool = False
     calls: tuple[ToolCall, ...] | None = None
     expected_calls: tuple[ToolCall, ...] | None = None
+    samples: tuple[Answer[ValueT], ...] = ()
 
 
 class Metric(ABC):

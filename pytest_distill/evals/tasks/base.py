@@ -85,6 +85,18 @@ class Task(ABC):
         return Counter()
 
     @property
+    def repeats(self) -> int:
+        """How many samples of an answer each example is asked for."""
+        return 1
+
+    def sample(self, request: Request, number: int, id: str) -> Request:
+        """Return the request for a further sample, under an id of its own; number 0 is `request`.
+
+        Only a task with `repeats` is asked for one.
+        """
+        raise NotImplementedError
+
+    @property
     def longest(self) -> int | None:
         """How many tokens an answer may have; None where none are written."""
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from dataclasses import fields as fields_of
 from functools import cached_property
 from typing import ClassVar, Literal
@@ -31,6 +31,7 @@ from pytest_distill.evals.tasks.conversations import Conversation
 from pytest_distill.evals.tasks.endings import with_ending
 from pytest_distill.evals.tasks.predictions import no_answer
 from pytest_distill.evals.tasks.prompts import FewShot
+from pytest_distill.evals.tasks.repeats import refuse_repeats, seed_of
 from pytest_distill.evals.tasks.thinking import Markers, answer_in, markers_of
 
 
@@ -127,6 +128,8 @@ class Generation(Decoding, FewShot):
     thinking : mapping, optional
         What the model's thinking begins with (``start``) and ends with (``end``): the answer is
         what follows, and `extract` looks at that.
+    repeats : int
+        How many texts are sampled for each example, each with a seed of its own.
     """
 
     name: ClassVar[str] = GenerationRequest.task
@@ -138,6 +141,7 @@ class Generation(Decoding, FewShot):
     extract: str | None = None
     truncate: Literal["left"] | None = None
     thinking: Mapping[str, str] | None = field(default=None, metadata=LATER)
+    repeats: int = field(default=1, metadata=LATER)
 
     def __post_init__(self) -> None:
         FewShot.__post_init__(self)
@@ -148,6 +152,12 @@ class Generation(Decoding, FewShot):
             except re.error as error:
                 raise ConfigError(f"extract: not a regular expression: {error}") from None
         _ = self._markers
+        refuse_repeats(self.repeats, sampled=self.do_sample)
+
+    def sample(self, request: Request, number: int, id: str) -> GenerationRequest:
+        """Return the request with the seed of a further sample."""
+        assert isinstance(request, GenerationRequest)  # noqa: S101 (for mypy)
+        return replace(request, id=id, decoding=self._decodings[number])
 
     def request(self, example: Example) -> GenerationRequest:
         """Return the prompt; the target is checked as well, before any model runs."""
@@ -205,6 +215,12 @@ class Generation(Decoding, FewShot):
     @cached_property
     def _markers(self) -> Markers | None:
         return markers_of(self.thinking)
+
+    @cached_property
+    def _decodings(self) -> list[Decoding]:
+        """How each sample is generated."""
+        seeds = (seed_of(self.seed or 0, number) for number in range(self.repeats))
+        return [replace(self._decoding, seed=seed) for seed in seeds]
 
     def _targets(self, example: Example) -> tuple[str, ...]:
         value = fields.field(example, self.target)

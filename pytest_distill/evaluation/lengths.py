@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 from pytest_distill.errors import EvaluationError
-from pytest_distill.evals.metrics import Answer
+from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.requests import Prediction
+from pytest_distill.evals.tasks.endings import with_ending
 from pytest_distill.evaluation.evaluation import Indices, MeasuredEvaluation
+
+Samples = Sequence[Prediction]
+"""The texts that a model wrote for one example, one without repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +26,8 @@ class Lengths:
         Number of tokens of each example's text, in the order of the gold set; of several samples
         the mean.
     thinking : Fraction, optional
-        How many of them stand before the answer, the mean over examples; None where the model is
-        not asked to think, or that is not known of some text.
+        How many of them stand before the answer, the mean over examples; None where that is not
+        known of every text.
     texts, cut : int
         How many texts there are, and how many of them were cut at the greatest length.
     per_token : Fraction, optional
@@ -42,6 +46,23 @@ class Lengths:
         return _mean(self.tokens)
 
 
+@dataclass(frozen=True, slots=True)
+class KnownLengths:
+    """Means over examples for a report; None for what is not known of every text.
+
+    Parameters
+    ----------
+    tokens, thinking_tokens : Fraction, optional
+        Number of tokens of a text, and how many of these stand before the answer.
+    finished : Fraction, optional
+        The share of texts that ended by themselves.
+    """
+
+    tokens: Fraction | None = None
+    thinking_tokens: Fraction | None = None
+    finished: Fraction | None = None
+
+
 def lengths(evaluation: MeasuredEvaluation, indices: Indices | None = None) -> Lengths:
     """Return how long the texts of an evaluation are.
 
@@ -50,52 +71,73 @@ def lengths(evaluation: MeasuredEvaluation, indices: Indices | None = None) -> L
     EvaluationError
         Naming the first example of whose text the number of tokens is not known.
     """
-    every = evaluation.answers
-    chosen = every if indices is None else [every[place] for place in indices]
-    most = evaluation.eval.task.longest
-    examples = [_samples(answer) for answer in chosen]
-    texts = [answer for samples in examples for answer in samples]
-    counted = [[_tokens(answer, evaluation.source) for answer in samples] for samples in examples]
-    thinking = [[answer.prediction.thinking_tokens for answer in samples] for samples in examples]
-    total = sum(map(sum, counted))
-    characters = sum(len(answer.prediction.text or "") for answer in texts)
+    every, examples = _texts(evaluation), evaluation.eval.gold.examples
+    places = range(len(every)) if indices is None else indices
+    counted = [
+        [_tokens(text, examples[place], evaluation.source) for text in every[place]]
+        for place in places
+    ]
+    texts = [text for place in places for text in every[place]]
+    most, total = evaluation.eval.task.longest, sum(map(sum, counted))
     return Lengths(
         tuple(map(_mean, counted)),
-        _mean_of_known(thinking),
+        _known_mean([every[place] for place in places], lambda text: text.thinking_tokens),
         len(texts),
-        sum(_is_cut(answer, most) for answer in texts),
-        Fraction(characters, total) if total else None,
+        sum(_is_cut(text, most) for text in texts),
+        Fraction(sum(len(text.text or "") for text in texts), total) if total else None,
     )
 
 
-def _samples(answer: Answer[Any]) -> Sequence[Answer[Any]]:
-    return (answer,)
+def known_lengths(evaluation: MeasuredEvaluation) -> KnownLengths:
+    """Return what is known of the lengths and endings of a model's texts."""
+    texts = _texts(evaluation)
+    return KnownLengths(
+        _known_mean(texts, lambda text: text.tokens),
+        _known_mean(texts, lambda text: text.thinking_tokens),
+        _known_mean(texts, _ended),
+    )
 
 
-def _tokens(answer: Answer[Any], source: str) -> int:
-    tokens = answer.prediction.tokens
-    if tokens is None or tokens < 0:
-        problem = answer.example.answer_error(
+def _texts(evaluation: MeasuredEvaluation) -> list[Samples]:
+    """Return the texts of each example, with their endings; none where the task has no texts."""
+    most = evaluation.eval.task.longest
+    if most is None:
+        return []
+    return [[with_ending(prediction, most)] for prediction in evaluation.predictions]
+
+
+def _tokens(text: Prediction, example: Example, source: str) -> int:
+    if text.tokens is None or text.tokens < 0:
+        problem = example.answer_error(
             "the number of tokens of its text is not known: a recorded row, or an engine of your "
-            f"own, must say 'tokens', {'at least 0' if tokens else 'a count'}"
+            f"own, must say 'tokens', a count, not {text.tokens}"
         )
         raise EvaluationError(f"{source}: {problem}")
-    return tokens
+    return text.tokens
 
 
-def _is_cut(answer: Answer[Any], most: int | None) -> bool:
+def _is_cut(text: Prediction, most: int | None) -> bool:
     """Return whether a text was cut, also where nothing but its length says so."""
-    finish = answer.prediction.finish
-    return finish == "length" or (finish is None and answer.prediction.tokens == most)
+    return text.finish == "length" or (text.finish is None and text.tokens == most)
+
+
+def _ended(text: Prediction) -> int | None:
+    return None if text.finish is None else int(text.finish != "length")
+
+
+def _known_mean(
+    texts: Sequence[Samples], what: Callable[[Prediction], int | None]
+) -> Fraction | None:
+    """Return the mean over examples of the mean over samples; None where one is not known."""
+    known = [[value for t in samples if (value := what(t)) is not None] for samples in texts]
+    if not texts or any(map(_fewer, known, texts)):
+        return None
+    return _mean([_mean(samples) for samples in known])
+
+
+def _fewer(some: Sequence[object], others: Sequence[object]) -> bool:
+    return len(some) < len(others)
 
 
 def _mean(values: Sequence[int | Fraction]) -> Fraction:
     return Fraction(sum(values)) / len(values)
-
-
-def _mean_of_known(values: Sequence[Sequence[int | None]]) -> Fraction | None:
-    """Return the mean over examples of the mean over samples; None where one is not known."""
-    known = [[value for value in samples if value is not None] for samples in values]
-    if any(len(some) < len(all_) for some, all_ in zip(known, values, strict=True)):
-        return None
-    return _mean([_mean(samples) for samples in known])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evaluation.efficiency import LatencyFigure
 from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEvaluation
+from pytest_distill.evaluation.lengths import KnownLengths, known_lengths
 from pytest_distill.evaluation.models import Model
 from pytest_distill.gates.doubts import late_doubts
 from pytest_distill.gates.latency import QUANTILES
@@ -150,6 +152,9 @@ def _quantiles(latency: LatencyFigure) -> dict[str, dict[str, Quantile]]:
 def _evaluation_row(config: str, model: Model, evaluation: Evaluation) -> EvaluationRow:
     gold = evaluation.eval.gold if isinstance(evaluation.eval, Eval) else None
     evaluated = stored = None
+    texts = KnownLengths()
+    if isinstance(evaluation, MeasuredEvaluation):
+        texts = known_lengths(evaluation)
     if isinstance(evaluation, MeasuredEvaluation) and evaluation.file is None:
         stored = evaluation.from_store
         evaluated = evaluation.asked - stored
@@ -162,6 +167,7 @@ def _evaluation_row(config: str, model: Model, evaluation: Evaluation) -> Evalua
         evaluated=evaluated,
         from_store=stored,
         notes=(f"gold set: {gold.origin}",) if gold and gold.origin else (),
+        **{name: None if v is None else float(v) for name, v in asdict(texts).items()},
     )
 
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from pytest_distill._util.format import (
     ceil_text,
+    floor_text,
     interval_text,
     plain_text,
     quantity_text,
@@ -102,6 +103,7 @@ class EvalTable:
         self.compared, self.evaluations, self.looks = compared, evaluations, looks
         self.figures = {row.model: row for row in figures}
         named = {*self.figures, *(name for row in compared for name in row.scores)}
+        self.texts = {row.model: row for row in evaluations}
         self.models = [model for model in models if model.name in named]
 
     @property
@@ -145,6 +147,7 @@ class EvalTable:
             shown["weights"] = _weights
         groups += [{name: self._measured(figure)} for name, figure in shown.items()]
         groups += [self._scores(row, headline=row is self.compared[0]) for row in self.compared]
+        groups += self._lengths()
         full = ({name: told for name, told in group.items() if any(told)} for group in groups)
         return [group for group in full if group]
 
@@ -178,6 +181,21 @@ class EvalTable:
         columns = {shortened(row.metric, LONGEST_NAME): scores}
         return columns | ({"retained": retained} if headline else {})
 
+    def _lengths(self) -> list[Columns]:
+        """Return how long texts are and how many ended by themselves, if no metric tells it."""
+        told: dict[str, Callable[[EvaluationRow], float | None]] = {
+            "tokens": lambda row: row.tokens,
+            "thinking": lambda row: row.thinking_tokens,
+            "finished": lambda row: row.finished,
+        }
+        metrics = {row.metric for row in self.compared}
+        texts = [self.texts.get(m.name) for m in self.models]
+        return [
+            {name: [_length(name, value(row)) if row else "" for row in texts]}
+            for name, value in told.items()
+            if name not in metrics
+        ]
+
     def notes(self, *, more: bool) -> Iterator[str]:
         """Yield what a reader must know of the numbers."""
         yield from _declared(self.models)
@@ -206,6 +224,12 @@ def looks_text(row: LooksRow) -> str:
         f"at least {row.students:,} students were judged on this gold set: to be wrong about any "
         f"of them at most one time in 20, judge each with confidence={confidence}"
     )
+
+
+def _length(name: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    return floor_text(value) if name == "finished" else ceil_text(value, 1)
 
 
 def _marked(model: ModelRow, key: str, shown: str) -> str:

@@ -106,6 +106,12 @@ class EvaluationRow:
     from_store: int | None
     """How many predictions came from the store; None where no engine ran it."""
     notes: tuple[str, ...]
+    tokens: float | None = None
+    """Of texts: the mean number of tokens of one; None where that is not known of all."""
+    thinking_tokens: float | None = None
+    """How many of these stand before the answer; None where that is not known of all."""
+    finished: float | None = None
+    """The share of texts that ended by themselves; None where that is not known of all."""
 
 
 @dataclass(frozen=True, slots=True)

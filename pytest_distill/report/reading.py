@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ def read_report(path: Path) -> Report:
     try:
         report: Report = _REPORT.validate_json(written, strict=True)
         as_json(report)
-        problems = [*_lacking(content, asdict(report))]
+        problems = [*_lacking(content, report)]
     except ValidationError as error:
         problems = [f"{_key(e['loc'])}: {e['msg']}" for e in error.errors()]
     except ValueError:
@@ -92,13 +92,16 @@ def _key(parts: Iterable[str | int]) -> str:
 
 
 def _lacking(content: object, report: object, *key: str | int) -> Iterator[str]:
-    """Yield the keys that every report has and a file lacks."""
-    if isinstance(content, dict) and isinstance(report, dict):
-        for name, value in report.items():
-            if name not in content:
+    """Yield the keys that a file lacks, though every version writes them."""
+    if isinstance(content, dict) and is_dataclass(report):
+        for name, later in ((f.name, f.metadata.get("later")) for f in fields(report)):
+            if name in content:
+                yield from _lacking(content[name], getattr(report, name), *key, name)
+            elif not later:
                 yield f"{_key((*key, name))}: is missing"
-            else:
-                yield from _lacking(content[name], value, *key, name)
+    elif isinstance(content, dict) and isinstance(report, Mapping):
+        for name, value in report.items():
+            yield from _lacking(content[name], value, *key, name)
     elif isinstance(content, list) and isinstance(report, tuple):
         for number, (one, other) in enumerate(zip(content, report, strict=True)):
             yield from _lacking(one, other, *key, number)

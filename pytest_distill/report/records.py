@@ -19,6 +19,9 @@ Record = TypeVar("Record")
 
 SCHEMA: Literal[2] = 2
 
+LATER = {"later": True}
+"""Metadata of a field that files of earlier versions lack, which are read as if it said nothing."""
+
 UNFINISHED = "the run did not end"
 """What a report says from the start of a run to its end."""
 
@@ -106,11 +109,11 @@ class EvaluationRow:
     from_store: int | None
     """How many predictions came from the store; None where no engine ran it."""
     notes: tuple[str, ...]
-    tokens: float | None = None
+    tokens: float | None = field(default=None, metadata=LATER)
     """Of texts: the mean number of tokens of one; None where that is not known of all."""
-    thinking_tokens: float | None = None
+    thinking_tokens: float | None = field(default=None, metadata=LATER)
     """How many of these stand before the answer; None where that is not known of all."""
-    finished: float | None = None
+    finished: float | None = field(default=None, metadata=LATER)
     """The share of texts that ended by themselves; None where that is not known of all."""
 
 

@@ -16,7 +16,10 @@ from .project import (
     failing_lines,
     gates_of,
     outcomes_of,
+    recorded,
     refuse_package_frames,
+    report_of,
+    rows_of,
     said,
     write_gates,
 )
@@ -96,6 +99,31 @@ def test_both_gates_have_their_numbers_and_their_examples(written: Project, run_
     (longer,) = lost.glob("*-length.jsonl")
     first = json.loads(longer.read_text().splitlines()[0])
     assert (first["id"], first["student"]["tokens"], first["teacher"]["tokens"]) == ("e36", 64, 20)
+
+
+def test_the_report_tells_lengths_and_endings(written: Project, run: Run) -> None:
+    """Beside the scores, each told once; what a model's texts do not tell leaves its cell empty."""
+    written.evals["reviews"]["metrics"] = ["exact_match"]
+    rows = [{**row, "thinking_tokens": i} for i, row in enumerate(texts(42, 4))]
+    written.rows("student.jsonl", rows)
+    unknown = [
+        {k: v for k, v in row.items() if k not in ("finish", "tokens")} for row in texts(20, 0)
+    ]
+    written.models["other"] = recorded("other", role="student")
+    written.rows("other.jsonl", unknown)
+    written.save()
+    ask = "assert_score(min=1e-9, student='{}', metric='token_f1')"
+    write_gates(written, one=ask.format("student"), two=ask.format("other"))
+    result = run(*REPORTS)
+    heads = [line.split() for line in report_of(result) if "exact_match" in line]
+    assert heads[0][-4:] == ["token_f1", "tokens", "thinking", "finished"]
+    assert rows_of(result, "student")[0][-3:] == ["44.2", "19.5", "0.9000"]
+    assert rows_of(result, "other")[0][-2:] == ["0.0000", "0.0000"]
+    evaluations = {row["model"]: row for row in written.json()["evaluations"]}
+    told = [evaluations["student"][key] for key in ("tokens", "thinking_tokens", "finished")]
+    assert told == [44.2, 19.5, 0.9]
+    told = [evaluations["other"][key] for key in ("tokens", "thinking_tokens", "finished")]
+    assert told == [None, None, None]
 
 
 def test_a_pass_that_cut_texts_flatter_is_not_firm(written: Project, run: Run) -> None:

@@ -12,7 +12,7 @@ import pytest
 from pytest_distill.cli import main
 from pytest_distill.gates.verdict import Outcome
 from pytest_distill.report.formats import FORMATS, as_text
-from pytest_distill.report.records import GateRow, Report
+from pytest_distill.report.records import EvaluationRow, GateRow, Report
 
 GATE = GateRow(
     nodeid="test_a.py::test_keeps",
@@ -27,7 +27,14 @@ GATE = GateRow(
     relation=">=",
     details={"slices": [{"slice": "lang=数", "n": 3, "retained": None}]},
 )
-REPORT = Report(outcome="DO NOT SHIP", reason="it fell short", gates=(GATE,), worth=("<b>|`@x`",))
+EVALUATION = EvaluationRow("distill.yaml", "student", "reviews", 3, 0, None, None, ())
+REPORT = Report(
+    outcome="DO NOT SHIP",
+    reason="it fell short",
+    evaluations=(EVALUATION,),
+    gates=(GATE,),
+    worth=("<b>|`@x`",),
+)
 
 
 @pytest.fixture
@@ -112,6 +119,17 @@ def test_what_is_wrong_is_said_with_its_key(
     told = refused(file, capsys)
     assert told.startswith(f"is no whole report: {problem}")
     assert told.endswith(": run the gates again")
+
+
+def test_a_file_that_lacks_what_later_versions_tell_is_read(file: Path) -> None:
+    """As if it said nothing of lengths and endings; what every version writes must be there."""
+    content = json.loads(file.read_text(encoding="utf-8"))
+    assert content["evaluations"]
+    for row in content["evaluations"]:
+        for key in ("tokens", "thinking_tokens", "finished"):
+            del row[key]
+    file.write_text(json.dumps(content), encoding="utf-8")
+    assert main(["report", str(file)]) == 0
 
 
 @pytest.mark.parametrize("schema", [1, 3, True, "2", 2.5])

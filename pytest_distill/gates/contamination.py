@@ -19,6 +19,7 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.normalisation import composed
 from pytest_distill.evals.rows import open_rows
+from pytest_distill.evals.tasks.messages import spoken
 from pytest_distill.gates.deciding import headline, observed
 from pytest_distill.gates.gate import EvalGate, Row, listed
 from pytest_distill.gates.verdict import Verdict
@@ -240,8 +241,12 @@ def _measured(comparison: Comparison) -> Eval:
 
 
 def _words_in(value: Any) -> list[str]:
-    """Return the words of a field; null has none, and numbers and lists are read as Python's."""
-    return [] if value is None else words(str(value))
+    """Return the words of a field; null has none, and numbers and lists are read as Python's.
+
+    Of messages they are what was said: roles and instructions are the same in many rows.
+    """
+    said = spoken(value)
+    return [] if value is None else words(str(value) if said is None else said)
 
 
 def _has_text(value: Any) -> bool:

@@ -14,7 +14,7 @@ from transformers.utils import chat_template_utils
 
 from pytest_distill import ModelError
 from pytest_distill.engines import ModelSpec
-from pytest_distill.engines.transformers import TransformersEngine, chats
+from pytest_distill.engines.transformers import TransformersEngine, clocks
 from pytest_distill.engines.transformers.encoding import encode_prompts
 from pytest_distill.engines.transformers.templates import may_read_clock
 from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
@@ -176,13 +176,13 @@ def test_a_clock_that_cannot_be_held_is_refused(
 ) -> None:
     """A trial tells, not the version: else the same key would stand for another prompt tomorrow."""
     folder = template(DATED)
-    chats._check_clock.cache_clear()
+    clocks.check_clock.cache_clear()
     with monkeypatch.context() as patched:
         patched.setattr(chat_template_utils, "datetime", datetime)
-        patched.setattr(chats, "chat_template_utils", _Unheld())
+        patched.setattr(clocks, "chat_template_utils", _Unheld())
         with pytest.raises(ModelError, match="read a clock that cannot be held"):
             _engine(folder).dated_prompts(ASKED)
-    chats._check_clock.cache_clear()
+    clocks.check_clock.cache_clear()
 
 
 class _Unheld:

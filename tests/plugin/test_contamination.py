@@ -193,16 +193,35 @@ def test_a_training_row_without_the_field_is_an_error(project: Project, run: Run
 
 
 def test_numbers_and_lists_are_compared_as_python_writes_them(project: Project, run: Run) -> None:
-    """A number beside texts, and the texts of a chat, are words too."""
+    """A number beside texts, and the texts of a list, are words too."""
     rows = gold()
     rows[5]["text"] = "3"
     rows[6]["text"] = LONG
     project.rows("gold.jsonl", rows)
-    chat = [{"role": "user", "content": LONG}]
-    project.rows("data/train.jsonl", [{"text": "other"}, {"text": 3}, {"text": chat}])
+    listed = [{"from": "user", "value": LONG}]
+    project.rows("data/train.jsonl", [{"text": "other"}, {"text": 3}, {"text": listed}])
     write_gates(project, it=check())
     run(*REPORTS)
     assert gates_of(project)["it"]["details"] == {"exact": ["e5"], "runs": ["e6"]}
+
+
+def test_of_messages_what_was_said_is_compared(project: Project, run: Run) -> None:
+    """Not the roles, nor the instructions that all conversations begin with."""
+    begin = [{"role": "system", "content": LONG}]
+    rows = gold()
+    for number, row in enumerate(rows):
+        turns = [*begin, {"role": "user", "content": f"What is {number}\nand more?"}]
+        row["text"] = turns
+    rows[6]["text"][1]["content"] = [{"type": "text", "text": f"What of {LONG}?"}]
+    project.rows("gold.jsonl", rows)
+    project.evals["reviews"]["input"] = "id"
+    project.save()
+    said = [*begin, {"role": "user", "content": "What is 3 and more?"}]
+    answered = [*begin, {"role": "user", "content": LONG}, {"role": "assistant", "content": "x"}]
+    project.rows("data/train.jsonl", [{"text": said}, {"text": answered}])
+    write_gates(project, it=check())
+    run(*REPORTS)
+    assert gates_of(project)["it"]["details"] == {"exact": ["e3"], "runs": ["e6"]}
 
 
 @pytest.mark.parametrize("text", ["?!", ""])

@@ -29,7 +29,7 @@ from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import GoldText, Prediction, Request
 
 if TYPE_CHECKING:
-    from pytest_distill.engines.transformers.chats import Clock
+    from pytest_distill.engines.transformers.clocks import Clock
     from pytest_distill.engines.transformers.loaded import Loaded
 
 REVISION = 5
@@ -124,24 +124,28 @@ class TransformersEngine:
         """
         from pytest_distill.evals.tasks.generation import GenerationRequest
 
-        chats = [r for r in requests if isinstance(r, GenerationRequest) and r.chat]
+        chats = [r for r in requests if isinstance(r, GenerationRequest) and r.is_chat]
         if not chats or not may_read_clock(self.spec, self.checkpoint):
             return {}
-        from pytest_distill.engines.transformers.chats import Chat, note_of
+        from pytest_distill.engines.transformers.chats import Chat
+        from pytest_distill.engines.transformers.clocks import note_of
 
         with self._running("its chat template is rendered"):
-            chat = Chat(self.spec.name, self._tokenizer, self._run_clock)
+            chat = Chat(self.spec.name, self._tokenizer, self._run_clock, self._note)
             prompts = {request.id: chat.dated(request) for request in chats}
-        told = self._run_clock.told
-        if told and (note := note_of(self.spec.name, told)) not in self.notes:
-            self.notes.append(note)
+        if told := self._run_clock.told:
+            self._note(note_of(self.spec.name, told))
         every = has_own_code(self.spec, self.checkpoint)  # it may look at other clocks
         return {id: text for id, (text, dated) in prompts.items() if dated or every}
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
 
     @cached_property
     def _run_clock(self) -> Clock:
         """What the chat template is told of the time, in all of the run."""
-        from pytest_distill.engines.transformers.chats import Clock
+        from pytest_distill.engines.transformers.clocks import Clock
 
         return Clock.of(self.spec.began)
 

@@ -1,196 +1,196 @@
-"""A prompt as a user's message in a chat: what a model's chat template makes of it, and when."""
+"""Conversations as prompts: what a model's chat template makes of one, and when."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
-from functools import cache
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jinja2
-from transformers.utils import chat_template_utils
 
 from pytest_distill._util.user_code import raised
+from pytest_distill.engines.transformers.clocks import Clock, check_clock
 from pytest_distill.engines.transformers.failures import raised_here
-from pytest_distill.engines.transformers.templates import CLOCK
+from pytest_distill.engines.transformers.templates import CLOCK, chance_in, names_in
 from pytest_distill.errors import ModelError
+from pytest_distill.evals.tasks.conversations import Conversation
 from pytest_distill.evals.tasks.generation import GenerationRequest
 
-_PROBE = "%Y-%m-%d %H:%M:%S %f"
-
-
-@dataclass(eq=False)
-class Clock:
-    """The time that chat templates are told: one for a whole run, also past midnight.
-
-    Parameters
-    ----------
-    time : datetime
-        Local time, as transformers tells it.
-    told : list of str
-        What templates were told, as they wished it written.
-    """
-
-    time: datetime
-    told: list[str] = field(default_factory=list)
-
-    def now(self, *_: Any) -> Clock:
-        """Stand in for ``datetime.now``."""
-        return self
-
-    def strftime(self, format: str) -> str:
-        """Stand in for the method of ``datetime.now()``."""
-        text = self.time.strftime(format)
-        if text not in self.told:
-            self.told.append(text)
-        return text
-
-    @classmethod
-    def of(cls, began: datetime) -> Clock:
-        """Return the clock of a run that began then; where somebody set transformers', that one."""
-        theirs = getattr(chat_template_utils, "datetime", datetime)
-        return cls(began if theirs is datetime else _first_told(theirs, began))
-
-    @contextmanager
-    def shown(self) -> Iterator[None]:
-        """Let transformers read this clock in the block.
-
-        Its templates cannot be handed another: what is no plain value reaches none of them.
-        """
-        module: Any = chat_template_utils
-        theirs = getattr(module, "datetime", datetime)
-        module.datetime = self
-        try:
-            yield
-        finally:
-            module.datetime = theirs
-
-
-@cache
-def _first_told(theirs: Any, began: datetime) -> datetime:  # noqa: ARG001 - what is kept is kept by it: one time a run
-    """Return what a clock that somebody set says when a run, told by its begin, first asks it."""
-    now: datetime = theirs.now()
-    return now
+_MORE = " and more"
+"""What is added to a message, to see whether a template writes it."""
+_LONG = 20
+"""A text of more characters does not stand in a prompt by chance."""
 
 
 @dataclass(frozen=True)
 class Chat:
-    """The chat template of one model.
+    """The chat templates of one model.
 
     Parameters
     ----------
     name : str
         The model's name in ``distill.yaml``.
     tokenizer
-        The transformers tokenizer, which has the template.
+        The transformers tokenizer, which has the templates.
     clock : Clock
-        What the template is told of the time.
+        What a template is told of the time.
+    note : callable
+        Tells the reader of the results something, once.
     """
 
     name: str
     tokenizer: Any
     clock: Clock
+    note: Callable[[str], None]
 
     def render(self, request: GenerationRequest) -> str:
-        """Return the prompt as a user's message, up to where the answer begins.
+        """Return a conversation, or the prompt as a user's message, up to where the answer begins.
 
         Raises
         ------
         ModelError
-            Where there is no template, several and none of them the default, or it fails.
+            Where there is no template, several and none of them the default or of the wanted name,
+            it fails, or it leaves out a part of the conversation.
         """
-        self._check()
-        message = [{"role": "user", "content": request.prompt}]
-        try:
-            with self.clock.shown():
-                text = self.tokenizer.apply_chat_template(
-                    message, add_generation_prompt=True, tokenize=False
+        asked = request.conversation
+        alone = Conversation(({"role": "user", "content": request.prompt},))
+        template = self._template(asked)
+        self._check(template.text)
+        text = self._rendered(asked or alone, template, request.id)
+        if asked is not None:
+            self._note_unread(asked, template)
+            self._refuse_untold(asked, template, text, request.id)
+        return text
+
+    def dated(self, request: GenerationRequest) -> tuple[str, bool]:
+        """Return the prompt, and whether the template looked at the clock for it."""
+        alone = replace(self, clock=Clock(self.clock.time))
+        text = alone.render(request)
+        self.clock.told += [told for told in alone.clock.told if told not in self.clock.told]
+        return text, bool(alone.clock.told)
+
+    def _template(self, asked: Conversation | None) -> _Template:
+        """Return the template of the given name, else the one that transformers would choose."""
+        found = getattr(self.tokenizer, "chat_template", None)
+        if not found:
+            instead = "set chat: false" if asked is None else "ask by 'input' or 'prompt' alone"
+            raise ModelError(f"tokenizer of model '{self.name}' has no chat template; {instead}")
+        several = found if isinstance(found, dict) else {"default": found}
+        there = ", ".join(map(repr, sorted(several)))
+        if asked is not None and asked.template is not None:
+            if asked.template not in several:
+                raise ModelError(
+                    f"model '{self.name}': its tokenizer has no chat template called "
+                    f"{asked.template!r:.100}; it has {there}"
                 )
+            name = asked.template
+        else:
+            name = "tool_use" if asked and asked.tools and "tool_use" in several else "default"
+            if name not in several:
+                raise ModelError(
+                    f"model '{self.name}': chat_template of its tokenizer has the templates "
+                    f"{there} and none called 'default': call one so, in tokenizer_config.json or "
+                    "as chat_template.jinja, name one by 'template', or set chat: false"
+                )
+        # A name that is handed to a tokenizer with one template would be taken for a template.
+        named = isinstance(found, dict) and asked is not None
+        return _Template(str(several[name]), {"chat_template": name} if named else {})
+
+    def _check(self, template: str) -> None:
+        """Raise ModelError where a template makes nothing that could be repeated."""
+        chance = chance_in(template)
+        if chance:
+            raise ModelError(
+                f"model '{self.name}': its chat template draws at random ({chance}), so that no "
+                "prompt could be repeated: write what it should say into the template"
+            )
+        if CLOCK in template:
+            check_clock()
+
+    def _rendered(self, asked: Conversation, template: _Template, id: str) -> str:
+        own = inspect.signature(self.tokenizer.apply_chat_template).parameters
+        for key in asked.arguments:
+            if key in own and own[key].kind is not inspect.Parameter.VAR_KEYWORD:
+                raise ModelError(
+                    f"model '{self.name}': 'template' says '{key}', which apply_chat_template of "
+                    "its tokenizer takes for itself, so that the template would not be told"
+                )
+        try:
+            text = self._applied(asked, template)
         except Exception as error:  # a template may raise anything; what is ours goes on
             if raised_here(error):
                 raise
             # What the template raises by itself says enough: "conversation roles must alternate".
             said = str(error) if isinstance(error, jinja2.TemplateError) else raised(error)
             raise ModelError(
-                f"chat template of model '{self.name}' fails on example '{request.id}': {said}"
+                f"chat template of model '{self.name}' fails on example '{id}': {said}"
             ) from error
         if not isinstance(text, str):
             raise ModelError(
                 f"chat template of model '{self.name}' gives {type(text).__name__}, not text, for "
-                f"example '{request.id}'"
+                f"example '{id}'"
             )
         return text
 
-    def dated(self, request: GenerationRequest) -> tuple[str, bool]:
-        """Return the prompt, and whether the template looked at the clock for it."""
-        alone = Chat(self.name, self.tokenizer, Clock(self.clock.time))
-        text = alone.render(request)
-        self.clock.told += [told for told in alone.clock.told if told not in self.clock.told]
-        return text, bool(alone.clock.told)
-
-    def _check(self) -> None:
-        """Raise ModelError where there is no template to render, or none that can be repeated."""
-        template = getattr(self.tokenizer, "chat_template", None)
-        if not template:
-            raise ModelError(
-                f"tokenizer of model '{self.name}' has no chat template; set chat: false"
+    def _applied(self, asked: Conversation, template: _Template) -> Any:
+        tools = {"tools": list(asked.tools)} if asked.tools else {}
+        with self.clock.shown():
+            return self.tokenizer.apply_chat_template(
+                list(asked.messages),
+                add_generation_prompt=True,
+                tokenize=False,
+                **tools,
+                **template.by_name,
+                **asked.arguments,
             )
-        if isinstance(template, dict):
-            if "default" not in template:
-                raise ModelError(
-                    f"model '{self.name}': chat_template of its tokenizer has the templates "
-                    f"{', '.join(map(repr, sorted(template)))} and none called 'default': call one "
-                    "so, in tokenizer_config.json or as chat_template.jinja, or set chat: false"
+
+    def _note_unread(self, asked: Conversation, template: _Template) -> None:
+        names = names_in(template.text)
+        for key in asked.arguments:
+            if key not in names:
+                self.note(
+                    f"model '{self.name}': its chat template does not read '{key}', so that what "
+                    "'template' says of it changes nothing there"
                 )
-            template = template["default"]
-        chance = _chance(str(template))
-        if chance:
-            raise ModelError(
-                f"model '{self.name}': its chat template draws at random ({chance}), so that no "
-                "prompt could be repeated: write what it should say into the template"
+
+    def _refuse_untold(self, asked: Conversation, template: _Template, text: str, id: str) -> None:
+        """Raise ModelError where a part of a conversation changes nothing in its prompt."""
+        trial = replace(self, clock=Clock(self.clock.time))  # what it is told is in no prompt
+
+        def would_change(**given: Any) -> bool:
+            try:
+                return bool(trial._applied(replace(asked, **given), template) != text)
+            except Exception as error:  # it looked at what was changed
+                if raised_here(error):
+                    raise
+                return True
+
+        def leaves_out(what: str) -> ModelError:
+            return ModelError(
+                f"chat template of model '{self.name}' leaves out {what} of example '{id}', so "
+                "that the model would not be told: take a template that writes it"
             )
-        if CLOCK in str(template):
-            _check_clock()
+
+        if asked.tools and not would_change(tools=()):
+            raise leaves_out("the definitions of the tools")
+        for number, message in enumerate(asked.messages):
+            told = f"message {number + 1} ({message['role']})"
+            before, after = asked.messages[:number], asked.messages[number + 1 :]
+            calls = {key: value for key, value in message.items() if key != "tool_calls"}
+            if calls != message and not would_change(messages=[*before, calls, *after]):
+                raise leaves_out(f"the calls of tools in {told}")
+            # A turn of the assistant may be cut: templates drop what it thought.
+            content = message.get("content") or ""
+            other = {**message, "content": f"{content}{_MORE}"}
+            is_told = message["role"] == "assistant" or (len(content) > _LONG and content in text)
+            if not is_told and not would_change(messages=[*before, other, *after]):
+                raise leaves_out(told)
 
 
-@cache
-def _check_clock() -> None:
-    """Raise ModelError where templates read another clock than the one they are shown."""
-    clock = Clock(datetime(2001, 2, 3, 4, 5, 6))
-    with clock.shown():
-        rendered: Any = chat_template_utils.render_jinja_template(
-            [[{"role": "user", "content": ""}]], chat_template=f"{{{{ {CLOCK}('{_PROBE}') }}}}"
-        )
-    if rendered[0] != [clock.time.strftime(_PROBE)]:
-        raise ModelError(
-            "the chat templates of this version of transformers read a clock that cannot be held "
-            "for the length of a run: use one that is known to work"
-        )
+@dataclass(frozen=True)
+class _Template:
+    """A template, and how a tokenizer with several is told which it is."""
 
-
-@cache
-def _chance(template: str) -> str | None:
-    """Return by what a template draws at random: a filter and a function of jinja2 do."""
-    try:
-        tokens = [token[1:] for token in jinja2.Environment(autoescape=True).lex(template)]
-    except jinja2.TemplateError:
-        return None  # told where it is rendered
-    tokens = [token for token in tokens if token[0] not in ("whitespace", "data", "comment")]
-    for before, (kind, value) in zip([("", ""), *tokens], tokens, strict=False):
-        if kind == "name" and value == "random" and before[1] == "|":
-            return "the filter 'random'"
-        if kind == "string" and value.strip("'\"") == "random":
-            return "the filter 'random'"
-        if kind == "name" and value == "lipsum" and before[1] != ".":
-            return "the function 'lipsum'"
-    return None
-
-
-def note_of(name: str, told: Sequence[str]) -> str:
-    """Return what a reader must know of prompts that hold a date."""
-    return (
-        f"model '{name}': its chat template reads the clock: the prompts of this run hold "
-        f"{', '.join(map(repr, told))}, and on another day the model is asked something else"
-    )
+    text: str
+    by_name: Mapping[str, str]

@@ -63,10 +63,10 @@ def encode_prompts(loaded: Loaded, requests: Sequence[GenerationRequest]) -> lis
     ModelError
         When a chat cannot be rendered.
     """
-    chats = [loaded.chat.render(request) for request in requests if request.chat]
+    chats = [loaded.chat.render(request) for request in requests if request.is_chat]
     rendered = iter(encode(loaded, chats, bare=True))
-    plain = iter(encode(loaded, [request.prompt for request in requests if not request.chat]))
-    return [next(rendered if request.chat else plain) for request in requests]
+    plain = iter(encode(loaded, [request.prompt for request in requests if not request.is_chat]))
+    return [next(rendered if request.is_chat else plain) for request in requests]
 
 
 def encode_pairs(

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from pytest_distill.engines.transformers.batching import Budget
-from pytest_distill.engines.transformers.chats import Chat, Clock
+from pytest_distill.engines.transformers.chats import Chat
+from pytest_distill.engines.transformers.clocks import Clock
 from pytest_distill.engines.transformers.findings import Findings
 from pytest_distill.errors import ModelError
 
@@ -82,8 +83,8 @@ class Loaded:
 
     @property
     def chat(self) -> Chat:
-        """What makes a user's message of a prompt."""
-        return Chat(self.name, self.tokenizer, self.clock)
+        """What makes a prompt of a conversation."""
+        return Chat(self.name, self.tokenizer, self.clock, self.note)
 
     def note(self, text: str) -> None:
         """Tell the reader of the results something, once."""

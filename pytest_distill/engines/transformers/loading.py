@@ -21,8 +21,8 @@ from pytest_distill.engines.transformers.architecture import (
     token_embeddings,
 )
 from pytest_distill.engines.transformers.batching import Budget
-from pytest_distill.engines.transformers.chats import Clock
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
+from pytest_distill.engines.transformers.clocks import Clock
 from pytest_distill.engines.transformers.device import resolve_device, token_budget
 from pytest_distill.engines.transformers.fast.onednn import onednn_is_faster
 from pytest_distill.engines.transformers.loaded import Loaded

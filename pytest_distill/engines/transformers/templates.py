@@ -1,9 +1,10 @@
-"""What a checkpoint's chat templates may read beside the chat, told from its files alone."""
+"""What chat templates may read beside the chat, told from a checkpoint's files, or their words."""
 
 from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
@@ -62,3 +63,38 @@ def _in_gguf(file: Path) -> bytes:
                 return whole[kind + 12 : kind + 12 + length]
             at = whole.find(_GGUF_KEY, kind, _GGUF_METADATA)
     return b""
+
+
+@cache
+def chance_in(template: str) -> str | None:
+    """Return by what a template draws at random: a filter and a function of jinja2 do."""
+    tokens = _tokens(template)
+    for before, (kind, value) in zip([("", ""), *tokens], tokens, strict=False):
+        if kind == "name" and value == "random" and before[1] == "|":
+            return "the filter 'random'"
+        if kind == "string" and value.strip("'\"") == "random":
+            return "the filter 'random'"
+        if kind == "name" and value == "lipsum" and before[1] != ".":
+            return "the function 'lipsum'"
+    return None
+
+
+@cache
+def names_in(template: str) -> frozenset[str]:
+    """Return the names in a template, those of attributes left out."""
+    tokens = _tokens(template)
+    pairs = zip([("", ""), *tokens], tokens, strict=False)
+    return frozenset(
+        value for before, (kind, value) in pairs if kind == "name" and before[1] != "."
+    )
+
+
+def _tokens(template: str) -> list[tuple[str, str]]:
+    """Return kind and text of what a template says; nothing where it is none."""
+    import jinja2
+
+    try:
+        tokens = [token[1:] for token in jinja2.Environment(autoescape=True).lex(template)]
+    except jinja2.TemplateError:
+        return []  # told where it is rendered
+    return [token for token in tokens if token[0] not in ("whitespace", "data", "comment")]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
+from pytest_distill._util import strict_json
 from pytest_distill.errors import GoldSetError, did_you_mean
 from pytest_distill.evals.goldset import Example
 
@@ -43,11 +45,36 @@ def texts(example: Example, name: str) -> tuple[str, ...]:
     return tuple(value)
 
 
+def entries(example: Example, name: str, of: str) -> Sequence[Any]:
+    """Return a field that must be a list, or the JSON of one: a table has no lists.
+
+    Parameters
+    ----------
+    example : Example
+        Whose field it is.
+    name : str
+        The field.
+    of : str
+        What is listed, for messages.
+    """
+    value = field(example, name)
+    if isinstance(value, str):
+        with suppress(ValueError):
+            value = strict_json.loads(value)
+    if not isinstance(value, list | tuple):
+        raise wrong_type(example, name, f"a list of {of}", value)
+    return value
+
+
 def wrong_type(example: Example, name: str, wanted: str, value: Any) -> GoldSetError:
     """Return the error about a value of the wrong type."""
+    return example.gold_error(f"'{name}' must be {wanted}, not {shown(value)}")
+
+
+def shown(value: Any) -> str:
+    """Return a value and its kind, as messages call it."""
     kind = next((said for kind, said in _JSON_TYPES.items() if isinstance(value, kind)), "a value")
-    given = "null" if value is None else f"{kind} {value!r:.60}"
-    return example.gold_error(f"'{name}' must be {wanted}, not {given}")
+    return "null" if value is None else f"{kind} {value!r:.60}"
 
 
 _JSON_TYPES: Mapping[type, str] = {

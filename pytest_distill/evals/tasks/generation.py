@@ -28,9 +28,9 @@ from pytest_distill.evals.requests import (
 )
 from pytest_distill.evals.tasks import fields
 from pytest_distill.evals.tasks.conversations import Conversation
+from pytest_distill.evals.tasks.conversing import Conversing
 from pytest_distill.evals.tasks.endings import with_ending
 from pytest_distill.evals.tasks.predictions import no_answer
-from pytest_distill.evals.tasks.prompts import FewShot
 from pytest_distill.evals.tasks.repeats import refuse_repeats, seed_of
 from pytest_distill.evals.tasks.thinking import Markers, answer_in, markers_of
 
@@ -101,9 +101,14 @@ class GenerationRequest(Request):
     conversation: Conversation | None = field(default=None, metadata=LATER)
     thinking: tuple[str, str] | None = field(default=None, metadata=LATER)
 
+    @property
+    def is_chat(self) -> bool:
+        """Whether what is asked goes through the model's chat template."""
+        return self.chat or self.conversation is not None
+
 
 @dataclass(frozen=True)
-class Generation(Decoding, FewShot):
+class Generation(Decoding, Conversing):
     """A text that answers the prompt. Greedy unless `do_sample`.
 
     Parameters
@@ -116,8 +121,8 @@ class Generation(Decoding, FewShot):
         A jinja2 template over the example's fields.
     shots : tuple of Example
         Solved examples that stand before the prompt, each with its first accepted answer.
-    chat : bool
-        Whether the prompt goes through the model's chat template, as one message of the user.
+    chat, messages, system, tools, template
+        See `Conversing`.
     extract : str, optional
         A regular expression. The answer is its first match in the output: its first group where it
         has one, else the whole match; the empty text where it does not match.
@@ -137,14 +142,13 @@ class Generation(Decoding, FewShot):
     confidence: ClassVar[str | None] = "mean_log_probability"
     by_token: ClassVar[bool] = True
 
-    chat: bool = False
     extract: str | None = None
     truncate: Literal["left"] | None = None
     thinking: Mapping[str, str] | None = field(default=None, metadata=LATER)
     repeats: int = field(default=1, metadata=LATER)
 
     def __post_init__(self) -> None:
-        FewShot.__post_init__(self)
+        Conversing.__post_init__(self)
         Decoding.__post_init__(self)
         if self.extract is not None:
             try:
@@ -162,14 +166,16 @@ class Generation(Decoding, FewShot):
     def request(self, example: Example) -> GenerationRequest:
         """Return the prompt; the target is checked as well, before any model runs."""
         self._targets(example)
-        prompt = self.solved + self.prompt_of(example)
+        conversation = self.conversation(example)
+        prompt = self.solved + self.prompt_of(example) if conversation is None else ""
         return GenerationRequest(
             example.id,
             prompt,
-            self.chat,
+            bool(self.chat),
             self._decoding,
             self.truncate,
-            thinking=self._markers,
+            conversation,
+            self._markers,
         )
 
     def gold_text(self, example: Example) -> GoldText:
@@ -179,7 +185,7 @@ class Generation(Decoding, FewShot):
         in a blank or a new line, and none in a chat.
         """
         request = self.request(example)
-        joined = self.chat or request.prompt[-1:].isspace() or not request.prompt
+        joined = request.is_chat or request.prompt[-1:].isspace() or not request.prompt
         return GoldText(request, ("" if joined else " ") + self._targets(example)[0])
 
     def expected(self, example: Example) -> list[str]:

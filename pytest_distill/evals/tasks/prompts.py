@@ -38,17 +38,17 @@ class Prompted(Task):
 
     def __post_init__(self) -> None:
         if self.prompt is not None:
-            _compiled(self.prompt)
+            variables(self.prompt)
 
     @property
     def reads(self) -> tuple[str, ...]:
         """The input, or what the template names, and the target."""
-        asked = self.inputs if self.prompt is None else sorted(_compiled(self.prompt)[1])
+        asked = self.inputs if self.prompt is None else sorted(variables(self.prompt))
         return (*asked, self.target)
 
     def notes(self, gold: GoldSet) -> Iterator[str]:  # noqa: ARG002 (what others look at)
         """Yield a note where the target stands in what is asked."""
-        if self.prompt is not None and self.target in _compiled(self.prompt)[1]:
+        if self.prompt is not None and self.target in variables(self.prompt):
             yield f"the prompt reads the target field '{self.target}': it tells the answer"
         if self.prompt is None and self.target in self.inputs:
             yield f"the input is the target field '{self.target}': it tells the answer"
@@ -114,19 +114,33 @@ def render(prompt: str | None, example: Example, *, input: str) -> str:
     ConfigError
         The template reaches for something that the sandbox forbids.
     """
-    if prompt is None:
-        return fields.text(example, input)
+    return fields.text(example, input) if prompt is None else fill(prompt, example)
+
+
+def fill(template: str, example: Example, key: str = "prompt") -> str:
+    """Return a jinja2 template, which stands at `key`, filled in with the example's fields.
+
+    Raises
+    ------
+    GoldSetError, ConfigError
+        As `render`.
+    """
     import jinja2
 
-    template, names = _compiled(prompt)
+    compiled, names = _compiled(template, key)
     try:
-        return template.render(dict(example.fields))
+        return compiled.render(dict(example.fields))
     except jinja2.exceptions.SecurityError as error:
-        raise ConfigError(f"prompt: the sandbox forbids it: {error}") from None
+        raise ConfigError(f"{key}: the sandbox forbids it: {error}") from None
     except jinja2.UndefinedError as error:
-        raise example.gold_error(f"prompt: {_undefined(error, names, example)}") from None
+        raise example.gold_error(f"{key}: {_undefined(error, names, example)}") from None
     except Exception as error:  # noqa: BLE001 - a template's expressions can raise anything
-        raise example.gold_error(f"prompt: {type(error).__name__}: {error}") from None
+        raise example.gold_error(f"{key}: {type(error).__name__}: {error}") from None
+
+
+def variables(template: str, key: str = "prompt") -> frozenset[str]:
+    """Return the fields that a jinja2 template names; ConfigError where it is none."""
+    return _compiled(template, key)[1]
 
 
 def _undefined(error: Exception, names: frozenset[str], example: Example) -> str:
@@ -137,7 +151,7 @@ def _undefined(error: Exception, names: frozenset[str], example: Example) -> str
 
 
 @cache
-def _compiled(prompt: str) -> tuple[jinja2.Template, frozenset[str]]:
+def _compiled(template: str, key: str) -> tuple[jinja2.Template, frozenset[str]]:
     """Return the template and the names of its variables."""
     import jinja2.meta
     import jinja2.sandbox
@@ -152,9 +166,7 @@ def _compiled(prompt: str) -> tuple[jinja2.Template, frozenset[str]]:
     # What draws at random would ask teacher and student different things.
     del environment.filters["random"], environment.globals["lipsum"]
     try:
-        names = jinja2.meta.find_undeclared_variables(environment.parse(prompt))
-        return environment.from_string(prompt), frozenset(names)
+        names = jinja2.meta.find_undeclared_variables(environment.parse(template))
+        return environment.from_string(template), frozenset(names)
     except jinja2.TemplateSyntaxError as error:
-        raise ConfigError(
-            f"prompt: {error.message} (line {error.lineno} of the template)"
-        ) from None
+        raise ConfigError(f"{key}: {error.message} (line {error.lineno} of the template)") from None

@@ -55,14 +55,14 @@ def _prompts_and_answers(
     loaded: Loaded, asked: Sequence[tuple[GenerationRequest, str]]
 ) -> Iterator[tuple[list[int], list[int]]]:
     """Yield the tokens of each prompt and of the target that follows it."""
-    chats = [(request, target) for request, target in asked if request.chat]
+    chats = [(request, target) for request, target in asked if request.is_chat]
     prompts = encode_prompts(loaded, [request for request, _ in chats])
     answers = encode(loaded, [target for _, target in chats], bare=True)
     rendered = zip(prompts, answers, strict=True)
-    plain = [(request.prompt, [target]) for request, target in asked if not request.chat]
+    plain = [(request.prompt, [target]) for request, target in asked if not request.is_chat]
     pairs = encode_pairs(loaded, plain)
     for request, _ in asked:
-        yield next(rendered) if request.chat else next(pairs)[0]
+        yield next(rendered) if request.is_chat else next(pairs)[0]
 
 
 def _prompted(

@@ -62,6 +62,8 @@ class Eval:
     def __post_init__(self) -> None:
         if not self.metrics:
             raise ConfigError(f"eval '{self.name}': metrics is empty; name at least one")
+        for metric in self.metrics:
+            metric.require()
 
     def requests(self) -> list[Request]:
         """Return what every model is asked, one request an example, in the gold set's order.

@@ -78,6 +78,11 @@ def without_punctuation(text: str) -> str:
     return "".join(c for c in text if not _is_punctuation(c))
 
 
+def bare(text: str) -> str:
+    """Return `text` in NFC and lower case, without punctuation: what is said, not how it is set."""
+    return without_punctuation(composed(text.lower()))
+
+
 def _runs(text: str) -> Iterator[str]:
     run: list[str] = []
     for character in text:

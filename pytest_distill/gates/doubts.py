@@ -66,6 +66,7 @@ def _remarks(gate: Gate, comparison: Comparison) -> list[str]:
     different = list({id(e): e for e in found.values()}.values())
     return [
         *_teacher_doubt(found.get("teacher")),
+        *_metric_doubts(gate, comparison, different),
         *(note for pair in combinations(different, 2) for note in identical(*pair)),
         *comparison.on.notes,
         *_tie_notes(different),
@@ -157,6 +158,15 @@ def _rated_alike(one: Prediction, other: Prediction) -> bool:
         math.isclose(a, b, rel_tol=SAME_LOGARITHM)
         for a, b in zip(one.loglikelihoods or (), other.loglikelihoods or (), strict=True)
     )
+
+
+def _metric_doubts(
+    gate: Gate, comparison: Comparison, evaluations: Sequence[MeasuredEvaluation]
+) -> Iterator[str]:
+    """Yield what the metric that a gate looked at says of the answers that it scored."""
+    metric = comparison.metric(getattr(gate, "metric", None))
+    for evaluation in evaluations:
+        yield from map(Doubt, metric.doubts(evaluation.info.name, evaluation.answers))
 
 
 def _tie_notes(evaluations: Sequence[MeasuredEvaluation]) -> Iterator[str]:

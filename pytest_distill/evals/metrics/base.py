@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from numbers import Real
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import TypeVar
 
+from pytest_distill._util.packages import Package
 from pytest_distill._util.user_code import is_ours, user_code
 from pytest_distill.errors import ConfigError, EvaluationError, name_problem
 from pytest_distill.evals.goldset import Example
@@ -91,6 +92,8 @@ class Metric(ABC):
         Whether these units are the model's own tokens, which other models may part otherwise.
     by_label : bool
         Whether every label counts alike, so that rare ones make the number rough.
+    package : Package, optional
+        What has to be installed beside this package.
     """
 
     name: str
@@ -100,6 +103,7 @@ class Metric(ABC):
     per_unit: Literal["mean", "exp"] | None = None
     by_token: bool = False
     by_label: ClassVar[bool] = False
+    package: Package | None = None
 
     @abstractmethod
     def scores(self, answers: Sequence[Answer[Any]]) -> NDArray[np.float64]:
@@ -116,6 +120,22 @@ class Metric(ABC):
     @abstractmethod
     def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
         """Return the metric for summed statistics, shape (..., k) -> (...); NaN for no example."""
+
+    def require(self) -> None:
+        """Raise ConfigError where what the metric needs is not installed."""
+        if self.package is not None and not self.package.is_installed:
+            raise ConfigError(self.package.lacking(f"metric '{self.name}'"))
+
+    def doubts(
+        self,
+        model: str,  # noqa: ARG002 (for those that have some)
+        answers: Sequence[Answer[Any]],  # noqa: ARG002
+    ) -> Iterator[str]:
+        """Yield what keeps verdicts on a model from being firm, as far as its answers were scored.
+
+        Nothing is computed.
+        """
+        yield from ()
 
     @property
     def knows_extremes(self) -> bool:
@@ -171,6 +191,8 @@ class MeanMetric(Metric):
         Least and greatest possible score.
     binary : bool
         Whether a score says right or wrong, as 1 or 0.
+    package : Package, optional
+        What has to be installed beside this package.
     """
 
     name: str
@@ -178,6 +200,7 @@ class MeanMetric(Metric):
     higher_is_better: bool = True
     range: tuple[float, float] = (0.0, 1.0)
     binary: bool = field(default=False, kw_only=True)
+    package: Package | None = field(default=None, kw_only=True)
     same_columns: ClassVar[bool] = True
 
     def scores(self, answers: Sequence[Answer[Any]]) -> NDArray[np.float64]:
@@ -188,6 +211,7 @@ class MeanMetric(Metric):
         EvaluationError
             Naming the example, where `score` raises, or gives what is no number.
         """
+        self.require()
         given: list[object] = []
 
         def asked() -> str:

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from pytest_distill.evals.metrics.base import Answer, MeanMetric
-from pytest_distill.evals.normalisation import composed, spaced, without_punctuation, words
+from pytest_distill.evals.normalisation import bare, composed, spaced, words
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _MOST_WORDS = 10**6
@@ -45,8 +45,7 @@ def token_f1(answer: Answer) -> float:
 
 
 def _squad_words(text: str) -> list[str]:
-    bare = without_punctuation(spaced(composed(text.lower())))
-    return _ARTICLES.sub(" ", bare).split()
+    return _ARTICLES.sub(" ", bare(spaced(composed(text)))).split()
 
 
 def _f1(predicted: list[str], target: list[str]) -> float:

@@ -15,6 +15,8 @@ from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import Answer, Metric
 from pytest_distill.evals.metrics.corpus import BLEU, CHRF
 from pytest_distill.evals.metrics.endings import FINISHED
+from pytest_distill.evals.metrics.error_rates import CHAR_ERROR_RATE, WORD_ERROR_RATE
+from pytest_distill.evals.metrics.mathematics import MATH_EQUAL
 from pytest_distill.evals.metrics.texts import EXACT_MATCH, ROUGE_L, TOKEN_F1
 from pytest_distill.evals.normalisation import composed
 from pytest_distill.evals.requests import (
@@ -138,7 +140,10 @@ class Generation(Decoding, Conversing):
     """
 
     name: ClassVar[str] = GenerationRequest.task
-    metrics: ClassVar[tuple[Metric, ...]] = (EXACT_MATCH, TOKEN_F1, ROUGE_L, BLEU, CHRF, FINISHED)
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        *(EXACT_MATCH, TOKEN_F1, ROUGE_L, BLEU, CHRF, FINISHED),
+        *(MATH_EQUAL, WORD_ERROR_RATE, CHAR_ERROR_RATE),
+    )
     confidence: ClassVar[str | None] = "mean_log_probability"
     by_token: ClassVar[bool] = True
 

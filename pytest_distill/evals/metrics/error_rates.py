@@ -1,0 +1,130 @@
+"""Word and character error rate: edits that turn an answer into the accepted one, over its length.
+
+Both are ratios of sums over the whole corpus. Lower is better, and more than 1 is possible.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_distill._util.packages import Package
+from pytest_distill.evals.metrics.base import Answer, Metric, ratio
+from pytest_distill.evals.normalisation import bare, composed, spaced
+
+_JIWER = Package("jiwer", "jiwer", "speech")
+
+
+@dataclass(frozen=True)
+class ErrorRate(Metric):
+    """Substitutions, deletions and insertions / length of the accepted answers, by jiwer.
+
+    Of several accepted answers the one with the lowest rate of its own counts. Columns: errors,
+    length of that answer.
+    """
+
+    name: str
+    higher_is_better: bool = False
+    range: tuple[float, float] = (0.0, math.inf)
+    same_columns: ClassVar[bool] = True
+    package: Package = _JIWER
+
+    @abstractmethod
+    def normalised(self, text: str) -> str:
+        """Return a text as it is compared."""
+
+    @abstractmethod
+    def compared(self, accepted: str, predicted: str) -> Any:
+        """Return what jiwer counts of two such texts."""
+
+    def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
+        """Return each example's own rate, shape (n,)."""
+        return self.aggregate(self.statistics(answers))
+
+    def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
+        """Return the errors and the length of the accepted answer, shape (n, 2).
+
+        Raises
+        ------
+        GoldSetError
+            Where nothing is left of an accepted answer to compare with.
+        """
+        self.require()
+        return np.array([self._counts(answer) for answer in answers], np.float64).reshape(-1, 2)
+
+    def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
+        """Return errors / length, shape (..., 2) -> (...)."""
+        return ratio(totals[..., 0], totals[..., 1])
+
+    def exact(self, totals: NDArray[Any]) -> Fraction | None:
+        """Return the rate as a fraction, shape (2,)."""
+        errors, length = (int(total) for total in totals)
+        return Fraction(errors, length) if length else None
+
+    def _counts(self, answer: Answer) -> tuple[int, int]:
+        predicted, counted = self.normalised(answer.predicted), []
+        for target in answer.targets:
+            accepted = self.normalised(target)
+            if not accepted:
+                raise answer.example.gold_error(
+                    f"nothing is left of the accepted answer {target!r:.60} without its "
+                    f"punctuation, so that it has no {self.name}; leave the example out"
+                )
+            found = self.compared(accepted, predicted)
+            errors = found.substitutions + found.deletions + found.insertions
+            counted.append((errors, found.hits + found.substitutions + found.deletions))
+        return min(counted, key=lambda counts: Fraction(*counts))
+
+
+class WordErrorRate(ErrorRate):
+    """Word error rate: ``jiwer.wer`` of texts in lower case without punctuation.
+
+    Both texts are normalised alike: NFC, lower case, without punctuation of any script and ASCII's
+    symbols, one blank between words (`bare`). In scripts without blanks between words each
+    character is a word (`spaced`).
+    """
+
+    def normalised(self, text: str) -> str:
+        """Return the words of a text, with blanks between."""
+        return _collapsed(bare(spaced(composed(text))))
+
+    def compared(self, accepted: str, predicted: str) -> Any:
+        """Return what jiwer counts of the words of two such texts."""
+        return _jiwer().process_words(accepted, predicted)
+
+
+class CharacterErrorRate(ErrorRate):
+    """Character error rate: ``jiwer.cer`` of texts in lower case without punctuation.
+
+    Normalised as for the word error rate, but that no blank is added. Counted are the characters of
+    NFC, with one blank between words.
+    """
+
+    def normalised(self, text: str) -> str:
+        """Return a text with one blank between words."""
+        return _collapsed(bare(text))
+
+    def compared(self, accepted: str, predicted: str) -> Any:
+        """Return what jiwer counts of the characters of two such texts."""
+        return _jiwer().process_characters(accepted, predicted)
+
+
+def _collapsed(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _jiwer() -> Any:
+    import jiwer  # a tenth of a second, for those who need it
+
+    return jiwer
+
+
+WORD_ERROR_RATE = WordErrorRate("word_error_rate")
+CHAR_ERROR_RATE = CharacterErrorRate("char_error_rate")

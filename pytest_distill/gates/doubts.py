@@ -166,7 +166,7 @@ def _metric_doubts(
     """Yield what the metric that a gate looked at says of the answers that it scored."""
     metric = comparison.metric(getattr(gate, "metric", None))
     for evaluation in evaluations:
-        yield from map(Doubt, metric.doubts(evaluation.info.name, evaluation.answers))
+        yield from map(Doubt, metric.doubts(evaluation.info.name, evaluation.single_answers))
 
 
 def _tie_notes(evaluations: Sequence[MeasuredEvaluation]) -> Iterator[str]:

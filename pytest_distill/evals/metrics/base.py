@@ -57,6 +57,8 @@ class Answer(Generic[ValueT]):
     samples : tuple of Answer
         All answers to the example where it is asked several times, this one the first of them; a
         metric is asked about each of them alone. Else empty.
+    against_sample : bool
+        Whether what another sample said stands in the gold set's place, to see who votes alike.
     """
 
     example: Example
@@ -70,6 +72,7 @@ class Answer(Generic[ValueT]):
     calls: tuple[ToolCall, ...] | None = None
     expected_calls: tuple[ToolCall, ...] | None = None
     samples: tuple[Answer[ValueT], ...] = ()
+    against_sample: bool = False
 
 
 class Metric(ABC):

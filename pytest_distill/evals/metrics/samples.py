@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, ClassVar
@@ -43,6 +43,14 @@ class OfSamples(MeanMetric):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "score", lambda answer: float(self.scores([answer])[0]))
+
+    def require(self) -> None:
+        """Raise ConfigError where what the metric that it is of needs is not installed."""
+        self.of.require()
+
+    def doubts(self, model: str, answers: Sequence[Answer[Any]]) -> Iterator[str]:
+        """Yield what the metric that it is of says."""
+        yield from self.of.doubts(model, answers)
 
     @abstractmethod
     def exact_scores(
@@ -175,7 +183,9 @@ class _Votes:
     def against(self, text: str, other: str) -> Answer[Any]:
         """Return the first sample with a text as it is scored where another text is accepted."""
         mine, theirs = (self._samples[self.places[each][0]] for each in (text, other))
-        return replace(mine, targets=(theirs.predicted,), expected_calls=theirs.calls)
+        return replace(
+            mine, targets=(theirs.predicted,), expected_calls=theirs.calls, against_sample=True
+        )
 
     def share(self, right: NDArray[np.bool_]) -> Fraction:
         """Return which share of the most frequent answers is right."""

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from pytest_distill.evals import mathematics
 from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.metrics import Answer, MeanMetric
 from pytest_distill.evals.metrics import mathematics as metric_module
+from pytest_distill.evals.metrics.samples import Majority, PassAt
 
 MakeAnswer = Callable[..., Answer]
 
@@ -109,6 +111,15 @@ def test_a_gold_answer_that_is_no_mathematics(text_answer: MakeAnswer, gold: str
             score(text_answer(predicted, "42", gold))
 
 
+def test_samples_that_vote_alike(text_answer: MakeAnswer) -> None:
+    """1/2 and 0.5 are one vote; what another sample says need not be mathematics."""
+    said = ["1/2", "0.5", "well", "hm", "I do not know", "0.6", "0.6"]
+    samples = tuple(text_answer(text, "0.50") for text in said)
+    answer = replace(samples[0], samples=samples)
+    assert Majority("majority@5", k=5, of=MATH_EQUAL).scores([answer]).tolist() == [1]
+    assert Majority("majority@7", k=7, of=MATH_EQUAL).scores([answer]).tolist() == [0.5]
+
+
 @pytest.fixture
 def a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give each comparison a second, in a process of the test's own."""
@@ -133,6 +144,11 @@ def test_an_answer_that_hangs_is_wrong_and_told(text_answer: MakeAnswer) -> None
         "(math_equal)"
     ]
     assert list(MATH_EQUAL.doubts("teacher", [fine])) == []
+    passed = PassAt("pass@1", k=1, of=MATH_EQUAL)
+    assert list(passed.doubts("student", [late, fine])) == [
+        "suspicious: 1 answer of student took longer than 5 s to compare and counts as wrong "
+        "(math_equal)"
+    ]
 
 
 @pytest.mark.usefixtures("a_second")
@@ -175,6 +191,8 @@ def test_a_missing_package(text_answer: MakeAnswer, monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "math_verify", None)
     with pytest.raises(ConfigError) as caught:
         score(text_answer("1", "2"))
+    with pytest.raises(ConfigError, match="metric 'math_equal' needs"):
+        PassAt("pass@1", k=1, of=MATH_EQUAL).require()
     assert str(caught.value) == (
         "metric 'math_equal' needs the package math-verify: pip install 'pytest-distill[math]'"
     )

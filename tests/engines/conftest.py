@@ -19,7 +19,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from pytest_distill.engines.transformers import TransformersEngine
 
-from .tiny import CHAT_TEMPLATE, CORPUS, SPECIAL_TOKENS, Make, hf, saved, spec_of
+from .tiny import CHAT_TEMPLATE, CORPUS, SPECIAL_TOKENS, Make, Template, hf, saved, spec_of
 
 hf.utils.logging.disable_progress_bar()
 torch.set_num_threads(1)  # more threads cost tiny models more than they give
@@ -136,6 +136,24 @@ def changed(tmp_path: Path) -> Callable[..., Path]:
         return copy
 
     return change
+
+
+@pytest.fixture
+def template(causal_folder: Path, tmp_path: Path) -> Template:
+    """Return a function that gives the model another chat template, or several by name."""
+
+    def write(text: Any) -> Path:
+        copy = Path(shutil.copytree(causal_folder, tmp_path / f"m{len(list(tmp_path.iterdir()))}"))
+        (copy / "chat_template.jinja").unlink()
+        if isinstance(text, str):
+            (copy / "chat_template.jinja").write_text(text)
+        else:
+            file = copy / "tokenizer_config.json"
+            named = [{"name": name, "template": t} for name, t in text.items()]
+            file.write_text(json.dumps({**json.loads(file.read_text()), "chat_template": named}))
+        return copy
+
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,7 @@ from pytest_distill.engines.transformers.encoding import encode_prompts
 from pytest_distill.engines.transformers.templates import may_read_clock
 from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
 
-from .tiny import CHAT_TEMPLATE, predicted, spec_of
+from .tiny import CHAT_TEMPLATE, Template, predicted, spec_of
 
 MONDAY = datetime(2026, 3, 30, 23, 59)
 TUESDAY = datetime(2026, 3, 31, 0, 1)
@@ -32,25 +29,6 @@ LLAMA = (
     "{{ bos_token }}Today Date: {{ date_string }}\n" + CHAT_TEMPLATE
 )
 ASKED = [GenerationRequest("1", "one", chat=True, decoding=Decoding(max_new_tokens=3))]
-Template = Callable[[Any], Path]
-
-
-@pytest.fixture
-def template(causal_folder: Path, tmp_path: Path) -> Template:
-    """Return a function that gives the model another chat template, or several by name."""
-
-    def write(text: Any) -> Path:
-        copy = Path(shutil.copytree(causal_folder, tmp_path / f"m{len(list(tmp_path.iterdir()))}"))
-        (copy / "chat_template.jinja").unlink()
-        if isinstance(text, str):
-            (copy / "chat_template.jinja").write_text(text)
-        else:
-            file = copy / "tokenizer_config.json"
-            named = [{"name": name, "template": t} for name, t in text.items()]
-            file.write_text(json.dumps({**json.loads(file.read_text()), "chat_template": named}))
-        return copy
-
-    return write
 
 
 def _engine(folder: Path, began: datetime = MONDAY) -> TransformersEngine:

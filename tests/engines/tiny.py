@@ -49,6 +49,8 @@ SMALL: dict[str, Any] = {
 }
 
 Make = Callable[..., TransformersEngine]
+Template = Callable[[Any], Path]
+"""Gives a tiny model another chat template, or several by name."""
 
 
 def spec_of(path: Path | str, **given: Any) -> Spec:

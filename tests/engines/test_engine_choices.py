@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from pytest_distill import ModelError
+from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 
-from .tiny import Make, predicted
+from .tiny import TEXTS, Make, plain, predicted
 
 REQUESTS = [
     ChoiceRequest(
@@ -53,6 +54,58 @@ def test_batched_loglikelihoods_equal_those_of_each_choice_alone(
             whole = tokenizer((request.context or "<s>") + continuation)["input_ids"]
             expected.append(_alone(made, whole[: len(context)], whole[len(context) :]))
         assert got[request.id] == pytest.approx(expected, abs=2e-5)
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 30, 4096])
+@pytest.mark.parametrize("way", ["trees", "rows"])
+def test_a_choice_is_greedy_where_each_of_its_tokens_is_the_most_likely(
+    engine: Make, causal_folder: Path, way: str, batch_tokens: int
+) -> None:
+    """In trees and in rows; beside it stand what differs in the first, or the last token."""
+    made = engine(causal_folder, batch_tokens=batch_tokens)
+    if way == "rows":
+        made._load().findings.largest_tree = 0
+    tokenizer, requests, expected = made.tokenizer, [], []
+    for text in TEXTS[:3]:
+        asked = GenerationRequest(text, text, decoding=Decoding(max_new_tokens=4))
+        (said,) = predicted(made, [asked])
+        choices = (said.text or "?", f"{said.text}?", "?", f"?{said.text}", (said.text or "?")[:2])
+        requests.append(ChoiceRequest(text, text, choices))
+        context, own = tokenizer(text)["input_ids"], []
+        for choice in choices:
+            whole = tokenizer(text + choice)["input_ids"]
+            best = plain(made, whole[:-1]).argmax(-1)[len(context) - 1 :]
+            own.append(best.tolist() == whole[len(context) :])
+        expected.append(tuple(own))
+    assert [prediction.greedy for prediction in predicted(made, requests)] == expected
+    assert {True, False} <= {greedy for own in expected for greedy in own}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_of_tokens_that_are_as_likely_the_one_that_argmax_names_is_greedy(
+    engine: Make, causal_folder: Path, dtype: str
+) -> None:
+    """One token at most, also where all have the same logit."""
+    made = engine(causal_folder, dtype=dtype)
+    vocabulary = made.tokenizer.get_vocab()
+    choices = tuple(text for text in sorted(vocabulary) if text.isalnum() and text.isascii())
+    request = ChoiceRequest("1", "one, two", choices)
+    (before,) = predicted(made, [request])
+    best = (before.loglikelihoods or ()).index(max(before.loglikelihoods or ()))
+    head = made.model.get_output_embeddings().weight
+    with torch.no_grad():
+        likeliest = head[vocabulary[choices[best]]].clone()
+        twins = [at for at in range(len(choices)) if at != best][:3]
+        for at in (*twins, best):
+            head[vocabulary[choices[at]]] = likeliest * 9
+    made._load().findings.short_text = None  # it is another model now
+    (got,) = predicted(made, [request])
+    logits = made.model(torch.tensor([made.tokenizer("one, two")["input_ids"]])).logits[0, -1]
+    named = int(logits.argmax())
+    assert got.greedy == tuple(vocabulary[choice] == named for choice in choices)
+    assert sum(got.greedy) == 1
+    values = got.loglikelihoods or ()
+    assert len({values[at] for at in (*twins, best)}) == 1
 
 
 def test_choices_that_differ_in_their_last_token_share_one_row(

@@ -13,11 +13,12 @@ import torch
 
 from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers import TransformersEngine
+from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 from .conftest import package
-from .tiny import predicted
+from .tiny import TEXTS, Make, predicted
 
 pytestmark = [
     pytest.mark.lm_eval,
@@ -78,7 +79,10 @@ def distill(smollm2: Path) -> TransformersEngine:
 def test_accuracy_and_normalised_accuracy_are_equal_example_by_example(
     questions: list[dict[str, Any]], harness: Any, distill: TransformersEngine, tmp_path: Path
 ) -> None:
-    """On 60 ARC-Easy questions acc and acc_norm agree, and every log-likelihood within 1e-3."""
+    """On 60 ARC-Easy questions acc and acc_norm agree, and every log-likelihood within 1e-3.
+
+    Whether a choice is the greedy one is the same for each.
+    """
     import lm_eval
     from lm_eval.tasks import TaskManager
 
@@ -110,10 +114,14 @@ def test_accuracy_and_normalised_accuracy_are_equal_example_by_example(
         )
         for row in questions
     ]
-    got = {prediction.id: prediction.loglikelihoods for prediction in predicted(distill, requests)}
+    answers = predicted(distill, requests)
+    got = {prediction.id: prediction.loglikelihoods for prediction in answers}
+    greedy = {prediction.id: prediction.greedy for prediction in answers}
     assert len(got) == len(samples) == EXAMPLES
     for row in questions:
         ours, sample = got[row["id"]], samples[row["id"]]
+        said = [response[0][1] for response in sample["resps"]]
+        assert list(greedy[row["id"]] or ()) == [str(one) == "True" for one in said]
         assert ours is not None
         theirs = [float(response[0][0]) for response in sample["resps"]]
         assert ours == pytest.approx(theirs, abs=1e-3)
@@ -122,6 +130,67 @@ def test_accuracy_and_normalised_accuracy_are_equal_example_by_example(
         best_normed = max(range(len(normed)), key=normed.__getitem__)
         assert float(best == row["gold"]) == sample["acc"]
         assert float(best_normed == row["gold"]) == sample["acc_norm"]
+
+
+def _greedy_of(harness: Any, requests: list[ChoiceRequest]) -> list[tuple[bool, ...]]:
+    """Return lm-evaluation-harness's ``is_greedy`` of every choice."""
+    from lm_eval.api.instance import Instance
+
+    found = []
+    for request in requests:
+        asked = [
+            Instance("loglikelihood", {}, (request.context, continuation), index)
+            for index, continuation in enumerate(request.continuations)
+        ]
+        said = harness.loglikelihood(asked, disable_tqdm=True)
+        found.append(tuple(bool(greedy) for _, greedy in said))
+    return found
+
+
+def test_a_choice_is_greedy_where_it_is_so_there(
+    questions: list[dict[str, Any]], harness: Any, distill: TransformersEngine
+) -> None:
+    """What the model goes on with is, up to any token; with another last token it is not."""
+    asked = [f"{row['question']} I think that" for row in questions[:8]]
+    six = Decoding(max_new_tokens=6)
+    texts = predicted(distill, [GenerationRequest(text, text, decoding=six) for text in asked])
+    requests = []
+    for answer in texts:
+        said = answer.text or ""
+        choices = (said, said[:9], f"{said} # #", " Paris", " a")
+        requests.append(ChoiceRequest(answer.id, answer.id, choices))
+    got = [prediction.greedy for prediction in predicted(distill, requests)]
+    assert got == _greedy_of(harness, requests)
+    assert {greedy[0] for greedy in got if greedy} == {True}
+    assert {greedy[2] for greedy in got if greedy} == {False}
+
+
+@pytest.mark.parametrize("way", ["trees", "rows"])
+def test_a_choice_of_a_tiny_model_is_greedy_where_it_is_so_there(
+    engine: Make, causal_folder: Path, way: str
+) -> None:
+    """In trees and in rows, for every token of the vocabulary and for two of them."""
+    from lm_eval.models.huggingface import HFLM
+
+    made = engine(causal_folder)
+    if way == "rows":
+        made._load().findings.largest_tree = 0
+    words = sorted(made.tokenizer.get_vocab().values())[3:]
+    ones = tuple(made.tokenizer.decode([word]) for word in words)
+    choices = tuple(one for one in ones if one.isprintable() and one.isascii())
+    requests = [ChoiceRequest(text, f"{text}>", choices) for text in TEXTS[:3]]
+    more = []
+    for request, found in zip(requests, predicted(made, requests), strict=True):
+        best = choices[(found.greedy or ()).index(True)] if True in (found.greedy or ()) else ""
+        more.append(ChoiceRequest(f"{request.id}+", request.context + best, choices[::7]))
+        more.append(
+            ChoiceRequest(f"{request.id}++", request.context, tuple(best + c for c in ones))
+        )
+    theirs = HFLM(pretrained=str(causal_folder), device="cpu", batch_size=4)
+    every = [*requests, *more]
+    got = [prediction.greedy for prediction in predicted(made, every)]
+    assert got == _greedy_of(theirs, every)
+    assert any(True in (greedy or ()) for greedy in got)
 
 
 @pytest.mark.parametrize(
@@ -144,9 +213,10 @@ def test_loglikelihoods_of_awkward_seams_are_equal(
         Instance("loglikelihood", {}, (context, continuation), index)
         for index, continuation in enumerate(continuations)
     ]
-    theirs = [value for value, _ in harness.loglikelihood(instances, disable_tqdm=True)]
+    theirs, greedy = zip(*harness.loglikelihood(instances, disable_tqdm=True), strict=True)
     (prediction,) = predicted(distill, [ChoiceRequest("1", context, continuations)])
     assert prediction.loglikelihoods == pytest.approx(theirs, abs=1e-3)
+    assert prediction.greedy == tuple(map(bool, greedy))
 
 
 @pytest.mark.parametrize("window", [None, 64])

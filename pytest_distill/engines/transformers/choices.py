@@ -8,7 +8,7 @@ from functools import partial
 from pytest_distill.engines.transformers.encoding import encode_pairs, in_blocks
 from pytest_distill.engines.transformers.fast.tree_choices import score_in_trees
 from pytest_distill.engines.transformers.fast.trees import Part, by_row
-from pytest_distill.engines.transformers.likelihood import Span, score_rows
+from pytest_distill.engines.transformers.likelihood import Likelihood, Span, score_rows
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction
@@ -17,6 +17,8 @@ from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 
 def score_choices(loaded: Loaded, requests: Sequence[ChoiceRequest]) -> Iterator[Prediction]:
     """Yield the log-likelihoods of every request as soon as its last choice is scored.
+
+    With each comes whether the choice is what the model would have generated; see `Likelihood`.
 
     Tokenised as lm-evaluation-harness 0.4.13 does. The log-softmax is taken in float32 whatever
     the model runs in, as lm-evaluation-harness does with ``softmax_dtype=float32``; its default
@@ -33,29 +35,28 @@ def score_choices(loaded: Loaded, requests: Sequence[ChoiceRequest]) -> Iterator
 def _answers(
     loaded: Loaded, requests: Sequence[ChoiceRequest], parts: Sequence[Part]
 ) -> Iterator[Prediction]:
-    scores: list[dict[int, float]] = [{} for _ in requests]
-    for part, value in _score(loaded, parts):
-        own, request = scores[part.request], requests[part.request]
-        own[part.choice] = value
-        count = len(request.continuations)
-        if len(own) == count:
-            loglikelihoods = tuple(own[choice] for choice in range(count))
-            yield Prediction(id=request.id, loglikelihoods=loglikelihoods)
+    found: list[dict[int, Likelihood]] = [{} for _ in requests]
+    for part, likelihood in _score(loaded, parts):
+        own, request = found[part.request], requests[part.request]
+        own[part.choice] = likelihood
+        if len(own) == len(request.continuations):
+            values, greedy = zip(*(own[choice] for choice in sorted(own)), strict=True)
+            yield Prediction(id=request.id, loglikelihoods=values, greedy=greedy)
 
 
-def _score(loaded: Loaded, parts: Sequence[Part]) -> Iterator[tuple[Part, float]]:
-    """Yield every part with its log-likelihood: in trees, and where they can't be, in rows."""
+def _score(loaded: Loaded, parts: Sequence[Part]) -> Iterator[tuple[Part, Likelihood]]:
+    """Yield every part with how likely it is: in trees, and where they can't be, in rows."""
     left = yield from score_in_trees(loaded, parts)
     yield from score_in_rows(loaded, left)
 
 
-def score_in_rows(loaded: Loaded, parts: Sequence[Part]) -> Iterator[tuple[Part, float]]:
-    """Yield every part with its log-likelihood, each different row by itself, padded."""
+def score_in_rows(loaded: Loaded, parts: Sequence[Part]) -> Iterator[tuple[Part, Likelihood]]:
+    """Yield every part with how likely it is, each different row by itself, padded."""
     wanted = by_row(parts)  # choices that differ in their last token only (" A", " B") share one
     rows = list(wanted)
     spans = [[part.span for part in wanted[row]] for row in rows]
-    for index, values in score_rows(loaded, rows, spans):
-        yield from zip(wanted[rows[index]], values, strict=True)
+    for index, found in score_rows(loaded, rows, spans):
+        yield from zip(wanted[rows[index]], found, strict=True)
 
 
 def _parts(loaded: Loaded, requests: Sequence[ChoiceRequest]) -> list[Part]:

@@ -55,7 +55,7 @@ def score_texts(loaded: Loaded, requests: Sequence[PerplexityRequest]) -> Iterat
     scored = score_rows(loaded, [one.row for one in read], [[one.span] for one in read])
     for index, value in chain(
         *(score_stretches(loaded, own, shape) for shape, own in sharing.items()),
-        ((rows[at][0], value) for at, (value,) in scored),
+        ((rows[at][0], one.value) for at, (one,) in scored),
     ):
         totals[index] += value
         due[index] -= 1

@@ -46,11 +46,11 @@ def difference(loaded: Loaded, text: Text) -> str | None:
     got = math.fsum(text.log_probabilities[first:])
     if loaded.kind == "causal":
         start = len(text.prompt) - 1
-        (expected,) = score_spans(loaded, [text.row[:-1]], [[Span(start, targets)]])
+        ((expected, _),) = score_spans(loaded, [text.row[:-1]], [[Span(start, targets)]])
     else:
         inputs = whole(loaded, [text])
         places = [(0, first + offset) for offset in range(len(targets))]
-        (expected,) = score_places(loaded, inputs, [(places, targets)])
+        ((expected, _),) = score_places(loaded, inputs, [(places, targets)])
     if not differ(loaded, len(targets), got, expected):
         return None
     return (

@@ -187,7 +187,8 @@ def _read(
         "position_ids": torch.arange(begin, begin + ids.shape[1], device=loaded.device)[None],
         **caching.going_on(loaded, cache),
     }
-    return score_places(loaded, inputs, wanted), caching.keys_and_values(cache)
+    scored = score_places(loaded, inputs, wanted)
+    return [one.value for one in scored], caching.keys_and_values(cache)
 
 
 def _check(loaded: Loaded, row: list[int], window: Window) -> None:
@@ -222,7 +223,7 @@ def _check(loaded: Loaded, row: list[int], window: Window) -> None:
 def _difference(loaded: Loaded, row: list[int], window: Window) -> str | None:
     count, sinks = min(_CHECKED, window.size), window.sinks
     targets = tuple(row[sinks + 1 : count + 1])
-    (plain,) = score_spans(loaded, [row[:count]], [[Span(sinks, targets)]])
+    ((plain, _),) = score_spans(loaded, [row[:count]], [[Span(sinks, targets)]])
     begin = len(row) - count + sinks
     places = [(0, column) for column in range(count - sinks)]
     try:

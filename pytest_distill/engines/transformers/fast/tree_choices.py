@@ -22,12 +22,12 @@ from pytest_distill.engines.transformers.fast.trees import (
     trees_of,
 )
 from pytest_distill.engines.transformers.findings import Neighbours
-from pytest_distill.engines.transformers.likelihood import score_spans
+from pytest_distill.engines.transformers.likelihood import Likelihood, score_spans
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.memory import in_batches
 from pytest_distill.engines.transformers.trials import differ
 
-Scored = list[tuple[Part, float]]
+Scored = list[tuple[Part, Likelihood]]
 
 # Trees stand one after the other in rows of about this many tokens. Each of them pays a little
 # attention to its masked neighbours, and in return nothing is padded.
@@ -47,8 +47,8 @@ class _RefusedError(Exception):
 
 def score_in_trees(
     loaded: Loaded, parts: Sequence[Part]
-) -> Generator[tuple[Part, float], None, list[Part]]:
-    """Yield parts with their log-likelihoods; return those that have to be scored in rows.
+) -> Generator[tuple[Part, Likelihood], None, list[Part]]:
+    """Yield parts with how likely they are; return those that have to be scored in rows.
 
     Whenever trees are larger than those that were checked before, stand behind more columns of
     others, or in more rows, every part of the largest one of a batch, of the smallest, and of the
@@ -63,9 +63,9 @@ def score_in_trees(
         try:
             for group in planned:
                 for scored in _score_group(loaded, group):
-                    for part, value in scored:
+                    for part, likelihood in scored:
                         done.add(id(part))
-                        yield part, value
+                        yield part, likelihood
         except _RefusedError as error:
             refused = error
         left = [part for part in left if id(part) not in done]
@@ -203,7 +203,7 @@ def _checked(
     seen = loaded.findings.trees.setdefault(cached is not None, Neighbours())
     if loaded.settled or seen.reaches(*extent):
         return scored
-    values = {id(part): value for part, value in scored}
+    values = {id(part): likelihood.value for part, likelihood in scored}
     # Where only a few more columns are hidden, the branch that they are hidden from tells.
     known = seen.reaches(trees[-1].size, 0, len(rows))
     chosen = [] if known else [(tree.parts, tree) for tree in (trees[0], trees[-1])]
@@ -237,7 +237,7 @@ def _difference(loaded: Loaded, parts: Sequence[Part], values: Mapping[int, floa
         rows = [every[index] for index in batch]
         plain = score_spans(loaded, rows, [[part.span for part in own[row]] for row in rows])
         read = chain.from_iterable(own[row] for row in rows)
-        for part, expected in zip(read, plain, strict=True):
+        for part, (expected, _) in zip(read, plain, strict=True):
             got = values[id(part)]
             if differ(loaded, len(part.span.targets), got, expected):
                 return f"a log-likelihood was {got:.4f} in a tree and {expected:.4f} in a row"

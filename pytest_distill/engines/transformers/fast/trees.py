@@ -14,7 +14,12 @@ import torch
 
 from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.fast.caching import Cached, filled, going_on
-from pytest_distill.engines.transformers.likelihood import Place, Span, score_places
+from pytest_distill.engines.transformers.likelihood import (
+    Likelihood,
+    Place,
+    Span,
+    score_places,
+)
 from pytest_distill.engines.transformers.loaded import Loaded
 
 _HEAD = 32  # examples that begin with the same tokens, so many, may share a prefix
@@ -138,8 +143,8 @@ def common_prefix(rows: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
 @torch.inference_mode()
 def score_trees(
     loaded: Loaded, rows: Sequence[Sequence[Tree]], skip: int, cached: Cached | None
-) -> list[tuple[Part, float]]:
-    """Return the log-likelihood of every part of the trees.
+) -> list[tuple[Part, Likelihood]]:
+    """Return how likely every part of the trees is.
 
     Parameters
     ----------
@@ -169,8 +174,8 @@ def score_trees(
     wanted: list[tuple[Sequence[Place], Sequence[int]]] = [
         (places, part.span.targets) for part, places in leaves
     ]
-    values = score_places(loaded, inputs, wanted)
-    return [(part, value) for (part, _), value in zip(leaves, values, strict=True)]
+    found = score_places(loaded, inputs, wanted)
+    return [(part, one) for (part, _), one in zip(leaves, found, strict=True)]
 
 
 @dataclass

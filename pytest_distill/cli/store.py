@@ -115,11 +115,11 @@ def _export(store: Store, project: Project, folder: Path) -> Iterator[str]:
             continue
         files = {}
         for on in _evals(project):
-            requests = on.requests()
+            requests = on.all_requests()
             model = project.models[name]
             dated = model.dated_prompts(requests) if isinstance(model, RunModel) else {}
             keys = [request_key(r, dated.get(r.id)) for r in requests]
-            lines = rows_of(requests, keys, store.read(run, keys))
+            lines = rows_of(on, requests, keys, store.read(run, keys))
             if len(lines) == len(requests):
                 path = file_of(folder, on.name, name)
                 write_atomically(path, "".join(f"{line}\n" for line in lines))

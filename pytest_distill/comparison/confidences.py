@@ -45,6 +45,8 @@ def confidence_name(by: str | None, on: Eval) -> str:
 def confidences(evaluation: MeasuredEvaluation, by: str) -> NDArray[np.float64]:
     """Return the confidence of a model in each answer, shape (n,), finite.
 
+    Of several samples of an answer the mean.
+
     Parameters
     ----------
     evaluation : MeasuredEvaluation
@@ -65,7 +67,8 @@ def confidences(evaluation: MeasuredEvaluation, by: str) -> NDArray[np.float64]:
     if by not in KINDS:
         return _field(evaluation, by)
     kind, found = KINDS[by], []
-    for prediction in evaluation.predictions:
+    every = evaluation.by_example
+    for prediction in (sample for samples in every for sample in samples):
         value = kind(prediction)
         if value is None or not np.isfinite(value):
             raise EvaluationError(
@@ -79,7 +82,7 @@ def confidences(evaluation: MeasuredEvaluation, by: str) -> NDArray[np.float64]:
             f"{evaluation.source}: has ready scores and no predictions, and so no {by}; record the "
             "confidence in a field of its own, and name it by by='field:NAME'"
         )
-    return np.array(found)
+    return np.asarray(np.reshape(found, (len(every), -1)).mean(axis=1), np.float64)
 
 
 def probabilities(evaluation: MeasuredEvaluation) -> NDArray[np.float64] | None:

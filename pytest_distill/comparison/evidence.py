@@ -306,6 +306,13 @@ def right_or_wrong(evaluation: MeasuredEvaluation, metric: Metric) -> Floats:
     scores = evaluation.scores(metric)
     if metric.higher_is_better and zero_or_one(scores):
         return scores
+    repeats = evaluation.eval.task.repeats
+    if repeats > 1:
+        raise ComparisonError(
+            f"{metric.name} on '{evaluation.eval.name}': an example's score is a mean over its "
+            f"{repeats:,} samples, so that none is right or wrong; name a metric of all samples "
+            "such as {majority: 5, of: exact_match}"
+        )
     raise ComparisonError(
         f"{metric.name} on '{evaluation.eval.name}': its scores are not 0 or 1, so that no answer "
         "is right or wrong by it; name a metric such as accuracy or exact_match"

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pytest_distill.comparison.comparison import Comparison, Selection
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import Metric
+from pytest_distill.evals.metrics.samples import OfSamples
 from pytest_distill.evaluation.evaluation import MeasuredEvaluation
+from pytest_distill.statistics.scoring import zero_or_one
 
 
 def lost_rows(
@@ -21,7 +23,9 @@ def lost_rows(
     Returns
     -------
     list of dict
-        JSON-able rows: id, the example's fields, and score and answer of both models.
+        JSON-able rows: id, the example's fields, and score and answer of both models. Of several
+        samples the first answer, how many there are, and how many are right where the metric says
+        right or wrong.
     """
     better, student = comparison.evaluation(to), comparison.evaluation("student")
     if not isinstance(better, MeasuredEvaluation) or not isinstance(student, MeasuredEvaluation):
@@ -45,5 +49,13 @@ def example_row(example: Example) -> dict[str, object]:
 def _said(evaluation: MeasuredEvaluation, metric: Metric, position: int) -> dict[str, object]:
     said: dict[str, object] = {"score": float(evaluation.scores(metric)[position])}
     if evaluation.predictions:
-        said["answer"] = evaluation.answers[position].predicted
+        answer = evaluation.answers[position]
+        said["answer"] = answer.predicted
+        if answer.samples:
+            said["samples"] = len(answer.samples)
+            scores = evaluation.sample_scores(
+                metric.of if isinstance(metric, OfSamples) else metric
+            )
+            if zero_or_one(scores[position]):
+                said["right"] = int((scores[position] == metric.higher_is_better).sum())
     return said

@@ -129,7 +129,7 @@ def read_gold_set(
     names: ClassNames = {}
     shown, rows, origin = open_rows(source, split, names, config=config, revision=revision)
     by_id: dict[str, Example] = {}
-    for example in _with_ids(rows, id_field):
+    for example in with_ids(rows, id_field):
         if example.id in by_id:
             raise _duplicate(by_id[example.id], example, id_field)
         by_id[example.id] = example
@@ -144,7 +144,8 @@ def row_digest(row: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
-def _with_ids(rows: Rows, id_field: str) -> Iterator[Example]:
+def with_ids(rows: Rows, id_field: str) -> Iterator[Example]:
+    """Yield rows as examples, each under its id; GoldSetError where it states none that can be."""
     first: tuple[str, bool] | None = None
     for where, row in rows:
         stated = row.get(id_field) is not None

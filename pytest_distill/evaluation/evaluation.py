@@ -158,6 +158,11 @@ class MeasuredEvaluation(Evaluation):
         return len(self.eval.gold)
 
     @property
+    def by_example(self) -> Sequence[Sequence[Prediction]]:
+        """Of each example its samples, or the one prediction that there is."""
+        return self.samples or [(prediction,) for prediction in self.predictions]
+
+    @property
     def asked(self) -> int:
         """Number of predictions: of each example one a repeat."""
         return self.n * self.eval.task.repeats

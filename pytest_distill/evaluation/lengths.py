@@ -103,7 +103,7 @@ def _texts(evaluation: MeasuredEvaluation) -> list[Samples]:
     most = evaluation.eval.task.longest
     if most is None:
         return []
-    return [[with_ending(prediction, most)] for prediction in evaluation.predictions]
+    return [[with_ending(text, most) for text in texts] for texts in evaluation.by_example]
 
 
 def _tokens(text: Prediction, example: Example, source: str) -> int:

@@ -150,7 +150,9 @@ def identical(one: MeasuredEvaluation, other: MeasuredEvaluation) -> Iterator[st
 
 
 def _said(answer: Answer[Any], rated: bool) -> object:
-    return answer.prediction.loglikelihoods if rated else answer.predicted
+    if rated:
+        return answer.prediction.loglikelihoods
+    return [sample.predicted for sample in answer.samples] or answer.predicted
 
 
 def _rated_alike(one: Prediction, other: Prediction) -> bool:

@@ -107,6 +107,11 @@ class InheritedErrors(MetricGate):
     ) -> tuple[NDArray[np.intp], Same, MeasuredEvaluation]:
         """Return where the teacher is wrong, and where the student says the same there."""
         teacher, student = comparison.measured_pair("teacher", "student")
+        if student.samples:
+            raise ComparisonError(
+                f"eval '{comparison.eval}' has repeats: which wrong answers are the teacher's can "
+                "be told of one answer to each example alone; ask an eval without repeats"
+            )
         scores = right_or_wrong(teacher, metric)
         for answer, score in zip(teacher.answers, scores, strict=True):
             if answer.correct is not None and answer.correct != bool(score):

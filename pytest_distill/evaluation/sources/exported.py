@@ -26,8 +26,9 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.request_keys import request_key
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEval
-from pytest_distill.evaluation.models import Model, aligned
-from pytest_distill.evaluation.sources.recorded import read_predictions
+from pytest_distill.evaluation.models import Model
+from pytest_distill.evaluation.sources.fields import prediction_of
+from pytest_distill.evaluation.sources.rows import REPEAT, read_rows
 from pytest_distill.evaluation.store.keeping import run_key
 from pytest_distill.evaluation.store.writer import prediction_fields
 
@@ -83,18 +84,18 @@ class ExportedModel(Model):
                 "the predictions were exported"
             )
         self._entry.refuse_other(path)
-        rows, predictions = read_predictions(path)
-        asked = {request.id: request_key(request).hex() for request in on.requests()}
-        for row in rows:
-            if row.id in asked and row.fields.get("request") != asked[row.id]:
+        recorded = read_rows(path)
+        rows = recorded.of(on)
+        for row, request in zip(rows, on.all_requests(), strict=True):
+            if row.fields.get("request") != request_key(request).hex():
                 raise EvaluationError(
                     f"{row.where} (id '{row.id}'): the model was asked something else than eval "
                     f"'{on.name}' asks now; evaluate and export again"
                 )
-        found = aligned(predictions, on, rows.source)
         if any(DATED in row.fields for row in rows):
             self._dated = True
-        return MeasuredEvaluation(self.info, on, found, source=rows.source, file=path.resolve())
+        found, source = [prediction_of(row) for row in rows], recorded.source
+        return MeasuredEvaluation.of(self.info, on, found, source=source, file=path.resolve())
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,18 +209,24 @@ def file_of(folder: Path, eval: str, model: str) -> Path:
 
 
 def rows_of(
-    requests: Sequence[Request], keys: Sequence[bytes], predictions: Mapping[bytes, Prediction]
+    on: Eval,
+    requests: Sequence[Request],
+    keys: Sequence[bytes],
+    predictions: Mapping[bytes, Prediction],
 ) -> list[str]:
-    """Return a line of JSON for every request that has a prediction under its key.
+    """Return a line of JSON for every request of an eval that has a prediction under its key.
 
     Where the key is not that of the request alone, the prompt held a date, and the line says so.
     """
     lines = []
-    for request, key in zip(requests, keys, strict=True):
+    repeats = on.task.repeats
+    for place, (request, key) in enumerate(zip(requests, keys, strict=True)):
         if key in predictions:
             fields = prediction_fields(predictions[key])
             asked = request_key(request)
             dated = {} if asked == key else {DATED: key.hex()}
-            row = {"id": request.id, "request": asked.hex(), **dated, **fields}
+            example, repeat = on.gold.examples[place // repeats], place % repeats
+            sample = {REPEAT: repeat} if repeats > 1 else {}
+            row = {"id": example.id, **sample, "request": asked.hex(), **dated, **fields}
             lines.append(json.dumps(row, ensure_ascii=False))
     return lines

@@ -13,23 +13,21 @@ from numpy.typing import NDArray
 
 from pytest_distill._util.gc import collector_paused
 from pytest_distill.engines import ModelInfo
-from pytest_distill.errors import ConfigError, EvaluationError, GoldSetError, did_you_mean
+from pytest_distill.errors import ConfigError, EvaluationError
 from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.goldset import Example, GoldSet, read_gold_set
+from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import ScoredElsewhere
-from pytest_distill.evals.requests import FINISHES, Finish, Prediction
+from pytest_distill.evals.requests import Prediction
 from pytest_distill.evaluation.evaluation import (
     Evaluation,
     MeasuredEvaluation,
     ReportedEval,
     undeclared,
 )
-from pytest_distill.evaluation.models import aligned, matched
+from pytest_distill.evaluation.sources.fields import number, prediction_of
+from pytest_distill.evaluation.sources.rows import ANSWERS, RecordedRows, read_rows
 from pytest_distill.evaluation.sources.source import Source, SourceOptions
-
-ANSWERS = ("prediction", "probabilities", "loglikelihoods", "text", "scores")
-"""The fields of a row, at least one of which it must have beside its id."""
 
 
 class RecordedOptions(SourceOptions):
@@ -81,21 +79,22 @@ class RecordedModel(Source):
             raise ConfigError(f"eval '{on.name}' has no gold set, and so no recorded predictions")
         on.check()  # nothing is asked, but the gold set must be one that could be
         path = self.file(on.name)
-        rows = _read(path)
-        with_scores = [row for row in rows if "scores" in row.fields]
-        answered = [row for row in rows if set(ANSWERS[:-1]) & set(row.fields)]
-        source = rows.source
-        predictions: tuple[Prediction, ...] = ()
-        if answered or not with_scores:
-            predictions = aligned((_prediction(row) for row in answered), on, source)
-        recorded = _scores(with_scores, on, source) if with_scores else {}
-        return MeasuredEvaluation(self._info, on, predictions, recorded, source, path.resolve())
+        rows = read_rows(path)
+        with_scores = rows.where(lambda row: "scores" in row.fields)
+        answered = rows.where(lambda row: not set(ANSWERS[:-1]).isdisjoint(row.fields))
+        about: dict[str, Any] = {"source": rows.source, "file": path.resolve()}
+        if with_scores.by_id:
+            about["recorded_scores"] = _scores(with_scores, on)
+            if not answered.by_id:
+                return MeasuredEvaluation(self._info, on, (), **about)
+        predictions = [prediction_of(row) for row in answered.of(on)]
+        return MeasuredEvaluation.of(self._info, on, predictions, **about)
 
 
-def read_predictions(path: Path) -> tuple[GoldSet, list[Prediction]]:
+def read_predictions(path: Path) -> tuple[list[Example], list[Prediction]]:
     """Return the rows of a file of predictions, and the predictions in them."""
-    rows = _read(path)
-    return rows, [_prediction(row) for row in rows]
+    rows = read_rows(path).all
+    return rows, [prediction_of(row) for row in rows]
 
 
 class FieldError(ValueError):
@@ -109,7 +108,8 @@ class FieldError(ValueError):
 def recorded_field(evaluation: MeasuredEvaluation, name: str) -> NDArray[np.float64]:
     """Return a further field of a file of predictions, in the order of the gold set, shape (n,).
 
-    The file is read again: few gates ask for one, and an evaluation need not hold all fields.
+    Of several samples the mean. The file is read again: few gates ask for one, and an evaluation
+    need not hold all fields.
 
     Raises
     ------
@@ -121,9 +121,8 @@ def recorded_field(evaluation: MeasuredEvaluation, name: str) -> NDArray[np.floa
     model = evaluation.info.name
     if evaluation.file is None:
         raise FieldError(f"the predictions of '{model}' were not recorded, and have no fields")
-    rows = _read(evaluation.file)
-    by_id = {row.id: row for row in rows}
-    order = [by_id[i] for i in matched(by_id, evaluation.eval, rows.source)]
+    rows = read_rows(evaluation.file)
+    order = rows.of(evaluation.eval)
     if not any(name in row.fields for row in order):
         own = {n for n, v in order[0].fields.items() if isinstance(_parsed(v), float)} - {"id"}
         raise FieldError(f"{rows.source} has no field '{name}'", tuple(sorted(own)))
@@ -131,8 +130,8 @@ def recorded_field(evaluation: MeasuredEvaluation, name: str) -> NDArray[np.floa
     for row in order:
         if name not in row.fields:
             raise row.answer_error(f"no field '{name}'")
-        found.append(_number(row, f"field '{name}'", _parsed(row.fields[name])))
-    return np.array(found)
+        found.append(number(row, f"field '{name}'", _parsed(row.fields[name])))
+    return np.asarray(np.reshape(found, (evaluation.n, -1)).mean(axis=1), np.float64)
 
 
 def _parsed(value: object) -> object:
@@ -145,96 +144,6 @@ def _parsed(value: object) -> object:
         return value
 
 
-def _read(path: Path) -> GoldSet:
-    """Return the rows of a file of predictions, which is read as a gold set is."""
-    try:
-        rows = read_gold_set(path)
-    except GoldSetError as error:
-        raise EvaluationError(str(error)) from None
-    for row in rows:
-        _check_row(row)
-    return rows
-
-
-def _check_row(row: Example) -> None:
-    if "id" not in row.fields:
-        raise EvaluationError(f"{row.where}: no 'id'")
-    if not set(ANSWERS) & set(row.fields):
-        odd = next((name for name in row.fields if name != "id"), "")
-        raise row.answer_error(
-            f"none of {', '.join(ANSWERS)}"
-            + (f"; '{odd}': {did_you_mean(odd, ANSWERS)}" if odd else "")
-        )
-
-
-def _prediction(row: Example) -> Prediction:
-    fields = row.fields
-    answer = fields.get("prediction")
-    probabilities, labels = fields.get("probabilities"), fields.get("labels")
-    if isinstance(probabilities, Mapping):
-        labels, probabilities = list(probabilities), list(probabilities.values())
-    text, tokens = fields.get("text"), fields.get("tokens")
-    if isinstance(tokens, list):  # the tokens themselves, beside their log-probabilities
-        tokens = len(tokens)
-    if text is not None and not isinstance(text, str):
-        raise row.answer_error(f"text is {text!r}, not text")
-    if tokens is not None:
-        _refuse_no_count(row, "tokens", tokens)
-    if answer is not None and not isinstance(answer, str | Real):
-        raise row.answer_error(f"prediction is {answer!r:.60}, not a label, a text or an index")
-    return Prediction(
-        id=row.id,
-        prediction=None if answer is None else str(answer),
-        probabilities=_numbers(row, "probabilities", probabilities),
-        labels=None if labels is None else tuple(map(str, labels)),
-        loglikelihoods=_numbers(row, "loglikelihoods", fields.get("loglikelihoods")),
-        text=text,
-        tokens=tokens,
-        finish=_finish(row),
-        thinking_tokens=_thinking_tokens(row, tokens),
-    )
-
-
-def _finish(row: Example) -> Finish | None:
-    """Return why the text ended, as the row says it."""
-    said = row.fields.get("finish")
-    if said is None:
-        return None
-    found = next((finish for finish in FINISHES if finish == said), None)
-    if found is None:
-        raise row.answer_error(f"finish is {said!r:.60}; {did_you_mean(str(said), FINISHES)}")
-    return found
-
-
-def _thinking_tokens(row: Example, tokens: int | None) -> int | None:
-    """Return how many of the text's tokens stand before its answer, as the row says it."""
-    thinking = row.fields.get("thinking_tokens")
-    if thinking is None:
-        return None
-    _refuse_no_count(row, "thinking_tokens", thinking)
-    if tokens is not None and thinking > tokens:
-        raise row.answer_error(f"thinking_tokens is {thinking}, of {tokens} tokens in all")
-    return int(thinking)
-
-
-def _refuse_no_count(row: Example, name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise row.answer_error(f"{name} is {value!r:.60}, not a count")
-
-
-def _numbers(row: Example, name: str, values: Any) -> tuple[float, ...] | None:
-    if values is None:
-        return None
-    listed = values if isinstance(values, list) else [values]
-    return tuple(_number(row, name, value) for value in listed)
-
-
-def _number(row: Example, name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
-        raise row.answer_error(f"{name} has {value!r}, not a finite number")
-    return float(value)
-
-
 def _refuse_undeclared(name: str, on: Eval, source: str) -> None:
     """Raise EvaluationError where ready scores would take the place of what a metric computes."""
     listed = next((metric for metric in on.metrics if metric.name == name), None)
@@ -244,19 +153,26 @@ def _refuse_undeclared(name: str, on: Eval, source: str) -> None:
     raise EvaluationError(f"{source}: {undeclared(metric, on.name)}")
 
 
-def _scores(rows: list[Example], on: Eval, source: str) -> dict[str, Any]:
-    """Return the ready scores by metric, each in the order of the gold set."""
-    by_id: dict[str, dict[str, float]] = {}
+def _scores(recorded: RecordedRows, on: Eval) -> dict[str, NDArray[np.float64]]:
+    """Return the ready scores by metric, in the order of the gold set.
+
+    Each of shape (n,), or (n, repeats) where there are several samples.
+    """
+    rows = recorded.of(on)
+    by_row: list[dict[str, float]] = []
     for row in rows:
         scores = row.fields["scores"]
         if not isinstance(scores, Mapping):
             raise row.answer_error("scores is no mapping")
-        by_id[row.id] = {name: _number(row, f"score '{name}'", v) for name, v in scores.items()}
-    order = matched(by_id, on, source)
-    names = dict.fromkeys(name for scores in by_id.values() for name in scores)
-    for name in names:
-        _refuse_undeclared(name, on, source)
-        lacking = [i for i in order if name not in by_id[i]]
+        by_row.append({name: number(row, f"score '{name}'", v) for name, v in scores.items()})
+    shape = (len(on.gold),) if on.task.repeats == 1 else (len(on.gold), on.task.repeats)
+    found = {}
+    for name in dict.fromkeys(name for scores in by_row for name in scores):
+        _refuse_undeclared(name, on, recorded.source)
+        lacking = [row for row, scores in zip(rows, by_row, strict=True) if name not in scores]
         if lacking:
-            raise EvaluationError(f"{source}: no score '{name}' for example '{lacking[0]}'")
-    return {name: np.array([by_id[i][name] for i in order]) for name in names}
+            raise EvaluationError(
+                f"{recorded.source}: no score '{name}' for example '{lacking[0].id}'"
+            )
+        found[name] = np.reshape([scores[name] for scores in by_row], shape)
+    return found

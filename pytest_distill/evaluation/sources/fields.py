@@ -1,0 +1,174 @@
+"""What the fields of a recorded row say of a model's answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.requests import FINISHES, Finish, Prediction, ToolCall
+
+ENDINGS: Mapping[str, Finish] = {
+    **{finish: finish for finish in FINISHES},
+    **dict.fromkeys(("eos_token", "end_turn"), "end"),
+    "stop_sequence": "stop",
+    **dict.fromkeys(("max_tokens", "model_length"), "length"),
+    **dict.fromkeys(("tool_calls", "function_call", "tool_use"), "tool_call"),
+}
+"""Why a text ended: our words, and those of OpenAI, vLLM, TGI, Anthropic and inspect.
+
+OpenAI's, vLLM's and inspect's ``stop`` is an end token or a stop string: they don't tell which."""
+
+MOST_DIGITS = 18
+"""Of a count that stands as text, as in a CSV file."""
+
+
+def prediction_of(row: Example) -> Prediction:
+    """Return the prediction of a row; EvaluationError naming it where a field says none."""
+    fields = row.fields
+    answer = fields.get("prediction")
+    probabilities, labels = fields.get("probabilities"), fields.get("labels")
+    if isinstance(probabilities, Mapping):
+        labels, probabilities = list(probabilities), list(probabilities.values())
+    text, tokens = fields.get("text"), fields.get("tokens")
+    if isinstance(tokens, list):  # the tokens themselves, beside their log-probabilities
+        tokens = len(tokens)
+    if text is not None and not isinstance(text, str):
+        raise row.answer_error(f"text is {text!r:.60}, not text")
+    if answer is not None and not isinstance(answer, str | Real):
+        raise row.answer_error(f"prediction is {answer!r:.60}, not a label, a text or an index")
+    calls = _tool_calls(row)
+    if text is None and answer is None and calls is not None:
+        text = ""  # beside calls there need be none
+    tokens = _count(row, "tokens", tokens)
+    return Prediction(
+        id=row.id,
+        prediction=None if answer is None else str(answer),
+        probabilities=numbers(row, "probabilities", probabilities),
+        labels=None if labels is None else tuple(map(str, labels)),
+        loglikelihoods=numbers(row, "loglikelihoods", fields.get("loglikelihoods")),
+        text=text,
+        tokens=tokens,
+        finish=_finish(row),
+        thinking_tokens=_thinking_tokens(row, tokens),
+        greedy=_greedy(row),
+        tool_calls=calls,
+    )
+
+
+def whole(value: object) -> int | None:
+    """Return a whole number, also one that stands as text in a CSV file; None where it is none."""
+    if isinstance(value, str) and len(value) <= MOST_DIGITS:
+        digits = value.strip().removeprefix("-")
+        return int(value) if digits.isascii() and digits.isdigit() else None
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)  # of a table that has a gap elsewhere in the column
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def numbers(row: Example, name: str, values: Any) -> tuple[float, ...] | None:
+    """Return a list of finite numbers, or one of them as a list; EvaluationError else."""
+    if values is None:
+        return None
+    listed = values if isinstance(values, list) else [values]
+    return tuple(number(row, name, value) for value in listed)
+
+
+def number(row: Example, name: str, value: Any) -> float:
+    """Return a finite number; EvaluationError where it is none."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
+        raise row.answer_error(f"{name} has {value!r:.60}, not a finite number")
+    return float(value)
+
+
+def _finish(row: Example) -> Finish | None:
+    """Return why the text ended, in our words or in those of what made it."""
+    said: dict[str, Finish] = {}
+    for field in ("finish", "finish_reason"):
+        value = row.fields.get(field)
+        if value is None or value == "":  # an empty cell of a CSV file
+            continue
+        found = ENDINGS.get(value) if isinstance(value, str) else None
+        if found is None:
+            raise row.answer_error(f"{field} is {value!r:.60}; known: {', '.join(ENDINGS)}")
+        said[field] = found
+    endings = set(said.values())
+    if len(endings) > 1 and endings != {"end", "stop"}:
+        shown = " and ".join(f"{field} is {row.fields[field]!r}" for field in said)
+        raise row.answer_error(f"{shown}: only one of the two can be")
+    return next(iter(said.values()), None)
+
+
+def _thinking_tokens(row: Example, tokens: int | None) -> int | None:
+    """Return how many of the text's tokens stand before its answer."""
+    thinking = _count(row, "thinking_tokens", row.fields.get("thinking_tokens"))
+    if thinking is not None and tokens is not None and thinking > tokens:
+        raise row.answer_error(f"thinking_tokens is {thinking}, of {tokens} tokens in all")
+    return thinking
+
+
+def _count(row: Example, name: str, value: object) -> int | None:
+    if value is None or value == "":
+        return None
+    found = whole(value)
+    if found is None or found < 0:
+        raise row.answer_error(f"{name} is {value!r:.60}, not a count")
+    return found
+
+
+def _greedy(row: Example) -> tuple[bool, ...] | None:
+    """Return of each choice whether it is what the model would have generated greedily."""
+    given = _parsed(row, "greedy")
+    if given is None:
+        return None
+    listed = given if isinstance(given, list) else [given]
+    for value in listed:
+        if not isinstance(value, bool):
+            raise row.answer_error(f"greedy has {value!r:.60}, not true or false")
+    return tuple(listed)
+
+
+def _tool_calls(row: Example) -> tuple[ToolCall, ...] | None:
+    """Return the calls of tools, in OpenAI's form or bare."""
+    given = _parsed(row, "tool_calls")
+    if given is None:
+        return None
+    if not isinstance(given, list):
+        raise row.answer_error(f"tool_calls is {given!r:.60}, not a list of calls")
+    return tuple(_call(row, call) for call in given)
+
+
+def _call(row: Example, call: object) -> ToolCall:
+    inside = call.get("function") if isinstance(call, Mapping) else None
+    said = call if inside is None else inside
+    if not isinstance(said, Mapping) or not isinstance(said.get("name"), str):
+        raise row.answer_error(
+            f"tool_calls has {call!r:.60}; a call is "
+            '{"function": {"name": ..., "arguments": ...}} or {"name": ..., "arguments": ...}'
+        )
+    arguments = said.get("arguments")
+    if isinstance(arguments, str):
+        return ToolCall(said["name"], arguments)
+    if arguments is not None and not isinstance(arguments, Mapping):
+        raise row.answer_error(
+            f"tool_calls: the arguments of '{said['name']}' are {arguments!r:.60}; they are a "
+            "mapping, or JSON as text"
+        )
+    return ToolCall(said["name"], json.dumps(arguments or {}, ensure_ascii=False))
+
+
+def _parsed(row: Example, name: str) -> Any:
+    """Return a field; where it is text, as in a CSV file, the JSON that it is."""
+    value = row.fields.get(name)
+    if not isinstance(value, str):
+        return value
+    if not value.strip():
+        return None
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        raise row.answer_error(f"{name} is {value!r:.60}, which is no JSON") from None

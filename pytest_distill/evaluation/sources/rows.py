@@ -1,0 +1,151 @@
+"""The rows of a file of predictions: one an example, or one a sample of each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from pytest_distill._util.gc import collector_paused
+from pytest_distill.errors import EvaluationError, GoldSetError, did_you_mean
+from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.goldset import Example, with_ids
+from pytest_distill.evals.rows import open_rows
+from pytest_distill.evaluation.models import matched
+from pytest_distill.evaluation.sources.fields import whole
+
+ANSWERS = ("prediction", "probabilities", "loglikelihoods", "text", "tool_calls", "scores")
+"""The fields of a row, at least one of which it must have beside its id."""
+
+REPEAT = "repeat"
+"""The field that tells the samples of one example apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRows:
+    """The rows of a file, by the id of their example.
+
+    Parameters
+    ----------
+    source : str
+        What messages call the file.
+    by_id : mapping
+        Id -> its rows, in the order of their field `repeat`.
+    """
+
+    source: str
+    by_id: Mapping[str, Sequence[Example]]
+
+    @property
+    def all(self) -> list[Example]:
+        """All rows, those of an example beside each other."""
+        return [row for rows in self.by_id.values() for row in rows]
+
+    def where(self, wanted: Callable[[Example], bool]) -> RecordedRows:
+        """Return the rows that are wanted."""
+        kept = {id: [row for row in rows if wanted(row)] for id, rows in self.by_id.items()}
+        return RecordedRows(self.source, {id: rows for id, rows in kept.items() if rows})
+
+    def of(self, on: Eval) -> list[Example]:
+        """Return one row a request, in the order of `Eval.all_requests`.
+
+        Raises
+        ------
+        EvaluationError
+            Where an example has no row, or another number of them than the eval has repeats, or a
+            row is of no example.
+        """
+        order = matched(self.by_id, on, self.source)
+        found = Counter(len(self.by_id[id]) for id in order)
+        if found.keys() != {on.task.repeats}:
+            raise EvaluationError(f"{self.source}: {self._wrong_number(on, order, found)}")
+        return [row for id in order for row in self.by_id[id]]
+
+    def _wrong_number(self, on: Eval, order: Sequence[str], found: Counter[int]) -> str:
+        """Return what is wrong with the number of rows of an example, by its id."""
+        repeats = on.task.repeats
+        usual = repeats if repeats in found else found.most_common(1)[0][0]
+        if len(found) > 1:
+            odd, other = (
+                next(id for id in order if (len(self.by_id[id]) == usual) is same)
+                for same in (False, True)
+            )
+            return (
+                f"{_rows(len(self.by_id[odd]))} for example '{odd}', and {usual:,} for '{other}': "
+                "record as many samples of every example"
+            )
+        rows = f"{_rows(usual)} for example '{order[0]}', and eval '{on.name}'"
+        if not any(field.name == "repeats" for field in fields(on.task)):
+            return f"{rows} has the task {on.task.name}, which takes one answer to each"
+        if repeats == 1:
+            return (
+                f"{rows} asks for one answer to each: say 'repeats: {usual:,}' there (beside "
+                "do_sample: true and a seed)"
+            )
+        return (
+            f"{rows} asks for {repeats:,} (repeats: {repeats:,}): record as many, each with its "
+            f"number in a field '{REPEAT}', or say 'repeats: {usual:,}'"
+        )
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"
+
+
+@collector_paused()
+def read_rows(path: Path) -> RecordedRows:
+    """Return the rows of a file of predictions, which is read as a gold set is.
+
+    Raises
+    ------
+    EvaluationError
+        Naming line and id, where a row has no answer; where two rows have one id and no numbers
+        in their field `repeat` that tell them apart.
+    """
+    by_id: dict[str, list[Example]] = {}
+    try:
+        source, rows, _ = open_rows(path, None)
+        for row in with_ids(rows, "id"):
+            _check_row(row)
+            by_id.setdefault(row.id, []).append(row)
+    except GoldSetError as error:
+        raise EvaluationError(str(error)) from None
+    if not by_id:
+        raise EvaluationError(f"{source}: it is empty; at least one example is needed")
+    in_order = {id: _by_number(rows) if len(rows) > 1 else rows for id, rows in by_id.items()}
+    return RecordedRows(source, in_order)
+
+
+def _check_row(row: Example) -> None:
+    if "id" not in row.fields:
+        raise EvaluationError(f"{row.where}: no 'id'")
+    if not set(ANSWERS) & set(row.fields):
+        odd = next((name for name in row.fields if name != "id"), "")
+        raise row.answer_error(
+            f"none of {', '.join(ANSWERS)}"
+            + (f"; '{odd}': {did_you_mean(odd, ANSWERS)}" if odd else "")
+        )
+
+
+def _by_number(rows: Sequence[Example]) -> list[Example]:
+    """Return the rows of one id by their numbers."""
+    by_number: dict[int, Example] = {}
+    first = rows[0]
+    for row in rows:
+        if REPEAT not in row.fields:
+            other = first if row is not first else rows[1]
+            later, earlier = (row, other) if row is not first else (other, row)
+            raise EvaluationError(
+                f"{later.where}: the id '{row.id}' is already used at {earlier.where}; where these "
+                f"are samples of one example, number them in a field '{REPEAT}'"
+            )
+        number = whole(row.fields[REPEAT])
+        if number is None:
+            raise row.answer_error(f"{REPEAT} is {row.fields[REPEAT]!r:.60}, not a whole number")
+        if number in by_number:
+            raise row.answer_error(
+                f"{REPEAT} {number} of this id is already used at {by_number[number].where}"
+            )
+        by_number[number] = row
+    return [by_number[number] for number in sorted(by_number)]

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any
 
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.texts import Text
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Finish, Prediction
 from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.evals.tasks.thinking import answer_in
+from pytest_distill.evals.tasks.tool_calls import MARKERS, calls_of
+
+_BY_ITSELF = ("end", "stop")
 
 
-def prediction(loaded: Loaded, request: GenerationRequest, text: Text) -> Prediction:
-    """Return the answer to a request, of a text that is finished.
+def prediction(loaded: Loaded, request: GenerationRequest, prompt: str, text: Text) -> Prediction:
+    """Return the answer to a request.
+
+    Parameters
+    ----------
+    prompt : str
+        What was asked, as the chat template writes it.
+    text : Text
+        What was generated, finished.
 
     Raises
     ------
@@ -24,21 +38,76 @@ def prediction(loaded: Loaded, request: GenerationRequest, text: Text) -> Predic
             f"{loaded.who}, example '{request.id}': its logits are no numbers (NaN), so that no "
             "token follows from them; use another dtype, or save it again"
         )
-    said, finish = _said(loaded, text)
+    kept = _kept(request)
+    said, finish = _said(loaded, text, kept)
+    if request.thinking is not None and prompt.rstrip().endswith(request.thinking[0].rstrip()):
+        said = request.thinking[0] + said
     return Prediction(
         id=request.id,
         text=said,
         loglikelihoods=(math.fsum(text.log_probabilities),),
         tokens=len(text.tokens),
-        finish=finish,
+        finish="tool_call" if finish in _BY_ITSELF and _calls(request, said) else finish,
+        thinking_tokens=_thinking_tokens(loaded, text, kept, request.thinking, said),
     )
 
 
-def _said(loaded: Loaded, text: Text) -> tuple[str, Finish | None]:
+def _said(loaded: Loaded, text: Text, kept: Sequence[str]) -> tuple[str, Finish | None]:
     """Return what was generated up to an end token or a stop string, and why it ended."""
     end = next((at for at, token in enumerate(text.tokens) if token in text.ends), None)
-    told: str = loaded.tokenizer.decode(text.tokens[:end], skip_special_tokens=True)
+    told = _decoded(loaded.tokenizer, text.tokens[:end], kept)
     found = [at for at in map(told.find, text.decoding.stop) if at >= 0]
     if found:
         return told[: min(found)], "stop"
     return told, text.ending(loaded)
+
+
+def _kept(request: GenerationRequest) -> tuple[str, ...]:
+    """Return the markers of which an answer is read, so that they stay in its text."""
+    tools = request.conversation is not None and request.conversation.tools
+    return (*(request.thinking or ()), *(MARKERS if tools else ()))
+
+
+def _decoded(tokenizer: Any, tokens: Sequence[int], kept: Sequence[str]) -> str:
+    """Return tokens as text without special tokens, but for those that make up a marker."""
+    special = _special_tokens(tokenizer) if kept else {}
+    staying = {at for at, name in special.items() if name and any(name in of for of in kept)}
+    if not staying:
+        return str(tokenizer.decode(tokens, skip_special_tokens=True))
+    shown = [token for token in tokens if token not in special or token in staying]
+    return str(tokenizer.decode(shown, skip_special_tokens=False))
+
+
+def _special_tokens(tokenizer: Any) -> dict[int, str]:
+    """Return how each special token is written."""
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    return {
+        **dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True)),
+        **{at: token.content for at, token in added.items() if token.special},
+    }
+
+
+def _calls(request: GenerationRequest, said: str) -> bool:
+    """Return whether a text calls a tool that it was told of, after its thinking."""
+    if request.conversation is None or not request.conversation.tools:
+        return False
+    return bool(calls_of(answer_in(said, request.thinking) if request.thinking else said))
+
+
+def _thinking_tokens(
+    loaded: Loaded, text: Text, kept: Sequence[str], thinking: tuple[str, str] | None, said: str
+) -> int | None:
+    """Return how many tokens were generated until the thinking's end stood there.
+
+    All of them where it began and did not end; see `answer_in`.
+    """
+    if thinking is None:
+        return None
+    start, end = thinking
+    if end not in said:
+        return len(text.tokens) if start in said else 0
+    return bisect_left(
+        range(len(text.tokens)),
+        True,
+        key=lambda count: end in _decoded(loaded.tokenizer, text.tokens[:count], kept),
+    )

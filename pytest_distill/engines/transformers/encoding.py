@@ -63,10 +63,24 @@ def encode_prompts(loaded: Loaded, requests: Sequence[GenerationRequest]) -> lis
     ModelError
         When a chat cannot be rendered.
     """
-    chats = [loaded.chat.render(request) for request in requests if request.is_chat]
-    rendered = iter(encode(loaded, chats, bare=True))
-    plain = iter(encode(loaded, [request.prompt for request in requests if not request.is_chat]))
-    return [next(rendered if request.is_chat else plain) for request in requests]
+    return encode_rendered(loaded, requests, rendered(loaded, requests))
+
+
+def rendered(loaded: Loaded, requests: Sequence[GenerationRequest]) -> list[str]:
+    """Return the text of each prompt, a chat's as its template writes it; see `encode_prompts`."""
+    return [
+        loaded.chat.render(request) if request.is_chat else request.prompt for request in requests
+    ]
+
+
+def encode_rendered(
+    loaded: Loaded, requests: Sequence[GenerationRequest], prompts: Sequence[str]
+) -> list[list[int]]:
+    """Return the tokens of each prompt that was rendered before."""
+    asked = list(zip(requests, prompts, strict=True))
+    chats = iter(encode(loaded, [text for request, text in asked if request.is_chat], bare=True))
+    plain = iter(encode(loaded, [text for request, text in asked if not request.is_chat]))
+    return [next(chats if request.is_chat else plain) for request in requests]
 
 
 def encode_pairs(

@@ -11,7 +11,7 @@ import torch
 
 from pytest_distill.engines.transformers.answers import prediction
 from pytest_distill.engines.transformers.architecture import attention_window
-from pytest_distill.engines.transformers.encoding import encode_prompts, prefix_token
+from pytest_distill.engines.transformers.encoding import encode_rendered, prefix_token, rendered
 from pytest_distill.engines.transformers.failures import FAILURES, first_line
 from pytest_distill.engines.transformers.fast.caching import cache_name
 from pytest_distill.engines.transformers.fast.continuous_batching import WrongTextError, run_all
@@ -56,11 +56,11 @@ def generate(loaded: Loaded, requests: Sequence[GenerationRequest]) -> Iterator[
         tokenizer without a chat template, or the model's logits are no numbers.
     """
     with quiet():
-        prompts = _prompts(loaded, requests)
+        prompts = rendered(loaded, requests)
+        rows = _fitting(loaded, requests, encode_rendered(loaded, requests, prompts))
     ends = _end_tokens(loaded)
     every = [
-        Text(index, prompts[index], request.decoding, ends)
-        for index, request in enumerate(requests)
+        Text(index, rows[index], request.decoding, ends) for index, request in enumerate(requests)
     ]
     groups: defaultdict[Decoding, list[Text]] = defaultdict(list)
     for text in joined(every) if loaded.joins else every:
@@ -71,7 +71,7 @@ def generate(loaded: Loaded, requests: Sequence[GenerationRequest]) -> Iterator[
             for text in (*finished.beginnings(), finished):
                 if text in left:
                     left.remove(text)
-                    yield prediction(loaded, requests[text.index], text)
+                    yield prediction(loaded, requests[text.index], prompts[text.index], text)
 
 
 def joined(texts: Sequence[Text]) -> Iterator[Text]:
@@ -177,9 +177,10 @@ def _give_up(loaded: Loaded, way: Literal["generate", "recompute"], reason: str)
     loaded.note(f"{loaded.who} {how}: {reason}")
 
 
-def _prompts(loaded: Loaded, requests: Sequence[GenerationRequest]) -> list[list[int]]:
+def _fitting(
+    loaded: Loaded, requests: Sequence[GenerationRequest], rows: Sequence[list[int]]
+) -> list[list[int]]:
     """Return the tokens of every prompt, cut from the left where that is allowed."""
-    rows = encode_prompts(loaded, requests)
     fitting = []
     for request, row in zip(requests, rows, strict=True):
         tokens = loaded.checked(request.id, row or [prefix_token(loaded)])

@@ -211,6 +211,8 @@ _MARKED: Mapping[str, Callable[[str], Iterator[ToolCall]]] = {
     "[TOOL_CALLS]": _mistral,
     "<|python_tag|>": _llama,
 }
+MARKERS = (*_MARKED, "</tool_call>", "[CALL_ID]", "[ARGS]")
+"""What stands around calls: special tokens of some models, of which calls are read all the same."""
 _MARKER = re.compile("|".join(map(re.escape, _MARKED)))
 _LONGEST_END = 40
 _END = re.compile(r"(?:<\|\w+\|>|</s>)\Z")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from pytest_distill.evals.json_schemas import schema_problem
 from pytest_distill.evals.tasks import fields
 from pytest_distill.evals.tasks.messages import Refuse, without_null
 
+Tool = Mapping[str, Any]
+
 _FORM = "{'type': 'function', 'function': {'name': ..., 'description': ..., 'parameters': ...}}"
 
 
-def read_tools(given: Sequence[Any], refuse: Refuse) -> tuple[dict[str, Any], ...]:
+def read_tools(given: Sequence[Any], refuse: Refuse) -> tuple[Tool, ...]:
     """Return definitions of tools in the form of OpenAI's API, in which chat templates take them.
 
     Parameters
@@ -29,37 +32,43 @@ def read_tools(given: Sequence[Any], refuse: Refuse) -> tuple[dict[str, Any], ..
         Made by `refuse`: a definition without a name, two of one name, parameters that are no JSON
         Schema; or that jsonschema is not installed.
     """
-    tools = tuple(_tool(tool, number, refuse) for number, tool in enumerate(given, 1))
+    try:
+        return _read(json.dumps(given))
+    except (TypeError, RecursionError) as error:
+        raise refuse(f"cannot be written as JSON: {error}") from None
+    except ValueError as problem:
+        raise refuse(str(problem)) from None
+
+
+@lru_cache(maxsize=1024)
+def _read(text: str) -> tuple[Tool, ...]:
+    """Return the definitions in a JSON text: many examples have the same, and share them."""
+    tools = tuple(_tool(tool, number) for number, tool in enumerate(json.loads(text), 1))
     names: list[str] = []
     for number, tool in enumerate(tools, 1):
         name = tool["function"]["name"]
         if name in names:
-            raise refuse(
+            raise ValueError(
                 f"tool {number} is called {name!r:.60}, as tool {names.index(name) + 1} is"
             )
         names.append(name)
     return tools
 
 
-def _tool(given: Any, number: int, refuse: Refuse) -> dict[str, Any]:
+def _tool(given: Any, number: int) -> Tool:
     tool = without_null(given)
     kind = tool.pop("type", "function")
     function = without_null(tool.pop("function", tool))
     if not function or kind != "function":
-        raise refuse(f"tool {number} must be {_FORM}, not {fields.shown(given)}")
+        raise ValueError(f"tool {number} must be {_FORM}, not {fields.shown(given)}")
     name = function.get("name")
     if not isinstance(name, str) or not name.strip():
         lacking = "it has no name" if name is None else f"its name is {fields.shown(name)}"
-        raise refuse(f"tool {number} must be {_FORM}: {lacking}")
+        raise ValueError(f"tool {number} must be {_FORM}: {lacking}")
     who = f"tool {number} ({name!r:.60})"
     if not isinstance(function.get("description", ""), str):
-        raise refuse(
-            f"{who}: 'description' must be text, not {fields.shown(function['description'])}"
-        )
+        description = fields.shown(function["description"])
+        raise ValueError(f"{who}: 'description' must be text, not {description}")
     if "parameters" in function and (problem := schema_problem(function["parameters"])):
-        raise refuse(f"{who}: its parameters are no JSON Schema: {problem}")
-    try:
-        plain = json.loads(json.dumps({"type": "function", "function": function}))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise refuse(f"{who}: cannot be written as JSON: {error}") from None
-    return dict(plain)
+        raise ValueError(f"{who}: its parameters are no JSON Schema: {problem}")
+    return {"type": "function", "function": function}

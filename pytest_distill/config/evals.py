@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import cache
@@ -126,7 +127,10 @@ def eval_of(task: type[Task]) -> type[MeasuredEval]:
     """Return the model of an entry with a task: its keys are the task's own fields."""
     hints = get_type_hints(task)
     keys: dict[str, Any] = {f.name: (_in_yaml(hints[f.name]), f.default) for f in fields(task)}
-    return create_model(task.__name__, __base__=MeasuredEval, **keys)
+    with warnings.catch_warnings():
+        # A key may be called as a method of pydantic's that it gave up: `schema`.
+        warnings.filterwarnings("ignore", r"Field name \"\w+\" .* shadows an attribute")
+        return create_model(task.__name__, __base__=MeasuredEval, **keys)
 
 
 def _in_yaml(hint: Any) -> Any:

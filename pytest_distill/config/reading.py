@@ -38,7 +38,7 @@ from pytest_distill.evals.built_in import BUILT_IN, check_own_metric
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import MeanMetric, Metric, ScoredElsewhere
 from pytest_distill.evals.metrics.samples import OfSamples, named_apart
-from pytest_distill.evals.tasks import TASKS
+from pytest_distill.evals.tasks import TASKS, Task
 from pytest_distill.evals.tasks.elsewhere import unknown_task
 from pytest_distill.evaluation.sources.source import Source, SourceOptions
 from pytest_distill.gates.all import GATES
@@ -250,7 +250,7 @@ class _Reader:
             if about.annotation is Any:
                 self.document.refuse_switches((*key, name))
         try:
-            entry.asks(lambda _: (_SOME_SHOT,))
+            _task_of(entry)
         except ConfigError as error:
             name, colon, problem = str(error).partition(": ")
             inside = (*key, name) if colon and name in type(entry).model_fields else key
@@ -278,7 +278,7 @@ class _Reader:
         key = ("evals", name, "metrics")
         listed = entry.metrics
         if not listed and isinstance(entry, MeasuredEval):
-            listed = [TASKS[entry.task].metrics[0].name]
+            listed = [_task_of(entry).headline.name]
         if not listed:
             reported = (options.metrics_of(name) for options in self.sources.values())
             listed = list(dict.fromkeys(metric for found in reported for metric in found))
@@ -299,6 +299,9 @@ class _Reader:
         for number, metric in enumerate(found):
             if metric.name in [m.name for m in found[:number]]:
                 raise self.document.error((*key, number), f"'{metric.name}' is given twice")
+            misfit = _task_of(entry).misfit(metric) if isinstance(entry, MeasuredEval) else None
+            if misfit is not None:
+                raise self.document.error((*key, number), misfit)
         return found
 
     def of_samples(
@@ -390,6 +393,11 @@ class _Reader:
             for on in named:
                 at_eval = partial(self.document.error, ("models", name, key, on))
                 refuse_unknown(on, self.evals, "no such eval", at_eval)
+
+
+def _task_of(entry: MeasuredEval) -> Task:
+    """Return the task of an entry, whose solved examples are not read yet."""
+    return entry.asks(lambda _: (_SOME_SHOT,))
 
 
 def _kind_of(engine: Any) -> type[ModelConfig]:

@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+from pytest_distill._util.packages import Package
 from pytest_distill.errors import GoldSetError, refuse_unknown
 from pytest_distill.evals import hub_data
 
@@ -244,10 +245,8 @@ def _import_datasets(shown: str) -> Any:
     try:
         import datasets
     except ImportError:
-        raise GoldSetError(
-            f"{shown}: reading it needs the package 'datasets'; "
-            "run: pip install 'pytest-distill[datasets]'"
-        ) from None
+        needs = Package("datasets", "datasets", "datasets").lacking(f"{shown}: reading it")
+        raise GoldSetError(needs) from None
     return datasets
 
 

@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 
 from pytest_distill._util.gc import collector_paused
 from pytest_distill.engines import ModelInfo
-from pytest_distill.errors import ComparisonError, DistillError, EvaluationError, refuse_unknown
+from pytest_distill.errors import (
+    ComparisonError,
+    ConfigError,
+    DistillError,
+    EvaluationError,
+    refuse_unknown,
+)
 from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Answer, MeanMetric, Metric, ScoredElsewhere
@@ -471,7 +477,11 @@ class ReportedEvaluation(Evaluation):
 def find_metric(on: Eval | ReportedEval, name: str) -> Metric:
     """Return a metric by its name: one listed for the eval, or one that suits its task."""
     suited = on.task.metrics if isinstance(on, Eval) else ()
-    return choose_metric(on.name, name, on.metrics, suited)
+    metric = choose_metric(on.name, name, on.metrics, suited)
+    misfit = on.task.misfit(metric) if isinstance(on, Eval) else None
+    if misfit is not None:
+        raise ConfigError(f"eval '{on.name}': {misfit}")
+    return metric
 
 
 def choose_metric(

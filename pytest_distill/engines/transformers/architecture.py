@@ -12,6 +12,7 @@ import torch
 import transformers
 from safetensors import SafetensorError
 
+from pytest_distill._util.packages import Package
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
 from pytest_distill.engines.transformers.failures import in_own_code, said
 from pytest_distill.engines.transformers.handlers import HEADS
@@ -209,10 +210,8 @@ def require(spec: Spec, module: str, extra: str, what: str) -> None:
     try:
         __import__(module)
     except ImportError:
-        raise ModelError(
-            f"model '{spec.name}': {what} needs the package {module}: "
-            f"pip install pytest-distill[{extra}]"
-        ) from None
+        needs = Package(module, module, extra).lacking(f"model '{spec.name}': {what}")
+        raise ModelError(needs) from None
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from numbers import Real
@@ -53,7 +53,11 @@ class Answer(Generic[ValueT]):
         order, picked it.
     calls, expected_calls : tuple of ToolCall, optional
         The calls of tools that the model made, and those that the gold set expects; None where no
-        tools were given to it.
+        tools were given to it, or a text is expected.
+    tools : tuple of mapping
+        The definitions of the tools that were given to the model.
+    schema : mapping, optional
+        The JSON Schema that the text is to fit.
     samples : tuple of Answer
         All answers to the example where it is asked several times, this one the first of them; a
         metric is asked about each of them alone. Else empty.
@@ -71,6 +75,8 @@ class Answer(Generic[ValueT]):
     tied: bool = False
     calls: tuple[ToolCall, ...] | None = None
     expected_calls: tuple[ToolCall, ...] | None = None
+    tools: tuple[Mapping[str, Any], ...] = ()
+    schema: Mapping[str, Any] | None = None
     samples: tuple[Answer[ValueT], ...] = ()
     against_sample: bool = False
 
@@ -126,8 +132,8 @@ class Metric(ABC):
 
     def require(self) -> None:
         """Raise ConfigError where what the metric needs is not installed."""
-        if self.package is not None and not self.package.is_installed:
-            raise ConfigError(self.package.lacking(f"metric '{self.name}'"))
+        if self.package is not None:
+            self.package.require(f"metric '{self.name}'")
 
     def doubts(
         self,

@@ -56,7 +56,6 @@ class ErrorRate(Metric):
         GoldSetError
             Where nothing is left of an accepted answer to compare with.
         """
-        self.require()
         return np.array([self._counts(answer) for answer in answers], np.float64).reshape(-1, 2)
 
     def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
@@ -97,7 +96,7 @@ class WordErrorRate(ErrorRate):
 
     def compared(self, accepted: str, predicted: str) -> Any:
         """Return what jiwer counts of the words of two such texts."""
-        return _jiwer().process_words(accepted, predicted)
+        return _JIWER.load(f"metric '{self.name}'").process_words(accepted, predicted)
 
 
 class CharacterErrorRate(ErrorRate):
@@ -113,17 +112,11 @@ class CharacterErrorRate(ErrorRate):
 
     def compared(self, accepted: str, predicted: str) -> Any:
         """Return what jiwer counts of the characters of two such texts."""
-        return _jiwer().process_characters(accepted, predicted)
+        return _JIWER.load(f"metric '{self.name}'").process_characters(accepted, predicted)
 
 
 def _collapsed(text: str) -> str:
     return " ".join(text.split())
-
-
-def _jiwer() -> Any:
-    import jiwer  # a tenth of a second, for those who need it
-
-    return jiwer
 
 
 WORD_ERROR_RATE = WordErrorRate("word_error_rate")

@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_distill._util.apart import Apart, FailedApartError, LimitExceededError
 from pytest_distill._util.packages import Package
+from pytest_distill.errors import ConfigError
 from pytest_distill.evals.metrics.base import Answer, MeanMetric
 from pytest_distill.evals.normalisation import composed
 
@@ -16,6 +17,7 @@ SECONDS = 5
 GIBIBYTES = 4
 
 _APART = Apart("pytest_distill.evals.mathematics:ask", seconds=SECONDS, memory=GIBIBYTES << 30)
+_MATH_VERIFY = Package("math_verify", "math-verify", "math")
 _FOUND: dict[tuple[str, ...], bool | None] = {}
 """What was asked in this run -> the answer; None where it took too long."""
 
@@ -76,7 +78,8 @@ def _ask(*question: str) -> bool | None:
         except LimitExceededError:
             _FOUND[question] = None
         except FailedApartError as error:
-            raise RuntimeError(str(error)) from None
+            needs = _MATH_VERIFY.lacking("metric 'math_equal'")
+            raise ConfigError(f"{needs}; its process says: {error}") from None
     return _FOUND[question]
 
 
@@ -91,6 +94,4 @@ def _unreadable(text: str) -> str:
     )
 
 
-MATH_EQUAL = MathEqual(
-    "math_equal", math_equal, binary=True, package=Package("math_verify", "math-verify", "math")
-)
+MATH_EQUAL = MathEqual("math_equal", math_equal, binary=True, package=_MATH_VERIFY)

@@ -30,7 +30,7 @@ class Task(ABC):
 
     name: ClassVar[str]
     metrics: ClassVar[tuple[Metric, ...]]
-    """The built-in metrics that suit the task; the first is the default headline."""
+    """The built-in metrics that suit the task."""
     confidence: ClassVar[str | None] = None
     """How sure a model is of an answer, unless a test says otherwise; None: nothing to route by."""
     guess: ClassVar[Literal["label", "choice"] | None] = None
@@ -83,6 +83,15 @@ class Task(ABC):
     def label_counts(self, examples: Iterable[Example]) -> Counter[str]:  # noqa: ARG002
         """Return how many examples have each label that examples share; empty without such."""
         return Counter()
+
+    @property
+    def headline(self) -> Metric:
+        """The metric that an eval goes by where it names none."""
+        return self.metrics[0]
+
+    def misfit(self, metric: Metric) -> str | None:  # noqa: ARG002 (for those with keys for some)
+        """Return why a metric of the task cannot be computed as the eval is set; else None."""
+        return None
 
     @property
     def repeats(self) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from dataclasses import fields as fields_of
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.goldset import Example
@@ -17,6 +17,13 @@ from pytest_distill.evals.metrics.corpus import BLEU, CHRF
 from pytest_distill.evals.metrics.endings import FINISHED
 from pytest_distill.evals.metrics.error_rates import CHAR_ERROR_RATE, WORD_ERROR_RATE
 from pytest_distill.evals.metrics.mathematics import MATH_EQUAL
+from pytest_distill.evals.metrics.structured import (
+    MATCHES_SCHEMA,
+    TOOL_ARGUMENTS,
+    TOOL_NAME,
+    VALID_JSON,
+    misfit,
+)
 from pytest_distill.evals.metrics.texts import EXACT_MATCH, ROUGE_L, TOKEN_F1
 from pytest_distill.evals.normalisation import composed
 from pytest_distill.evals.requests import (
@@ -27,6 +34,7 @@ from pytest_distill.evals.requests import (
     Head,
     Prediction,
     Request,
+    ToolCall,
 )
 from pytest_distill.evals.tasks import fields
 from pytest_distill.evals.tasks.conversations import Conversation
@@ -34,7 +42,9 @@ from pytest_distill.evals.tasks.conversing import Conversing
 from pytest_distill.evals.tasks.endings import with_ending
 from pytest_distill.evals.tasks.predictions import no_answer
 from pytest_distill.evals.tasks.repeats import refuse_repeats, seed_of
+from pytest_distill.evals.tasks.schemas import check_schema, schema_of
 from pytest_distill.evals.tasks.thinking import Markers, answer_in, markers_of
+from pytest_distill.evals.tasks.tool_calls import as_text, calls_of, expected_calls, refuse_calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +145,8 @@ class Generation(Decoding, Conversing):
     thinking : mapping, optional
         What the model's thinking begins with (``start``) and ends with (``end``): the answer is
         what follows, and `extract` looks at that.
+    schema : str or mapping, optional
+        The JSON Schema that the answer is to fit, or the field that holds each example's.
     repeats : int
         How many texts are sampled for each example, each with a seed of its own.
     """
@@ -143,6 +155,7 @@ class Generation(Decoding, Conversing):
     metrics: ClassVar[tuple[Metric, ...]] = (
         *(EXACT_MATCH, TOKEN_F1, ROUGE_L, BLEU, CHRF, FINISHED),
         *(MATH_EQUAL, WORD_ERROR_RATE, CHAR_ERROR_RATE),
+        *(VALID_JSON, MATCHES_SCHEMA, TOOL_NAME, TOOL_ARGUMENTS),
     )
     confidence: ClassVar[str | None] = "mean_log_probability"
     by_token: ClassVar[bool] = True
@@ -150,6 +163,7 @@ class Generation(Decoding, Conversing):
     extract: str | None = None
     truncate: Literal["left"] | None = None
     thinking: Mapping[str, str] | None = field(default=None, metadata=LATER)
+    schema: str | Mapping[str, Any] | None = field(default=None, metadata=LATER)
     repeats: int = field(default=1, metadata=LATER)
 
     def __post_init__(self) -> None:
@@ -162,6 +176,22 @@ class Generation(Decoding, Conversing):
                 raise ConfigError(f"extract: not a regular expression: {error}") from None
         _ = self._markers
         refuse_repeats(self.repeats, sampled=self.do_sample)
+        check_schema(self.schema, tools=self.tools is not None)
+
+    @property
+    def headline(self) -> Metric:
+        """Whether the text is the accepted one, or with tools whether the right ones are called."""
+        return EXACT_MATCH if self.tools is None else TOOL_NAME
+
+    def misfit(self, metric: Metric) -> str | None:
+        """Return why a metric has nothing to look at in an eval without tools or a schema."""
+        return misfit(metric, tools=self.tools is not None, schema=self.schema is not None)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Also the field with the schemas."""
+        *asked, target = super().reads
+        return (*asked, *([self.schema] if isinstance(self.schema, str) else []), target)
 
     def sample(self, request: Request, number: int, id: str) -> GenerationRequest:
         """Return the request with the seed of a further sample."""
@@ -171,6 +201,7 @@ class Generation(Decoding, Conversing):
     def request(self, example: Example) -> GenerationRequest:
         """Return the prompt; the target is checked as well, before any model runs."""
         self._targets(example)
+        schema_of(example, self.schema)
         conversation = self.conversation(example)
         prompt = self.solved + self.prompt_of(example) if conversation is None else ""
         return GenerationRequest(
@@ -204,10 +235,27 @@ class Generation(Decoding, Conversing):
         """
         targets = self._targets(example)
         prediction = with_ending(prediction, self.max_new_tokens)
+        text, predicted = self._said(example, prediction)
+        answer = Answer(example, prediction, predicted, targets)
+        if self.tools is None:
+            refuse_calls(example, prediction)
+            return replace(answer, schema=schema_of(example, self.schema))
+        calls = calls_of(text) if prediction.tool_calls is None else prediction.tool_calls
+        return replace(
+            answer, calls=calls, expected_calls=self._calls(example), tools=self._tools(example)
+        )
+
+    def _said(self, example: Example, prediction: Prediction) -> tuple[str, str]:
+        """Return the text after the thinking, and the answer in it."""
         if prediction.text is not None:
-            return Answer(example, prediction, self._extracted(prediction.text), targets)
+            text = prediction.text
+            if self._markers is not None:
+                text = answer_in(text, self._markers)
+            return text, self._extracted(text)
         if prediction.prediction is not None:
-            return Answer(example, prediction, prediction.prediction, targets)
+            return prediction.prediction, prediction.prediction
+        if prediction.tool_calls is not None:
+            return "", ""
         raise no_answer(example, "'text' or 'prediction'")
 
     def solution(self, shot: Example) -> str:
@@ -233,7 +281,16 @@ class Generation(Decoding, Conversing):
         seeds = (seed_of(self.seed or 0, number) for number in range(self.repeats))
         return [replace(self._decoding, seed=seed) for seed in seeds]
 
+    def _calls(self, example: Example) -> tuple[ToolCall, ...] | None:
+        """Return the calls that are expected; None where the target is a text."""
+        if self.tools is None:
+            return None
+        return expected_calls(example, self.target, self._tools(example))
+
     def _targets(self, example: Example) -> tuple[str, ...]:
+        calls = self._calls(example)
+        if calls is not None:
+            return (as_text(calls),)
         value = fields.field(example, self.target)
         if not isinstance(value, list | tuple):
             return (fields.label(example, self.target),)
@@ -242,8 +299,6 @@ class Generation(Decoding, Conversing):
         return fields.texts(example, self.target)
 
     def _extracted(self, text: str) -> str:
-        if self._markers is not None:
-            text = answer_in(text, self._markers)
         if self.extract is None:
             return text
         match = re.search(composed(self.extract), composed(text))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from pytest_distill._util import strict_json
+from pytest_distill.errors import did_you_mean, few
 from pytest_distill.evals.goldset import Example
-from pytest_distill.evals.requests import ToolCall
+from pytest_distill.evals.normalisation import composed
+from pytest_distill.evals.requests import Prediction, ToolCall
 from pytest_distill.evals.tasks import fields
 
 
@@ -41,27 +44,62 @@ def calls_of(text: str) -> tuple[ToolCall, ...]:
     return (*calls, *map(_malformed, broken[:1]))
 
 
-def expected_calls(example: Example, name: str) -> tuple[ToolCall, ...]:
-    """Return the calls that a field of the gold set expects; empty where none should be made.
+def expected_calls(
+    example: Example, name: str, tools: Sequence[Mapping[str, Any]]
+) -> tuple[ToolCall, ...] | None:
+    """Return the calls that a field of the gold set expects: none of them; None where it is text.
+
+    It holds a call, a list of calls, or null or an empty list where none should be made; in a table
+    the JSON of that.
+
+    Parameters
+    ----------
+    example : Example
+        Whose field it is.
+    name : str
+        The field.
+    tools : sequence of mapping
+        The definitions of the tools that may be called.
 
     Raises
     ------
     GoldSetError
-        Where it holds something else.
+        Where what is expected is no call, or one of no tool.
     """
     value = fields.field(example, name)
-    if isinstance(value, str):  # a file of columns has no other place for it
-        try:
-            value = strict_json.loads(value)
-        except ValueError:
-            raise _no_calls(example, name, value) from None
+    if isinstance(value, str):
+        with suppress(ValueError):
+            read = strict_json.loads(value)
+            value = read if read is None or isinstance(read, dict | list) else value
     calls = [] if value is None else [value] if isinstance(value, Mapping) else value
-    if not isinstance(calls, list | tuple):
-        raise _no_calls(example, name, value)
-    return tuple(_expected(example, name, call) for call in calls)
+    if not isinstance(calls, list | tuple) or (calls and not _has_calls(calls)):
+        return None
+    known = [tool["function"]["name"] for tool in tools]
+    return tuple(_expected(example, name, call, known) for call in calls)
 
 
-def _expected(example: Example, name: str, value: object) -> ToolCall:
+def refuse_calls(example: Example, prediction: Prediction) -> None:
+    """Raise EvaluationError where a prediction brings calls of tools that nobody gave the model."""
+    if prediction.tool_calls:
+        names = few([call.name for call in prediction.tool_calls])
+        raise example.answer_error(
+            f"the prediction calls tools ({names}), and the eval gives the model none: say 'tools' "
+            "in the eval, or leave 'tool_calls' out of the predictions"
+        )
+
+
+def as_text(calls: Sequence[ToolCall]) -> str:
+    """Return calls as JSON: what stands where a text is expected."""
+    named = [{"name": c.name, "arguments": strict_json.loads(c.arguments)} for c in calls]
+    return json.dumps(named[0] if len(named) == 1 else named, ensure_ascii=False)
+
+
+def _has_calls(calls: Sequence[object]) -> bool:
+    """Return whether a list is one of calls, if bad ones: texts are accepted answers."""
+    return any(isinstance(call, Mapping) for call in calls)
+
+
+def _expected(example: Example, name: str, value: object, known: Sequence[str]) -> ToolCall:
     try:
         call = _read_call(value, ("arguments",))
     except (TypeError, ValueError) as error:  # such as a date of a parquet file
@@ -78,6 +116,11 @@ def _expected(example: Example, name: str, value: object) -> ToolCall:
         raise example.gold_error(
             f"'{name}': the arguments of the call of {call.name!r:.60} must be an object, not "
             f"{call.arguments:.60}"
+        )
+    if composed(call.name) not in map(composed, known):
+        raise example.gold_error(
+            f"'{name}' expects a call of {call.name!r:.60}, which is no tool of the example; "
+            f"{did_you_mean(call.name, known)}"
         )
     return call
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 import pickle
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -316,18 +316,11 @@ def test_a_reference_is_not_fetched(example: MakeExample, monkeypatch: pytest.Mo
 
 def test_a_missing_jsonschema_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """It says what to install."""
-    real = builtins.__import__
-
-    def without(name: str, *rest: Any, **more: Any) -> Any:
-        if name.startswith("jsonschema"):
-            raise ModuleNotFoundError(name)
-        return real(name, *rest, **more)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "jsonschema", None)
     json_schemas._problem.cache_clear()
     with pytest.raises(
         ConfigError,
-        match=r"jsonschema, which is not installed: pip install 'pytest-d",
+        match=r"reading a JSON Schema needs the package jsonschema: pip install 'pytest-d",
     ):
         Generation(tools=({"name": "f", "parameters": {"type": "object", "title": "mine"}},))
 

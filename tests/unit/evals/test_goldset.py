@@ -123,7 +123,7 @@ def test_missing_package_datasets_names_the_extra(
     """Without the package datasets, the error gives the command that installs it."""
     write(tmp_path / "state.json", "{}")
     monkeypatch.setitem(sys.modules, "datasets", None)
-    message = "needs the package 'datasets'; run: pip install 'pytest-distill[datasets]'"
+    message = "needs the package datasets: pip install 'pytest-distill[datasets]'"
     assert message in error_of(tmp_path)
     assert message in error_of("org/reviews", split="test")
 

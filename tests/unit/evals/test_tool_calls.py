@@ -17,6 +17,7 @@ PARIS = ToolCall("weather", '{"city": "Paris"}')
 OSLO = ToolCall("weather", '{"city": "Oslo"}')
 A = '{"name": "weather", "arguments": {"city": "Paris"}}'
 B = '{"name": "weather", "arguments": {"city": "Oslo"}}'
+TOOLS = ({"type": "function", "function": {"name": "weather"}},)
 LLAMA = '{"name": "weather", "parameters": {"city": "Paris"}}'
 LLAMA_B = '{"name": "weather", "parameters": {"city": "Oslo"}}'
 
@@ -142,17 +143,15 @@ def gold(value: Any) -> Example:
 )
 def test_what_the_gold_set_expects(target: Any, calls: list[ToolCall]) -> None:
     """The target is a call, a list of them, or nothing where none should be made."""
-    assert expected_calls(gold(target), "target") == tuple(calls)
+    assert expected_calls(gold(target), "target", TOOLS) == tuple(calls)
 
 
 @pytest.mark.parametrize(
     "target",
     [
-        "Paris",
-        "",
-        5,
-        True,
         {},
+        "{}",
+        {"name": "wether", "arguments": {}},
         {"name": "weather"},
         {"name": "", "arguments": {}},
         {"name": None, "arguments": {}},
@@ -167,10 +166,16 @@ def test_what_the_gold_set_expects(target: Any, calls: list[ToolCall]) -> None:
 def test_a_target_that_is_no_call(target: Any) -> None:
     """One that is no call of a tool is an error with the example's place, id and field."""
     with pytest.raises(GoldSetError, match=r"^gold.jsonl:1 \(id 'q1'\): 'target'"):
-        expected_calls(gold(target), "target")
+        expected_calls(gold(target), "target", TOOLS)
+
+
+@pytest.mark.parametrize("target", ["Paris", "", 5, True, ["a", "b"], "[1]", '{"a"', "5"])
+def test_a_target_that_is_text(target: Any) -> None:
+    """After a tool's result a text may be expected: then no calls are."""
+    assert expected_calls(gold(target), "target", TOOLS) is None
 
 
 def test_a_target_without_its_field() -> None:
     """An example that lacks the field is not one that expects no call."""
     with pytest.raises(GoldSetError, match="no field 'calls'"):
-        expected_calls(gold([]), "calls")
+        expected_calls(gold([]), "calls", TOOLS)

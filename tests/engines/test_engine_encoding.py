@@ -19,8 +19,8 @@ from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.evals.requests import GoldText
 from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
+from tests.smollm2 import package
 
-from .conftest import package
 from .tiny import CORPUS, SPECIAL_TOKENS, Make, hf, predicted
 
 HEADER = "Question: what gets the worm?\nAnswer: the early bird\n\n"

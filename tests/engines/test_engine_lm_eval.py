@@ -16,8 +16,8 @@ from pytest_distill.engines.transformers import TransformersEngine
 from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
+from tests.smollm2 import package
 
-from .conftest import package
 from .tiny import TEXTS, Make, predicted
 
 pytestmark = [

@@ -26,8 +26,8 @@ from pytest_distill.evals.tasks.classification import ClassificationRequest
 from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
+from tests.smollm2 import package
 
-from .conftest import package
 from .tiny import TEXTS, Make, hf, one_each, predicted
 
 

@@ -359,10 +359,10 @@ def test_a_package_that_is_missing_is_named_with_its_extra(
     """Without accelerate or gguf the error says what to install."""
     monkeypatch.setitem(sys.modules, "accelerate", None)
     monkeypatch.setitem(sys.modules, "gguf", None)
-    with pytest.raises(ModelError, match=r"accelerate: pip install pytest-distill\[device-map\]"):
+    with pytest.raises(ModelError, match=r"accelerate: pip install 'pytest-distill\[device-map\]'"):
         _ = engine(causal_folder, device_map="auto").model
     (tmp_path / "m.gguf").touch()
-    with pytest.raises(ModelError, match=r"gguf: pip install pytest-distill\[gguf\]"):
+    with pytest.raises(ModelError, match=r"gguf: pip install 'pytest-distill\[gguf\]'"):
         _ = engine(tmp_path, gguf_file="m.gguf").model
 
 

@@ -100,9 +100,9 @@ class PassAt(OfSamples):
         answers: Callable[[], Sequence[Answer[Any]]],  # noqa: ARG002 (right or wrong is all)
     ) -> list[Fraction]:
         """Return pass@k of each example."""
-        n = right.shape[1]
-        known = [pass_at(n, c, self.k) for c in range(n + 1)]
-        return [known[int(c)] for c in right.sum(axis=1)]
+        n, counts = right.shape[1], right.sum(axis=1).tolist()
+        known = {c: pass_at(n, c, self.k) for c in {*counts}}
+        return [known[c] for c in counts]
 
 
 def pass_at(n: int, c: int, k: int) -> Fraction:

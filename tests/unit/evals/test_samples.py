@@ -272,3 +272,11 @@ def test_greedy_answers_are_not_repeated() -> None:
     refuse_repeats(1, sampled=False)
     with pytest.raises(ConfigError, match="repeats: needs do_sample: true"):
         refuse_repeats(2, sampled=False)
+
+
+def test_mathematics_votes() -> None:
+    """By math-verify a half is one answer however it is written, also where another is no term."""
+    half = ["1/2", "2", "0.5", "2", r"$\frac{1}{2}$", "I give up, sorry"]
+    assert vote(half, "0.5", 6, BUILT_IN["math_equal"]) == 1
+    assert vote(half, "2", 4, BUILT_IN["math_equal"]) == Fraction(1, 2)
+    assert vote(half, "2", 6) == 1

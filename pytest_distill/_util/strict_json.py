@@ -37,6 +37,18 @@ def decoded(text: str, start: int) -> tuple[Any, int]:
     return value, end
 
 
+def writable(value: Any) -> bool:
+    """Return whether a value is one of JSON, and comes back from it as it is.
+
+    A date is none, nor is a mapping whose names are numbers, nor half of a surrogate pair.
+    """
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        return bool(json.loads(text.encode()) == value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+
+
 def equal(one: Any, other: Any) -> bool:
     """Return whether two values are the same as JSON: 1 is 1.0, but true is not 1.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from pytest_distill._util import strict_json
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.requests import LATER
@@ -150,6 +150,8 @@ class Conversing(FewShot):
             return ()
         if not isinstance(self.tools, list | tuple) or not self.tools:
             raise ConfigError("tools: must be the name of a field, or a list of definitions")
+        if not strict_json.writable(list(self.tools)):
+            raise ConfigError(f"tools: hold something that {_UNWRITABLE}")
         return read_tools(self.tools, lambda problem: ConfigError(f"tools: {problem}"))
 
     @cached_property
@@ -170,6 +172,7 @@ class Conversing(FewShot):
         return given.get("name"), {key: value for key, value in given.items() if key != "name"}
 
 
+_UNWRITABLE = "JSON does not know: write dates, times and names that are numbers in quotes"
 _KEYS = ("messages", "system", "tools", "template")
 
 
@@ -182,10 +185,5 @@ def _check_argument(key: Any, value: Any) -> None:
         )
     if key == "name" and (not isinstance(value, str) or not value):
         raise ConfigError(f"template: name must be the name of a chat template, not {value!r}")
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        raise ConfigError(
-            f"template: {key} must be something that JSON knows, not {value!r}; write a date or a "
-            "time in quotes"
-        ) from None
+    if not strict_json.writable(value):
+        raise ConfigError(f"template: {key} is something that {_UNWRITABLE}: {value!r}")

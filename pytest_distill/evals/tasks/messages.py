@@ -89,7 +89,8 @@ def _message(given: Any, refuse: Refuse) -> Message:
     if calls:
         message["tool_calls"] = calls
     try:
-        return dict(json.loads(json.dumps(message)))  # plain, whatever the row is made of
+        text = json.dumps(message, ensure_ascii=False)
+        return dict(json.loads(text.encode()))  # plain, whatever the row is made of
     except (TypeError, ValueError, RecursionError) as error:
         raise refuse(f"cannot be written as JSON: {error}") from None
 

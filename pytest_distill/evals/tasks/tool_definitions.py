@@ -33,15 +33,15 @@ def read_tools(given: Sequence[Any], refuse: Refuse) -> tuple[Tool, ...]:
         Schema; or that jsonschema is not installed.
     """
     try:
-        return _read(json.dumps(given))
-    except (TypeError, RecursionError) as error:
+        return _read(json.dumps(given, ensure_ascii=False).encode())
+    except (TypeError, UnicodeError, RecursionError) as error:
         raise refuse(f"cannot be written as JSON: {error}") from None
     except ValueError as problem:
         raise refuse(str(problem)) from None
 
 
 @lru_cache(maxsize=1024)
-def _read(text: str) -> tuple[Tool, ...]:
+def _read(text: bytes) -> tuple[Tool, ...]:
     """Return the definitions in a JSON text: many examples have the same, and share them."""
     tools = tuple(_tool(tool, number) for number, tool in enumerate(json.loads(text), 1))
     names: list[str] = []

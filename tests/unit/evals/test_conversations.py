@@ -7,6 +7,7 @@ import pickle
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +232,10 @@ TURNS: list[tuple[Any, str]] = [
         "message 2 of 'm': the arguments of its call of 'f' must be an object, not the list [1]",
     ),
     ([{**USER, "x": {1, 2}}], "message 1 of 'm': cannot be written as JSON: "),
+    (
+        r'[{"role": "user", "content": "\ud800"}]',
+        "message 1 of 'm': cannot be written as JSON: 'utf-8' codec can't encode",
+    ),
 ]
 
 
@@ -271,8 +276,8 @@ TOOLS: list[tuple[Any, str]] = [
         ": tool 1 ('f'): its parameters are no JSON Schema: $.properties.a: None is not of type",
     ),
     (
-        [{"name": "f", "parameters": {"properties": {"é": {"pattern": "("}}}}],
-        ": tool 1 ('f'): its parameters are no JSON Schema: $.properties['é'].pattern: '(' is",
+        [{"name": "f", "parameters": {"properties": {"a": {"pattern": "("}}}}],
+        ": tool 1 ('f'): its parameters are no JSON Schema: $.properties.a.pattern: '(' is",
     ),
     ([{"name": "f", "parameters": []}], ": tool 1 ('f'): its parameters are no JSON Schema: it "),
     ([{"name": "f", "parameters": "{}"}], ": tool 1 ('f'): its parameters are no JSON Schema: "),
@@ -289,6 +294,13 @@ def test_tools_that_are_none(example: MakeExample, tools: Any, message: str) -> 
     with pytest.raises(GoldSetError) as raised:
         Generation(tools="t").request(example(input="q", t=tools, target="x"))
     assert str(raised.value).startswith(f"gold/reviews.jsonl:3 (id 'r3'): 't'{message}")
+
+
+def test_tools_of_other_values_than_those_of_json(example: MakeExample) -> None:
+    """A table may hold dates."""
+    row = example(input="q", t=[{"name": "f", "since": date(2026, 1, 1)}], target="x")
+    with pytest.raises(GoldSetError, match=r"id 'r3'.: 't': cannot be written as JSON: Object of"):
+        Generation(tools="t").request(row)
 
 
 @pytest.mark.parametrize(("tools", "message"), TOOLS[2:])
@@ -344,8 +356,11 @@ def test_a_missing_jsonschema_is_one_line(monkeypatch: pytest.MonkeyPatch) -> No
         ({"template": ("a",)}, "template: must be the name of a chat template, or a mapping"),
         ({"template": {"name": 3}}, "template: name must be the name of a chat template, not 3"),
         ({"template": {1: "x"}}, "template: what a template is told has a text as its name, not 1"),
-        ({"template": {"day": {1, 2}}}, "template: day must be something that JSON knows, not {1"),
-        ({"template": {"x": float("nan")}}, "template: x must be something that JSON knows, not n"),
+        ({"template": {"d": date(2026, 1, 1)}}, "template: d is something that JSON does not know"),
+        ({"template": {"x": float("nan")}}, "template: x is something that JSON does not know: w"),
+        ({"template": {"x": {1: 2, "a": 3}}}, "template: x is something that JSON does not know"),
+        ({"tools": ({"name": "f", "since": date(2026, 1, 1)},)}, "tools: hold something that JSON"),
+        ({"tools": ({"name": "f", "x": {1: 2, "a": 3}},)}, "tools: hold something that JSON does "),
         *(
             ({"template": {key: 1}}, f"template: '{key}' is not for a template to be told")
             for key in sorted(TAKEN)

@@ -238,6 +238,19 @@ def test_an_argument_that_no_template_reads_is_noted_once(template: Template) ->
     ]
 
 
+def test_an_unread_argument_is_noted_also_where_nothing_is_loaded(template: Template) -> None:
+    """Where all answers are stored; a name in any of the templates may be read."""
+    made = engine_of(template({"default": CHAT_TEMPLATE, "rag": THINKING}))
+    told = {"enable_thinking": False, "effort": "low"}
+    for _ in range(2):
+        assert made.dated_prompts([asking(arguments=told)]) == {}
+    assert made.notes == [
+        "model 'student': its chat template does not read 'effort', so that what 'template' says "
+        "of it changes nothing there"
+    ]
+    assert made._loaded is None
+
+
 def test_an_argument_of_the_tokenizer_itself_is_refused(template: Template) -> None:
     """The template would not be told it."""
     with pytest.raises(ModelError, match="'template' says 'padding', which apply_chat_template of"):

@@ -24,7 +24,12 @@ from pytest_distill.engines.transformers import hub
 from pytest_distill.engines.transformers.checkpoint import Checkpoint, locate
 from pytest_distill.engines.transformers.options import Spec, TransformersOptions
 from pytest_distill.engines.transformers.quantisation import versions
-from pytest_distill.engines.transformers.templates import has_own_code, may_read_clock
+from pytest_distill.engines.transformers.templates import (
+    has_own_code,
+    may_read,
+    may_read_clock,
+    unread,
+)
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import GoldText, Prediction, Request
 
@@ -125,6 +130,10 @@ class TransformersEngine:
         from pytest_distill.evals.tasks.generation import GenerationRequest
 
         chats = [r for r in requests if isinstance(r, GenerationRequest) and r.is_chat]
+        talks = [r.conversation for r in chats if r.conversation is not None]
+        for argument in dict.fromkeys(key for talk in talks for key in talk.arguments):
+            if not may_read(self.spec, self.checkpoint, argument):
+                self._note(unread(self.spec.name, argument))
         if not chats or not may_read_clock(self.spec, self.checkpoint):
             return {}
         from pytest_distill.engines.transformers.chats import Chat

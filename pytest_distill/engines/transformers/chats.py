@@ -12,7 +12,7 @@ import jinja2
 from pytest_distill._util.user_code import raised
 from pytest_distill.engines.transformers.clocks import Clock, check_clock
 from pytest_distill.engines.transformers.failures import raised_here
-from pytest_distill.engines.transformers.templates import CLOCK, chance_in, names_in
+from pytest_distill.engines.transformers.templates import CLOCK, chance_in, names_in, unread
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.tasks.conversations import Conversation
 from pytest_distill.evals.tasks.generation import GenerationRequest
@@ -149,10 +149,7 @@ class Chat:
         names = names_in(template.text)
         for key in asked.arguments:
             if key not in names:
-                self.note(
-                    f"model '{self.name}': its chat template does not read '{key}', so that what "
-                    "'template' says of it changes nothing there"
-                )
+                self.note(unread(self.name, key))
 
     def _refuse_untold(self, asked: Conversation, template: _Template, text: str, id: str) -> None:
         """Raise ModelError where a part of a conversation changes nothing in its prompt."""

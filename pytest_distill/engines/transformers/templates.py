@@ -29,6 +29,12 @@ def may_read_clock(spec: Spec, checkpoint: Checkpoint) -> bool:
     return has_own_code(spec, checkpoint) or any(clocks)
 
 
+def may_read(spec: Spec, checkpoint: Checkpoint, argument: str) -> bool:
+    """Return whether a template of this model may read what it is told by that name."""
+    named = (argument.encode() in text for text in _templates(checkpoint))
+    return not argument.isascii() or has_own_code(spec, checkpoint) or any(named)
+
+
 def has_own_code(spec: Spec, checkpoint: Checkpoint) -> bool:
     """Return whether the tokenizer may run code of the checkpoint's own."""
     return spec.options.trust_remote_code and any(
@@ -98,3 +104,11 @@ def _tokens(template: str) -> list[tuple[str, str]]:
     except jinja2.TemplateError:
         return []  # told where it is rendered
     return [token for token in tokens if token[0] not in ("whitespace", "data", "comment")]
+
+
+def unread(name: str, argument: str) -> str:
+    """Return what a reader must know of what a model's chat template is told and does not read."""
+    return (
+        f"model '{name}': its chat template does not read '{argument}', so that what 'template' "
+        "says of it changes nothing there"
+    )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +25,14 @@ from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.built_in import check_own_metric
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
+from pytest_distill.evals.tasks.budgets import budget_text
 from pytest_distill.evaluation.evaluation import (
     Evaluation,
     Indices,
     MeasuredEvaluation,
     ReportedEval,
     find_metric,
+    within_budget,
 )
 from pytest_distill.evaluation.likeness import Likeness, label_likeness, token_likeness
 from pytest_distill.evaluation.models import Model
@@ -82,6 +84,8 @@ class Comparison:
         Where relative paths start.
     accepted : Accepted, optional
         The accepted run that this one may be held against; none by default.
+    at_tokens : int, optional
+        The budget of tokens within which the answers are compared; see `at`.
     """
 
     def __init__(
@@ -94,8 +98,11 @@ class Comparison:
         confidence: Confidence = "default",
         folder: Path = Path(),
         accepted: Accepted | None = None,
+        at_tokens: int | None = None,
     ) -> None:
-        self.on = on
+        self._whole = on
+        self.at_tokens = at_tokens
+        self.on = on if at_tokens is None else within_budget(on, at_tokens)
         self.folder = folder
         self.accepted = accepted or Accepted()
         self.models = models
@@ -108,6 +115,36 @@ class Comparison:
     def eval(self) -> str:
         """Name of the eval."""
         return self.on.name
+
+    @property
+    def whole(self) -> Eval | ReportedEval:
+        """The eval without a budget of tokens, of which models have an evaluation."""
+        return self.on if self.at_tokens is None else self._whole
+
+    @property
+    def budget(self) -> str:
+        """What stands behind a name of what is compared, e.g. `` at 512 tokens``, or nothing."""
+        return "" if self.at_tokens is None else f" {budget_text(self.at_tokens)}"
+
+    def at(self, tokens: int) -> Self:
+        """Return the same comparison of the answers within a budget, one of the eval's `at_tokens`.
+
+        Raises
+        ------
+        ConfigError
+            Where the eval has no such budget.
+        """
+        return type(self)(
+            self.whole,
+            self.models,
+            self.chosen,
+            self._metric,
+            self.sft_size_tolerance,
+            self.confidence,
+            self.folder,
+            self.accepted,
+            tokens,
+        )
 
     @property
     def teacher(self) -> Model:
@@ -174,12 +211,16 @@ class Comparison:
             answers are shown to be worse than chance.
         """
         of = self.model(model)
-        evaluation = of.evaluate(self.on)
+        evaluation = self.within(of.evaluate(self.whole))
         if isinstance(evaluation, MeasuredEvaluation) and isinstance(self.on, Eval):
             refuse_unlike(evaluation, self.on)
         if of.role == "teacher":
             refuse_below_chance(evaluation)
         return evaluation
+
+    def within(self, evaluation: Evaluation) -> Evaluation:
+        """Return an evaluation of the eval, or what it is within the budget of this comparison."""
+        return evaluation if self.at_tokens is None else evaluation.at(self.at_tokens)
 
     def pair(self, one: str, other: str) -> tuple[Evaluation, Evaluation]:
         """Return two evaluations to compare; ComparisonError where both are of one model."""

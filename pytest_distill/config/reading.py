@@ -41,7 +41,7 @@ from pytest_distill.evals.metrics.samples import OfSamples, named_apart
 from pytest_distill.evals.tasks import TASKS, Task
 from pytest_distill.evals.tasks.elsewhere import unknown_task
 from pytest_distill.evaluation.sources.source import Source, SourceOptions
-from pytest_distill.gates.all import GATES
+from pytest_distill.gates.all import GATES, names_a_gate
 from pytest_distill.gates.gate import Gate
 
 
@@ -172,7 +172,7 @@ class _Reader:
 
     def check_gate(self, name: str, key: tuple[str | int, ...]) -> None:
         """Refuse a name that is neither a gate's nor a test's: it would never apply."""
-        if "::" not in name and name not in GATES:
+        if "::" not in name and not names_a_gate(name):
             raise self.document.error(
                 key,
                 f"no gate is called '{name}'; {did_you_mean(name, GATES)} "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 
@@ -78,21 +78,43 @@ class Eval:
     def all_requests(self) -> list[Request]:
         """Return what every model is asked: every sample of every example, in that order.
 
-        Sample 0 is the example's one request of `requests`, under its id.
+        Sample 0 is the example's one request of `requests`, under its id. Then the same within
+        each budget.
         """
-        return [
+        samples = [
             request if number == 0 else self.task.sample(request, number, id)
             for request in self.requests()
             for number, id in enumerate(self.sample_ids(request.id))
         ]
+        return samples + [
+            replace(request, id=self.id_within(request.id, tokens))
+            for tokens, on in self.budgets.items()
+            for request in on.all_requests()
+        ]
+
+    @cached_property
+    def budgets(self) -> Mapping[int, Eval]:
+        """Budget of tokens -> the same eval with answers within it."""
+        return {
+            tokens: replace(self, task=self.task.within(tokens)) for tokens in self.task.at_tokens
+        }
+
+    def asked_ids(self) -> list[str]:
+        """Return the ids of `all_requests`, in their order."""
+        samples = [id for example in self.gold for id in self.sample_ids(example.id)]
+        return samples + [self.id_within(id, tokens) for tokens in self.budgets for id in samples]
+
+    def id_within(self, id: str, tokens: int) -> str:
+        """Return the id under which the same is asked for within a budget."""
+        return self._ids.within(id, tokens)
 
     def sample_ids(self, id: str) -> list[str]:
         """Return the ids under which the samples of an example are asked for."""
-        return [self._sample_ids.of(id, number) for number in range(self.task.repeats)]
+        return [self._ids.of(id, number) for number in range(self.task.repeats)]
 
     @cached_property
-    def _sample_ids(self) -> SampleIds:
-        several = self.task.repeats > 1
+    def _ids(self) -> SampleIds:
+        several = self.task.repeats > 1 or self.task.at_tokens
         return SampleIds([example.id for example in self.gold.whole] if several else ())
 
     def check(self) -> None:

@@ -56,6 +56,7 @@ class Evaluation(ABC):
 
     info: ModelInfo
     eval: Eval | ReportedEval
+    budgets: Mapping[int, MeasuredEvaluation]
 
     @property
     @abstractmethod
@@ -71,6 +72,26 @@ class Evaluation(ABC):
     @abstractmethod
     def known_scores(self) -> Sequence[KnownScore]:
         """The scores by the eval's metrics and those that were asked for; nothing is computed."""
+
+    def at(self, tokens: int) -> Evaluation:
+        """Return the evaluation of the answers within a budget, one of the eval's `at_tokens`.
+
+        Raises
+        ------
+        ConfigError
+            Where the eval has no such budget.
+        ComparisonError
+            Where the answers within it are not known, as of a recorded model.
+        """
+        within_budget(self.eval, tokens)
+        found = self.budgets.get(tokens)
+        if found is None:
+            raise ComparisonError(
+                f"model '{self.info.name}' on '{self.eval.name}': was not asked here, so that its "
+                f"answers at {tokens} tokens are not known: record that run as an eval of its own, "
+                f"with max_new_tokens: {tokens}"
+            )
+        return found
 
     @abstractmethod
     def exact_score(self, metric: Metric, indices: Indices | None = None) -> Fraction:
@@ -114,6 +135,8 @@ class MeasuredEvaluation(Evaluation):
         How many of the predictions were not made in this run.
     samples : tuple of tuple of Prediction
         All samples of each example, where the eval has repeats; else empty.
+    budgets : mapping
+        Budget of tokens -> the evaluation of the answers within it.
     """
 
     info: ModelInfo
@@ -124,6 +147,7 @@ class MeasuredEvaluation(Evaluation):
     file: Path | None = None
     from_store: int = 0
     samples: tuple[tuple[Prediction, ...], ...] = ()
+    budgets: Mapping[int, MeasuredEvaluation] = field(default_factory=dict)
     _known_scores: dict[int, KnownScore | None] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -145,10 +169,24 @@ class MeasuredEvaluation(Evaluation):
     def of(
         cls, info: ModelInfo, on: Eval, predictions: Sequence[Prediction], **about: Any
     ) -> MeasuredEvaluation:
-        """Return an evaluation of one prediction a request, in the order of `Eval.all_requests`."""
+        """Return an evaluation of one prediction a request, in the order of `Eval.all_requests`.
+
+        Those within budgets may be left out.
+        """
         repeats = on.task.repeats
+        own = len(on.gold) * repeats
+        if len(predictions) > own:
+            alone = {name: told for name, told in about.items() if name != "from_store"}
+            parts = [predictions[i : i + own] for i in range(own, len(predictions), own)]
+            about["budgets"] = {
+                tokens: cls.of(info, within, part, **alone)
+                for (tokens, within), part in zip(on.budgets.items(), parts, strict=True)
+            }
+            predictions = predictions[:own]
         if repeats == 1:
-            return cls(info, on, tuple(predictions), **about)
+            named = zip(predictions, on.gold, strict=True)
+            own_ids = (p if p.id == e.id else replace(p, id=e.id) for p, e in named)
+            return cls(info, on, tuple(own_ids), **about)
         samples = tuple(
             tuple(
                 replace(sample, id=example.id)
@@ -170,7 +208,11 @@ class MeasuredEvaluation(Evaluation):
 
     @property
     def asked(self) -> int:
-        """Number of predictions: of each example one a repeat."""
+        """Number of predictions: of each example one a repeat, and the same within each budget."""
+        return self._texts * (1 + len(self.budgets))
+
+    @property
+    def _texts(self) -> int:
         return self.n * self.eval.task.repeats
 
     @property
@@ -409,9 +451,9 @@ class MeasuredEvaluation(Evaluation):
 
     def _refuse_bad(self, scores: NDArray[np.float64], metric: Metric) -> None:
         low, high = metric.range
-        if scores.shape != (self.asked,):
+        if scores.shape != (self._texts,):
             raise EvaluationError(
-                f"metric '{metric.name}' gives scores of shape {scores.shape}, not ({self.asked},)"
+                f"metric '{metric.name}' gives scores of shape {scores.shape}, not ({self._texts},)"
             )
         bad = _outside(scores, low, high)
         if bad.any():
@@ -444,6 +486,7 @@ class ReportedEvaluation(Evaluation):
     info: ModelInfo
     eval: Eval | ReportedEval
     reported: Mapping[str, Fraction]
+    budgets: Mapping[int, MeasuredEvaluation] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def n(self) -> None:
@@ -472,6 +515,25 @@ class ReportedEvaluation(Evaluation):
                 f"it reports {', '.join(self.reported)}"
             )
         return self.reported[metric.name]
+
+
+def within_budget(on: Eval | ReportedEval, tokens: object) -> Eval:
+    """Return an eval with answers within one of its budgets.
+
+    Raises
+    ------
+    ConfigError
+        Where it has no such budget.
+    """
+    if isinstance(on, Eval) and type(tokens) is int and tokens in on.budgets:
+        return on.budgets[tokens]
+    if not isinstance(on, Eval) or on.task.longest is None:
+        why = "no text is generated there"
+    elif on.budgets:
+        why = f"at_tokens: lists {', '.join(map(str, on.budgets))}"
+    else:
+        why = f"list it in distill.yaml, as evals.{on.name}.at_tokens"
+    raise ConfigError(f"at_tokens={tokens!r:.40}: eval '{on.name}' has no such budget; {why}")
 
 
 def find_metric(on: Eval | ReportedEval, name: str) -> Metric:

@@ -104,7 +104,8 @@ class Model(ABC):
         if on.name not in self._evaluations:
             evaluation = self._evaluate(on)
             if isinstance(evaluation, MeasuredEvaluation):
-                evaluation.score_for_report(on.metrics)
+                for each in (evaluation, *evaluation.budgets.values()):
+                    each.score_for_report(on.metrics)
             self._evaluations[on.name] = evaluation
         return self._evaluations[on.name]
 
@@ -554,8 +555,7 @@ def aligned(predictions: Iterable[Prediction], on: Eval, source: str) -> tuple[P
         if prediction.id in by_id:
             raise EvaluationError(f"{source}: two predictions for example '{prediction.id}'")
         by_id[prediction.id] = prediction
-    asked = [id for example in on.gold for id in on.sample_ids(example.id)]
-    return tuple(by_id[i] for i in matched(by_id, on, source, asked))
+    return tuple(by_id[i] for i in matched(by_id, on, source, on.asked_ids()))
 
 
 def matched(

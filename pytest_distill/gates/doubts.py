@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from pytest_distill.comparison.chance import Side, compare_with_chance, refuse_below_chance
 from pytest_distill.comparison.comparison import Comparison
-from pytest_distill.errors import ConfigError, DistillError
+from pytest_distill.errors import ComparisonError, ConfigError, DistillError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Answer
 from pytest_distill.evals.requests import Prediction
@@ -83,7 +83,7 @@ def _known(comparison: Comparison, role: str) -> MeasuredEvaluation | None:
     evaluation = _answering(_made(model, comparison))
     if evaluation is None and not isinstance(model, RunModel):
         with suppress(DistillError):  # no gate asked for it
-            evaluation = _answering(model.evaluate(comparison.on))
+            evaluation = _answering(comparison.within(model.evaluate(comparison.whole)))
             if evaluation is not None:
                 _facts(evaluation)  # whether its answers can be read
             return evaluation
@@ -100,7 +100,10 @@ def _answering(evaluation: Evaluation | None) -> MeasuredEvaluation | None:
 
 
 def _made(model: Model, comparison: Comparison) -> Evaluation | None:
-    return next((e for e in model.evaluations if e.eval is comparison.on), None)
+    made = next((e for e in model.evaluations if e.eval is comparison.whole), None)
+    with suppress(ComparisonError):  # it has no answers within the budget
+        return None if made is None else comparison.within(made)
+    return None
 
 
 def _teacher_doubt(teacher: MeasuredEvaluation | None) -> Iterator[str]:

@@ -60,7 +60,9 @@ class Errors(MetricGate):
         return self.verdict(
             comparison,
             decision,
-            decision.headline(self.max_ratio, "times the teacher's errors", metric.name),
+            decision.headline(
+                self.max_ratio, f"times the teacher's errors{comparison.budget}", metric.name
+            ),
             metric=metric.name,
             n=comparison.n(self.slice),
             about=explain.models(comparison, metric, self.slice, ("teacher", "student")),

@@ -156,7 +156,7 @@ def models(
     """
     n = comparison.n(slice)
     about = [
-        f"eval {comparison.eval}",
+        f"eval {comparison.eval}{comparison.budget}",
         *([f"slice {slice_name(slice)}"] if slice is not None else []),
         f"n = {n:,}{tokens}" if n is not None else "reported scores",
     ]

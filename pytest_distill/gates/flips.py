@@ -56,7 +56,9 @@ class Flips(MetricGate):
         notes: tuple[str, ...] = ()
         if broken:  # graver than any share, so that no waiver of the share covers it
             decision = observed(Fraction(len(broken)), "<=", Fraction(0))
-            first = decision.headline(0, "must_keep examples wrong", metric.name, text=str)
+            first = decision.headline(
+                0, f"must_keep examples wrong{comparison.budget}", metric.name, text=str
+            )
             notes = (f"must_keep: {len(broken)} of {len(must_keep)} broken: {listed(broken)}",)
         else:
             decision = observed(share, "<=", most)
@@ -64,7 +66,9 @@ class Flips(MetricGate):
                 rate = lost_rate(comparison, flips.lost, self.slice)
                 decision = decide(rate, share, "<=", most, confidence, comparison)
             limit = f"{float(most):g}"
-            first = decision.headline(limit, "of the examples lost", metric.name)
+            first = decision.headline(
+                limit, f"of the examples lost{comparison.budget}", metric.name
+            )
         notes += decision.evidence.notes
         evidence = replace(decision.evidence, lost=len(flips.lost), won=len(flips.won))
         return self.verdict(

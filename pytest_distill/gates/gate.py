@@ -98,9 +98,14 @@ class Gate(ABC):
             Where the arguments name another eval or student.
         """
         refuse_other(comparison, f"assert_{self.name}", getattr(self, "eval", None), self.student)
+        if comparison.at_tokens is not None and not isinstance(self, BudgetGate):
+            raise ConfigError(
+                f"assert_{self.name} looks at no budget of tokens: ask it without one"
+            )
         if self.student is None or comparison.chosen is not None:
             return [comparison]
-        return [asked.comparison(comparison.eval, self.student)]
+        other = asked.comparison(comparison.eval, self.student)
+        return [other if comparison.at_tokens is None else other.at(comparison.at_tokens)]
 
     @abstractmethod
     def judge(self, comparison: Comparison) -> Verdict:
@@ -189,6 +194,7 @@ class Gate(ABC):
             confidence=decision.confidence,
             n=n,
             slice=slice or explain.slice_name(getattr(self, "slice", None)),
+            at_tokens=comparison.at_tokens,
             notes=tuple(notes),
             message="\n".join((headline, *told)),
             evidence=decision.evidence,
@@ -218,8 +224,39 @@ class EvalGate(Gate):
 
 
 @dataclass(frozen=True)
-class AnswersGate(EvalGate):
-    """A gate on what the answers of one eval come to.
+class BudgetGate(EvalGate):
+    """A gate on what the answers of one eval come to, also within a budget of tokens.
+
+    Parameters
+    ----------
+    at_tokens : int, optional
+        One of the eval's ``at_tokens:``: look at what the models answer within so many tokens.
+    """
+
+    _: KW_ONLY
+    at_tokens: int | None = None
+
+    def comparisons(self, asked: Asked) -> Sequence[Comparison]:
+        """Return the comparison of that eval, within the budget."""
+        return [*map(self._within, super().comparisons(asked))]
+
+    def as_method_of(self, comparison: Comparison, asked: Asked) -> Sequence[Comparison]:
+        """Return what is judged as a method of a comparison: that one, within the budget."""
+        return [*map(self._within, super().as_method_of(comparison, asked))]
+
+    def _within(self, comparison: Comparison) -> Comparison:
+        if self.at_tokens is None or self.at_tokens == comparison.at_tokens:
+            return comparison
+        if comparison.at_tokens is not None:
+            raise ConfigError(
+                f"at_tokens={self.at_tokens!r}: this comparison is at {comparison.at_tokens} tokens"
+            )
+        return comparison.at(self.at_tokens)
+
+
+@dataclass(frozen=True)
+class AnswersGate(BudgetGate):
+    """A gate on answers, of all examples or of a slice.
 
     Parameters
     ----------

@@ -68,7 +68,7 @@ class InheritedErrors(MetricGate):
         metric = comparison.metric(self.metric)
         wrong, same, student = self._repeated(comparison, metric)
         notes = _two_labels(student)
-        what = "of the errors of the teacher repeated"
+        what = f"of the errors of the teacher repeated{comparison.budget}"
         if len(wrong):
             rate = Rate.of_examples(same.astype(np.float64), False, clusters_of(comparison, wrong))
             observed = Fraction(int(same.sum()), len(wrong))

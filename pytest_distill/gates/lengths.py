@@ -65,7 +65,7 @@ class Length(AnswersGate):
         return self.verdict(
             comparison,
             decision,
-            decision.headline(self.max_ratio, "times the teacher's tokens"),
+            decision.headline(self.max_ratio, f"times the teacher's tokens{comparison.budget}"),
             metric=self.name,
             n=comparison.n(self.slice),
             about=explain.models(

@@ -68,6 +68,11 @@ class NotWorse(MetricGate):
     def judge(self, comparison: Comparison) -> Verdict:
         """Compare the exact paired difference with the limit, or its bound with a confidence."""
         check_option(self.than, "than", ["baseline"])
+        if comparison.at_tokens is not None:
+            raise ConfigError(
+                f"at_tokens={comparison.at_tokens}: a baseline keeps the answers without a budget; "
+                "make it an eval of its own, with that max_new_tokens"
+            )
         metric = comparison.metric(self.metric)
         width = metric.range[1] - metric.range[0]
         what = f"a drop in {metric.name}"

@@ -80,7 +80,7 @@ def judge_retained(
     return gate.verdict(
         comparison,
         decision,
-        decision.headline(least, what, *beside),
+        decision.headline(least, f"{what}{comparison.budget}", *beside),
         metric=metric.name,
         n=comparison.n(gate.slice),
         about=explain.models(comparison, metric, gate.slice, ("teacher", "student")),

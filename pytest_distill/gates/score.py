@@ -68,7 +68,7 @@ class Score(MetricGate):
         return self.verdict(
             comparison,
             decision,
-            decision.headline(value, f"{metric.name} of {model}"),
+            decision.headline(value, f"{metric.name} of {model}{comparison.budget}"),
             metric=metric.name,
             n=comparison.n(self.slice),
             about=explain.models(comparison, metric, self.slice, (model,)),

@@ -74,14 +74,15 @@ class BeatsSft(MetricGate):
         level = confidence or 0.95
         evidence = self._evidence(comparison, metric, level, above=gain > least)
         outcome = self._outcome(gain > least, evidence, confidence, comparison)
-        first = headline(floor_text(gain), ">", self.min_gain or 0, "gained over SFT", metric.name)
+        what = f"gained over SFT{comparison.budget}"
+        first = headline(floor_text(gain), ">", self.min_gain or 0, what, metric.name)
         if confidence is not None and evidence.paired is not None and gain > least:
             alpha = 1 - confidence
             first = headline(
                 f"p {p_text(evidence.paired.p_value, alpha)}",
                 "<=",
                 plain_text(alpha),
-                "that the student beats SFT by chance",
+                f"that the student beats SFT by chance{comparison.budget}",
                 metric.name,
                 f"gain {floor_text(gain)}",
             )

@@ -19,7 +19,7 @@ from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
 from pytest_distill.gates.arguments import check_flag, checked_count
 from pytest_distill.gates.deciding import Decision, headline, within
-from pytest_distill.gates.gate import EvalGate, Row
+from pytest_distill.gates.gate import BudgetGate, Row
 from pytest_distill.gates.verdict import Outcome, Verdict, as_float, finite
 from pytest_distill.statistics.multiple import intervals, slices_below
 from pytest_distill.statistics.results import FloorTest, RetentionInterval, shown
@@ -52,7 +52,7 @@ class SliceOutcome:
 
 
 @dataclass(frozen=True)
-class SlicesRetained(EvalGate):
+class SlicesRetained(BudgetGate):
     """In every slice the student kept at least `min` of the teacher's quality.
 
     By default a slice fails on evidence against it: its p-value, adjusted for the number of slices
@@ -121,7 +121,13 @@ class SlicesRetained(EvalGate):
         return self.verdict(
             comparison,
             Decision(worst, ">=", floor, outcome, confidence),
-            headline(number, ">=", limit, f"{what} by {self.by}", f"{metric.name}; {counts}"),
+            headline(
+                number,
+                ">=",
+                limit,
+                f"{what} by {self.by}{comparison.budget}",
+                f"{metric.name}; {counts}",
+            ),
             metric=metric.name,
             n=comparison.n(),
             notes=["the worst is below the floor, on too little evidence to fail"] if below else [],

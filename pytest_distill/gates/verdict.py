@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pytest_distill._util.numbers import Ratio, rounded_down
 from pytest_distill._util.units import Unit
+from pytest_distill.evals.tasks.budgets import budget_text
 from pytest_distill.statistics import GapRecovered, PairedTest, RetentionInterval
 
 
@@ -135,6 +136,8 @@ class Verdict:
     """What `observed` and `required` are counted in; nothing for scores and ratios."""
     criterion: str | None = None
     """The criterion of ``distill.yaml`` that this is a part of."""
+    at_tokens: int | None = None
+    """The budget of tokens within which the answers were looked at."""
 
     def __post_init__(self) -> None:
         if not any(isinstance(note, Doubt) for note in self.notes) or not self.evidence.firm:
@@ -150,6 +153,11 @@ class Verdict:
             object.__setattr__(self, name, value)
 
     @property
+    def called(self) -> str:
+        """What a waiver calls the gate."""
+        return called(self.gate, self.at_tokens)
+
+    @property
     def passed(self) -> bool:
         """Whether the outcome is PASSED."""
         return self.outcome is Outcome.PASSED
@@ -162,6 +170,11 @@ class Verdict:
     def reaches(self, floor: float) -> bool:
         """Return whether `observed` is on the good side of a floor (a ceiling for ``<=``)."""
         return self.observed <= floor if self.relation == "<=" else self.observed >= floor
+
+
+def called(gate: str, at_tokens: int | None) -> str:
+    """Return what ``waivers:`` and ``required_gates:`` call a gate, also one within a budget."""
+    return f"{gate} {budget_text(at_tokens)}".rstrip()
 
 
 def not_firm(parts: Iterable[str]) -> tuple[str, ...]:

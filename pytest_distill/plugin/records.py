@@ -267,7 +267,7 @@ def in_one_line(error: BaseException) -> str:
 
 def waived(verdict: Verdict, nodeid: str, waivers: Sequence[Waiver]) -> Verdict:
     """Return a verdict with the waiver that holds for it, or with a note why one does not."""
-    about = [waiver for waiver in waivers if waiver.gate in (verdict.gate, nodeid)]
+    about = [waiver for waiver in waivers if waiver.gate in (verdict.called, nodeid)]
     if verdict.passed or not about:
         return verdict
     broken = [(waiver, why_not(waiver, verdict)) for waiver in about]

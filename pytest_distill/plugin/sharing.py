@@ -105,6 +105,8 @@ def _add_project(share: Share, project: Project, config: str) -> None:
     for model, evaluation in made:
         share.evaluations.append(_evaluation_row(config, model, evaluation))
         share.scores.extend(_scores_rows(config, model, evaluation))
+        for tokens, within in evaluation.budgets.items():
+            share.scores.extend(_scores_rows(config, model, within, tokens))
     add_changes(share, project, config)
 
 
@@ -171,7 +173,9 @@ def _evaluation_row(config: str, model: Model, evaluation: Evaluation) -> Evalua
     )
 
 
-def _scores_rows(config: str, model: Model, evaluation: Evaluation) -> Iterator[ScoresRow]:
+def _scores_rows(
+    config: str, model: Model, evaluation: Evaluation, at_tokens: int | None = None
+) -> Iterator[ScoresRow]:
     """Yield a row for every metric that a model was scored by; the ledger joins those of models.
 
     Scores are exact fractions, in text: the ledger makes the ratios.
@@ -185,4 +189,5 @@ def _scores_rows(config: str, model: Model, evaluation: Evaluation) -> Iterator[
             scores={model.name: str(told.score)},
             n=evaluation.n,
             reported=(model.name,) if isinstance(evaluation, ReportedEvaluation) else (),
+            at_tokens=at_tokens,
         )

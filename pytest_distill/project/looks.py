@@ -51,7 +51,7 @@ class Looks:
             What was judged.
         """
         for comparison in comparisons:
-            on, judged = comparison.on, comparison.models.get(model)
+            on, judged = comparison.whole, comparison.models.get(model)
             if judged is None or judged.role != "student":
                 continue
             if isinstance(on, Eval) and not on.gold.left_out:

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from pytest_distill._util.format import INFINITE, floor_text, limit_text, quantity_text
+from pytest_distill.evals.tasks.budgets import budget_text
 from pytest_distill.report.frontier import deferral_lines
 from pytest_distill.report.records import GateRow, Report
 from pytest_distill.report.tables import Columns, cells, few_lines, retained_text, table, wrapped
@@ -104,7 +105,7 @@ class Blocks:
             parts.append(metric if metric != row.gate else None)
         elif row.gate and metric != (row.metric or ""):
             parts.append(metric)
-        parts.append(row.slice)
+        parts += [budget_text(row.at_tokens), row.slice]
         if self._several_students or (row.model and not self._is_student(row)):
             parts.append(row.model)
         return [part for part in parts if part]

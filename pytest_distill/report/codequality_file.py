@@ -82,7 +82,9 @@ def _of_a_gate(row: GateRow) -> _Entry:
     from pytest_distill.report.annotations import message
     from pytest_distill.report.outcomes import answered_for
 
-    about = (row.nodeid, row.gate, row.eval, row.metric, row.model, row.slice, row.criterion)
+    budget = [str(row.at_tokens)] if row.at_tokens else []
+    of = (row.nodeid, row.gate, row.eval, row.metric, row.model, row.slice, row.criterion)
+    about = (*of, *budget)
     return _Entry(
         about,
         row.gate or "pytest-distill",

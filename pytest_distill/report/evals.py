@@ -17,6 +17,7 @@ from pytest_distill._util.format import (
 from pytest_distill._util.units import Unit
 from pytest_distill.gates.measured import setting_text
 from pytest_distill.report.records import (
+    BudgetRow,
     ComparisonRow,
     EvaluationRow,
     FiguresRow,
@@ -60,6 +61,7 @@ def eval_tables(report: Report) -> list[EvalTable]:
     rows: tuple[ComparisonRow | FiguresRow, ...] = (*report.comparisons, *report.figures)
     compared, figures = _by_eval(report.comparisons), _by_eval(report.figures)
     evaluations, looks = _by_eval(report.evaluations), _by_eval(report.looks)
+    budgets = _by_eval(report.budgets)
     evals = dict.fromkeys((row.config, row.eval) for row in rows)
     several = len({config for config, _ in evals}) > 1
     return [
@@ -71,12 +73,13 @@ def eval_tables(report: Report) -> list[EvalTable]:
             looks.get((config, name), []),
             figures.get((config, name), []),
             [model for model in report.models if model.config == config],
+            budgets.get((config, name), []),
         )
         for config, name in evals
     ]
 
 
-OfEval = TypeVar("OfEval", ComparisonRow, EvaluationRow, FiguresRow, LooksRow)
+OfEval = TypeVar("OfEval", ComparisonRow, BudgetRow, EvaluationRow, FiguresRow, LooksRow)
 
 
 def _by_eval(rows: Iterable[OfEval]) -> dict[tuple[str, str], list[OfEval]]:
@@ -98,7 +101,9 @@ class EvalTable:
         looks: list[LooksRow],
         figures: list[FiguresRow],
         models: list[ModelRow],
+        budgets: Sequence[BudgetRow] = (),
     ) -> None:
+        self.budgets = budgets
         self.name, self.config = name, config
         self.compared, self.evaluations, self.looks = compared, evaluations, looks
         self.figures = {row.model: row for row in figures}
@@ -148,6 +153,7 @@ class EvalTable:
         groups += [{name: self._measured(figure)} for name, figure in shown.items()]
         groups += [self._scores(row, headline=row is self.compared[0]) for row in self.compared]
         groups += self._lengths()
+        groups += map(self._within, self.budgets)
         full = ({name: told for name, told in group.items() if any(told)} for group in groups)
         return [group for group in full if group]
 
@@ -196,6 +202,17 @@ class EvalTable:
             if name not in metrics
         ]
 
+    def _within(self, row: BudgetRow) -> Columns:
+        """Return the scores within a budget by the headline metric, and what was retained."""
+        if row.metric != self.compared[0].metric:
+            return {}
+        (scores,) = self._scores(row, headline=False).values()
+        names = [m.name for m in self.models]
+        told = [retained_text(row.retained.get(n), infinite=n in row.retained) for n in names]
+        pairs = zip(scores, told, strict=True)
+        name = f"at {row.at_tokens}"
+        return {name: [f"{score} ({kept})" if kept else score for score, kept in pairs]}
+
     def notes(self, *, more: bool) -> Iterator[str]:
         """Yield what a reader must know of the numbers."""
         yield from _declared(self.models)
@@ -204,6 +221,10 @@ class EvalTable:
         lower = [row.metric for row in self.compared if not row.higher_is_better]
         if lower:
             yield f"lower is better, retained = teacher / student: {', '.join(lower)}"
+        budgets = dict.fromkeys(f"at {row.at_tokens}" for row in self.budgets)
+        if budgets:
+            scores = f"{self.compared[0].metric} and, in brackets, retained"
+            yield f"{', '.join(budgets)}: {scores}, of what is answered within so many tokens"
         reported = dict.fromkeys(name for row in self.compared for name in row.reported)
         if reported:
             yield f"reported, not measured: {', '.join(reported)}"

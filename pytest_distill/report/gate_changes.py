@@ -10,10 +10,11 @@ from dataclasses import replace
 from pytest_distill._util.format import limit_text, percent_text
 from pytest_distill.comparison.baseline.file import AcceptedGate
 from pytest_distill.errors import one_line
+from pytest_distill.evals.tasks.budgets import budget_text
 from pytest_distill.gates.verdict import Outcome
 from pytest_distill.report.records import GateChangeRow, GateRow, record_of
 
-Key = tuple[str | None, ...]
+Key = tuple[str | int | None, ...]
 
 
 def accepted_gates(rows: Sequence[GateRow]) -> list[AcceptedGate]:
@@ -66,8 +67,8 @@ def changes_between(
 ) -> list[GateChangeRow]:
     """Return what has changed between the gates of two runs, the loosened and removed ones first.
 
-    Gates are the same by their test, kind, eval, metric, slice and criterion; of several such by
-    what they ask, then by their model, else by their order.
+    Gates are the same by their test, kind, eval, metric, slice, criterion and budget; of several
+    such by what they ask, then by their model, else by their order.
     """
     olds, news = _by_key(before), _by_key(now)
     found = [
@@ -87,7 +88,8 @@ def _not_known(row: GateRow) -> bool:
 def _by_key(gates: Sequence[AcceptedGate]) -> dict[Key, list[AcceptedGate]]:
     found: defaultdict[Key, list[AcceptedGate]] = defaultdict(list)
     for g in gates:
-        found[g.nodeid, g.gate, g.eval, g.metric, g.slice, g.criterion].append(g)
+        key = (g.nodeid, g.gate, g.eval, g.metric, g.slice, g.criterion, g.at_tokens)
+        found[key].append(g)
     return found
 
 
@@ -135,7 +137,8 @@ def _steps(old: AcceptedGate, new: AcceptedGate) -> Iterator[int]:
 
 
 def _row(gate: AcceptedGate, change: str, before: str, now: str) -> GateChangeRow:
-    of = [gate.eval, gate.metric, gate.slice, gate.model, gate.criterion]
+    budget = budget_text(gate.at_tokens)
+    of = [gate.eval, gate.metric, budget, gate.slice, gate.model, gate.criterion]
     about = ", ".join(one_line(part) for part in of if part)
     return GateChangeRow(
         config="",

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import TypeVar
 
 from pytest_distill._util.numbers import retained_share, rounded_down
 from pytest_distill.errors import some_of
@@ -18,6 +19,7 @@ from pytest_distill.report.gate_changes import gate_changes
 from pytest_distill.report.outcomes import ASKED_NOTHING, end_row, fell_short, names_of, run_rows
 from pytest_distill.report.records import (
     BaselineRow,
+    BudgetRow,
     ComparisonRow,
     GateChangeRow,
     GateRow,
@@ -32,6 +34,8 @@ from pytest_distill.report.records import (
 from pytest_distill.report.share import Share, index_in
 from pytest_distill.report.worth import frontiers, sentences
 from pytest_distill.statistics.multiple import each_of
+
+Compared = TypeVar("Compared", bound=ComparisonRow)
 
 
 @dataclass
@@ -129,6 +133,7 @@ class Ledger:
             tally=_tally(gates),
             models=tuple(known.models),
             comparisons=tuple(compared),
+            budgets=tuple(self.within_budgets()),
             evaluations=tuple(known.evaluations),
             figures=tuple(known.figures),
             frontiers=tuple(frontiers(compared, known.models)),
@@ -162,9 +167,17 @@ class Ledger:
 
         Only here, since one process may have evaluated the teacher and another one the student.
         """
-        return [self._compared(row) for row in self.known.scores]
+        rows = (row for row in self.known.scores if row.at_tokens is None)
+        return [self._compared(row, ComparisonRow) for row in rows]
 
-    def _compared(self, row: ScoresRow) -> ComparisonRow:
+    def within_budgets(self) -> list[BudgetRow]:
+        """Return the same within each budget of tokens, the smallest first."""
+        rows = [row for row in self.known.scores if row.at_tokens is not None]
+        return [
+            self._compared(row, BudgetRow) for row in sorted(rows, key=lambda r: r.at_tokens or 0)
+        ]
+
+    def _compared(self, row: ScoresRow, kind: type[Compared]) -> Compared:
         roles = {m.name: m.role for m in self.known.models if m.config == row.config}
         given = sorted(row.scores.items(), key=lambda pair: index_in([*roles], pair[0]))
         scores = {name: Fraction(score) for name, score in given}
@@ -176,7 +189,7 @@ class Ledger:
         }
         retained = {n: finite(rounded_down(r)) for n, r in ratios.items() if r is not None}
         floats = {name: float(score) for name, score in scores.items()}
-        return record_of(ComparisonRow, row, scores=floats, retained=retained)
+        return record_of(kind, row, scores=floats, retained=retained)
 
     def gates(self) -> list[GateRow]:
         """Return a row for every gate that was asked, and for every gate test without one."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from pytest_distill.gates.verdict import Outcome
+from pytest_distill.evals.tasks.budgets import budget_text
+from pytest_distill.gates.verdict import Outcome, called
 from pytest_distill.report.attempt import Attempt, TestRun
 from pytest_distill.report.records import GateRow
 
@@ -45,7 +46,8 @@ def did_not_pass(gates: Iterable[GateRow]) -> list[GateRow]:
 
 def subject_of(row: GateRow) -> str:
     """Return what a gate looked at."""
-    return ", ".join(part for part in (row.eval, row.metric, row.slice, row.model) if part)
+    parts = (row.eval, row.metric, budget_text(row.at_tokens), row.slice, row.model)
+    return ", ".join(part for part in parts if part)
 
 
 def why(row: GateRow) -> list[str]:
@@ -59,7 +61,8 @@ def why(row: GateRow) -> list[str]:
 
 def names_of(row: GateRow) -> set[str]:
     """Return what a requirement may call a gate: its name, with its eval or without."""
-    return {str(row.gate), f"{row.gate}({row.eval})"}
+    names = (str(row.gate), f"{row.gate}({row.eval})")
+    return {called(name, row.at_tokens) for name in names}
 
 
 def run_rows(run: TestRun, excused: Callable[[GateRow], bool]) -> list[GateRow]:
@@ -113,7 +116,7 @@ def _attempt_rows(attempt: Attempt, run: TestRun) -> Rows:
     """Return a row for every gate that was asked, and for an end that no gate explains."""
     rows: Rows = {}
     for row in attempt.verdicts:
-        key = (row.gate, row.eval, row.metric, row.model, row.slice, row.criterion)
+        key = (row.gate, row.eval, row.metric, row.model, row.slice, row.criterion, row.at_tokens)
         _add(rows, key, replace(row, nodeid=run.nodeid))
     for error in attempt.errors:
         row = GateRow(

@@ -75,6 +75,8 @@ class ScoresRow(_ByMetric):
     """Model -> exact fraction."""
     n: int | None
     reported: tuple[str, ...]
+    at_tokens: int | None = None
+    """The budget of tokens within which the answers were scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,13 @@ class ComparisonRow(_ByMetric):
     retained: dict[str, float | None]
     """Model -> share of the teacher's quality; infinite where lower is better and it makes no
     error. A model without a ratio is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetRow(ComparisonRow):
+    """The models of an eval side by side, by what they answer within a budget of tokens."""
+
+    at_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +274,8 @@ class GateRow:
     """How sure the verdict had to be; None where the observed number decides."""
     n: int | None = None
     slice: str | None = None
+    at_tokens: int | None = field(default=None, metadata=LATER)
+    """The budget of tokens within which the answers were looked at."""
     file: str | None = None
     """Where the gate was asked, else where its test is: relative to the repository, with ``/``."""
     line: int | None = None
@@ -418,6 +429,7 @@ class Report:
     """How many gates passed, and what became of the others, in words."""
     models: tuple[ModelRow, ...] = ()
     comparisons: tuple[ComparisonRow, ...] = ()
+    budgets: tuple[BudgetRow, ...] = field(default=(), metadata=LATER)
     evaluations: tuple[EvaluationRow, ...] = ()
     figures: tuple[FiguresRow, ...] = ()
     frontiers: tuple[Frontier, ...] = ()

@@ -35,7 +35,7 @@ Row = TypeVar(
 
 KEYS: dict[type, tuple[str, ...]] = {
     ModelRow: ("config", "name"),
-    ScoresRow: ("config", "eval", "metric"),
+    ScoresRow: ("config", "eval", "metric", "at_tokens"),
     EvaluationRow: ("config", "eval", "model"),
     FiguresRow: ("config", "eval", "model"),
     RecommendationRow: ("config", "criterion"),

@@ -23,7 +23,7 @@ def sentences(
     recommendations: Sequence[RecommendationRow],
 ) -> list[str]:
     """Return whether SFT is beaten, where it does alone, and what is recommended."""
-    whole = [gate for gate in gates if gate.relation and not gate.slice]
+    whole = [gate for gate in gates if gate.relation and not gate.slice and not gate.at_tokens]
     told = [
         f"{gate.eval}: {gate.details['in_words']}" for gate in whole if "in_words" in gate.details
     ]

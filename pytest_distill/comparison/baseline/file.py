@@ -51,6 +51,8 @@ class AcceptedGate:
     """How sure the verdict had to be; None where the observed number decided."""
     waived: bool
     """Whether it fell short, and somebody answered for it."""
+    at_tokens: int | None = None
+    """The budget of tokens within which it looked; files of earlier versions know of none."""
 
 
 class AcceptedModel(BaseModel):

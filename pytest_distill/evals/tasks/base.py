@@ -106,6 +106,15 @@ class Task(ABC):
         raise NotImplementedError
 
     @property
+    def at_tokens(self) -> tuple[int, ...]:
+        """The budgets of tokens within which every example is answered too."""
+        return ()
+
+    def within(self, tokens: int) -> Task:
+        """Return the task with answers of at most so many tokens; one of its `at_tokens`."""
+        raise NotImplementedError
+
+    @property
     def longest(self) -> int | None:
         """How many tokens an answer may have; None where none are written."""
         return None

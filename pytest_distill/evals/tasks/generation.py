@@ -37,6 +37,7 @@ from pytest_distill.evals.requests import (
     ToolCall,
 )
 from pytest_distill.evals.tasks import fields
+from pytest_distill.evals.tasks.budgets import refuse_budgets
 from pytest_distill.evals.tasks.conversations import Conversation
 from pytest_distill.evals.tasks.conversing import Conversing
 from pytest_distill.evals.tasks.endings import with_ending
@@ -149,6 +150,8 @@ class Generation(Decoding, Conversing):
         The JSON Schema that the answer is to fit, or the field that holds each example's.
     repeats : int
         How many texts are sampled for each example, each with a seed of its own.
+    at_tokens : tuple of int
+        Budgets of tokens, each at most `max_new_tokens`: what a run with that limit answers.
     """
 
     name: ClassVar[str] = GenerationRequest.task
@@ -165,6 +168,7 @@ class Generation(Decoding, Conversing):
     thinking: Mapping[str, str] | None = field(default=None, metadata=LATER)
     schema: str | Mapping[str, Any] | None = field(default=None, metadata=LATER)
     repeats: int = field(default=1, metadata=LATER)
+    at_tokens: tuple[int, ...] = field(default=(), metadata=LATER)
 
     def __post_init__(self) -> None:
         Conversing.__post_init__(self)
@@ -177,6 +181,7 @@ class Generation(Decoding, Conversing):
         _ = self._markers
         refuse_repeats(self.repeats, sampled=self.do_sample)
         check_schema(self.schema, tools=self.tools is not None)
+        refuse_budgets(self.at_tokens, self.max_new_tokens)
 
     @property
     def headline(self) -> Metric:
@@ -192,6 +197,14 @@ class Generation(Decoding, Conversing):
         """Also the field with the schemas."""
         *asked, target = super().reads
         return (*asked, *([self.schema] if isinstance(self.schema, str) else []), target)
+
+    def within(self, tokens: int) -> Generation:
+        """Return the task with answers of at most so many tokens."""
+        return replace(self, max_new_tokens=tokens, at_tokens=())
+
+    def settings(self) -> dict[str, Any]:
+        """Return what decides what is asked: budgets beside it do not change it."""
+        return {key: value for key, value in super().settings().items() if key != "at_tokens"}
 
     def sample(self, request: Request, number: int, id: str) -> GenerationRequest:
         """Return the request with the seed of a further sample."""

@@ -37,7 +37,7 @@ def seed_of(seed: int, number: int) -> int:
 
 
 class SampleIds:
-    """The ids of samples, none of which is the id of an example.
+    """The ids of samples, and of what is asked within a budget: none is the id of an example.
 
     Parameters
     ----------
@@ -46,10 +46,19 @@ class SampleIds:
     """
 
     def __init__(self, ids: Collection[str]) -> None:
-        self._word = "sample"
-        while any(f"({self._word} " in id for id in ids):
-            self._word += "'"
+        self._sample, self._within = (_new_word(word, ids) for word in ("sample", "within"))
 
     def of(self, id: str, number: int) -> str:
         """Return the id of a sample; sample 0 has its example's."""
-        return id if number == 0 else f"{id} ({self._word} {number})"
+        return id if number == 0 else f"{id} ({self._sample} {number})"
+
+    def within(self, id: str, tokens: int) -> str:
+        """Return the id of the same, or of the same sample, within a budget of tokens."""
+        return f"{id} ({self._within} {tokens} tokens)"
+
+
+def _new_word(word: str, ids: Collection[str]) -> str:
+    """Return a word that stands in no id, where it begins a bracket."""
+    while any(f"({word} " in id for id in ids):
+        word += "'"
+    return word

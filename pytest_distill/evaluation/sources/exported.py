@@ -28,13 +28,17 @@ from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEval
 from pytest_distill.evaluation.models import Model
 from pytest_distill.evaluation.sources.fields import prediction_of
-from pytest_distill.evaluation.sources.rows import REPEAT, read_rows
+from pytest_distill.evaluation.sources.rows import REPEAT, RecordedRows, read_rows
 from pytest_distill.evaluation.store.keeping import run_key
 from pytest_distill.evaluation.store.writer import prediction_fields
 
 MANIFEST = "models.json"
 DATED = "dated"
 """Field of a row whose prompt held a date: the digest of what was asked with that date in it."""
+
+
+AT_TOKENS = "at_tokens"
+"""Field of a row that was asked within a budget of tokens: how many these are."""
 
 
 class ExportedModel(Model):
@@ -85,8 +89,18 @@ class ExportedModel(Model):
             )
         self._entry.refuse_other(path)
         recorded = read_rows(path)
+        within = _within_budgets(recorded, on)
+        about: dict[str, Any] = {"source": recorded.source, "file": path.resolve()}
+        about["budgets"] = {
+            tokens: self._evaluated(rows, on.budgets[tokens], **about)
+            for tokens, rows in within.items()
+        }
+        rows = recorded.where(lambda row: AT_TOKENS not in row.fields)
+        return self._evaluated(rows, on, **about)
+
+    def _evaluated(self, recorded: RecordedRows, on: Eval, **about: Any) -> MeasuredEvaluation:
         rows = recorded.of(on)
-        for row, request in zip(rows, on.all_requests(), strict=True):
+        for row, request in zip(rows, on.all_requests(), strict=False):
             if row.fields.get("request") != request_key(request).hex():
                 raise EvaluationError(
                     f"{row.where} (id '{row.id}'): the model was asked something else than eval "
@@ -94,8 +108,19 @@ class ExportedModel(Model):
                 )
         if any(DATED in row.fields for row in rows):
             self._dated = True
-        found, source = [prediction_of(row) for row in rows], recorded.source
-        return MeasuredEvaluation.of(self.info, on, found, source=source, file=path.resolve())
+        return MeasuredEvaluation.of(self.info, on, [*map(prediction_of, rows)], **about)
+
+
+def _within_budgets(recorded: RecordedRows, on: Eval) -> dict[int, RecordedRows]:
+    """Return the rows within each budget of an eval that were exported, by the examples' ids."""
+    found = {}
+    for tokens in on.budgets:
+        names = {example.id: on.id_within(example.id, tokens) for example in on.gold}
+        by_id = recorded.where(lambda row: AT_TOKENS in row.fields).by_id
+        rows = {id: by_id[name] for id, name in names.items() if name in by_id}
+        if rows:
+            found[tokens] = RecordedRows(recorded.source, rows)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,14 +244,17 @@ def rows_of(
     Where the key is not that of the request alone, the prompt held a date, and the line says so.
     """
     lines = []
-    repeats = on.task.repeats
+    repeats, own = on.task.repeats, len(on.asked_ids()) // (1 + len(on.budgets))
     for place, (request, key) in enumerate(zip(requests, keys, strict=True)):
         if key in predictions:
             fields = prediction_fields(predictions[key])
             asked = request_key(request)
             dated = {} if asked == key else {DATED: key.hex()}
-            example, repeat = on.gold.examples[place // repeats], place % repeats
-            sample = {REPEAT: repeat} if repeats > 1 else {}
-            row = {"id": example.id, **sample, "request": asked.hex(), **dated, **fields}
+            budget, at = (None, *on.budgets)[place // own], place % own
+            id, repeat = on.gold.examples[at // repeats].id, at % repeats
+            sample: dict[str, int] = {REPEAT: repeat} if repeats > 1 else {}
+            if budget is not None:
+                id, sample = on.id_within(id, budget), {**sample, AT_TOKENS: budget}
+            row = {"id": id, **sample, "request": asked.hex(), **dated, **fields}
             lines.append(json.dumps(row, ensure_ascii=False))
     return lines

@@ -13,6 +13,7 @@ from typing import Any
 from pytest_distill._util.files import make_folder, write_atomically
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.errors import printable
+from pytest_distill.evals.tasks.budgets import budget_text
 from pytest_distill.gates.doubts import with_remarks
 from pytest_distill.gates.gate import Gate
 from pytest_distill.gates.verdict import Outcome, Verdict
@@ -72,8 +73,8 @@ def record(gate: Gate, judged: Verdict, comparison: Comparison) -> str | None:
     verdict = session.record(item, judged)
     if verdict.stands:
         return None
-    slice = [verdict.slice] if verdict.slice else []
-    name = "-".join([item.name, verdict.eval, verdict.model, verdict.metric, gate.name, *slice])
+    part = [part for part in (verdict.slice, budget_text(verdict.at_tokens)) if part]
+    name = "-".join([item.name, verdict.eval, verdict.model, verdict.metric, gate.name, *part])
     examples = gate.lost(comparison)
     session.note_lost(item, examples)
     lost = _write_lost(examples, session.project(item).config.folder, name)

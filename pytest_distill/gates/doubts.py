@@ -155,7 +155,7 @@ def identical(one: MeasuredEvaluation, other: MeasuredEvaluation) -> Iterator[st
 def _said(answer: Answer[Any], rated: bool) -> object:
     if rated:
         return answer.prediction.loglikelihoods
-    return [sample.predicted for sample in answer.samples] or answer.predicted
+    return [(said.predicted, said.calls) for said in answer.samples or (answer,)]
 
 
 def _rated_alike(one: Prediction, other: Prediction) -> bool:

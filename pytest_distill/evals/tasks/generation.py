@@ -259,7 +259,9 @@ class Generation(Decoding, Conversing):
         )
 
     def _said(self, example: Example, prediction: Prediction) -> tuple[str, str]:
-        """Return the text after the thinking, and the answer in it."""
+        """Return the text after the thinking, and the answer in it; of calls alone their JSON."""
+        if prediction.tool_calls and not prediction.text:
+            return "", as_text(prediction.tool_calls)
         if prediction.text is not None:
             text = prediction.text
             if self._markers is not None:

@@ -89,9 +89,16 @@ def refuse_calls(example: Example, prediction: Prediction) -> None:
 
 
 def as_text(calls: Sequence[ToolCall]) -> str:
-    """Return calls as JSON: what stands where a text is expected."""
-    named = [{"name": c.name, "arguments": strict_json.loads(c.arguments)} for c in calls]
+    """Return calls as JSON: what stands where a text is expected, and where none was written."""
+    named = [{"name": call.name, "arguments": _read_arguments(call)} for call in calls]
     return json.dumps(named[0] if len(named) == 1 else named, ensure_ascii=False)
+
+
+def _read_arguments(call: ToolCall) -> Any:
+    """Return the arguments of a call; what was written where that is no JSON."""
+    with suppress(ValueError):
+        return strict_json.loads(call.arguments)
+    return call.arguments
 
 
 def _has_calls(calls: Sequence[object]) -> bool:

@@ -264,8 +264,21 @@ def test_a_predictions_own_calls_go_first() -> None:
         Prediction("q1", tool_calls=own),
     ):
         assert score("tool_arguments", task, prediction, target=PARIS) == 1
+        assert score("exact_match", task, prediction, target=PARIS) == (not prediction.text)
     none = Prediction("q1", text=hermes(PARIS), tool_calls=())
     assert score("tool_name", task, none, target=PARIS) == 0
+
+
+def test_calls_without_a_text_are_shown_as_json() -> None:
+    """What a reader sees of an answer of calls alone is what was called, bad arguments too."""
+    example = Example("q1", {"input": "?", "target": []}, "gold.jsonl:1")
+    calls = (ToolCall("weather", '{"city": "Köln"}'), ToolCall("clock", "{oh"))
+    answer = Generation(tools=TOOLS).answer(example, Prediction("q1", tool_calls=calls))
+    assert json.loads(answer.predicted) == [
+        {"name": "weather", "arguments": {"city": "Köln"}},
+        {"name": "clock", "arguments": "{oh"},
+    ]
+    assert answer.calls == calls
 
 
 def test_calls_stand_after_the_thinking() -> None:

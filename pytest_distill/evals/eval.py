@@ -81,11 +81,16 @@ class Eval:
         Sample 0 is the example's one request of `requests`, under its id. Then the same within
         each budget.
         """
-        samples = [
-            request if number == 0 else self.task.sample(request, number, id)
-            for request in self.requests()
-            for number, id in enumerate(self.sample_ids(request.id))
-        ]
+        first = self.requests()
+        samples = (
+            first
+            if self.task.repeats == 1
+            else [
+                request if number == 0 else self.task.sample(request, number, id)
+                for request in first
+                for number, id in enumerate(self.sample_ids(request.id))
+            ]
+        )
         return samples + [
             replace(request, id=self.id_within(request.id, tokens))
             for tokens, on in self.budgets.items()
@@ -101,7 +106,9 @@ class Eval:
 
     def asked_ids(self) -> list[str]:
         """Return the ids of `all_requests`, in their order."""
-        samples = [id for example in self.gold for id in self.sample_ids(example.id)]
+        samples = [example.id for example in self.gold]
+        if self.task.repeats > 1:
+            samples = [sample for id in samples for sample in self.sample_ids(id)]
         return samples + [self.id_within(id, tokens) for tokens in self.budgets for id in samples]
 
     def id_within(self, id: str, tokens: int) -> str:

@@ -326,3 +326,27 @@ def test_no_other_task_has_samples(project: Project, run: Run) -> None:
     project.save()
     project.file("test_ship.py", "def test_keeps(comparison):\n    pass\n")
     assert "evals.reviews.metrics[0].pass_at: needs several samples" in said(run())
+
+
+def test_a_prompt_with_a_date_holds_it_in_every_sample(project: Project, run: Run) -> None:
+    """What an engine says of its whole prompts is asked about all of them, and kept by them."""
+    use_samples(project, repeats=2)
+    dated = ENGINE + (
+        "\n    def dated_prompts(self, requests):\n"
+        "        day = os.environ['DAY']\n"
+        "        return {request.id: day + request.prompt for request in requests}\n"
+    )
+    project.file("own.py", dated)
+    for day, new in (("1", 2 * N), ("1", 0), ("2", 2 * N)):
+        before = len(asked(project))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DAY", day)
+            run(*REPORTS).assert_outcomes(passed=1)
+        assert len(asked(project)) - before == new
+
+
+def test_a_limit_takes_all_samples_of_some_examples(project: Project, run: Run) -> None:
+    """`--distill-limit 2` asks for eight answers to each of two."""
+    use_samples(project)
+    run("--distill-limit", "2", *REPORTS)
+    assert len(asked(project)) == 2 * 8

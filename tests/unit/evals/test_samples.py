@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
 
@@ -27,6 +28,7 @@ from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Generation
 from pytest_distill.evals.tasks.repeats import SampleIds, refuse_repeats, seed_of
 from pytest_distill.evaluation.evaluation import MeasuredEvaluation
+from pytest_distill.evaluation.models import RunModel
 
 EXACT = BUILT_IN["exact_match"]
 
@@ -280,3 +282,48 @@ def test_mathematics_votes() -> None:
     assert vote(half, "0.5", 6, BUILT_IN["math_equal"]) == 1
     assert vote(half, "2", 4, BUILT_IN["math_equal"]) == Fraction(1, 2)
     assert vote(half, "2", 6) == 1
+
+
+class Seeded:
+    """An engine that answers with the seed, the last request first."""
+
+    info = ModelInfo("student", "student")
+
+    def predict(self, requests: Sequence[Any]) -> Iterator[Prediction]:
+        """Yield a text a request."""
+        for request in reversed(requests):
+            yield Prediction(request.id, text=str(request.decoding.seed))
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+
+def test_an_engine_may_answer_in_any_order() -> None:
+    """Every sample finds its example and its place; progress is told of all of them."""
+    told: list[tuple[str, int]] = []
+    steps: list[int] = []
+
+    @contextmanager
+    def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+        told.append((what, total))
+        yield steps.append
+
+    on = sampled([["a"] * 3] * 2, ["a", "a"]).eval
+    found = RunModel("student", "student", Seeded, progress).evaluate(on)
+    assert isinstance(found, MeasuredEvaluation)
+    seeds = [str(seed_of(1, k)) for k in range(3)]
+    assert [[sample.text for sample in samples] for samples in found.samples] == [seeds, seeds]
+    assert [prediction.text for prediction in found.predictions] == ["1", "1"]
+    assert (told, steps) == ([("student on e", 6)], [1] * 6)
+
+
+def test_a_sample_that_lacks_is_named() -> None:
+    """An engine that forgets one is told which."""
+
+    class Forgets(Seeded):
+        def predict(self, requests: Sequence[Any]) -> Iterator[Prediction]:
+            return super().predict(requests[:-1])
+
+    on = sampled([["a"] * 3] * 2, ["a", "a"]).eval
+    with pytest.raises(EvaluationError, match=r"no prediction for example 'e1 \(sample 2\)'"):
+        RunModel("student", "student", Forgets).evaluate(on)

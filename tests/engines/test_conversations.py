@@ -181,7 +181,18 @@ def test_an_unknown_template_is_an_error(template: Template, templates: Any, the
     [
         (CHAT_TEMPLATE, asking(tools=[TOOL]), "the definitions of the tools"),
         ("{# tools #}" + CHAT_TEMPLATE, asking(tools=[TOOL]), "the definitions of the tools"),
+        (
+            "{% if tools %}You have {{ tools | length }} tools. {% endif %}" + CHAT_TEMPLATE,
+            asking(tools=[TOOL]),
+            "the definitions of the tools",
+        ),
         (CHAT_TEMPLATE, asking(*CALLED), "the calls of tools in message 2 (assistant)"),
+        (
+            "{% for m in messages %}{% if m.tool_calls %}[TOOL_CALLS]{% endif %}{{ m.content }}"
+            "{% endfor %}",
+            asking(*CALLED),
+            "the calls of tools in message 2 (assistant)",
+        ),
         (
             "{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}",
             asking(SYSTEM, USER),
@@ -199,7 +210,16 @@ def test_an_unknown_template_is_an_error(template: Template, templates: Any, the
             "message 1 (user)",
         ),
     ],
-    ids=["tools", "tools in a comment", "calls", "system", "later", "parts"],
+    ids=[
+        "tools",
+        "tools in a comment",
+        "that there are tools",
+        "calls",
+        "that there are calls",
+        "system",
+        "later",
+        "parts",
+    ],
 )
 def test_what_a_template_leaves_out_is_an_error(
     template: Template, text: str, request_: GenerationRequest, what: str
@@ -211,6 +231,18 @@ def test_what_a_template_leaves_out_is_an_error(
         f"chat template of model 'student' leaves out {what} of example 'q1', so that the model "
         "would not be told"
     )
+
+
+def test_a_template_may_take_arguments_as_text(template: Template) -> None:
+    """As those of DeepSeek do, which fail on an object; what fails in both forms is told once."""
+    text = (
+        "{% for m in messages %}{{ m.content }}{% for call in m.tool_calls %}"
+        "{{ call.function.name + ': ' + call.function.arguments }}{% endfor %}|{% endfor %}"
+    )
+    assert prompt_of(engine_of(template(text)), asking(*CALLED)) == 'one|count: {"to": 2}|1, 2|'
+    broken = text + "{{ messages[1].tool_calls[0].function.arguments['to'].to }}{{ 1 // 0 }}"
+    with pytest.raises(ModelError, match="fails on example 'q1': raised TypeError: can only"):
+        prompt_of(engine_of(template(broken)), asking(*CALLED))
 
 
 def test_a_turn_may_be_written_otherwise(template: Template) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +20,8 @@ from pytest_distill.evals.tasks.generation import GenerationRequest
 
 _MORE = " and more"
 """What is added to a message, to see whether a template writes it."""
+_OTHER = "_other"
+"""What is added to the name of a tool, for the same."""
 _LONG = 20
 """A text of more characters does not stand in a prompt by chance."""
 
@@ -57,10 +60,10 @@ class Chat:
         alone = Conversation(({"role": "user", "content": request.prompt},))
         template = self._template(asked)
         self._check(template.text)
-        text = self._rendered(asked or alone, template, request.id)
+        text, written = self._rendered(asked or alone, template, request.id)
         if asked is not None:
             self._note_unread(asked, template)
-            self._refuse_untold(asked, template, text, request.id)
+            self._refuse_untold(written, template, text, request.id)
         return text
 
     def dated(self, request: GenerationRequest) -> tuple[str, bool]:
@@ -108,7 +111,10 @@ class Chat:
         if CLOCK in template:
             check_clock()
 
-    def _rendered(self, asked: Conversation, template: _Template, id: str) -> str:
+    def _rendered(
+        self, asked: Conversation, template: _Template, id: str
+    ) -> tuple[str, Conversation]:
+        """Return the prompt, and the conversation in the form that the template took."""
         own = inspect.signature(self.tokenizer.apply_chat_template).parameters
         for key in asked.arguments:
             if key in own and own[key].kind is not inspect.Parameter.VAR_KEYWORD:
@@ -116,22 +122,27 @@ class Chat:
                     f"model '{self.name}': 'template' says '{key}', which apply_chat_template of "
                     "its tokenizer takes for itself, so that the template would not be told"
                 )
-        try:
-            text = self._applied(asked, template)
-        except Exception as error:  # a template may raise anything; what is ours goes on
-            if raised_here(error):
-                raise
-            # What the template raises by itself says enough: "conversation roles must alternate".
-            said = str(error) if isinstance(error, jinja2.TemplateError) else raised(error)
-            raise ModelError(
-                f"chat template of model '{self.name}' fails on example '{id}': {said}"
-            ) from error
-        if not isinstance(text, str):
-            raise ModelError(
-                f"chat template of model '{self.name}' gives {type(text).__name__}, not text, for "
-                f"example '{id}'"
-            )
-        return text
+        failed: Exception | None = None
+        for form in _forms(asked):
+            try:
+                text = self._applied(form, template)
+            except Exception as error:  # a template may raise anything; what is ours goes on
+                if raised_here(error):
+                    raise
+                failed = failed or error
+                continue
+            if not isinstance(text, str):
+                raise ModelError(
+                    f"chat template of model '{self.name}' gives {type(text).__name__}, not text, "
+                    f"for example '{id}'"
+                )
+            return text, form
+        assert failed is not None  # noqa: S101 (for mypy: there is a first form)
+        # What the template raises by itself says enough: "conversation roles must alternate".
+        said = str(failed) if isinstance(failed, jinja2.TemplateError) else raised(failed)
+        raise ModelError(
+            f"chat template of model '{self.name}' fails on example '{id}': {said}"
+        ) from failed
 
     def _applied(self, asked: Conversation, template: _Template) -> Any:
         tools = {"tools": list(asked.tools)} if asked.tools else {}
@@ -169,20 +180,47 @@ class Chat:
                 "that the model would not be told: take a template that writes it"
             )
 
-        if asked.tools and not would_change(tools=()):
+        if asked.tools and not would_change(tools=list(map(_renamed, asked.tools))):
             raise leaves_out("the definitions of the tools")
         for number, message in enumerate(asked.messages):
             told = f"message {number + 1} ({message['role']})"
             before, after = asked.messages[:number], asked.messages[number + 1 :]
-            calls = {key: value for key, value in message.items() if key != "tool_calls"}
-            if calls != message and not would_change(messages=[*before, calls, *after]):
-                raise leaves_out(f"the calls of tools in {told}")
+            if calls := message.get("tool_calls"):
+                other = {**message, "tool_calls": list(map(_renamed, calls))}
+                if not would_change(messages=[*before, other, *after]):
+                    raise leaves_out(f"the calls of tools in {told}")
             # A turn of the assistant may be cut: templates drop what it thought.
             content = message.get("content") or ""
             other = {**message, "content": f"{content}{_MORE}"}
             is_told = message["role"] == "assistant" or (len(content) > _LONG and content in text)
             if not is_told and not would_change(messages=[*before, other, *after]):
                 raise leaves_out(told)
+
+
+def _forms(asked: Conversation) -> Iterator[Conversation]:
+    """Yield a conversation, and where it has calls of tools also with their arguments as text.
+
+    Most templates write arguments as JSON by themselves; those of DeepSeek take a text.
+    """
+    yield asked
+    if any(message.get("tool_calls") for message in asked.messages):
+        yield replace(asked, messages=list(map(_with_texts, asked.messages)))
+
+
+def _with_texts(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    calls = [
+        {**call, "function": {**function, "arguments": text}}
+        for call in message.get("tool_calls", ())
+        for function in [call["function"]]
+        for text in [json.dumps(function["arguments"], ensure_ascii=False)]
+    ]
+    return {**message, "tool_calls": calls} if calls else message
+
+
+def _renamed(tool: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a tool, or a call of one, under another name."""
+    function = tool["function"]
+    return {**tool, "function": {**function, "name": f"{function['name']}{_OTHER}"}}
 
 
 @dataclass(frozen=True)

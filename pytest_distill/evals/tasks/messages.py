@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from pytest_distill._util import strict_json
@@ -55,8 +56,12 @@ def read_messages(example: Example, name: str) -> tuple[Message, ...]:
 def spoken(value: Any) -> str | None:
     """Return what is said in a list of messages; None where a value is none.
 
-    Roles and instructions are left out: they are the same in many conversations.
+    Roles and instructions are left out: they are the same in many conversations. A table holds the
+    JSON of messages.
     """
+    if isinstance(value, str) and value.lstrip().startswith("[{"):
+        with suppress(ValueError):
+            value = strict_json.loads(value)
     if not isinstance(value, list | tuple) or not value:
         return None
     texts = []

@@ -22,6 +22,7 @@ from pytest_distill.evals.tasks import Generation
 from pytest_distill.evals.tasks.conversations import Conversation
 from pytest_distill.evals.tasks.conversing import TAKEN
 from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.evals.tasks.messages import spoken
 
 MakeExample = Callable[..., Example]
 
@@ -93,6 +94,38 @@ def test_a_table_holds_messages_and_tools_as_json(tmp_path: Path) -> None:
     assert asked(Generation(messages="m", tools="t"), row) == Conversation(
         [{"role": "user", "content": "Hi"}], [{"type": "function", "function": {"name": "f"}}]
     )
+
+
+def test_what_a_table_lacks_is_left_out(tmp_path: Path) -> None:
+    """In a .parquet file all messages have the keys of all, and null where one has none."""
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    turns = [USER, {**CALLING, "tool_calls": [CALL]}, {**RESULT, "name": "weather"}]
+    row = {"id": "a", "m": turns, "t": [{"name": "f", "description": None}], "target": "21"}
+    parquet.write_table(pyarrow.Table.from_pylist([row]), tmp_path / "gold.parquet")
+    (read,) = read_gold_set(tmp_path / "gold.parquet")
+    assert read.fields["m"][0]["tool_calls"] is None
+    found = asked(Generation(messages="m", tools="t"), read)
+    call = {"type": "function", "function": CALL}
+    assert list(found.messages) == [
+        USER,
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        turns[2],
+    ]
+    assert list(found.tools) == [{"type": "function", "function": {"name": "f"}}]
+
+
+def test_what_is_said_in_messages() -> None:
+    """Neither roles nor instructions; of what is no list of messages nothing."""
+    system = {"role": "system", "content": "Be brief."}
+    parts = [{"type": "text", "text": "one\ntwo"}, {"type": "image"}]
+    turns = [system, USER, CALLING, {"role": "user", "content": parts}]
+    said = "How warm is it in Rome?\none\ntwo"
+    assert spoken(turns) == said
+    assert spoken(tuple(turns)) == said
+    assert spoken(json.dumps(turns)) == said
+    for other in (None, 3, "text", "[{", "[{}]", [], ["text"], [{"from": "user"}], {"role": "x"}):
+        assert spoken(other) is None
 
 
 def test_a_system_template_stands_before_the_prompt(example: MakeExample) -> None:

@@ -19,7 +19,7 @@ from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.metrics import Metric, ScoredElsewhere
-from pytest_distill.evals.metrics.samples import PassAt
+from pytest_distill.evals.metrics.samples import Majority, PassAt
 from pytest_distill.evals.requests import Prediction, ToolCall
 from pytest_distill.evals.tasks import Classification, Generation, Task
 from pytest_distill.evaluation.evaluation import MeasuredEvaluation
@@ -281,3 +281,26 @@ def test_a_field_of_the_rows_is_averaged(tmp_path: Path) -> None:
     """What routing rests on is one number an example."""
     rows = [{**row, "sure": row["repeat"] / 4} for row in samples(0, 1, 2)]
     assert recorded_field(evaluated(tmp_path, rows), "sure").tolist() == [0.25, 0.25]
+
+
+def test_a_vote_may_be_of_scores_made_elsewhere(tmp_path: Path) -> None:
+    """Equal texts are a vote; which of them is right the scores say."""
+    mine = ScoredElsewhere("mine")
+    rows = [
+        {**row, "scores": {"mine": float(row["text"] == "y")}} for row in samples(0, 1, 2, right=1)
+    ]
+    found = evaluated(tmp_path, rows, metrics=(mine,))
+    assert found.exact_score(Majority("majority@3", k=3, of=mine)) == 1
+    assert found.exact_score(Majority("majority@2", k=2, of=mine)) == Fraction(1, 2)
+
+
+def test_rows_within_a_budget_are_of_no_example(tmp_path: Path) -> None:
+    """An export of an eval with `at_tokens` has them; a recorded model is read without."""
+    rows = [*samples(0, 1), {"id": "a (within 5 tokens)", "at_tokens": 5, "text": "y"}]
+    assert evaluated(tmp_path, rows, 2).exact_score(BUILT_IN["exact_match"]) == Fraction(1, 2)
+
+
+def test_what_is_asked_is_of_so_many_samples() -> None:
+    """A comparison refuses another number; one sample is what it was before there were more."""
+    assert "repeats" not in task_of(1).settings()
+    assert task_of(3).settings()["repeats"] == 3

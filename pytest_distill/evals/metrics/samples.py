@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_distill.errors import EvaluationError
-from pytest_distill.evals.metrics.base import Answer, MeanMetric, Metric, as_number, identity_of
+from pytest_distill.evals.metrics.base import (
+    Answer,
+    MeanMetric,
+    Metric,
+    ScoredElsewhere,
+    as_number,
+    identity_of,
+)
 from pytest_distill.evals.normalisation import composed
 
 Right = NDArray[np.bool_]
@@ -132,7 +139,11 @@ class Majority(OfSamples):
     ) -> list[Fraction]:
         """Return each example's share of right ones among its most frequent answers."""
         votes = [_Votes(answer.samples[: self.k]) for answer in answers()]
-        self._join(votes)
+        if isinstance(self.of, ScoredElsewhere):  # nothing holds one sample against another
+            for each in votes:
+                each.groups = each.places
+        else:
+            self._join(votes)
         return [each.share(row) for each, row in zip(votes, right, strict=True)]
 
     def _join(self, votes: Sequence[_Votes]) -> None:

@@ -28,17 +28,13 @@ from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEval
 from pytest_distill.evaluation.models import Model
 from pytest_distill.evaluation.sources.fields import prediction_of
-from pytest_distill.evaluation.sources.rows import REPEAT, RecordedRows, read_rows
+from pytest_distill.evaluation.sources.rows import AT_TOKENS, REPEAT, RecordedRows, read_rows
 from pytest_distill.evaluation.store.keeping import run_key
 from pytest_distill.evaluation.store.writer import prediction_fields
 
 MANIFEST = "models.json"
 DATED = "dated"
 """Field of a row whose prompt held a date: the digest of what was asked with that date in it."""
-
-
-AT_TOKENS = "at_tokens"
-"""Field of a row that was asked within a budget of tokens: how many these are."""
 
 
 class ExportedModel(Model):
@@ -95,8 +91,7 @@ class ExportedModel(Model):
             tokens: self._evaluated(rows, on.budgets[tokens], **about)
             for tokens, rows in within.items()
         }
-        rows = recorded.where(lambda row: AT_TOKENS not in row.fields)
-        return self._evaluated(rows, on, **about)
+        return self._evaluated(recorded.in_full, on, **about)
 
     def _evaluated(self, recorded: RecordedRows, on: Eval, **about: Any) -> MeasuredEvaluation:
         rows = recorded.of(on)

@@ -79,7 +79,7 @@ class RecordedModel(Source):
             raise ConfigError(f"eval '{on.name}' has no gold set, and so no recorded predictions")
         on.check()  # nothing is asked, but the gold set must be one that could be
         path = self.file(on.name)
-        rows = read_rows(path)
+        rows = read_rows(path).in_full
         with_scores = rows.where(lambda row: "scores" in row.fields)
         answered = rows.where(lambda row: not set(ANSWERS[:-1]).isdisjoint(row.fields))
         about: dict[str, Any] = {"source": rows.source, "file": path.resolve()}
@@ -121,7 +121,7 @@ def recorded_field(evaluation: MeasuredEvaluation, name: str) -> NDArray[np.floa
     model = evaluation.info.name
     if evaluation.file is None:
         raise FieldError(f"the predictions of '{model}' were not recorded, and have no fields")
-    rows = read_rows(evaluation.file)
+    rows = read_rows(evaluation.file).in_full
     order = rows.of(evaluation.eval)
     if not any(name in row.fields for row in order):
         own = {n for n, v in order[0].fields.items() if isinstance(_parsed(v), float)} - {"id"}

@@ -21,6 +21,9 @@ ANSWERS = ("prediction", "probabilities", "loglikelihoods", "text", "tool_calls"
 REPEAT = "repeat"
 """The field that tells the samples of one example apart."""
 
+AT_TOKENS = "at_tokens"
+"""Field of an exported row that was asked within a budget of tokens: how many these are."""
+
 
 @dataclass(frozen=True, slots=True)
 class RecordedRows:
@@ -41,6 +44,11 @@ class RecordedRows:
     def all(self) -> list[Example]:
         """All rows, those of an example beside each other."""
         return [row for rows in self.by_id.values() for row in rows]
+
+    @property
+    def in_full(self) -> RecordedRows:
+        """The rows without those that were asked within a budget of tokens."""
+        return self.where(lambda row: AT_TOKENS not in row.fields)
 
     def where(self, wanted: Callable[[Example], bool]) -> RecordedRows:
         """Return the rows that are wanted."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,35 @@ def test_equal_prompts_give_equal_texts(engine: Make, causal_folder: Path) -> No
     got = _texts(made, [GenerationRequest(str(n), prompt, decoding=decoding) for n in range(30)])
     assert set(got.values()) == {_alone(made, prompt, 5)}
     assert len(got) == 30
+
+
+@pytest.mark.parametrize("batch_tokens", [90, 4096])
+def test_samples_of_one_prompt_read_it_once(
+    engine: Make, causal_folder: Path, batch_tokens: int
+) -> None:
+    """Whatever the order of the requests, and whatever finds room at a time; texts are as alone."""
+    made = engine(causal_folder, batch_tokens=batch_tokens)
+    decoding = Decoding(max_new_tokens=5, do_sample=True, temperature=3.0, seed=0)
+    asked = [
+        GenerationRequest(f"{text} {seed}", text, decoding=replace(decoding, seed=seed))
+        for seed in range(5)
+        for text in TEXTS[:3]
+    ]
+    alone: dict[str, str | None] = {}
+    for request in asked:
+        alone |= _texts(made, [request])
+    shapes = _shapes(made)
+    assert _texts(made, asked) == alone
+    assert len(set(alone.values())) > 10
+    assert made._load().findings.way == "loop"
+    if batch_tokens > 90:
+        lengths = [len(made.tokenizer(text)["input_ids"]) for text in TEXTS[:3]]
+        longest, *_ = sorted(lengths, reverse=True)
+        shapes.clear()
+        _texts(made, asked)
+        read = [rows for rows, columns in shapes if columns > 1]
+        assert sum(read) <= 3 + 1  # a short text is read again when all is answered
+        assert max(columns for _, columns in shapes) == longest
 
 
 @pytest.mark.parametrize(

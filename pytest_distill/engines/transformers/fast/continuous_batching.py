@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
+from operator import itemgetter
 
 import torch
 
@@ -72,7 +74,7 @@ class _Batch:
 
     def __init__(self, loaded: Loaded, queue: Sequence[Text], border: int | None) -> None:
         self.loaded, self.border = loaded, border
-        self.queue = sorted(queue, key=lambda text: -text.longest)  # the slots fit all to come
+        self.queue = _in_order(queue)
         self.texts: list[Text] = []  # in the order of their slots
         self.read: list[Text] = []  # those that the last step had in memory
         self.slots = Slots()
@@ -128,8 +130,9 @@ class _Batch:
         free = self.slots.rows - len(self.texts)
         if self.texts and free < max(1, self.slots.rows // _ROOM):
             return []
-        at_once = self.loaded.budget.tokens // max(1, self.queue[0].size - self.skip)
-        return self.queue[: max(1, min(free, at_once))]
+        at_once = max(1, self.loaded.budget.tokens // max(1, self.queue[0].size - self.skip))
+        _, of_rows = self._rows(self.queue[:free])
+        return self.queue[: len(list(takewhile(lambda row: row < at_once, of_rows)))]
 
     def _read(self, texts: Sequence[Text]) -> torch.Tensor:
         """Read prompts and keep them; return the logits that follow each.
@@ -138,7 +141,7 @@ class _Batch:
         writes over it.
         """
         self._share_prefix()
-        rows = [text.row[self.skip :] for text in texts]
+        rows, places = self._rows(texts)
         ids = pad(rows, 0, self.loaded.device)
         cache = caching.filled(self.prefix, len(rows))
         positions = torch.arange(self.skip, self.skip + ids.shape[1], device=ids.device)
@@ -148,9 +151,22 @@ class _Batch:
             **caching.going_on(self.loaded, cache),
         }
         _mark(texts)
-        logits = logits_at(self.loaded, inputs, range(len(rows)), [len(row) - 1 for row in rows])
-        self.slots.enter(caching.keys_and_values(cache), len(self.texts))
+        ends = [len(rows[place]) - 1 for place in places]
+        logits = logits_at(self.loaded, inputs, places, ends)
+        kept = caching.keys_and_values(cache)
+        if len(rows) < len(texts):
+            kept = caching.each(itemgetter(places), kept)
+        self.slots.enter(kept, len(self.texts))
         return logits
+
+    def _rows(self, texts: Sequence[Text]) -> tuple[list[list[int]], list[int]]:
+        """Return what is read for some texts, each different row once, and which is each text's."""
+        rows = [text.row[self.skip :] for text in texts]
+        if not self.loaded.joins:
+            return rows, list(range(len(rows)))
+        places: dict[tuple[int, ...], int] = {}
+        found = [places.setdefault(tuple(row), len(places)) for row in rows]
+        return list(map(list, places)), found
 
     def _share_prefix(self) -> None:
         """Read what all prompts begin with once, where that saves at least half a batch."""
@@ -185,6 +201,14 @@ class _Batch:
             stay = [row for row, text in enumerate(self.texts) if text not in gone]
             order = self.slots.keep(stay, len(self.texts))
             self.texts = [self.texts[row] for row in order]
+
+
+def _in_order(texts: Sequence[Text]) -> list[Text]:
+    """Return the longest texts first, for the slots fit all to come, and equal prompts together."""
+    first: dict[tuple[int, ...], int] = {}
+    order = [first.setdefault(tuple(text.prompt), len(first)) for text in texts]
+    places = sorted(range(len(texts)), key=lambda place: (-texts[place].longest, order[place]))
+    return [texts[place] for place in places]
 
 
 def _mark(texts: Sequence[Text]) -> None:

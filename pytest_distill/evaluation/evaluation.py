@@ -309,11 +309,19 @@ class MeasuredEvaluation(Evaluation):
         key = identity_of(metric)
         if key not in self._of_samples:
             recorded = self._recorded(metric)
-            given = metric.scores(self.single_answers) if recorded is None else recorded.ravel()
+            given = self._given(metric) if recorded is None else recorded.ravel()
             scores = self._numbers(given, metric)
             self._refuse_bad(scores, metric)
             self._of_samples[key] = metric, scores.reshape(self.n, -1)
         return self._of_samples[key][1]
+
+    def _given(self, metric: Metric) -> Any:
+        """Return what a metric gives for all answers; an error says whose answers these are."""
+        answers = self.single_answers
+        try:
+            return metric.scores(answers)
+        except EvaluationError as error:
+            raise EvaluationError(f"{self.source}: {error}") from error.__cause__
 
     def _right_or_wrong(self, metric: OfSamples) -> NDArray[np.bool_]:
         """Return which samples are right by the metric that `metric` is of, shape (n, repeats)."""

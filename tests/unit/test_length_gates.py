@@ -110,7 +110,7 @@ def test_a_length_says_that_a_text_ended_where_it_says_not_why() -> None:
 @pytest.mark.parametrize("tokens", [100, 101, None])
 def test_an_ending_that_is_not_known_is_an_error(tokens: int | None) -> None:
     """A text of just max_new_tokens may have ended there; the message says what to do."""
-    with pytest.raises(EvaluationError, match=r"'e1'.*finish.*--distill-refresh"):
+    with pytest.raises(EvaluationError, match=r"'student'.*'e1'.*finish.*--distill-refresh"):
         Finished(0.9).judge(compared(lengths(5, 5), [(5, "end"), (tokens, None)]))
 
 

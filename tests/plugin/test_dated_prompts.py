@@ -10,20 +10,13 @@ from typing import Any
 
 import pytest
 
-# pytester drops the modules that are first imported in a test, and torch can't be imported twice.
-import torch
-import torch._dynamo  # comes by itself when a first model is made
-import transformers
-
 from pytest_distill.engines.transformers.likeness import comparing as likeness
 
+from .chat_models import write_chat_models
 from .project import HEAD, Project, Run, gates_of, said, write_gates
 
-LIBRARY: Any = transformers  # published with types that mypy strict does not pass
-MODELS = LIBRARY.LlamaForCausalLM, LIBRARY.LlamaConfig  # imported here, for the same reason
 MONDAY = datetime(2026, 3, 30, 23, 59)
 TUESDAY = datetime(2026, 3, 31, 0, 1)
-LETTERS = "abcdefgh"
 DATED = "{{ strftime_now('%d %b') }}{{ messages[0].content }}"
 PLAIN = "{{ messages[0].content }}"
 REPORTS = ("--distill-report", "--distill-json", "out.json")
@@ -40,32 +33,7 @@ def template(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def chatting(project: Project, template: str) -> Project:
     """Return a project with two tiny models that answer chats of four prompts."""
-    tokenizers = pytest.importorskip("tokenizers")
-    LIBRARY.utils.logging.disable_progress_bar()
-    special = {"bos_token": "<s>", "eos_token": "</s>"}
-    words = {word: i for i, word in enumerate((*special.values(), *LETTERS))}
-    inner = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token=special["eos_token"]))
-    inner.pre_tokenizer = tokenizers.pre_tokenizers.Split("", "isolated")
-    made = LIBRARY.PreTrainedTokenizerFast(
-        tokenizer_object=inner, chat_template=template, **special
-    )
-    project.models.clear()
-    for seed, name in enumerate(("teacher", "student")):
-        torch.manual_seed(seed)
-        config = LIBRARY.LlamaConfig(
-            vocab_size=len(words),
-            hidden_size=16,
-            intermediate_size=16,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            max_position_embeddings=32,
-            bos_token_id=0,
-            eos_token_id=1,
-            pad_token_id=1,
-        )
-        LIBRARY.LlamaForCausalLM(config).save_pretrained(project.path / name)
-        made.save_pretrained(project.path / name)
-        project.models[name] = {"path": name, "device": "cpu"}
+    write_chat_models(project, template)
     texts = ("abba", "cafe", "bead", "gaga")
     project.rows("texts.jsonl", ({"id": t, "text": t, "target": t[:1]} for t in texts))
     project.evals.clear()

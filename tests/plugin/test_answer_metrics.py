@@ -313,6 +313,7 @@ def test_error_rates(project: Project, run: Run) -> None:
         worse + SAID[10:],
         "word_error_rate",
         "char_error_rate",
+        max_new_tokens=16,
     )
     write_gates(
         project,
@@ -346,7 +347,8 @@ def test_a_student_without_errors(project: Project, run: Run) -> None:
     gates = gates_of(project)
     assert (gates["words"]["observed"], gates["words"]["infinite"]) == (None, True)
     assert {gates[n]["outcome"] for n in ("words", "characters", "flips")} == {"PASSED"}
-    assert gates["sure"]["outcome"] in ("PASSED", "INCONCLUSIVE")
+    assert gates["sure"]["outcome"] == "INCONCLUSIVE"  # 40 sentences may have missed a rambling one
+    assert any("begins to pass at about" in note for note in gates["sure"]["notes"])
     given(project, SAID, SAID, noisy, "word_error_rate")
     write_gates(project, words="assert_quality_retained(0.95)")
     result = run(*REPORTS)

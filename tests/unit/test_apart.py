@@ -171,6 +171,7 @@ def test_a_python_that_cannot_be_started(
             apart("double", 1)
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # this process may have threads
 def test_a_fork_has_a_process_of_its_own(apart: Apart) -> None:
     """A fork of this process neither asks the other's nor ends it."""
     before = apart("pid")

@@ -44,7 +44,7 @@ class _NGrams(Metric):
         """
         seen = np.asarray(rows, np.float64)
         most = max(float(seen[:, 0].max()), self.a_token * (longest or 0))
-        reference = _typical(seen[:, 1])
+        reference = typical(seen[:, 1])
         wrong = [self.row(length, reference, matches=False) for length in (0.0, most)]
         right = self.row(reference, reference, matches=True)
         return np.array(wrong), np.array([right, right])
@@ -95,7 +95,7 @@ def _cut(text: str) -> str:
     return spaced(composed(text))
 
 
-def _typical(sizes: NDArray[np.float64]) -> float:
+def typical(sizes: NDArray[np.float64]) -> float:
     """Return the size of the text that a word is in on average: sum z^2 / sum z."""
     total = float(sizes.sum())
     return float((sizes**2).sum()) / total if total else 0.0

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pytest_distill._util.packages import Package
 from pytest_distill.evals.metrics.base import Answer, Metric, ratio
+from pytest_distill.evals.metrics.corpus import typical
 from pytest_distill.evals.normalisation import bare, composed, spaced
 
 _JIWER = Package("jiwer", "jiwer", "speech")
@@ -35,6 +36,9 @@ class ErrorRate(Metric):
     range: tuple[float, float] = (0.0, math.inf)
     same_columns: ClassVar[bool] = True
     package: Package = _JIWER
+
+    a_token: ClassVar[int] = 1
+    """How many words, or characters, a token may be."""
 
     @abstractmethod
     def normalised(self, text: str) -> str:
@@ -66,6 +70,18 @@ class ErrorRate(Metric):
         """Return the rate as a fraction, shape (2,)."""
         errors, length = (int(total) for total in totals)
         return Fraction(errors, length) if length else None
+
+    def extremes(
+        self, rows: NDArray[Any], longest: int | None
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return no output, and one that goes on to the end without a match; beside a perfect one.
+
+        As those of BLEU; at worst with as many errors as any that was seen.
+        """
+        errors, lengths = np.asarray(rows, np.float64).T
+        length = typical(lengths)
+        most = max(float(errors.max()), length, float(self.a_token * (longest or 0)))
+        return np.array([[length, length], [most, length]]), np.array([[0.0, length]] * 2)
 
     def _counts(self, answer: Answer) -> tuple[int, int]:
         predicted, counted = self.normalised(answer.predicted), []
@@ -105,6 +121,8 @@ class CharacterErrorRate(ErrorRate):
     Normalised as for the word error rate, but that no blank is added. Counted are the characters of
     NFC, with one blank between words.
     """
+
+    a_token: ClassVar[int] = 4  # of English text
 
     def normalised(self, text: str) -> str:
         """Return a text with one blank between words."""

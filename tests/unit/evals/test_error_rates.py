@@ -85,6 +85,17 @@ def test_the_best_accepted_answer_counts(text_answer: MakeAnswer) -> None:
     assert WER.statistics([answer]).tolist() == [[1, 4]]
 
 
+def test_what_one_more_example_can_be() -> None:
+    """At worst no output, or one that goes on to the greatest length; at best a perfect one."""
+    rows = np.array([[2.0, 10.0], [3.0, 10.0]])
+    for metric, most in ((WER, 128), (CER, 4 * 128)):
+        worst, best = metric.extremes(rows, 128) or ((), ())
+        assert np.asarray(worst).tolist() == [[10, 10], [most, 10]]
+        assert np.asarray(best).tolist() == [[0, 10], [0, 10]]
+    worst, _ = WER.extremes(np.array([[50.0, 10.0], [0.0, 0.0]]), None) or ((), ())
+    assert np.asarray(worst).tolist() == [[10, 10], [50, 10]]
+
+
 @pytest.mark.parametrize("target", ["", " ", "...", "?!"])
 @pytest.mark.parametrize("metric", [WER, CER], ids=["words", "characters"])
 def test_nothing_to_compare_with(text_answer: MakeAnswer, metric: Metric, target: str) -> None:

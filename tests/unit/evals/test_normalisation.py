@@ -51,8 +51,13 @@ TEXTS = {
     "half-width": "ﾊﾝｶｸｶﾅ ﾃﾞｽ",
 }
 BEST = {
-    **{"exact_match": 1.0, "token_f1": 1.0, "rouge_l": 1.0, "bleu": 100.0, "chrf": 100.0},
-    **{"word_error_rate": 0.0, "char_error_rate": 0.0},
+    "exact_match": 1.0,
+    "token_f1": 1.0,
+    "rouge_l": 1.0,
+    "bleu": 100.0,
+    "chrf": 100.0,
+    "word_error_rate": 0.0,
+    "char_error_rate": 0.0,
 }
 
 

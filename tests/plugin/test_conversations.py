@@ -69,7 +69,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "no content": ({"messages": [{"role": "user"}]}, "message 1 of 'messages': no 'content'"),
     "content": (
         {"messages": [{"role": "user", "content": 3}]},
-        "message 1 of 'messages': 'content' must be text or a list of texts, not the number 3",
+        "message 1 of 'messages': 'content' must be text or a list of text parts, not the number 3",
     ),
     "image": (
         {"messages": [{"role": "user", "content": [{"type": "image", "url": "x"}]}]},

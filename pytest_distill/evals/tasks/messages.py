@@ -123,7 +123,7 @@ def _content(given: Mapping[str, Any], *, may_lack: bool, refuse: Refuse) -> str
     if isinstance(content, str):
         return content
     if not isinstance(content, list | tuple) or not content:
-        raise refuse(f"'content' must be text or a list of texts, not {fields.shown(content)}")
+        raise refuse(f"'content' must be text or a list of text parts, not {fields.shown(content)}")
     return "".join(_part(part, number, refuse) for number, part in enumerate(content, 1))
 
 

@@ -204,10 +204,19 @@ TURNS: list[tuple[Any, str]] = [
         [{"role": "assistant", "content": None}, USER],
         "message 1 of 'm': 'content' is null, which only a turn of the assistant with tool_calls",
     ),
-    ([{"role": "user", "content": 3}], "message 1 of 'm': 'content' must be text or a list of te"),
-    ([{"role": "user", "content": True}], "message 1 of 'm': 'content' must be text or a list "),
-    ([{"role": "user", "content": {}}], "message 1 of 'm': 'content' must be text or a list of t"),
-    ([{"role": "user", "content": []}], "message 1 of 'm': 'content' must be text or a list of t"),
+    (
+        [{"role": "user", "content": 3}],
+        "message 1 of 'm': 'content' must be text or a list of text",
+    ),
+    ([{"role": "user", "content": True}], "message 1 of 'm': 'content' must be text or a list of"),
+    (
+        [{"role": "user", "content": {}}],
+        "message 1 of 'm': 'content' must be text or a list of text",
+    ),
+    (
+        [{"role": "user", "content": []}],
+        "message 1 of 'm': 'content' must be text or a list of text",
+    ),
     (
         [{"role": "user", "content": ["hi"]}],
         "message 1 of 'm': part 1 of its content must be {'type': 'text', 'text': ...}, not the",

@@ -155,10 +155,12 @@ def models(
     with what is to be told `first` of a model, by the name that is asked for.
     """
     n = comparison.n(slice)
+    repeats = comparison.on.task.repeats if isinstance(comparison.on, Eval) else 1
     about = [
         f"eval {comparison.eval}{comparison.budget}",
         *([f"slice {slice_name(slice)}"] if slice is not None else []),
         f"n = {n:,}{tokens}" if n is not None else "reported scores",
+        *([f"{repeats:,} samples of each"] if repeats > 1 else []),
     ]
     models = [comparison.model(name) for name in names]
     width = max(len(model.name) for model in models)

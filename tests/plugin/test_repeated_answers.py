@@ -113,6 +113,7 @@ def test_a_lost_example_shows_how_many_samples_were_right(project: Project, run:
     )
     result = run(*REPORTS)
     result.assert_outcomes(failed=2)
+    assert "eval sums, n = 6, 4 samples of each" in " ".join(said(result).split())
     files = [line.split()[-1] for line in result.outlines if "lost examples: " in line]
     for file in files[:2]:
         rows = [json.loads(r) for r in (project.path / file).read_text().splitlines()]

@@ -66,6 +66,8 @@ def test_every_page_is_listed_in_the_index() -> None:
         ReportedOptions,
         schema.Trained,
         evals.DeclaredMetric,
+        evals.PassAtMetric,
+        evals.MajorityMetric,
         evals.Shots,
         schema.Waiver,
         *map(evals.eval_of, TASKS.values()),

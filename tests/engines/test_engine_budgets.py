@@ -188,6 +188,36 @@ def test_a_small_budget_is_answered_before_the_large_one_is_done(
     assert {one.tokens for one in answers} == {10}
 
 
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("full"), RuntimeError("no")])
+def test_an_answer_that_was_given_is_not_given_again(
+    engine: Make, causal_folder: Path, error: Exception
+) -> None:
+    """Where a run fails after its first answers, and the longer texts begin anew."""
+    made = engine(causal_folder)
+    asked = _asked(TEXTS[:3], [2, 9], Decoding())
+    expected = _one_by_one(made, asked)
+    predicted(made, asked)  # with its trials
+    passes = 0
+
+    def fail_once(_module: Any, _args: Any) -> None:
+        nonlocal passes
+        passes += 1
+        if passes == 5:
+            raise error
+
+    handle = made.model.register_forward_pre_hook(fail_once)
+    answers = made.predict(asked)
+    first = [next(answers) for _ in range(3)]
+    assert passes < 5
+    rest = list(answers)
+    handle.remove()
+    assert passes > 5
+    by_id = {one.id: one for one in (*first, *rest)}
+    assert len(first) + len(rest) == len(by_id) == len(asked)
+    _same([by_id[request.id] for request in asked], expected)
+    assert made._load().findings.way == ("generate" if type(error) is RuntimeError else "loop")
+
+
 def test_only_requests_that_ask_for_the_same_share_a_run(engine: Make, causal_folder: Path) -> None:
     """Another seed, temperature, stop string or prompt is another text."""
     made = engine(causal_folder)

@@ -100,8 +100,8 @@ def test_of_tokens_that_are_as_likely_the_one_that_argmax_names_is_greedy(
             head[vocabulary[choices[at]]] = likeliest * 9
     made._load().findings.short_text = None  # it is another model now
     (got,) = predicted(made, [request])
-    logits = made.model(torch.tensor([made.tokenizer("one, two")["input_ids"]])).logits[0, -1]
-    named = int(logits.argmax())
+    ids = torch.tensor([made.tokenizer("one, two")["input_ids"]], device=made.model.device)
+    named = int(made.model(ids).logits[0, -1].argmax())
     assert got.greedy == tuple(vocabulary[choice] == named for choice in choices)
     assert sum(got.greedy) == 1
     values = got.loglikelihoods or ()

@@ -56,6 +56,7 @@ def test_cuda_and_cpu_agree(
     path = request.getfixturevalue(f"{folder}_folder")
     cuda, cpu = (predicted(engine(path, device=device), requests) for device in ("cuda", "cpu"))
     for there, here in zip(cuda, cpu, strict=True):
+        assert there.greedy == here.greedy
         assert there.probabilities == pytest.approx(here.probabilities, abs=1e-4)
         assert there.loglikelihoods == pytest.approx(here.loglikelihoods, abs=1e-2)
 
@@ -69,5 +70,5 @@ def test_generation_on_cuda(engine: Make, causal_folder: Path) -> None:
         here = {p.id: p for p in predicted(engine(causal_folder, device="cpu"), requests)}
         assert {i: p.text for i, p in there.items()} == {i: p.text for i, p in here.items()}
         for i, prediction in here.items():
-            assert there[i].tokens == prediction.tokens
+            assert (there[i].tokens, there[i].finish) == (prediction.tokens, prediction.finish)
             assert there[i].loglikelihoods == pytest.approx(prediction.loglikelihoods, abs=1e-2)

@@ -117,14 +117,19 @@ def test_rows_on_either_side_of_a_border_never_meet(engine: Make, longrope_folde
 def test_a_text_that_crosses_a_border_is_read_anew(
     engine: Make, longrope_folder: Path, batch_tokens: int
 ) -> None:
-    """Each token is what the model says of all before it, also where that is beyond the border."""
+    """Each token is what the model says of all before it, also where that is beyond the border.
+
+    What such a text begins with, within a smaller budget, may end before it.
+    """
     made = engine(longrope_folder, batch_tokens=batch_tokens)
     prompts = [TEXTS[3][:n] for n in range(20, 120, 9)]
     rows = [len(made.tokenizer(prompt)["input_ids"]) for prompt in prompts]
     assert any(row <= ORIGINAL < row + 12 for row in rows)
-    asked = [GenerationRequest(p, p, decoding=Decoding(max_new_tokens=12)) for p in prompts]
-    got = {prediction.id: prediction.text for prediction in predicted(made, asked)}
-    assert got == {prompt: greedy(made, prompt, 12) for prompt in prompts}
+    asked = {(p, most): Decoding(max_new_tokens=most) for p in prompts for most in (12, 4)}
+    got = predicted(
+        made, [GenerationRequest(f"{p} {n}", p, decoding=asked[p, n]) for p, n in asked]
+    )
+    assert [prediction.text for prediction in got] == [greedy(made, p, n) for p, n in asked]
     assert made.notes == []
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pytest_distill import ModelError
+from pytest_distill.engines.transformers.likelihood import top_tokens
 from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 
@@ -106,6 +107,19 @@ def test_of_tokens_that_are_as_likely_the_one_that_argmax_names_is_greedy(
     assert sum(got.greedy) == 1
     values = got.loglikelihoods or ()
     assert len({values[at] for at in (*twins, best)}) == 1
+
+
+@pytest.mark.parametrize("size", [1, 255, 256, 511, 512, 513, 1000, 32_003])
+def test_the_top_token_is_what_argmax_names(size: int) -> None:
+    """Also where several are as high, in one block or in different ones, and at the very end."""
+    draw = torch.Generator().manual_seed(size)
+    few = torch.randint(0, 3, (40, size), generator=draw).float()  # nothing but ties
+    many = torch.randn(40, size, generator=draw)
+    last, odd = many.clone(), many.clone()
+    last[:, -1] = 99
+    odd[::2], odd[1::2, size // 2] = -torch.inf, torch.nan
+    for scores in (few, many, many.bfloat16().float(), last, odd):
+        assert torch.equal(top_tokens(scores), scores.argmax(-1))
 
 
 def test_choices_that_differ_in_their_last_token_share_one_row(

@@ -233,14 +233,16 @@ def _blocks(text: str, marker: str, close: str = "") -> Iterator[str]:
     position = text.find(marker)
     while position >= 0:
         start = position + len(marker)
-        try:
-            _, after = strict_json.decoded(text, start)
-        except ValueError:
-            after = start
-        ends = [text.find(end, after) for end in (close, marker) if end]
-        stop = min((end for end in ends if end >= 0), default=len(text))
+        after = start
+        if _OPENED.match(text, start):
+            with suppress(ValueError):
+                _, after = strict_json.decoded(text, start)
+        following = text.find(marker, after)
+        stop = following if following >= 0 else len(text)
+        closed = text.find(close, after, stop) if close else -1
+        stop = closed if closed >= 0 else stop
         yield text[start:stop]
-        position = text.find(marker, stop)
+        position = following
 
 
 def _called(block: str) -> tuple[ToolCall, ...]:
@@ -251,9 +253,12 @@ def _called(block: str) -> tuple[ToolCall, ...]:
 def _without_ends(text: str) -> str:
     """Return a text without the special tokens that end a turn, where a file has them."""
     text = text.strip()
-    while end := _END.search(text[-_LONGEST_END:]):
-        text = text[: -len(end[0])].rstrip()
-    return text
+    end = len(text)
+    while found := _END.search(text, max(0, end - _LONGEST_END), end):
+        end = found.start()
+        while end and text[end - 1].isspace():
+            end -= 1
+    return text[:end]
 
 
 _MARKED: Mapping[str, Callable[[str], Iterator[ToolCall]]] = {
@@ -266,6 +271,7 @@ MARKERS = (*_MARKED, "</tool_call>", "[CALL_ID]", "[ARGS]")
 _MARKER = re.compile("|".join(map(re.escape, _MARKED)))
 _LONGEST_END = 40
 _END = re.compile(r"(?:<\|\w+\|>|</s>)\Z")
+_OPENED = re.compile(r"\s*[{\[]")
 _BETWEEN = re.compile(r"[ \t\r\n]*;?[ \t\r\n]*")
 _FENCE = re.compile(r"```(?i:json)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
 _NAME = re.compile(r'"name"\s*:\s*("(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*")')

@@ -146,7 +146,7 @@ BAD_SCHEMAS = [
     ({"properties": {"a": {"$ref": "#/$defs/b"}}}, r"'#/\$defs/b' leads nowhere here"),
     ({"$ref": "#"}, "leads in a circle"),
     ({"$schema": 5}, "is no text"),
-    ({"type": "object", "x": float("nan"), "required": "a"}, "'a' is not of type 'array'"),
+    ({"type": "object", "required": "a"}, "'a' is not of type 'array'"),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -120,6 +121,26 @@ def test_markers_inside_arguments_are_text() -> None:
         (found,) = calls_of(text)
         assert found.name == "search"
         assert json.loads(found.arguments) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "calls"),
+    [
+        ("<tool_call>" * 100_000, 100_000),
+        ("[TOOL_CALLS]" * 10_000, 10_000),
+        ('<tool_call>{"' * 10_000, 10_000),
+        ("x" + "</s>" * 100_000, 0),
+        ("x" + " " * 1_000_000 + "y", 0),
+        ("```json\n" * 100_000, 0),
+        ('{"name":' * 100_000, 0),
+        ("<tool_call>" + '"name"' + " " * 300_000 + "\\" * 300_000, 1),
+    ],
+)
+def test_hostile_texts_take_no_time(text: str, calls: int) -> None:
+    """The time to read a text grows with its length, whatever is in it."""
+    begun = time.process_time()
+    assert len(calls_of(text)) == calls
+    assert time.process_time() - begun < 5
 
 
 def gold(value: Any) -> Example:

@@ -54,7 +54,12 @@ def ask(question: str, *texts: str) -> bool:
 @lru_cache(maxsize=256)
 def _parsed(text: str) -> list[Any]:
     """Return the expressions that math-verify reads in a text; what it can't read it leaves out."""
-    found = parse(_marked(text), fallback_mode="no_fallback", parsing_timeout=None)
+    try:
+        found = parse(_marked(text), fallback_mode="no_fallback", parsing_timeout=None)
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 (math-verify catches its own: whatever is left reads nothing)
+        return []
     return [expression for expression in found if not isinstance(expression, str)]
 
 

@@ -368,14 +368,12 @@ class MeasuredEvaluation(Evaluation):
 
     def _exact_mean(self, metric: MeanMetric, every: slice | list[int]) -> Fraction:
         """Return the mean of the exact scores: two of three samples are 2/3, and no float."""
-        scores = self.scores(metric)
+        self.scores(metric)
         exact = self._exact.get(identity_of(metric))
-        if exact is not None:
-            chosen = [exact[place] for place in np.arange(self.n)[every]]
-            return sum(chosen, Fraction(0)) / len(chosen)
-        if self.samples:  # each example has as many, so that this is the mean of the means
-            scores = self.sample_scores(metric)
-        return exact_mean(scores[every].ravel())
+        if exact is None:  # each example has as many samples: this is the mean of the means
+            return exact_mean(self.sample_scores(metric)[every].ravel())
+        chosen = [exact[place] for place in np.arange(self.n)[every]]
+        return sum(chosen, Fraction(0)) / len(chosen)
 
     def statistics(self, metric: Metric) -> NDArray[Any]:
         """Return the metric's sufficient statistics, shape (n, k); of several samples the sum."""

@@ -147,6 +147,9 @@ def test_lengths_and_greedy_choices(tmp_path: Path, kind: str) -> None:
             "tool_calls: the arguments of 'f' are [1]",
         ),
         ({"tool_calls": "[{"}, "tool_calls is '[{', which is no JSON"),
+        ({"labels": 5}, "labels is 5, not a list of labels"),
+        ({"loglikelihoods": 10**400}, "loglikelihoods has 1000"),
+        ({"probabilities": ["0.5"]}, "probabilities has '0.5', not a finite number"),
     ],
 )
 def test_a_field_that_says_nothing_is_an_error(
@@ -272,6 +275,11 @@ def test_ready_scores_are_averaged_over_the_rows(tmp_path: Path) -> None:
     found = evaluated(tmp_path, rows, metrics=(mine,))
     assert found.exact_score(mine) == Fraction(1, 3)
     assert found.scores(mine).shape == (2,)
+    long = (0.1234567, 0.7654321, 0.0000001)
+    for row in rows:
+        row["scores"] = {"mine": long[row["repeat"]]}
+    found = evaluated(tmp_path, rows, metrics=(mine,))
+    assert found.exact_score(mine) == Fraction("0.8888889") / 3
     passed = [{**row, "scores": {"mine": float(row["repeat"] == 1)}} for row in rows]
     found = evaluated(tmp_path, passed, metrics=(mine,))
     assert found.exact_score(PassAt("pass@2", k=2, of=mine)) == Fraction(2, 3)

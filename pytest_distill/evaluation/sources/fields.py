@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any
-
-import numpy as np
 
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.requests import FINISHES, Finish, Prediction, ToolCall
@@ -49,7 +48,7 @@ def prediction_of(row: Example) -> Prediction:
         id=row.id,
         prediction=None if answer is None else str(answer),
         probabilities=numbers(row, "probabilities", probabilities),
-        labels=None if labels is None else tuple(map(str, labels)),
+        labels=_labels(row, labels),
         loglikelihoods=numbers(row, "loglikelihoods", fields.get("loglikelihoods")),
         text=text,
         tokens=tokens,
@@ -58,6 +57,12 @@ def prediction_of(row: Example) -> Prediction:
         greedy=_greedy(row),
         tool_calls=calls,
     )
+
+
+def _labels(row: Example, labels: object) -> tuple[str, ...] | None:
+    if labels is not None and not isinstance(labels, list):
+        raise row.answer_error(f"labels is {labels!r:.60}, not a list of labels")
+    return None if labels is None else tuple(map(str, labels))
 
 
 def whole(value: object) -> int | None:
@@ -80,9 +85,15 @@ def numbers(row: Example, name: str, values: Any) -> tuple[float, ...] | None:
 
 def number(row: Example, name: str, value: Any) -> float:
     """Return a finite number; EvaluationError where it is none."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
+    try:
+        found = (
+            float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+        )
+    except OverflowError:  # a whole number of hundreds of digits
+        found = math.inf
+    if not math.isfinite(found):
         raise row.answer_error(f"{name} has {value!r:.60}, not a finite number")
-    return float(value)
+    return found
 
 
 def _finish(row: Example) -> Finish | None:
@@ -158,7 +169,12 @@ def _call(row: Example, call: object) -> ToolCall:
             f"tool_calls: the arguments of '{said['name']}' are {arguments!r:.60}; they are a "
             "mapping, or JSON as text"
         )
-    return ToolCall(said["name"], json.dumps(arguments or {}, ensure_ascii=False))
+    try:
+        return ToolCall(said["name"], json.dumps(arguments or {}, ensure_ascii=False))
+    except (RecursionError, TypeError) as error:  # a date, say, in a parquet file
+        raise row.answer_error(
+            f"tool_calls: the arguments of '{said['name']}' are no JSON: {error}"
+        ) from None
 
 
 def _parsed(row: Example, name: str) -> Any:

@@ -140,7 +140,7 @@ def _parsed(value: object) -> object:
         return value
     try:
         return float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return value
 
 

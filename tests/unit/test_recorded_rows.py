@@ -276,11 +276,14 @@ def test_ready_scores_are_averaged_over_the_rows(tmp_path: Path) -> None:
     assert found.exact_score(mine) == Fraction(1, 3)
     assert found.scores(mine).shape == (2,)
     long = (0.1234567, 0.7654321, 0.0000001)
-    for row in rows:
-        row["scores"] = {"mine": long[row["repeat"]]}
+    rows = [
+        {"id": id, "repeat": i, "scores": {"mine": score}}
+        for id in "ab"
+        for i, score in enumerate(long)
+    ]
     found = evaluated(tmp_path, rows, metrics=(mine,))
     assert found.exact_score(mine) == Fraction("0.8888889") / 3
-    passed = [{**row, "scores": {"mine": float(row["repeat"] == 1)}} for row in rows]
+    passed = [{**row, "scores": {"mine": float(i % 3 == 1)}} for i, row in enumerate(rows)]
     found = evaluated(tmp_path, passed, metrics=(mine,))
     assert found.exact_score(PassAt("pass@2", k=2, of=mine)) == Fraction(2, 3)
 

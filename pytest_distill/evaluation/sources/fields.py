@@ -85,10 +85,9 @@ def numbers(row: Example, name: str, values: Any) -> tuple[float, ...] | None:
 
 def number(row: Example, name: str, value: Any) -> float:
     """Return a finite number; EvaluationError where it is none."""
+    real = not isinstance(value, bool) and isinstance(value, Real)
     try:
-        found = (
-            float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
-        )
+        found = float(value) if real else math.nan
     except OverflowError:  # a whole number of hundreds of digits
         found = math.inf
     if not math.isfinite(found):

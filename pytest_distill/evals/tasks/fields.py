@@ -74,7 +74,10 @@ def wrong_type(example: Example, name: str, wanted: str, value: Any) -> GoldSetE
 def shown(value: Any) -> str:
     """Return a value and its kind, as messages call it."""
     kind = next((said for kind, said in _JSON_TYPES.items() if isinstance(value, kind)), "a value")
-    return "null" if value is None else f"{kind} {value!r:.60}"
+    try:
+        return "null" if value is None else f"{kind} {value!r:.60}"
+    except ValueError:  # a number of more digits than Python writes
+        return f"{kind} of too many digits"
 
 
 _JSON_TYPES: Mapping[type, str] = {

@@ -80,6 +80,10 @@ def _refusing(example: Example, place: str) -> Refuse:
 
 
 def _message(given: Any, refuse: Refuse) -> Message:
+    try:  # plain from here on, whatever the row is made of
+        given = json.loads(json.dumps(given, ensure_ascii=False).encode())
+    except (TypeError, ValueError, RecursionError) as error:
+        raise refuse(f"cannot be written as JSON: {error}") from None
     if not isinstance(given, Mapping):
         raise refuse(f"must be an object with 'role' and 'content', not {fields.shown(given)}")
     message = without_null(given)
@@ -93,11 +97,7 @@ def _message(given: Any, refuse: Refuse) -> Message:
             raise refuse(f"'{key}' must be text, not {fields.shown(message[key])}")
     if calls:
         message["tool_calls"] = calls
-    try:
-        text = json.dumps(message, ensure_ascii=False)
-        return dict(json.loads(text.encode()))  # plain, whatever the row is made of
-    except (TypeError, ValueError, RecursionError) as error:
-        raise refuse(f"cannot be written as JSON: {error}") from None
+    return message
 
 
 def _role(given: Mapping[str, Any], refuse: Refuse) -> str:

@@ -150,9 +150,10 @@ class Conversing(FewShot):
             return ()
         if not isinstance(self.tools, list | tuple) or not self.tools:
             raise ConfigError("tools: must be the name of a field, or a list of definitions")
+        tools = read_tools(self.tools, lambda problem: ConfigError(f"tools: {problem}"))
         if not strict_json.writable(list(self.tools)):
             raise ConfigError(f"tools: hold something that {_UNWRITABLE}")
-        return read_tools(self.tools, lambda problem: ConfigError(f"tools: {problem}"))
+        return tools
 
     @cached_property
     def _template(self) -> tuple[str | None, dict[str, Any]]:

@@ -401,7 +401,10 @@ def test_a_missing_jsonschema_is_one_line(monkeypatch: pytest.MonkeyPatch) -> No
         ({"template": {"d": date(2026, 1, 1)}}, "template: d is something that JSON does not know"),
         ({"template": {"x": float("nan")}}, "template: x is something that JSON does not know: w"),
         ({"template": {"x": {1: 2, "a": 3}}}, "template: x is something that JSON does not know"),
-        ({"tools": ({"name": "f", "since": date(2026, 1, 1)},)}, "tools: hold something that JSON"),
+        (
+            {"tools": ({"name": "f", "since": date(2026, 1, 1)},)},
+            "tools: cannot be written as JSON",
+        ),
         ({"tools": ({"name": "f", "x": {1: 2, "a": 3}},)}, "tools: hold something that JSON does "),
         *(
             ({"template": {key: 1}}, f"template: '{key}' is not for a template to be told")

@@ -169,7 +169,9 @@ def _metric_doubts(
     gate: Gate, comparison: Comparison, evaluations: Sequence[MeasuredEvaluation]
 ) -> Iterator[str]:
     """Yield what the metric that a gate looked at says of the answers that it scored."""
-    metric = comparison.metric(getattr(gate, "metric", None))
+    metric = gate.scored_by(comparison)
+    if metric is None:
+        return
     for evaluation in evaluations:
         yield from map(Doubt, metric.doubts(evaluation.info.name, evaluation.single_answers))
 

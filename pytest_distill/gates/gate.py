@@ -124,6 +124,10 @@ class Gate(ABC):
         """Return the examples to look at after a failure: none."""
         return []
 
+    def scored_by(self, comparison: Comparison) -> Metric | None:  # noqa: ARG002
+        """Return the metric whose scores are looked at; None where none is."""
+        return None
+
     def verdict(
         self,
         comparison: Comparison,
@@ -285,6 +289,10 @@ class MetricGate(AnswersGate):
 
     _: KW_ONLY
     metric: str | Metric | None = None
+
+    def scored_by(self, comparison: Comparison) -> Metric | None:
+        """Return the metric."""
+        return comparison.metric(self.metric)
 
     def lost(self, comparison: Comparison) -> list[Row]:
         """Return the examples that the student lost to the teacher."""

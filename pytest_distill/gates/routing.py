@@ -69,6 +69,10 @@ class Routable(EvalGate):
     confidence: Confidence = "default"
     save: str | os.PathLike[str] | None = None
 
+    def scored_by(self, comparison: Comparison) -> Metric | None:
+        """Return the metric."""
+        return comparison.metric(self.metric)
+
     def lost(self, comparison: Comparison) -> list[Row]:
         """Return what the student lost to the teacher, the surest first: it bars lower ones."""
         metric = comparison.metric(self.metric)

@@ -88,6 +88,10 @@ class SlicesRetained(BudgetGate):
     metric: str | Metric | None = None
     confidence: Confidence = "default"
 
+    def scored_by(self, comparison: Comparison) -> Metric | None:
+        """Return the metric."""
+        return comparison.metric(self.metric)
+
     def lost(self, comparison: Comparison) -> list[Row]:
         """Return the examples that the student lost to the teacher."""
         return lost_rows(comparison, comparison.metric(self.metric), "teacher")

@@ -13,6 +13,7 @@ from pytest_distill._util.numbers import Ratio, geometric_mean, retained_floor
 from pytest_distill.comparison.comparison import Comparison, Confidence
 from pytest_distill.comparison.evidence import suite_evidence
 from pytest_distill.errors import ComparisonError, ConfigError, some_of
+from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
 from pytest_distill.gates.arguments import check_option
 from pytest_distill.gates.deciding import decide, unless_observed
@@ -61,6 +62,10 @@ class SuiteRetained(Gate):
     evals: Sequence[str] | None = None
     aggregate: Aggregate = "ratio_of_averages"
     confidence: Confidence = "default"
+
+    def scored_by(self, comparison: Comparison) -> Metric | None:
+        """Return the metric of one of the evals."""
+        return comparison.metric()
 
     def comparisons(self, asked: Asked) -> Sequence[Comparison]:
         """Return the comparison of each eval; ConfigError where they are not different names."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ANYTHING = "..."
-_SECONDS = re.compile(r"\bin \d+\.\d+s")
+_SECONDS = re.compile(r"\bin \d+\.\d+s(?: \(\d+:\d\d:\d\d\))?")
 _RULE = re.compile(r"^([=_!])\1{2,} (.+?) \1{2,}$")
 _OF_THE_MACHINE = ("platform ", "rootdir: ", "configfile: ", "plugins: ", "cachedir: ")
 
@@ -52,7 +52,7 @@ class Console:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
+            timeout=300,  # real models, on a machine that does other things too
             check=False,
         )
         self.status = done.returncode

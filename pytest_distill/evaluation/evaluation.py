@@ -73,7 +73,7 @@ class Evaluation(ABC):
     def known_scores(self) -> Sequence[KnownScore]:
         """The scores by the eval's metrics and those that were asked for; nothing is computed."""
 
-    def at(self, tokens: int) -> Evaluation:
+    def at(self, tokens: int) -> MeasuredEvaluation:
         """Return the evaluation of the answers within a budget, one of the eval's `at_tokens`.
 
         Raises

@@ -71,6 +71,8 @@ def lengths(evaluation: MeasuredEvaluation, indices: Indices | None = None) -> L
     EvaluationError
         Naming the first example of whose text the number of tokens is not known.
     """
+    if not evaluation.predictions:
+        _ = evaluation.answers  # says that there are ready scores alone
     every, examples = _texts(evaluation), evaluation.eval.gold.examples
     places = range(len(every)) if indices is None else indices
     counted = [
@@ -129,14 +131,11 @@ def _known_mean(
     texts: Sequence[Samples], what: Callable[[Prediction], int | None]
 ) -> Fraction | None:
     """Return the mean over examples of the mean over samples; None where one is not known."""
-    known = [[value for t in samples if (value := what(t)) is not None] for samples in texts]
-    if not texts or any(map(_fewer, known, texts)):
+    values = [what(text) for samples in texts for text in samples]
+    known = [value for value in values if value is not None]
+    if not known or len(known) < len(values):
         return None
-    return _mean([_mean(samples) for samples in known])
-
-
-def _fewer(some: Sequence[object], others: Sequence[object]) -> bool:
-    return len(some) < len(others)
+    return _mean(known)  # each example has as many samples
 
 
 def _mean(values: Sequence[int | Fraction]) -> Fraction:

@@ -132,7 +132,7 @@ def _cut_notes(
     if not teacher.cut and not student.cut:
         return
     each = ", ".join(f"{names[role]} {of.cut:,} of {of.texts:,}" for role, of in both.items())
-    note = f"texts cut at max_new_tokens, which would have been longer: {each}"
+    note = f"texts that were cut, and would have been longer: {each}"
     flatters = student.cut * teacher.texts > teacher.cut * student.texts
     yield Doubt(f"suspicious: {note}") if passed and flatters else note
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -19,6 +20,7 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import GoldSet
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks import Generation
+from pytest_distill.evaluation.evaluation import MeasuredEvaluation
 from pytest_distill.evaluation.models import RunModel
 from pytest_distill.gates.endings import Finished
 from pytest_distill.gates.lengths import Length
@@ -231,6 +233,17 @@ def test_texts_that_are_longer_than_the_task_allows_are_bounded_by_nothing() -> 
     interval = Length(1.2).judge(longer).evidence.interval
     assert interval is not None
     assert "guess" in interval.method
+
+
+def test_ready_scores_alone_have_no_lengths() -> None:
+    """A file of scores: the error says what it has."""
+    comparison = compared(lengths(5, 5), lengths(5, 5))
+    student = comparison.student.evaluate(comparison.on)
+    assert isinstance(student, MeasuredEvaluation)
+    scores = replace(student, predictions=(), recorded_scores={"grade": np.ones(2)})
+    comparison.student._evaluations[comparison.eval] = scores
+    with pytest.raises(EvaluationError, match="has ready scores for grade and no predictions"):
+        Length(1.2).judge(comparison)
 
 
 @pytest.mark.parametrize("ratio", [0, -1, 100, 120, float("nan"), "1.2", None, True])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -306,6 +307,40 @@ def test_a_dated_conversation_gives_the_whole_prompt(template: Template) -> None
     }
     assert len(made.notes) == 1
     assert made._loaded is None
+
+
+def test_what_samples_and_budgets_ask_is_rendered_once(
+    template: Template, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each still has its prompt, the date in it; what another example asks is rendered too."""
+    made = engine_of(template(DATED))
+    tokenizer = made._load().tokenizer
+    apply, calls = tokenizer.apply_chat_template, []
+
+    @wraps(apply)
+    def counted(messages: Any, **told: Any) -> Any:
+        calls.append(messages)
+        return apply(messages, **told)
+
+    monkeypatch.setattr(tokenizer, "apply_chat_template", counted)
+    asked = [
+        replace(
+            asking({"role": "user", "content": content}, id=f"{content} {seed} {most}"),
+            decoding=Decoding(most, do_sample=True, seed=seed),
+        )
+        for content in ("what is the time today?", "and what is it tomorrow?")
+        for seed in range(4)
+        for most in (3, 5)
+    ]
+    prompts = made.dated_prompts(asked)
+    assert len(calls) == 2
+    assert list(prompts) == [request.id for request in asked]
+    rows = encode_prompts(made._load(), asked)
+    assert len(calls) == 4
+    assert [tokenizer.decode(row) for row in rows] == list(prompts.values())
+    for id, prompt in prompts.items():
+        content = id.rsplit(" ", 2)[0]
+        assert prompt == f"Today is 30 Mar 2026. <|user|>{content}\n<|assistant|>"
 
 
 def test_a_trial_that_reads_the_clock_dates_no_prompt(template: Template) -> None:

@@ -136,16 +136,17 @@ class TransformersEngine:
                 self._note(unread(self.spec.name, argument))
         if not chats or not may_read_clock(self.spec, self.checkpoint):
             return {}
-        from pytest_distill.engines.transformers.chats import Chat
+        from pytest_distill.engines.transformers.chats import Chat, each_once
         from pytest_distill.engines.transformers.clocks import note_of
 
         with self._running("its chat template is rendered"):
             chat = Chat(self.spec.name, self._tokenizer, self._run_clock, self._note)
-            prompts = {request.id: chat.dated(request) for request in chats}
+            rendered = each_once(chat.dated, chats)
         if told := self._run_clock.told:
             self._note(note_of(self.spec.name, told))
         every = has_own_code(self.spec, self.checkpoint)  # it may look at other clocks
-        return {id: text for id, (text, dated) in prompts.items() if dated or every}
+        of_each = zip(chats, rendered, strict=True)
+        return {request.id: text for request, (text, dated) in of_each if dated or every}
 
     def _note(self, text: str) -> None:
         if text not in self.notes:

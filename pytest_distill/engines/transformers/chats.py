@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import jinja2
 
@@ -17,6 +17,8 @@ from pytest_distill.engines.transformers.templates import CLOCK, chance_in, name
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.tasks.conversations import Conversation
 from pytest_distill.evals.tasks.generation import GenerationRequest
+
+T = TypeVar("T")
 
 _MORE = " and more"
 """What is added to a message, to see whether a template writes it."""
@@ -195,6 +197,21 @@ class Chat:
             is_told = message["role"] == "assistant" or (len(content) > _LONG and content in text)
             if not is_told and not would_change(messages=[*before, other, *after]):
                 raise leaves_out(told)
+
+
+def each_once(
+    render: Callable[[GenerationRequest], T], requests: Sequence[GenerationRequest]
+) -> list[T]:
+    """Return what is rendered for each request, once where only how it is answered differs.
+
+    Samples and budgets ask the same of a template, and there may be hundreds for an example.
+    """
+    found: dict[tuple[str, Conversation | None], T] = {}
+    for request in requests:
+        asked = request.prompt, request.conversation
+        if asked not in found:
+            found[asked] = render(request)
+    return [found[request.prompt, request.conversation] for request in requests]
 
 
 def _forms(asked: Conversation) -> Iterator[Conversation]:

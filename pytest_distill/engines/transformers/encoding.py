@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
+from pytest_distill.engines.transformers.chats import each_once
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.errors import ModelError
@@ -68,9 +69,9 @@ def encode_prompts(loaded: Loaded, requests: Sequence[GenerationRequest]) -> lis
 
 def rendered(loaded: Loaded, requests: Sequence[GenerationRequest]) -> list[str]:
     """Return the text of each prompt, a chat's as its template writes it; see `encode_prompts`."""
-    return [
-        loaded.chat.render(request) if request.is_chat else request.prompt for request in requests
-    ]
+    chats = [request for request in requests if request.is_chat]
+    texts = iter(each_once(loaded.chat.render, chats))
+    return [next(texts) if request.is_chat else request.prompt for request in requests]
 
 
 def encode_rendered(

@@ -82,8 +82,9 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse, parse_int=_whole)
 
 
 def _is_deeper(value: Any, most: int) -> bool:
+    """Return whether more than so many lists and objects stand in each other."""
     level = [value]
-    for _ in range(most + 1):
+    for _ in range(most):
         level = [
             item
             for parent in level
@@ -92,4 +93,4 @@ def _is_deeper(value: Any, most: int) -> bool:
         ]
         if not level:
             return False
-    return True
+    return any(isinstance(value, dict | list) for value in level)

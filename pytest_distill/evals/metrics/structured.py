@@ -55,14 +55,18 @@ def tool_name(answer: Answer) -> float:
 def tool_arguments(answer: Answer) -> float:
     """Return 1.0 where the arguments of the calls are those that are expected, else 0.0.
 
-    Compared as JSON: 1 is 1.0, true is not 1, and the order of keys is nothing. Each call is held
-    against each expected one, in any order and whatever the tools' names.
+    Compared as JSON: 1 is 1.0, true is not 1, and the order of keys is nothing. The calls come in
+    any order. Where the right tools are called, each call is held against those expected of its
+    tool, so that arguments which changed places are wrong; else whatever the tools' names.
     """
     calls, expected = _calls(answer)
-    left = [_read(call.arguments) for call in expected]
+    by_name = _names(calls) == _names(expected)
+    left = [_named(call, by_name) for call in expected]
     for call in calls:
-        given = _read(call.arguments)
-        same = (place for place, each in enumerate(left) if strict_json.equal(given, each))
+        name, given = _named(call, by_name)
+        same = (
+            i for i, (to, each) in enumerate(left) if to == name and strict_json.equal(given, each)
+        )
         place = next(same, None)
         if place is None:
             return 0.0
@@ -126,6 +130,11 @@ def _calls(answer: Answer) -> tuple[Sequence[ToolCall], Sequence[ToolCall]]:
             '{"name": ..., "arguments": {...}}, a list of them, or [] where none should be made'
         )
     return answer.calls, answer.expected_calls
+
+
+def _named(call: ToolCall, by_name: bool) -> tuple[str, Any]:
+    """Return the tool of a call, where that matters, and its arguments."""
+    return composed(call.name) if by_name else "", _read(call.arguments)
 
 
 def _names(calls: Sequence[ToolCall]) -> Counter[str]:

@@ -50,7 +50,11 @@ def called(name: str, **arguments: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "text", ["{}", " [1, 2.5e3, null]\n", '"a"', "7", "true", '{"a": {"b": ["\\u00e9"]}}', "1e999"]
+    "text",
+    [
+        *("{}", " [1, 2.5e3, null]\n", '"a"', "7", "true", '{"a": {"b": ["\\u00e9"]}}', "1e999"),
+        "[" * 100 + "7" + "]" * 100,
+    ],
 )
 def test_valid_json(text: str) -> None:
     """One JSON value with blanks around it, whatever it is."""
@@ -63,7 +67,7 @@ def test_valid_json(text: str) -> None:
         *("", " ", "Hello", "{'a': 1}", '{"a": 1,}', "[1 2]", "NaN", '{"a": NaN}', "[Infinity]"),
         *("-Infinity", "{} {}", "{}x", "01", "1.", '"\n"', "\ufeff{}", "True", "None", '{"a": 1'),
         *("```json\n{}\n```", "[" * 100_000, "[" * 100_000 + "]" * 100_000, '{"a":' * 50_000),
-        "\u00a0{}",
+        *("\u00a0{}", "[" * 101 + "]" * 101),
     ],
 )
 def test_invalid_json(text: str) -> None:
@@ -196,6 +200,7 @@ def test_keys_that_cannot_be(keys: dict[str, Any], message: str) -> None:
 
 PARIS = called("weather", city="Paris")
 OSLO = called("weather", city="Oslo")
+CLOCK_PARIS = called("clock", city="Paris")
 ALL = ("tool_name", "tool_arguments", "valid_json", "matches_schema")
 
 
@@ -217,6 +222,8 @@ ALL = ("tool_name", "tool_arguments", "valid_json", "matches_schema")
         ([PARIS, OSLO], hermes(OSLO, OSLO), (1, 0, 1, 1)),
         ([PARIS, OSLO], hermes(OSLO), (0, 0, 1, 1)),
         ([PARIS, called("clock")], hermes(called("clock"), PARIS), (1, 1, 1, 1)),
+        ([PARIS, called("clock")], hermes(called("weather"), CLOCK_PARIS), (1, 0, 1, 0)),
+        ([PARIS, called("clock")], hermes(PARIS, called("wether")), (0, 1, 1, 0)),
         ([], "It is warm.", (1, 1, 1, 1)),
         ([], hermes(PARIS), (0, 0, 1, 1)),
         (None, "", (1, 1, 1, 1)),

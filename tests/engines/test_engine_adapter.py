@@ -120,7 +120,7 @@ def test_a_missing_peft_is_named_with_its_extra(
 ) -> None:
     """Without peft the error says what to install."""
     monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(ModelError, match=r"peft: pip install pytest-distill\[adapter\]"):
+    with pytest.raises(ModelError, match=r"peft: pip install 'pytest-distill\[adapter\]'"):
         _ = engine(causal_folder, adapter=str(lora[0])).model
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +148,19 @@ def test_a_model_of_text_and_pictures_that_answers_text_alone_is_none_of_them(
     made = engine(saved(hf.LlavaForConditionalGeneration(config), tokenizer, tmp_path))
     (prediction,) = predicted(made, [GenerationRequest("1", "good", decoding=Decoding(4))])
     assert prediction.text is not None
+
+
+@pytest.mark.filterwarnings("ignore")  # of peft, when the test saves an adapter
+@pytest.mark.parametrize("task", ["TOKEN_CLS", "QUESTION_ANS"])
+def test_an_adapter_for_another_task_is_refused_with_the_page(
+    engine: Make, causal_folder: Path, tmp_path: Path, task: str
+) -> None:
+    """Over a base that could be asked, it is not the adapter's weights that are told not to fit."""
+    peft: Any = importlib.import_module("peft")
+    auto = {"TOKEN_CLS": "TokenClassification", "QUESTION_ANS": "QuestionAnswering"}[task]
+    base = getattr(hf, f"AutoModelFor{auto}").from_pretrained(causal_folder)
+    adapter = peft.LoraConfig(task_type=task, target_modules=["q_proj"])
+    peft.get_peft_model(base, adapter).save_pretrained(tmp_path)
+    made = engine(causal_folder, adapter=str(tmp_path))
+    with pytest.raises(ModelError, match=f"its adapter was trained for .* \\({task}\\).*{PAGE}"):
+        _ = made.info

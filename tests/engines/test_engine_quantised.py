@@ -557,7 +557,7 @@ def test_a_missing_package_is_named_with_its_extra(
     monkeypatch.setitem(sys.modules, package, None)
     told = package.replace("_", "-")
     with pytest.raises(
-        ModelError, match=rf"package {told}: pip install pytest-distill\[quantised\]$"
+        ModelError, match=rf"package {told}: pip install 'pytest-distill\[quantised\]'$"
     ):
         _ = made.model
     assert made.info.quantization == KINDS[name].told

@@ -59,6 +59,10 @@ def read_config(spec: Spec, checkpoint: Checkpoint) -> Any:
     return config
 
 
+_OTHER_ADAPTERS = {"TOKEN_CLS": "token classification", "QUESTION_ANS": "answers by spans"}
+"""What peft calls the tasks whose head lies in an adapter and is none of `HEADS`."""
+
+
 def _config(checkpoint: Checkpoint, load: Mapping[str, Any], **own: Any) -> Any:
     changes = copy.deepcopy(dict(load))  # transformers takes apart what is nested in there
     return transformers.AutoConfig.from_pretrained(checkpoint.folder, **own, **changes)
@@ -102,6 +106,11 @@ def architecture(spec: Spec, checkpoint: Checkpoint, config: Any) -> tuple[str, 
     for where the base model has another head.
     """
     adapted = checkpoint.adapter_config.get("task_type")
+    if adapted in _OTHER_ADAPTERS:
+        raise ModelError(
+            f"model '{spec.name}': its adapter was trained for {_OTHER_ADAPTERS[adapted]} "
+            f"({adapted}), which no task asks ({OTHER_TASKS})"
+        )
     trained_for = next((head.name for head in HEADS.values() if head.adapter == adapted), None)
     names = list(getattr(config, "architectures", None) or ())
     kind = _kind_of(names[0], config) if names else ("causal" if spec.options.gguf_file else None)

@@ -21,9 +21,11 @@ from pytest_distill.errors import (
     UnsoundAnswersError,
 )
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.requests import FINISHES, Prediction, Request, ToolCall
+from pytest_distill.evals.requests import Prediction, Request
+from pytest_distill.evaluation.alignment import aligned
 from pytest_distill.evaluation.cards import Cards
 from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEval
+from pytest_distill.evaluation.plain_predictions import plain_prediction
 from pytest_distill.evaluation.store.keeping import EvaluatedPredictions, Keeper, StoredFigure
 
 _LOOK_SECONDS = 1.0
@@ -448,138 +450,3 @@ def with_declared(known: ModelInfo, declared: Mapping[str, Any]) -> ModelInfo:
     """Return what is known of a model, and what is declared of it where nothing is known."""
     stated = {key: value for key, value in declared.items() if getattr(known, key) is None}
     return replace(known, declared=tuple(stated), **stated)
-
-
-def plain_prediction(prediction: Prediction, who: str) -> Prediction:
-    """Return a prediction of built-in types; EvaluationError names the field that cannot be."""
-    if _is_plain(prediction):  # as nearly all of very many are
-        return prediction
-    values: dict[str, Any] = {}
-    for name, take in _PREDICTION.items():
-        value = getattr(prediction, name)
-        try:
-            values[name] = None if value is None and name != "id" else take(value)
-        except ValueError as error:
-            raise EvaluationError(
-                f"{who} for example {plain.quoted(prediction.id)}: {name}: {error}"
-            ) from None
-    return Prediction(**values)
-
-
-def _is_plain(prediction: Prediction) -> bool:
-    texts = (prediction.prediction, prediction.text)
-    return (
-        type(prediction.id) is str
-        and all(value is None or type(value) is str for value in texts)
-        and (prediction.tokens is None or type(prediction.tokens) is int)
-        and _holds(prediction.labels, str)
-        and _holds(prediction.probabilities, float)
-        and _holds(prediction.loglikelihoods, float)
-        and _holds(prediction.greedy, bool)
-        and (prediction.finish is None or prediction.finish in FINISHES)
-        and (prediction.thinking_tokens is None or type(prediction.thinking_tokens) is int)
-        and prediction.tool_calls is None
-    )
-
-
-def _holds(values: object, kind: type) -> bool:
-    return values is None or (type(values) is tuple and {*map(type, values)} <= {kind})
-
-
-def _label(value: Any) -> str:
-    """Return a label as text, as those of the gold set are: 1 is '1', true is 'True'."""
-    try:
-        return plain.text(value)
-    except ValueError:
-        said = plain.json_able(value)
-    if isinstance(said, bool | int):
-        return str(said)
-    whole = f" (for this one '{said:.0f}')" if isinstance(said, float) and said.is_integer() else ""
-    raise ValueError(
-        f"must be text, not {plain.shown(value)}; give the label as the gold set writes it{whole}"
-    )
-
-
-def _numbers(value: Any) -> tuple[float, ...]:
-    return tuple(plain.real(entry) for entry in plain.sequence(value))
-
-
-def _finish(value: Any) -> str:
-    said = plain.text(value)
-    if said not in FINISHES:
-        raise ValueError(f"must be one of {', '.join(FINISHES)}, not {plain.shown(value)}")
-    return said
-
-
-def _truth(value: Any) -> bool:
-    said = plain.json_able(value)
-    if not isinstance(said, bool):
-        raise ValueError(f"must be true or false, not {plain.shown(value)}")
-    return said
-
-
-def _call(value: Any) -> ToolCall:
-    if not isinstance(value, ToolCall):
-        raise ValueError(f"must be a ToolCall, not {plain.shown(value)}")
-    return ToolCall(plain.text(value.name), plain.text(value.arguments))
-
-
-_PREDICTION: Mapping[str, Callable[[Any], Any]] = {
-    "id": plain.text,
-    "prediction": _label,
-    "probabilities": _numbers,
-    "labels": lambda value: tuple(_label(entry) for entry in plain.sequence(value)),
-    "loglikelihoods": _numbers,
-    "text": plain.text,
-    "tokens": plain.whole,
-    "finish": _finish,
-    "thinking_tokens": plain.whole,
-    "greedy": lambda value: tuple(map(_truth, plain.sequence(value))),
-    "tool_calls": lambda value: tuple(map(_call, plain.sequence(value))),
-}
-"""Field of a prediction -> what makes it a built-in type."""
-
-
-def aligned(predictions: Iterable[Prediction], on: Eval, source: str) -> tuple[Prediction, ...]:
-    """Return one prediction a request, in the order of `Eval.all_requests`.
-
-    That is one an example, in the order of the gold set, where there are no repeats.
-
-    Raises
-    ------
-    EvaluationError
-        Where one is missing, surplus, or there twice.
-    """
-    by_id: dict[str, Prediction] = {}
-    for prediction in predictions:
-        if prediction.id in by_id:
-            raise EvaluationError(f"{source}: two predictions for example '{prediction.id}'")
-        by_id[prediction.id] = prediction
-    return tuple(by_id[i] for i in matched(by_id, on, source, on.asked_ids()))
-
-
-def matched(
-    ids: Iterable[str], on: Eval, source: str, asked: Sequence[str] | None = None
-) -> list[str]:
-    """Return the ids of the gold set where `ids` are the same ones; EvaluationError else.
-
-    Ids that a sample of the gold set left out may be there too.
-
-    Parameters
-    ----------
-    asked : sequence of str, optional
-        The ids that were asked for, where these are others.
-    """
-    expected = [example.id for example in on.gold] if asked is None else list(asked)
-    given = set(ids) - on.gold.left_out
-    for problem, odd in (
-        ("no prediction for example", [i for i in expected if i not in given]),
-        ("a prediction for an example that is not in the gold set:", given.difference(expected)),
-    ):
-        if odd:
-            more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
-            raise EvaluationError(
-                f"{source}: {problem} '{min(odd)}'{more} ({on.gold.source} has {len(on.gold)} "
-                "examples)"
-            )
-    return expected

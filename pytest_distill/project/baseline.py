@@ -22,8 +22,9 @@ from pytest_distill.errors import ConfigError, EvaluationError, one_line, some_o
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.request_keys import request_key
+from pytest_distill.evaluation.alignment import aligned
 from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, find_metric
-from pytest_distill.evaluation.models import RunModel, aligned
+from pytest_distill.evaluation.models import RunModel
 from pytest_distill.evaluation.store.file import FILE_NAME, Store
 from pytest_distill.evaluation.store.keeping import run_key
 from pytest_distill.project.looks import checkpoint_digest

@@ -7,7 +7,7 @@ import torch
 
 from pytest_distill import ModelError, ModelInfo, Prediction
 from pytest_distill.engines import Timing
-from pytest_distill.evaluation.models import plain_prediction
+from pytest_distill.evaluation.plain_predictions import plain_prediction
 
 
 def test_tensors_become_plain() -> None:

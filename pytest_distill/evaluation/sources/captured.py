@@ -13,7 +13,7 @@ from pytest_distill.engines import Captured
 from pytest_distill.errors import EvaluationError, GoldSetError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.rows import open_rows
-from pytest_distill.evaluation.models import matched
+from pytest_distill.evaluation.alignment import matched
 
 FIELDS = ("tokens", "top_tokens", "top_logprobs")
 TOLERANCE = 1e-3

@@ -12,7 +12,7 @@ from pytest_distill.errors import EvaluationError, GoldSetError, did_you_mean
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, with_ids
 from pytest_distill.evals.rows import open_rows
-from pytest_distill.evaluation.models import matched
+from pytest_distill.evaluation.alignment import matched
 from pytest_distill.evaluation.sources.fields import whole
 
 ANSWERS = ("prediction", "probabilities", "loglikelihoods", "text", "tool_calls", "scores")

@@ -20,7 +20,7 @@ from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.errors import ModelError
 
 _KEY = "quantization_config"
-_EXTRA = "pytest-distill[quantised]"
+_EXTRA = "'pytest-distill[quantised]'"  # zsh takes brackets for a pattern
 # By method: the module that unpacks, and what to install.
 # Not here: what transformers unpacks by itself (FP8, MXFP4, BitNet).
 _PACKAGES: Mapping[str, tuple[str, str]] = {

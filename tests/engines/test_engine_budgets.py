@@ -117,6 +117,27 @@ def test_every_budget_gives_what_a_run_with_that_limit_gives(
         assert {"length", "stop" if own.stop else "length"} <= finishes
 
 
+def test_a_budget_of_one_token_proves_nothing_of_the_next(
+    engine: Make, tokenizer: Any, tmp_path: Path
+) -> None:
+    """A model that counts the positions of a padded text otherwise is found out all the same.
+
+    The first token comes of reading the prompt, which it does right.
+    """
+    torch.manual_seed(7)
+    sizes = {
+        **dict.fromkeys(("decoder_layers", "encoder_layers"), 2),
+        **dict.fromkeys(("decoder_attention_heads", "encoder_attention_heads"), 4),
+        **dict.fromkeys(("decoder_ffn_dim", "encoder_ffn_dim"), 64),
+    }
+    config = hf.BartConfig(vocab_size=len(tokenizer), d_model=32, init_std=0.5, **sizes)
+    config.tie_word_embeddings = False
+    folder = saved(hf.BartForCausalLM(config), tokenizer, tmp_path)
+    asked = _asked(("good", "a stitch", TEXTS[2]), [1, 4, 6], Decoding())
+    got = predicted(engine(folder), asked)
+    _same(got, _one_by_one(engine(folder), asked))
+
+
 @pytest.fixture
 def written(engine: Make, tokenizer: Any, tmp_path: Path) -> Callable[..., list[Prediction]]:
     """Return a function that asks a scripted model for its text within some budgets."""

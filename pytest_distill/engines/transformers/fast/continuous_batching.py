@@ -85,6 +85,7 @@ class _Batch:
     def step(self) -> list[Text]:
         """Let texts in, or generate one token of each; return what is finished by it."""
         entering = self._entering()
+        went_on = not entering
         self.read = self.texts + entering
         if entering:
             logits = self._read(entering)
@@ -96,12 +97,15 @@ class _Batch:
         finished = [text for text in entering if text.ending(self.loaded)]
         begun = [own for text in entering for own in text.beginnings(len(text.tokens))]
         self._leave(finished)
-        self._check([*begun, *finished])
+        self._check([*begun, *finished], went_on=went_on)
         return [*begun, *finished]
 
-    def _check(self, finished: Sequence[Text]) -> None:
-        """Refuse texts that are not what the model says, as far as that was not looked at."""
-        seen = self.loaded.findings.looped.setdefault(self.skip > 0, Neighbours())
+    def _check(self, finished: Sequence[Text], *, went_on: bool) -> None:
+        """Refuse texts that are not what the model says, as far as that was not looked at.
+
+        Those whose prompts were just read tell nothing of what a step after that does.
+        """
+        seen = self.loaded.findings.looped.setdefault((self.skip > 0, went_on), Neighbours())
         new = [
             text
             for text in finished

@@ -23,7 +23,8 @@ def lost_rows(
     Returns
     -------
     list of dict
-        JSON-able rows: id, the example's fields, and score and answer of both models. Of several
+        JSON-able rows: id, the example's fields, and score and answer of both models, where they
+        have tools also their calls, with the arguments as the text that they were. Of several
         samples the first answer, how many there are, and how many are right where the metric says
         right or wrong.
     """
@@ -51,6 +52,10 @@ def _said(evaluation: MeasuredEvaluation, metric: Metric, position: int) -> dict
     if evaluation.predictions:
         answer = evaluation.answers[position]
         said["answer"] = answer.predicted
+        if answer.calls is not None:
+            said["calls"] = [
+                {"name": call.name, "arguments": call.arguments} for call in answer.calls
+            ]
         if answer.samples:
             said["samples"] = len(answer.samples)
             scores = evaluation.sample_scores(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -20,9 +20,11 @@ from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.errors import ComparisonError, ConfigError, DistillError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Answer
+from pytest_distill.evals.metrics.endings import FINISHED
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation
 from pytest_distill.evaluation.models import Model, RunModel
+from pytest_distill.evaluation.sources.recorded import RecordedModel
 from pytest_distill.gates.gate import Gate
 from pytest_distill.gates.verdict import Doubt, Verdict
 
@@ -67,6 +69,7 @@ def _remarks(gate: Gate, comparison: Comparison) -> list[str]:
     return [
         *_teacher_doubt(found.get("teacher")),
         *_metric_doubts(gate, comparison, different),
+        *_ending_doubts(gate, comparison, found),
         *(note for pair in combinations(different, 2) for note in identical(*pair)),
         *comparison.on.notes,
         *_tie_notes(different),
@@ -174,6 +177,26 @@ def _metric_doubts(
         return
     for evaluation in evaluations:
         yield from map(Doubt, metric.doubts(evaluation.info.name, evaluation.single_answers))
+
+
+def _ending_doubts(
+    gate: Gate, comparison: Comparison, found: Mapping[str, MeasuredEvaluation]
+) -> Iterator[str]:
+    """Yield of which texts of a file it is assumed that they ended by themselves.
+
+    Of what was asked here the limit is known; a file may have been recorded with a lower one.
+    """
+    if gate.scored_by(comparison) is not FINISHED:
+        return
+    for role, evaluation in found.items():
+        silent = sum(text.finish is None for texts in evaluation.by_example for text in texts)
+        if silent and isinstance(comparison.model(role), RecordedModel):
+            yield Doubt(
+                f"suspicious: {evaluation.source} does not say why {silent:,} "
+                f"text{'' if silent == 1 else 's'} ended: taken for finished, having fewer tokens "
+                f"than max_new_tokens, {evaluation.eval.task.longest:,}; not so if recorded with a "
+                "lower limit"
+            )
 
 
 def _tie_notes(evaluations: Sequence[MeasuredEvaluation]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.flips import lost_rows
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.metrics.endings import FINISHED
 from pytest_distill.gates.gate import AnswersGate, Row
 from pytest_distill.gates.retention import judge_retained
@@ -38,6 +39,10 @@ class Finished(AnswersGate):
         refuse_without_texts(comparison, self)
         what = "of the teacher's share of finished texts"
         return judge_retained(self, comparison, FINISHED, self.min, what)
+
+    def scored_by(self, comparison: Comparison) -> Metric:  # noqa: ARG002
+        """Return the metric."""
+        return FINISHED
 
     def lost(self, comparison: Comparison) -> list[Row]:
         """Return the examples that the teacher finished and the student did not."""

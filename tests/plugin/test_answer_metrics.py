@@ -229,6 +229,30 @@ def test_calls_of_tools(project: Project, run_both: Run, table: bool) -> None:
     }
 
 
+def test_a_lost_example_shows_the_calls(project: Project, run: Run) -> None:
+    """Also where they stand beside a text, and as they were written where they are no JSON."""
+    own = [{"function": {"name": "weather", "arguments": "{oh"}}]
+    target = {"name": "weather", "arguments": {"city": "Rome"}}
+    given(
+        project,
+        [target],
+        [hermes(city="Rome")],
+        [{"text": "Let me see.", "tool_calls": own}],
+        "tool_arguments",
+        tools=[TOOL],
+    )
+    write_gates(project, keeps="assert_quality_retained(0.5)")
+    run(*REPORTS)
+    (file,) = (project.path / ".distill" / "lost").iterdir()
+    row = json.loads(file.read_text())
+    assert row["student"] == {
+        "score": 0.0,
+        "answer": "Let me see.",
+        "calls": [{"name": "weather", "arguments": "{oh"}],
+    }
+    assert row["teacher"]["calls"] == [{"name": "weather", "arguments": '{"city": "Rome"}'}]
+
+
 def test_models_that_differ_in_their_calls_alone(project: Project, run: Run) -> None:
     """They did not give identical answers, though none of them wrote a text."""
     calls = [[{"function": {"name": "weather", "arguments": f'{{"city": "{c}"}}'}}] for c in "AB"]

@@ -138,6 +138,27 @@ def test_a_pass_that_cut_texts_flatter_is_not_firm(written: Project, run: Run) -
     refuse_package_frames(result)
 
 
+def test_a_file_that_says_no_endings_is_not_firm(written: Project, run: Run) -> None:
+    """Nobody knows the limit that it was recorded with: what is assumed is told, by whose file."""
+    rows = [{k: v for k, v in row.items() if k != "finish"} for row in texts(22, 0)]
+    written.rows("student.jsonl", rows)
+    write_gates(
+        written,
+        ends="assert_finished(min=0.5)",
+        score="assert_score(min=0.5, metric='finished')",
+        other="assert_length(max_ratio=1.5)",
+    )
+    run(*REPORTS)
+    found = gates_of(written)
+    assert {name: row["outcome"] for name, row in found.items()} == dict.fromkeys(found, "PASSED")
+    told = (
+        "suspicious: student.jsonl does not say why 40 texts ended: taken for finished, having "
+        "fewer tokens than max_new_tokens, 64; not so if recorded with a lower limit"
+    )
+    assert {name for name, row in found.items() if told in row["doubts"]} == {"ends", "score"}
+    assert "firm" not in found["ends"]["facts"]
+
+
 def test_they_are_methods_and_parts_of_a_criterion(written: Project, run_both: Run) -> None:
     """As every gate: of `comparison`, in yaml, in a waiver and in required_gates."""
     written.config["criteria"] = {

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer, decoders, models
 
 from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
 
 from .scripted import scripted
-from .tiny import Make, predicted
+from .tiny import SPECIAL_TOKENS, Make, hf, predicted
 
 KINDS = ["causal", "sliding", "recurrent", "seq2seq"]
 WAYS = [*((kind, None) for kind in KINDS), ("causal", "generate"), ("causal", "recompute")]
@@ -82,6 +83,24 @@ def test_texts_of_one_batch_end_each_for_its_own_reason(
             "e": ("f", "end", 2),
             "f": ("", "end", 1),
         }
+
+
+@pytest.mark.parametrize(("kind", "way"), WAYS)
+def test_a_stop_string_stands_in_the_whole_text(
+    engine: Make, tmp_path: Path, kind: str, way: Any
+) -> None:
+    """And not only in its end alone, where a piece of a word is written with its mark."""
+    letters = "abcdefghijklmno"
+    words = ["<s>", "</s>", "<pad>", ">", *letters, *(f"##{letter}" for letter in letters)]
+    inner = Tokenizer(models.WordPiece({w: at for at, w in enumerate(words)}))
+    inner.decoder = decoders.WordPiece()
+    tokenizer = hf.PreTrainedTokenizerFast(tokenizer_object=inner, **SPECIAL_TOKENS)
+    script = [tokenizer.convert_tokens_to_ids(w) for w in (">", "a", *words[-14:], "</s>")]
+    made = engine(scripted(tokenizer, tmp_path, script, kind))
+    if way is not None:
+        made._load().findings.way = way
+    assert _written(made, 30, "#") == (letters, "end", 16)
+    assert _written(made, 30, "lm", "#") == ("abcdefghijk", "stop", 13)
 
 
 def test_a_special_token_in_a_stop_string_stops(

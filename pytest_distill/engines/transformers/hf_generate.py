@@ -12,7 +12,13 @@ import transformers
 from pytest_distill.engines.transformers.batching import mask, pad
 from pytest_distill.engines.transformers.fast.onednn import computing
 from pytest_distill.engines.transformers.loaded import Loaded
-from pytest_distill.engines.transformers.texts import SeededSampling, Text, of_tokens, tail_length
+from pytest_distill.engines.transformers.texts import (
+    SeededSampling,
+    Text,
+    holds,
+    of_tokens,
+    tail_length,
+)
 from pytest_distill.engines.transformers.whole_texts import in_batches_of_texts
 
 
@@ -159,7 +165,10 @@ class StopAtStrings(transformers.StoppingCriteria):
         open_rows = [row for row in range(self.rows) if row not in self.lengths]
         tails = self.tokenizer.batch_decode(input_ids[open_rows, begin:])
         for row, text in zip(open_rows, tails, strict=True):
-            if any(string in text for string in self.stop):
+            if holds(text, self.stop) and holds(self._written(input_ids[row]), self.stop):
                 self.lengths[row] = length
         done = [row in self.lengths for row in range(self.rows)]
         return torch.tensor(done, device=input_ids.device)
+
+    def _written(self, row: torch.Tensor) -> str:
+        return str(self.tokenizer.decode(row[self.skip :]))

@@ -100,12 +100,24 @@ class Text:
         """Return why its last token ended it, the length last of all; None where it goes on."""
         if self.tokens[-1] in self.ends:
             return "end"
-        if self.decoding.stop:
-            # Only generated text counts: a prompt that ends in half a stop string stops nothing.
-            tail = loaded.tokenizer.decode(self.tokens[-tail_length(self.decoding.stop) :])
-            if any(string in tail for string in self.decoding.stop):
-                return "stop"
+        stop, decode = self.decoding.stop, loaded.tokenizer.decode
+        # Only generated text counts: a prompt that ends in half a stop string stops nothing.
+        if (
+            stop
+            and holds(decode(self.tokens[-tail_length(stop) :]), stop)
+            and holds(decode(self.tokens), stop)
+        ):
+            return "stop"
         return "length" if self.size >= self.longest else None
+
+
+def holds(text: str, stop: Sequence[str]) -> bool:
+    """Return whether a stop string stands in a text.
+
+    What stands in the end of a text alone need not stand in all of it: a WordPiece that goes on
+    within a word is written as "##s" where nothing stands before it.
+    """
+    return any(string in text for string in stop)
 
 
 def tail_length(stop: Sequence[str]) -> int:

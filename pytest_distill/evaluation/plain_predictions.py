@@ -23,6 +23,12 @@ def plain_prediction(prediction: Prediction, who: str) -> Prediction:
             raise EvaluationError(
                 f"{who} for example {plain.quoted(prediction.id)}: {name}: {error}"
             ) from None
+    thinking, tokens = values["thinking_tokens"], values["tokens"]
+    if thinking is not None and tokens is not None and thinking > tokens:
+        raise EvaluationError(
+            f"{who} for example {plain.quoted(prediction.id)}: thinking_tokens: must be a part of "
+            f"the {tokens} tokens in all, not {thinking}"
+        )
     return Prediction(**values)
 
 
@@ -31,19 +37,25 @@ def _is_plain(prediction: Prediction) -> bool:
     return (
         type(prediction.id) is str
         and all(value is None or type(value) is str for value in texts)
-        and (prediction.tokens is None or type(prediction.tokens) is int)
+        and _are_counts(prediction.thinking_tokens, prediction.tokens)
         and _holds(prediction.labels, str)
         and _holds(prediction.probabilities, float)
         and _holds(prediction.loglikelihoods, float)
         and _holds(prediction.greedy, bool)
         and (prediction.finish is None or prediction.finish in FINISHES)
-        and (prediction.thinking_tokens is None or type(prediction.thinking_tokens) is int)
         and prediction.tool_calls is None
     )
 
 
 def _holds(values: object, kind: type) -> bool:
     return values is None or (type(values) is tuple and {*map(type, values)} <= {kind})
+
+
+def _are_counts(thinking: object, tokens: object) -> bool:
+    """Return whether two numbers of tokens are known or not, the first at most the second."""
+    known = [count for count in (thinking, tokens) if count is not None]
+    counts = [count for count in known if type(count) is int and count >= 0]
+    return len(counts) == len(known) and counts == sorted(counts)
 
 
 def _label(value: Any) -> str:
@@ -62,6 +74,13 @@ def _label(value: Any) -> str:
 
 def _numbers(value: Any) -> tuple[float, ...]:
     return tuple(plain.real(entry) for entry in plain.sequence(value))
+
+
+def _count(value: Any) -> int:
+    count = plain.whole(value)
+    if count < 0:
+        raise ValueError(f"must be a count, not {count}")
+    return count
 
 
 def _finish(value: Any) -> str:
@@ -91,9 +110,9 @@ _PREDICTION: Mapping[str, Callable[[Any], Any]] = {
     "labels": lambda value: tuple(_label(entry) for entry in plain.sequence(value)),
     "loglikelihoods": _numbers,
     "text": plain.text,
-    "tokens": plain.whole,
+    "tokens": _count,
     "finish": _finish,
-    "thinking_tokens": plain.whole,
+    "thinking_tokens": _count,
     "greedy": lambda value: tuple(map(_truth, plain.sequence(value))),
     "tool_calls": lambda value: tuple(map(_call, plain.sequence(value))),
 }

@@ -133,7 +133,8 @@ def test_a_prediction_becomes_plain() -> None:
         ("loglikelihoods", "-1"),
         ("labels", "ab"),
         ("text", b"ab"),
-        ("tokens", 1.5),
+        *(("tokens", 1.5), ("tokens", -1), ("tokens", True)),
+        *(("thinking_tokens", "x"), ("thinking_tokens", -1)),
         ("id", 3),
     ],
 )
@@ -142,6 +143,17 @@ def test_a_prediction_that_cannot_be_is_refused(field: str, value: Any) -> None:
     odd = Prediction(**{"id": "e0", field: value})
     with pytest.raises(EvaluationError, match=rf"engine Own for example .*: {field}: must be"):
         plain_prediction(odd, "engine Own")
+
+
+def test_thinking_is_a_part_of_the_text() -> None:
+    """More tokens of thinking than of the whole text cannot be; as many can."""
+    odd = Prediction("e0", text="a", tokens=3, thinking_tokens=4)
+    problem = "engine Own for example 'e0': thinking_tokens: must be a part of the 3 tokens in all"
+    with pytest.raises(EvaluationError, match=problem):
+        plain_prediction(odd, "engine Own")
+    for thinking, tokens in ((3, 3), (4, None), (None, 0)):
+        fine = Prediction("e0", text="a", tokens=tokens, thinking_tokens=thinking)
+        assert plain_prediction(fine, "engine Own") is fine
 
 
 @pytest.mark.parametrize(

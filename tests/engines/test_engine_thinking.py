@@ -244,3 +244,24 @@ def _one_by_one(tokenizer: Any, text: str, special: bool) -> Any:
         special_tokens=special,
     )
     return made
+
+
+def test_special_tokens_are_looked_up_once(
+    writer: Writer, thinker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gemma has thousands of them, and a text with thinking is decoded a dozen times."""
+    made = writer.model(thinker, ">", "<think>ab</think>cd")
+    kind, looks = type(made.tokenizer), []
+    own = kind.added_tokens_decoder.fget
+
+    def counted(tokenizer: Any) -> Any:
+        looks.append(tokenizer)
+        return own(tokenizer)
+
+    monkeypatch.setattr(kind, "added_tokens_decoder", property(counted))
+    asked = [
+        GenerationRequest(str(most), ">", decoding=Decoding(max_new_tokens=most), thinking=THINK)
+        for most in range(1, 9)
+    ]
+    assert [one.thinking_tokens for one in predicted(made, asked)] == [1, 2, 3, 4, 4, 4, 4, 4]
+    assert len(looks) == 1

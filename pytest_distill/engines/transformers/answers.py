@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import Any
 
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.texts import Text
@@ -55,7 +54,7 @@ def prediction(loaded: Loaded, request: GenerationRequest, prompt: str, text: Te
 def _said(loaded: Loaded, text: Text, kept: Sequence[str]) -> tuple[str, Finish | None]:
     """Return what was generated up to an end token or a stop string, and why it ended."""
     end = next((at for at, token in enumerate(text.tokens) if token in text.ends), None)
-    told = _decoded(loaded.tokenizer, text.tokens[:end], kept)
+    told = _decoded(loaded, text.tokens[:end], kept)
     found = [at for at in map(told.find, text.decoding.stop) if at >= 0]
     if found:
         return told[: min(found)], "stop"
@@ -68,23 +67,18 @@ def _kept(request: GenerationRequest) -> tuple[str, ...]:
     return (*(request.thinking or ()), *(MARKERS if tools else ()))
 
 
-def _decoded(tokenizer: Any, tokens: Sequence[int], kept: Sequence[str]) -> str:
+def _decoded(loaded: Loaded, tokens: Sequence[int], kept: Sequence[str]) -> str:
     """Return tokens as text without special tokens, but for those that make up a marker."""
-    special = _special_tokens(tokenizer) if kept else {}
-    staying = {at for at, name in special.items() if name and any(name in of for of in kept)}
+    special = loaded.special_tokens if kept else {}
+    staying = {at for at in special.keys() & set(tokens) if _is_of(special[at], kept)}
     if not staying:
-        return str(tokenizer.decode(tokens, skip_special_tokens=True))
+        return str(loaded.tokenizer.decode(tokens, skip_special_tokens=True))
     shown = [token for token in tokens if token not in special or token in staying]
-    return str(tokenizer.decode(shown, skip_special_tokens=False))
+    return str(loaded.tokenizer.decode(shown, skip_special_tokens=False))
 
 
-def _special_tokens(tokenizer: Any) -> dict[int, str]:
-    """Return how each special token is written."""
-    added = getattr(tokenizer, "added_tokens_decoder", {})
-    return {
-        **dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True)),
-        **{at: token.content for at, token in added.items() if token.special},
-    }
+def _is_of(name: str, kept: Sequence[str]) -> bool:
+    return bool(name) and any(name in marker for marker in kept)
 
 
 def _calls(request: GenerationRequest, said: str) -> bool:
@@ -109,5 +103,5 @@ def _thinking_tokens(
     return bisect_left(
         range(len(text.tokens)),
         True,
-        key=lambda count: end in _decoded(loaded.tokenizer, text.tokens[:count], kept),
+        key=lambda count: end in _decoded(loaded, text.tokens[:count], kept),
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -80,6 +82,16 @@ class Loaded:
     def who(self) -> str:
         """How messages call it."""
         return f"model '{self.name}' ({self.architecture})"
+
+    @cached_property
+    def special_tokens(self) -> Mapping[int, str]:
+        """How each special token is written. Made once: a tokenizer may have thousands."""
+        added = getattr(self.tokenizer, "added_tokens_decoder", {})
+        ids, names = self.tokenizer.all_special_ids, self.tokenizer.all_special_tokens
+        return {
+            **dict(zip(ids, names, strict=True)),
+            **{at: token.content for at, token in added.items() if token.special},
+        }
 
     @property
     def chat(self) -> Chat:

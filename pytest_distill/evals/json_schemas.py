@@ -10,10 +10,19 @@ from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from typing import Any
 
+from pytest_distill._util.apart import Apart, FailedApartError, LimitExceededError
 from pytest_distill._util.packages import Package
+from pytest_distill.errors import ConfigError
 from pytest_distill.evals.normalisation import composed
 
 JSONSCHEMA = Package("jsonschema", "jsonschema", "tools")
+SECONDS = 5
+"""Of processor time, in which an answer must have been held against a schema's patterns."""
+GIBIBYTES = 4
+
+_APART = Apart(
+    "pytest_distill.evals.json_schemas:is_valid", seconds=SECONDS, memory=GIBIBYTES << 30
+)
 
 
 class UnusableSchemaError(Exception):
@@ -58,19 +67,39 @@ def usable(schema: Any) -> Mapping[str, Any]:
     return checked
 
 
-def fits(value: Any, schema: Mapping[str, Any]) -> bool:
+def fits(value: Any, schema: Mapping[str, Any]) -> bool | None:
     """Return whether a value of JSON fits a schema; text is compared in NFC.
 
-    Not one that nests too deep to be told, or that has numbers beyond a computer's.
+    Not one that nests too deep to be told, or that has numbers beyond a computer's; None where a
+    pattern of the schema takes longer than `SECONDS` to be looked for. That is done in a process of
+    its own: a regular expression that goes back and forth can hang, and nothing interrupts it.
 
     Raises
     ------
     UnusableSchemaError, ConfigError
         As `usable` raises them.
     """
-    validator = _validator(composed(json.dumps(usable(schema), ensure_ascii=False)))
+    text = composed(json.dumps(usable(schema), ensure_ascii=False))
+    if '"pattern' not in text:  # nor "patternProperties"
+        return is_valid(value, text)
+    return _looked_for(json.dumps(value), text)
+
+
+@lru_cache(maxsize=2**16)
+def _looked_for(value: str, schema: str) -> bool | None:
+    """Return `is_valid`, once for each pair; None where it takes too long."""
     try:
-        return bool(validator.is_valid(value))
+        return bool(_APART(json.loads(value), schema))
+    except LimitExceededError:
+        return None
+    except FailedApartError as error:
+        raise ConfigError(f"a JSON Schema with patterns is read in a process: {error}") from None
+
+
+def is_valid(value: Any, schema: str) -> bool:
+    """Return whether a value fits the schema in a text of JSON."""
+    try:
+        return bool(_validator(schema).is_valid(value))
     except (RecursionError, OverflowError):
         return False
 

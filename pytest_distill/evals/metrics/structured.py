@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from pytest_distill._util import strict_json
-from pytest_distill.evals.json_schemas import JSONSCHEMA, UnusableSchemaError, fits
+from pytest_distill.evals.json_schemas import JSONSCHEMA, SECONDS, UnusableSchemaError, fits
 from pytest_distill.evals.metrics.base import Answer, MeanMetric, Metric
 from pytest_distill.evals.normalisation import composed
 from pytest_distill.evals.requests import ToolCall
@@ -23,7 +24,7 @@ def valid_json(answer: Answer) -> float:
     """
     if answer.calls is None:
         return float(_read(answer.predicted) is not _NO_JSON)
-    return float(_each_call(answer, lambda _, arguments: isinstance(arguments, dict)))
+    return float(bool(_each_call(answer, lambda _, arguments: isinstance(arguments, dict))))
 
 
 def matches_schema(answer: Answer) -> float:
@@ -31,16 +32,37 @@ def matches_schema(answer: Answer) -> float:
 
     With tools: where there is a call, and each is of a tool that there is, with arguments that fit
     its ``parameters``; no call where none is expected will do. As jsonschema has it: draft 2020-12
-    unless ``$schema`` names another; ``format`` is not looked at.
+    unless ``$schema`` names another; ``format`` is not looked at. An answer in which a pattern is
+    looked for longer than `SECONDS` of processor time does not fit.
     """
+    return float(_matches(answer) is True)
+
+
+@dataclass(frozen=True)
+class MatchesSchema(MeanMetric):
+    """`matches_schema`, and how many answers could not be held against it."""
+
+    def doubts(self, model: str, answers: Sequence[Answer[Any]]) -> Iterator[str]:
+        """Yield in how many of a model's answers a pattern was looked for too long."""
+        late = sum(_matches(answer) is None for answer in answers)
+        if late:
+            yield (
+                f"suspicious: in {late:,} answer{'' if late == 1 else 's'} of {model} a pattern of "
+                f"the schema was looked for longer than {SECONDS} s, and "
+                f"{'it counts' if late == 1 else 'they count'} as wrong ({self.name})"
+            )
+
+
+def _matches(answer: Answer) -> bool | None:
+    """Return whether an answer fits; None where that takes too long."""
     if answer.calls is not None:
         tools = {composed(tool["function"]["name"]): tool["function"] for tool in answer.tools}
-        return float(_each_call(answer, lambda name, given: _is_of(answer, tools, name, given)))
+        return _each_call(answer, lambda name, given: _is_of(answer, tools, name, given))
     if answer.schema is None:
         raise answer.example.answer_error(
             "matches_schema has nothing to hold it against: say 'schema' or 'tools' in the eval"
         )
-    return float(_fits(answer, _read(answer.predicted), answer.schema, "the schema"))
+    return _fits(answer, _read(answer.predicted), answer.schema, "the schema")
 
 
 def tool_name(answer: Answer) -> float:
@@ -89,27 +111,29 @@ def _read(text: str) -> Any:
     return _NO_JSON
 
 
-def _each_call(answer: Answer, holds: Callable[[str, Any], bool]) -> bool:
+def _each_call(answer: Answer, holds: Callable[[str, Any], bool | None]) -> bool | None:
     """Return whether something holds of the name and the arguments of each call, and there is one.
 
-    Or there is none where none is expected.
+    Or there is none where none is expected. None where it holds of none not, and of one it cannot
+    be told.
     """
     calls = answer.calls or ()
     if not calls:
         return answer.expected_calls == ()
-    return all(holds(composed(call.name), _read(call.arguments)) for call in calls)
+    told = [holds(composed(call.name), _read(call.arguments)) for call in calls]
+    return False if False in told else None if None in told else True
 
 
-def _is_of(answer: Answer, tools: Mapping[str, Any], name: str, arguments: Any) -> bool:
+def _is_of(answer: Answer, tools: Mapping[str, Any], name: str, arguments: Any) -> bool | None:
     if name not in tools or not isinstance(arguments, dict):
         return False
     parameters = tools[name].get("parameters")
-    return parameters is None or _fits(
-        answer, arguments, parameters, f"the parameters of the tool {name!r:.60}"
-    )
+    if parameters is None:
+        return True
+    return _fits(answer, arguments, parameters, f"the parameters of the tool {name!r:.60}")
 
 
-def _fits(answer: Answer, value: Any, schema: Mapping[str, Any], what: str) -> bool:
+def _fits(answer: Answer, value: Any, schema: Mapping[str, Any], what: str) -> bool | None:
     if value is _NO_JSON:
         return False
     try:
@@ -142,7 +166,7 @@ def _names(calls: Sequence[ToolCall]) -> Counter[str]:
 
 
 VALID_JSON = MeanMetric("valid_json", valid_json, binary=True)
-MATCHES_SCHEMA = MeanMetric("matches_schema", matches_schema, binary=True, package=JSONSCHEMA)
+MATCHES_SCHEMA = MatchesSchema("matches_schema", matches_schema, binary=True, package=JSONSCHEMA)
 TOOL_NAME = MeanMetric("tool_name", tool_name, binary=True)
 TOOL_ARGUMENTS = MeanMetric("tool_arguments", tool_arguments, binary=True)
 

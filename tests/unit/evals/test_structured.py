@@ -349,6 +349,29 @@ def test_calls_that_nobody_asked_for() -> None:
     )
 
 
+def test_a_pattern_that_goes_back_and_forth() -> None:
+    """A pattern that would be looked for without end makes the answer wrong, and is told."""
+    hostile, metric = "^(a+)+$", BUILT_IN["matches_schema"]
+    text = Generation(schema={"type": "string", "pattern": hostile})
+    assert score("matches_schema", text, '"aaaa"') == 1
+    assert score("matches_schema", text, '"b"') == 0
+    tool = {
+        "name": "f",
+        "parameters": {"type": "object", "patternProperties": {hostile: {"type": "integer"}}},
+    }
+    calls = Generation(tools=(tool,))
+    endless = "a" * 40 + "!"
+    for task, written, target in (
+        (text, json.dumps(endless), "x"),
+        (calls, hermes(called("f", **{endless: 1})), called("f")),
+    ):
+        assert score("matches_schema", task, written, target=target) == 0
+        example = Example("q1", {"input": "?", "target": target}, "gold.jsonl:1")
+        answer = task.answer(example, Prediction("q1", text=written))
+        (doubt,) = metric.doubts("student", [answer])
+        assert doubt.startswith("suspicious: in 1 answer of student a pattern of the schema")
+
+
 @pytest.mark.parametrize("name", ["tool_name", "tool_arguments", "matches_schema"])
 def test_metrics_without_what_they_look_at(name: str) -> None:
     """An eval without tools, or a schema, is told what to say; so is a metric asked regardless."""

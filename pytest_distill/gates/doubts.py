@@ -26,6 +26,7 @@ from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation
 from pytest_distill.evaluation.models import Model, RunModel
 from pytest_distill.evaluation.sources.recorded import RecordedModel
 from pytest_distill.gates.gate import Gate
+from pytest_distill.gates.lengths import Length
 from pytest_distill.gates.verdict import Doubt, Verdict
 
 ROLES = ("teacher", "student")
@@ -182,19 +183,32 @@ def _metric_doubts(
 def _ending_doubts(
     gate: Gate, comparison: Comparison, found: Mapping[str, MeasuredEvaluation]
 ) -> Iterator[str]:
-    """Yield of which texts of a file it is assumed that they ended by themselves.
+    """Yield what the texts of a file say of the limit that they were recorded with.
 
-    Of what was asked here the limit is known; a file may have been recorded with a lower one.
+    Of what was asked here the limit is known. Where texts are longer it was a higher one; where a
+    file does not say why they ended, it may have been a lower one.
     """
-    if gate.scored_by(comparison) is not FINISHED:
+    by_ending = gate.scored_by(comparison) is FINISHED
+    if not by_ending and not isinstance(gate, Length):
         return
     for role, evaluation in found.items():
-        silent = sum(text.finish is None for texts in evaluation.by_example for text in texts)
-        if silent and isinstance(comparison.model(role), RecordedModel):
+        most = evaluation.eval.task.longest
+        if most is None or not isinstance(comparison.model(role), RecordedModel):
+            continue
+        every = [text for texts in evaluation.by_example for text in texts]
+        long = sum((text.tokens or 0) > most for text in every)
+        if long:
+            yield Doubt(
+                f"suspicious: {evaluation.source} has {long:,} text{'' if long == 1 else 's'} of "
+                f"more tokens than max_new_tokens, {most:,}: recorded with a higher limit, so that "
+                "what the eval says is not what was asked"
+            )
+        silent = sum(text.finish is None for text in every) if by_ending else 0
+        if silent:
             yield Doubt(
                 f"suspicious: {evaluation.source} does not say why {silent:,} "
                 f"text{'' if silent == 1 else 's'} ended: taken for finished, having fewer tokens "
-                f"than max_new_tokens, {evaluation.eval.task.longest:,}; not so if recorded with a "
+                f"than max_new_tokens, {most:,}; not so if recorded with a "
                 "lower limit"
             )
 

@@ -138,6 +138,26 @@ def test_a_pass_that_cut_texts_flatter_is_not_firm(written: Project, run: Run) -
     refuse_package_frames(result)
 
 
+def test_a_file_of_a_higher_limit_is_not_firm(written: Project, run: Run) -> None:
+    """Texts longer than max_new_tokens were asked for otherwise than the eval says: it is told."""
+    rows = texts(22, 0)
+    rows[3]["tokens"] = 10_000
+    written.rows("student.jsonl", rows)
+    write_gates(
+        written,
+        ends="assert_finished(min=0.5)",
+        long="assert_length(max_ratio=50)",
+        other="assert_quality_retained(min=0.01)",
+    )
+    run(*REPORTS)
+    found = gates_of(written)
+    told = "suspicious: student.jsonl has 1 text of more tokens than max_new_tokens"
+    for name in ("ends", "long"):
+        assert any(doubt.startswith(told) for doubt in found[name]["doubts"])
+        assert found[name]["firm"] is False
+    assert not any("max_new_tokens" in doubt for doubt in found["other"]["doubts"])
+
+
 def test_a_file_that_says_no_endings_is_not_firm(written: Project, run: Run) -> None:
     """Nobody knows the limit that it was recorded with: what is assumed is told, by whose file."""
     rows = [{k: v for k, v in row.items() if k != "finish"} for row in texts(22, 0)]

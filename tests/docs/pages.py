@@ -7,6 +7,8 @@ The convention, which readers of the pages see too:
 - A ``console`` block holds commands after ``$`` and what they print. A line ``...`` stands for any
   lines. All blocks of one page share one folder, from top to bottom.
 - ``<!-- parse only: why -->`` above a block: it is checked, but not run.
+- ``<!-- numbers of one machine -->`` above a ``console`` block: what a real model answers hangs on
+  the last digits of a machine's arithmetic, so that numbers are not compared.
 - ``sh`` and ``text`` blocks are for reading.
 """
 
@@ -23,6 +25,7 @@ _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)$")
 _NAME_INSIDE = re.compile(r"^# (?P<name>[\w./-]+\.\w+)$")
 _NAME_ABOVE = re.compile(r"^`(?P<name>[\w./-]+\.\w+)`:$")
 _PARSE_ONLY = re.compile(r"^<!-- parse only: .+ -->$")
+_ONE_MACHINE = "<!-- numbers of one machine -->"
 _PROMPT = "$ "
 
 FOR_READING = ("sh", "text")
@@ -44,6 +47,8 @@ class Block:
         The file that it is.
     parse_only : bool
         Whether it is marked as not to be run.
+    of_one_machine : bool
+        Whether it is marked as having numbers that another machine may not print.
     """
 
     place: str
@@ -51,6 +56,7 @@ class Block:
     text: str
     name: str | None
     parse_only: bool
+    of_one_machine: bool
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,7 @@ def blocks(page: Path) -> Iterator[Block]:
             "\n".join(inside) + "\n",
             _name(inside, above),
             any(map(_PARSE_ONLY.match, above[-1:])),
+            above[-1:] == [_ONE_MACHINE],
         )
         number = end + 1
 

@@ -127,6 +127,19 @@ def test_lengths_and_greedy_choices(tmp_path: Path, kind: str) -> None:
     assert (second.tokens, second.thinking_tokens) == (0, 0)
 
 
+@pytest.mark.parametrize(("text", "count"), [("7.0", 7), (" 12.00 ", 12), ("7.", 7), ("7", 7)])
+def test_counts_of_a_column_with_gaps(tmp_path: Path, text: str, count: int) -> None:
+    """A table with a gap writes the whole numbers of that column as 7.0 into a CSV file."""
+    assert one(tmp_path, tokens=text).tokens == count
+
+
+@pytest.mark.parametrize("text", ["7.5", ".0", "7.0.0", "7e0", "7.-0", "."])
+def test_texts_that_are_no_counts(tmp_path: Path, text: str) -> None:
+    """What is not a whole number stays an error."""
+    with pytest.raises(EvaluationError, match="not a count"):
+        one(tmp_path, tokens=text)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

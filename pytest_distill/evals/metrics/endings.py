@@ -25,4 +25,4 @@ def finished(answer: Answer) -> float:
     return float(finish != "length")
 
 
-FINISHED = MeanMetric("finished", finished)
+FINISHED = MeanMetric("finished", finished, binary=True)

@@ -68,10 +68,13 @@ def _labels(row: Example, labels: object) -> tuple[str, ...] | None:
 def whole(value: object) -> int | None:
     """Return a whole number, also one that stands as text in a CSV file; None where it is none."""
     if isinstance(value, str) and len(value) <= MOST_DIGITS:
-        digits = value.strip().removeprefix("-")
-        return int(value) if digits.isascii() and digits.isdigit() else None
+        number, _, zeros = value.strip().partition(".")  # 7.0 where the column has a gap elsewhere
+        digits = number.removeprefix("-")
+        return (
+            int(number) if digits.isascii() and digits.isdigit() and not zeros.strip("0") else None
+        )
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)  # of a table that has a gap elsewhere in the column
+        return int(value)  # likewise
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 

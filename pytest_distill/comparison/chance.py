@@ -10,7 +10,8 @@ from weakref import WeakKeyDictionary
 from pytest_distill._util.format import ceil_text, count_text, floor_text, interval_text
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Answer
-from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation
+from pytest_distill.evaluation.evaluation import Evaluation
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.statistics.association import association
 from pytest_distill.statistics.jackknife import of_mean, t_bounds
 from pytest_distill.statistics.rates import clopper_pearson

@@ -29,12 +29,12 @@ from pytest_distill.evals.tasks.budgets import budget_text
 from pytest_distill.evaluation.evaluation import (
     Evaluation,
     Indices,
-    MeasuredEvaluation,
     ReportedEval,
     find_metric,
     within_budget,
 )
 from pytest_distill.evaluation.likeness import Likeness, label_likeness, token_likeness
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.models import Model
 
 Slice = str | Mapping[str, object]

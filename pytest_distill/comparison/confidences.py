@@ -12,7 +12,7 @@ from pytest_distill.evals.distributions import softmax
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import TASKS
-from pytest_distill.evaluation.evaluation import MeasuredEvaluation
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.sources.recorded import FieldError, recorded_field
 
 FIELD = "field:"

@@ -16,7 +16,8 @@ from pytest_distill.comparison.comparison import Comparison, Selection
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import MeanMetric, Metric
-from pytest_distill.evaluation.evaluation import MeasuredEvaluation, ReportedEval
+from pytest_distill.evaluation.evaluation import ReportedEval
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.statistics import chance, gap
 from pytest_distill.statistics.inverse import Inverse
 from pytest_distill.statistics.jackknife import Clusters

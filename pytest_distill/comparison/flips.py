@@ -6,7 +6,7 @@ from pytest_distill.comparison.comparison import Comparison, Selection
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.metrics.samples import OfSamples
-from pytest_distill.evaluation.evaluation import MeasuredEvaluation
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.statistics.scoring import zero_or_one
 
 

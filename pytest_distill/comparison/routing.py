@@ -18,7 +18,7 @@ from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ComparisonError, DistillError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import MeanMetric, Metric
-from pytest_distill.evaluation.evaluation import MeasuredEvaluation, exact_corpus_score, exact_mean
+from pytest_distill.evaluation.measured import MeasuredEvaluation, exact_corpus_score, exact_mean
 from pytest_distill.statistics.calibration import calibration_error
 from pytest_distill.statistics.results import Judgement, NoRatioError, Retention, shown
 from pytest_distill.statistics.routing import (

@@ -8,7 +8,8 @@ from typing import Any
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation
+from pytest_distill.evaluation.evaluation import Evaluation
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.models import Model
 
 SHOWN = 120

@@ -10,7 +10,8 @@ from pytest_distill.errors import EvaluationError
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks.endings import with_ending
-from pytest_distill.evaluation.evaluation import Indices, MeasuredEvaluation
+from pytest_distill.evaluation.evaluation import Indices
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 
 Samples = Sequence[Prediction]
 """The texts that a model wrote for one example, one without repeats."""

@@ -24,7 +24,8 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.alignment import aligned
 from pytest_distill.evaluation.cards import Cards
-from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEval
+from pytest_distill.evaluation.evaluation import Evaluation, ReportedEval
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.plain_predictions import plain_prediction
 from pytest_distill.evaluation.store.keeping import EvaluatedPredictions, Keeper, StoredFigure
 

@@ -22,7 +22,8 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Answer
 from pytest_distill.evals.metrics.endings import FINISHED
 from pytest_distill.evals.requests import Prediction
-from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation
+from pytest_distill.evaluation.evaluation import Evaluation
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.models import Model, RunModel
 from pytest_distill.evaluation.sources.recorded import RecordedModel
 from pytest_distill.gates.gate import Gate

@@ -22,7 +22,8 @@ from pytest_distill.comparison.slices import worst_slices
 from pytest_distill.errors import one_line, some_of
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.evaluation.evaluation import MeasuredEvaluation, ReportedEvaluation
+from pytest_distill.evaluation.evaluation import ReportedEvaluation
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.gates.deciding import Decision
 from pytest_distill.gates.verdict import FIRM, Evidence
 from pytest_distill.statistics import (

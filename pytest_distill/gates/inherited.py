@@ -17,7 +17,7 @@ from pytest_distill.comparison.evidence import clusters_of, right_or_wrong
 from pytest_distill.comparison.flips import example_row
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.evaluation.evaluation import MeasuredEvaluation
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import Decision, decide, headline
 from pytest_distill.gates.gate import MetricGate, Row

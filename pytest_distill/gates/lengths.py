@@ -13,8 +13,8 @@ from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.evidence import length_evidence
 from pytest_distill.comparison.flips import example_row
 from pytest_distill.errors import ComparisonError
-from pytest_distill.evaluation.evaluation import MeasuredEvaluation
 from pytest_distill.evaluation.lengths import Lengths, lengths
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import decide
 from pytest_distill.gates.endings import refuse_without_texts

@@ -17,7 +17,7 @@ from pytest_distill.comparison.baseline.held import Held, counterpart, gold_chan
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.errors import ComparisonError, ConfigError, one_line, some_of
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.evaluation.evaluation import MeasuredEvaluation
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.gates import explain
 from pytest_distill.gates.arguments import check_option
 from pytest_distill.gates.deciding import Decision, decide

@@ -7,8 +7,9 @@ from dataclasses import asdict
 
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evaluation.efficiency import LatencyFigure
-from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEvaluation
+from pytest_distill.evaluation.evaluation import Evaluation, ReportedEvaluation
 from pytest_distill.evaluation.lengths import KnownLengths, known_lengths
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.models import Model
 from pytest_distill.gates.doubts import late_doubts
 from pytest_distill.gates.latency import QUANTILES

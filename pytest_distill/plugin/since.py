@@ -13,7 +13,7 @@ from pytest_distill.errors import ConfigError, DistillError, one_line, some_of
 from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import MeanMetric, Metric
-from pytest_distill.evaluation.evaluation import MeasuredEvaluation
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.models import Model
 from pytest_distill.project.project import Project
 from pytest_distill.report.changes import change_row

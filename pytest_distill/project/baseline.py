@@ -23,7 +23,8 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.request_keys import request_key
 from pytest_distill.evaluation.alignment import aligned
-from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, find_metric
+from pytest_distill.evaluation.evaluation import Evaluation, find_metric
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.models import RunModel
 from pytest_distill.evaluation.store.file import FILE_NAME, Store
 from pytest_distill.evaluation.store.keeping import run_key

@@ -12,7 +12,8 @@ from pytest_distill.engines import file_digest
 from pytest_distill.errors import ModelError, printable
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.request_keys import canonical_sha256
-from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEvaluation
+from pytest_distill.evaluation.evaluation import Evaluation, ReportedEvaluation
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.models import Model
 from pytest_distill.evaluation.store.keeping import Keeper, run_key
 

@@ -10,8 +10,9 @@ from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.tasks import Generation
-from pytest_distill.evaluation.evaluation import MeasuredEvaluation
+from pytest_distill.evaluation.evaluation import Evaluation
 from pytest_distill.evaluation.lengths import known_lengths
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.models import RunModel
 
 from .tiny import TEXTS, Make
@@ -39,17 +40,20 @@ def test_a_budget_is_what_a_run_with_that_limit_gives(
         return found
 
     together = evaluated(24, *BUDGETS)
+    budgets = {tokens: together.at(tokens) for tokens in (1, 24, *BUDGETS)}
     for tokens in BUDGETS:
-        within, alone = together.at(tokens), evaluated(tokens)
+        within, alone = budgets[tokens], evaluated(tokens)
         assert [_told(within)] == [_told(alone)]
+        assert isinstance(within, MeasuredEvaluation)
         assert known_lengths(within) == known_lengths(alone)
         for metric in alone.eval.metrics:
             assert within.exact_score(metric) == alone.exact_score(metric)
-    assert _told(together) == _told(together.at(24))
-    assert _told(together.at(1)) != _told(together.at(24))
+    assert _told(together) == _told(budgets[24])
+    assert _told(budgets[1]) != _told(budgets[24])
 
 
-def _told(evaluation: MeasuredEvaluation) -> list[list[object]]:
+def _told(evaluation: Evaluation) -> list[list[object]]:
+    assert isinstance(evaluation, MeasuredEvaluation)
     return [
         [(text.id, text.text, text.tokens, text.finish) for text in samples]
         for samples in evaluation.by_example

@@ -10,7 +10,7 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.tasks import Generation
 from pytest_distill.evals.tasks.repeats import seed_of
-from pytest_distill.evaluation.evaluation import MeasuredEvaluation
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 
 from .tiny import TEXTS, Make, predicted
 

@@ -16,7 +16,7 @@ from pytest_distill.evals.metrics import MeanMetric
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Classification
 from pytest_distill.evaluation.alignment import aligned
-from pytest_distill.evaluation.evaluation import MeasuredEvaluation
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.gates.retention import QualityRetained
 from pytest_distill.gates.score import Score
 from pytest_distill.gates.sft import BeatsSft

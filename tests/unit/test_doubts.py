@@ -15,7 +15,8 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import MultipleChoice, Perplexity
-from pytest_distill.evaluation.evaluation import Evaluation, MeasuredEvaluation, ReportedEval
+from pytest_distill.evaluation.evaluation import Evaluation, ReportedEval
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.models import Model
 from pytest_distill.gates.doubts import with_remarks
 from pytest_distill.gates.gate import Gate

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_distill.errors import EvaluationError
 from pytest_distill.evals.metrics import Answer, Metric
-from pytest_distill.evaluation.evaluation import MeasuredEvaluation
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from tests.unit.conftest import MakeComparison
 
 

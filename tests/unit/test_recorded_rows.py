@@ -22,7 +22,7 @@ from pytest_distill.evals.metrics import Metric, ScoredElsewhere
 from pytest_distill.evals.metrics.samples import Majority, PassAt
 from pytest_distill.evals.requests import Prediction, ToolCall
 from pytest_distill.evals.tasks import Classification, Generation, Task
-from pytest_distill.evaluation.evaluation import MeasuredEvaluation
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.sources.recorded import (
     RecordedModel,
     read_predictions,

@@ -23,7 +23,7 @@ from pytest_distill.comparison.baseline.scored import Rows, rows_by
 from pytest_distill.errors import ComparisonError, ConfigError, few
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.evaluation.evaluation import MeasuredEvaluation
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.statistics.jackknife import Clusters
 
 

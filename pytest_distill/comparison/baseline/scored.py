@@ -14,7 +14,7 @@ from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import MeanMetric, Metric, ScoredElsewhere
 from pytest_distill.evals.request_keys import canonical_sha256
-from pytest_distill.evaluation.evaluation import MeasuredEvaluation
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 
 
 @dataclass(frozen=True, eq=False, slots=True)

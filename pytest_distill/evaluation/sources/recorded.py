@@ -19,12 +19,8 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import ScoredElsewhere
 from pytest_distill.evals.requests import Prediction
-from pytest_distill.evaluation.evaluation import (
-    Evaluation,
-    MeasuredEvaluation,
-    ReportedEval,
-    undeclared,
-)
+from pytest_distill.evaluation.evaluation import Evaluation, ReportedEval
+from pytest_distill.evaluation.measured import MeasuredEvaluation, undeclared
 from pytest_distill.evaluation.sources.fields import number, prediction_of
 from pytest_distill.evaluation.sources.rows import ANSWERS, RecordedRows, read_rows
 from pytest_distill.evaluation.sources.source import Source, SourceOptions

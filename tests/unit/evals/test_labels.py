@@ -11,7 +11,7 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Classification, MultipleChoice
-from pytest_distill.evaluation.evaluation import MeasuredEvaluation
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 
 
 def measured(gold: list[Any], said: list[dict[str, Any]], labels: Any = None) -> MeasuredEvaluation:

@@ -27,7 +27,7 @@ from pytest_distill.evals.metrics.samples import Majority, PassAt, named_apart, 
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Generation
 from pytest_distill.evals.tasks.repeats import SampleIds, refuse_repeats, seed_of
-from pytest_distill.evaluation.evaluation import MeasuredEvaluation
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.models import RunModel
 
 EXACT = BUILT_IN["exact_match"]

@@ -1,7 +1,8 @@
-"""Every gate of the DSL, once, on models whose weights are random.
+"""Every gate of the DSL but `finished` and `not_worse`, once, on models whose weights are random.
 
-What they are asked is little, so that most pass; the teacher's answers are the gold set's but for
-one in ten, and the student guesses.
+Such models end no text by themselves, and there is no accepted run. What they are asked is little,
+so that most pass; the teacher's answers are the gold set's but for one in ten, and the student
+guesses.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pytest_distill import (
     assert_flips,
     assert_inherited_errors,
     assert_latency,
+    assert_length,
     assert_memory,
     assert_not_contaminated,
     assert_quality_retained,
@@ -67,6 +69,10 @@ def test_inherited_errors() -> None:
 
 def test_latency() -> None:
     assert_latency(p95="10 s")
+
+
+def test_length() -> None:
+    assert_length(max_ratio=2, eval="prompts")
 
 
 def test_memory() -> None:

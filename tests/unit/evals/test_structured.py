@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from pytest_distill._util.apart import Apart
 from pytest_distill.errors import ConfigError, EvaluationError, GoldSetError
+from pytest_distill.evals import json_schemas
 from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import MeanMetric
@@ -349,8 +351,10 @@ def test_calls_that_nobody_asked_for() -> None:
     )
 
 
-def test_a_pattern_that_goes_back_and_forth() -> None:
+def test_a_pattern_that_goes_back_and_forth(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pattern that would be looked for without end makes the answer wrong, and is told."""
+    limited = Apart(json_schemas._APART.function, seconds=1, memory=json_schemas._APART.memory)
+    monkeypatch.setattr(json_schemas, "_APART", limited)
     hostile, metric = "^(a+)+$", BUILT_IN["matches_schema"]
     text = Generation(schema={"type": "string", "pattern": hostile})
     assert score("matches_schema", text, '"aaaa"') == 1
@@ -370,6 +374,7 @@ def test_a_pattern_that_goes_back_and_forth() -> None:
         answer = task.answer(example, Prediction("q1", text=written))
         (doubt,) = metric.doubts("student", [answer])
         assert doubt.startswith("suspicious: in 1 answer of student a pattern of the schema")
+    limited.close()
 
 
 @pytest.mark.parametrize("name", ["tool_name", "tool_arguments", "matches_schema"])

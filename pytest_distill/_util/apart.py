@@ -20,6 +20,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+SECONDS = 5
+"""Of processor time, which a call may take: as much as math-verify's own limit."""
+MEMORY = 4 << 30
+"""Bytes of address space."""
+
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.readline()); "
     "from pytest_distill._util.apart import serve; serve()"
@@ -63,7 +68,7 @@ class Apart:
         Bytes of the address space of the process.
     """
 
-    def __init__(self, function: str, *, seconds: int, memory: int) -> None:
+    def __init__(self, function: str, *, seconds: int = SECONDS, memory: int = MEMORY) -> None:
         self.function = function
         self.seconds = seconds
         self.memory = memory

@@ -16,13 +16,10 @@ from pytest_distill.errors import ConfigError
 from pytest_distill.evals.normalisation import composed
 
 JSONSCHEMA = Package("jsonschema", "jsonschema", "tools")
-SECONDS = 5
-"""Of processor time, in which an answer must have been held against a schema's patterns."""
-GIBIBYTES = 4
+LATE: set[tuple[str, str]] = set()
+"""Values and schemas, as JSON, of which it took too long in this run to tell whether they fit."""
 
-_APART = Apart(
-    "pytest_distill.evals.json_schemas:is_valid", seconds=SECONDS, memory=GIBIBYTES << 30
-)
+_APART = Apart(f"{__name__}:is_valid")
 
 
 class UnusableSchemaError(Exception):
@@ -71,8 +68,8 @@ def fits(value: Any, schema: Mapping[str, Any]) -> bool | None:
     """Return whether a value of JSON fits a schema; text is compared in NFC.
 
     Not one that nests too deep to be told, or that has numbers beyond a computer's; None where a
-    pattern of the schema takes longer than `SECONDS` to be looked for. That is done in a process of
-    its own: a regular expression that goes back and forth can hang, and nothing interrupts it.
+    pattern of the schema is looked for too long. That is done in a process of its own (`Apart`): a
+    regular expression that goes back and forth can hang, and nothing interrupts it.
 
     Raises
     ------
@@ -91,6 +88,7 @@ def _looked_for(value: str, schema: str) -> bool | None:
     try:
         return bool(_APART(json.loads(value), schema))
     except LimitExceededError:
+        LATE.add((value, schema))
         return None
     except FailedApartError as error:
         raise ConfigError(f"a JSON Schema with patterns is read in a process: {error}") from None

@@ -40,7 +40,7 @@ class Finished(AnswersGate):
         what = "of the teacher's share of finished texts"
         return judge_retained(self, comparison, FINISHED, self.min, what)
 
-    def scored_by(self, comparison: Comparison) -> Metric:  # noqa: ARG002
+    def scored_by(self, comparison: Comparison) -> Metric:  # noqa: ARG002 (one for all)
         """Return the metric."""
         return FINISHED
 

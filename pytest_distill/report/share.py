@@ -194,7 +194,7 @@ def _merged(row: Row, other: Row) -> Row:
         elif isinstance(mine, dict) and isinstance(theirs, dict):
             merged[name] = mine | theirs
         elif name == "evaluated" and None not in (mine, theirs):
-            # What one worker made, the others found in the store.
+            # What one worker made, the others found in the store. Only an EvaluationRow has this.
             made, asked = max(mine, theirs), mine + row.from_store  # type: ignore[attr-defined]
             merged |= {name: made, "from_store": asked - made}
         else:

@@ -6,17 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_distill._util.apart import Apart, FailedApartError, LimitExceededError
+from pytest_distill._util.apart import SECONDS, Apart, FailedApartError, LimitExceededError
 from pytest_distill._util.packages import Package
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.metrics.base import Answer, MeanMetric
 from pytest_distill.evals.normalisation import composed
 
-SECONDS = 5
-"""Of processor time, which a comparison may take: as much as math-verify's own limit."""
-GIBIBYTES = 4
-
-_APART = Apart("pytest_distill.evals.mathematics:ask", seconds=SECONDS, memory=GIBIBYTES << 30)
+_APART = Apart("pytest_distill.evals.mathematics:ask")
 _MATH_VERIFY = Package("math_verify", "math-verify", "math")
 _FOUND: dict[tuple[str, ...], bool | None] = {}
 """What was asked in this run -> the answer; None where it took too long."""

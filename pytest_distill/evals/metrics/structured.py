@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_distill._util import strict_json
-from pytest_distill.evals.json_schemas import JSONSCHEMA, SECONDS, UnusableSchemaError, fits
+from pytest_distill._util.apart import SECONDS
+from pytest_distill.evals.json_schemas import JSONSCHEMA, LATE, UnusableSchemaError, fits
 from pytest_distill.evals.metrics.base import Answer, MeanMetric, Metric
 from pytest_distill.evals.normalisation import composed
 from pytest_distill.evals.requests import ToolCall
@@ -44,7 +45,8 @@ class MatchesSchema(MeanMetric):
 
     def doubts(self, model: str, answers: Sequence[Answer[Any]]) -> Iterator[str]:
         """Yield in how many of a model's answers a pattern was looked for too long."""
-        late = sum(_matches(answer) is None for answer in answers)
+        # Where none was late nothing is looked at again.
+        late = sum(_matches(answer) is None for answer in answers) if LATE else 0
         if late:
             yield (
                 f"suspicious: in {late:,} answer{'' if late == 1 else 's'} of {model} a pattern of "

@@ -1,0 +1,1 @@
+"""The files that other tools wrote of a model's answers: one module a tool."""

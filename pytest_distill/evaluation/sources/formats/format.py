@@ -1,0 +1,107 @@
+"""What the files of every other tool are read as."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pytest_distill._util.packages import Package
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignRow:
+    """One sample of one example.
+
+    Parameters
+    ----------
+    where : str
+        File and line (or sample), for messages.
+    id : str
+        What the tool calls the example, else a digest of its document; of a document that stands
+        several times the second ends in ``#2``.
+    document : mapping
+        What is known of the example beside any model's answer: a row of a gold set.
+    answer : mapping
+        The fields of a recorded row: ``text``, ``loglikelihoods``, ``greedy``, ``scores``, ...
+    repeat : int
+        Which sample of the example it is, from 0.
+    prompt : str, optional
+        A digest of what the model was asked, as the tool took it.
+    """
+
+    where: str
+    id: str
+    document: Mapping[str, Any]
+    answer: Mapping[str, Any]
+    repeat: int = 0
+    prompt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignMetric:
+    """What the tool says of a metric whose value each sample has."""
+
+    name: str
+    higher_is_better: bool = True
+    range: tuple[float, float] = (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class ForeignRun:
+    """What one model answered to one task in one run of the tool.
+
+    Parameters
+    ----------
+    source : str
+        What messages call the file, or the files.
+    files : tuple of Path
+        They themselves.
+    model : str, optional
+        What the tool calls the model.
+    task : str
+        What the tool calls the task.
+    rows : sequence of ForeignRow
+        The samples, in the tool's order.
+    metrics : tuple of ForeignMetric
+        Whose values the samples have, in their ``scores``.
+    """
+
+    source: str
+    files: tuple[Path, ...]
+    model: str | None
+    task: str
+    rows: Sequence[ForeignRow]
+    metrics: tuple[ForeignMetric, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+class Format(ABC):
+    """The files of one tool.
+
+    Attributes
+    ----------
+    name : str
+        As ``format:`` and ``python -m pytest_distill import`` say it.
+    files : str
+        What its files are called, for messages and help.
+    package : Package, optional
+        What has to be installed to read them.
+    """
+
+    name: ClassVar[str]
+    files: ClassVar[str]
+    package: ClassVar[Package | None] = None
+
+    @abstractmethod
+    def read(self, paths: Sequence[Path]) -> list[ForeignRun]:
+        """Return the runs in some files, each checked against what the tool printed of it.
+
+        Raises
+        ------
+        EvaluationError
+            Naming file and line, where a sample is malformed, unscored (NaN), errored or there
+            twice; where the totals that the tool printed are not those of its samples.
+        """

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import cache
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model
 
 from pytest_distill._util.strict import PositiveCount
-from pytest_distill.config.schema import Entry, Names, listed
+from pytest_distill.config.schema import Count, Entry, Names, listed
 from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.lm_eval.harness import PREFIX
+from pytest_distill.evals.lm_eval.task import FEWSHOT_SEED, LmEval
 from pytest_distill.evals.metrics.samples import Majority, OfSamples, PassAt
 from pytest_distill.evals.tasks import TASKS, Task
 
@@ -84,32 +88,43 @@ class EvalConfig(Entry):
 
 
 class MeasuredEval(EvalConfig):
-    """An eval with a gold set: the keys that all tasks share."""
+    """An eval with a gold set: the keys that all of them share."""
 
     task: str
-    data: str
-    split: str | None = None
-    config: str | None = None
-    revision: str | None = None
-    id: str = "id"
     slices: Names = Field(default=[])
     cluster: str | None = None
     chance: Annotated[float, Field(ge=0, lt=1)] | Literal["uniform"] | None = None
     must_keep: Annotated[list[str | int], BeforeValidator(listed)] = Field(default=[])
 
-    def asks(self, read: Callable[[Shots], tuple[Example, ...]]) -> Task:
+    @abstractmethod
+    def asks(self, read: Callable[[Shots], tuple[Example, ...]], folder: Path) -> Task:
         """Return the task as the entry says it.
 
         Parameters
         ----------
         read : callable
             What gives the solved examples that the entry names.
+        folder : Path
+            Where relative paths start.
 
         Raises
         ------
         ConfigError
             Beginning with the key, where the task refuses what stands there.
         """
+
+
+class GoldFileEval(MeasuredEval):
+    """An eval whose gold set is a file of the user's, or a data set."""
+
+    data: str
+    split: str | None = None
+    config: str | None = None
+    revision: str | None = None
+    id: str = "id"
+
+    def asks(self, read: Callable[[Shots], tuple[Example, ...]], folder: Path) -> Task:  # noqa: ARG002
+        """Return the task as the entry says it; see `MeasuredEval`."""
         kind = TASKS[self.task]
         given = {field.name: getattr(self, field.name) for field in fields(kind)}
         return kind(**{key: _as_field(v, read) for key, v in given.items() if v is not None})
@@ -122,15 +137,34 @@ def _as_field(value: Any, read: Callable[[Shots], tuple[Example, ...]]) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+class HarnessEval(MeasuredEval):
+    """An eval that is a task of lm-evaluation-harness, whose documents are the gold set."""
+
+    num_fewshot: Count | None = None
+    fewshot_seed: int = FEWSHOT_SEED
+    data: dict[str, str] = Field(default={})
+    override: dict[str, Any] = Field(default={})
+
+    def asks(self, read: Callable[[Shots], tuple[Example, ...]], folder: Path) -> LmEval:  # noqa: ARG002
+        """Return the task; its documents are not read yet."""
+        return LmEval(
+            of=self.task.removeprefix(PREFIX),
+            num_fewshot=self.num_fewshot,
+            fewshot_seed=self.fewshot_seed,
+            data={split: folder / file for split, file in self.data.items()},
+            override=self.override,
+        )
+
+
 @cache
-def eval_of(task: type[Task]) -> type[MeasuredEval]:
+def eval_of(task: type[Task]) -> type[GoldFileEval]:
     """Return the model of an entry with a task: its keys are the task's own fields."""
     hints = get_type_hints(task)
     keys: dict[str, Any] = {f.name: (_in_yaml(hints[f.name]), f.default) for f in fields(task)}
     with warnings.catch_warnings():
         # A key may be called as a method of pydantic's that it gave up: `schema`.
         warnings.filterwarnings("ignore", r"Field name \"\w+\" .* shadows an attribute")
-        return create_model(task.__name__, __base__=MeasuredEval, **keys)
+        return create_model(task.__name__, __base__=GoldFileEval, **keys)
 
 
 def _in_yaml(hint: Any) -> Any:

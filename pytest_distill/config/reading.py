@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -17,6 +17,7 @@ from pytest_distill.config.evals import (
     SAMPLED,
     DeclaredMetric,
     EvalConfig,
+    HarnessEval,
     MajorityMetric,
     MeasuredEval,
     PassAtMetric,
@@ -36,6 +37,7 @@ from pytest_distill.engines.lookup import ENGINES, engine_class, options_class
 from pytest_distill.errors import ConfigError, did_you_mean, name_problem, refuse_unknown
 from pytest_distill.evals.built_in import BUILT_IN, check_own_metric
 from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.lm_eval.harness import PREFIX
 from pytest_distill.evals.metrics import MeanMetric, Metric, ScoredElsewhere
 from pytest_distill.evals.metrics.samples import OfSamples, named_apart
 from pytest_distill.evals.tasks import TASKS, Task
@@ -99,6 +101,11 @@ class Config:
     def named(self, role: Role) -> list[str]:
         """Return the names of the models with that role, in the order of the file."""
         return [name for name, model in self.models.items() if model.role == role]
+
+    def suited(self, name: str) -> Sequence[Metric]:
+        """Return the metrics that suit the task of an eval; none where it states no task."""
+        entry = self.evals[name]
+        return task_of(entry, self.folder).suited if isinstance(entry, MeasuredEval) else ()
 
     def criterion(self, name: str) -> tuple[Gate, ...]:
         """Return the gates of a criterion; ConfigError where there is none of that name."""
@@ -238,9 +245,13 @@ class _Reader:
         if task is None:
             self.refuse_running(key)
             return self.document.validated(EvalConfig, entry, key)
-        if str(task) not in TASKS:
+        if str(task).startswith(PREFIX):
+            kind: type[MeasuredEval] = HarnessEval
+        elif str(task) in TASKS:
+            kind = eval_of(TASKS[task])
+        else:
             raise self.document.error((*key, "task"), unknown_task(str(task), TASKS))
-        validated = self.document.validated(eval_of(TASKS[task]), entry, key)
+        validated = self.document.validated(kind, entry, key)
         self.check_task(validated, key)
         return validated
 
@@ -250,7 +261,7 @@ class _Reader:
             if about.annotation is Any:
                 self.document.refuse_switches((*key, name))
         try:
-            _task_of(entry)
+            _ = self.task_of(entry).suited
         except ConfigError as error:
             name, colon, problem = str(error).partition(": ")
             inside = (*key, name) if colon and name in type(entry).model_fields else key
@@ -278,7 +289,7 @@ class _Reader:
         key = ("evals", name, "metrics")
         listed = entry.metrics
         if not listed and isinstance(entry, MeasuredEval):
-            listed = [_task_of(entry).headline.name]
+            listed = [metric.name for metric in self.task_of(entry).usual]
         if not listed:
             reported = (options.metrics_of(name) for options in self.sources.values())
             listed = list(dict.fromkeys(metric for found in reported for metric in found))
@@ -299,7 +310,7 @@ class _Reader:
         for number, metric in enumerate(found):
             if metric.name in [m.name for m in found[:number]]:
                 raise self.document.error((*key, number), f"'{metric.name}' is given twice")
-            misfit = _task_of(entry).misfit(metric) if isinstance(entry, MeasuredEval) else None
+            misfit = self.task_of(entry).misfit(metric) if isinstance(entry, MeasuredEval) else None
             if misfit is not None:
                 raise self.document.error((*key, number), misfit)
         return found
@@ -327,7 +338,8 @@ class _Reader:
         of = listed.get(metric.of) or self.metric(metric.of, entry, (*key, "of"))
         suited = BUILT_IN.get(of.name) is not of or (isinstance(of, MeanMetric) and of.binary)
         if not suited or not of.higher_is_better:
-            known = [m.name for m in TASKS[entry.task or ""].metrics if getattr(m, "binary", False)]
+            suited_ones = self.suited(entry).values()
+            known = [m.name for m in suited_ones if getattr(m, "binary", False)]
             raise self.document.error(
                 (*key, "of"),
                 f"'{of.name}' does not say right or wrong as 1 or 0; of those that do this task "
@@ -345,7 +357,7 @@ class _Reader:
             return ScoredElsewhere(
                 metric.name, higher_is_better=metric.higher_is_better, range=(low, high)
             )
-        suited = {m.name: m for m in TASKS[entry.task].metrics} if entry.task else BUILT_IN
+        suited = self.suited(entry)
         if metric in self.extensions.metrics:
             return self.extensions.metrics[metric]
         if metric in suited:
@@ -363,6 +375,16 @@ class _Reader:
             f"unknown metric '{metric}'; {did_you_mean(metric, known)} "
             "(one of your own is a dotted path; one scored elsewhere is a mapping with a name)",
         )
+
+    def suited(self, entry: EvalConfig) -> Mapping[str, Metric]:
+        """Return the metrics that suit an eval by name: any where it states no task."""
+        if not isinstance(entry, MeasuredEval):
+            return BUILT_IN
+        return {metric.name: metric for metric in self.task_of(entry).suited}
+
+    def task_of(self, entry: MeasuredEval) -> Task:
+        """Return the task of an entry, whose solved examples are not read yet."""
+        return task_of(entry, self.document.path.parent)
 
     def refuse_names(self) -> None:
         """Refuse names that would make lines of the report of their own, or files elsewhere."""
@@ -395,9 +417,9 @@ class _Reader:
                 refuse_unknown(on, self.evals, "no such eval", at_eval)
 
 
-def _task_of(entry: MeasuredEval) -> Task:
+def task_of(entry: MeasuredEval, folder: Path) -> Task:
     """Return the task of an entry, whose solved examples are not read yet."""
-    return entry.asks(lambda _: (_SOME_SHOT,))
+    return entry.asks(lambda _: (_SOME_SHOT,), folder)
 
 
 def _kind_of(engine: Any) -> type[ModelConfig]:

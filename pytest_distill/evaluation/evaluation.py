@@ -166,7 +166,7 @@ def within_budget(on: Eval | ReportedEval, tokens: object) -> Eval:
 
 def find_metric(on: Eval | ReportedEval, name: str) -> Metric:
     """Return a metric by its name: one listed for the eval, or one that suits its task."""
-    suited = on.task.metrics if isinstance(on, Eval) else ()
+    suited = on.task.suited if isinstance(on, Eval) else ()
     metric = choose_metric(on.name, name, on.metrics, suited)
     misfit = on.task.misfit(metric) if isinstance(on, Eval) else None
     if misfit is not None:

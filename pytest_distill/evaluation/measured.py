@@ -171,16 +171,10 @@ class MeasuredEvaluation(Evaluation):
             )
         try:
             with collector_paused():
-                answered = self.eval.task.answers
-                if not self.samples:
-                    return answered(self.eval.gold, self.predictions)
-                by_number = [
-                    answered(self.eval.gold, numbered)
-                    for numbered in zip(*self.samples, strict=True)
-                ]
-                return tuple(
-                    replace(samples[0], samples=samples) for samples in zip(*by_number, strict=True)
-                )
+                task, gold = self.eval.task, self.eval.gold
+                if self.samples:
+                    return task.sampled_answers(gold, self.samples)
+                return task.answers(gold, self.predictions)
         except EvaluationError as error:
             raise EvaluationError(f"{self.source}: {error}") from None
 

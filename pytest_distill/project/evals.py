@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 from pytest_distill.config import Config
-from pytest_distill.config.evals import MeasuredEval, Shots
+from pytest_distill.config.evals import GoldFileEval, HarnessEval, MeasuredEval, Shots
 from pytest_distill.errors import ConfigError, did_you_mean
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet, read_gold_set
@@ -35,15 +36,8 @@ def read_eval(config: Config, name: str, limit: int | None = None) -> Eval | Rep
     entry = config.evals[name]
     if not isinstance(entry, MeasuredEval):
         return ReportedEval(name, config.metrics[name])
-    gold = read_gold_set(
-        _beside(config, entry.data, of_hub=entry.split is not None),
-        id_field=entry.id,
-        split=entry.split,
-        config=entry.config,
-        revision=entry.revision,
-    )
+    task, gold = _asked(config, name, entry)
     gold = gold if limit is None else gold.sample(limit)
-    task = entry.asks(lambda shots: _examples(config, name, shots, entry.id))
     read = Eval(
         name,
         task,
@@ -59,6 +53,22 @@ def read_eval(config: Config, name: str, limit: int | None = None) -> Eval | Rep
     return read
 
 
+def _asked(config: Config, name: str, entry: MeasuredEval) -> tuple[Task, GoldSet]:
+    """Return the task of an eval, and what it is asked about."""
+    if isinstance(entry, HarnessEval):
+        task = entry.asks(lambda _: (), config.folder)
+        return task, task.gold
+    assert isinstance(entry, GoldFileEval)  # noqa: S101 (for mypy)
+    gold = read_gold_set(
+        _beside(config, entry.data, of_hub=entry.split is not None),
+        id_field=entry.id,
+        split=entry.split,
+        config=entry.config,
+        revision=entry.revision,
+    )
+    return entry.asks(partial(_examples, config, name, id=entry.id), config.folder), gold
+
+
 def _beside(config: Config, data: str, *, of_hub: bool = False) -> Path | str:
     """Return the file or folder beside ``distill.yaml``; else it may be a name on the hub.
 
@@ -69,7 +79,7 @@ def _beside(config: Config, data: str, *, of_hub: bool = False) -> Path | str:
     return local if local.exists() or (local.suffix and not of_hub) else data
 
 
-def _examples(config: Config, name: str, wanted: Shots, id: str) -> tuple[Example, ...]:
+def _examples(config: Config, name: str, wanted: Shots, *, id: str) -> tuple[Example, ...]:
     """Return the solved examples of an eval."""
     shots = read_gold_set(_beside(config, wanted.data), id_field=id)
     if len(shots) < wanted.n:

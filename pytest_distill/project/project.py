@@ -28,7 +28,6 @@ from pytest_distill.errors import (
 )
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.evals.tasks import TASKS
 from pytest_distill.evaluation import models as running
 from pytest_distill.evaluation.cards import Cards
 from pytest_distill.evaluation.evaluation import ReportedEval, choose_metric
@@ -232,8 +231,7 @@ class Project:
     def check_metric(self, eval: str | None, metric: str) -> None:
         """Raise ConfigError where an eval has no such metric; the gold set is not read."""
         name = self.eval_name(eval)
-        task = self.config.evals[name].task
-        choose_metric(name, metric, self.config.metrics[name], TASKS[task].metrics if task else ())
+        choose_metric(name, metric, self.config.metrics[name], self.config.suited(name))
 
     @property
     def all_models(self) -> list[running.Model]:

@@ -362,7 +362,7 @@ def test_a_delimiter_stands_between_prompt_and_choice(tmp_path: Path) -> None:
     on = load(tmp_path, MODELS + "evals:\n" + entry).evals["qa"]
     assert isinstance(on, MeasuredEval)
     example = Example("a", {"input": "x", "target": 0, "choices": ["b", "c"]}, "x.jsonl:1")
-    request = on.asks(lambda _: ()).request(example)
+    request = on.asks(lambda _: (), tmp_path).request(example)
     assert isinstance(request, ChoiceRequest)
     assert request.continuations == (" -> b", " -> c")
 

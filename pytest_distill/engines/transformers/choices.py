@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import islice
 
 from pytest_distill.engines.transformers.encoding import encode_pairs, in_blocks
 from pytest_distill.engines.transformers.fast.tree_choices import score_in_trees
@@ -61,13 +62,13 @@ def score_in_rows(loaded: Loaded, parts: Sequence[Part]) -> Iterator[tuple[Part,
 
 def _parts(loaded: Loaded, requests: Sequence[ChoiceRequest]) -> list[Part]:
     """Return what the model reads and what is scored in it, for each choice of each request."""
-    asked = [(request.context, request.continuations) for request in requests]
+    encoded = encode_pairs(loaded, [asked for request in requests for asked in request.asked])
     return [
         _part(loaded, request, index, choice, *pair)
-        for index, (request, pairs) in enumerate(
-            zip(requests, encode_pairs(loaded, asked), strict=True)
+        for index, request in enumerate(requests)
+        for choice, pair in enumerate(
+            pair for pairs in islice(encoded, len(request.asked)) for pair in pairs
         )
-        for choice, pair in enumerate(pairs)
     ]
 
 

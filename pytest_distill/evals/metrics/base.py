@@ -61,6 +61,8 @@ class Answer(Generic[ValueT]):
     samples : tuple of Answer
         All answers to the example where it is asked several times, this one the first of them; a
         metric is asked about each of them alone. Else empty.
+    values : mapping
+        What another program made of the answer, by its own names; of lm-evaluation-harness's tasks.
     against_sample : bool
         Whether what another sample said stands in the gold set's place, to see who votes alike.
     """
@@ -79,6 +81,7 @@ class Answer(Generic[ValueT]):
     schema: Mapping[str, Any] | None = None
     samples: tuple[Answer[ValueT], ...] = ()
     against_sample: bool = False
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Metric(ABC):

@@ -60,6 +60,24 @@ class Task(ABC):
         """
         return tuple(map(self.answer, gold, predictions))
 
+    def sampled_answers(
+        self, gold: GoldSet, samples: Sequence[Sequence[Prediction]]
+    ) -> tuple[Answer[Any], ...]:
+        """Return the first sample of each example, which has all of them, in the gold set's words.
+
+        Parameters
+        ----------
+        gold : GoldSet
+            The examples.
+        samples : sequence of sequence of Prediction
+            The samples of each of them.
+        """
+        by_number = [self.answers(gold, numbered) for numbered in zip(*samples, strict=True)]
+        return tuple(
+            dataclasses.replace(answers[0], samples=answers)
+            for answers in zip(*by_number, strict=True)
+        )
+
     def expected(self, example: Example) -> Any:  # noqa: ARG002 (where something is)
         """Return what counts as right, JSON-able; None where nothing does."""
         return None
@@ -85,9 +103,19 @@ class Task(ABC):
         return Counter()
 
     @property
+    def suited(self) -> Sequence[Metric]:
+        """The metrics that suit the task as the eval sets it."""
+        return self.metrics
+
+    @property
+    def usual(self) -> Sequence[Metric]:
+        """The metrics of an eval that names none, the one that it goes by first."""
+        return (self.headline,)
+
+    @property
     def headline(self) -> Metric:
         """The metric that an eval goes by where it names none."""
-        return self.metrics[0]
+        return self.suited[0]
 
     def misfit(self, metric: Metric) -> str | None:  # noqa: ARG002 (for those with keys for some)
         """Return why a metric of the task cannot be computed as the eval is set; else None."""

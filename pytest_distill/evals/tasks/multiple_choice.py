@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import groupby
 from typing import ClassVar, Literal
 
 from pytest_distill.errors import did_you_mean
@@ -13,7 +14,7 @@ from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import Answer, Metric
 from pytest_distill.evals.metrics.labels import ACCURACY, ACCURACY_NORM
 from pytest_distill.evals.normalisation import composed
-from pytest_distill.evals.requests import CAUSAL, Head, Prediction, Request
+from pytest_distill.evals.requests import CAUSAL, LATER, Head, Prediction, Request
 from pytest_distill.evals.tasks import fields
 from pytest_distill.evals.tasks.predictions import check_loglikelihoods, likeliest, no_answer
 from pytest_distill.evals.tasks.prompts import FewShot
@@ -33,6 +34,8 @@ class ChoiceRequest(Request):
         What could follow, each with its leading delimiter (``" Paris"``).
     truncate : {"left"}, optional
         Whether the start of the context may be cut off. None: a too long prompt is an error.
+    contexts : tuple of str
+        The context of each continuation where they have not the same one; `context` is empty then.
     """
 
     task: ClassVar[str] = "multiple_choice"
@@ -41,6 +44,18 @@ class ChoiceRequest(Request):
     context: str
     continuations: tuple[str, ...]
     truncate: Literal["left"] | None = None
+    contexts: tuple[str, ...] = field(default=(), metadata=LATER)
+
+    @property
+    def asked(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Each context and the continuations after it, in the order of the continuations."""
+        if not self.contexts:
+            return [(self.context, self.continuations)]
+        pairs = zip(self.contexts, self.continuations, strict=True)
+        return [
+            (context, tuple(continuation for _, continuation in same))
+            for context, same in groupby(pairs, key=lambda pair: pair[0])
+        ]
 
 
 @dataclass(frozen=True)

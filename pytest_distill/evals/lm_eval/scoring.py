@@ -39,6 +39,21 @@ def scored(
     EvaluationError
         Where an answer lacks what the task scores.
     """
+    answered = filtered(documents, examples, samples)
+    return [
+        _values(documents, example, own) for example, own in zip(examples, answered, strict=True)
+    ]
+
+
+def filtered(
+    documents: Documents,
+    examples: Sequence[Example],
+    samples: Sequence[Sequence[Prediction]],
+) -> list[list[Any]]:
+    """Return the instances of each document with the answers, and what each filter makes of them.
+
+    Parameters and errors are those of `scored`.
+    """
     task = documents.task
     answered = [
         [
@@ -53,9 +68,7 @@ def scored(
     with harness.quiet(), user_code(f"the filters of {documents.gold.source}", EvaluationError):
         for ensemble in task._filters:
             ensemble.apply(every)
-    return [
-        _values(documents, example, own) for example, own in zip(examples, answered, strict=True)
-    ]
+    return answered
 
 
 def _values(documents: Documents, example: Example, instances: Sequence[Any]) -> dict[str, Any]:

@@ -1,0 +1,50 @@
+"""The tasks of lm-evaluation-harness through this package, against itself, document by document."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_distill.engines.transformers import TransformersEngine
+from tests.lm_eval_tasks import CASES, differences, ours, theirs
+
+from .tiny import hf, saved, spec_of
+
+pytestmark = [
+    pytest.mark.lm_eval,
+    pytest.mark.filterwarnings("ignore"),  # of lm-evaluation-harness and datasets, not ours
+]
+
+
+@pytest.fixture(scope="module")
+def roomy(causal_folder: Path, tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path:
+    """Return the tiny model with room for long prompts."""
+    model = hf.LlamaForCausalLM.from_pretrained(causal_folder, max_position_embeddings=2048)
+    return saved(model, tokenizer, tmp_path_factory.mktemp("roomy"))
+
+
+@pytest.fixture(scope="module")
+def harness(roomy: Path) -> Any:
+    """Return lm-evaluation-harness's own model on the checkpoint."""
+    from lm_eval.models.huggingface import HFLM
+
+    return HFLM(pretrained=str(roomy), device="cpu", batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def distill(roomy: Path) -> TransformersEngine:
+    """Return our engine on the checkpoint."""
+    return TransformersEngine(spec_of(roomy))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_task_is_equal_document_by_document_and_in_every_aggregate(
+    name: str, harness: Any, distill: TransformersEngine, tmp_path: Path
+) -> None:
+    """Prompts, responses, what each filter makes of them, every value, and every aggregate."""
+    case = CASES[name]
+    data = case.written(tmp_path, first=4)
+    found = ours(case, data, distill)
+    assert differences(found, theirs(case, data, harness)) == []

@@ -50,7 +50,7 @@ def open_rows(
     first row is read.
     """
     path = Path(source)
-    shown = _shown(path)
+    shown = shown_path(path)
     names = {} if names is None else names
     here = path.is_dir() or path.is_file()
     for key, value in (("config", config), ("revision", revision)):
@@ -72,7 +72,7 @@ def open_rows(
     return Opened(shown, _reporting_os_errors(read(path, shown, names), shown))
 
 
-def _shown(path: Path) -> str:
+def shown_path(path: Path) -> str:
     """Return a path as a message names it: relative where it lies under the current folder."""
     try:
         return str(path.relative_to(Path.cwd()))
@@ -86,7 +86,9 @@ def _is_hub_name(name: str) -> bool:
 
 def _nothing_there(path: Path, shown: str) -> GoldSetError:
     if not path.parent.is_dir():
-        return GoldSetError(f"{shown}: no such file; the folder '{_shown(path.parent)}' is missing")
+        return GoldSetError(
+            f"{shown}: no such file; the folder '{shown_path(path.parent)}' is missing"
+        )
     names = [p.name for p in path.parent.iterdir() if p.is_dir() or p.suffix.lower() in _READERS]
     near = difflib.get_close_matches(path.name, names, n=1)
     if near:

@@ -1,0 +1,32 @@
+"""What a tool printed of a run, beside what the run's samples come to."""
+
+from __future__ import annotations
+
+import math
+
+from pytest_distill.errors import EvaluationError
+
+
+def refuse_other_total(source: str, name: str, printed: float, found: float, remedy: str) -> None:
+    """Raise EvaluationError where a total is not that of its samples.
+
+    The last digits may differ: they hang on the order of a sum.
+
+    Parameters
+    ----------
+    source : str
+        Where it is printed.
+    name : str
+        What is printed there, with the tool's name.
+    printed, found : float
+        The total there, and that of the samples.
+    remedy : str
+        What to do.
+    """
+    if math.isnan(printed) and math.isnan(found):
+        return
+    if not math.isclose(printed, found, rel_tol=1e-6, abs_tol=1e-9):
+        raise EvaluationError(
+            f"{source}: {name} is {printed:.10g}, and {found:.10g} by its samples: the two are not "
+            f"of one run, or one was changed; {remedy}"
+        )

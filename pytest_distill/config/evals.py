@@ -94,7 +94,7 @@ class MeasuredEval(EvalConfig):
     slices: Names = Field(default=[])
     cluster: str | None = None
     chance: Annotated[float, Field(ge=0, lt=1)] | Literal["uniform"] | None = None
-    must_keep: Annotated[list[str | int], BeforeValidator(listed)] = Field(default=[])
+    must_keep: Annotated[list[str | int | float], BeforeValidator(listed)] = Field(default=[])
 
     @abstractmethod
     def asks(self, read: Callable[[Shots], tuple[Example, ...]], folder: Path) -> Task:

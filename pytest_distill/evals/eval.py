@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pytest_distill.errors import ConfigError, did_you_mean, refuse_unknown
 from pytest_distill.evals.goldset import Example, GoldSet
+from pytest_distill.evals.ids import meeting
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.request_keys import (
     canonical_sha256,
@@ -229,8 +230,10 @@ class Eval:
         """
         if field not in self._slices:
             positions: dict[str, list[int]] = {}
+            by_id = field == self.gold.id_field and self.gold.states_ids
             for position, example in enumerate(self.gold):
-                positions.setdefault(_slice_value(example, field), []).append(position)
+                value = example.id if by_id else _slice_value(example, field)
+                positions.setdefault(value, []).append(position)
             self._slices[field] = positions
         return self._slices[field]
 
@@ -262,6 +265,8 @@ class Eval:
                 f"eval '{self.name}': no field '{field}' to slice by; {did_you_mean(field, known)}"
             )
         values = self.slice_ids(field)
+        if field == self.gold.id_field:
+            value = self.gold.by_meeting.get(meeting(value), value)
         refuse_unknown(value, values, f"eval '{self.name}': no example has {field}={value}")
         return values[value]
 

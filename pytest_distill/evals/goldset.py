@@ -11,10 +11,9 @@ from typing import Any
 
 from pytest_distill._util.gc import collector_paused
 from pytest_distill.errors import EvaluationError, GoldSetError, did_you_mean
+from pytest_distill.evals.ids import DEFAULT_ID_FIELD, by_meeting, id_text, meeting, met, would_meet
 from pytest_distill.evals.readonly import read_only
 from pytest_distill.evals.rows import ClassNames, Rows, open_rows
-
-DEFAULT_ID_FIELD = "id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +61,15 @@ class GoldSet:
     """Field -> what the source calls the classes that stand there as numbers from 0."""
     origin: str | None = None
     """Which commit a data set of the hub is."""
+    id_field: str = DEFAULT_ID_FIELD
+    """The field with the ids, in the gold set and in predictions."""
+    states_ids: bool = True
+    """Whether the rows have it; else an id is a digest of its row."""
+
+    @property
+    def by_meeting(self) -> Mapping[str, str]:
+        """What each id of the file meets others by -> the id: see `pytest_distill.evals.ids`."""
+        return by_meeting(example.id for example in self.whole)
 
     @property
     def left_out(self) -> frozenset[str]:
@@ -110,8 +118,8 @@ def read_gold_set(
         A ``.jsonl``, ``.csv`` or ``.parquet`` file, a folder that ``datasets`` saved to disk, or
         the name of a dataset on the Hugging Face hub (with `split`).
     id_field : str
-        The field that holds an example's id, a text or a whole number. Where no row has the
-        default field, an example's id is a digest of its row; another field must be there.
+        The field that holds an example's id, a text or a number. Where no row has the default
+        field, an example's id is a digest of its row; another field must be there.
     split : str, optional
         Which split of a ``datasets`` folder or of a hub dataset.
     config, revision : str, optional
@@ -130,12 +138,15 @@ def read_gold_set(
     shown, rows, origin = open_rows(source, split, names, config=config, revision=revision)
     by_id: dict[str, Example] = {}
     for example in with_ids(rows, id_field):
-        if example.id in by_id:
-            raise _duplicate(by_id[example.id], example, id_field)
-        by_id[example.id] = example
+        key = meeting(example.id)
+        if key in by_id:
+            raise _duplicate(by_id[key], example, id_field)
+        by_id[key] = example
     if not by_id:
         raise GoldSetError(f"{shown}: it is empty; at least one example is needed")
-    return GoldSet(shown, tuple(by_id.values()), class_names=names, origin=origin)
+    examples = tuple(by_id.values())
+    states = examples[0].fields.get(id_field) is not None
+    return GoldSet(shown, examples, (), names, origin, id_field, states)
 
 
 def row_digest(row: Mapping[str, Any]) -> str:
@@ -159,21 +170,23 @@ def with_ids(rows: Rows, id_field: str) -> Iterator[Example]:
                 f"{without}: no '{id_field}', though {with_id} has one; give every row an id, "
                 "or none"
             )
-        id = _stated_id(where, id_field, row[id_field]) if stated else row_digest(row)
+        id = stated_id(where, id_field, row[id_field]) if stated else row_digest(row)
         yield Example(id, read_only(row), where)
 
 
-def _stated_id(where: str, id_field: str, value: Any) -> str:
-    # 1.0 or true would be written differently by the tool that records predictions, and not found.
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise GoldSetError(f"{where}: '{id_field}' must be a text or a whole number, not {value!r}")
-    if value == "":
-        raise GoldSetError(f"{where}: '{id_field}' is empty")
-    return str(value)
+def stated_id(where: str, id_field: str, value: Any) -> str:
+    """Return the id that a row states; GoldSetError where it is none."""
+    try:
+        return id_text(value)
+    except ValueError as error:
+        raise GoldSetError(f"{where}: '{id_field}' {error}") from None
 
 
 def _duplicate(first: Example, second: Example, id_field: str) -> GoldSetError:
     if second.fields.get(id_field) is not None:
+        if would_meet(first.fields[id_field], second.fields[id_field]):
+            one, other = first.fields[id_field], second.fields[id_field]
+            return GoldSetError(met(second.where, other, first.where, one, id_field))
         return GoldSetError(
             f"{second.where}: the {id_field} '{second.id}' is already used at {first.where}"
         )

@@ -11,6 +11,7 @@ from pytest_distill.config.evals import GoldFileEval, HarnessEval, MeasuredEval,
 from pytest_distill.errors import ConfigError, did_you_mean
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet, read_gold_set
+from pytest_distill.evals.ids import meeting
 from pytest_distill.evals.rows import KINDS
 from pytest_distill.evals.tasks import Task
 from pytest_distill.evaluation.evaluation import ReportedEval
@@ -99,7 +100,8 @@ def _chance(entry: MeasuredEval, task: Task, gold: GoldSet) -> Fraction | None:
 
 def _must_keep(config: Config, name: str, entry: MeasuredEval, gold: GoldSet) -> tuple[str, ...]:
     known = {example.id for example in gold}
-    ids = tuple(map(str, entry.must_keep))
+    by_meeting = gold.by_meeting
+    ids = tuple(by_meeting.get(meeting(str(i)), str(i)) for i in entry.must_keep)
     listed = known | gold.left_out
     for unknown in (i for i in ids if i not in listed):
         raise ConfigError(

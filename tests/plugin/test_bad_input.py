@@ -231,7 +231,7 @@ DATA: dict[str, tuple[Break, list[str]]] = {
             _set("evals", "reviews", "data", to="gold.txt")(project),
             project.file("gold.txt", "x\n"),
         ),
-        ["gold.txt: unknown kind of file '.txt'; use .jsonl, .csv, .parquet"],
+        ["gold.txt: unknown kind of file '.txt'; use .jsonl, .ndjson, .json, .csv, .parquet"],
     ),
     "missing predictions": (
         lambda project: (project.path / "student.jsonl").unlink(),

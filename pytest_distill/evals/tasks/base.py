@@ -40,6 +40,17 @@ class Task(ABC):
     by_token: ClassVar[bool] = False
     """Whether two models are compared token by token, on `gold_text`."""
 
+    answered_by: ClassVar[tuple[str, ...]] = (
+        "prediction",
+        "probabilities",
+        "loglikelihoods",
+        "text",
+        "tool_calls",
+    )
+    """The fields of a recorded row of which one answers it."""
+    needs: ClassVar[str] = "an answer"
+    """The same for messages."""
+
     input: str | tuple[str, str] = "input"
 
     @abstractmethod

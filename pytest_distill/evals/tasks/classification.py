@@ -81,6 +81,8 @@ class Classification(Prompted):
     metrics: ClassVar[tuple[Metric, ...]] = (ACCURACY, MACRO_F1, MATTHEWS)
     confidence: ClassVar[str | None] = "max_probability"
     guess: ClassVar[Literal["label", "choice"] | None] = "label"
+    answered_by: ClassVar[tuple[str, ...]] = ("prediction", "probabilities")
+    needs: ClassVar[str] = "'prediction' or 'probabilities'"
 
     labels: Mapping[str, int] | Mapping[str, str] | tuple[str, ...] | None = None
     truncate: Literal["left", "right"] | None = None
@@ -133,6 +135,23 @@ class Classification(Prompted):
             raise EvaluationError(f"{error}; the gold labels: {known}") from None
         self._labels.refuse_unknown(found, counts, named)
         return found
+
+    @property
+    def outputs(self) -> tuple[str, ...] | None:
+        """The class of each output of a model, where the eval numbers them."""
+        return self._labels.outputs
+
+    def class_named(self, said: str) -> str:
+        """Return the class that a model's name of an output means.
+
+        Where the eval numbers the outputs, its number does too: ``LABEL_1`` or ``1``.
+        """
+        label, outputs = self._labels.class_of(said), self._labels.outputs
+        if outputs is None or label in outputs:
+            return label
+        number = label.removeprefix("LABEL_")
+        index = int(number) if number.isascii() and number.isdigit() else len(outputs)
+        return outputs[index] if index < len(outputs) else label
 
     def label_counts(self, examples: Iterable[Example]) -> Counter[str]:
         """Return how many examples have each label, also 0 where the eval lists a class."""
@@ -195,7 +214,7 @@ class Classification(Prompted):
             label = self._stated(example, stated)
             return label, self._is_tied(example, prediction, label)
         if probabilities is None:
-            raise no_answer(example, "'prediction' or 'probabilities'")
+            raise no_answer(example, self.needs)
         names = self._named_outputs(example, prediction)
         if gold not in names:
             raise UnknownLabelError(

@@ -162,6 +162,8 @@ class Generation(Decoding, Conversing):
     )
     confidence: ClassVar[str | None] = "mean_log_probability"
     by_token: ClassVar[bool] = True
+    answered_by: ClassVar[tuple[str, ...]] = ("text", "prediction", "tool_calls")
+    needs: ClassVar[str] = "'text' or 'prediction'"
 
     extract: str | None = None
     truncate: Literal["left"] | None = None
@@ -271,7 +273,7 @@ class Generation(Decoding, Conversing):
             return prediction.prediction, prediction.prediction
         if prediction.tool_calls is not None:
             return "", ""
-        raise no_answer(example, "'text' or 'prediction'")
+        raise no_answer(example, self.needs)
 
     def solution(self, shot: Example) -> str:
         """Return a blank and the first accepted answer."""

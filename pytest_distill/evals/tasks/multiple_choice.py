@@ -88,6 +88,8 @@ class MultipleChoice(FewShot):
     metrics: ClassVar[tuple[Metric, ...]] = (ACCURACY, ACCURACY_NORM)
     confidence: ClassVar[str | None] = "max_probability"
     guess: ClassVar[Literal["label", "choice"] | None] = "choice"
+    answered_by: ClassVar[tuple[str, ...]] = ("loglikelihoods", "prediction")
+    needs: ClassVar[str] = "'loglikelihoods' or 'prediction'"
 
     choices: str = "choices"
     delimiter: str = " "
@@ -187,7 +189,7 @@ def _predicted_index(
     best = _likeliest(example, prediction, choices)
     if prediction.prediction is None:
         if not best:
-            raise no_answer(example, "'loglikelihoods' or 'prediction'")
+            raise no_answer(example, MultipleChoice.needs)
         return best[0], len(best) > 1
     stated = _stated_index(example, prediction.prediction, choices)
     if best and stated not in best:

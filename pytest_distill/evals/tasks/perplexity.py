@@ -54,6 +54,8 @@ class Perplexity(Task):
     metrics: ClassVar[tuple[Metric, ...]] = (PERPLEXITY, WORD_PERPLEXITY, BITS_PER_BYTE)
     only_rates: ClassVar[bool] = True
     by_token: ClassVar[bool] = True
+    answered_by: ClassVar[tuple[str, ...]] = ("loglikelihoods",)
+    needs: ClassVar[str] = "'loglikelihoods' and 'tokens'"
 
     input: str = "input"
     window: int | None = None
@@ -89,7 +91,7 @@ class Perplexity(Task):
         text = self._text(example)
         loglikelihoods, tokens = prediction.loglikelihoods, prediction.tokens
         if loglikelihoods is None or tokens is None:
-            raise no_answer(example, "'loglikelihoods' and 'tokens'")
+            raise no_answer(example, self.needs)
         if len(loglikelihoods) != 1:
             raise example.answer_error(f"{len(loglikelihoods)} log-likelihoods for one text")
         check_loglikelihoods(example, loglikelihoods)

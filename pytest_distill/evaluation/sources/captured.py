@@ -11,9 +11,11 @@ import numpy as np
 
 from pytest_distill.engines import Captured
 from pytest_distill.errors import EvaluationError, GoldSetError
+from pytest_distill.evals.cells import structure
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.rows import open_rows
 from pytest_distill.evaluation.alignment import matched
+from pytest_distill.evaluation.sources.row_ids import RowIds
 
 FIELDS = ("tokens", "top_tokens", "top_logprobs")
 TOLERANCE = 1e-3
@@ -31,13 +33,12 @@ def read_captured(path: Path, on: Eval) -> dict[str, Captured]:
     EvaluationError
         Naming file, line and id, where a row is not as it must be; or where an example has none.
     """
+    found: dict[str, Captured] = {}
+    ids = RowIds(on)
     try:
         source, rows, _ = open_rows(path, None)
-        found: dict[str, Captured] = {}
         for where, row in rows:
-            id = str(row.get("id", ""))
-            if not id:
-                raise EvaluationError(f"{where}: no 'id'")
+            id = ids.of(where, row)
             if id in found:
                 raise EvaluationError(f"{where} (id '{id}'): the id is there twice")
             found[id] = _captured(f"{where} (id '{id}')", row)
@@ -97,6 +98,7 @@ def _position(place: str, ids: Any, values: Any) -> tuple[list[int], list[float]
 
 
 def _listed(place: str, name: str, value: Any) -> Sequence[Any]:
+    value = structure(value)
     if not isinstance(value, list):
         raise EvaluationError(f"{place}: {name} is {value!r:.40}, not a list")
     return value

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
+from pytest_distill.evals.cells import real, structure, whole
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.requests import FINISHES, Finish, Prediction, ToolCall
 
@@ -22,15 +22,12 @@ ENDINGS: Mapping[str, Finish] = {
 
 OpenAI's, vLLM's and inspect's ``stop`` is an end token or a stop string: they don't tell which."""
 
-MOST_DIGITS = 18
-"""Of a count that stands as text, as in a CSV file."""
-
 
 def prediction_of(row: Example) -> Prediction:
     """Return the prediction of a row; EvaluationError naming it where a field says none."""
     fields = row.fields
     answer = fields.get("prediction")
-    probabilities, labels = fields.get("probabilities"), fields.get("labels")
+    probabilities, labels = structure(fields.get("probabilities")), fields.get("labels")
     if isinstance(probabilities, Mapping):
         labels, probabilities = list(probabilities), list(probabilities.values())
     text, tokens = fields.get("text"), fields.get("tokens")
@@ -60,42 +57,35 @@ def prediction_of(row: Example) -> Prediction:
 
 
 def _labels(row: Example, labels: object) -> tuple[str, ...] | None:
+    labels = None if labels == "" else structure(labels)
     if labels is not None and not isinstance(labels, list):
         raise row.answer_error(f"labels is {labels!r:.60}, not a list of labels")
     return None if labels is None else tuple(map(str, labels))
 
 
-def whole(value: object) -> int | None:
-    """Return a whole number, also one that stands as text in a CSV file; None where it is none."""
-    if isinstance(value, str) and len(value) <= MOST_DIGITS:
-        number, _, zeros = value.strip().partition(".")  # 7.0 where the column has a gap elsewhere
-        digits = number.removeprefix("-")
-        return (
-            int(number) if digits.isascii() and digits.isdigit() and not zeros.strip("0") else None
-        )
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)  # likewise
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
 def numbers(row: Example, name: str, values: Any) -> tuple[float, ...] | None:
     """Return a list of finite numbers, or one of them as a list; EvaluationError else."""
-    if values is None:
+    if values is None or values == "":  # an empty cell of a CSV file
         return None
-    listed = values if isinstance(values, list) else [values]
-    return tuple(number(row, name, value) for value in listed)
+    values = structure(values)
+    if not isinstance(values, list):
+        return (cell(row, name, values),)
+    return tuple(number(row, name, value) for value in values)
+
+
+def cell(row: Example, name: str, value: Any) -> float:
+    """Return a finite number, which may stand as text in a CSV file; EvaluationError else."""
+    found = real(value)
+    if found is None:
+        raise row.answer_error(f"{name} has {value!r:.60}, not a finite number")
+    return found
 
 
 def number(row: Example, name: str, value: Any) -> float:
-    """Return a finite number; EvaluationError where it is none."""
-    real = not isinstance(value, bool) and isinstance(value, Real)
-    try:
-        found = float(value) if real else math.nan
-    except OverflowError:  # a whole number of hundreds of digits
-        found = math.inf
-    if not math.isfinite(found):
+    """Return a finite number inside of JSON, where a text is none; EvaluationError else."""
+    if isinstance(value, str):
         raise row.answer_error(f"{name} has {value!r:.60}, not a finite number")
-    return found
+    return cell(row, name, value)
 
 
 def _finish(row: Example) -> Finish | None:

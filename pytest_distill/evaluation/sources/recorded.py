@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,15 @@ from pytest_distill._util.gc import collector_paused
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ConfigError, EvaluationError
 from pytest_distill.evals.built_in import BUILT_IN
+from pytest_distill.evals.cells import real
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import ScoredElsewhere
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evaluation.evaluation import Evaluation, ReportedEval
 from pytest_distill.evaluation.measured import MeasuredEvaluation, undeclared
-from pytest_distill.evaluation.sources.fields import number, prediction_of
-from pytest_distill.evaluation.sources.rows import ANSWERS, RecordedRows, read_rows
+from pytest_distill.evaluation.sources.fields import cell, number, prediction_of
+from pytest_distill.evaluation.sources.rows import RecordedRows, read_rows
 from pytest_distill.evaluation.sources.source import Source, SourceOptions
 
 
@@ -75,9 +75,10 @@ class RecordedModel(Source):
             raise ConfigError(f"eval '{on.name}' has no gold set, and so no recorded predictions")
         on.check()  # nothing is asked, but the gold set must be one that could be
         path = self.file(on.name)
-        rows = read_rows(path).in_full
+        rows = read_rows(path, on).in_full
         with_scores = rows.where(lambda row: "scores" in row.fields)
-        answered = rows.where(lambda row: not set(ANSWERS[:-1]).isdisjoint(row.fields))
+        answers = set(on.task.answered_by)
+        answered = rows.where(lambda row: not answers.isdisjoint(row.fields))
         about: dict[str, Any] = {"source": rows.source, "file": path.resolve()}
         if with_scores.by_id:
             about["recorded_scores"] = _scores(with_scores, on)
@@ -117,27 +118,17 @@ def recorded_field(evaluation: MeasuredEvaluation, name: str) -> NDArray[np.floa
     model = evaluation.info.name
     if evaluation.file is None:
         raise FieldError(f"the predictions of '{model}' were not recorded, and have no fields")
-    rows = read_rows(evaluation.file).in_full
+    rows = read_rows(evaluation.file, evaluation.eval).in_full
     order = rows.of(evaluation.eval)
     if not any(name in row.fields for row in order):
-        own = {n for n, v in order[0].fields.items() if isinstance(_parsed(v), float)} - {"id"}
+        own = {n for n, value in order[0].fields.items() if real(value) is not None} - {"id"}
         raise FieldError(f"{rows.source} has no field '{name}'", tuple(sorted(own)))
     found = []
     for row in order:
         if name not in row.fields:
             raise row.answer_error(f"no field '{name}'")
-        found.append(number(row, f"field '{name}'", _parsed(row.fields[name])))
+        found.append(cell(row, f"field '{name}'", row.fields[name]))
     return np.asarray(np.reshape(found, (evaluation.n, -1)).mean(axis=1), np.float64)
-
-
-def _parsed(value: object) -> object:
-    """Return a number as a float, also one that stands as text in a CSV file."""
-    if isinstance(value, bool) or not isinstance(value, str | Real):
-        return value
-    try:
-        return float(value)
-    except (ValueError, OverflowError):
-        return value
 
 
 def _refuse_undeclared(name: str, on: Eval, source: str) -> None:

@@ -9,11 +9,14 @@ from pathlib import Path
 
 from pytest_distill._util.gc import collector_paused
 from pytest_distill.errors import EvaluationError, GoldSetError, did_you_mean
+from pytest_distill.evals.cells import whole
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.goldset import Example, with_ids
-from pytest_distill.evals.rows import open_rows
+from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.readonly import read_only
+from pytest_distill.evals.rows import Row, open_rows
 from pytest_distill.evaluation.alignment import matched
-from pytest_distill.evaluation.sources.fields import whole
+from pytest_distill.evaluation.sources.forms import Forms
+from pytest_distill.evaluation.sources.row_ids import RowIds
 
 ANSWERS = ("prediction", "probabilities", "loglikelihoods", "text", "tool_calls", "scores")
 """The fields of a row, at least one of which it must have beside its id."""
@@ -102,8 +105,16 @@ def _rows(count: int) -> str:
 
 
 @collector_paused()
-def read_rows(path: Path) -> RecordedRows:
+def read_rows(path: Path, on: Eval | None = None) -> RecordedRows:
     """Return the rows of a file of predictions, which is read as a gold set is.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    on : Eval, optional
+        Whose predictions they are: then a row may be in the forms of others, and has the id that
+        the gold set writes. Without it they are our own.
 
     Raises
     ------
@@ -111,23 +122,49 @@ def read_rows(path: Path) -> RecordedRows:
         Naming line and id, where a row has no answer; where two rows have one id and no numbers
         in their field `repeat` that tell them apart.
     """
-    by_id: dict[str, list[Example]] = {}
+    reader = _Reader(on)
     try:
         source, rows, _ = open_rows(path, None)
-        for row in with_ids(rows, "id"):
-            _check_row(row)
-            by_id.setdefault(row.id, []).append(row)
+        for where, row in rows:
+            reader.add(where, row)
     except GoldSetError as error:
         raise EvaluationError(str(error)) from None
-    if not by_id:
-        raise EvaluationError(f"{source}: it is empty; at least one example is needed")
-    in_order = {id: _by_number(rows) if len(rows) > 1 else rows for id, rows in by_id.items()}
-    return RecordedRows(source, in_order)
+    return reader.rows(source)
+
+
+class _Reader:
+    """The rows of one file as they are read."""
+
+    def __init__(self, on: Eval | None) -> None:
+        self.forms = None if on is None else Forms(on)
+        self.ids = RowIds(on)
+        self.by_id: dict[str, list[Example]] = {}
+
+    def add(self, where: str, line: Row) -> None:
+        """Take in a row of the file."""
+        if self.forms is None:
+            example = Example(self.ids.of(where, line), read_only(line), where)
+            _check_row(example)
+            self.by_id.setdefault(example.id, []).append(example)
+            return
+        for row in self.forms.samples(where, line):
+            id = self.ids.of(where, row)
+            for answer in self.forms.read(where, id, row):
+                self.by_id.setdefault(id, []).append(Example(id, read_only(answer), where))
+
+    def rows(self, source: str) -> RecordedRows:
+        """Return all rows."""
+        if not self.by_id:
+            raise EvaluationError(f"{source}: it is empty; at least one example is needed")
+        if self.forms is not None:
+            self.forms.finish()
+        in_order = {
+            id: _by_number(rows) if len(rows) > 1 else rows for id, rows in self.by_id.items()
+        }
+        return RecordedRows(source, in_order)
 
 
 def _check_row(row: Example) -> None:
-    if "id" not in row.fields:
-        raise EvaluationError(f"{row.where}: no 'id'")
     if not set(ANSWERS) & set(row.fields):
         odd = next((name for name in row.fields if name != "id"), "")
         raise row.answer_error(

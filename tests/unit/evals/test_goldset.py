@@ -167,6 +167,16 @@ def test_place_of_a_file_elsewhere_is_its_whole_path(
             "at column 10",
         ),
         ("[1, 2]", "g.jsonl:1: expected one JSON object a line, got list [1, 2]"),
+        (
+            '[{"id": 1}]',
+            "g.jsonl:1: expected one JSON object a line, got list [{'id': 1}]; where this is the "
+            "list of all rows, call the file .json",
+        ),
+        (
+            '[{"label": "a"}]',
+            "g.jsonl:1: expected one JSON object a line, got list [{'label': 'a'}]; give it an id: "
+            '{"id": ..., "output": [...]}',
+        ),
         ('{"id": 4, "x": NaN}', "g.jsonl:1 (id '4'): not valid JSON: NaN is not a JSON value"),
         ('{"x": -Infinity', "g.jsonl:1: not valid JSON: -Infinity is not a JSON value"),
         (
@@ -196,8 +206,8 @@ def test_place_of_a_file_elsewhere_is_its_whole_path(
             '{"x": 1}\n{"id": 1}',
             "g.jsonl:1: no 'id', though g.jsonl:2 has one; give every row an id, or none",
         ),
-        ('{"id": 1.5}', "g.jsonl:1: 'id' must be a text or a whole number, not 1.5"),
-        ('{"id": true}', "g.jsonl:1: 'id' must be a text or a whole number, not True"),
+        ('{"id": [1]}', "g.jsonl:1: 'id' must be a text or a number, not [1]"),
+        ('{"id": true}', "g.jsonl:1: 'id' must be a text or a number, not True"),
         ('{"id": ""}', "g.jsonl:1: 'id' is empty"),
     ],
 )
@@ -213,6 +223,16 @@ def test_bad_jsonl(tmp_path: Path, content: str | bytes, message: str) -> None:
         ("id,text\n", "g.csv: it is empty; at least one example is needed"),
         ("id,text\na,b,c\n", "g.csv:2: 3 columns, but the header has 2"),
         ('id,text\n"a\nb",c\nd\n', "g.csv:4: 1 columns, but the header has 2"),
+        (
+            "id;text\na;b\n",
+            "g.csv:1: one column, called 'id;text': its cells are parted by ';', not by ','; save "
+            "it with commas",
+        ),
+        (
+            "id\ttext\na\tb\n",
+            "g.csv:1: one column, called 'id\\ttext': its cells are parted by '\\t', not by ','; "
+            "save it with commas",
+        ),
         ("id,text,text\na,b,c\n", "g.csv:1: two columns are called 'text'"),
         ('id,text\na,"b\n', "g.csv:2: not valid CSV: unexpected end of data"),
         (
@@ -245,11 +265,63 @@ def test_missing_file_suggests_the_nearest_name(tmp_path: Path) -> None:
     )
 
 
-def test_unknown_kind_of_file(tmp_path: Path) -> None:
-    """A file of another kind is refused with the kinds that can be read."""
-    assert error_of(write(tmp_path / "gold.json", "[]")) == (
-        "gold.json: unknown kind of file '.json'; use .jsonl, .csv, .parquet"
-    )
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("g.txt", "unknown kind of file '.txt'; use .jsonl, .ndjson, .json, .csv, .parquet"),
+        ("g.jsonl.gz", "is packed: unpack it first (.jsonl,"),
+        ("g.XLSX", "is a spreadsheet: save its sheet as .csv (.jsonl,"),
+        ("g.tsv", "has tabs between its cells: save it with commas, as .csv (.jsonl,"),
+    ],
+)
+def test_unknown_kind_of_file(tmp_path: Path, name: str, message: str) -> None:
+    """A file of another kind is refused with the kinds that can be read, and what to do."""
+    assert error_of(write(tmp_path / name, "[]")).startswith(f"{name}: {message}")
+
+
+@pytest.mark.parametrize("name", ["gold.json", "gold.jsonl", "gold.ndjson"])
+def test_an_object_a_line_whatever_the_file_is_called(tmp_path: Path, name: str) -> None:
+    """Tools write such files under all three names."""
+    gold = read_gold_set(write(tmp_path / name, "\n".join(map(json.dumps, ROWS))))
+    assert [(dict(e.fields), e.where) for e in gold] == [
+        (ROWS[0], f"{name}:1"),
+        (ROWS[1], f"{name}:2"),
+    ]
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_list_of_objects(tmp_path: Path, indent: int | None) -> None:
+    """A .json file with one list has a row an object."""
+    gold = read_gold_set(write(tmp_path / "g.json", json.dumps(ROWS, indent=indent)))
+    assert [(dict(e.fields), e.where) for e in gold] == [
+        (ROWS[0], "g.json row 1"),
+        (ROWS[1], "g.json row 2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", "g.json: it is empty; at least one example is needed"),
+        ("", "g.json: it is empty; at least one example is needed"),
+        ('[{"x": 1}, 2]', "g.json row 2: expected a list of objects, got int 2"),
+        ('[{"x": 1},\n {"x": NaN}]', "g.json: not valid JSON: NaN is not a JSON value"),
+        ('[{"x": 1},\n {"x": }]', "g.json:2: not valid JSON: Expecting value at column 8"),
+        (
+            '{"id": {"0": "a"}, "x": {"0": 1}}',
+            "g.json: holds one object, with id, x; a .json file is a list of objects, one a row "
+            "(pandas: to_json(orient='records')), or has an object a line",
+        ),
+        (
+            '{\n "rows": [{"x": 1}]\n}',
+            "g.json: holds one object, with rows; a .json file is a list of objects, one a row "
+            "(pandas: to_json(orient='records')), or has an object a line",
+        ),
+    ],
+)
+def test_bad_json(tmp_path: Path, content: str, message: str) -> None:
+    """A .json file that is no list of objects says what one is."""
+    assert error_of(write(tmp_path / "g.json", content)) == message
 
 
 def test_folder_that_datasets_did_not_write(tmp_path: Path) -> None:

@@ -1,0 +1,148 @@
+"""Rows as others write them, read as what an eval's recorded rows say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_distill.errors import EvaluationError, did_you_mean, some_of
+from pytest_distill.evals.cells import real, structure
+from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.metrics import ScoredElsewhere
+from pytest_distill.evals.rows import Row
+from pytest_distill.evals.tasks import Classification, Generation
+from pytest_distill.evaluation.sources import batches
+from pytest_distill.evaluation.sources.fields import prediction_of
+from pytest_distill.evaluation.sources.pipelines import Labelled, Scored, texts_of
+from pytest_distill.evaluation.sources.prompted import PromptedTexts
+
+SCORES = "scores"
+"""The field of ready scores by metric."""
+
+_REPLACED = (SCORES, "labels", "prediction")
+"""Our own fields in which a pipeline's answer may stand."""
+
+_MAY_BE_EMPTY = ("text", "prediction")
+
+
+class Forms:
+    """What is known of an eval that tells what a row of its predictions says.
+
+    Parameters
+    ----------
+    on : Eval
+        Whose predictions are read.
+    """
+
+    def __init__(self, on: Eval) -> None:
+        self.on = on
+        self.task = on.task
+        self.declared = [
+            metric.name
+            for metric in (getattr(each, "of", each) for each in on.metrics)
+            if isinstance(metric, ScoredElsewhere)
+        ]
+        self.numbered = isinstance(on.task, Classification) and on.task.outputs is not None
+        self._labelled: Labelled | None = None
+        self._texts = PromptedTexts(on)
+
+    def samples(self, where: str, row: Row) -> list[Row]:
+        """Return the rows that a line stands for: a line of a batch may hold several answers."""
+        if not batches.is_of_batch(row):
+            return [row]
+        return [{"id": row[batches.ID], **said} for said in batches.samples_of(where, row)]
+
+    def read(self, where: str, id: str, row: Row) -> list[Row]:
+        """Return a row in our own words; several where a pipeline gave several answers.
+
+        Raises
+        ------
+        EvaluationError
+            Where it says nothing of what the task needs.
+        """
+        place = f"{where} (id '{id}')"
+        if self.declared and not isinstance(row.get(SCORES), Mapping):
+            row = self._with_scores(place, row)
+        if any(_says(row, name) for name in self.task.answered_by):
+            return [self._in_order(place, row) if self.numbered else row]
+        if isinstance(self.task, Generation):
+            if texts := [*texts_of(place, row)]:
+                return self._generated(place, id, row, texts)
+        elif said := self._of_labels.fields(place, row):
+            own = {name: value for name, value in row.items() if name not in _REPLACED}
+            return [{**own, **said}]
+        if isinstance(row.get(SCORES), Mapping):
+            return [row]
+        prediction_of(Example(id, row, where))  # what is wrong with a field of ours goes first
+        raise self._unknown(place, row)
+
+    def finish(self) -> None:
+        """Raise EvaluationError for what only all rows together tell."""
+        self._texts.refuse_doubtful()
+
+    @property
+    def _of_labels(self) -> Labelled:
+        self._labelled = self._labelled or Labelled(self.on)
+        return self._labelled
+
+    def _with_scores(self, place: str, row: Row) -> Row:
+        """Return a row with its ready scores in one field: a table has a column for each."""
+        given = structure(row.get(SCORES))
+        if not isinstance(given, Mapping):
+            columns = {n: row[n] for n in self.declared if row.get(n) not in (None, "")}
+            given = {name: real(value) for name, value in columns.items()}
+            odd = next((name for name, value in given.items() if value is None), None)
+            if odd is not None:
+                raise EvaluationError(f"{place}: {odd} has {row[odd]!r:.60}, not a finite number")
+        return {**row, SCORES: given} if given else row
+
+    def _generated(self, place: str, id: str, row: Row, texts: list[tuple[str, str]]) -> list[Row]:
+        """Return a row for each text, without its prompt where the pipeline puts one in front."""
+        said = [
+            self._texts.alone(place, id, text) if field == "generated_text" else text
+            for text, field in texts
+        ]
+        if len(said) == 1:
+            return [{**row, "text": said[0]}]
+        return [{**row, "text": text, "repeat": number} for number, text in enumerate(said)]
+
+    def _in_order(self, place: str, row: Row) -> Row:
+        """Return named probabilities in the order in which the eval numbers the outputs."""
+        given = structure(row.get("probabilities"))
+        labels = structure(row.get("labels"))
+        if isinstance(given, Mapping):
+            labels, given = [*given], [*given.values()]
+        elif not (isinstance(given, list) and isinstance(labels, list)):
+            return row
+        if len(labels) != len(given):
+            return row
+        named = self._of_labels.named(Scored([*map(str, labels)], given))
+        if "probabilities" in named:
+            return {**row, **named}
+        if isinstance(structure(row["probabilities"]), list):  # the order is that of the outputs
+            return row
+        known = some_of([*map(str, self._of_labels.classes)])
+        raise EvaluationError(
+            f"{place}: probabilities has the names {some_of(labels)}, and labels: of the eval "
+            f"{known}; name them as the eval does"
+        )
+
+    def _unknown(self, place: str, row: Row) -> EvaluationError:
+        names = [name for name in row if name]
+        wanted = (*self.task.answered_by, SCORES)
+        near = next((n for n in names if did_you_mean(n, wanted).startswith("did you")), None)
+        meant = f"; '{near}': {did_you_mean(near, wanted)}" if near else ""
+        return EvaluationError(
+            f"{place}: no answer; task {self.task.name} needs {self.task.needs} (or ready "
+            f"'{SCORES}'), and the row has {some_of(names)}{meant}"
+        )
+
+
+def _says(row: Row, name: str) -> bool:
+    """Return whether a field says something: an empty cell of numbers does not."""
+    value: Any = row.get(name)
+    if value is None or (value == "" and name not in _MAY_BE_EMPTY):
+        return False
+    # A pipeline's answer may stand under the same name.
+    return name != "prediction" or not isinstance(structure(value), list | Mapping)

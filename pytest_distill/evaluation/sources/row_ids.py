@@ -1,0 +1,64 @@
+"""Of which example a row of a model's answers is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_distill.errors import EvaluationError, few, some_of
+from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.goldset import stated_id
+from pytest_distill.evals.ids import DEFAULT_ID_FIELD, meeting, met, would_meet
+
+
+class RowIds:
+    """The ids that the rows of one file state, as the gold set writes them.
+
+    Parameters
+    ----------
+    on : Eval, optional
+        Whose examples they are; without it an id is what the field `id` says.
+    """
+
+    def __init__(self, on: Eval | None) -> None:
+        self.gold = None if on is None else on.gold
+        own = DEFAULT_ID_FIELD if on is None else on.gold.id_field
+        self.fields = tuple(dict.fromkeys((own, DEFAULT_ID_FIELD)))
+        self._gold_ids = {} if on is None else on.gold.by_meeting
+        self._stated: dict[str, tuple[str, Any]] = {}
+
+    def of(self, where: str, row: Mapping[str, Any]) -> str:
+        """Return the id of a row.
+
+        Raises
+        ------
+        EvaluationError, GoldSetError
+            Where it states none that can be, or another form of one that an earlier row states.
+        """
+        field = self._field(row)
+        if field is None:
+            raise EvaluationError(f"{where}: {self._lacking(row)}")
+        self.fields = (field,)  # of one row as of the others
+        written = stated_id(where, field, row[field])
+        key = meeting(written)
+        first_where, first = self._stated.setdefault(key, (where, row[field]))
+        if would_meet(first, row[field]):
+            raise EvaluationError(met(where, row[field], first_where, first, field))
+        return self._gold_ids.get(key, written)
+
+    def _field(self, row: Mapping[str, Any]) -> str | None:
+        return next((f for f in self.fields if row.get(f) not in (None, "")), None)
+
+    def _lacking(self, row: Mapping[str, Any]) -> str:
+        sought = " and no ".join(map(repr, self.fields))
+        if self._stated or self.gold is None:
+            return f"no {sought}"
+        ids = few([example.id for example in self.gold])
+        stated = self.gold.states_ids
+        known = f"has {ids}" if stated else "states none either"
+        both = "" if stated else ", here and in the gold set"
+        return (
+            f"no {sought}, which would say of which example it is; the row has "
+            f"{some_of([*map(str, row)])}. Of ids {self.gold.source} {known}: give every row its "
+            f"example's in a field 'id', or in the one that 'id:' of the eval names{both}"
+        )

@@ -16,6 +16,7 @@ from pytest_distill.comparison.baseline.accepted import Accepted
 from pytest_distill.comparison.chance import refuse_below_chance
 from pytest_distill.comparison.lookup import find_model
 from pytest_distill.comparison.sameness import (
+    refuse_other_prompts,
     refuse_same_identity,
     refuse_same_model,
     refuse_same_weights,
@@ -226,6 +227,7 @@ class Comparison:
         """Return two evaluations to compare; ComparisonError where both are of one model."""
         evaluations = self.evaluation(one), self.evaluation(other)
         refuse_same_model(*evaluations)
+        refuse_other_prompts(*evaluations)
         refuse_same_identity(self.model(one), self.model(other))
         return evaluations
 

@@ -48,6 +48,10 @@ class MeasuredEvaluation(Evaluation):
         Where the predictions come from, for messages.
     file : Path, optional
         The file that they were recorded in.
+    format : str, optional
+        What reads it, where another tool wrote it.
+    prompts : mapping
+        Id -> a digest of what the model was asked, where it is known; see `PROMPT`.
     from_store : int
         How many of the predictions were not made in this run.
     samples : tuple of tuple of Prediction
@@ -62,6 +66,8 @@ class MeasuredEvaluation(Evaluation):
     recorded_scores: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     source: str = ""
     file: Path | None = None
+    format: str | None = None
+    prompts: Mapping[str, str] = field(default_factory=dict)
     from_store: int = 0
     samples: tuple[tuple[Prediction, ...], ...] = ()
     budgets: Mapping[int, MeasuredEvaluation] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -21,6 +21,10 @@ ENDINGS: Mapping[str, Finish] = {
 """Why a text ended: our words, and those of OpenAI, vLLM, TGI, Anthropic and inspect.
 
 OpenAI's, vLLM's and inspect's ``stop`` is an end token or a stop string: they don't tell which."""
+
+PROMPT = "prompt_digest"
+"""The field with a digest of what the model was asked: ``KIND:DIGEST``, or ``KIND+TEMPLATE:DIGEST``
+where the prompt stands in the model's own chat template. Two of one kind can be compared."""
 
 
 def prediction_of(row: Example) -> Prediction:
@@ -54,6 +58,20 @@ def prediction_of(row: Example) -> Prediction:
         greedy=_greedy(row),
         tool_calls=calls,
     )
+
+
+def prompts_of(rows: Sequence[Example]) -> dict[str, str]:
+    """Return id -> the digest of what the model was asked, where rows have one."""
+    found: dict[str, str] = {}
+    for row in rows:
+        digest = row.fields.get(PROMPT)
+        if digest is None or digest == "":
+            continue
+        if not isinstance(digest, str) or found.setdefault(row.id, digest) != digest:
+            raise row.answer_error(
+                f"{PROMPT} is {digest!r:.60}, not one text for all samples of an example"
+            )
+    return found
 
 
 def _labels(row: Example, labels: object) -> tuple[str, ...] | None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import field_validator
 
 from pytest_distill._util.gc import collector_paused
 from pytest_distill.engines import ModelInfo
-from pytest_distill.errors import ConfigError, EvaluationError
+from pytest_distill.errors import ConfigError, EvaluationError, did_you_mean
 from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.cells import real
 from pytest_distill.evals.eval import Eval
@@ -21,15 +22,28 @@ from pytest_distill.evals.metrics import ScoredElsewhere
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evaluation.evaluation import Evaluation, ReportedEval
 from pytest_distill.evaluation.measured import MeasuredEvaluation, undeclared
-from pytest_distill.evaluation.sources.fields import cell, number, prediction_of
+from pytest_distill.evaluation.sources.fields import cell, number, prediction_of, prompts_of
+from pytest_distill.evaluation.sources.foreign import ForeignFiles, differing, recorded_rows
+from pytest_distill.evaluation.sources.formats.all import FORMATS, format_of
 from pytest_distill.evaluation.sources.rows import RecordedRows, read_rows
 from pytest_distill.evaluation.sources.source import Source, SourceOptions
 
 
 class RecordedOptions(SourceOptions):
-    """Where the predictions are: in one file, or in one for each eval."""
+    """Where the predictions are: in one file, or in one for each eval.
+
+    In files that another tool wrote, where `format` names it: then a glob may stand for them.
+    """
 
     predictions: str | dict[str, str]
+    format: str | None = None
+
+    @field_validator("format")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        if name is not None and name not in FORMATS:
+            raise ValueError(f"unknown format '{name}'; {did_you_mean(name, FORMATS)}")
+        return name
 
     @property
     def by_eval(self) -> tuple[str, Mapping[str, Any]]:
@@ -46,40 +60,79 @@ class RecordedModel(Source):
         What is declared of the model.
     file : callable
         Eval name -> the file with its predictions; ConfigError where there is none.
+    foreign : callable, optional
+        The same of files that another tool wrote.
     """
 
     Options = RecordedOptions
 
-    def __init__(self, info: ModelInfo, file: Callable[[str], Path]) -> None:
+    def __init__(
+        self,
+        info: ModelInfo,
+        file: Callable[[str], Path],
+        foreign: Callable[[str], ForeignFiles] | None = None,
+    ) -> None:
         super().__init__(info)
         self.file = file
+        self._foreign = foreign
+        self._notes: list[str] = []
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the files of other tools leave open."""
+        return self._notes
 
     @classmethod
     def declared_as(cls, info: ModelInfo, options: Mapping[str, Any], file: Path) -> RecordedModel:
         """Return the model of an entry; see `Source`."""
         files: str | dict[str, str] = options[info.name].predictions
+        format: str | None = options[info.name].format
+        key = f"{file.name}: models.{info.name}.predictions"
 
-        def named(on: str) -> Path:
+        def named(on: str) -> str:
             found = files if isinstance(files, str) else files.get(on)
             if found is None:
-                raise ConfigError(
-                    f"{file.name}: models.{info.name}.predictions: none for eval '{on}'"
-                )
-            return file.parent / found
+                raise ConfigError(f"{key}: none for eval '{on}'")
+            return found
 
-        return cls(replace(info, path=files if isinstance(files, str) else None), named)
+        def foreign(on: str) -> ForeignFiles:
+            return ForeignFiles(format_of(str(format)), file.parent, named(on), key)
+
+        return cls(
+            replace(info, path=files if isinstance(files, str) else None),
+            lambda on: file.parent / named(on),
+            foreign if format is not None else None,
+        )
 
     @collector_paused()
     def _evaluate(self, on: Eval | ReportedEval) -> Evaluation:
         if isinstance(on, ReportedEval):
             raise ConfigError(f"eval '{on.name}' has no gold set, and so no recorded predictions")
         on.check()  # nothing is asked, but the gold set must be one that could be
+        if self._foreign is not None:
+            return self._evaluate_foreign(on, self._foreign(on.name))
         path = self.file(on.name)
         rows = read_rows(path, on).in_full
+        return self._evaluated(rows, on, source=rows.source, file=path.resolve())
+
+    def _evaluate_foreign(self, on: Eval, files: ForeignFiles) -> Evaluation:
+        """Return the evaluation of what another tool wrote."""
+        run = files.run_for(on)
+        evaluation = self._evaluated(
+            recorded_rows(run, on, files.format.name),
+            on,
+            source=run.source,
+            file=run.files[0].resolve(),
+            format=files.format.name,
+        )
+        self._notes += [*run.notes, *differing(run, evaluation)]
+        return evaluation
+
+    def _evaluated(self, rows: RecordedRows, on: Eval, **about: Any) -> MeasuredEvaluation:
         with_scores = rows.where(lambda row: "scores" in row.fields)
         answers = set(on.task.answered_by)
         answered = rows.where(lambda row: not answers.isdisjoint(row.fields))
-        about: dict[str, Any] = {"source": rows.source, "file": path.resolve()}
+        about["prompts"] = prompts_of(rows.all)
         if with_scores.by_id:
             about["recorded_scores"] = _scores(with_scores, on)
             if not answered.by_id:
@@ -118,7 +171,7 @@ def recorded_field(evaluation: MeasuredEvaluation, name: str) -> NDArray[np.floa
     model = evaluation.info.name
     if evaluation.file is None:
         raise FieldError(f"the predictions of '{model}' were not recorded, and have no fields")
-    rows = read_rows(evaluation.file, evaluation.eval).in_full
+    rows = _read_again(evaluation, evaluation.file)
     order = rows.of(evaluation.eval)
     if not any(name in row.fields for row in order):
         own = {n for n, value in order[0].fields.items() if real(value) is not None} - {"id"}
@@ -129,6 +182,15 @@ def recorded_field(evaluation: MeasuredEvaluation, name: str) -> NDArray[np.floa
             raise row.answer_error(f"no field '{name}'")
         found.append(cell(row, f"field '{name}'", row.fields[name]))
     return np.asarray(np.reshape(found, (evaluation.n, -1)).mean(axis=1), np.float64)
+
+
+def _read_again(evaluation: MeasuredEvaluation, file: Path) -> RecordedRows:
+    """Return the rows of an evaluation's file."""
+    if evaluation.format is None:
+        return read_rows(file, evaluation.eval).in_full
+    runs = format_of(evaluation.format).read([file])
+    run = next(run for run in runs if run.source == evaluation.source)
+    return recorded_rows(run, evaluation.eval, evaluation.format)
 
 
 def _refuse_undeclared(name: str, on: Eval, source: str) -> None:

@@ -67,6 +67,15 @@ class ForeignRun:
         The samples, in the tool's order.
     metrics : tuple of ForeignMetric
         Whose values the samples have, in their ``scores``.
+    notes : tuple of str
+        What a reader must know of it.
+    left_out : tuple of str
+        Metrics that are no mean over examples, so that no sample has a score by them.
+    template : str, optional
+        A digest of the model's own chat template, where the prompts were put into it: those of
+        models with other templates are not the same text.
+    asks : mapping
+        What an entry of ``evals:`` says that asks the same, as far as the files tell: ``task``, ...
     """
 
     source: str
@@ -75,7 +84,10 @@ class ForeignRun:
     task: str
     rows: Sequence[ForeignRow]
     metrics: tuple[ForeignMetric, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    template: str | None = None
+    asks: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Format(ABC):
@@ -87,13 +99,24 @@ class Format(ABC):
         As ``format:`` and ``python -m pytest_distill import`` say it.
     files : str
         What its files are called, for messages and help.
+    globs : tuple of str
+        What their names look like.
     package : Package, optional
         What has to be installed to read them.
     """
 
     name: ClassVar[str]
     files: ClassVar[str]
+    globs: ClassVar[tuple[str, ...]]
     package: ClassVar[Package | None] = None
+
+    def task_of(self, path: Path) -> str | None:  # noqa: ARG002 (most files must be read)
+        """Return what a file's name says of its task; None where only reading it tells."""
+        return None
+
+    def is_named(self, path: Path) -> bool:
+        """Return whether a file is called as the tool calls its own."""
+        return any(path.match(glob) for glob in self.globs)
 
     @abstractmethod
     def read(self, paths: Sequence[Path]) -> list[ForeignRun]:

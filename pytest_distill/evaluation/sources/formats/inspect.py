@@ -42,6 +42,7 @@ class InspectLogs(Format):
 
     name = "inspect"
     files = "inspect's logs (*.eval, *.json)"
+    globs = ("*.eval", "*.json")
     package = Package("inspect_ai", "inspect-ai", "inspect")
 
     def read(self, paths: Sequence[Path]) -> list[ForeignRun]:

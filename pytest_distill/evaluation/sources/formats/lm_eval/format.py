@@ -1,0 +1,152 @@
+"""The samples of lm-evaluation-harness as runs of a model: one file a task and run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pytest_distill._util.gc import collector_paused
+from pytest_distill.errors import EvaluationError
+from pytest_distill.evals.rows import shown_path
+from pytest_distill.evaluation.sources.formats.format import ForeignRow, ForeignRun, Format
+from pytest_distill.evaluation.sources.formats.lm_eval.gold import GoldForm, gold_form
+from pytest_distill.evaluation.sources.formats.lm_eval.results import results_of, task_in
+from pytest_distill.evaluation.sources.formats.lm_eval.samples import Sample, read_samples
+from pytest_distill.evaluation.sources.formats.lm_eval.scored import Scored, scored
+
+DIGITS = 16
+"""Of a document's digest, which is its id."""
+
+
+class LmEval(Format):
+    """``samples_{task}_{date}.jsonl``, and ``results_{date}.json`` beside them.
+
+    An example is a document of the task, whatever filters its answers went through: its id is the
+    beginning of the digest of the document, which is the same in every run. Nothing of
+    lm-evaluation-harness is imported.
+    """
+
+    name: ClassVar[str] = "lm-eval"
+    files: ClassVar[str] = "lm-evaluation-harness's samples (samples_*.jsonl)"
+    globs: ClassVar[tuple[str, ...]] = ("samples_*.jsonl",)
+
+    def task_of(self, path: Path) -> str | None:
+        """Return the task that the file is called after."""
+        return task_in(path)
+
+    def read(self, paths: Sequence[Path]) -> list[ForeignRun]:
+        """Return one run a file; see `Format`."""
+        return [_run(path) for path in paths]
+
+
+@dataclass(slots=True)
+class Document:
+    """What the lines of one document say, one a filter.
+
+    Parameters
+    ----------
+    first : Sample
+        The first line.
+    where : mapping
+        Filter -> where its line stands.
+    scores : mapping
+        The scores of all of them.
+    """
+
+    first: Sample
+    where: dict[str, str] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+
+    def take(self, sample: Sample) -> None:
+        """Take in a line; EvaluationError where it is of another run."""
+        first = self.first
+        if sample.filter in self.where:
+            raise EvaluationError(
+                f"{sample.place}: filter '{sample.filter}' of this document stands at "
+                f"{self.where[sample.filter]} already: lm-evaluation-harness appends to a file "
+                "that is there, so that a second run doubles it; evaluate again into a new folder, "
+                "or keep the lines of one run"
+            )
+        for what in ("digest", "prompt", "answers"):
+            if getattr(sample, what) != getattr(first, what):
+                told = {"digest": "document", "prompt": "prompt", "answers": "answer"}[what]
+                raise EvaluationError(
+                    f"{sample.place}: another {told} than at {first.where}, under the same doc_id: "
+                    "the file holds lines of two runs; keep those of one"
+                )
+        self.where[sample.filter] = sample.where
+        self.scores.update(sample.scores)
+
+
+@collector_paused()
+def _run(path: Path) -> ForeignRun:
+    source = shown_path(path)
+    results = results_of(path, shown_path)
+    by_id: dict[int, Document] = {}
+    for sample in read_samples(path, source):
+        document = by_id.get(sample.doc_id)
+        if document is None:
+            document = by_id[sample.doc_id] = Document(sample)
+        document.take(sample)
+    if not by_id:
+        raise EvaluationError(f"{source}: it is empty; at least one document is needed")
+    documents = [by_id[number] for number in sorted(by_id)]
+    _refuse_uneven(documents)
+    results.refuse_other_count(source, len(documents))
+    found = scored(source, documents, results)
+    form = gold_form([document.first for document in documents])
+    notes = [*found.notes, results.note_of_limit()]
+    return ForeignRun(
+        source=source,
+        files=(path,),
+        model=results.model or path.parent.name or None,
+        task=results.task,
+        rows=_rows(documents, found, form),
+        metrics=found.metrics,
+        left_out=found.left_out,
+        notes=tuple(note for note in notes if note),
+        template=results.template,
+        asks=form.asks,
+    )
+
+
+def _refuse_uneven(documents: Sequence[Document]) -> None:
+    """Raise EvaluationError where not all documents have the same filters and repeats."""
+    first = documents[0]
+    filters, repeats = first.where.keys(), len(first.first.answers)
+    for document in documents:
+        sample = document.first
+        odd = filters ^ document.where.keys()
+        if odd:
+            name = sorted(odd)[0]
+            lacking, having = (sample, first.first) if name in filters else (first.first, sample)
+            raise EvaluationError(
+                f"{lacking.place}: no line of filter '{name}' for this document, though there is "
+                f"one for doc_id {having.doc_id}: the file is not whole"
+            )
+        if len(sample.answers) != repeats:
+            raise EvaluationError(
+                f"{sample.place}: {len(sample.answers)} answers, and {repeats} for doc_id "
+                f"{first.first.doc_id} at {first.first.where}"
+            )
+
+
+def _rows(documents: Sequence[Document], found: Scored, form: GoldForm) -> list[ForeignRow]:
+    seen: Counter[str] = Counter()
+    rows = []
+    for document in documents:
+        sample = document.first
+        digest = sample.digest[:DIGITS]
+        seen[digest] += 1
+        id = digest if seen[digest] == 1 else f"{digest}#{seen[digest]}"
+        scores = {name: float(document.scores[name]) for name in found.names(document)}
+        with_scores = {"scores": scores} if scores else {}
+        gold = form.row(sample)
+        rows += [
+            ForeignRow(sample.where, id, gold, {**answer, **with_scores}, repeat, sample.prompt)
+            for repeat, answer in enumerate(sample.answers)
+        ]
+    return rows

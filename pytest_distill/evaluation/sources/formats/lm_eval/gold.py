@@ -1,0 +1,114 @@
+"""The gold set that lm-evaluation-harness's samples are of, in a form that tasks of ours read."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_distill.evaluation.sources.formats.lm_eval.samples import Sample
+
+MOST_TOKENS = 256
+"""What lm-evaluation-harness generates at most where a task does not say it."""
+
+
+@dataclass(frozen=True)
+class GoldForm:
+    """How the rows of a gold set are made of samples.
+
+    Parameters
+    ----------
+    asks : mapping
+        What an entry of ``evals:`` says that asks what was asked.
+    delimiter : str
+        What each continuation begins with that is no part of a choice.
+    """
+
+    asks: Mapping[str, Any] = field(default_factory=dict)
+    delimiter: str = ""
+
+    def row(self, sample: Sample) -> dict[str, Any]:
+        """Return the example: the document's fields, and in their place what a task reads."""
+        task = self.asks.get("task")
+        if task is None:
+            return dict(sample.doc)
+        row = {**sample.doc, "input": sample.asked.prompt}
+        if task == "multiple_choice":
+            row["choices"] = _choices(sample, self.delimiter)
+            row["target"] = _index(sample, row["choices"])
+        elif task == "generation":
+            row["target"] = _texts(sample.target)
+        return row
+
+
+def gold_form(samples: Sequence[Sample]) -> GoldForm:
+    """Return the form of a gold set; where no task of ours asks the same, the documents alone."""
+    kinds = {sample.asked.kind for sample in samples}
+    if len(kinds) != 1 or any(sample.asked.prompt is None for sample in samples):
+        return GoldForm()
+    kind = kinds.pop()
+    if kind == "choice":
+        delimiter = _delimiter(samples)
+        if all(_is_choice(sample, delimiter) for sample in samples):
+            said = {} if delimiter == " " else {"delimiter": delimiter}
+            return GoldForm({"task": "multiple_choice", **said}, delimiter)
+    if kind == "text" and all(sample.asked.prompt for sample in samples):
+        return GoldForm({"task": "perplexity"})
+    if kind == "generation":
+        return GoldForm({"task": "generation", **_generates(samples)})
+    return GoldForm()
+
+
+def _delimiter(samples: Sequence[Sample]) -> str:
+    every = (text for sample in samples for text in sample.asked.continuations)
+    return " " if all(text.startswith(" ") and text.strip() for text in every) else ""
+
+
+def _choices(sample: Sample, delimiter: str) -> list[str]:
+    return [text.removeprefix(delimiter) for text in sample.asked.continuations]
+
+
+def _is_choice(sample: Sample, delimiter: str) -> bool:
+    """Return whether it is known which choice is right, and the scores say so too."""
+    choices = _choices(sample, delimiter)
+    right = _index(sample, choices)
+    if right is None or "" in choices:
+        return False
+    said = sample.scores.get("acc")
+    values = sample.answers[0]["loglikelihoods"]
+    best = [number for number, value in enumerate(values) if value == max(values)]
+    return len(best) > 1 or said not in (0, 1) or (best == [right]) == bool(said)
+
+
+def _index(sample: Sample, choices: Sequence[str]) -> int | None:
+    """Return which choice is right by the target: its index, else its text."""
+    target = sample.target
+    if target.isdecimal() and target.isascii() and len(target) < 4:
+        return int(target) if int(target) < len(choices) else None
+    return choices.index(target) if choices.count(target) == 1 else None
+
+
+def _texts(target: str) -> str | list[str]:
+    """Return the accepted texts, which are a list where the target reads so."""
+    if target.startswith("["):
+        try:
+            listed = ast.literal_eval(target)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            return target
+        if isinstance(listed, list) and listed and all(isinstance(t, str) for t in listed):
+            return listed
+    return target
+
+
+def _generates(samples: Sequence[Sample]) -> dict[str, Any]:
+    """Return how texts are generated, where that is the same for all."""
+    settings = samples[0].asked.settings
+    if any(sample.asked.settings != settings for sample in samples):
+        return {}
+    until = settings.get("until")
+    stop = [until] if isinstance(until, str) else until or []
+    said: dict[str, Any] = {"max_new_tokens": settings.get("max_gen_toks", MOST_TOKENS)}
+    if isinstance(stop, list) and all(isinstance(text, str) and text for text in stop):
+        said["stop"] = stop
+    return {name: value for name, value in said.items() if value}

@@ -1,0 +1,153 @@
+"""What lm-evaluation-harness printed of a run: the file of results beside the samples."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_distill.errors import EvaluationError
+
+_NAME = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(\.\d+)?)\.jsonl")
+"""What the samples of a task are called."""
+
+CLOSE = 1e-9
+"""How far apart, relatively, two sums of the same numbers may be."""
+
+BY_DEFAULT: Mapping[str, str] = {
+    **dict.fromkeys(("acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match"), "mean"),
+    "likelihood": "mean",
+    "perplexity": "perplexity",
+    "word_perplexity": "weighted_perplexity",
+    "byte_perplexity": "weighted_perplexity",
+    "bits_per_byte": "bits_per_byte",
+}
+"""How a metric is aggregated whose task does not say it (0.4.13, ``lm_eval/api/metrics.py``)."""
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _weighted(pairs: Sequence[Sequence[float]]) -> float:
+    return math.fsum(pair[0] for pair in pairs) / math.fsum(pair[1] for pair in pairs)
+
+
+AGGREGATIONS: Mapping[str, Callable[[Sequence[Any]], float]] = {
+    "mean": _mean,
+    "nanmean": _mean,
+    "perplexity": lambda values: math.exp(-_mean(values)),
+    "weighted_perplexity": lambda pairs: math.exp(-_weighted(pairs)),
+    "bits_per_byte": lambda pairs: -_weighted(pairs) / math.log(2),
+}
+"""Those that are recomputed; the others are of the whole task alone, and no score is used."""
+
+MEANS = ("mean", "nanmean")
+
+
+@dataclass(frozen=True)
+class Results:
+    """What is known of a run beside its samples.
+
+    Parameters
+    ----------
+    shown : str, optional
+        What messages call the file of results; None where there is none.
+    task : str
+        The task.
+    said : mapping
+        What the file says.
+    """
+
+    shown: str | None
+    task: str
+    said: Mapping[str, Any]
+
+    def of_task(self, section: str) -> Mapping[str, Any]:
+        """Return what a section says of the task."""
+        found = self.said.get(section)
+        said = found.get(self.task) if isinstance(found, Mapping) else None
+        return said if isinstance(said, Mapping) else {}
+
+    @property
+    def model(self) -> str | None:
+        """What the model is called."""
+        name = self.said.get("model_name")
+        return name if isinstance(name, str) and name else None
+
+    @property
+    def template(self) -> str | None:
+        """The digest of the chat template that prompts were put into."""
+        digest = self.said.get("chat_template_sha")
+        return digest if isinstance(digest, str) else None
+
+    @property
+    def totals(self) -> Mapping[str, float]:
+        """Metric and filter, as they are printed -> the number of all documents."""
+        return {
+            name: float(value)
+            for name, value in self.of_task("results").items()
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        }
+
+    def aggregation(self, metric: str) -> str | None:
+        """Return how a metric's values are aggregated; None where nothing says it."""
+        for told in self.of_task("configs").get("metric_list") or ():
+            if isinstance(told, Mapping) and told.get("metric") == metric and "aggregation" in told:
+                return str(told["aggregation"])
+        return BY_DEFAULT.get(metric)
+
+    def higher_is_better(self, metric: str) -> bool:
+        """Return the direction of a metric; of one that nothing is said of, the usual one."""
+        return self.of_task("higher_is_better").get(metric) is not False
+
+    def refuse_other_count(self, source: str, documents: int) -> None:
+        """Raise EvaluationError where the samples are of more or fewer documents."""
+        said = self.of_task("n-samples").get("effective")
+        if isinstance(said, int) and said != documents:
+            raise EvaluationError(
+                f"{source}: samples of {documents:,} documents, and {self.shown} says that "
+                f"{said:,} were evaluated: the file is not whole, or not of that run"
+            )
+
+    def note_of_limit(self) -> str | None:
+        """Return what to say where not all documents of the task were evaluated."""
+        counts = self.of_task("n-samples")
+        done, all_of_it = counts.get("effective"), counts.get("original")
+        if not isinstance(done, int) or not isinstance(all_of_it, int) or done >= all_of_it:
+            return None
+        return f"of {all_of_it:,} documents of {self.task} {done:,} were evaluated (--limit)"
+
+
+def task_in(path: Path) -> str:
+    """Return the task that a file of samples is called after."""
+    found = _NAME.fullmatch(path.name)
+    return found["task"] if found else path.name.removesuffix(".jsonl").removeprefix("samples_")
+
+
+def results_of(path: Path, shown: Callable[[Path], str]) -> Results:
+    """Return what was printed of the run that a file of samples is of.
+
+    Raises
+    ------
+    EvaluationError
+        Where the file of results can't be read.
+    """
+    task = task_in(path)
+    found = _NAME.fullmatch(path.name)
+    beside = sorted(path.parent.glob(f"*_{found['date']}.json")) if found else []
+    if not beside:
+        return Results(None, task, {})
+    file = beside[0]
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = error.strerror or error
+        raise EvaluationError(f"{shown(file)}: cannot be read: {reason}") from None
+    except (ValueError, RecursionError) as error:
+        raise EvaluationError(f"{shown(file)}: not valid JSON: {error}") from None
+    return Results(shown(file), task, said if isinstance(said, dict) else {})

@@ -1,0 +1,248 @@
+"""``format:`` of a recorded model: which files are read, and what an eval makes of them.
+
+The files are those that lm-evaluation-harness wrote of two tiny models.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pytest_distill.comparison.comparison import Comparison
+from pytest_distill.config import load_config
+from pytest_distill.errors import ComparisonError, ConfigError, EvaluationError
+from pytest_distill.evaluation.measured import MeasuredEvaluation
+from pytest_distill.evaluation.sources.formats.all import format_of
+from pytest_distill.project.project import Project
+from tests import lm_eval_runs
+
+PETS = {
+    "task": "multiple_choice",
+    "data": "pets.jsonl",
+    "metrics": [{"name": "acc"}, {"name": "acc_norm"}],
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with the runs of both models, and the gold sets that they are of."""
+    shutil.copytree(lm_eval_runs.made(), tmp_path / "results")
+    for task in lm_eval_runs.TASKS:
+        (run,) = format_of("lm-eval").read([lm_eval_runs.samples(tmp_path / "results", task)])
+        rows = {row.id: {**row.document, "id": row.id} for row in run.rows}
+        text = "".join(json.dumps(row) + "\n" for row in rows.values())
+        (tmp_path / f"{task}.jsonl").write_text(text)
+    return tmp_path
+
+
+def recorded(model: str, predictions: Any = None) -> dict[str, Any]:
+    """Return the entry of a model, whose files are by default all that it has."""
+    found = f"results/{model}/**/*.jsonl" if predictions is None else predictions
+    return {"engine": "recorded", "format": "lm-eval", "predictions": found}
+
+
+def project_of(folder: Path, evals: Mapping[str, Any], **models: Any) -> Project:
+    """Return a project with these evals."""
+    said = {
+        "models": {"teacher": recorded("big"), "student": recorded("small"), **models},
+        "evals": dict(evals),
+    }
+    path = folder / "distill.yaml"
+    path.write_text(yaml.safe_dump(said))
+    return Project(load_config(path))
+
+
+def comparison_of(folder: Path, evals: Mapping[str, Any], **models: Any) -> Comparison:
+    """Return the comparison of the first of these evals."""
+    return project_of(folder, evals, **models).comparison(next(iter(evals)), kind=Comparison)
+
+
+def lines_of(folder: Path, task: str, model: str) -> list[dict[str, Any]]:
+    """Return what lm-evaluation-harness wrote."""
+    text = lm_eval_runs.samples(folder / "results", task, model).read_text()
+    return [json.loads(line) for line in text.split("\n") if line]
+
+
+def change(folder: Path, task: str, model: str, **fields: Any) -> None:
+    """Change fields of the first line of a file."""
+    path = lm_eval_runs.samples(folder / "results", task, model)
+    lines = lines_of(folder, task, model)
+    lines[0].update(fields)
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+
+
+def test_scores_that_are_declared(folder: Path) -> None:
+    """They are lm-evaluation-harness's own, document by document; other scores are no error."""
+    comparison = comparison_of(folder, {"pets": PETS})
+    for role, model in (("teacher", "big"), ("student", "small")):
+        lines = lines_of(folder, "pets", model)
+        evaluation = comparison.evaluation(role)
+        assert isinstance(evaluation, MeasuredEvaluation)
+        for metric in evaluation.metrics:
+            said = [line[metric.name] for line in lines]
+            assert evaluation.scores(metric).tolist() == said
+            assert float(evaluation.exact_score(metric)) == pytest.approx(sum(said) / len(said))
+
+
+def test_answers_for_a_task_of_ours(folder: Path) -> None:
+    """From log-likelihoods a built-in metric comes to what lm-evaluation-harness comes to."""
+    comparison = comparison_of(folder, {"pets": {**PETS, "metrics": ["accuracy", "accuracy_norm"]}})
+    evaluation = comparison.evaluation("teacher")
+    assert isinstance(evaluation, MeasuredEvaluation)
+    lines = lines_of(folder, "pets", "big")
+    for metric, theirs in zip(evaluation.metrics, ("acc", "acc_norm"), strict=True):
+        assert evaluation.scores(metric).tolist() == [line[theirs] for line in lines]
+
+
+def test_the_run_of_an_eval(folder: Path) -> None:
+    """Of a task that is called as the eval; by a mapping of any name; else of the only task."""
+    only = "results/{}/**/samples_pets_*.jsonl"
+    for predictions in (None, only, {"animals": only, "pets": only}):
+        models = {
+            role: recorded(name, _with(predictions, name))
+            for role, name in (("teacher", "big"), ("student", "small"))
+        }
+        evals = {"pets": PETS} if predictions is None else {"animals": PETS, "pets": PETS}
+        comparison = comparison_of(folder, evals, **models)
+        assert comparison.exact_score("teacher", "acc") > 0
+
+
+def _with(predictions: Any, name: str) -> Any:
+    if isinstance(predictions, dict):
+        return {key: value.format(name) for key, value in predictions.items()}
+    return predictions and predictions.format(name)
+
+
+def test_no_run_of_the_task(folder: Path) -> None:
+    """The message says which tasks there are, and how to name another."""
+    with pytest.raises(ConfigError) as raised:
+        comparison_of(folder, {"pet": PETS}).evaluation("teacher")
+    said = str(raised.value)
+    assert "distill.yaml: models.teacher.predictions: no run of task 'pet'" in said
+    assert "did you mean 'pets'?" in said
+    assert "predictions: {pet: ...}" in said
+
+
+def test_several_runs_of_a_task(folder: Path) -> None:
+    """They are refused by their files, of which one is to be named."""
+    with pytest.raises(ConfigError) as raised:
+        comparison_of(folder, {"pets": PETS}, teacher=recorded("*")).evaluation("teacher")
+    said = str(raised.value)
+    assert "2 runs of task 'pets' match results/*/**/*.jsonl" in said
+    for model in ("big", "small"):
+        assert lm_eval_runs.samples(folder / "results", "pets", model).name in said
+
+
+@pytest.mark.parametrize(
+    ("predictions", "words"),
+    [
+        ("results/bug/**/*.jsonl", "there is no folder 'bug'; did you mean 'big'?"),
+        ("results/**/samples_pet_*.jsonl", "no file matches results/**/samples_pet_*.jsonl in"),
+        ("results/**/samples_pet_*.jsonl", "did you mean 'samples_pets_*.jsonl'?"),
+        ("results/big", "is a folder: name the files in it, e.g. 'results/big/**/samples_*.jsonl'"),
+        ("results/pets.jsonl", "no such file: results/pets.jsonl"),
+    ],
+)
+def test_nothing_matches(folder: Path, predictions: str, words: str) -> None:
+    """The message says what was searched, and what is near."""
+    models = {"teacher": recorded("big", predictions)}
+    with pytest.raises(ConfigError) as raised:
+        comparison_of(folder, {"pets": PETS}, **models).evaluation("teacher")
+    assert words in str(raised.value)
+
+
+def test_an_unknown_format(folder: Path) -> None:
+    """The nearest one is named, with the line."""
+    with pytest.raises(ConfigError, match=r"distill\.yaml:\d+.*did you mean 'lm-eval'"):
+        project_of(folder, {"pets": PETS}, teacher={**recorded("big"), "format": "lm_eval"})
+
+
+def test_a_score_that_is_not_there(folder: Path) -> None:
+    """One that is no mean over documents is told apart from a slip."""
+    for name, words in (
+        ("acc_nrm", "did you mean 'acc_norm'"),
+        ("mcc", "is no mean over examples"),
+    ):
+        with pytest.raises(EvaluationError, match=words):
+            comparison_of(folder, {"pets": {**PETS, "metrics": [{"name": name}]}}).evaluation(
+                "teacher"
+            )
+
+
+def test_other_prompts(folder: Path) -> None:
+    """Two models that were asked otherwise are not compared; the message names id and files."""
+    shutil.rmtree(folder / "results" / "small")
+    said = dict(lm_eval_runs.TASKS["pets"][1], doc_to_text="{{question}}")
+    lm_eval_runs.write(folder / "results" / "small", ["pets"], seed=1, said=said)
+    comparison = comparison_of(folder, {"pets": PETS})
+    comparison.evaluation("student")
+    with pytest.raises(ComparisonError) as raised:
+        comparison.pair("teacher", "student")
+    (first, *_) = (folder / "pets.jsonl").read_text().splitlines()
+    words = str(raised.value)
+    assert f"asked other prompts for example '{json.loads(first)['id']}' and 12 more" in words
+    for model in ("big", "small"):
+        assert lm_eval_runs.samples(folder / "results", "pets", model).name in words
+
+
+def test_prompts_that_one_side_alone_knows(folder: Path) -> None:
+    """A model whose prompts nobody took a digest of is compared as ever."""
+    rows = [json.loads(line) for line in (folder / "pets.jsonl").read_text().splitlines()]
+    own = [{"id": row["id"], "loglikelihoods": [-1, -2, -3]} for row in rows]
+    (folder / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in own))
+    student = {"engine": "recorded", "predictions": "own.jsonl"}
+    evals = {"pets": {**PETS, "metrics": ["accuracy"]}}
+    comparison_of(folder, evals, student=student).pair("teacher", "student")
+
+
+def test_samples_of_one_score(folder: Path) -> None:
+    """Where several answers made one score it is the example's; the answers need their repeats."""
+    metrics = [{"name": "exact_match,vote"}]
+    sums: dict[str, Any] = {"task": "generation", "data": "sums.jsonl", "metrics": metrics}
+    evals = {"sums": sums}
+    evaluation = comparison_of(folder, evals).evaluation("teacher")
+    assert isinstance(evaluation, MeasuredEvaluation)
+    assert evaluation.scores(evaluation.metrics[0]).shape == (4,)
+    sums["metrics"] = ["exact_match"]
+    with pytest.raises(EvaluationError, match="say 'repeats: 2' there"):
+        comparison_of(folder, evals).evaluation("teacher")
+    sums |= {"repeats": 2, "do_sample": True, "seed": 1}
+    evaluation = comparison_of(folder, evals).evaluation("teacher")
+    assert isinstance(evaluation, MeasuredEvaluation)
+    texts = [line["resps"][0] for line in lines_of(folder, "sums", "big")[:4]]
+    assert [[sample.text for sample in each] for each in evaluation.samples] == texts
+
+
+def test_a_metric_of_the_same_name(folder: Path) -> None:
+    """It is computed here; where the file's own is another number, a note says for how many."""
+    for model in ("big", "small"):
+        path = lm_eval_runs.samples(folder / "results", "sums", model)
+        lines = [line for line in lines_of(folder, "sums", model) if line["filter"] == "vote"]
+        for number, line in enumerate(lines):
+            line.update(filter="none", exact_match=float(number == 2))
+        path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+        (results,) = path.parent.glob("results_*.json")
+        said = json.loads(results.read_text())
+        said["results"]["sums"] = {"exact_match,none": 0.25}
+        results.write_text(json.dumps(said))
+    evals = {
+        "sums": {
+            "task": "generation",
+            "data": "sums.jsonl",
+            "metrics": ["exact_match"],
+            "repeats": 2,
+            "do_sample": True,
+            "seed": 1,
+        }
+    }
+    project = project_of(folder, evals)
+    project.comparison("sums", kind=Comparison).evaluation("teacher")
+    (note,) = project.models["teacher"].notes
+    assert "exact_match is computed here from the answers" in note
+    assert "for 1 of 4 examples" in note

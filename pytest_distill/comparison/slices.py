@@ -11,7 +11,9 @@ import numpy as np
 from pytest_distill._util.numbers import Ratio, retained_share
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.errors import ConfigError, did_you_mean
+from pytest_distill.evals.cells import real
 from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import Metric
 
 BINS: Mapping[str, int] = {"halves": 2, "thirds": 3, "quartiles": 4, "quintiles": 5, "deciles": 10}
@@ -100,11 +102,7 @@ def worst_slices(comparison: Comparison, metric: Metric, most: int) -> list[Slic
 
 
 def _binned(on: Eval, field: str, bins: int) -> dict[str, list[int]]:
-    values = [example.fields.get(field) for example in on.gold]
-    odd = next((v for v in values if isinstance(v, bool) or not isinstance(v, int | float)), None)
-    if odd is not None or None in values:
-        raise ConfigError(f"eval '{on.name}': field '{field}' has {odd!r}, not a number to bin")
-    numbers = np.array(values, np.float64)
+    numbers = np.array([_number(on, example, field) for example in on.gold], np.float64)
     # Equal numbers stay together, so that a slice is a range that a reader can name.
     edges = np.unique(np.quantile(numbers, np.linspace(0, 1, bins + 1)[1:-1]))
     which = np.searchsorted(edges, numbers, side="left")
@@ -113,4 +111,16 @@ def _binned(on: Eval, field: str, bins: int) -> dict[str, list[int]]:
         positions = np.flatnonzero(which == number)
         low, high = numbers[positions].min(), numbers[positions].max()
         found[f"{field}={low:g}..{high:g}"] = [int(p) for p in positions]
+    return found
+
+
+def _number(on: Eval, example: Example, field: str) -> float:
+    """Return a number of an example, which stands as text where the gold set is a CSV file."""
+    value = example.fields.get(field)
+    found = real(value)
+    if found is None:
+        raise ConfigError(
+            f"eval '{on.name}': field '{field}' has {value!r:.60}, not a number to bin "
+            f"({example.place})"
+        )
     return found

@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_distill._util import strict_json
 from pytest_distill.errors import GoldSetError, did_you_mean
+from pytest_distill.evals.cells import structure
 from pytest_distill.evals.goldset import Example
 
 
@@ -38,8 +39,8 @@ def label(example: Example, name: str) -> str:
 
 
 def texts(example: Example, name: str) -> tuple[str, ...]:
-    """Return a field that must be a list of texts."""
-    value = field(example, name)
+    """Return a field that must be a list of texts, or the JSON of one: a table has no lists."""
+    value = structure(field(example, name))
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
         raise wrong_type(example, name, "a list of texts", value)
     return tuple(value)

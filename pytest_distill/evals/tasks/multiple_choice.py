@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import ClassVar, Literal
 
 from pytest_distill.errors import did_you_mean
+from pytest_distill.evals.cells import whole
 from pytest_distill.evals.distributions import softmax
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import Answer, Metric
@@ -158,18 +159,19 @@ class MultipleChoice(FewShot):
 
     def _target_index(self, example: Example, choices: Sequence[str]) -> int:
         target = fields.field(example, self.target)
-        if isinstance(target, str):
+        index = None if isinstance(target, float) else whole(target)
+        if isinstance(target, str) and (index is None or composed(target) in _composed(choices)):
             return self._index_of(example, target, choices)
-        if isinstance(target, bool) or not isinstance(target, int):
+        if index is None:
             raise fields.wrong_type(example, self.target, "a choice's index or text", target)
-        if not 0 <= target < len(choices):
+        if not 0 <= index < len(choices):
             raise example.gold_error(
-                f"'{self.target}' is {target}, but the choices are 0 to {len(choices) - 1}"
+                f"'{self.target}' is {index}, but the choices are 0 to {len(choices) - 1}"
             )
-        return target
+        return index
 
     def _index_of(self, example: Example, target: str, choices: Sequence[str]) -> int:
-        target, choices = composed(target), [*map(composed, choices)]
+        target, choices = composed(target), _composed(choices)
         if target not in choices:
             raise example.gold_error(
                 f"'{self.target}' is '{target}', which is none of the choices; "
@@ -217,15 +219,20 @@ def _likeliest(example: Example, prediction: Prediction, choices: Sequence[str])
 
 def _stated_index(example: Example, stated: str, choices: Sequence[str]) -> int:
     """Return the index of a choice given by its text or, where no choice reads so, its index."""
-    stated, choices = composed(stated), [*map(composed, choices)]
+    stated, choices = composed(stated), _composed(choices)
     if choices.count(stated) == 1:
         return choices.index(stated)
     if stated in choices:
         raise example.answer_error(
             f"the prediction '{stated}' is the text of several choices; record the index"
         )
-    if stated.isdecimal() and int(stated) < len(choices):
-        return int(stated)
+    index = whole(stated)  # also 1.0 of a table with a gap
+    if index is not None and 0 <= index < len(choices):
+        return index
     raise example.answer_error(
         f"the prediction '{stated}' is no choice's text or index; {did_you_mean(stated, choices)}"
     )
+
+
+def _composed(choices: Sequence[str]) -> list[str]:
+    return [*map(composed, choices)]

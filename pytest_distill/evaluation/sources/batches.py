@@ -93,8 +93,7 @@ def _text_of(message: Mapping[str, Any], error: Raise) -> str | None:
     content = message.get("content")
     if isinstance(content, list):  # parts, of which only texts are what a model writes
         parts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
-        odd = next((part for part in parts if not isinstance(part, str)), None)
-        if odd is not None or not parts:
+        if not parts or not all(isinstance(part, str) for part in parts):
             raise error(f"its content is {content!r:.60}, not text")
         content = "".join(map(str, parts))
     if content is not None and not isinstance(content, str):

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from pytest_distill.engines.transformers import TransformersEngine
-from tests.lm_eval_tasks import CASES, differences, ours, theirs
+from tests.lm_eval_cases import CASES
+from tests.lm_eval_tasks import differences, ours, theirs
 
 from .tiny import hf, saved, spec_of
 

@@ -29,7 +29,10 @@ def _nats(answer: Answer) -> float:
 
 def _tokens(answer: Answer) -> int:
     if answer.prediction.tokens is None:
-        raise _not_perplexity(answer, "the number of tokens")
+        raise answer.example.answer_error(
+            "perplexity is by token, and nothing says how many tokens the text has: record them in "
+            "'tokens', or judge by word_perplexity or bits_per_byte"
+        )
     return answer.prediction.tokens
 
 

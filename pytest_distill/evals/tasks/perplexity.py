@@ -55,7 +55,7 @@ class Perplexity(Task):
     only_rates: ClassVar[bool] = True
     by_token: ClassVar[bool] = True
     answered_by: ClassVar[tuple[str, ...]] = ("loglikelihoods",)
-    needs: ClassVar[str] = "'loglikelihoods' and 'tokens'"
+    needs: ClassVar[str] = "'loglikelihoods' (and 'tokens' for the metric perplexity)"
 
     input: str = "input"
     window: int | None = None
@@ -90,12 +90,12 @@ class Perplexity(Task):
         """Return the text beside its log-likelihood; nothing is predicted."""
         text = self._text(example)
         loglikelihoods, tokens = prediction.loglikelihoods, prediction.tokens
-        if loglikelihoods is None or tokens is None:
+        if loglikelihoods is None:
             raise no_answer(example, self.needs)
         if len(loglikelihoods) != 1:
             raise example.answer_error(f"{len(loglikelihoods)} log-likelihoods for one text")
         check_loglikelihoods(example, loglikelihoods)
-        if tokens < 1:
+        if tokens is not None and tokens < 1:
             raise example.answer_error(f"'tokens' must be at least 1, not {tokens}")
         return Answer(example, prediction, "", (text,))
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from math import fsum, isclose
 from pathlib import Path
 from typing import Any
@@ -187,9 +188,10 @@ def recorded_rows(run: ForeignRun, on: Eval, kind: str) -> RecordedRows:
                 f"{did_you_mean(name, known)}"
             )
     rows = run.rows
-    if declared and len(declared) == len(on.metrics) and on.task.repeats == 1:
-        rows = _first_of_equal(rows, declared)
-    prompt = kind if run.template is None else f"{kind}+{run.template[:TEMPLATE_DIGITS]}"
+    if on.task.repeats == 1:
+        alone = len(declared) == len(on.metrics)
+        rows = first_of_equal(rows, partial(_scores, names=declared) if alone else _answer)
+    prompt = prompt_kind(kind, run)
     by_id: dict[str, dict[int, Example]] = {}
     for row in rows:
         samples = by_id.setdefault(row.id, {})
@@ -204,29 +206,45 @@ def recorded_rows(run: ForeignRun, on: Eval, kind: str) -> RecordedRows:
     )
     answers = set(on.task.answered_by)
     if not declared and not any(answers & row.fields.keys() for row in found.all):
+        declare = f"({few(known)}): 'metrics: [{{name: {known[0]}}}]'" if known else "(it has none)"
         raise EvaluationError(
-            f"{run.source}: no answers for the task {on.task.name}, and eval '{on.name}' declares none of its scores "
-            f"({few(known)}): 'metrics: [{{name: {known[0] if known else '...'}}}]'"
+            f"{run.source}: no answers for the task {on.task.name}, and eval '{on.name}' declares "
+            f"none of its scores {declare}"
         )
     return found
 
 
-def _first_of_equal(rows: Sequence[ForeignRow], names: Sequence[str]) -> Sequence[ForeignRow]:
-    """Return the first sample of each example where all of them have the same scores.
+def first_of_equal(
+    rows: Sequence[ForeignRow], said: Callable[[ForeignRow], object]
+) -> Sequence[ForeignRow]:
+    """Return the first sample of each example where all of them say the same.
 
-    So it is where several answers made one score: nothing else is asked of them.
+    So it is where several answers made one score, and nothing but that is asked of them.
     """
     first: dict[str, ForeignRow] = {}
     for row in rows:
         kept = first.setdefault(row.id, row)
-        if any(_score(row, name) != _score(kept, name) for name in names):
+        if kept is not row and said(row) != said(kept):
             return rows
     return list(first.values())
+
+
+def _answer(row: ForeignRow) -> object:
+    return row.answer
+
+
+def _scores(row: ForeignRow, names: Sequence[str]) -> object:
+    return [_score(row, name) for name in names]
 
 
 def _score(row: ForeignRow, name: str) -> object:
     scores = row.answer.get("scores")
     return scores.get(name) if isinstance(scores, Mapping) else None
+
+
+def prompt_kind(kind: str, run: ForeignRun) -> str:
+    """Return what the digests of a run's prompts are of: see `PROMPT`."""
+    return kind if run.template is None else f"{kind}+{run.template[:TEMPLATE_DIGITS]}"
 
 
 def kept_fields(row: ForeignRow, scores: Collection[str], prompt: str) -> dict[str, Any]:

@@ -105,8 +105,8 @@ def test_overflow_is_infinite_without_a_warning(example: Callable[..., Example])
 @pytest.mark.parametrize(
     ("prediction", "message"),
     [
-        ({}, "the prediction has no answer; it needs 'loglikelihoods' and 'tokens'"),
-        ({"loglikelihoods": (-1.0,)}, "the prediction has no answer; it needs"),
+        ({}, "the prediction has no answer; it needs 'loglikelihoods' (and 'tokens' for"),
+        ({"tokens": 2}, "the prediction has no answer; it needs"),
         ({"loglikelihoods": (-1.0, -1.0), "tokens": 2}, "2 log-likelihoods for one text"),
         (
             {"loglikelihoods": (0.5,), "tokens": 2},
@@ -122,6 +122,15 @@ def test_bad_prediction(
     with pytest.raises(EvaluationError) as raised:
         Perplexity().answer(example(input="x"), Prediction("r3", **prediction))
     assert str(raised.value).startswith(f"gold/reviews.jsonl:3 (id 'r3'): {message}")
+
+
+def test_a_text_whose_tokens_nobody_counted(example: Callable[..., Example]) -> None:
+    """Words and bytes are counted here; what is by token says that nothing tells it."""
+    answer = Perplexity().answer(example(input="a b"), Prediction("r3", loglikelihoods=(-2.0,)))
+    assert BUILT_IN["word_perplexity"].scores([answer]).tolist() == [pytest.approx(math.e)]
+    assert BUILT_IN["bits_per_byte"].scores([answer]) == pytest.approx(2 / math.log(2) / 3)
+    with pytest.raises(EvaluationError, match=r"id 'r3'.*how many tokens.*'tokens', or judge by"):
+        BUILT_IN["perplexity"].scores([answer])
 
 
 def test_empty_text(example: Callable[..., Example]) -> None:

@@ -10,15 +10,13 @@ from typing import Any, ClassVar
 
 from pytest_distill._util.gc import collector_paused
 from pytest_distill.errors import EvaluationError
+from pytest_distill.evals.lm_eval.documents import DIGITS
 from pytest_distill.evals.rows import shown_path
 from pytest_distill.evaluation.sources.formats.format import ForeignRow, ForeignRun, Format
 from pytest_distill.evaluation.sources.formats.lm_eval.gold import GoldForm, gold_form
 from pytest_distill.evaluation.sources.formats.lm_eval.results import results_of, task_in
 from pytest_distill.evaluation.sources.formats.lm_eval.samples import Sample, read_samples
 from pytest_distill.evaluation.sources.formats.lm_eval.scored import Scored, scored
-
-DIGITS = 16
-"""Of a document's digest, which is its id."""
 
 
 class LmEval(Format):
@@ -97,7 +95,8 @@ def _run(path: Path) -> ForeignRun:
     _refuse_uneven(documents)
     results.refuse_other_count(source, len(documents))
     found = scored(source, documents, results)
-    form = gold_form([document.first for document in documents])
+    samples = [document.first for document in documents]
+    form = gold_form(samples, in_template=results.template is not None)
     notes = [*found.notes, results.note_of_limit()]
     return ForeignRun(
         source=source,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pytest_distill.evaluation.sources.formats.lm_eval.samples import Sample
@@ -23,17 +23,20 @@ class GoldForm:
         What an entry of ``evals:`` says that asks what was asked.
     delimiter : str
         What each continuation begins with that is no part of a choice.
+    in_template : bool
+        Whether the prompts stand in a model's own chat template, so that they are of that model.
     """
 
-    asks: Mapping[str, Any] = field(default_factory=dict)
+    asks: Mapping[str, Any]
     delimiter: str = ""
+    in_template: bool = False
 
     def row(self, sample: Sample) -> dict[str, Any]:
         """Return the example: the document's fields, and in their place what a task reads."""
-        task = self.asks.get("task")
-        if task is None:
-            return dict(sample.doc)
-        row = {**sample.doc, "input": sample.asked.prompt}
+        task = self.asks["task"]
+        row = dict(sample.doc)
+        if sample.asked.prompt is not None and not self.in_template:
+            row["input"] = sample.asked.prompt
         if task == "multiple_choice":
             row["choices"] = _choices(sample, self.delimiter)
             row["target"] = _index(sample, row["choices"])
@@ -42,22 +45,23 @@ class GoldForm:
         return row
 
 
-def gold_form(samples: Sequence[Sample]) -> GoldForm:
-    """Return the form of a gold set; where no task of ours asks the same, the documents alone."""
+def gold_form(samples: Sequence[Sample], *, in_template: bool) -> GoldForm:
+    """Return the form of a gold set.
+
+    Where no task of ours asks the same it is that of texts, of which the scores alone are judged.
+    """
     kinds = {sample.asked.kind for sample in samples}
-    if len(kinds) != 1 or any(sample.asked.prompt is None for sample in samples):
-        return GoldForm()
-    kind = kinds.pop()
-    if kind == "choice":
+    kind = kinds.pop() if len(kinds) == 1 else "other"
+    one_prompt = all(sample.asked.prompt is not None for sample in samples)
+    if kind == "choice" and one_prompt:
         delimiter = _delimiter(samples)
         if all(_is_choice(sample, delimiter) for sample in samples):
             said = {} if delimiter == " " else {"delimiter": delimiter}
-            return GoldForm({"task": "multiple_choice", **said}, delimiter)
+            return GoldForm({"task": "multiple_choice", **said}, delimiter, in_template)
     if kind == "text" and all(sample.asked.prompt for sample in samples):
         return GoldForm({"task": "perplexity"})
-    if kind == "generation":
-        return GoldForm({"task": "generation", **_generates(samples)})
-    return GoldForm()
+    said = _generates(samples) if kind == "generation" else {}
+    return GoldForm({"task": "generation", **said}, in_template=in_template)
 
 
 def _delimiter(samples: Sequence[Sample]) -> str:

@@ -1,0 +1,200 @@
+"""``python -m pytest_distill import``: what other tools wrote, as plain files of ours.
+
+Prints the lines of a distill.yaml that reads them; all else that it prints is a comment there.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+
+from pytest_distill._util.files import write_atomically
+from pytest_distill._util.format import count_text
+from pytest_distill.engines import Role
+from pytest_distill.errors import ConfigError, did_you_mean, few, one_line
+from pytest_distill.evals.rows import shown_path
+from pytest_distill.evaluation.sources.converted import Converted, file_name
+from pytest_distill.evaluation.sources.formats.all import FORMATS, format_of
+from pytest_distill.evaluation.sources.formats.format import ForeignRun, Format
+
+WIDTH = 110
+"""Of the lines of yaml."""
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the subparsers of ``python -m pytest_distill``."""
+    command = commands.add_parser(
+        "import", help="what other tools wrote, as plain files", description=__doc__
+    )
+    command.add_argument("format", metavar="FORMAT", help=", ".join(FORMATS))
+    command.add_argument(
+        "paths",
+        nargs="+",
+        metavar="[NAME=]PATH",
+        help="files, or folders that have them somewhere inside; NAME is what to call their model",
+    )
+    command.add_argument(
+        "-o", "--output", type=Path, default=Path("predictions"), metavar="DIR", help="%(default)s"
+    )
+
+
+def run(given: argparse.Namespace) -> Iterator[str]:
+    """Run the command and yield the lines that it prints.
+
+    Parameters
+    ----------
+    given : Namespace
+        ``format``, what wrote the files; ``paths``, each perhaps behind the name of a model;
+        ``output``, the folder to write to.
+    """
+    format = format_of(given.format)
+    runs = [found for text in given.paths for found in _read(format, text)]
+    yield from converted_lines(runs, format.name, given.output)
+
+
+def converted_lines(runs: Sequence[Named], kind: str, output: Path) -> Iterator[str]:
+    """Write runs into a folder, and yield the lines to print.
+
+    Parameters
+    ----------
+    runs : sequence of Named
+        What to write.
+    kind : str
+        The format's name.
+    output : Path
+        The folder.
+    """
+    tasks = _by_task(runs, kind)
+    files: dict[Path, str] = {}
+    for converted in tasks:
+        task = file_name(converted.task)
+        files[output / f"{task}.gold.jsonl"] = converted.gold_lines()
+        for model in converted.runs:
+            files[output / f"{task}.{model}.jsonl"] = converted.lines(model)
+    yield from _written(files)
+    yield from _told(tasks)
+    yield from _yaml(tasks, output)
+
+
+@dataclass(frozen=True)
+class Named:
+    """A run, and what its model is called here."""
+
+    model: str
+    run: ForeignRun
+
+
+def _read(format: Format, text: str) -> list[Named]:
+    """Return the runs at a path, perhaps behind the name of their model."""
+    name, equals, rest = text.partition("=")
+    if Path(text).exists() or not equals:
+        name, rest = "", text
+    paths = _files(format, Path(rest))
+    return [Named(file_name(name or found.model or "model"), found) for found in format.read(paths)]
+
+
+def _files(format: Format, path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise ConfigError(f"{path}: no such file or folder; {did_you_mean(path.name, beside)}")
+    found = sorted(p for p in path.rglob("*") if format.is_named(p) and p.is_file())
+    if not found:
+        raise ConfigError(f"{path}: none of {format.files} in this folder")
+    return found
+
+
+def _by_task(runs: Sequence[Named], kind: str) -> list[Converted]:
+    """Return the runs by their task; ConfigError where two would be written into one file."""
+    by_file: dict[str, Named] = {}
+    tasks: dict[str, dict[str, ForeignRun]] = {}
+    for each in runs:
+        name = f"{file_name(each.run.task)}.{each.model}"
+        other = by_file.setdefault(name.casefold(), each)
+        if other is not each:
+            raise ConfigError(
+                f"{each.run.source} and {other.run.source} are both runs of task "
+                f"'{each.run.task}' by model '{each.model}': give one alone, or call the models by "
+                f"names of your own: '{each.model}-2={each.run.files[0]}'"
+            )
+        tasks.setdefault(each.run.task, {})[each.model] = each.run
+    return [Converted(task, found, kind) for task, found in tasks.items()]
+
+
+def _written(files: Mapping[Path, str]) -> Iterator[str]:
+    """Write files, all or none; ConfigError where one is there with other contents."""
+    old = {path: path.read_bytes() for path in files if path.exists()}
+    for path, text in files.items():
+        if path in old and old[path] != text.encode():
+            raise ConfigError(
+                f"{path}: is there already, with other contents: delete it, or name another "
+                "folder with -o; nothing was written"
+            )
+    for path, text in files.items():
+        if path not in old:
+            write_atomically(path, text)
+        kept = " (there already)" if path in old else ""
+        rows = count_text(text.count("\n"), "row")
+        yield f"# {one_line(str(path))}: {rows}{kept}"
+
+
+def _told(tasks: Sequence[Converted]) -> Iterator[str]:
+    """Yield what a reader must know of the runs."""
+    for converted in tasks:
+        for found in converted.runs.values():
+            for note in found.notes:
+                yield f"# {one_line(note)}"
+            if found.left_out:
+                names = few(found.left_out)
+                yield f"# {one_line(found.source)}: no score of an example: {one_line(names)}"
+
+
+def _yaml(tasks: Sequence[Converted], output: Path) -> Iterator[str]:
+    """Yield the lines of a ``distill.yaml`` that reads the files."""
+    folder = Path(shown_path(output.resolve()))
+    models: dict[str, dict[str, Any]] = {}
+    for converted in tasks:
+        task = file_name(converted.task)
+        for model in converted.runs:
+            predictions = models.setdefault(model, {})
+            predictions[task] = (folder / f"{task}.{model}.jsonl").as_posix()
+    evals = {
+        file_name(each.task): each.entry((folder / f"{file_name(each.task)}.gold.jsonl").as_posix())
+        for each in tasks
+    }
+    roles = {name: name for name in models if name in get_args(Role)}
+    free = (role for role in ("teacher",) if role not in roles)
+    entries = {}
+    for name, predictions in models.items():
+        role = {} if name in roles else {"role": next(free, "student")}
+        entries[name] = {**role, "engine": "recorded", "predictions": predictions}
+    if any("role" in entry for entry in entries.values()):
+        yield "# roles are guesses: the first model is taken for the teacher"
+    said = {"models": entries, "evals": evals}
+    text = yaml.dump(
+        said,
+        Dumper=_Yaml,
+        sort_keys=False,
+        allow_unicode=True,
+        width=WIDTH,
+        default_flow_style=None,
+    )
+    yield from text.splitlines()
+
+
+class _Yaml(yaml.SafeDumper):
+    """Writes a text with new lines in one line."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Yaml.add_representer(str, _text)

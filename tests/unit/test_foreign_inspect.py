@@ -309,7 +309,7 @@ def test_totals_that_are_not_counted_again_are_told(logs: dict[str, Path]) -> No
     assert set(run.rows[0].answer["scores"]) == {"parts/length", "parts/digit"}
     assert run.rows[0].answer["scores"] == {"parts/length": 1.0, "parts/digit": 1.0}
     lengths, digits = run.metrics
-    assert lengths == ForeignMetric("parts/length", range=(-math.inf, math.inf))
+    assert lengths == ForeignMetric("parts/length", range=(0, math.inf))
     assert digits == ForeignMetric("parts/digit")
 
 
@@ -473,7 +473,8 @@ def test_values_are_numbers_as_inspect_makes_them(tmp_path: Path, value: Any, sc
     """Its letters, booleans, numbers, and texts of these."""
     run = read(made(tmp_path / "log.eval", [scored(value)]))
     assert run.rows[0].answer["scores"] == {"judge": score}
-    assert run.metrics[0].range == ((0, 1) if 0 <= score <= 1 else (-math.inf, math.inf))
+    low, high = run.metrics[0].range
+    assert (low, high) == (0 if score >= 0 else -math.inf, 1 if score <= 1 else math.inf)
 
 
 def test_several_values_of_a_scorer_are_several_metrics(tmp_path: Path) -> None:

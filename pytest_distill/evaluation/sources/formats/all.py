@@ -11,6 +11,7 @@ from pytest_distill.evaluation.sources.formats.format import Format
 FORMATS: Mapping[str, str] = {
     "lm-eval": "pytest_distill.evaluation.sources.formats.lm_eval:LmEval",
     "inspect": "pytest_distill.evaluation.sources.formats.inspect:InspectLogs",
+    "lighteval": "pytest_distill.evaluation.sources.formats.lighteval:LightevalDetails",
 }
 """Where the class of each format is, as ``module:name``; it is imported when asked for."""
 

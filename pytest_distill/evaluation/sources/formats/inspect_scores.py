@@ -9,6 +9,7 @@ from typing import Any
 
 from pytest_distill.errors import EvaluationError
 from pytest_distill.evaluation.sources.formats.format import ForeignMetric
+from pytest_distill.evaluation.sources.formats.totals import range_of
 
 Value = str | int | float | bool | None
 
@@ -70,14 +71,12 @@ class SampleScores:
         return cls(by_sample, frozenset(scorer for scorer, *_ in words), tuple(notes))
 
     def metrics(self, log: Any) -> tuple[ForeignMetric, ...]:
-        """Return what is known of the metrics: where a value is above 1, they have no bounds."""
+        """Return what is known of the metrics."""
         lower = _lower_is_better(log)
         found = []
         for name in self.by_sample[0]:
             values = [scores[name] for scores in self.by_sample]
-            within = all(0 <= value <= 1 for value in values)
-            range = (0.0, 1.0) if within else (-math.inf, math.inf)
-            found.append(ForeignMetric(name, name not in lower, range))
+            found.append(ForeignMetric(name, name not in lower, range_of(values)))
         return tuple(found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from pytest_distill.errors import EvaluationError
 
@@ -30,3 +31,9 @@ def refuse_other_total(source: str, name: str, printed: float, found: float, rem
             f"{source}: {name} is {printed:.10g}, and {found:.10g} by its samples: the two are not "
             f"of one run, or one was changed; {remedy}"
         )
+
+
+def range_of(values: Iterable[float]) -> tuple[float, float]:
+    """Return the range of a metric of which values are known: 0 to 1, without end where beyond."""
+    found = list(values)
+    return (0.0 if min(found) >= 0 else -math.inf), (1.0 if max(found) <= 1 else math.inf)

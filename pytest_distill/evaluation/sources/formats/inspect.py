@@ -15,8 +15,14 @@ from pytest_distill._util.packages import Package
 from pytest_distill.errors import EvaluationError, few, one_line
 from pytest_distill.evals.request_keys import canonical_sha256
 from pytest_distill.evals.rows import shown_path
-from pytest_distill.evaluation.sources.fields import ENDINGS
 from pytest_distill.evaluation.sources.formats.format import ForeignRow, ForeignRun, Format
+from pytest_distill.evaluation.sources.formats.inspect_samples import (
+    CUT,
+    answer,
+    asked,
+    document,
+    stop_reason,
+)
 from pytest_distill.evaluation.sources.formats.inspect_scores import SampleScores
 from pytest_distill.evaluation.sources.formats.inspect_totals import check_totals
 
@@ -29,9 +35,6 @@ asked it, nor how hard a model was to think."""
 
 UNREAD = {"events", "store", "timelines"}
 """What a sample has beside question, answer and scores; most of the file, often."""
-
-_CUT = {"token": "length", "context": "length"}
-"""inspect's limits of a sample that are those of a text."""
 
 _UNREADABLE = (ValueError, TypeError, LookupError, OSError, EOFError, RuntimeError, BadZipFile)
 """What inspect raises of a file that is none of its logs, or is broken."""
@@ -158,20 +161,22 @@ class _Log:
             self._refuse_failed(sample)
         scores = SampleScores.of([(self._place(sample), sample.scores or {}) for sample in samples])
         totals = check_totals(self.log, self.source, scores.wordy)
-        notes = [*scores.notes, *totals, *self._endings()]
+        notes = (*scores.notes, *totals, *self._endings())
         settings = self._settings
         rows = [
             self._row(sample, own, settings)
             for sample, own in zip(samples, scores.by_sample, strict=True)
         ]
         return ForeignRun(
-            self.source,
-            (self.path,),
-            self.log.eval.model,
-            self.log.eval.task,
-            rows,
-            scores.metrics(self.log),
-            tuple(notes),
+            source=self.source,
+            files=(self.path,),
+            model=self.log.eval.model,
+            task=self.log.eval.task,
+            rows=rows,
+            metrics=scores.metrics(self.log),
+            notes=tuple(f"{self.source}: {note}" for note in notes),
+            left_out=scores.words,
+            asks=_asks(settings),
         )
 
     def _refuse_failed(self, sample: Any) -> None:
@@ -190,10 +195,10 @@ class _Log:
         return ForeignRow(
             where=self._place(sample),
             id=str(sample.id),
-            document=_document(sample),
-            answer={**_answer(sample), **({"scores": dict(scores)} if scores else {})},
+            document=document(sample),
+            answer={**answer(sample), **({"scores": dict(scores)} if scores else {})},
             repeat=sample.epoch - 1,
-            prompt=canonical_sha256([_asked(sample), settings]).hexdigest(),
+            prompt=canonical_sha256([asked(sample), settings]).hexdigest(),
         )
 
     @property
@@ -212,14 +217,14 @@ class _Log:
     def _endings(self) -> Iterator[str]:
         """Yield what to tell of samples whose end is none that a text has."""
         limits = [(sample.limit, str(sample.id)) for sample in self.samples]
-        halted = [(limit.type, id) for limit, id in limits if limit and limit.type not in _CUT]
+        halted = [(limit.type, id) for limit, id in limits if limit and limit.type not in CUT]
         for kind in sorted({kind for kind, _ in halted}):
             ids = [id for of, id in halted if of == kind]
             yield (
                 f"{len(ids):,} of {len(limits):,} samples were halted by the limit '{kind}' "
                 f"({few(ids)}): they are judged as they stood"
             )
-        filtered = [str(s.id) for s in self.samples if _stop(s) == "content_filter"]
+        filtered = [str(s.id) for s in self.samples if stop_reason(s) == "content_filter"]
         if filtered:
             yield (
                 f"a filter of the service cut {len(filtered):,} of {len(limits):,} answers "
@@ -227,59 +232,7 @@ class _Log:
             )
 
 
-def _stop(sample: Any) -> str | None:
-    return sample.output.stop_reason if sample.output.choices else None
-
-
-def _document(sample: Any) -> dict[str, Any]:
-    """Return what is known of an example beside any answer: its metadata are fields of a row."""
-    own = {"input": _plain(sample.input), "target": sample.target}
-    if sample.choices:
-        own["choices"] = list(sample.choices)
-    return {**{name: value for name, value in sample.metadata.items() if name != "id"}, **own}
-
-
-def _answer(sample: Any) -> dict[str, Any]:
-    """Return what the model answered: the fields of a recorded row."""
-    output = sample.output
-    if not output.choices:
-        return {}
-    found: dict[str, Any] = {"text": output.completion}
-    calls = output.message.tool_calls
-    if calls:
-        found["tool_calls"] = [{"name": c.function, "arguments": c.arguments} for c in calls]
-    if output.usage is not None:
-        found["tokens"] = output.usage.output_tokens
-        thinking = output.usage.reasoning_tokens
-        if thinking and thinking <= output.usage.output_tokens:
-            found["thinking_tokens"] = thinking
-    ending = _CUT.get(sample.limit.type) if sample.limit else ENDINGS.get(output.stop_reason)
-    return found | ({"finish": ending} if ending else {})
-
-
-def _asked(sample: Any) -> Any:
-    """Return the messages that the model was sent before it said anything.
-
-    An assistant's message that was not generated is part of the question: an example to follow.
-    """
-    asked = []
-    for message in sample.messages:
-        if message.role == "assistant" and message.source == "generate":
-            break
-        asked.append(message)
-    return _plain(asked or sample.input)
-
-
-def _plain(messages: Any) -> Any:
-    """Return messages without what differs from run to run: ids, and who wrote them."""
-    if isinstance(messages, str):
-        return messages
-    return [_message(message.model_dump(mode="json", exclude_none=True)) for message in messages]
-
-
-def _message(said: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {name: said[name] for name in ("role", "content", "function") if name in said}
-    calls = said.get("tool_calls")
-    if calls:
-        kept["tool_calls"] = [{"name": c["function"], "arguments": c["arguments"]} for c in calls]
-    return kept
+def _asks(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an entry of an eval says that asks the same."""
+    said = {"max_new_tokens": settings.get("max_tokens"), "stop": settings.get("stop_seqs")}
+    return {"task": "generation", **{name: value for name, value in said.items() if value}}

@@ -26,13 +26,16 @@ class SampleScores:
     by_sample : sequence of mapping
         Of each sample its scores by metric. A scorer that gives several values is several metrics:
         ``scorer/key``.
+    words : tuple of str
+        The metrics whose values are no numbers.
     wordy : set of str
-        The scorers of which some values are no numbers.
+        The scorers that have such.
     notes : tuple of str
         What to tell of them.
     """
 
     by_sample: Sequence[Mapping[str, float]]
+    words: tuple[str, ...]
     wordy: frozenset[str]
     notes: tuple[str, ...]
 
@@ -68,7 +71,12 @@ class SampleScores:
             f"({flat[0][1][name]!r:.60}), and are left out"
             for name in words
         ]
-        return cls(by_sample, frozenset(scorer for scorer, *_ in words), tuple(notes))
+        return cls(
+            by_sample,
+            tuple(map("/".join, words)),
+            frozenset(name[0] for name in words),
+            tuple(notes),
+        )
 
     def metrics(self, log: Any) -> tuple[ForeignMetric, ...]:
         """Return what is known of the metrics."""

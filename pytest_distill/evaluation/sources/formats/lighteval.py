@@ -95,13 +95,12 @@ class Document:
 
     @property
     def way(self) -> str:
-        """How the model was asked: for a text, for the likelihoods of choices, or otherwise."""
-        if len(self.details) != 1:
-            return "several"
-        if self.first.texts:
-            return "text"
-        likelihoods = self.first.response.get("logprobs") or ()
-        return "choices" if 1 < len(likelihoods) == len(self.first.doc["choices"]) else "other"
+        """How the model was asked: for the likelihoods of choices, for a text, or otherwise."""
+        choices = len(self.first.doc["choices"] or ())
+        for detail in self.details:
+            if not detail.texts and 1 < len(detail.response.get("logprobs") or ()) == choices:
+                return "choices"
+        return "text" if any(detail.texts for detail in self.details) else "other"
 
     @property
     def values(self) -> dict[str, Any]:
@@ -162,7 +161,7 @@ def _run(path: Path) -> ForeignRun:
         rows=list(_foreign_rows(documents, results, {m.name for m in scored.metrics}, form)),
         metrics=scored.metrics,
         left_out=scored.left_out,
-        notes=(*scored.notes, *_truncated(details)),
+        notes=tuple(f"{source}: {note}" for note in (*scored.notes, *_truncated(details))),
         asks=form.asks,
     )
 

@@ -27,12 +27,10 @@ class GoldForm:
         found: dict[str, Any] = {**(doc.get("specific") or {}), "input": doc["query"]}
         choices = [choice.removeprefix(self.delimiter) for choice in doc.get("choices") or ()]
         right = _right(doc)
-        if self.asks.get("task") == "generation":
-            golds = [choices[index] for index in right]
-            return {**found, "target": golds[0] if len(golds) == 1 else golds}
         if self.asks.get("task") == "multiple_choice":
             return {**found, "choices": choices, "target": right[0]}
-        return {**found, "choices": choices, "gold_index": doc.get("gold_index")}
+        golds = [choices[index] for index in right]
+        return {**found, "target": golds[0] if len(golds) == 1 else golds}
 
     @classmethod
     def of(cls, docs: Sequence[Mapping[str, Any]], ways: Sequence[str]) -> GoldForm:

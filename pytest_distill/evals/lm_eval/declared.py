@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -28,16 +28,24 @@ class DeclaredMetric:
         The name of what makes one number of those of all documents.
     higher_is_better : bool
         Its direction.
+    refused : str
+        Why it is not judged here; empty where it is.
     """
 
     key: str
     aggregation: str
     higher_is_better: bool
+    refused: str = ""
 
     @property
     def name(self) -> str:
         """The key, without the name that stands for no filter."""
         return self.key.removesuffix(f",{NO_FILTER}")
+
+    @property
+    def own(self) -> str:
+        """The name without a filter's."""
+        return self.key.rpartition(",")[0]
 
 
 @dataclass(frozen=True)
@@ -66,38 +74,71 @@ class DeclaredTask:
         """What a model is asked for."""
         return str(self.said.get("output_type", "generate_until"))
 
+    def but(self, override: Mapping[str, Any]) -> DeclaredTask:
+        """Return the task with what somebody says otherwise."""
+        return replace(self, said={**self.said, **self.by_group, **override})
+
+    @property
+    def scores_itself(self) -> bool:
+        """Whether the task's own code makes the values of a document."""
+        return self.said.get("process_results") is not None
+
     @cached_property
     def metrics(self) -> tuple[DeclaredMetric, ...]:
-        """The numbers of the task, the first one the one that it goes by.
-
-        Raises
-        ------
-        ConfigError
-            Naming a metric of which lm-evaluation-harness does not say how it is aggregated.
-        """
+        """The numbers of the task, as lm-evaluation-harness prints them, in its order."""
         registry = harness.module("api.registry")
         listed = self.said.get("metric_list")
         if listed is None:
             listed = [{"metric": m} for m in registry.DEFAULT_METRIC_REGISTRY[self.output_type]]
         filters = [f["name"] for f in self.said.get("filter_list") or [{"name": NO_FILTER}]]
-        return tuple(
-            DeclaredMetric(f"{name},{chosen}", aggregation, higher)
-            for name, aggregation, higher in (self._metric(registry, one) for one in listed)
-            for chosen in filters
-        )
+        return tuple(_metric(registry, one, chosen) for one in listed for chosen in filters)
 
-    def _metric(self, registry: Any, said: Mapping[str, Any]) -> tuple[str, str, bool]:
-        name = str(said["metric"]).rpartition("/")[2].rpartition(".")[2]
-        known = registry.METRIC_AGGREGATION_REGISTRY.get(name)
-        names = {function: name for name, function in registry.AGGREGATION_REGISTRY.items()}
-        aggregation = said.get("aggregation") or names.get(known)
-        higher = said.get("higher_is_better", registry.HIGHER_IS_BETTER_REGISTRY.get(name))
-        if name == "bypass" or aggregation == "bypass":
-            raise ConfigError(f"task: '{self.name}' has the metric bypass, which measures nothing")
-        if aggregation is None or higher is None:
-            lacking = "how it is aggregated" if aggregation is None else "whether higher is better"
-            raise ConfigError(f"task: '{self.name}' does not say of its metric '{name}' {lacking}")
-        return name, str(aggregation), bool(higher)
+    def aggregation(self, metric: str) -> Callable[[list[Any]], Any]:
+        """Return what makes one number of the values of all documents, by a metric's own name."""
+        said = next(m.aggregation for m in self.metrics if m.own == metric)
+        if "/" in said:
+            loader, path = harness.module("tasks._yaml_loader"), Path(said)
+            return loader._import_func_in_yml(path.name, path.parent)  # type: ignore[no-any-return]
+        return harness.module("api.registry").AGGREGATION_REGISTRY[said]  # type: ignore[no-any-return]
+
+
+def _metric(registry: Any, said: Mapping[str, Any], chosen: str) -> DeclaredMetric:
+    """Return a metric of one filter; a function stands there by the path of its file."""
+    name = str(said["metric"])
+    name = name.rpartition(".")[2] if "/" in name else name
+    names = {function: name for name, function in registry.AGGREGATION_REGISTRY.items()}
+    aggregation = said.get("aggregation")
+    if aggregation is None:
+        aggregation = names.get(_registered(registry.METRIC_AGGREGATION_REGISTRY, name))
+    higher = said.get("higher_is_better")
+    if higher is None:
+        higher = _registered(registry.HIGHER_IS_BETTER_REGISTRY, name)
+    refused = ""
+    if "bypass" in (name, aggregation):
+        refused = "'bypass' measures nothing (lm-evaluation-harness prints 999)"
+    elif aggregation is None:
+        refused = (
+            f"does not say how its metric '{name}' is aggregated (lm-evaluation-harness would take "
+            "the mean); say it by 'override: {metric_list: ...}'"
+        )
+    elif "/" not in str(aggregation) and aggregation not in registry.AGGREGATION_REGISTRY:
+        refused = f"its metric '{name}' is aggregated by '{aggregation}', which does not exist"
+    elif aggregation == "median":
+        refused = (
+            f"its metric '{name}' is a median: what one document adds to it says nothing of how "
+            "sure it is"
+        )
+    elif not isinstance(higher, bool):
+        refused = (
+            f"does not say of its metric '{name}' whether higher is better; say it by "
+            "'override: {metric_list: ...}'"
+        )
+    return DeclaredMetric(f"{name},{chosen}", str(aggregation), higher is not False, refused)
+
+
+def _registered(registry: Any, name: str) -> Any:
+    """Return what lm-evaluation-harness knows by a name; None where it knows nothing."""
+    return registry[name] if name in registry else None
 
 
 @cache

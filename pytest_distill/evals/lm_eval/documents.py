@@ -72,7 +72,7 @@ def read_documents(
     for key in ("tag", "group", "task_list"):
         config.pop(key, None)
     config |= {**declared.by_group, **override}
-    with _data_of(source, data) as dataset, harness.quiet(), _seeded():
+    with _data_of(source, data) as dataset, harness.quiet(), seeded():
         if dataset is not None:
             config["custom_dataset"] = lambda **_: dataset
         try:
@@ -91,7 +91,7 @@ def read_documents(
 
 
 @contextmanager
-def _seeded() -> Iterator[None]:
+def seeded() -> Iterator[None]:
     """Seed what documents are shuffled by as lm-evaluation-harness does, and give it back."""
     before, of_numpy = random.getstate(), np.random.get_state()
     random.seed(0)

@@ -5,39 +5,92 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pytest_distill.errors import ConfigError
-from pytest_distill.evals.lm_eval.declared import DeclaredMetric
+from pytest_distill.evals.lm_eval.declared import DeclaredMetric, DeclaredTask
+from pytest_distill.evals.lm_eval.overall import OverAll
+from pytest_distill.evals.lm_eval.translations import TRANSLATIONS
+from pytest_distill.evals.lm_eval.values import number_of, value_of
 from pytest_distill.evals.metrics.base import Answer, MeanMetric, Metric, ratio
 
 _RIGHT_OR_WRONG = ("acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match")
 _SHARES = (*_RIGHT_OR_WRONG, "f1", "em")
+_ENDS = {"f1": (0.0, 1.0), "matthews_corrcoef": (-1.0, 1.0)}
+_UNBOUNDED = (-math.inf, math.inf)
 
 
-def metric_of(declared: DeclaredMetric) -> Metric:
-    """Return a task's number as a metric; ConfigError where its aggregation is not known."""
-    make = _AGGREGATIONS.get(declared.aggregation)
-    if make is None:
-        raise ConfigError(f"task: {declared.name} is aggregated by {declared.aggregation}")
-    return make(declared)
+@dataclass(frozen=True)
+class Refused(Metric):
+    """A number of a task that is not judged here, and why."""
+
+    name: str
+    reason: str
+
+    def require(self) -> None:
+        """Raise ConfigError with the reason."""
+        raise ConfigError(self.reason)
+
+    def scores(self, answers: Sequence[Answer[Any]]) -> NDArray[np.float64]:  # noqa: ARG002
+        """Raise ConfigError with the reason."""
+        raise ConfigError(self.reason)
+
+    def statistics(self, answers: Sequence[Answer[Any]]) -> NDArray[Any]:  # noqa: ARG002
+        """Raise ConfigError with the reason."""
+        raise ConfigError(self.reason)
+
+    def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:  # noqa: ARG002
+        """Raise ConfigError with the reason."""
+        raise ConfigError(self.reason)
 
 
-def _value(key: str) -> Callable[[Answer[Any]], Any]:
-    return lambda answer: answer.values[key]
+def metric_of(task: DeclaredTask, declared: DeclaredMetric) -> Metric:
+    """Return a number of a task as a metric: one that is `Refused` where it cannot be judged."""
+    if declared.refused:
+        return Refused(declared.name, f"task '{task.name}': {declared.refused}")
+    make = _AGGREGATIONS.get(declared.aggregation, _over_all)
+    return make(task, declared)
 
 
-def _mean(declared: DeclaredMetric) -> Metric:
-    own = declared.key.partition(",")[0]
+def _mean(task: DeclaredTask, declared: DeclaredMetric) -> Metric:
+    """Return the mean of the documents' values.
+
+    What a document's value is where the task's own code makes it is not known: ``acc`` may be a
+    share of the probability there.
+    """
+    ends = (0.0, 1.0) if declared.own in _SHARES else _UNBOUNDED
     return MeanMetric(
         declared.name,
-        _value(declared.key),
+        partial(number_of, key=declared.key, ends=ends),
         declared.higher_is_better,
-        (0.0, 1.0) if own in _SHARES else (-math.inf, math.inf),
-        binary=own in _RIGHT_OR_WRONG,
+        ends,
+        binary=declared.own in _RIGHT_OR_WRONG and not task.scores_itself,
+    )
+
+
+def _brier(_: DeclaredTask, declared: DeclaredMetric) -> Metric:
+    """Return the Brier score, which is the mean of the documents' own."""
+
+    def score(answer: Answer[Any]) -> float:
+        right, probabilities = value_of(answer, declared.key)
+        expected = np.eye(len(probabilities))[right]
+        return min(float(np.sum((np.asarray(probabilities) - expected) ** 2)), 2.0)
+
+    return MeanMetric(declared.name, score, declared.higher_is_better, (0.0, 2.0))
+
+
+def _over_all(task: DeclaredTask, declared: DeclaredMetric) -> Metric:
+    """Return what lm-evaluation-harness's own function, or the task's, makes of all values."""
+    return OverAll(
+        declared.name,
+        declared.key,
+        partial(task.aggregation, declared.own),
+        declared.higher_is_better,
+        _ENDS.get(declared.aggregation, _UNBOUNDED),
     )
 
 
@@ -62,10 +115,17 @@ class PerUnit(Metric):
 
     def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
         """Return the negative log-likelihood and the number of units, shape (n, 2)."""
-        values = (answer.values[self.key] for answer in answers)
-        pairs = [value if isinstance(value, tuple) else (value, 1) for value in values]
-        rows = [(-total / self.nats, units) for total, units in pairs]
-        return np.array(rows, np.float64).reshape(-1, 2)
+        return np.array([self._row(answer) for answer in answers], np.float64).reshape(-1, 2)
+
+    def _row(self, answer: Answer) -> tuple[float, float]:
+        value = value_of(answer, self.key)
+        total, units = value if isinstance(value, tuple | list) and len(value) == 2 else (value, 1)
+        total, units = (number_of(answer, self.key, value=each) for each in (total, units))
+        if units <= 0:
+            raise answer.example.answer_error(
+                f"'{self.key}' is per word or byte, and the text has {units:g} of them"
+            )
+        return -total / self.nats, units
 
     def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
         """Return the mean per unit or exp of it, shape (..., 2) -> (...)."""
@@ -76,24 +136,26 @@ class PerUnit(Metric):
             return np.asarray(np.exp(mean))
 
 
-def _perplexity(declared: DeclaredMetric) -> Metric:
+def _perplexity(_: DeclaredTask, declared: DeclaredMetric) -> Metric:
     return PerUnit(declared.name, declared.key, declared.higher_is_better)
 
 
-def _bits(declared: DeclaredMetric) -> Metric:
-    return PerUnit(
-        declared.name,
-        declared.key,
-        declared.higher_is_better,
-        (0.0, math.inf),
-        "mean",
-        math.log(2),
-    )
+def _bits(_: DeclaredTask, declared: DeclaredMetric) -> Metric:
+    bits, ends = math.log(2), (0.0, math.inf)
+    return PerUnit(declared.name, declared.key, declared.higher_is_better, ends, "mean", bits)
 
 
-_AGGREGATIONS: dict[str, Callable[[DeclaredMetric], Metric]] = {
+def _translation(_: DeclaredTask, declared: DeclaredMetric) -> Metric:
+    make = TRANSLATIONS[declared.aggregation]
+    return make(declared.name, declared.key, declared.higher_is_better)
+
+
+_AGGREGATIONS: dict[str, Callable[[DeclaredTask, DeclaredMetric], Metric]] = {
     "mean": _mean,
+    "nanmean": _mean,
+    "brier_score": _brier,
     "perplexity": _perplexity,
     "weighted_perplexity": _perplexity,
     "bits_per_byte": _bits,
+    **dict.fromkeys(TRANSLATIONS, _translation),
 }

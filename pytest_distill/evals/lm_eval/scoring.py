@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from pytest_distill._util.user_code import user_code
 from pytest_distill.errors import EvaluationError
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.lm_eval import harness
-from pytest_distill.evals.lm_eval.documents import Documents
+from pytest_distill.evals.lm_eval.documents import Documents, seeded
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks.predictions import check_loglikelihoods, no_answer
 
@@ -59,13 +60,16 @@ def filtered(
         [
             replace(instance, resps=resps, filtered_resps={})
             for instance, resps in zip(
-                documents.instances[example.id], _responses(task, example, given), strict=True
+                documents.instances[example.id],
+                _responses(documents, example, given),
+                strict=True,
             )
         ]
         for example, given in zip(examples, samples, strict=True)
     ]
     every = [instance for own in answered for instance in own]
-    with harness.quiet(), user_code(f"the filters of {documents.gold.source}", EvaluationError):
+    what = f"the filters of {documents.gold.source}"
+    with harness.quiet(), seeded(), user_code(what, EvaluationError):
         for ensemble in task._filters:
             ensemble.apply(every)
     return answered
@@ -73,38 +77,76 @@ def filtered(
 
 def _values(documents: Documents, example: Example, instances: Sequence[Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    with harness.quiet(), user_code(f"{example.place}: process_results", EvaluationError):
+    what = f"{example.place}: process_results of the task"
+    with harness.quiet(), seeded(), user_code(what, EvaluationError):
         for name in instances[0].filtered_resps:
             results = [instance.filtered_resps[name] for instance in instances]
-            values: Mapping[str, Any] = documents.task.process_results(instances[0].doc, results)
+            doc = deepcopy(instances[0].doc)  # the task's own code may write into it
+            values: Mapping[str, Any] = documents.task.process_results(doc, results)
             found |= {f"{metric},{name}": value for metric, value in values.items()}
     return found
 
 
-def _responses(task: Any, example: Example, given: Sequence[Prediction]) -> list[list[Any]]:
+def _responses(
+    documents: Documents, example: Example, given: Sequence[Prediction]
+) -> list[list[Any]]:
     """Return what lm-evaluation-harness's own models give for each instance of a document."""
+    task, instances = documents.task, documents.instances[example.id]
     if task.OUTPUT_TYPE == "generate_until":
         texts = [prediction.text for prediction in given]
         if None in texts:
             raise no_answer(example, "'text'")
         return [texts * (task.config.repeats if len(texts) == 1 else 1)]
-    (prediction,) = given
+    prediction = given[0]
     values = prediction.loglikelihoods
     if values is None:
         raise no_answer(example, "'loglikelihoods'")
+    if len(values) != len(instances):
+        raise example.answer_error(
+            f"{len(values)} log-likelihoods, and {len(instances)} are asked for"
+        )
     check_loglikelihoods(example, values)
     if task.OUTPUT_TYPE == "loglikelihood_rolling":
-        return [[value] for value in values]
-    greedy = prediction.greedy
+        return [[value] * task.config.repeats for value in values]
+    greedy: Sequence[Any] | None = prediction.greedy
     if greedy is None:
-        if _scores_greedy(task):
-            raise no_answer(example, "'greedy'")
-        greedy = (False,) * len(values)
-    return [[pair] for pair in zip(values, greedy, strict=True)]
+        greedy = (_unread if _reads_no_greedy(task) else _NotKnown(example),) * len(values)
+    elif len(greedy) != len(values):
+        raise example.answer_error(f"{len(greedy)} 'greedy' for {len(values)} log-likelihoods")
+    return [[pair] * task.config.repeats for pair in zip(values, greedy, strict=True)]
 
 
-def _scores_greedy(task: Any) -> bool:
-    """Return whether a score may hang on what the model would have generated."""
-    if task.config.process_results is not None or task.OUTPUT_TYPE == "loglikelihood":
-        return True
-    return "exact_match" in task.aggregation()
+_unread = False
+
+
+def _reads_no_greedy(task: Any) -> bool:
+    """Return whether no score hangs on what the model would have generated.
+
+    lm-evaluation-harness looks at it for every choice all the same.
+    """
+    plain = task.OUTPUT_TYPE == "multiple_choice" and task.config.process_results is None
+    return plain and "exact_match" not in task.aggregation()
+
+
+class _NotKnown:
+    """Whether the model would have generated a text, where a prediction does not say so."""
+
+    def __init__(self, example: Example) -> None:
+        self._example = example
+
+    def __bool__(self) -> bool:
+        raise no_answer(self._example, "'greedy': whether the model would generate each choice")
+
+    def __int__(self) -> int:
+        return int(bool(self))
+
+    __index__ = __int__
+
+    def __float__(self) -> float:
+        return float(bool(self))
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self) == other
+
+    def __hash__(self) -> int:
+        return hash(bool(self))

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pytest_distill.errors import ConfigError
+from pytest_distill.evals.distributions import softmax
 from pytest_distill.evals.goldset import Example, GoldSet
+from pytest_distill.evals.lm_eval.answers import answer_of
 from pytest_distill.evals.lm_eval.declared import DeclaredTask, declared
 from pytest_distill.evals.lm_eval.documents import Documents, read_documents
-from pytest_distill.evals.lm_eval.metrics import metric_of
+from pytest_distill.evals.lm_eval.generation import decoding_of
+from pytest_distill.evals.lm_eval.metrics import Refused, metric_of
 from pytest_distill.evals.lm_eval.scoring import scored
+from pytest_distill.evals.lm_eval.targets import check, choices_of, target_of
 from pytest_distill.evals.metrics import Answer, Metric
-from pytest_distill.evals.requests import Prediction, Request
+from pytest_distill.evals.metrics.endings import FINISHED
+from pytest_distill.evals.requests import GoldText, Prediction, Request
 from pytest_distill.evals.tasks.base import Task
 from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
-from pytest_distill.evals.tasks.predictions import likeliest
 from pytest_distill.evals.tasks.repeats import seed_of
 
 FEWSHOT_SEED = 1234
 """What lm-evaluation-harness draws few-shot examples by where nothing else is said."""
-
-_MOST_TOKENS = 256
-"""Of an answer whose task states no ``max_gen_toks``: of lm-evaluation-harness's models."""
 
 
 @dataclass(frozen=True)
@@ -62,28 +64,128 @@ class LmEval(Task):
     @cached_property
     def declared(self) -> DeclaredTask:
         """What the task's file says; no document is read."""
-        return declared(self.of)
+        return declared(self.of).but(self.override)
 
     @cached_property
     def suited(self) -> tuple[Metric, ...]:
-        """The numbers of the task."""
-        return tuple(map(metric_of, self.declared.metrics))
+        """The numbers of the task, those that are not judged here too: asked for, they say why.
+
+        Of texts also whether they ended by themselves.
+        """
+        own = tuple(metric_of(self.declared, metric) for metric in self.declared.metrics)
+        if self._kind != "generate_until":
+            return own
+        _ = self._decoding
+        return (*own, FINISHED)
 
     @property
     def usual(self) -> tuple[Metric, ...]:
-        """All of them, as lm-evaluation-harness prints them."""
-        return self.suited
+        """The numbers that lm-evaluation-harness prints, but for those that are not judged here.
+
+        Raises
+        ------
+        ConfigError
+            Where none is.
+        """
+        found = [m for m in self.suited if not isinstance(m, Refused) and m is not FINISHED]
+        if not found:
+            reasons = (m.reason for m in self.suited if isinstance(m, Refused))
+            raise ConfigError(next(reasons, f"task '{self.of}' has no metric"))
+        return tuple(found)
+
+    def misfit(self, metric: Metric) -> str | None:
+        """Return why a number of the task is not judged here."""
+        return metric.reason if isinstance(metric, Refused) else None
+
+    @property
+    def _kind(self) -> str:
+        return self.declared.output_type
+
+    @property
+    def _goes_by_likeliest(self) -> bool:
+        """Whether the likeliest of some choices is the answer, right or wrong."""
+        return self._kind == "multiple_choice" and not self.declared.scores_itself
+
+    @property
+    def guess(self) -> Literal["choice"] | None:  # type: ignore[override]
+        """What a model that knows nothing could guess."""
+        return "choice" if self._goes_by_likeliest else None
+
+    @property
+    def confidence(self) -> str | None:  # type: ignore[override]
+        """How sure a model is; None where likelihoods of more than the choices are asked for."""
+        if self._kind == "generate_until":
+            return "mean_log_probability"
+        also_alone = any(m.own == "acc_mutual_info" for m in self.declared.metrics)
+        return "max_probability" if self._kind == "multiple_choice" and not also_alone else None
+
+    @property
+    def only_rates(self) -> bool:  # type: ignore[override]
+        """Whether a model rates a text and answers nothing."""
+        return self._kind in ("loglikelihood", "loglikelihood_rolling")
+
+    @property
+    def by_token(self) -> bool:  # type: ignore[override]
+        """Whether two models are compared token by token."""
+        return self._kind in ("generate_until", "loglikelihood_rolling")
+
+    def gold_text(self, example: Example) -> GoldText:
+        """Return the text that is rated, or the prompt and the first of its targets."""
+        request = self.request(example)
+        if not isinstance(request, GenerationRequest):
+            return GoldText(request)
+        task = self.documents.task
+        target = target_of(task, example, self.documents.instances[example.id][0].doc)
+        first = target[0] if isinstance(target, list) else target
+        return GoldText(request, f"{task.config.target_delimiter}{first}")
+
+    def chance(self, example: Example) -> Fraction | None:
+        """Return how likely a guess among a document's choices is right."""
+        if not self._goes_by_likeliest:
+            return None
+        doc = self.documents.instances[example.id][0].doc
+        choices = choices_of(self.documents.task, example, doc)
+        return Fraction(len(set(choices.right)), len(choices.texts))
+
+    def distribution(
+        self,
+        example: Example,  # noqa: ARG002 (the choices stand in the order of the likelihoods)
+        prediction: Prediction,
+    ) -> Mapping[str, float] | None:
+        """Return choice -> probability, of the choices' likelihoods alone."""
+        values = prediction.loglikelihoods
+        if not self._goes_by_likeliest or values is None or self.confidence is None:
+            return None
+        return {str(number): float(p) for number, p in enumerate(softmax(values))}
+
+    @cached_property
+    def _decoding(self) -> Decoding:
+        return decoding_of(self.declared.said.get("generation_kwargs"))
+
+    @property
+    def longest(self) -> int | None:
+        """The greatest number of tokens of a text; None where none is generated."""
+        return self._decoding.max_new_tokens if self._kind == "generate_until" else None
 
     @cached_property
     def documents(self) -> Documents:
-        """The task with its documents, read at the first call."""
-        return read_documents(
+        """The task with its documents, read and looked at at the first call.
+
+        Raises
+        ------
+        GoldSetError
+            Naming a document whose target cannot be right.
+        """
+        found = read_documents(
             self.declared,
             num_fewshot=self.num_fewshot,
             fewshot_seed=self.fewshot_seed,
             data=self.data,
             override=self.override,
         )
+        for example in found.gold:
+            check(found.task, example, found.instances[example.id])
+        return found
 
     @property
     def gold(self) -> GoldSet:
@@ -98,9 +200,8 @@ class LmEval(Task):
     @property
     def repeats(self) -> int:
         """How many texts are sampled for each document; one where all of them would be the same."""
-        kwargs = self.documents.task.config.generation_kwargs or {}
-        sampled = self.declared.output_type == "generate_until" and _decoding(kwargs, 0).do_sample
-        return int(self.documents.task.config.repeats) if sampled else 1
+        sampled = self._kind == "generate_until" and self._decoding.do_sample
+        return int(self.declared.said.get("repeats") or 1) if sampled else 1
 
     def settings(self) -> dict[str, Any]:
         """Return what decides what is asked and what counts as right, beside the documents."""
@@ -125,7 +226,7 @@ class LmEval(Task):
         if kind == "loglikelihood_rolling":
             return PerplexityRequest(example.id, instance.args[0])
         prompt, kwargs = instance.args
-        return GenerationRequest(example.id, prompt, False, _decoding(kwargs, 0), "left")
+        return GenerationRequest(example.id, prompt, False, decoding_of(kwargs), "left")
 
     def sample(self, request: Request, number: int, id: str) -> Request:
         """Return the request with the seed of a further sample."""
@@ -156,44 +257,11 @@ class LmEval(Task):
     ) -> tuple[Answer[Any], ...]:
         values = scored(self.documents, examples, samples)
         return tuple(
-            Answer(
-                example,
-                given[0],
-                self._predicted(example, given[0]),
-                self._targets(example),
-                values=own,
-            )
+            answer_of(self.documents, example, given, own, self.longest)
             for example, given, own in zip(examples, samples, values, strict=True)
         )
 
-    def _predicted(self, example: Example, prediction: Prediction) -> str:
-        if prediction.text is not None:
-            return prediction.text
-        request = self.request(example)
-        if isinstance(request, ChoiceRequest) and prediction.loglikelihoods:
-            return request.continuations[likeliest(prediction.loglikelihoods)[0]].strip()
-        return ""
-
-    def _targets(self, example: Example) -> tuple[str, ...]:
-        expected = self.expected(example)
-        return tuple(map(str, expected)) if isinstance(expected, list) else (str(expected),)
-
     def expected(self, example: Example) -> Any:
         """Return the task's target of a document."""
-        return self.documents.task.doc_to_target(self.documents.instances[example.id][0].doc)
-
-
-def _decoding(kwargs: Mapping[str, Any], seed: int) -> Decoding:
-    """Return how a text is generated, of the ``generation_kwargs`` of a task."""
-    said = dict(kwargs)
-    until = said.pop("until", None) or []
-    until = [until] if isinstance(until, str) else list(until)
-    most = int(said.pop("max_gen_toks", _MOST_TOKENS))
-    temperature, top_p = said.pop("temperature", None), said.pop("top_p", 1.0)
-    do_sample = bool(said.pop("do_sample", bool(temperature)))
-    if said:
-        raise ConfigError(f"generation_kwargs: {', '.join(said)}: not known here")
-    stop = tuple(text for text in until if text)
-    if not do_sample or temperature == 0:
-        return Decoding(most, stop)
-    return Decoding(most, stop, True, float(temperature or 1.0), float(top_p), seed)
+        doc = self.documents.instances[example.id][0].doc
+        return target_of(self.documents.task, example, doc)

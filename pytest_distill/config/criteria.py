@@ -48,6 +48,7 @@ def _gates(
     else:
         entries = [({} if written is None else written, key)]
     for entry, where in entries:
+        document.refuse_misread((*where, "slice"))
         arguments = document.validated(_arguments(name), entry, where).model_dump(
             exclude_unset=True
         )

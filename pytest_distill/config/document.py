@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, Tag, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from pytest_distill.errors import ConfigError, did_you_mean, one_line
+from pytest_distill.config.problems import known_keys, sentence, unknown_key
+from pytest_distill.config.written import NULL, TEXT, Scalar, advice, syntax_advice
+from pytest_distill.errors import ConfigError, one_line
 
 Key = Sequence[str | int]
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -24,7 +27,6 @@ MOST_DIGITS = 100
 """No number of a ``distill.yaml`` is longer, and Python refuses to print much longer ones."""
 
 INTEGER = "tag:yaml.org,2002:int"
-BOOLEAN = "tag:yaml.org,2002:bool"
 
 
 class Document:
@@ -45,21 +47,26 @@ class Document:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lines: dict[tuple[str | int, ...], int] = {}
-        self._switches: dict[tuple[str | int, ...], str] = {}
+        self._scalars: dict[tuple[str | int, ...], Scalar] = {}
+        self._keys: dict[tuple[str | int, ...], Scalar] = {}
+        text = ""
         try:
             text = path.read_text(encoding="utf-8-sig")
             node = yaml.compose(text, Loader=yaml.SafeLoader)
             self._refuse_bomb(node)
             self.content: Any = yaml.safe_load(text)
         except OSError as error:
-            raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+            raise ConfigError(f"cannot read {path}: {error.strerror}{_misnamed(path)}") from None
         except UnicodeDecodeError:
             raise ConfigError(f"{path}: is not UTF-8 text") from None
         except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f":{mark.line + 1}" if mark else ""
+            number, advised = syntax_advice(error, text)
+            line = "" if number is None else f":{number + 1}"
             problem = getattr(error, "problem", None) or str(error)
-            raise ConfigError(f"{path.name}{line}: is not valid YAML: {problem}") from None
+            raise ConfigError(
+                f"{path.name}{line}: is not valid YAML: {problem}"
+                + (f"; {advised}" if advised else "")
+            ) from None
         except RecursionError:
             raise ConfigError(f"{path.name}: is nested too deeply") from None
         except (ValueError, LookupError, TypeError, AttributeError) as error:
@@ -67,7 +74,7 @@ class Document:
             raise ConfigError(f"{path.name}: has a value that YAML cannot read: {error}") from None
         if not isinstance(self.content, dict):
             raise ConfigError(f"{path.name}: must be a mapping with the keys 'models' and 'evals'")
-        self._index(node, ())
+        self._index(node, (), text)
 
     def error(self, key: Key, problem: str) -> ConfigError:
         """Return the error that names file, line and key."""
@@ -78,17 +85,43 @@ class Document:
 
         YAML reads them as true and false, which is never meant by the name of a class.
         """
-        for at, word in self._switches.items():
-            inside = tuple(
-                part for part in at if part != "<<"
-            )  # what is merged in stands there too
-            if inside[: len(key)] == tuple(key):
-                value = "true" if word.lower() in ("yes", "on") else "false"
-                raise self.error(
-                    at,
-                    f"write '{word}' in quotes: YAML reads it as {value} (where that is meant, "
-                    f"write {value})",
-                )
+        for at, scalar in self._unquoted(key):
+            if scalar.switch:
+                value = str(scalar.value).lower()
+                raise self.error(at, f"{scalar.quoted} (where that is meant, write {value})")
+
+    def refuse_misread(self, key: Key, *, labels: bool = False) -> None:
+        """Raise ConfigError where a name at `key` or in it is read otherwise than it is written.
+
+        That is a switch, nothing (null), and a number in another form than the usual one; of
+        `labels` also what is neither a text nor a whole number.
+        """
+        self.refuse_switches(key)
+        for at, scalar in self._unquoted(key):
+            absent = scalar.tag == NULL and at == tuple(key)
+            if (scalar.misread or (labels and not scalar.label)) and not absent:
+                raise self.error(at, scalar.quoted)
+
+    def refuse_nameless(self, section: str) -> None:
+        """Raise ConfigError where an entry is called by what YAML takes for no text."""
+        for at, scalar in self._keys.items():
+            if at[:-1] == (section,) and scalar.tag != TEXT:
+                raise self.error(at, scalar.quoted)
+
+    def refuse_cut(self, key: Key) -> None:
+        """Raise ConfigError where a text at `key` or in it ends at a ``#`` that may be its own."""
+        for at, scalar in self._unquoted(key):
+            if scalar.cut is not None:
+                raise self.error(at, scalar.cut)
+
+    def _unquoted(self, key: Key) -> Iterator[tuple[Key, Scalar]]:
+        """Yield what stands without quotes at `key` or in it, keys and values."""
+        for scalars in (self._keys, self._scalars):
+            for at, scalar in scalars.items():
+                # What is merged in stands there too.
+                inside = tuple(part for part in at if part != "<<")
+                if inside[: len(key)] == tuple(key) and (inside != tuple(key) or not scalar.is_key):
+                    yield at, scalar
 
     def validated(self, kind: type[ModelT], entry: Any, key: Key) -> ModelT:
         """Return `entry`, which stands at `key`, as a `kind`.
@@ -99,15 +132,33 @@ class Document:
             With a line for everything that is wrong with it.
         """
         if not isinstance(entry, dict):
-            raise self.error(key, f"must be a mapping, not {entry!r}")
+            blank = isinstance(entry, str) and re.match(r"[\w-]+:\S", entry)
+            advised = "; write a blank behind the ':'" if blank else ""
+            raise self.error(key, f"must be a mapping, not {entry!r}{advised}")
         try:
             return kind.model_validate(entry)
         except ValidationError as error:
-            problems = [
-                self._located(self._key(key, entry, e), _sentence(e, _known_keys(kind, e["loc"])))
-                for e in error.errors()
-            ]
-            raise ConfigError("\n".join(dict.fromkeys(problems))) from None
+            raise ConfigError("\n".join(self._problems(kind, entry, key, error))) from None
+
+    def _problems(
+        self, kind: type[BaseModel], entry: Any, key: Key, error: ValidationError
+    ) -> Iterable[str]:
+        """Return a line for everything that is wrong with an entry.
+
+        Where a value may be of several types, and one of them is known to be meant, that is said
+        alone.
+        """
+        found: dict[tuple[str | int, ...], dict[str, bool]] = {}
+        for each in error.errors():
+            at = tuple(self._key(key, entry, each))
+            scalar = self._scalars.get(tuple(str(k) if not isinstance(k, int) else k for k in at))
+            advised = advice(each["type"], each["input"], scalar)
+            said = sentence(each, known_keys(kind, each["loc"]))
+            line = self._located(at, f"{said}; {advised}" if advised else said)
+            found.setdefault(at, {})[line] = bool(advised)
+        for lines in found.values():
+            known = [line for line, advised in lines.items() if advised]
+            yield from known[:1] or lines
 
     def validated_in_two(
         self,
@@ -137,8 +188,7 @@ class Document:
             elif any_name or name in names:
                 own[name] = value
             else:
-                unknown = f"unknown key; {did_you_mean(str(name), known)}"
-                problems.append(self._located([*key, name], unknown))
+                problems.append(self._located([*key, name], unknown_key(str(name), known)))
         made: list[Any] = []
         both: tuple[tuple[type[BaseModel], Any], ...] = ((kind, said), (options, own))
         for part, given in both:
@@ -197,7 +247,7 @@ class Document:
     def _at(self, node: yaml.Node, problem: str) -> ConfigError:
         return ConfigError(f"{self.path.name}:{node.start_mark.line + 1}: {problem}")
 
-    def _index(self, node: yaml.Node | None, key: tuple[str | int, ...]) -> None:
+    def _index(self, node: yaml.Node | None, key: tuple[str | int, ...], text: str) -> None:
         """Remember the line of every key, and refuse one that is given twice: YAML drops one."""
         if isinstance(node, yaml.MappingNode):
             for name, value in node.value:
@@ -207,18 +257,17 @@ class Document:
                     first, self._lines[inner] = self._lines[inner], line
                     raise self.error(inner, f"is given twice, first in line {first}")
                 self._lines[inner] = line
-                self._note_switch(name, inner)
-                self._index(value, inner)
+                if isinstance(name, yaml.ScalarNode) and (
+                    scalar := Scalar.of(name, text, is_key=True)
+                ):
+                    self._keys[inner] = scalar
+                self._index(value, inner, text)
         elif isinstance(node, yaml.SequenceNode):
             for number, value in enumerate(node.value):
                 self._lines[(*key, number)] = value.start_mark.line + 1
-                self._index(value, (*key, number))
-        elif isinstance(node, yaml.ScalarNode):
-            self._note_switch(node, key)
-
-    def _note_switch(self, node: yaml.Node, key: tuple[str | int, ...]) -> None:
-        if node.tag == BOOLEAN and node.value.lower() not in ("true", "false"):
-            self._switches[key] = node.value
+                self._index(value, (*key, number), text)
+        elif isinstance(node, yaml.ScalarNode) and (scalar := Scalar.of(node, text)):
+            self._scalars[key] = scalar
 
     def _located(self, key: Key, problem: str) -> str:
         prefixes = (
@@ -231,36 +280,7 @@ class Document:
         return f"{self.path.name}{line}: {dotted}{': ' if dotted else ''}{problem}"
 
 
-def _known_keys(kind: type[BaseModel], path: Sequence[str | int]) -> list[str]:
-    """Return the keys that the entry has in which the last part of `path` stands."""
-    tagged: dict[str | int, type[BaseModel]] = {}
-    for part in path[:-1]:
-        if part in tagged:
-            kind = tagged[part]
-        elif field := kind.model_fields.get(str(part)):
-            tagged = dict(_models_in(field.annotation))
-            kind = next(iter(tagged.values()), kind)
-    return list(kind.model_fields)
-
-
-def _models_in(hint: Any, tag: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
-    """Yield the models that a type allows, and what the path of an error calls each."""
-    if isinstance(hint, type) and issubclass(hint, BaseModel):
-        yield tag or hint.__name__, hint
-    inside = get_args(hint)
-    tag = next((each.tag for each in inside if isinstance(each, Tag)), tag)
-    for each in inside:
-        yield from _models_in(each, tag)
-
-
-def _sentence(error: ErrorDetails, known: Collection[str]) -> str:
-    """Return what pydantic found, in words that fit behind a key."""
-    match error["type"]:
-        case "extra_forbidden":
-            return f"unknown key; {did_you_mean(str(error['loc'][-1]), known)}"
-        case "missing":
-            return "is missing"
-        case "value_error":
-            return str(error["ctx"]["error"])
-    message = error["msg"].removeprefix("Input ")
-    return f"{message[0].lower()}{message[1:]}, not {error['input']!r}"
+def _misnamed(path: Path) -> str:
+    """Return what to say where a file is not there, and one with the other ending is."""
+    other = path.with_suffix(".yml")
+    return f"; rename {other.name} to {path.name}" if other.is_file() else ""

@@ -132,6 +132,12 @@ def load_config(path: Path, extensions: Extensions | None = None) -> Config:
     return _Reader(Document(path), extensions or Extensions()).config
 
 
+NAMES_OF_DATA = ("labels", "must_keep")
+"""Keys of an eval that hold what stands in data: it must read as it is written."""
+
+TEXTS = ("prompt", "extract", "stop", "delimiter")
+"""Keys of an eval that hold a text in which a ``#`` may stand."""
+
 _SOME_SHOT = Example("", {}, "")
 """Stands for solved examples before their file is read: a task may refuse to have any."""
 
@@ -161,6 +167,8 @@ class _Reader:
 
     @cached_property
     def file(self) -> File:
+        for section in ("models", "evals", "criteria"):
+            self.document.refuse_nameless(section)
         file = self.document.validated(File, self.document.content, ())
         for number, waiver in enumerate(file.waivers):
             self.check_gate(waiver.gate, ("waivers", number, "gate"))
@@ -260,6 +268,10 @@ class _Reader:
         for name, about in type(entry).model_fields.items():
             if about.annotation is Any:
                 self.document.refuse_switches((*key, name))
+        for name in NAMES_OF_DATA:
+            self.document.refuse_misread((*key, name), labels=name == "labels")
+        for name in (*NAMES_OF_DATA, *TEXTS):
+            self.document.refuse_cut((*key, name))
         try:
             _ = self.task_of(entry).suited
         except ConfigError as error:

@@ -41,6 +41,22 @@ class Places:
             self._nearest[folder] = _nearest_config(folder, self._config.rootpath)
         return self._nearest[folder]
 
+    def misnamed(self, folder: Path, config: Path | None) -> Path | None:
+        """Return a ``distill.yml`` that lies nearer to `folder` than the `config` that holds there.
+
+        It is not read, and whoever wrote it thinks that it is.
+        """
+        if self.given_config is not None:
+            return None
+        for candidate in (folder, *folder.parents):
+            if config is not None and candidate == config.parent:
+                break
+            if (candidate / "distill.yml").is_file():
+                return candidate / "distill.yml"
+            if candidate == self._config.rootpath:
+                break
+        return None
+
     def from_here(self, option: str) -> Path | None:
         """Return the path that an option gives, from the current folder."""
         given = self._config.getoption(option)

@@ -105,6 +105,10 @@ class DistillSession:
     def project(self, item: pytest.Item) -> Project:
         """Return the project of a test, reading its ``distill.yaml`` at the first call."""
         path = self.config_file(item)
+        if path not in self.projects:
+            misnamed = self.places.misnamed(item.path.parent, path)
+            if misnamed is not None:
+                raise ConfigError(f"{misnamed}: is not read; call it distill.yaml")
         if path is None:
             raise ConfigError(
                 f"no distill.yaml at or above {item.path.parent}, up to {self._config.rootpath}: "

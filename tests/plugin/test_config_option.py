@@ -97,6 +97,20 @@ def test_no_file_above_rootdir_is_taken(project: Project, run: Run) -> None:
     assert "--distill-config" in message
 
 
+def test_a_file_with_the_other_ending_is_told(project: Project, run: Run) -> None:
+    """Whoever wrote it thinks that it is read, also where another one lies further up."""
+    project.file("near/test_ship.py", SHIPS)
+    there = project.path / "near" / "distill.yml"
+    there.write_bytes((project.path / "distill.yaml").read_bytes())
+    assert f"{there}: is not read; call it distill.yaml" in said(run())
+    there.rename(there.with_name("distill.yaml"))
+    project.file("near/distill.yml", "models: {}")  # the one beside it is read
+    for name in ("gold", "teacher", "student", "sft"):
+        rows = (project.path / f"{name}.jsonl").read_text()
+        project.file(f"near/{name}.jsonl", rows)
+    run().assert_outcomes(passed=2)
+
+
 @pytest.mark.parametrize(
     ("args", "ini"),
     [(("--distill-config", "none.yaml"), ""), ((), "distill_config = none.yaml")],

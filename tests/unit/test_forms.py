@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from pytest_distill.engines import ModelInfo
-from pytest_distill.errors import EvaluationError
+from pytest_distill.errors import EvaluationError, GoldSetError
 from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
@@ -33,7 +33,11 @@ def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def evaluated(
-    rows: Rows, task: Task | None = None, kind: str = "jsonl", *metrics: Metric, gold: str = "ab"
+    rows: Rows,
+    task: Task | None = None,
+    kind: str = "jsonl",
+    *metrics: Metric,
+    gold: Sequence[str] = "ab",
 ) -> MeasuredEvaluation:
     """Return a recorded model's evaluation on examples whose ids are 0, 1, ..."""
     path = Path(f"p.{kind}").resolve()
@@ -220,7 +224,7 @@ def test_numbers_in_cells() -> None:
         (Classification(), "classification needs 'prediction' or 'probabilities'"),
         (MultipleChoice(), "multiple_choice needs 'loglikelihoods' or 'prediction'"),
         (Generation(), "generation needs 'text' or 'prediction'"),
-        (Perplexity(), "perplexity needs 'loglikelihoods' and 'tokens'"),
+        (Perplexity(), f"perplexity needs {Perplexity.needs}"),
     ],
 )
 def test_a_row_that_nobody_knows(task: Task, needs: str) -> None:
@@ -242,3 +246,46 @@ def test_names_of_fields_are_escaped_and_shortened() -> None:
     assert len(str(raised.value)) < 400
     with pytest.raises(EvaluationError, match="'predicton': did you mean 'prediction'"):
         evaluated([{"id": 0, "predicton": "a"}], gold="a")
+
+
+@pytest.mark.parametrize(
+    ("task", "row", "gold", "said"),
+    [
+        (
+            Classification(labels={"pos": "POSITIVE", "neg": "NEGATIVE"}),
+            {"prediction": "POSITIVE"},
+            ("pos", "neg"),
+            "labels: is the other way round: 'pos', 'neg' are gold labels. Write what a model says "
+            "first: 'labels: {'POSITIVE': 'pos', 'NEGATIVE': 'neg'}'",
+        ),
+        (
+            Classification(labels={"0": "neg", "1": "pos"}),
+            {"probabilities": [0.25, 0.75]},
+            ("pos", "neg"),
+            "to number its outputs, write 'labels: {'neg': 0, 'pos': 1}'",
+        ),
+        (
+            Classification(labels={"0": "neg", "1": "pos"}),
+            {"probabilities": {"LABEL_0": 0.25, "LABEL_1": 0.75}},
+            ("pos", "neg"),
+            "to number its outputs, write 'labels: {'neg': 0, 'pos': 1}'",
+        ),
+        (
+            Classification(labels={"neg": 0, "pos": 1}),
+            {"prediction": "1"},
+            ("1", "0"),
+            "(where gold labels are the numbers of a model's outputs: 'labels: {'0': 0, '1': 1}')",
+        ),
+    ],
+)
+def test_labels_the_other_way_round(
+    task: Task, row: dict[str, Any], gold: Sequence[str], said: str
+) -> None:
+    """The error has the line to write; one that fits as it is stays."""
+    with pytest.raises((EvaluationError, GoldSetError)) as raised:
+        _ = evaluated([{"id": i, **row} for i in range(2)], task, gold=gold).answers
+    assert said in str(raised.value)
+    numbered = Classification(labels={"0": "neg", "1": "pos"})
+    rows = [{"id": i, "prediction": 1 - i} for i in range(2)]
+    found = evaluated(rows, numbered, gold=("pos", "neg"))
+    assert [answer.correct for answer in found.answers] == [True, True]

@@ -175,7 +175,8 @@ class Classification(Prompted):
                 "" if self._labels.classes is None else " to label -> output (a list is no order)"
             )
             raise example.answer_error(
-                "probabilities, but no names for them; set labels: in the eval" + told
+                "probabilities, but no names for them; set labels: in the eval"
+                + (self._labels.turned or told)
             )
         return names
 
@@ -203,8 +204,17 @@ class Classification(Prompted):
         if classes is not None and gold not in classes:
             raise example.gold_error(
                 f"the label '{gold}' is not in labels; {did_you_mean(gold, classes)}"
+                + self._numbered(gold)
             )
         return gold
+
+    def _numbered(self, gold: str) -> str:
+        """Return what to say where the gold labels are the numbers of the outputs themselves."""
+        numbers = [str(number) for number in range(len(self.outputs or ()))]
+        if gold not in numbers:
+            return ""
+        own = ", ".join(f"'{number}': {number}" for number in numbers)
+        return f" (where gold labels are the numbers of a model's outputs: 'labels: {{{own}}}')"
 
     def _predicted(self, example: Example, prediction: Prediction, gold: str) -> tuple[str, bool]:
         """Return the predicted label, and whether others are as probable."""
@@ -220,7 +230,7 @@ class Classification(Prompted):
             raise UnknownLabelError(
                 f"{example.place}: the gold label '{gold}' is none of the model's labels "
                 f"({some_of(names)}); set labels: in the eval, to map the gold "
-                "labels to the model's outputs"
+                f"labels to the model's outputs{self._labels.turned}"
             )
         check_probabilities(example, probabilities, len(names))
         best = [names[index] for index in likeliest(probabilities)]

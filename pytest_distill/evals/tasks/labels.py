@@ -45,6 +45,21 @@ class Labels:
         label = composed(said)
         return self.names.get(label, label)
 
+    @property
+    def turned(self) -> str:
+        """What to say of names that are numbers where outputs were meant; else empty.
+
+        That is how a checkpoint's ``id2label`` says it.
+        """
+        count = len(self.names)
+        if not count or set(self.names) != {str(number) for number in range(count)}:
+            return ""
+        ordered = (f"{self.names[str(number)]!r}: {number}" for number in range(count))
+        return (
+            "; labels: says what a model calls '0' and so on: to number its outputs, write "
+            f"'labels: {{{', '.join(ordered)}}}'"
+        )
+
     def refuse_unknown(
         self, answers: Sequence[Answer], counts: Mapping[str, int], named: Sequence[str] = ()
     ) -> None:
@@ -87,6 +102,13 @@ class Labels:
         )
 
     def _refuse_lost_names(self, gold: Mapping[str, int]) -> None:
+        turned_round = bool(self.names) and gold.keys() >= self.names.keys()
+        if turned_round and gold.keys().isdisjoint(self.names.values()):
+            turned = ", ".join(f"{label!r}: {said!r}" for said, label in self.names.items())
+            raise EvaluationError(
+                f"labels: is the other way round: {some_of([*map(repr, self.names)])} are gold "
+                f"labels. Write what a model says first: 'labels: {{{turned}}}'"
+            )
         for said, label in self.names.items():
             if label not in gold:
                 near = _nearest(label, gold)

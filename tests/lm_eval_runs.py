@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 PETS = [
     {"question": f"what is {i}?", "choices": ["a fox", "a dog", "worm"], "answer": i % 3}
@@ -117,7 +118,7 @@ def samples(folder: Path, task: str, model: str = "big") -> Path:
 
 def write(
     folder: Path,
-    tasks: Sequence[str],
+    tasks: Sequence[str | dict[str, Any]],
     *,
     seed: int = 0,
     said: Mapping[str, Any] | None = None,
@@ -129,8 +130,8 @@ def write(
     ----------
     folder : Path
         Where to.
-    tasks : sequence of str
-        Names in `TASKS`.
+    tasks : sequence
+        Names in `TASKS`, or tasks as lm-evaluation-harness takes them.
     seed : int
         Of the model's weights.
     said : mapping, optional
@@ -145,7 +146,11 @@ def write(
 
 
 def _written(
-    folder: Path, tasks: Sequence[str], seed: int, otherwise: Mapping[str, Any], **asked: Any
+    folder: Path,
+    tasks: Sequence[str | dict[str, Any]],
+    seed: int,
+    otherwise: Mapping[str, Any],
+    **asked: Any,
 ) -> Path:
     import datasets
     import lm_eval
@@ -153,7 +158,9 @@ def _written(
     from lm_eval.models.huggingface import HFLM
     from lm_eval.tasks import TaskManager
 
-    def config(name: str) -> dict[str, Any]:
+    def config(name: str | dict[str, Any]) -> dict[str, Any]:
+        if isinstance(name, dict):
+            return name
         rows, said = TASKS[name]
         data = {"test": datasets.Dataset.from_list([dict(row) for row in rows])}
         return {
@@ -165,15 +172,16 @@ def _written(
         }
 
     tracker = EvaluationTracker(output_path=str(folder))
-    found = lm_eval.simple_evaluate(
-        model=HFLM(**_model(seed), device="cpu", batch_size=8),
-        tasks=[config(name) for name in tasks],
-        task_manager=TaskManager(include_defaults=False),
-        log_samples=True,
-        evaluation_tracker=tracker,
-        bootstrap_iters=0,
-        **asked,
-    )
+    with mock.patch("lm_eval.evaluator.add_env_info"):  # a second of asking for versions
+        found = lm_eval.simple_evaluate(
+            model=HFLM(**_model(seed), device="cpu", batch_size=8),
+            tasks=[config(name) for name in tasks],
+            task_manager=TaskManager(include_defaults=False),
+            log_samples=True,
+            evaluation_tracker=tracker,
+            bootstrap_iters=0,
+            **asked,
+        )
     logged = found.pop("samples")
     tracker.save_results_aggregated(results=found, samples=logged)
     for name, rows in logged.items():

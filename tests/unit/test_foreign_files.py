@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -246,3 +246,48 @@ def test_a_metric_of_the_same_name(folder: Path) -> None:
     (note,) = project.models["teacher"].notes
     assert "exact_match is computed here from the answers" in note
     assert "for 1 of 4 examples" in note
+
+
+def written(folder: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Write a gold set; return the name of its file."""
+    (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return name
+
+
+def test_a_gold_set_of_the_documents_themselves(folder: Path) -> None:
+    """Rows without ids are found by what stands in them, as lm-evaluation-harness takes a digest."""
+    data = written(folder, "own.jsonl", list(reversed(lm_eval_runs.SUMS)))
+    metrics = [{"name": "acc"}]
+    said = {"task": "generation", "input": "question", "target": "answer", "metrics": metrics}
+    evaluation = comparison_of(folder, {"last": {**said, "data": data}}).evaluation("teacher")
+    assert isinstance(evaluation, MeasuredEvaluation)
+    assert evaluation.prompts.keys() == {example.id for example in evaluation.eval.gold}
+
+
+def test_a_gold_set_with_ids_of_the_documents(folder: Path) -> None:
+    """What a document says in the field that the gold set has its ids in is its id."""
+    rows = [{**row, "lang": "en"} for row in reversed(lm_eval_runs.SUMS)]
+    data = written(folder, "own.jsonl", rows)
+    metrics = [{"name": "acc"}]
+    said = {"task": "generation", "input": "question", "target": "answer", "metrics": metrics}
+    evals = {"last": {**said, "data": data, "id": "question"}}
+    evaluation = comparison_of(folder, evals).evaluation("teacher")
+    assert isinstance(evaluation, MeasuredEvaluation)
+    by_question = {line["doc"]["question"]: line for line in lines_of(folder, "last", "big")}
+    assert evaluation.prompts == {
+        example.id: f"lm-eval:{by_question[example.id]['prompt_hash']}"
+        for example in evaluation.eval.gold
+    }
+
+
+def test_a_gold_set_of_other_documents(folder: Path) -> None:
+    """The message shows ids of both sides, and which command writes a gold set that fits."""
+    data = written(folder, "own.jsonl", [{"id": "e0", "input": "x", "target": "y"}])
+    evals = {"last": {"task": "generation", "data": data, "metrics": [{"name": "acc"}]}}
+    with pytest.raises(EvaluationError) as raised:
+        comparison_of(folder, evals).evaluation("teacher")
+    (run,) = format_of("lm-eval").read([lm_eval_runs.samples(folder / "results", "last")])
+    words = str(raised.value)
+    assert f"the ids here are {run.rows[0].id}, " in words
+    assert "and there e0; nor has a document" in words
+    assert "pytest_distill import lm-eval" in words

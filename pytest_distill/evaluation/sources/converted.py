@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from pytest_distill.errors import EvaluationError
-from pytest_distill.evaluation.sources.foreign import first_of_equal, kept_fields, prompt_kind
+from pytest_distill.evaluation.sources.foreign_rows import first_of_equal, kept_fields, prompt_kind
 from pytest_distill.evaluation.sources.formats.format import ForeignRow, ForeignRun
 from pytest_distill.evaluation.sources.rows import REPEAT
 

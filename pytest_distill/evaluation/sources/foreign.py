@@ -4,36 +4,20 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from math import fsum, isclose
 from pathlib import Path
-from typing import Any
 
-from pytest_distill._util.user_code import is_ours
-from pytest_distill.errors import ConfigError, DistillError, EvaluationError, did_you_mean, few
+from pytest_distill.errors import ConfigError, did_you_mean, few
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.goldset import Example
-from pytest_distill.evals.metrics import ScoredElsewhere
 from pytest_distill.evals.rows import shown_path
-from pytest_distill.evaluation.measured import MeasuredEvaluation
-from pytest_distill.evaluation.sources.fields import PROMPT
-from pytest_distill.evaluation.sources.formats.format import ForeignRow, ForeignRun, Format
-from pytest_distill.evaluation.sources.rows import REPEAT, RecordedRows
+from pytest_distill.evaluation.sources.formats.format import ForeignRun, Format
 
 MAGIC = "*?["
 """What a glob has and a path has not."""
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[T\d.:+-]*\d")
 """What tells the runs of a task apart in the name of a file."""
-
-TEMPLATE_DIGITS = 16
-"""Of the digest of a chat template."""
-
-CLOSE = 1e-6
-"""How far apart two scores may be that are computed of the same answers."""
 
 
 @dataclass(frozen=True)
@@ -151,145 +135,3 @@ def task_named(on: Eval) -> str | None:
     """Return what another tool calls the task of an eval; None where the eval does not say it."""
     name: object = getattr(on.task, "of", None)  # of lm_eval:NAME
     return name if isinstance(name, str) and name else None
-
-
-def recorded_rows(run: ForeignRun, on: Eval, kind: str) -> RecordedRows:
-    """Return a run's samples as rows of a file of predictions.
-
-    Of its scores those that the eval declares are kept: the others were not asked for.
-
-    Parameters
-    ----------
-    run : ForeignRun
-        The run.
-    on : Eval
-        The eval that is judged by it.
-    kind : str
-        What the digests of its prompts are called: the format's name.
-
-    Raises
-    ------
-    EvaluationError
-        Where a sample is there twice, or the eval declares a score that the run has not, or the
-        run has neither answers nor a score that is declared.
-    """
-    declared = [metric.name for metric in on.metrics if isinstance(metric, ScoredElsewhere)]
-    known = [metric.name for metric in run.metrics]
-    for name in declared:
-        if name in run.left_out:
-            raise EvaluationError(
-                f"{run.source}: '{name}', which eval '{on.name}' declares, is no mean over "
-                "examples there, so that no example has a score by it; report the number "
-                "(engine: reported), or let a metric compute it from the answers"
-            )
-        if name not in known:
-            raise EvaluationError(
-                f"{run.source}: no score '{name}', which eval '{on.name}' declares; "
-                f"{did_you_mean(name, known)}"
-            )
-    rows = run.rows
-    if on.task.repeats == 1:
-        alone = len(declared) == len(on.metrics)
-        rows = first_of_equal(rows, partial(_scores, names=declared) if alone else _answer)
-    prompt = prompt_kind(kind, run)
-    by_id: dict[str, dict[int, Example]] = {}
-    for row in rows:
-        samples = by_id.setdefault(row.id, {})
-        if row.repeat in samples:
-            raise EvaluationError(
-                f"{row.where} (id '{row.id}'): sample {row.repeat} of this example stands at "
-                f"{samples[row.repeat].where} already"
-            )
-        samples[row.repeat] = Example(row.id, kept_fields(row, declared, prompt), row.where)
-    found = RecordedRows(
-        run.source, {id: [each[n] for n in sorted(each)] for id, each in by_id.items()}
-    )
-    answers = set(on.task.answered_by)
-    if not declared and not any(answers & row.fields.keys() for row in found.all):
-        declare = f"({few(known)}): 'metrics: [{{name: {known[0]}}}]'" if known else "(it has none)"
-        raise EvaluationError(
-            f"{run.source}: no answers for the task {on.task.name}, and eval '{on.name}' declares "
-            f"none of its scores {declare}"
-        )
-    return found
-
-
-def first_of_equal(
-    rows: Sequence[ForeignRow], said: Callable[[ForeignRow], object]
-) -> Sequence[ForeignRow]:
-    """Return the first sample of each example where all of them say the same.
-
-    So it is where several answers made one score, and nothing but that is asked of them.
-    """
-    first: dict[str, ForeignRow] = {}
-    for row in rows:
-        kept = first.setdefault(row.id, row)
-        if kept is not row and said(row) != said(kept):
-            return rows
-    return list(first.values())
-
-
-def _answer(row: ForeignRow) -> object:
-    return row.answer
-
-
-def _scores(row: ForeignRow, names: Sequence[str]) -> object:
-    return [_score(row, name) for name in names]
-
-
-def _score(row: ForeignRow, name: str) -> object:
-    scores = row.answer.get("scores")
-    return scores.get(name) if isinstance(scores, Mapping) else None
-
-
-def prompt_kind(kind: str, run: ForeignRun) -> str:
-    """Return what the digests of a run's prompts are of: see `PROMPT`."""
-    return kind if run.template is None else f"{kind}+{run.template[:TEMPLATE_DIGITS]}"
-
-
-def kept_fields(row: ForeignRow, scores: Collection[str], prompt: str) -> dict[str, Any]:
-    """Return the fields of a recorded row, with those of its scores that are wanted."""
-    fields: dict[str, Any] = {"id": row.id, REPEAT: row.repeat, **row.answer}
-    if row.prompt is not None:
-        fields[PROMPT] = f"{prompt}:{row.prompt}"
-    found = fields.pop("scores", None)
-    if isinstance(found, Mapping):
-        kept = {name: value for name, value in found.items() if name in scores}
-        if kept:
-            fields["scores"] = kept
-    return fields
-
-
-def differing(run: ForeignRun, evaluation: MeasuredEvaluation) -> Iterator[str]:
-    """Yield a note on every metric that is computed here and has other values in a run's files."""
-    on = evaluation.eval
-    known = {metric.name for metric in run.metrics}
-    for metric in on.metrics:
-        if metric.name not in known or isinstance(metric, ScoredElsewhere) or not is_ours(metric):
-            continue
-        with suppress(DistillError):  # what cannot be computed is said by the gate that asks for it
-            here = evaluation.scores(metric)
-            there = _means(run, metric.name)
-            odd = [
-                (example.id, there[example.id], float(mine))
-                for example, mine in zip(on.gold, here, strict=True)
-                if example.id in there and not isclose(there[example.id], mine, abs_tol=CLOSE)
-            ]
-            if odd:
-                id, theirs, mine = odd[0]
-                yield (
-                    f"{run.source}: {metric.name} is computed here from the answers, and is "
-                    f"another number than the file's for {len(odd):,} of {len(on.gold):,} examples,"
-                    f" first '{id}': {mine:g} here, {theirs:g} there; to judge by the file's, "
-                    f"declare it: 'metrics: [{{name: {metric.name}}}]'"
-                )
-
-
-def _means(run: ForeignRun, name: str) -> dict[str, float]:
-    """Return the mean of a score over the samples of each example that has it."""
-    values: dict[str, list[float]] = {}
-    for row in run.rows:
-        value = _score(row, name)
-        if isinstance(value, int | float):
-            values.setdefault(row.id, []).append(float(value))
-    return {id: fsum(found) / len(found) for id, found in values.items()}

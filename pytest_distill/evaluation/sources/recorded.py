@@ -23,7 +23,9 @@ from pytest_distill.evals.requests import Prediction
 from pytest_distill.evaluation.evaluation import Evaluation, ReportedEval
 from pytest_distill.evaluation.measured import MeasuredEvaluation, undeclared
 from pytest_distill.evaluation.sources.fields import cell, number, prediction_of, prompts_of
-from pytest_distill.evaluation.sources.foreign import ForeignFiles, differing, recorded_rows
+from pytest_distill.evaluation.sources.foreign import ForeignFiles
+from pytest_distill.evaluation.sources.foreign_ids import with_ids_of
+from pytest_distill.evaluation.sources.foreign_rows import differing, recorded_rows
 from pytest_distill.evaluation.sources.formats.all import FORMATS, format_of
 from pytest_distill.evaluation.sources.rows import RecordedRows, read_rows
 from pytest_distill.evaluation.sources.source import Source, SourceOptions
@@ -117,7 +119,7 @@ class RecordedModel(Source):
 
     def _evaluate_foreign(self, on: Eval, files: ForeignFiles) -> Evaluation:
         """Return the evaluation of what another tool wrote."""
-        run = files.run_for(on)
+        run = with_ids_of(on, files.run_for(on), files.format)
         evaluation = self._evaluated(
             recorded_rows(run, on, files.format.name),
             on,
@@ -188,9 +190,10 @@ def _read_again(evaluation: MeasuredEvaluation, file: Path) -> RecordedRows:
     """Return the rows of an evaluation's file."""
     if evaluation.format is None:
         return read_rows(file, evaluation.eval).in_full
-    runs = format_of(evaluation.format).read([file])
-    run = next(run for run in runs if run.source == evaluation.source)
-    return recorded_rows(run, evaluation.eval, evaluation.format)
+    format = format_of(evaluation.format)
+    run = next(run for run in format.read([file]) if run.source == evaluation.source)
+    on = evaluation.eval
+    return recorded_rows(with_ids_of(on, run, format), on, format.name)
 
 
 def _refuse_undeclared(name: str, on: Eval, source: str) -> None:

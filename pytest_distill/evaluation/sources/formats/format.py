@@ -10,6 +10,9 @@ from typing import Any, ClassVar
 
 from pytest_distill._util.packages import Package
 
+UNCONDITIONAL = "unconditional_loglikelihoods"
+"""The field of an answer with the log-likelihood of each choice without a prompt."""
+
 
 @dataclass(frozen=True, slots=True)
 class ForeignRow:
@@ -112,6 +115,10 @@ class Format(ABC):
 
     def task_of(self, path: Path) -> str | None:  # noqa: ARG002 (most files must be read)
         """Return what a file's name says of its task; None where only reading it tells."""
+        return None
+
+    def id_of(self, document: Mapping[str, Any]) -> str | None:  # noqa: ARG002
+        """Return what the tool calls a document by what stands in it; None where it does not."""
         return None
 
     def is_named(self, path: Path) -> bool:

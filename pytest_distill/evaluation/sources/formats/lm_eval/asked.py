@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pytest_distill.errors import EvaluationError
+from pytest_distill.evaluation.sources.formats.format import UNCONDITIONAL
+
+_NAMES = tuple(f"arg_{place}" for place in range(8))
 
 Kind = Literal["choice", "continuation", "text", "generation", "other"]
 
@@ -69,9 +72,10 @@ class Asked:
             return {"text": given[0]}
         if self.kind == "text":
             return {"loglikelihoods": [_number(place, given[0])]}
-        pairs = [_pair(place, value) for value in given[: len(self.continuations)]]
-        numbers, greedy = zip(*pairs, strict=True)
-        return {"loglikelihoods": list(numbers), "greedy": list(greedy)}
+        numbers, greedy = zip(*[_pair(place, value) for value in given], strict=True)
+        asked = len(self.continuations)
+        answer = {"loglikelihoods": list(numbers[:asked]), "greedy": list(greedy[:asked])}
+        return answer if len(numbers) == asked else {**answer, UNCONDITIONAL: list(numbers[asked:])}
 
 
 def asked_of(place: str, arguments: object, *, mutual: bool) -> Asked:
@@ -116,7 +120,7 @@ def asked_of(place: str, arguments: object, *, mutual: bool) -> Asked:
 
 def _arguments(arguments: Any, number: int) -> list[Any]:
     given = arguments[f"gen_args_{number}"]
-    found = [given[f"arg_{place}"] for place in range(len(given))]
+    found = [given[name] for name in _NAMES[: len(given)]]
     if isinstance(found[0], list) and len(found[0]) == 1:  # messages that were rendered as JSON
         found[0] = found[0][0]
     return found

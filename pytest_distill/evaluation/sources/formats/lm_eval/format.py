@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +15,7 @@ from pytest_distill.errors import EvaluationError
 from pytest_distill.evals.lm_eval.documents import DIGITS
 from pytest_distill.evals.rows import shown_path
 from pytest_distill.evaluation.sources.formats.format import ForeignRow, ForeignRun, Format
-from pytest_distill.evaluation.sources.formats.lm_eval.gold import GoldForm, gold_form
+from pytest_distill.evaluation.sources.formats.lm_eval.gold import GoldForm, GoldRow, gold_form
 from pytest_distill.evaluation.sources.formats.lm_eval.results import results_of, task_in
 from pytest_distill.evaluation.sources.formats.lm_eval.samples import Sample, read_samples
 from pytest_distill.evaluation.sources.formats.lm_eval.scored import Scored, scored
@@ -34,6 +36,11 @@ class LmEval(Format):
     def task_of(self, path: Path) -> str | None:
         """Return the task that the file is called after."""
         return task_in(path)
+
+    def id_of(self, document: Mapping[str, Any]) -> str | None:
+        """Return the beginning of the digest of a document."""
+        text = json.dumps(document, indent=2, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
     def read(self, paths: Sequence[Path]) -> list[ForeignRun]:
         """Return one run a file; see `Format`."""
@@ -143,7 +150,7 @@ def _rows(documents: Sequence[Document], found: Scored, form: GoldForm) -> list[
         id = digest if seen[digest] == 1 else f"{digest}#{seen[digest]}"
         scores = {name: float(document.scores[name]) for name in found.names(document)}
         with_scores = {"scores": scores} if scores else {}
-        gold = form.row(sample)
+        gold = GoldRow(form, sample)
         rows += [
             ForeignRow(sample.where, id, gold, {**answer, **with_scores}, repeat, sample.prompt)
             for repeat, answer in enumerate(sample.answers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,27 @@ class GoldForm:
         return row
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class GoldRow(Mapping[str, Any]):
+    """The row of a sample, which is made when it is looked at: to judge answers nobody needs it."""
+
+    form: GoldForm
+    sample: Sample
+
+    def __getitem__(self, name: str) -> Any:
+        return self.form.row(self.sample)[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.form.row(self.sample))
+
+    def __len__(self) -> int:
+        return len(self.form.row(self.sample))
+
+    def items(self) -> ItemsView[str, Any]:
+        """Return all fields, for which the row is made once."""
+        return self.form.row(self.sample).items()
+
+
 def gold_form(samples: Sequence[Sample], *, in_template: bool) -> GoldForm:
     """Return the form of a gold set.
 
@@ -81,8 +102,9 @@ def _is_choice(sample: Sample, delimiter: str) -> bool:
         return False
     said = sample.scores.get("acc")
     values = sample.answers[0]["loglikelihoods"]
-    best = [number for number, value in enumerate(values) if value == max(values)]
-    return len(best) > 1 or said not in (0, 1) or (best == [right]) == bool(said)
+    most = max(values)
+    tied = values.count(most) > 1
+    return tied or said not in (0, 1) or (values.index(most) == right) == bool(said)
 
 
 def _index(sample: Sample, choices: Sequence[str]) -> int | None:

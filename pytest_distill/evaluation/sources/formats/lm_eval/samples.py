@@ -6,6 +6,7 @@ As 0.4.13 writes them (``lm_eval/evaluator.py``, ``evaluate``, and
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import math
@@ -90,7 +91,7 @@ def read_samples(path: Path, shown: str) -> Iterator[Sample]:
 
 def _decoded(where: str, raw: bytes) -> dict[str, Any]:
     try:
-        row = json.loads(raw.decode("utf-8-sig"))
+        row = json.loads(raw.removeprefix(codecs.BOM_UTF8).decode())
         if b"\\ud" in raw or b"\\uD" in raw:  # half a surrogate pair is no character
             json.dumps(row, ensure_ascii=False).encode()
     except UnicodeDecodeError:

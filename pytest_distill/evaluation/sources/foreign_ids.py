@@ -1,0 +1,85 @@
+"""Of which example of a gold set a sample is that another tool made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from pytest_distill.errors import EvaluationError, few
+from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.goldset import GoldSet
+from pytest_distill.evals.ids import DEFAULT_ID_FIELD, id_text, meeting
+from pytest_distill.evaluation.sources.formats.format import ForeignRow, ForeignRun, Format
+
+Named = Callable[[ForeignRow], str | None]
+
+
+def with_ids_of(on: Eval, run: ForeignRun, format: Format) -> ForeignRun:
+    """Return a run whose samples are named as the gold set of an eval names its examples.
+
+    That is the tool's own id; else what the document says in the field that the gold set has its
+    ids in; else the id of the example whose row is the document. The first of these that meets an
+    id of the gold set holds for all samples.
+
+    Raises
+    ------
+    EvaluationError
+        Where none does, or one does for some of the samples alone.
+    """
+    gold = on.gold.by_meeting
+    for name in (_own, *_stated(on.gold), _same_row(on.gold, format)):
+        named = [name(row) for row in run.rows]
+        if not any(id is not None and meeting(id) in gold for id in named):
+            continue
+        if any(id is None for id in named):
+            row = run.rows[named.index(None)]
+            raise EvaluationError(
+                f"{row.where} (id '{row.id}'): of which example of {on.gold.source} it is nobody "
+                "says, though other samples do"
+            )
+        ids = [gold.get(meeting(str(id)), str(id)) for id in named]
+        rows = [
+            row if row.id == id else replace(row, id=id)
+            for row, id in zip(run.rows, ids, strict=True)
+        ]
+        return replace(run, rows=rows)
+    here = few(list(dict.fromkeys(row.id for row in run.rows)))
+    raise EvaluationError(
+        f"{run.source}: no sample is of an example of {on.gold.source}: the ids here are {here}, "
+        f"and there {few([example.id for example in on.gold])}; nor has a document its example's id "
+        f"in a field '{on.gold.id_field}', nor is one a row of the gold set. 'python -m "
+        f"pytest_distill import {format.name} ...' writes the gold set that the samples are of"
+    )
+
+
+def _own(row: ForeignRow) -> str:
+    return row.id
+
+
+def _stated(gold: GoldSet) -> list[Named]:
+    """Return how to name a sample by a field of its document."""
+
+    def by(field: str) -> Named:
+        def name(row: ForeignRow) -> str | None:
+            try:
+                return id_text(row.document.get(field))
+            except ValueError:
+                return None
+
+        return name
+
+    return [by(field) for field in dict.fromkeys((gold.id_field, DEFAULT_ID_FIELD))]
+
+
+def _same_row(gold: GoldSet, format: Format) -> Named:
+    """Return how to name a sample by the row of the gold set that its document is."""
+    known: Mapping[str, str] | None = None
+
+    def name(row: ForeignRow) -> str | None:
+        nonlocal known
+        if known is None:
+            named = ((format.id_of(example.fields), example.id) for example in gold.whole)
+            known = {digest: id for digest, id in named if digest is not None}
+        return known.get(row.id, row.id)
+
+    return name

@@ -2,7 +2,8 @@
 
 Five shots and four choices, 3.7 kB a line. Beside it, in processes of their own and in turns: what
 only reads the same lines (`json.loads` of each, pandas, datasets), and our own plain file of the
-same answers. Run from the repository's root; prints Markdown:
+same answers. Seconds are those of the processor, since other work on the machine
+lengthens the others. Run from the repository's root; prints Markdown:
 
     python benchmarks/reading.py [--rows 100000] [--rounds 3]
 """
@@ -65,9 +66,9 @@ TIMED = """
 import sys, time
 from pathlib import Path
 {read}
-started = time.perf_counter()
+started = time.process_time()
 found = read(Path({folder!r}))
-print(time.perf_counter() - started)
+print(time.process_time() - started)
 assert len(found) == {rows}
 """
 
@@ -158,7 +159,7 @@ def main() -> None:
                 f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
             ]
         )
-    head = [f"{given.rows:,} samples, {size / 1e6:,.0f} MB", "s", "range", "peak, MB"]
+    head = [f"{given.rows:,} samples, {size / 1e6:,.0f} MB", "CPU s", "range", "peak, MB"]
     print(table([*head, "ours / its"], lines))
 
 

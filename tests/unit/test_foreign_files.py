@@ -255,7 +255,7 @@ def written(folder: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def test_a_gold_set_of_the_documents_themselves(folder: Path) -> None:
-    """Rows without ids are found by what stands in them, as lm-evaluation-harness takes a digest."""
+    """Rows without ids are found by what stands in them, as lm-evaluation-harness does it."""
     data = written(folder, "own.jsonl", list(reversed(lm_eval_runs.SUMS)))
     metrics = [{"name": "acc"}]
     said = {"task": "generation", "input": "question", "target": "answer", "metrics": metrics}

@@ -44,10 +44,11 @@ def with_ids_of(on: Eval, run: ForeignRun, format: Format) -> ForeignRun:
         ]
         return replace(run, rows=rows)
     here = few(list(dict.fromkeys(row.id for row in run.rows)))
+    there = few([example.id for example in on.gold])
     raise EvaluationError(
         f"{run.source}: no sample is of an example of {on.gold.source}: the ids here are {here}, "
-        f"and there {few([example.id for example in on.gold])}; nor has a document its example's id "
-        f"in a field '{on.gold.id_field}', nor is one a row of the gold set. 'python -m "
+        f"and there {there}; nor has a document its example's id in a field "
+        f" '{on.gold.id_field}', nor is one a row of the gold set. 'python -m "
         f"pytest_distill import {format.name} ...' writes the gold set that the samples are of"
     )
 

@@ -350,7 +350,7 @@ def test_reading_runs_no_code_that_a_log_names(edited: Callable[..., Path], tmp_
 
 @pytest.mark.parametrize("status", ["started", "cancelled", "error"])
 def test_a_run_that_did_not_end_is_refused(edited: Callable[..., Path], status: Any) -> None:
-    """What is there of it may be the easier part."""
+    """What is missing of it may be the harder part."""
 
     def change(log: EvalLog) -> None:
         log.status = status
@@ -451,15 +451,21 @@ def test_a_sample_that_a_person_stopped_is_refused(tmp_path: Path) -> None:
     ("reason", "ending"),
     [
         *[("stop", "stop"), ("max_tokens", "length"), ("model_length", "length")],
-        *[("tool_calls", "tool_call"), ("unknown", None), ("content_filter", None)],
+        *[("tool_calls", "tool_call"), ("unknown", None)],
     ],
 )
 def test_stop_reasons_are_endings(tmp_path: Path, reason: Any, ending: str | None) -> None:
-    """Inspect's words for why a text ended become ours; a filter's cut is told."""
+    """Inspect's words for why a text ended become ours."""
     output = ModelOutput.from_content("m", "t", stop_reason=reason)
     run = read(made(tmp_path / "log.eval", [sample(output=output)]))
     assert run.rows[0].answer.get("finish") == ending
-    assert len(run.notes) == (reason == "content_filter")
+
+
+def test_an_answer_that_a_filter_cut_is_refused(tmp_path: Path) -> None:
+    """It is none of the model's, as in a file of predictions."""
+    output = ModelOutput.from_content("m", "t", stop_reason="content_filter")
+    path = made(tmp_path / "log.eval", [sample(), sample("b", output=output)])
+    assert "sample 'b', epoch 1: a filter of the service cut its answer" in refusal(path)
 
 
 @pytest.mark.parametrize(

@@ -79,8 +79,8 @@ def _refuse_unfinished(header: Any, source: str) -> None:
     if header.status != "success":
         why = f" ({one_line(header.error.message):.200})" if header.error else ""
         raise EvaluationError(
-            f"{source}: the run's status is '{header.status}'{why}: not all of it is there, and "
-            "what is may be the easier part; finish it with 'inspect eval-retry'"
+            f"{source}: the run's status is '{header.status}'{why}: examples may be missing, and "
+            "not by chance; finish it with 'inspect eval-retry'"
         )
     if header.invalidated:
         raise EvaluationError(
@@ -188,6 +188,11 @@ class _Log:
             )
         if sample.invalidation is not None:
             raise EvaluationError(f"{place}: it was marked as invalid; run it again")
+        if stop_reason(sample) == "content_filter":
+            raise EvaluationError(
+                f"{place}: a filter of the service cut its answer, so that it is none of the "
+                "model's; run it again, or leave this example out of every model's run"
+            )
         if sample.limit is not None and sample.limit.type == "operator":
             raise EvaluationError(f"{place}: a person stopped it, and not the model; run it again")
 
@@ -223,12 +228,6 @@ class _Log:
             yield (
                 f"{len(ids):,} of {len(limits):,} samples were halted by the limit '{kind}' "
                 f"({few(ids)}): they are judged as they stood"
-            )
-        filtered = [str(s.id) for s in self.samples if stop_reason(s) == "content_filter"]
-        if filtered:
-            yield (
-                f"a filter of the service cut {len(filtered):,} of {len(limits):,} answers "
-                f"({few(filtered)}): they are judged as they stand"
             )
 
 

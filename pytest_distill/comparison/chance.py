@@ -9,7 +9,8 @@ from weakref import WeakKeyDictionary
 
 from pytest_distill._util.format import ceil_text, count_text, floor_text, interval_text
 from pytest_distill.errors import ComparisonError
-from pytest_distill.evals.metrics import Answer
+from pytest_distill.evals.metrics import Answer, MeanMetric
+from pytest_distill.evals.metrics.labels import ACCURACY
 from pytest_distill.evaluation.evaluation import Evaluation
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.statistics.association import association
@@ -97,15 +98,17 @@ def _of_choices(
     Where the examples differ in their number of choices, the number of right ones spreads less than
     a binomial of the mean chance (Hoeffding 1956), so that the bounds err towards not telling.
     """
-    headline, suited = evaluation.eval.metrics[0], evaluation.eval.task.metrics
-    metric = headline if headline in suited else suited[0]
+    headline, task = evaluation.eval.metrics[0], evaluation.eval.task
+    right_or_wrong = isinstance(headline, MeanMetric) and headline.binary
+    metric = headline if right_or_wrong and headline in task.suited else ACCURACY
     scores = metric.scores(answers)
-    chance = sum(1 / len(answer.choices) for answer in answers) / len(answers)
+    guessed = [float(task.chance(answer.example) or 0) for answer in answers]
+    chance = sum(guessed) / len(answers)
     right, n = float(scores.sum()), len(answers)
     units = n if clusters is None else len(set(clusters))
     low, high = clopper_pearson(round(right * units / n), units, LEVEL)
     if clusters is not None:
-        excess = [s - 1 / len(a.choices) for s, a in zip(scores, answers, strict=True)]
+        excess = [s - share for s, share in zip(scores, guessed, strict=True)]
         below, above = t_bounds(of_mean(excess, clusters), LEVEL)
         low, high = min(low, chance + below), max(high, chance + above)
     side = Side.ABOVE if low > chance else Side.BELOW if high < chance else Side.UNCLEAR

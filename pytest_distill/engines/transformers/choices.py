@@ -90,9 +90,10 @@ def _part(
     limit = None if loaded.context is None else loaded.context + 1  # the last one isn't read
     if limit is not None and len(tokens) > limit:
         if request.truncate is None or len(continuation) >= limit:
+            cut = ", or set 'truncate: left'" if request.truncate is None else ""
             raise ModelError(
                 f"{where}: prompt and choice {choice} have {len(tokens)} tokens, and the "
-                f"model's context is {loaded.context}; shorten them, or set 'truncate: left'"
+                f"model's context is {loaded.context}; shorten them{cut}"
             )
         tokens = tokens[-limit:]
     start = len(tokens) - 1 - len(continuation)

@@ -187,10 +187,11 @@ def _fitting(
         room = _room(loaded, request.decoding)
         if room is not None and len(tokens) > room:
             if request.truncate is None or room < 1:
+                cut = ", or set 'truncate: left'" if request.truncate is None else ""
                 raise ModelError(
                     f"model '{loaded.name}', example '{request.id}': the prompt has {len(tokens)} "
                     f"tokens and max_new_tokens is {request.decoding.max_new_tokens}, but the "
-                    f"model's context is {loaded.context}; shorten them, or set 'truncate: left'"
+                    f"model's context is {loaded.context}; shorten them{cut}"
                 )
             tokens = tokens[-room:]
         fitting.append(tokens)

@@ -176,7 +176,7 @@ def _is_pair(told: Hashable) -> TypeGuard[Pair]:
     return (
         isinstance(told, tuple)
         and len(told) == 2
-        and all(isinstance(part, str | int | float) for part in told)
+        and all(isinstance(part, str | int) for part in told)
     )
 
 

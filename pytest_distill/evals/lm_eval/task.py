@@ -17,6 +17,7 @@ from pytest_distill.evals.lm_eval.answers import answer_of
 from pytest_distill.evals.lm_eval.declared import DeclaredTask, declared
 from pytest_distill.evals.lm_eval.documents import Documents, read_documents
 from pytest_distill.evals.lm_eval.generation import decoding_of
+from pytest_distill.evals.lm_eval.harness import PREFIX
 from pytest_distill.evals.lm_eval.metrics import Refused, metric_of
 from pytest_distill.evals.lm_eval.scoring import scored
 from pytest_distill.evals.lm_eval.targets import check, choices_of, target_of
@@ -51,7 +52,6 @@ class LmEval(Task):
         What the task's file is to say otherwise.
     """
 
-    name: ClassVar[str] = "lm_eval"
     metrics: ClassVar[tuple[Metric, ...]] = ()
 
     input: str | tuple[str, str] = ()  # type: ignore[assignment]  # the documents' own fields
@@ -60,6 +60,11 @@ class LmEval(Task):
     fewshot_seed: int = FEWSHOT_SEED
     data: Mapping[str, Path] = field(default_factory=dict)
     override: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """What ``task:`` says."""
+        return f"{PREFIX}{self.of}"
 
     @cached_property
     def declared(self) -> DeclaredTask:
@@ -96,6 +101,18 @@ class LmEval(Task):
     def misfit(self, metric: Metric) -> str | None:
         """Return why a number of the task is not judged here."""
         return metric.reason if isinstance(metric, Refused) else None
+
+    @property
+    def answered_by(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The field of a recorded row that answers."""
+        return ("text",) if self._kind == "generate_until" else ("loglikelihoods",)
+
+    @property
+    def needs(self) -> str:  # type: ignore[override]
+        """What an answer consists of, in words."""
+        if self._kind == "generate_until":
+            return "'text'"
+        return "'loglikelihoods' (of each text that is asked about, and 'greedy' where that counts)"
 
     @property
     def _kind(self) -> str:
@@ -154,7 +171,7 @@ class LmEval(Task):
     ) -> Mapping[str, float] | None:
         """Return choice -> probability, of the choices' likelihoods alone."""
         values = prediction.loglikelihoods
-        if not self._goes_by_likeliest or values is None or self.confidence is None:
+        if values is None or self.confidence != "max_probability":
             return None
         return {str(number): float(p) for number, p in enumerate(softmax(values))}
 

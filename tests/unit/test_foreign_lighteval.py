@@ -115,6 +115,7 @@ def test_ids_are_of_the_query(unpacked: Path) -> None:
     twice = next(query for query in queries if queries.count(query) == 2)
     id = sha256(twice.encode()).hexdigest()[:16]
     assert [row.id for row in run.rows if row.id.startswith(id)] == [id, f"{id}#2"]
+    assert LightevalDetails().id_of({"input": queries[0]}) == run.rows[0].id
     for task in ("both", "sampled", "best"):
         other = read(details(unpacked, task))
         assert {row.id for row in other.rows} == {row.id for row in run.rows}

@@ -80,7 +80,7 @@ def _refuse_unfinished(header: Any, source: str) -> None:
         why = f" ({one_line(header.error.message):.200})" if header.error else ""
         raise EvaluationError(
             f"{source}: the run's status is '{header.status}'{why}: examples may be missing, and "
-            "not by chance; finish it with 'inspect eval-retry'"
+            "not by chance; finish it with 'inspect eval-retry', or name another log"
         )
     if header.invalidated:
         raise EvaluationError(

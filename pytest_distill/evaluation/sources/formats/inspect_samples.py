@@ -21,7 +21,7 @@ def document(sample: Any) -> dict[str, Any]:
     own = {"input": _plain(sample.input), "target": sample.target}
     if sample.choices:
         own["choices"] = list(sample.choices)
-    return {**{name: value for name, value in sample.metadata.items() if name != "id"}, **own}
+    return {**sample.metadata, **own}
 
 
 def answer(sample: Any) -> dict[str, Any]:

@@ -50,6 +50,11 @@ class LightevalDetails(Format):
         """Return the task that a file is called after."""
         return task_in(path)
 
+    def id_of(self, document: Mapping[str, Any]) -> str | None:
+        """Return the digest of a query, which is the input of an example; see `Format`."""
+        query = document.get("query", document.get("input"))
+        return _digest(query) if isinstance(query, str) else None
+
     def read(self, paths: Sequence[Path]) -> list[ForeignRun]:
         """Return one run a file; see `Format`."""
         return [_run(path) for path in paths]
@@ -217,7 +222,7 @@ def _documents(details: Sequence[Detail]) -> list[Document]:
         document = found.get((query, place))
         if document is None:
             seen[query] += 1
-            digest = hashlib.sha256(query.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS]
+            digest = _digest(query)
             id = digest if seen[query] == 1 else f"{digest}#{seen[query]}"
             document = found[query, place] = Document(id)
         elif not document.values.keys().isdisjoint(detail.values):
@@ -228,6 +233,10 @@ def _documents(details: Sequence[Detail]) -> list[Document]:
         document.details.append(detail)
     _refuse_uneven(list(found.values()))
     return list(found.values())
+
+
+def _digest(query: str) -> str:
+    return hashlib.sha256(query.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS]
 
 
 def _refuse_uneven(documents: Sequence[Document]) -> None:
@@ -245,12 +254,13 @@ def _refuse_uneven(documents: Sequence[Document]) -> None:
 def _foreign_rows(
     documents: Sequence[Document], results: Results, metrics: set[str], form: GoldForm
 ) -> Iterator[ForeignRow]:
+    settings = results.settings
     for document in documents:
         first = document.first
         scores = {name: float(v) for name, v in document.values.items() if name in metrics}
         with_scores = {"scores": scores} if scores else {}
         row = form.row(first.doc)
-        prompt = canonical_sha256([_asked(first.doc), results.settings]).hexdigest()
+        prompt = canonical_sha256([_asked(first.doc), settings]).hexdigest()
         for repeat, answer in enumerate(document.answers()):
             yield ForeignRow(
                 first.place, document.id, row, {**answer, **with_scores}, repeat, prompt

@@ -31,7 +31,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 AGGREGATIONS: Mapping[str, Callable[[Sequence[float]], float]] = {
-    "mean": _mean,
+    **dict.fromkeys(("mean", "nanmean"), _mean),
     "max": max,
     "min": min,
 }
@@ -134,7 +134,7 @@ class Results:
                 continue
             if not self._is_checked(name, how, values, source):
                 unknown.append(name)
-            if how != "mean":
+            if AGGREGATIONS[how] is not _mean:
                 others.append(f"{name} ({how})")
             better = self._told(name, "higher_is_better")
             metrics.append(ForeignMetric(name, better is not False, range_of(values)))

@@ -57,7 +57,7 @@ def refuse_other_prompts(one: Evaluation, other: Evaluation) -> None:
     odd = [
         id
         for id, digest in one.prompts.items()
-        if id in other.prompts and _asked_otherwise(digest, other.prompts[id])
+        if id in other.prompts and asked_otherwise(digest, other.prompts[id])
     ]
     if odd:
         more = f" and {len(odd) - 1:,} more" if len(odd) > 1 else ""
@@ -68,7 +68,7 @@ def refuse_other_prompts(one: Evaluation, other: Evaluation) -> None:
         )
 
 
-def _asked_otherwise(one: str, other: str) -> bool:
+def asked_otherwise(one: str, other: str) -> bool:
     """Return whether two digests of prompts, which say their kind, are of different prompts."""
     (kind, _, mine), (its_kind, _, its) = one.partition(":"), other.partition(":")
     (tool, _, template), (its_tool, _, its_template) = kind.partition("+"), its_kind.partition("+")

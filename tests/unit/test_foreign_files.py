@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from pytest_distill.comparison.comparison import Comparison
+from pytest_distill.comparison.sameness import asked_otherwise
 from pytest_distill.config import load_config
 from pytest_distill.errors import ComparisonError, ConfigError, EvaluationError
 from pytest_distill.evaluation.measured import MeasuredEvaluation
@@ -163,6 +164,61 @@ def test_an_unknown_format(folder: Path) -> None:
         project_of(folder, {"pets": PETS}, teacher={**recorded("big"), "format": "lm_eval"})
 
 
+def test_a_glob_without_a_format(folder: Path) -> None:
+    """Only files of other tools are found by one, and the message says so."""
+    teacher = {"engine": "recorded", "predictions": "results/**/*.jsonl"}
+    with pytest.raises(ConfigError, match=r"is a glob, .*: say 'format:' too \(lm-eval, "):
+        comparison_of(folder, {"pets": PETS}, teacher=teacher).evaluation("teacher")
+
+
+def test_answers_that_were_changed(folder: Path) -> None:
+    """What our metric makes of them is held against the file's, whatever that is called there."""
+    (line, *_) = lines_of(folder, "pets", "big")
+    right = line["doc"]["answer"]
+    wrong = [[["-1.0" if (n == right) != line["acc"] else "-9.0", "False"]] for n in range(3)]
+    change(folder, "pets", "big", resps=[*wrong, *line["resps"][3:]])
+    project = project_of(folder, {"pets": {**PETS, "metrics": ["accuracy"]}})
+    project.comparison("pets", kind=Comparison).evaluation("teacher")
+    (note,) = project.models["teacher"].notes
+    assert "accuracy is computed here from the answers" in note
+    assert "than the file's acc for 1 of 13 examples" in note
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_prompts_in_chat_templates(folder: Path, same: bool) -> None:
+    """In one template they are compared; beside a model asked without one they are others."""
+    for seed, name in enumerate(("big", "small")):
+        shutil.rmtree(folder / "results" / name)
+        asked: dict[str, Any] = {"apply_chat_template": True} if same or seed else {}
+        lm_eval_runs.write(folder / "results" / name, ["last"], seed=seed, **asked)
+    said = {"task": "generation", "data": "last.jsonl", "metrics": [{"name": "acc"}]}
+    comparison = comparison_of(folder, {"last": said})
+    if same:
+        comparison.pair("teacher", "student")
+        evaluation = comparison.evaluation("teacher")
+        assert isinstance(evaluation, MeasuredEvaluation)
+        assert all(text.startswith("lm-eval+") for text in evaluation.prompts.values())
+    else:
+        with pytest.raises(ComparisonError, match="were asked other prompts for example"):
+            comparison.pair("teacher", "student")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "otherwise"),
+    [
+        ("lm-eval:a", "lm-eval:b", True),
+        ("lm-eval:a", "lm-eval:a", False),
+        ("lm-eval:a", "inspect:b", False),
+        ("lm-eval+s:a", "lm-eval+s:b", True),
+        ("lm-eval+s:a", "lm-eval+t:b", False),
+        ("lm-eval:a", "lm-eval+t:b", True),
+    ],
+)
+def test_which_digests_are_compared(one: str, other: str, otherwise: bool) -> None:
+    """Those of one tool, unless the models have chat templates of their own."""
+    assert asked_otherwise(one, other) is otherwise
+
+
 def test_a_score_that_is_not_there(folder: Path) -> None:
     """One that is no mean over documents is told apart from a slip."""
     for name, words in (
@@ -230,6 +286,7 @@ def test_a_metric_of_the_same_name(folder: Path) -> None:
         (results,) = path.parent.glob("results_*.json")
         said = json.loads(results.read_text())
         said["results"]["sums"] = {"exact_match,none": 0.25}
+        del said["task_hashes"]
         results.write_text(json.dumps(said))
     evals = {
         "sums": {

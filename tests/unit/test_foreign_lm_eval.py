@@ -214,6 +214,20 @@ def test_a_file_that_was_cut_off(tmp_path: Path) -> None:
     assert "it was cut off" in said
 
 
+def test_lines_of_another_run(tmp_path: Path) -> None:
+    """The results have a digest of all documents and prompts, in whatever order the lines stand."""
+    read(changed(tmp_path, "sums", lambda lines: [*lines[:4][::-1], *lines[4:]]))
+
+    def another(lines: list[Line]) -> None:
+        for line in lines[2:3]:
+            line["arguments"]["gen_args_0"]["arg_0"] += "!"
+            text = line["arguments"]["gen_args_0"]["arg_0"]
+            line["prompt_hash"] = hashlib.sha256(text.encode()).hexdigest()
+
+    said = refused(changed(tmp_path, "last", another))
+    assert "was printed of other documents, prompts or targets" in said
+
+
 def test_totals_that_were_computed_wrongly(tmp_path: Path) -> None:
     """A printed number that the samples do not come to is refused, with both numbers.
 

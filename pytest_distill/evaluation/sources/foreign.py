@@ -13,8 +13,7 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.rows import shown_path
 from pytest_distill.evaluation.sources.formats.format import ForeignRun, Format
 
-MAGIC = "*?["
-"""What a glob has and a path has not."""
+_MAGIC = "*?["
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[T\d.:+-]*\d")
 """What tells the runs of a task apart in the name of a file."""
@@ -111,13 +110,13 @@ class ForeignFiles:
 
     def _nothing(self) -> str:
         """Return what to say where no file matches: what was searched, and what is there."""
-        if any(letter in self.pattern for letter in MAGIC):
+        if is_glob(self.pattern):
             said = f"no file matches {self.pattern} in {shown_path(self.folder)}"
         else:
             said = f"no such file: {self.pattern}"
         folder = self.folder
         for part in Path(self.pattern).parts[:-1]:
-            if any(letter in part for letter in MAGIC):
+            if is_glob(part):
                 break
             if not (folder / part).is_dir():
                 beside = [p.name for p in folder.iterdir() if p.is_dir()] if folder.is_dir() else []
@@ -129,6 +128,11 @@ class ForeignFiles:
             return f"{said}; nor are any of {self.format.files} under {shown_path(folder)}"
         last = Path(self.pattern).name
         return f"{said}; {did_you_mean(last, there)}"
+
+
+def is_glob(text: str) -> bool:
+    """Return whether a text stands for several paths."""
+    return any(letter in text for letter in _MAGIC)
 
 
 def task_named(on: Eval) -> str | None:

@@ -23,6 +23,9 @@ from pytest_distill.evaluation.sources.rows import REPEAT, RecordedRows
 TEMPLATE_DIGITS = 16
 """Of the digest of a chat template."""
 
+CALLED_THERE: Mapping[str, str] = {"accuracy": "acc", "accuracy_norm": "acc_norm"}
+"""What other tools call a metric of ours."""
+
 CLOSE = 1e-6
 """How far apart two scores may be that are computed of the same answers."""
 
@@ -152,23 +155,23 @@ def differing(run: ForeignRun, evaluation: MeasuredEvaluation) -> Iterator[str]:
     on = evaluation.eval
     known = {metric.name for metric in run.metrics}
     for metric in on.metrics:
-        if metric.name not in known or isinstance(metric, ScoredElsewhere) or not is_ours(metric):
+        theirs = metric.name if metric.name in known else CALLED_THERE.get(metric.name)
+        if theirs not in known or isinstance(metric, ScoredElsewhere) or not is_ours(metric):
             continue
         with suppress(DistillError):  # what cannot be computed is said by the gate that asks for it
-            here = evaluation.scores(metric)
-            there = _means(run, metric.name)
+            there = _means(run, theirs)
             odd = [
-                (example.id, there[example.id], float(mine))
-                for example, mine in zip(on.gold, here, strict=True)
+                (example.id, float(mine), there[example.id])
+                for example, mine in zip(on.gold, evaluation.scores(metric), strict=True)
                 if example.id in there and not isclose(there[example.id], mine, abs_tol=CLOSE)
             ]
             if odd:
-                id, theirs, mine = odd[0]
+                id, mine, its = odd[0]
                 yield (
                     f"{run.source}: {metric.name} is computed here from the answers, and is "
-                    f"another number than the file's for {len(odd):,} of {len(on.gold):,} examples,"
-                    f" first '{id}': {mine:g} here, {theirs:g} there; to judge by the file's, "
-                    f"declare it: 'metrics: [{{name: {metric.name}}}]'"
+                    f"another number than the file's {theirs} for {len(odd):,} of {len(on.gold):,} "
+                    f"examples, first '{id}': {mine:g} here, {its:g} there; to judge by the "
+                    f"file's, declare it: 'metrics: [{{name: {theirs}}}]'"
                 )
 
 

@@ -23,7 +23,7 @@ from pytest_distill.evals.requests import Prediction
 from pytest_distill.evaluation.evaluation import Evaluation, ReportedEval
 from pytest_distill.evaluation.measured import MeasuredEvaluation, undeclared
 from pytest_distill.evaluation.sources.fields import cell, number, prediction_of, prompts_of
-from pytest_distill.evaluation.sources.foreign import ForeignFiles
+from pytest_distill.evaluation.sources.foreign import ForeignFiles, is_glob
 from pytest_distill.evaluation.sources.foreign_ids import with_ids_of
 from pytest_distill.evaluation.sources.foreign_rows import differing, recorded_rows
 from pytest_distill.evaluation.sources.formats.all import FORMATS, format_of
@@ -100,9 +100,18 @@ class RecordedModel(Source):
         def foreign(on: str) -> ForeignFiles:
             return ForeignFiles(format_of(str(format)), file.parent, named(on), key)
 
+        def own(on: str) -> Path:
+            path = file.parent / named(on)
+            if format is None and is_glob(named(on)) and not path.exists():
+                raise ConfigError(
+                    f"{key}: {named(on)} is a glob, which stands for files of other tools: say "
+                    f"'format:' too ({', '.join(FORMATS)}), or name one file"
+                )
+            return path
+
         return cls(
             replace(info, path=files if isinstance(files, str) else None),
-            lambda on: file.parent / named(on),
+            own,
             foreign if format is not None else None,
         )
 

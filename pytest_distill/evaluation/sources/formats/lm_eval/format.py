@@ -91,16 +91,19 @@ def _run(path: Path) -> ForeignRun:
     source = shown_path(path)
     results = results_of(path, shown_path)
     by_id: dict[int, Document] = {}
+    digests: dict[str, dict[int, str]] = {}
     for sample in read_samples(path, source):
         document = by_id.get(sample.doc_id)
         if document is None:
             document = by_id[sample.doc_id] = Document(sample)
         document.take(sample)
+        digests.setdefault(sample.filter, {})[sample.doc_id] = sample.digests
     if not by_id:
         raise EvaluationError(f"{source}: it is empty; at least one document is needed")
     documents = [by_id[number] for number in sorted(by_id)]
     _refuse_uneven(documents)
     results.refuse_other_count(source, len(documents))
+    results.refuse_other_lines(source, digests)
     found = scored(source, documents, results)
     samples = [document.first for document in documents]
     form = gold_form(samples, in_template=results.template is not None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -112,6 +113,31 @@ class Results:
             raise EvaluationError(
                 f"{source}: samples of {documents:,} documents, and {self.shown} says that "
                 f"{said:,} were evaluated: the file is not whole, or not of that run"
+            )
+
+    def refuse_other_lines(self, source: str, digests: Mapping[str, Mapping[int, str]]) -> None:
+        """Raise EvaluationError where documents, prompts or targets are others than were evaluated.
+
+        The results have one digest of all of them.
+
+        Parameters
+        ----------
+        source : str
+            The file of samples.
+        digests : mapping
+            Filter -> doc_id -> the digests of its line, in the order of the file.
+        """
+        hashes = self.said.get("task_hashes")
+        said = hashes.get(self.task) if isinstance(hashes, Mapping) else None
+        if not isinstance(said, str):
+            return
+        as_written = "".join(text for lines in digests.values() for text in lines.values())
+        in_order = "".join(lines[n] for lines in digests.values() for n in sorted(lines))
+        if said not in {hashlib.sha256(t.encode()).hexdigest() for t in (as_written, in_order)}:
+            raise EvaluationError(
+                f"{source}: {self.shown} was printed of other documents, prompts or targets (the "
+                f"digest of all of {self.task} in its task_hashes is another): lines were changed, "
+                "or are of another run; evaluate again"
             )
 
     def note_of_limit(self) -> str | None:

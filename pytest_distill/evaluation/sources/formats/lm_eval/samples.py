@@ -28,6 +28,9 @@ NEEDED = ("doc_id", "doc", "target", "arguments", "resps", "filter", "doc_hash",
 """The fields that a line is read by."""
 
 
+DIGESTS = ("doc_hash", "prompt_hash", "target_hash")
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One line.
@@ -40,6 +43,8 @@ class Sample:
         The document's place in the data set.
     digest, prompt : str
         Digests of the document, and of what the model was asked first about it.
+    digests : str
+        Those and the target's, one after the other.
     doc : mapping
         The document.
     target : str
@@ -58,6 +63,7 @@ class Sample:
     doc_id: int
     digest: str
     prompt: str
+    digests: str
     doc: Mapping[str, Any]
     target: str
     asked: Asked
@@ -127,6 +133,7 @@ def _sample(where: str, row: dict[str, Any]) -> Sample:
         doc_id=doc_id,
         digest=row["doc_hash"],
         prompt=row["prompt_hash"],
+        digests="".join(str(row.get(name, "")) for name in DIGESTS),
         doc=doc,
         target=str(row["target"]),
         asked=asked,

@@ -297,6 +297,21 @@ def test_a_changed_score_is_refused(edited: Callable[..., Path]) -> None:
     assert "by its samples" in refusal(edited(change))
 
 
+@pytest.mark.parametrize("task", ["sums", "briefly"])
+def test_totals_of_a_log_that_lists_no_scorers(edited: Callable[..., Path], task: str) -> None:
+    """As older logs do: what the totals are called says how they are counted."""
+    name, total = ("match", "accuracy") if task == "sums" else ("length", "mean")
+
+    def change(log: EvalLog, by: float = 0) -> None:
+        assert log.results is not None
+        log.eval.scorers = None
+        next(s for s in log.results.scores if s.name == name).metrics[total].value += by
+
+    notes = " ".join(read(edited(change, task)).notes)
+    assert f"{name}/{total}" not in notes
+    assert f"{name}/{total}" in refusal(edited(lambda log: change(log, 0.125), task))
+
+
 def test_totals_that_are_not_counted_again_are_told(logs: dict[str, Path]) -> None:
     """Metrics of a user's code, drawn ones and values that are words: a note names them."""
     run = read(logs["briefly"])

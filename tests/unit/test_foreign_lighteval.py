@@ -287,6 +287,18 @@ def test_rows_of_two_runs_are_refused(out: Path) -> None:
     assert re.search(r"row 8: this document of the data set stands at .*: row 1 already", message)
 
 
+def test_documents_without_a_place_in_the_data_set(out: Path) -> None:
+    """A query that stands there twice is two documents, each with all that was asked of it."""
+    path = details(out, "both")
+    before = [(row.id, row.answer["scores"]) for row in read(path).rows]
+
+    def change(rows: list[Row]) -> None:
+        for row in rows:
+            row["doc"]["id"] = ""
+
+    assert [(row.id, row.answer["scores"]) for row in read(edit(path, change)).rows] == before
+
+
 def test_rows_of_two_tasks_are_refused(out: Path) -> None:
     """A file is of one task."""
 

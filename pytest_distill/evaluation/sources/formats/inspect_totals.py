@@ -18,6 +18,9 @@ Others are of a user's code, and reading a log must not run it: inspect would lo
 DRAWN = {"inspect_ai/bootstrap_stderr"}
 """Metrics that differ from one computation to the next."""
 
+SIMPLE = {"accuracy", "mean", "std", "stderr", "var"}
+"""inspect's own by their names in totals, which don't say whose a metric is."""
+
 REDUCERS = {"mean", "median", "mode", "max", "majority", "at_least", "pass_at", "pass_k"}
 """inspect's own: what it makes of the epochs of an example, before a metric sees them."""
 
@@ -100,7 +103,7 @@ def _only_own(log: Any, wordy: Collection[str]) -> Any:
 
     Of a score whose scorer the log doesn't list inspect looks for the scorer's code.
     """
-    scorers = _by_name(log.eval.scorers or ())
+    scorers = _by_name(log.eval.scorers or _printed_scorers(log))
     own = [
         scorer.model_copy(update={"metrics": [] if name in wordy else _own_metrics(scorer.metrics)})
         for name, scorer in scorers.items()
@@ -111,6 +114,24 @@ def _only_own(log: Any, wordy: Collection[str]) -> Any:
         samples.append(sample.model_copy(update={"scores": scores}))
     spec = log.eval.model_copy(update={"scorers": own, "metrics": None, "task_file": None})
     return log.model_copy(update={"eval": spec, "samples": samples})
+
+
+def _printed_scorers(log: Any) -> Sequence[Any]:
+    """Return the scorers by the totals that are printed: older logs don't list them."""
+    by_scorer: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for score in log.results.scores if log.results else ():
+        by_scorer.setdefault(score.scorer, {})[score.name] = [
+            {"name": f"{OWN}{metric.name}", "options": metric.params}
+            for metric in score.metrics.values()
+            if metric.name in SIMPLE
+        ]
+    scorers = [
+        {"name": name, "metrics": [*parts.pop(name, ()), *([parts] if parts else ())]}
+        for name, parts in by_scorer.items()
+    ]
+    said = {**log.eval.model_dump(), "scorers": scorers}
+    found: Sequence[Any] = type(log.eval).model_validate(said).scorers
+    return found
 
 
 def _by_name(scorers: Sequence[Any]) -> dict[str, Any]:

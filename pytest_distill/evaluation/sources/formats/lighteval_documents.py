@@ -1,0 +1,154 @@
+"""The documents of lighteval's details: what a model made of each, in one way or in two."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_distill.errors import EvaluationError, few
+
+DIGITS = 16
+"""Of the digest of a query, which is a document's id."""
+
+
+@dataclass(frozen=True)
+class Detail:
+    """A row: a document and what a model made of it in one way, by text or by likelihood.
+
+    Its values are those of the metrics of this way.
+    """
+
+    place: str
+    doc: Mapping[str, Any]
+    response: Mapping[str, Any]
+    values: Mapping[str, Any]
+
+    @property
+    def texts(self) -> Sequence[str]:
+        """The texts that were scored: where lighteval took the thinking out, those without it."""
+        return self.response.get("text_post_processed") or self.response.get("text") or ()
+
+
+@dataclass
+class Document:
+    """A document with all that a model made of it.
+
+    Parameters
+    ----------
+    id : str
+        The digest of its query.
+    details : list of Detail
+        Its rows: one for each way in which the model was asked.
+    """
+
+    id: str
+    details: list[Detail] = field(default_factory=list)
+
+    @property
+    def first(self) -> Detail:
+        """Its first row: the document is the same in all."""
+        return self.details[0]
+
+    def takes(self, detail: Detail) -> bool:
+        """Return whether a row is of this document, by its place in the data set if that is known.
+
+        Raises
+        ------
+        EvaluationError
+            Where the document has the row's metrics already.
+        """
+        is_other = self.values.keys().isdisjoint(detail.values)
+        place = detail.doc.get("id")
+        if not place:
+            return is_other
+        if place != self.first.doc.get("id"):
+            return False
+        if not is_other:
+            raise EvaluationError(
+                f"{detail.place}: this document of the data set stands at {self.first.place} "
+                "already: the file holds rows of two runs; keep those of one"
+            )
+        return True
+
+    @property
+    def way(self) -> str:
+        """How the model was asked: for the likelihoods of choices, for a text, or otherwise."""
+        choices = len(self.first.doc["choices"] or ())
+        for detail in self.details:
+            if not detail.texts and 1 < len(detail.response.get("logprobs") or ()) == choices:
+                return "choices"
+        return "text" if any(detail.texts for detail in self.details) else "other"
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The value of every metric."""
+        return {name: v for detail in self.details for name, v in detail.values.items()}
+
+    def answers(self) -> Iterator[dict[str, Any]]:
+        """Yield the fields of a recorded row, of each sample."""
+        shared: dict[str, Any] = {}
+        texts: Sequence[str] = ()
+        lengths: Sequence[Any] = ()
+        for detail in self.details:
+            if detail.texts:
+                texts, lengths = detail.texts, detail.response.get("output_tokens") or ()
+            else:
+                shared |= _likelihoods(detail)
+        if not texts:
+            yield shared
+        for number, text in enumerate(texts):
+            counted = {"tokens": len(lengths[number])} if len(lengths) == len(texts) else {}
+            yield {"text": text, **counted, **shared}
+
+
+def _likelihoods(detail: Detail) -> dict[str, Any]:
+    """Return the log-likelihoods of the choices, and which of them would have been generated."""
+    likelihoods = detail.response.get("logprobs") or []
+    if not likelihoods:
+        return {}
+    greedy = detail.response.get("argmax_logits_eq_gold") or []
+    told = {"greedy": greedy} if len(greedy) == len(likelihoods) else {}
+    return {"loglikelihoods": likelihoods, **told}
+
+
+def documents_of(details: Sequence[Detail]) -> list[Document]:
+    """Return the documents of some rows, in the order of the file.
+
+    A document that a model was asked both for a text and for likelihoods stands in two rows, with
+    the metrics of either. One that the data set has twice has two places in it.
+    """
+    by_query: dict[str, list[Document]] = {}
+    found: list[Document] = []
+    for detail in details:
+        query = detail.doc["query"]
+        alike = by_query.setdefault(query, [])
+        document = next((each for each in alike if each.takes(detail)), None)
+        if document is None:
+            number = len(alike) + 1
+            document = Document(
+                query_digest(query) if number == 1 else f"{query_digest(query)}#{number}"
+            )
+            alike.append(document)
+            found.append(document)
+        document.details.append(detail)
+    _refuse_uneven(found)
+    return found
+
+
+def query_digest(query: str) -> str:
+    """Return the id of a document that asks this first."""
+    return hashlib.sha256(query.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS]
+
+
+def _refuse_uneven(documents: Sequence[Document]) -> None:
+    """Raise EvaluationError where a document lacks a metric that others have."""
+    names = dict.fromkeys(name for document in documents for name in document.values)
+    for document in documents:
+        lacking = [name for name in names if name not in document.values]
+        if lacking:
+            raise EvaluationError(
+                f"{document.first.place}: no value of {few(lacking)}, which other documents have: "
+                "this one was not scored by it; evaluate again"
+            )

@@ -64,8 +64,9 @@ class Forms:
         place = f"{where} (id '{id}')"
         if self.declared and not isinstance(row.get(SCORES), Mapping):
             row = self._with_scores(place, row)
-        if any(_says(row, name) for name in self.task.answered_by):
-            return [self._in_order(place, row) if self.numbered else row]
+        for name in self.task.answered_by:
+            if _says(row, name):
+                return [self._in_order(place, row) if self.numbered else row]
         if isinstance(self.task, Generation):
             if texts := [*texts_of(place, row)]:
                 return self._generated(place, id, row, texts)
@@ -145,4 +146,4 @@ def _says(row: Row, name: str) -> bool:
     if value is None or (value == "" and name not in _MAY_BE_EMPTY):
         return False
     # A pipeline's answer may stand under the same name.
-    return name != "prediction" or not isinstance(structure(value), list | Mapping)
+    return name != "prediction" or not isinstance(structure(value), (list, Mapping))

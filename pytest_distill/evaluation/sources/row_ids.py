@@ -38,16 +38,22 @@ class RowIds:
         field = self._field(row)
         if field is None:
             raise EvaluationError(f"{where}: {self._lacking(row)}")
-        self.fields = (field,)  # of one row as of the others
-        written = stated_id(where, field, row[field])
+        value = row[field]
+        written = value if type(value) is str else stated_id(where, field, value)
         key = meeting(written)
-        first_where, first = self._stated.setdefault(key, (where, row[field]))
-        if would_meet(first, row[field]):
-            raise EvaluationError(met(where, row[field], first_where, first, field))
+        first = self._stated.setdefault(key, (where, value))
+        if first[1] is not value and would_meet(first[1], value):
+            raise EvaluationError(met(where, value, *first, field))
         return self._gold_ids.get(key, written)
 
     def _field(self, row: Mapping[str, Any]) -> str | None:
-        return next((f for f in self.fields if row.get(f) not in (None, "")), None)
+        for field in self.fields:
+            value = row.get(field)
+            if value is not None and value != "":
+                if len(self.fields) > 1:
+                    self.fields = (field,)  # of one row as of the others
+                return field
+        return None
 
     def _lacking(self, row: Mapping[str, Any]) -> str:
         sought = " and no ".join(map(repr, self.fields))

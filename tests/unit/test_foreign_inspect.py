@@ -312,6 +312,18 @@ def test_totals_of_a_log_that_lists_no_scorers(edited: Callable[..., Path], task
     assert f"{name}/{total}" in refusal(edited(lambda log: change(log, 0.125), task))
 
 
+def test_a_total_of_the_mean_need_not_say_so(edited: Callable[..., Path]) -> None:
+    """Inspect leaves the reducer out where nobody chose one."""
+
+    def change(log: EvalLog) -> None:
+        assert log.results is not None
+        log.eval.config.epochs_reducer = None
+        log.results.scores = [s for s in log.results.scores if s.reducer == "mean"]
+        log.results.scores[0].metrics["accuracy"].value /= 2
+
+    assert "match/accuracy (mean of the epochs) is" in refusal(edited(change))
+
+
 def test_totals_that_are_not_counted_again_are_told(logs: dict[str, Path]) -> None:
     """Metrics of a user's code, drawn ones and values that are words: a note names them."""
     run = read(logs["briefly"])

@@ -48,7 +48,7 @@ def check_totals(log: Any, source: str, wordy: Collection[str]) -> Iterator[str]
     found, why = _recomputed(log, wordy)
     unchecked = []
     for score in printed:
-        again = found.get((score.scorer, score.name, score.reducer), {})
+        again = _of(found, score)
         for key, metric in score.metrics.items():
             name = _name(score, key)
             if key in again:
@@ -67,6 +67,17 @@ def check_totals(log: Any, source: str, wordy: Collection[str]) -> Iterator[str]
             f"inspect's totals take {few(reducers)} of the epochs of an example; here its score is "
             "their mean"
         )
+
+
+def _of(
+    found: Mapping[tuple[str, str, str | None], dict[str, float]], score: Any
+) -> Mapping[str, float]:
+    """Return the totals that stand where `score` does: without a reducer that is the mean."""
+    reducers = (None, "mean") if score.reducer in (None, "mean") else (score.reducer,)
+    for reducer in (score.reducer, *reducers):
+        if (score.scorer, score.name, reducer) in found:
+            return found[score.scorer, score.name, reducer]
+    return {}
 
 
 def _name(score: Any, metric: str) -> str:

@@ -19,7 +19,8 @@ from unittest import mock
 from pytest_distill.engines import Engine
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import GoldSet
-from pytest_distill.evals.lm_eval import harness, index
+from pytest_distill.evals.lm_eval import harness
+from pytest_distill.evals.lm_eval.declared import declared
 from pytest_distill.evals.lm_eval.scoring import filtered
 from pytest_distill.evals.lm_eval.task import LmEval
 from pytest_distill.evaluation.measured import MeasuredEvaluation
@@ -63,9 +64,9 @@ def theirs(
     """Return the results of `lm_eval.simple_evaluate`; the arguments are those of `ours`."""
     import datasets
     import lm_eval
+    from lm_eval.tasks import TaskManager
 
     given = {"num_fewshot": case.num_fewshot, "override": case.override, **said}
-    known = index.manager(case.task)  # lm-evaluation-harness's own, which knows this task alone
     config = their_config(case, data, given["override"])
     for key in ("tag", "group", "task_list"):
         config.pop(key, None)
@@ -77,7 +78,7 @@ def theirs(
             model=model,
             tasks=[config],
             num_fewshot=given["num_fewshot"],
-            task_manager=known,
+            task_manager=TaskManager(include_defaults=False),
             limit=first,
             bootstrap_iters=0,
         )
@@ -86,7 +87,7 @@ def theirs(
 
 def their_config(case: Case, data: Path, override: Mapping[str, Any]) -> dict[str, Any]:
     """Return a task as its file says it, with documents that lie here."""
-    file = index.manager(case.task).task_index[case.task].yaml_path
+    file = declared(case.task).path
     said = harness.module("tasks._yaml_loader").load_yaml(file, resolve_func=True)
     return {
         **said,

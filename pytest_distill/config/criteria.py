@@ -12,15 +12,27 @@ from pydantic import BaseModel, ConfigDict, create_model
 
 from pytest_distill.config.document import Document
 from pytest_distill.errors import refuse_unknown
+from pytest_distill.evals.groups import EvalGroup
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates.all import GATES
 from pytest_distill.gates.gate import Gate
 
 
-def read_criterion(document: Document, name: str, evals: Mapping[str, Any]) -> tuple[Gate, ...]:
+def read_criterion(
+    document: Document, name: str, evals: Mapping[str, Any], groups: Mapping[str, EvalGroup]
+) -> tuple[Gate, ...]:
     """Return the gates of a criterion, in the order of the file.
 
     A gate that is asked twice, of two slices say, has a list of mappings.
+
+    Parameters
+    ----------
+    document : Document
+        The file.
+    name : str
+        The criterion.
+    evals, groups : mapping
+        What a gate may name: one eval, or several.
 
     Raises
     ------
@@ -31,12 +43,17 @@ def read_criterion(document: Document, name: str, evals: Mapping[str, Any]) -> t
     if not written:
         raise document.error(("criteria", name), "names no gate, so that anything would meet it")
     return tuple(
-        asked for gate in written for asked in _gates(document, ("criteria", name, gate), evals)
+        asked
+        for gate in written
+        for asked in _gates(document, ("criteria", name, gate), evals, groups)
     )
 
 
 def _gates(
-    document: Document, key: tuple[str, str, str], evals: Mapping[str, Any]
+    document: Document,
+    key: tuple[str, str, str],
+    evals: Mapping[str, Any],
+    groups: Mapping[str, EvalGroup],
 ) -> Iterator[Gate]:
     _, criterion, name = key
     refuse_unknown(name, GATES, f"no gate is called '{name}'", partial(document.error, key))
@@ -55,7 +72,12 @@ def _gates(
         eval = arguments.get("eval")
         if eval is not None:
             at_eval = partial(document.error, (*where, "eval"))
+            if eval in groups:
+                raise at_eval(groups[eval].named_for_one())
             refuse_unknown(eval, evals, f"no eval is called '{eval}'", at_eval)
+        for number, each in enumerate(arguments.get("evals") or ()):
+            at_each = partial(document.error, (*where, "evals", number))
+            refuse_unknown(each, {**evals, **groups}, f"no eval is called '{each}'", at_each)
         yield GATES[name](**arguments)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from types import UnionType
@@ -17,6 +17,7 @@ from pytest_distill._util.strict import PositiveCount
 from pytest_distill.config.schema import Count, Entry, Names, listed
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.lm_eval.harness import PREFIX
+from pytest_distill.evals.lm_eval.splits import files_of
 from pytest_distill.evals.lm_eval.task import FEWSHOT_SEED, LmEval
 from pytest_distill.evals.metrics.samples import Majority, OfSamples, PassAt
 from pytest_distill.evals.tasks import TASKS, Task
@@ -138,22 +139,56 @@ def _as_field(value: Any, read: Callable[[Shots], tuple[Example, ...]]) -> Any:
 
 
 class HarnessEval(MeasuredEval):
-    """An eval that is a task of lm-evaluation-harness, whose documents are the gold set."""
+    """An eval that is a task of lm-evaluation-harness, whose documents are the gold set.
+
+    Or a group of such tasks, each of which is an eval.
+    """
 
     num_fewshot: Count | None = None
     fewshot_seed: int = FEWSHOT_SEED
-    data: dict[str, str] = Field(default={})
+    data: dict[str, str | dict[str, str]] = Field(default={})
     override: dict[str, Any] = Field(default={})
+    include_path: str | None = None
+    trust_remote_code: bool = False
+    leave_out: Names = Field(default=[])
+
+    @property
+    def said_by_group(self) -> Mapping[str, Any]:
+        """What the group says of the task by which it was named."""
+        return {}
+
+    @property
+    def named(self) -> str:
+        """The name of the task there, or of the group."""
+        return self.task.removeprefix(PREFIX)
+
+    def folder_in(self, folder: Path) -> Path | None:
+        """Return the folder with tasks of the user's own; relative paths start from `folder`."""
+        return None if self.include_path is None else folder / self.include_path
 
     def asks(self, read: Callable[[Shots], tuple[Example, ...]], folder: Path) -> LmEval:  # noqa: ARG002
         """Return the task; its documents are not read yet."""
-        return LmEval(
-            of=self.task.removeprefix(PREFIX),
+        task = LmEval(
+            of=self.named,
             num_fewshot=self.num_fewshot,
             fewshot_seed=self.fewshot_seed,
-            data={split: folder / file for split, file in self.data.items()},
             override=self.override,
+            by_group=self.said_by_group,
+            include_path=self.folder_in(folder),
+            trust_remote_code=self.trust_remote_code,
         )
+        return replace(task, data=files_of(task.declared, self.data, folder))
+
+
+class MemberEval(HarnessEval):
+    """One task of a group that an entry names."""
+
+    by_group: dict[str, Any]
+
+    @property
+    def said_by_group(self) -> Mapping[str, Any]:
+        """What the group says of the task."""
+        return self.by_group
 
 
 @cache

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import product
@@ -31,13 +31,16 @@ from pytest_distill.config.schema import (
     Settings,
     SourceModel,
 )
+from pytest_distill.config.suites import Suite, suite_of
 from pytest_distill.engines import Role
 from pytest_distill.engines.lookup import DEFAULT as DEFAULT_ENGINE
 from pytest_distill.engines.lookup import ENGINES, engine_class, options_class
 from pytest_distill.errors import ConfigError, did_you_mean, name_problem, refuse_unknown
 from pytest_distill.evals.built_in import BUILT_IN, check_own_metric
 from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.groups import EvalGroup
 from pytest_distill.evals.lm_eval.harness import PREFIX
+from pytest_distill.evals.lm_eval.naming import meant_of_harness
 from pytest_distill.evals.metrics import MeanMetric, Metric, ScoredElsewhere
 from pytest_distill.evals.metrics.samples import OfSamples, named_apart
 from pytest_distill.evals.tasks import TASKS, Task
@@ -64,7 +67,9 @@ class Config:
     path : Path
         The file; relative paths in it start from its folder.
     models, evals : mapping
-        The entries by name, validated.
+        The entries by name, validated; an entry that names a group of tasks is several evals.
+    groups : mapping
+        The groups by the names of their entries.
     metrics : mapping
         The metrics of each eval, the headline metric first.
     settings : Settings
@@ -78,6 +83,7 @@ class Config:
     path: Path
     models: Mapping[str, ModelConfig]
     evals: Mapping[str, EvalConfig]
+    groups: Mapping[str, EvalGroup]
     metrics: Mapping[str, tuple[Metric, ...]]
     settings: Settings
     criteria: Mapping[str, tuple[Gate, ...]]
@@ -157,10 +163,12 @@ class _Reader:
             path=self.document.path,
             models=self.models,
             evals=self.evals,
+            groups=self.groups,
             metrics={name: self.metrics(name, entry) for name, entry in self.evals.items()},
             settings=self.file,
             criteria={
-                name: read_criterion(self.document, name, self.evals) for name in self.file.criteria
+                name: read_criterion(self.document, name, self.evals, self.groups)
+                for name in self.file.criteria
             },
             engines=self.extensions.engines,
         )
@@ -200,7 +208,46 @@ class _Reader:
 
     @cached_property
     def evals(self) -> dict[str, EvalConfig]:
-        return {name: self.eval(name, entry) for name, entry in self.file.evals.items()}
+        found: dict[str, EvalConfig] = {}
+        for name, entry in self.file.evals.items():
+            suite = self.suites.get(name)
+            evals = {name: self.eval(name, entry)} if suite is None else suite.evals
+            for own, each in evals.items():
+                if own in found:
+                    raise self.document.error(("evals", name), f"a second eval '{own}'")
+                found[own] = each
+        return found
+
+    @cached_property
+    def suites(self) -> dict[str, Suite]:
+        """The entries that name tasks of lm-evaluation-harness, or groups of them."""
+        entries = self.file.evals.items()
+        return {
+            name: self.suite(name, entry)
+            for name, entry in entries
+            if isinstance(entry, dict) and str(entry.get("task")).startswith(PREFIX)
+        }
+
+    @property
+    def groups(self) -> dict[str, EvalGroup]:
+        """The groups by name."""
+        return {name: suite.group for name, suite in self.suites.items() if suite.group}
+
+    def suite(self, name: str, entry: Any) -> Suite:
+        key = ("evals", name)
+        if entry.get("chance") == "uniform":
+            self.refuse_uniform(entry, key)
+        validated = self.document.validated(HarnessEval, entry, key)
+        with self.about(validated, key):
+            suite = suite_of(name, validated, self.document.path.parent)
+            for each in suite.evals.values():
+                _ = self.task_of(each).suited
+        return suite
+
+    def key(self, name: str) -> tuple[str, str]:
+        """Return where an eval stands in the file."""
+        suites = self.suites.items()
+        return ("evals", next((entry for entry, of in suites if name in of.evals), name))
 
     def model(self, name: str, entry: Any) -> ModelConfig:
         key = ("models", name)
@@ -253,13 +300,10 @@ class _Reader:
         if task is None:
             self.refuse_running(key)
             return self.document.validated(EvalConfig, entry, key)
-        if str(task).startswith(PREFIX):
-            kind: type[MeasuredEval] = HarnessEval
-        elif str(task) in TASKS:
-            kind = eval_of(TASKS[task])
-        else:
-            raise self.document.error((*key, "task"), unknown_task(str(task), TASKS))
-        validated = self.document.validated(kind, entry, key)
+        if str(task) not in TASKS:
+            meant = meant_of_harness(str(task)) or unknown_task(str(task), TASKS)
+            raise self.document.error((*key, "task"), meant)
+        validated = self.document.validated(eval_of(TASKS[task]), entry, key)
         self.check_task(validated, key)
         return validated
 
@@ -272,8 +316,14 @@ class _Reader:
             self.document.refuse_misread((*key, name), labels=name == "labels")
         for name in (*NAMES_OF_DATA, *TEXTS):
             self.document.refuse_cut((*key, name))
-        try:
+        with self.about(entry, key):
             _ = self.task_of(entry).suited
+
+    @contextmanager
+    def about(self, entry: MeasuredEval, key: tuple[str, str]) -> Iterator[None]:
+        """Let an error that begins with a key of an entry say where that stands."""
+        try:
+            yield
         except ConfigError as error:
             name, colon, problem = str(error).partition(": ")
             inside = (*key, name) if colon and name in type(entry).model_fields else key
@@ -298,7 +348,7 @@ class _Reader:
             )
 
     def metrics(self, name: str, entry: EvalConfig) -> tuple[Metric, ...]:
-        key = ("evals", name, "metrics")
+        key = (*self.key(name), "metrics")
         listed = entry.metrics
         if not listed and isinstance(entry, MeasuredEval):
             listed = [metric.name for metric in self.task_of(entry).usual]
@@ -405,11 +455,11 @@ class _Reader:
                 if problem := name_problem(name, of_a_file=True):
                     raise self.document.error((section, name), f"the name {name!r} {problem}")
         files: dict[str, tuple[str, str]] = {}
-        for pair in product(self.file.evals, self.file.models):
+        for pair in product(self.evals, self.file.models):
             other = files.setdefault(".".join(pair).casefold(), pair)
             if other != pair:
                 raise self.document.error(
-                    ("evals", pair[0]),
+                    self.key(pair[0]),
                     f"predictions of model '{pair[1]}' on it, and of '{other[1]}' on "
                     f"'{other[0]}', would be exported into one file: call one of them otherwise",
                 )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pytest_distill.errors import ConfigError, did_you_mean, refuse_unknown
 from pytest_distill.evals.goldset import Example, GoldSet
+from pytest_distill.evals.groups import EvalGroup
 from pytest_distill.evals.ids import meeting
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.request_keys import (
@@ -48,6 +49,8 @@ class Eval:
         Score that guessing gets by the headline metric.
     must_keep : tuple of str
         Ids of the examples that a student may not get wrong.
+    groups : tuple of EvalGroup
+        Those to which it belongs.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Eval:
     cluster: str | None = None
     chance: Fraction | None = None
     must_keep: tuple[str, ...] = ()
+    groups: tuple[EvalGroup, ...] = ()
     _slices: dict[str, dict[str, list[int]]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -43,7 +43,7 @@ def load(
     shown = name if config is None else f"{name} ({config})"
     offline = bool(datasets.config.HF_HUB_OFFLINE)
     try:
-        with _quiet(datasets):
+        with quiet(datasets):
             builder = None
             if revision is not None and hub.is_commit(revision):
                 found, builder = hub.Found(revision), _prepared(datasets, name, config, revision)
@@ -62,7 +62,7 @@ def load(
     except Exception as error:  # noqa: BLE001 - network, hub and loader each raise their own
         raise GoldSetError(
             f"{shown}: no such folder here, and the split '{split}' cannot be had from the hub: "
-            f"{_why(error, name, revision)}"
+            f"{why(error, name, revision)}"
         ) from None
     return rows, found.told(name, revision)
 
@@ -129,7 +129,7 @@ def _not_cached(datasets: Any, name: str, config: str | None, found: hub.Found) 
     return f"the cache has its config {named}, not '{config}', and {found.trouble}"
 
 
-def _why(error: BaseException, name: str, revision: str | None) -> str:
+def why(error: BaseException, name: str, revision: str | None) -> str:
     """Return what went wrong: at the hub, else in what lies there."""
     told: BaseException | None = error
     while told is not None:
@@ -144,7 +144,7 @@ def _why(error: BaseException, name: str, revision: str | None) -> str:
 
 
 @contextmanager
-def _quiet(datasets: Any) -> Iterator[None]:
+def quiet(datasets: Any) -> Iterator[None]:
     """Keep the progress bars and the log of `datasets` out of pytest's output."""
     shown = not datasets.utils.are_progress_bars_disabled()
     with hub.quiet("datasets"):

@@ -12,6 +12,7 @@ from pytest_distill._util.units import Unit
 from pytest_distill.comparison.comparison import Comparison, Confidence, Slice
 from pytest_distill.comparison.flips import lost_rows
 from pytest_distill.errors import ConfigError
+from pytest_distill.evals.groups import EvalGroup
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import Decision
@@ -34,7 +35,11 @@ class Asked(Protocol):
 
     @property
     def evals(self) -> Sequence[str]:
-        """Names of all evals."""
+        """Names of the evals that it is about: all, or those of a group."""
+
+    @property
+    def groups(self) -> Mapping[str, EvalGroup]:
+        """The groups of evals by name."""
 
     def comparison(
         self,

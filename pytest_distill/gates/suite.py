@@ -16,6 +16,7 @@ from pytest_distill.errors import ComparisonError, ConfigError, some_of
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
 from pytest_distill.gates.arguments import check_option
+from pytest_distill.gates.averages import average_notes
 from pytest_distill.gates.deciding import decide, unless_observed
 from pytest_distill.gates.gate import Asked, Gate
 from pytest_distill.gates.verdict import Verdict, as_float, finite
@@ -45,7 +46,8 @@ class SuiteRetained(Gate):
     min : float
         The floor of the aggregate, above 0 and at most 2.
     evals : sequence of str, optional
-        Their names; all of ``distill.yaml`` by default.
+        Their names, or those of groups; by default all of the marker's group, else all of
+        ``distill.yaml``.
     aggregate : str
         ``ratio_of_averages``: mean student score / mean teacher score; ``average_of_ratios``;
         ``geometric``: the geometric mean of the ratios; ``minimum``: the worst eval.
@@ -69,14 +71,19 @@ class SuiteRetained(Gate):
 
     def comparisons(self, asked: Asked) -> Sequence[Comparison]:
         """Return the comparison of each eval; ConfigError where they are not different names."""
-        names = list(asked.evals) if self.evals is None else list(self.evals)
-        if isinstance(self.evals, str) or not names:
+        given = list(asked.evals) if self.evals is None else list(self.evals)
+        if isinstance(self.evals, str) or not given:
             raise ConfigError(
                 f"evals={self.evals!r}: must be a list of names; name at least one eval"
             )
+        names = [
+            name
+            for each in given
+            for name in (asked.groups[each].evals if each in asked.groups else (each,))
+        ]
         twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
         if twice:
-            raise ConfigError(f"evals={names!r}: '{twice[0]}' is listed twice; name it once")
+            raise ConfigError(f"evals={given!r}: '{twice[0]}' is listed twice; name it once")
         return [asked.comparison(name, self.student, alone=True) for name in names]
 
     def as_method_of(self, comparison: Comparison, asked: Asked) -> Sequence[Comparison]:  # noqa: ARG002
@@ -106,6 +113,7 @@ class SuiteRetained(Gate):
         reported = next((each for each in comparisons if not each.measured()), comparisons[0])
         decision = decide(found, chosen, ">=", floor, confidence, reported)
         notes = (
+            *average_notes(comparisons),
             *choice_note(values, floor),
             *hinge_note(rows, self.aggregate, floor),
             *unknown,

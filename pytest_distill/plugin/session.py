@@ -145,7 +145,7 @@ class DistillSession:
         project = self.project(item)
         with of_marker(item):
             if arguments.get("eval") is not None:
-                project.eval_name(arguments["eval"])
+                project.eval_names(arguments["eval"])
             if arguments.get("student") is not None:
                 project.student_name(arguments["student"])
             if isinstance(arguments.get("metric"), str):
@@ -170,8 +170,8 @@ class DistillSession:
         project = self.project(item)
         project.begin_apart()
         named = eval or arguments.get("eval")
-        if named is None and any_eval:
-            named = next(iter(project.config.evals))
+        if any_eval:
+            named = self.evals(item)[0] if named is None else project.eval_names(named)[0]
         return project.comparison(
             named,
             student=student or arguments.get("student"),
@@ -180,6 +180,12 @@ class DistillSession:
             engines=self._overridden(item),
             kind=kind,
         )
+
+    def evals(self, item: pytest.Item) -> Sequence[str]:
+        """Return the evals that a test is about: those of its group, else all that there are."""
+        config = self.project(item).config
+        group = config.groups.get(marker_arguments(item).get("eval", ""))
+        return [*config.evals] if group is None else group.evals
 
     def model(self, item: pytest.Item, role: Role) -> Model:
         """Return the model of a role that a test means, whatever its eval."""
@@ -238,7 +244,7 @@ class DistillSession:
             if self.is_gate_test(item):
                 with suppress(DistillError):
                     project = self.project(item)
-                    project.selected.add(project.eval_name(marker_arguments(item).get("eval")))
+                    project.selected.update(project.eval_names(marker_arguments(item).get("eval")))
 
     def read_required(self) -> None:
         """Read what must have passed, of every ``distill.yaml`` where pytest looked for tests.

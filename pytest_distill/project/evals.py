@@ -48,6 +48,7 @@ def read_eval(config: Config, name: str, limit: int | None = None) -> Eval | Rep
         cluster=entry.cluster,
         chance=_chance(entry, task, gold),
         must_keep=_must_keep(config, name, entry, gold),
+        groups=tuple(group for group in config.groups.values() if name in group.evals),
     )
     for field in (*entry.slices, *([entry.cluster] if entry.cluster else [])):
         read.slice_ids(field)  # a field that an example lacks shows now, not in some gates

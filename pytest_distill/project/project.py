@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
@@ -115,9 +115,16 @@ class Project:
             model.trained = _trained(self._entries[name])
             model.declared = self._entries[name].declared
 
+    def eval_names(self, name: str | None) -> Sequence[str]:
+        """Return the evals of a group, else the one that `name` is; ConfigError as `eval_name`."""
+        group = self.config.groups.get(name) if name is not None else None
+        return (self.eval_name(name),) if group is None else group.evals
+
     def eval_name(self, name: str | None) -> str:
         """Return `name` where it is an eval, or the only eval's; ConfigError else."""
-        evals = self.config.evals
+        evals, groups = self.config.evals, self.config.groups
+        if name is not None and name in groups:
+            raise ConfigError(f"{self.config.path.name}: {groups[name].named_for_one()}")
         if name is None:
             if len(evals) == 1:
                 return next(iter(evals))
@@ -125,7 +132,7 @@ class Project:
                 f"{self.config.path.name} has several evals ({some_of([*evals])}): name one, "
                 f"e.g. @pytest.mark.distill(eval='{next(iter(evals))}')"
             )
-        refuse_unknown(name, evals, f"{self.config.path.name} has no eval '{name}'")
+        refuse_unknown(name, {**evals, **groups}, f"{self.config.path.name} has no eval '{name}'")
         return name
 
     def student_name(self, name: str) -> str:
@@ -230,8 +237,8 @@ class Project:
 
     def check_metric(self, eval: str | None, metric: str) -> None:
         """Raise ConfigError where an eval has no such metric; the gold set is not read."""
-        name = self.eval_name(eval)
-        choose_metric(name, metric, self.config.metrics[name], self.config.suited(name))
+        for name in self.eval_names(eval):
+            choose_metric(name, metric, self.config.metrics[name], self.config.suited(name))
 
     @property
     def all_models(self) -> list[running.Model]:

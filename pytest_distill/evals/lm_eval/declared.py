@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pytest_distill.errors import ConfigError
+from pytest_distill.errors import ConfigError, did_you_mean
 from pytest_distill.evals.lm_eval import harness
-from pytest_distill.evals.lm_eval.index import manager
+from pytest_distill.evals.lm_eval.index import all_names, entries_of
 
 NO_FILTER = "none"
 """What lm-evaluation-harness calls the one filter of a task that has none."""
@@ -59,24 +59,27 @@ class DeclaredTask:
     path : Path
         The file that defines it.
     said : mapping
-        What the file says, includes and all; functions by their names.
-    by_group : mapping
-        What a group says otherwise.
+        What holds for it: what the file says, includes and all, and what is said otherwise;
+        functions by their names.
+    otherwise : mapping
+        What a group or ``distill.yaml`` says otherwise than the file.
     """
 
     name: str
     path: Path
     said: Mapping[str, Any]
-    by_group: Mapping[str, Any] = field(default_factory=dict)
+    otherwise: Mapping[str, Any] = field(default_factory=dict)
+
+    def saying(self, **otherwise: Any) -> DeclaredTask:
+        """Return the task with something else said."""
+        return replace(
+            self, said={**self.said, **otherwise}, otherwise={**self.otherwise, **otherwise}
+        )
 
     @property
     def output_type(self) -> str:
         """What a model is asked for."""
         return str(self.said.get("output_type", "generate_until"))
-
-    def but(self, override: Mapping[str, Any]) -> DeclaredTask:
-        """Return the task with what somebody says otherwise."""
-        return replace(self, said={**self.said, **self.by_group, **override})
 
     @property
     def scores_itself(self) -> bool:
@@ -141,27 +144,35 @@ def _registered(registry: Any, name: str) -> Any:
     return registry[name] if name in registry else None  # noqa: SIM401 (its `get` raises)
 
 
-@cache
-def declared(name: str) -> DeclaredTask:
+def declared(
+    name: str, *, folder: Path | None = None, otherwise: Mapping[str, Any] | None = None
+) -> DeclaredTask:
     """Return a task by its name.
+
+    Parameters
+    ----------
+    name : str
+        The task.
+    folder : Path, optional
+        With tasks of the user's own.
+    otherwise : mapping, optional
+        What is said otherwise than in the task's file.
 
     Raises
     ------
     ConfigError
-        Where there is none, or it is of a kind that is not run here.
+        Where there is none of that name.
     """
-    entry = manager(name).task_index[name]
-    said = entry.cfg or {}
-    for refused in _refusals(entry.kind.name, said):
-        raise ConfigError(f"task: '{name}' of lm-evaluation-harness {refused}")
-    return DeclaredTask(name, Path(entry.yaml_path), said)
+    entry = entries_of(name, folder).get(name)
+    if entry is None:
+        raise ConfigError(unknown_name(name, folder))
+    said = {**(entry.cfg or {}), **(otherwise or {})}
+    if entry.kind.name in ("GROUP", "TAG"):
+        raise ConfigError(f"task: '{name}' is a group of tasks")
+    return DeclaredTask(name, Path(entry.yaml_path), said, otherwise or {})
 
 
-def _refusals(kind: str, said: Mapping[str, Any]) -> Iterator[str]:
-    if kind == "PY_TASK":
-        yield "is a Python class of its own, not a declared task, and is not run here"
-    if said.get("unsafe_code"):
-        yield "runs code that the model writes (unsafe_code), which is not done here"
-    for key, what in (("doc_to_image", "images"), ("doc_to_audio", "audio")):
-        if said.get(key):
-            yield f"has {what} ({key}), which are not read here"
+def unknown_name(name: str, folder: Path | None = None) -> str:
+    """Return what to say of a name that is none of a task, a group or a tag."""
+    meant = did_you_mean(name, all_names(folder))
+    return f"task: lm-evaluation-harness has no task or group '{name}'; {meant}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,19 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from pytest_distill._util.packages import Package
-from pytest_distill.errors import DistillError, GoldSetError
+from pytest_distill._util.user_code import user_code
+from pytest_distill.errors import ConfigError, DistillError, GoldSetError
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.lm_eval import harness
+from pytest_distill.evals.lm_eval.data import cannot, check_columns, check_shots, files_as_data
 from pytest_distill.evals.lm_eval.declared import DeclaredTask
-from pytest_distill.evals.lm_eval.index import manager
+from pytest_distill.evals.lm_eval.refusals import with_functions, without_hub_metrics
+from pytest_distill.evals.lm_eval.splits import asked
 from pytest_distill.evals.readonly import read_only
 
 DIGITS = 16
 """Of a document's digest, which is its id."""
-
-_BUILDERS = {".json": "json", ".jsonl": "json", ".gz": "json", ".parquet": "parquet", ".csv": "csv"}
-_DATASETS = Package("datasets", "datasets", "datasets")
 
 
 @dataclass(frozen=True)
@@ -52,15 +50,25 @@ class Documents:
 def read_documents(
     declared: DeclaredTask,
     *,
-    num_fewshot: int | None,
     fewshot_seed: int,
     data: Mapping[str, Path],
-    override: Mapping[str, Any],
+    trusted: bool = False,
 ) -> Documents:
     """Return a task with all of its documents.
 
     All requests are built, whichever are needed: the few-shot examples of a document depend on how
     many were drawn before.
+
+    Parameters
+    ----------
+    declared : DeclaredTask
+        The task.
+    fewshot_seed : int
+        What its solved examples are drawn by.
+    data : mapping
+        Split -> the file that takes the place of the task's data set.
+    trusted : bool
+        Whether Python from a hub may run.
 
     Raises
     ------
@@ -68,26 +76,34 @@ def read_documents(
         Where the task cannot be loaded, or its data cannot be had.
     """
     source = f"{harness.PREFIX}{declared.name}"
-    config = harness.module("tasks._yaml_loader").load_yaml(declared.path)
-    for key in ("tag", "group", "task_list"):
-        config.pop(key, None)
-    config |= {**declared.by_group, **override}
-    with _data_of(source, data) as dataset, harness.quiet(), seeded():
+    config = _config(declared, trusted)
+    with files_as_data(declared, data) as dataset, harness.quiet(), seeded():
         if dataset is not None:
             config["custom_dataset"] = lambda **_: dataset
         try:
-            task = manager(declared.name).load([config])["tasks"][declared.name]
-            if num_fewshot is not None:
-                task.set_config(key="num_fewshot", value=num_fewshot)
-            elif task.get_config("num_fewshot") is None:
-                task.set_config(key="num_fewshot", value=0)
+            task = harness.module("tasks").TaskManager(include_defaults=False).load([config])
+            task = task["tasks"][declared.name]
+            if dataset is not None:
+                check_columns(task, data, asked(declared))
+            check_shots(task, declared)
             task.set_fewshot_seed(seed=fewshot_seed)
             task.build_all_requests()
         except DistillError:
             raise
         except Exception as error:
-            raise GoldSetError(f"{source}: {_cannot(config, data, error)}") from error
+            raise GoldSetError(f"{source}: {cannot(declared, data, error)}") from error
     return _documents(source, task)
+
+
+def _config(declared: DeclaredTask, trusted: bool) -> dict[str, Any]:
+    """Return what a task says, its functions imported."""
+    with harness.quiet(), user_code(f"{declared.path}: cannot be read:", ConfigError):
+        said = harness.module("tasks._yaml_loader").load_yaml(declared.path)
+    said |= with_functions(declared.otherwise)
+    for key in ("tag", "group", "task_list"):
+        said.pop(key, None)
+    said["num_fewshot"] = said.get("num_fewshot") or 0
+    return dict(said if trusted else without_hub_metrics(said))
 
 
 @contextmanager
@@ -101,46 +117,6 @@ def seeded() -> Iterator[None]:
     finally:
         random.setstate(before)
         np.random.set_state(of_numpy)
-
-
-@contextmanager
-def _data_of(source: str, data: Mapping[str, Path]) -> Iterator[Any]:
-    """Yield the files that take the place of the task's data set, by split; None without any."""
-    if not data:
-        yield None
-        return
-    datasets = _DATASETS.load(f"{source}: data")
-    with tempfile.TemporaryDirectory() as folder, harness.quiet():
-        yield datasets.DatasetDict(
-            {split: _read(datasets, path, folder) for split, path in data.items()}
-        )
-
-
-def _read(datasets: Any, path: Path, cache: str) -> Any:
-    if path.is_dir():
-        return datasets.load_from_disk(str(path))
-    builder = _BUILDERS.get(path.suffix.lower())
-    if builder is None or not path.is_file():
-        raise GoldSetError(f"{path}: no file of rows ({', '.join(_BUILDERS)}) nor saved data set")
-    return datasets.load_dataset(
-        builder, data_files=str(path), split="train", cache_dir=cache, keep_in_memory=True
-    )
-
-
-def _cannot(config: Mapping[str, Any], data: Mapping[str, Path], error: Exception) -> str:
-    """Return what is wrong where a task could not be loaded, and what to do."""
-    keys = ("test_split", "validation_split", "training_split", "fewshot_split")
-    splits = [split for key in keys if (split := config.get(key))]
-    missing = [split for split in splits if split not in data]
-    what = f"{type(error).__name__}: {error}".partition("\n")[0]
-    if not data:
-        return (
-            f"its data set '{config.get('dataset_path')}' could not be had ({what}); where there "
-            f"is no hub, name files: 'data: {{{', '.join(f'{s}: FILE' for s in splits)}}}'"
-        )
-    if missing:
-        return f"{what}; 'data' has no {' and no '.join(missing)}, which the task may open"
-    return what
 
 
 def _documents(source: str, task: Any) -> Documents:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from importlib import import_module
+from functools import cache
+from importlib import import_module, metadata
+from importlib.util import find_spec
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 from pytest_distill._util.packages import Package
+from pytest_distill.errors import ConfigError
 
 PACKAGE = Package("lm_eval", "lm-eval", "lm-eval")
 
@@ -18,11 +23,47 @@ PREFIX = "lm_eval:"
 """What ``task:`` begins with where it names one of its tasks."""
 
 
+SINCE, BEFORE = (0, 4, 12), (0, 5)
+"""The versions whose inside is known here."""
+
+
 def module(name: str) -> Any:
-    """Return a module of lm-evaluation-harness; ConfigError where it is not installed."""
-    PACKAGE.load(f"task: {PREFIX}...")
+    """Return a module of lm-evaluation-harness.
+
+    Raises
+    ------
+    ConfigError
+        Where it is not installed, or another version than those that are read here.
+    """
+    _check_version()
     with quiet():
+        PACKAGE.load(f"task: {PREFIX}...")
         return import_module(f"lm_eval.{name}")
+
+
+def tasks_folder() -> Path:
+    """Return where its tasks are; nothing is imported."""
+    _check_version()
+    spec = find_spec(PACKAGE.module)
+    (root,) = (spec and spec.submodule_search_locations) or [""]
+    return Path(root, "tasks")
+
+
+@cache
+def _check_version() -> None:
+    PACKAGE.require(f"task: {PREFIX}...")
+    installed = metadata.version("lm_eval")
+    numbers = tuple(int(number) for number in re.findall(r"\d+", installed)[:3])
+    if not SINCE <= numbers < BEFORE:
+        raise ConfigError(
+            f"task: {PREFIX}... needs lm-eval from {_dotted(SINCE)} on and before "
+            f"{_dotted(BEFORE)}, and {installed} is installed: pip install "
+            f"'pytest-distill[{PACKAGE.extra}]'"
+        )
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
 
 
 @contextmanager

@@ -50,6 +50,12 @@ class LmEval(Task):
         Split -> the file that takes the place of the task's data set.
     override : mapping
         What the task's file is to say otherwise.
+    by_group : mapping
+        What the group says otherwise by which it was named.
+    include_path : Path, optional
+        A folder with tasks of the user's own.
+    trust_remote_code : bool
+        Whether Python that comes with the task may run.
     """
 
     metrics: ClassVar[tuple[Metric, ...]] = ()
@@ -60,6 +66,9 @@ class LmEval(Task):
     fewshot_seed: int = FEWSHOT_SEED
     data: Mapping[str, Path] = field(default_factory=dict)
     override: Mapping[str, Any] = field(default_factory=dict)
+    by_group: Mapping[str, Any] = field(default_factory=dict)
+    include_path: Path | None = None
+    trust_remote_code: bool = False
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -69,7 +78,22 @@ class LmEval(Task):
     @cached_property
     def declared(self) -> DeclaredTask:
         """What the task's file says; no document is read."""
-        return declared(self.of).but(self.override)
+        otherwise = {**self.by_group, **self.override}
+        found = declared(self.of, folder=self.include_path, otherwise=otherwise)
+        if self.num_fewshot is None:
+            return found
+        if found.said.get("num_fewshot") == 0 != self.num_fewshot:
+            raise ConfigError(
+                f"num_fewshot: task '{self.of}' is to be asked without solved examples "
+                "(num_fewshot: 0 in its file), and lm-evaluation-harness asks it so whatever is "
+                "said: leave the key out"
+            )
+        if found.output_type == "loglikelihood_rolling" and self.num_fewshot:
+            raise ConfigError(
+                f"num_fewshot: task '{self.of}' rates whole texts, with nothing before them: "
+                "leave the key out"
+            )
+        return found.saying(num_fewshot=self.num_fewshot)
 
     @cached_property
     def suited(self) -> tuple[Metric, ...]:
@@ -195,10 +219,9 @@ class LmEval(Task):
         """
         found = read_documents(
             self.declared,
-            num_fewshot=self.num_fewshot,
             fewshot_seed=self.fewshot_seed,
             data=self.data,
-            override=self.override,
+            trusted=self.trust_remote_code,
         )
         for example in found.gold:
             check(found.task, example, found.instances[example.id])
@@ -227,7 +250,7 @@ class LmEval(Task):
             "version": version("lm_eval"),
             "num_fewshot": self.num_fewshot,
             "fewshot_seed": self.fewshot_seed,
-            "override": dict(self.override),
+            "override": {**self.by_group, **self.override},
         }
 
     def request(self, example: Example) -> Request:

@@ -13,6 +13,7 @@ from typing import Any
 from pytest_distill._util.files import make_folder, write_atomically
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.errors import printable
+from pytest_distill.evals.groups import EvalGroup
 from pytest_distill.evals.tasks.budgets import budget_text
 from pytest_distill.gates.doubts import with_remarks
 from pytest_distill.gates.gate import Gate
@@ -25,6 +26,7 @@ class _Test:
     """The running test, as a gate asks for its comparisons."""
 
     evals: Sequence[str]
+    groups: Mapping[str, EvalGroup]
     comparison: Callable[..., Comparison]
 
 
@@ -55,8 +57,11 @@ def judge(
     __tracebackhide__ = True
     session, item = running_test(f"assert_{gate.name}")
     with session.asking(item, gate.name, criterion):
-        evals = list(session.project(item).config.evals)
-        test = _Test(evals, partial(session.comparison, item, kind=Comparison))
+        test = _Test(
+            session.evals(item),
+            session.project(item).config.groups,
+            partial(session.comparison, item, kind=Comparison),
+        )
         if comparison is None:
             judged = gate.comparisons(test)
         else:

@@ -77,11 +77,13 @@ def _of_group(
 ) -> Iterator[Member]:
     said = {**{k: v for k, v in group.items() if k not in _OF_GROUPS}, **said}
     listed = group.get("task")
+    children: dict[str, list[Member]] = {}  # a task that it names twice is one of it
     for member in listed if isinstance(listed, list) else [listed]:
         own = {"task": member} if isinstance(member, str) else dict(member or {})
         inner = own.pop("group", None)
         if inner is not None and inner not in entries:
-            yield from _of_group(inner, {"group": inner, **own}, entries, said, within)
+            written = {"group": inner, **own}
+            children[f"{name}::{inner}"] = [*_of_group(inner, written, entries, said, within)]
             continue
         named = own.pop("task", None) if inner is None else inner
         if not isinstance(named, str) or (named not in entries and own):
@@ -91,7 +93,13 @@ def _of_group(
                 "its other tasks one by one, each in an entry of its own"
             )
         own = {key: value for key, value in own.items() if key not in _OF_GROUPS}
-        yield from _members(named, entries, {**said, **own}, within)
+        found = [*_members(named, entries, {**said, **own}, within)]
+        if named in entries and entries[named].kind.name == "GROUP":
+            children[named] = found
+        else:
+            children |= {each.name: [each] for each in found}
+    for each in children.values():
+        yield from each
 
 
 def averages_of(

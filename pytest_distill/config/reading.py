@@ -141,7 +141,7 @@ def load_config(path: Path, extensions: Extensions | None = None) -> Config:
 NAMES_OF_DATA = ("labels", "must_keep")
 """Keys of an eval that hold what stands in data: it must read as it is written."""
 
-TEXTS = ("prompt", "extract", "stop", "delimiter")
+TEXTS = ("prompt", "system", "template", "thinking", "extract", "stop", "delimiter")
 """Keys of an eval that hold a text in which a ``#`` may stand."""
 
 _SOME_SHOT = Example("", {}, "")

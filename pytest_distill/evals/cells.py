@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import re
+import warnings
 from decimal import Decimal
 from numbers import Real
 from typing import Any
 
 MOST_DIGITS = 18
 """Of a whole number that stands as text."""
+
+MOST_CHARACTERS = 100_000
+"""Of a list or a mapping as Python prints it: a parser that is made for code reads it."""
 
 EXACT = 2**53
 """From here on a float no longer tells whole numbers apart."""
@@ -46,10 +51,24 @@ def real(value: object) -> float | None:
 
 
 def structure(value: Any) -> Any:
-    """Return a list or a mapping that stands as JSON in a cell; any other value as it is."""
-    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            return value
-    return value
+    """Return a list or a mapping that stands in a cell; any other value as it is.
+
+    As JSON; or as Python prints it, which is what pandas writes of a list into a CSV file.
+    """
+    if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{"):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return _printed(value)
+
+
+def _printed(value: str) -> Any:
+    if len(value) > MOST_CHARACTERS:
+        return value
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a backslash that escapes nothing
+            return ast.literal_eval(value.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return value

@@ -218,6 +218,23 @@ def test_numbers_in_cells() -> None:
     assert distributions(evaluated(listed, None, "csv")) == [{"a": 0.25, "b": 0.75}] * 2
 
 
+@pytest.mark.parametrize("write", [json.dumps, str])
+def test_lists_in_cells_as_json_or_as_python_prints_them(write: Any) -> None:
+    """What pandas writes of a list into a CSV file is what Python prints."""
+    scores = [{"label": "b", "score": 0.75}, {"label": "a", "score": 0.25}]
+    rows = [{"id": i, "output": write(scores)} for i in range(2)]
+    assert distributions(evaluated(rows, None, "csv")) == [{"a": 0.25, "b": 0.75}] * 2
+
+
+@pytest.mark.parametrize(
+    "cell", ["[" * 99_000, "[" * 120_000, "{'a': print()}", "['\\d']", "[1, 2", "{1, 2}", "[{}]"]
+)
+def test_a_cell_that_only_looks_like_a_list(cell: str) -> None:
+    """It is text as any other, and nothing in it runs."""
+    with pytest.raises(EvaluationError, match=r"no answer; task .* and the row has id, output"):
+        evaluated([{"id": 0, "output": cell}], None, "csv", gold="a")
+
+
 @pytest.mark.parametrize(
     ("task", "needs"),
     [

@@ -22,6 +22,9 @@ from pytest_distill.evaluation.sources.converted import Converted, file_name
 from pytest_distill.evaluation.sources.formats.all import FORMATS, format_of
 from pytest_distill.evaluation.sources.formats.format import ForeignRun, Format
 
+GOLD = "gold"
+"""What stands in the name of a gold set's file in the place of a model."""
+
 WIDTH = 110
 """Of the lines of yaml."""
 
@@ -73,7 +76,7 @@ def converted_lines(runs: Sequence[Named], kind: str, output: Path) -> Iterator[
     files: dict[Path, str] = {}
     for converted in tasks:
         task = file_name(converted.task)
-        files[output / f"{task}.gold.jsonl"] = converted.gold_lines()
+        files[output / f"{task}.{GOLD}.jsonl"] = converted.gold_lines()
         for model in converted.runs:
             files[output / f"{task}.{model}.jsonl"] = converted.lines(model)
     yield from _written(files)
@@ -114,8 +117,22 @@ def _by_task(runs: Sequence[Named], kind: str) -> list[Converted]:
     """Return the runs by their task; ConfigError where two would be written into one file."""
     by_file: dict[str, Named] = {}
     tasks: dict[str, dict[str, ForeignRun]] = {}
+    by_gold: dict[str, ForeignRun] = {}
     for each in runs:
-        name = f"{file_name(each.run.task)}.{each.model}"
+        task = file_name(each.run.task)
+        same = by_gold.setdefault(task.casefold(), each.run)
+        if same.task != each.run.task:
+            raise ConfigError(
+                f"tasks '{same.task}' ({same.source}) and '{each.run.task}' ({each.run.source}) "
+                f"would both be written into {task}.{GOLD}.jsonl: convert one at a time, into two "
+                "folders"
+            )
+        if each.model.casefold() == GOLD:
+            raise ConfigError(
+                f"{each.run.source}: a model called '{each.model}' would be written into the file "
+                f"of the gold set: call it otherwise: NAME={each.run.files[0]}"
+            )
+        name = f"{task}.{each.model}"
         other = by_file.setdefault(name.casefold(), each)
         if other is not each:
             raise ConfigError(
@@ -165,7 +182,9 @@ def _yaml(tasks: Sequence[Converted], output: Path) -> Iterator[str]:
             predictions = models.setdefault(model, {})
             predictions[task] = (folder / f"{task}.{model}.jsonl").as_posix()
     evals = {
-        file_name(each.task): each.entry((folder / f"{file_name(each.task)}.gold.jsonl").as_posix())
+        file_name(each.task): each.entry(
+            (folder / f"{file_name(each.task)}.{GOLD}.jsonl").as_posix()
+        )
         for each in tasks
     }
     roles = {name: name for name in models if name in get_args(Role)}

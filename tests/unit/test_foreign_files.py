@@ -171,6 +171,19 @@ def test_a_glob_without_a_format(folder: Path) -> None:
         comparison_of(folder, {"pets": PETS}, teacher=teacher).evaluation("teacher")
 
 
+def test_files_of_a_tool_that_is_not_named(folder: Path) -> None:
+    """The message says which format the name of the file is of; no file of ours is called so."""
+    path = lm_eval_runs.samples(folder / "results", "pets")
+    teacher = {"engine": "recorded", "predictions": str(path)}
+    with pytest.raises(EvaluationError, match="as another tool's files are: say 'format: lm-eval'"):
+        comparison_of(folder, {"pets": PETS}, teacher=teacher).evaluation("teacher")
+    written(folder, "own.jsonl", [{"id": "a"}])
+    teacher = {"engine": "recorded", "predictions": "own.jsonl"}
+    with pytest.raises(EvaluationError) as raised:
+        comparison_of(folder, {"pets": PETS}, teacher=teacher).evaluation("teacher")
+    assert "format" not in str(raised.value)
+
+
 def test_answers_that_were_changed(folder: Path) -> None:
     """What our metric makes of them is held against the file's, whatever that is called there."""
     (line, *_) = lines_of(folder, "pets", "big")

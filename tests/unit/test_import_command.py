@@ -145,6 +145,19 @@ def test_two_runs_of_one_model(folder: Path) -> None:
         imported("results")
 
 
+def test_names_that_would_be_one_file(folder: Path) -> None:
+    """Tasks whose names differ in what no file name has, and a model called as the gold set is."""
+    assert folder == Path.cwd()
+    rows = [ForeignRow("f:1", "a", {"input": "?", "target": "x"}, {"text": "x"})]
+    runs = [ForeignRun("f", (Path("f"),), None, task, rows) for task in ("a|b", "a_b")]
+    two = [importing.Named(f"m{number}", run) for number, run in enumerate(runs)]
+    gold = [importing.Named("Gold", runs[0])]
+    for named, words in ((two, "would both be written into a_b.gold"), (gold, "call it otherwise")):
+        with pytest.raises(ConfigError, match=words):
+            list(importing.converted_lines(named, "any", Path("p")))
+    assert not Path("p").exists()
+
+
 def test_nothing_is_overwritten(folder: Path) -> None:
     """The same contents may be there; with others nothing at all is written."""
     both()

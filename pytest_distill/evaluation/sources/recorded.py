@@ -26,7 +26,7 @@ from pytest_distill.evaluation.sources.fields import cell, number, prediction_of
 from pytest_distill.evaluation.sources.foreign import ForeignFiles, is_glob
 from pytest_distill.evaluation.sources.foreign_ids import with_ids_of
 from pytest_distill.evaluation.sources.foreign_rows import differing, recorded_rows
-from pytest_distill.evaluation.sources.formats.all import FORMATS, format_of
+from pytest_distill.evaluation.sources.formats.all import FORMATS, format_of, written_by
 from pytest_distill.evaluation.sources.rows import RecordedRows, read_rows
 from pytest_distill.evaluation.sources.source import Source, SourceOptions
 
@@ -123,7 +123,12 @@ class RecordedModel(Source):
         if self._foreign is not None:
             return self._evaluate_foreign(on, self._foreign(on.name))
         path = self.file(on.name)
-        rows = read_rows(path, on).in_full
+        try:
+            rows = read_rows(path, on).in_full
+        except EvaluationError as error:
+            format = written_by(path)
+            hint = f"; it is called as another tool's files are: say 'format: {format}'"
+            raise EvaluationError(f"{error}{hint}" if format else str(error)) from None
         return self._evaluated(rows, on, source=rows.source, file=path.resolve())
 
     def _evaluate_foreign(self, on: Eval, files: ForeignFiles) -> Evaluation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from pytest_distill._util.user_code import load_object
 from pytest_distill.errors import refuse_unknown
@@ -29,3 +30,12 @@ def format_of(name: str) -> Format:
     if kind.package is not None:
         kind.package.require(f"format: {name}")
     return kind()
+
+
+def written_by(path: Path) -> str | None:
+    """Return the format of which a file's name is; None where any tool's might be called so."""
+    for name in FORMATS:
+        kind: type[Format] = load_object(FORMATS[name], f"format {name}")
+        if any(glob != "*.json" and path.match(glob) for glob in kind.globs):
+            return name
+    return None

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_distill.errors import EvaluationError, did_you_mean
+from pytest_distill.errors import EvaluationError, some_of
 from pytest_distill.evaluation.sources.formats.lm_eval.asked import Asked, asked_of
 
 NO_FILTER = "none"
@@ -117,7 +117,7 @@ def _sample(where: str, row: dict[str, Any]) -> Sample:
     if lacking:
         raise EvaluationError(
             f"{where}: no '{lacking[0]}': not one of the samples that lm-evaluation-harness writes "
-            f"with --log_samples (0.4.3 and later); {did_you_mean(lacking[0], row)}"
+            f"with --log_samples (0.4.3 and later); it has {some_of(list(row))}"
         )
     doc_id, doc = row["doc_id"], row["doc"]
     if isinstance(doc_id, bool) or not isinstance(doc_id, int):

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import ClassVar, Literal
 
 from pytest_distill.errors import did_you_mean
-from pytest_distill.evals.cells import whole
+from pytest_distill.evals.cells import MOST_DIGITS
 from pytest_distill.evals.distributions import softmax
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import Answer, Metric
@@ -159,10 +159,10 @@ class MultipleChoice(FewShot):
 
     def _target_index(self, example: Example, choices: Sequence[str]) -> int:
         target = fields.field(example, self.target)
-        index = None if isinstance(target, float) else whole(target)
+        index = _index_in(target) if isinstance(target, str) else target
         if isinstance(target, str) and (index is None or composed(target) in _composed(choices)):
             return self._index_of(example, target, choices)
-        if index is None:
+        if isinstance(index, bool) or not isinstance(index, int):
             raise fields.wrong_type(example, self.target, "a choice's index or text", target)
         if not 0 <= index < len(choices):
             raise example.gold_error(
@@ -226,12 +226,17 @@ def _stated_index(example: Example, stated: str, choices: Sequence[str]) -> int:
         raise example.answer_error(
             f"the prediction '{stated}' is the text of several choices; record the index"
         )
-    index = whole(stated)  # also 1.0 of a table with a gap
-    if index is not None and 0 <= index < len(choices):
+    index = _index_in(stated)
+    if index is not None and index < len(choices):
         return index
     raise example.answer_error(
         f"the prediction '{stated}' is no choice's text or index; {did_you_mean(stated, choices)}"
     )
+
+
+def _index_in(text: str) -> int | None:
+    """Return the index that a text is, as in a table; None where it is none."""
+    return int(text) if text.isdecimal() and len(text) <= MOST_DIGITS else None
 
 
 def _composed(choices: Sequence[str]) -> list[str]:

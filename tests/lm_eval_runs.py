@@ -1,21 +1,24 @@
 """Runs of lm-evaluation-harness with tiny random models: the files that it writes itself.
 
-Made once a session of tests: `made` returns the folder. Beside the four kinds of requests they have
+`made` returns the folder. Beside the four kinds of requests they have
 a document that stands twice, two filters, several samples, and metrics that are no mean.
 """
 
 from __future__ import annotations
 
-import atexit
+import hashlib
 import os
-import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from unittest import mock
+
+from tests.smollm2 import KEPT
 
 PETS = [
     {"question": f"what is {i}?", "choices": ["a fox", "a dog", "worm"], "answer": i % 3}
@@ -102,12 +105,21 @@ TASKS: Mapping[str, tuple[Sequence[Mapping[str, Any]], Mapping[str, Any]]] = {
 
 @cache
 def made() -> Path:
-    """Return a folder with the runs of two models, ``big`` and ``small``, each in its own."""
-    folder = Path(tempfile.mkdtemp(prefix="lm-eval-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for seed, name in enumerate(("big", "small")):
-        write(folder / name, tuple(TASKS), seed=seed)
-    return folder
+    """Return a folder with the runs of two models, ``big`` and ``small``, each in its own.
+
+    They are made once and kept, as long as this module and lm-evaluation-harness are the same.
+    """
+    of = Path(__file__).read_bytes() + version("lm_eval").encode()
+    kept = KEPT / f"lm-eval-{hashlib.sha256(of).hexdigest()[:12]}"
+    if not kept.is_dir():
+        KEPT.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=KEPT) as name:
+            folder = Path(name, "runs")
+            for seed, model in enumerate(("big", "small")):
+                write(folder / model, tuple(TASKS), seed=seed)
+            with suppress(OSError):  # another process was faster
+                folder.rename(kept)
+    return kept
 
 
 def samples(folder: Path, task: str, model: str = "big") -> Path:

@@ -184,6 +184,13 @@ def test_files_of_a_tool_that_is_not_named(folder: Path) -> None:
     assert "format" not in str(raised.value)
 
 
+def test_tokens_of_a_recorded_teacher(folder: Path) -> None:
+    """Other tools' files hold none to compare a student with, and the message says so."""
+    teacher: Any = project_of(folder, {"pets": PETS}).models["teacher"]
+    with pytest.raises(ConfigError, match="files of lm-eval have no log-probabilities of tokens"):
+        teacher.file("pets")
+
+
 def test_answers_that_were_changed(folder: Path) -> None:
     """What our metric makes of them is held against the file's, whatever that is called there."""
     (line, *_) = lines_of(folder, "pets", "big")

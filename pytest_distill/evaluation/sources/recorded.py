@@ -102,7 +102,12 @@ class RecordedModel(Source):
 
         def own(on: str) -> Path:
             path = file.parent / named(on)
-            if format is None and is_glob(named(on)) and not path.exists():
+            if format is not None:  # only what was captured of a teacher's tokens is read by path
+                raise ConfigError(
+                    f"{key}: files of {format} have no log-probabilities of tokens: to compare a "
+                    "recorded teacher token by token, name a file of rows"
+                )
+            if is_glob(named(on)) and not path.exists():
                 raise ConfigError(
                     f"{key}: {named(on)} is a glob, which stands for files of other tools: say "
                     f"'format:' too ({', '.join(FORMATS)}), or name one file"

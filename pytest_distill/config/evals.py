@@ -148,6 +148,7 @@ class HarnessEval(MeasuredEval):
     fewshot_seed: int = FEWSHOT_SEED
     data: dict[str, str | dict[str, str]] = Field(default={})
     override: dict[str, Any] = Field(default={})
+    at_tokens: Annotated[list[int], BeforeValidator(listed)] = Field(default=[])
     include_path: str | None = None
     trust_remote_code: bool = False
     leave_out: Names = Field(default=[])
@@ -173,6 +174,7 @@ class HarnessEval(MeasuredEval):
             num_fewshot=self.num_fewshot,
             fewshot_seed=self.fewshot_seed,
             override=self.override,
+            at_tokens=tuple(self.at_tokens),
             by_group=self.said_by_group,
             include_path=self.folder_in(folder),
             trust_remote_code=self.trust_remote_code,

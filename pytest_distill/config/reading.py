@@ -294,8 +294,6 @@ class _Reader:
     def eval(self, name: str, entry: Any) -> EvalConfig:
         key = ("evals", name)
         entry = {} if entry is None else entry
-        if isinstance(entry, dict) and entry.get("chance") == "uniform":
-            self.refuse_uniform(entry, key)
         task = entry.get("task") if isinstance(entry, dict) else None
         if task is None:
             self.refuse_running(key)
@@ -317,7 +315,13 @@ class _Reader:
         for name in (*NAMES_OF_DATA, *TEXTS):
             self.document.refuse_cut((*key, name))
         with self.about(entry, key):
-            _ = self.task_of(entry).suited
+            task = self.task_of(entry)
+            _ = task.suited
+            if entry.chance == "uniform" and task.guess != "choice":
+                able = [name for name, kind in TASKS.items() if kind.guess == "choice"]
+                raise ConfigError(
+                    f"chance: 'uniform' is for {', '.join(able)}; give a number such as 0.5"
+                )
 
     @contextmanager
     def about(self, entry: MeasuredEval, key: tuple[str, str]) -> Iterator[None]:
@@ -328,13 +332,6 @@ class _Reader:
             name, colon, problem = str(error).partition(": ")
             inside = (*key, name) if colon and name in type(entry).model_fields else key
             raise self.document.error(inside, problem if inside != key else str(error)) from None
-
-    def refuse_uniform(self, entry: dict[str, Any], key: tuple[str, str]) -> None:
-        able = [name for name, task in TASKS.items() if task.guess == "choice"]
-        if entry.get("task") not in able:
-            raise self.document.error(
-                (*key, "chance"), f"'uniform' is for {', '.join(able)}; give a number such as 0.5"
-            )
 
     def refuse_running(self, key: tuple[str, str]) -> None:
         """Refuse an eval without a task where a model has answers, not scores alone."""

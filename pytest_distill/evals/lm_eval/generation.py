@@ -14,7 +14,8 @@ from pytest_distill.evals.tasks.generation import Decoding
 MOST_TOKENS = 256
 """Of an answer whose task states no greatest number: of lm-evaluation-harness's models."""
 
-_MOST = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+LONGEST = "max_gen_toks"
+_MOST = (LONGEST, "max_new_tokens", "max_tokens", "max_completion_tokens")
 _PER_SAMPLE = ("temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff")
 """What says nothing where the likeliest token is always taken."""
 

@@ -16,7 +16,7 @@ from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.lm_eval.answers import answer_of
 from pytest_distill.evals.lm_eval.declared import DeclaredTask, declared
 from pytest_distill.evals.lm_eval.documents import Documents, read_documents
-from pytest_distill.evals.lm_eval.generation import decoding_of
+from pytest_distill.evals.lm_eval.generation import LONGEST, decoding_of
 from pytest_distill.evals.lm_eval.harness import PREFIX
 from pytest_distill.evals.lm_eval.metrics import Refused, metric_of
 from pytest_distill.evals.lm_eval.scoring import scored
@@ -25,6 +25,7 @@ from pytest_distill.evals.metrics import Answer, Metric
 from pytest_distill.evals.metrics.endings import FINISHED
 from pytest_distill.evals.requests import GoldText, Prediction, Request
 from pytest_distill.evals.tasks.base import Task
+from pytest_distill.evals.tasks.budgets import refuse_budgets
 from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
@@ -56,6 +57,8 @@ class LmEval(Task):
         A folder with tasks of the user's own.
     trust_remote_code : bool
         Whether Python that comes with the task may run.
+    at_tokens : tuple of int
+        Budgets of tokens, each at most ``max_gen_toks``: what a run with that limit answers.
     """
 
     metrics: ClassVar[tuple[Metric, ...]] = ()
@@ -69,6 +72,7 @@ class LmEval(Task):
     by_group: Mapping[str, Any] = field(default_factory=dict)
     include_path: Path | None = None
     trust_remote_code: bool = False
+    at_tokens: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -103,8 +107,10 @@ class LmEval(Task):
         """
         own = tuple(metric_of(self.declared, metric) for metric in self.declared.metrics)
         if self._kind != "generate_until":
+            if self.at_tokens:
+                raise ConfigError(f"at_tokens: task '{self.of}' has no model write a text")
             return own
-        _ = self._decoding
+        refuse_budgets(self.at_tokens, self._decoding.max_new_tokens)
         return (*own, FINISHED)
 
     @property
@@ -208,6 +214,14 @@ class LmEval(Task):
         """The greatest number of tokens of a text; None where none is generated."""
         return self._decoding.max_new_tokens if self._kind == "generate_until" else None
 
+    def within(self, tokens: int) -> LmEval:
+        """Return the task with texts of at most so many tokens."""
+        kwargs = dict(self.declared.said.get("generation_kwargs") or {})
+        said = {**self.override, "generation_kwargs": {**kwargs, LONGEST: tokens}}
+        found = replace(self, override=said, at_tokens=())
+        vars(found)["documents"] = self.documents  # the same ones, read once
+        return found
+
     @cached_property
     def documents(self) -> Documents:
         """The task with its documents, read and looked at at the first call.
@@ -266,7 +280,8 @@ class LmEval(Task):
         if kind == "loglikelihood_rolling":
             return PerplexityRequest(example.id, instance.args[0])
         prompt, kwargs = instance.args
-        return GenerationRequest(example.id, prompt, False, decoding_of(kwargs), "left")
+        decoding = replace(decoding_of(kwargs), max_new_tokens=self._decoding.max_new_tokens)
+        return GenerationRequest(example.id, prompt, False, decoding, "left")
 
     def sample(self, request: Request, number: int, id: str) -> Request:
         """Return the request with the seed of a further sample."""

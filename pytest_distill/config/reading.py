@@ -235,13 +235,11 @@ class _Reader:
 
     def suite(self, name: str, entry: Any) -> Suite:
         key = ("evals", name)
-        if entry.get("chance") == "uniform":
-            self.refuse_uniform(entry, key)
         validated = self.document.validated(HarnessEval, entry, key)
         with self.about(validated, key):
             suite = suite_of(name, validated, self.document.path.parent)
             for each in suite.evals.values():
-                _ = self.task_of(each).suited
+                self.refuse_unsuited(each)
         return suite
 
     def key(self, name: str) -> tuple[str, str]:
@@ -315,13 +313,17 @@ class _Reader:
         for name in (*NAMES_OF_DATA, *TEXTS):
             self.document.refuse_cut((*key, name))
         with self.about(entry, key):
-            task = self.task_of(entry)
-            _ = task.suited
-            if entry.chance == "uniform" and task.guess != "choice":
-                able = [name for name, kind in TASKS.items() if kind.guess == "choice"]
-                raise ConfigError(
-                    f"chance: 'uniform' is for {', '.join(able)}; give a number such as 0.5"
-                )
+            self.refuse_unsuited(entry)
+
+    def refuse_unsuited(self, entry: MeasuredEval) -> None:
+        """Raise ConfigError, beginning with a key, where the task cannot be as an entry says."""
+        task = self.task_of(entry)
+        _ = task.suited
+        if entry.chance == "uniform" and task.guess != "choice":
+            able = [name for name, kind in TASKS.items() if kind.guess == "choice"]
+            raise ConfigError(
+                f"chance: 'uniform' is for {', '.join(able)}; give a number such as 0.5"
+            )
 
     @contextmanager
     def about(self, entry: MeasuredEval, key: tuple[str, str]) -> Iterator[None]:

@@ -208,6 +208,11 @@ def held(
         Where the accepted run has no scores of it.
     """
     on = evaluation.eval
+    if not metric.kept:
+        raise ConfigError(
+            f"{metric.name} on '{on.name}' is made of all values of one run together, of which no "
+            "baseline can keep what each example adds: hold another metric against it"
+        )
     before = rows_of(accepted.shown, on.name, gold.then, metric.name, then, gold.n_before)
     if before is None:
         known = [name for name, scores in gold.then.metrics.items() if then in scores.rows]

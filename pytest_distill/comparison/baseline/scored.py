@@ -100,7 +100,7 @@ def accepted_eval(
         asked=pack_digests(asked),
         expected=pack_digests(expected),
         clusters=clusters,
-        metrics={metric.name: _accepted_scores(metric, evaluations) for metric in metrics},
+        metrics={m.name: _accepted_scores(m, evaluations) for m in metrics if m.kept},
     )
 
 

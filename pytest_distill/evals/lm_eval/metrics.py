@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.lm_eval.declared import DeclaredMetric, DeclaredTask
+from pytest_distill.evals.lm_eval.labels import TaskF1, TaskMatthews
 from pytest_distill.evals.lm_eval.overall import OverAll
 from pytest_distill.evals.lm_eval.translations import TRANSLATIONS
 from pytest_distill.evals.lm_eval.values import number_of, value_of
@@ -20,7 +21,6 @@ from pytest_distill.evals.metrics.base import Answer, MeanMetric, Metric, ratio
 
 _RIGHT_OR_WRONG = ("acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match")
 _SHARES = (*_RIGHT_OR_WRONG, "f1", "em")
-_ENDS = {"f1": (0.0, 1.0), "matthews_corrcoef": (-1.0, 1.0)}
 _UNBOUNDED = (-math.inf, math.inf)
 
 
@@ -54,6 +54,15 @@ def metric_of(task: DeclaredTask, declared: DeclaredMetric) -> Metric:
         return Refused(declared.name, f"task '{task.name}': {declared.refused}")
     make = _AGGREGATIONS.get(declared.aggregation, _over_all)
     return make(task, declared)
+
+
+def judged(metrics: Iterable[Metric]) -> tuple[Metric, ...]:
+    """Return those that are not `Refused`; ConfigError with a reason where all are."""
+    every = tuple(metrics)
+    found = tuple(metric for metric in every if not isinstance(metric, Refused))
+    for metric in () if found else every:
+        metric.require()
+    return found
 
 
 def _mean(task: DeclaredTask, declared: DeclaredMetric) -> Metric:
@@ -90,8 +99,16 @@ def _over_all(task: DeclaredTask, declared: DeclaredMetric) -> Metric:
         declared.key,
         partial(task.aggregation, declared.own),
         declared.higher_is_better,
-        _ENDS.get(declared.aggregation, _UNBOUNDED),
     )
+
+
+def _f1(_: DeclaredTask, declared: DeclaredMetric) -> Metric:
+    return TaskF1(declared.name, declared.key, declared.higher_is_better)
+
+
+def _matthews(_: DeclaredTask, declared: DeclaredMetric) -> Metric:
+    key, higher = declared.key, declared.higher_is_better
+    return TaskMatthews(declared.name, key=key, higher_is_better=higher)
 
 
 @dataclass(frozen=True)
@@ -154,6 +171,8 @@ _AGGREGATIONS: dict[str, Callable[[DeclaredTask, DeclaredMetric], Metric]] = {
     "mean": _mean,
     "nanmean": _mean,
     "brier_score": _brier,
+    "f1": _f1,
+    "matthews_corrcoef": _matthews,
     "perplexity": _perplexity,
     "weighted_perplexity": _perplexity,
     "bits_per_byte": _bits,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, TypeGuard
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,7 @@ class OverAll(Metric):
     find: Callable[[], Callable[[list[Any]], Any]]
     higher_is_better: bool = True
     range: tuple[float, float] = (-math.inf, math.inf)
+    kept: ClassVar[bool] = False
     _known: dict[Hashable, tuple[int, Any]] = field(default_factory=dict, init=False, repr=False)
     """What a value is told by -> its column, which is its own in every call, and the value."""
 

@@ -14,6 +14,7 @@ from pytest_distill._util.user_code import user_code
 from pytest_distill.errors import GoldSetError
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.lm_eval import harness
+from pytest_distill.evals.lm_eval.documents import Documents
 
 
 class Choices(NamedTuple):
@@ -23,8 +24,13 @@ class Choices(NamedTuple):
     right: tuple[int, ...]
 
 
-def check(task: Any, example: Example, instances: Sequence[Any]) -> None:
+def check_targets(documents: Documents) -> None:
     """Raise GoldSetError where a document's target is none, or nothing is asked about."""
+    for example in documents.gold:
+        _check(documents.task, example, documents.instances[example.id])
+
+
+def _check(task: Any, example: Example, instances: Sequence[Any]) -> None:
     doc = instances[0].doc
     if task.OUTPUT_TYPE in ("loglikelihood", "loglikelihood_rolling"):
         for instance in instances:

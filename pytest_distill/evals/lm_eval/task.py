@@ -14,21 +14,20 @@ from pytest_distill.errors import ConfigError
 from pytest_distill.evals.distributions import softmax
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.lm_eval.answers import answer_of
+from pytest_distill.evals.lm_eval.asking import request_of
 from pytest_distill.evals.lm_eval.declared import DeclaredTask, declared
 from pytest_distill.evals.lm_eval.documents import Documents, read_documents
 from pytest_distill.evals.lm_eval.generation import LONGEST, decoding_of
 from pytest_distill.evals.lm_eval.harness import PREFIX
-from pytest_distill.evals.lm_eval.metrics import Refused, metric_of
+from pytest_distill.evals.lm_eval.metrics import Refused, judged, metric_of
 from pytest_distill.evals.lm_eval.scoring import scored
-from pytest_distill.evals.lm_eval.targets import check, choices_of, target_of
+from pytest_distill.evals.lm_eval.targets import check_targets, choices_of, target_of
 from pytest_distill.evals.metrics import Answer, Metric
 from pytest_distill.evals.metrics.endings import FINISHED
 from pytest_distill.evals.requests import GoldText, Prediction, Request
 from pytest_distill.evals.tasks.base import Task
 from pytest_distill.evals.tasks.budgets import refuse_budgets
 from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
-from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
-from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 from pytest_distill.evals.tasks.repeats import seed_of
 
 FEWSHOT_SEED = 1234
@@ -122,11 +121,7 @@ class LmEval(Task):
         ConfigError
             Where none is.
         """
-        found = [m for m in self.suited if not isinstance(m, Refused) and m is not FINISHED]
-        if not found:
-            reasons = (m.reason for m in self.suited if isinstance(m, Refused))
-            raise ConfigError(next(reasons, f"task '{self.of}' has no metric"))
-        return tuple(found)
+        return judged(metric for metric in self.suited if metric is not FINISHED)
 
     def misfit(self, metric: Metric) -> str | None:
         """Return why a number of the task is not judged here."""
@@ -181,10 +176,9 @@ class LmEval(Task):
         request = self.request(example)
         if not isinstance(request, GenerationRequest):
             return GoldText(request)
-        task = self.documents.task
-        target = target_of(task, example, self.documents.instances[example.id][0].doc)
+        target = self.expected(example)
         first = target[0] if isinstance(target, list) else target
-        return GoldText(request, f"{task.config.target_delimiter}{first}")
+        return GoldText(request, f"{self.documents.task.config.target_delimiter}{first}")
 
     def chance(self, example: Example) -> Fraction | None:
         """Return how likely a guess among a document's choices is right."""
@@ -231,14 +225,9 @@ class LmEval(Task):
         GoldSetError
             Naming a document whose target cannot be right.
         """
-        found = read_documents(
-            self.declared,
-            fewshot_seed=self.fewshot_seed,
-            data=self.data,
-            trusted=self.trust_remote_code,
-        )
-        for example in found.gold:
-            check(found.task, example, found.instances[example.id])
+        seed, trusted = self.fewshot_seed, self.trust_remote_code
+        found = read_documents(self.declared, fewshot_seed=seed, data=self.data, trusted=trusted)
+        check_targets(found)
         return found
 
     @property
@@ -269,19 +258,7 @@ class LmEval(Task):
 
     def request(self, example: Example) -> Request:
         """Return all that is asked about a document as one request."""
-        instances = self.documents.instances[example.id]
-        kind = instances[0].request_type
-        if kind == "loglikelihood":
-            contexts, continuations = zip(*(instance.args for instance in instances), strict=True)
-            if len(set(contexts)) == 1:
-                return ChoiceRequest(example.id, contexts[0], continuations, "left")
-            return ChoiceRequest(example.id, "", continuations, "left", contexts)
-        (instance,) = instances
-        if kind == "loglikelihood_rolling":
-            return PerplexityRequest(example.id, instance.args[0])
-        prompt, kwargs = instance.args
-        decoding = replace(decoding_of(kwargs), max_new_tokens=self._decoding.max_new_tokens)
-        return GenerationRequest(example.id, prompt, False, decoding, "left")
+        return request_of(example.id, self.documents.instances[example.id], self.longest)
 
     def sample(self, request: Request, number: int, id: str) -> Request:
         """Return the request with the seed of a further sample."""

@@ -100,6 +100,8 @@ class Metric(ABC):
     per_unit : {"mean", "exp"}, optional
         Where the columns of `statistics` are a total and the number of units that it is over:
         whether the metric is their quotient or exp of it.
+    kept : bool
+        Whether the rows of `statistics` mean the same in another run: then a baseline has them.
     by_token : bool
         Whether these units are the model's own tokens, which other models may part otherwise.
     by_label : bool
@@ -112,6 +114,7 @@ class Metric(ABC):
     higher_is_better: bool = True
     range: tuple[float, float] = (0.0, 1.0)
     same_columns: ClassVar[bool] = False
+    kept: ClassVar[bool] = True
     per_unit: Literal["mean", "exp"] | None = None
     by_token: bool = False
     by_label: ClassVar[bool] = False

@@ -56,15 +56,7 @@ class _LabelCounts(Metric):
 
     def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
         """Return right, predicted and gold as indicators of each label, shape (n, 3 * labels)."""
-        gold = [answer.targets[0] for answer in answers]
-        predicted = [answer.predicted for answer in answers]
-        columns = {label: i for i, label in enumerate(sorted({*gold, *predicted}))}
-        counts = np.zeros((len(answers), 3, len(columns)))
-        rows = np.arange(len(answers))
-        counts[rows, 1, [columns[label] for label in predicted]] = 1
-        counts[rows, 2, [columns[label] for label in gold]] = 1
-        counts[:, 0] = counts[:, 1] * counts[:, 2]
-        return counts.reshape(len(answers), -1)
+        return label_counts([(answer.targets[0], answer.predicted) for answer in answers])
 
     def extremes(
         self,
@@ -93,6 +85,25 @@ class _LabelCounts(Metric):
 
 
 _MOST_LABELS = 60
+
+
+def label_counts(pairs: Sequence[tuple[Any, Any]]) -> NDArray[np.float64]:
+    """Return right, predicted and gold as indicators of each label, shape (n, 3 * labels).
+
+    Parameters
+    ----------
+    pairs : sequence of tuple
+        The expected and the predicted label of each example.
+    """
+    labels = {label for pair in pairs for label in pair}
+    ordered = sorted(labels, key=lambda label: (str(type(label)), label))
+    columns = {label: i for i, label in enumerate(ordered)}
+    counts = np.zeros((len(pairs), 3, len(columns)))
+    rows = np.arange(len(pairs))
+    counts[rows, 1, [columns[predicted] for _, predicted in pairs]] = 1
+    counts[rows, 2, [columns[gold] for gold, _ in pairs]] = 1
+    counts[:, 0] = counts[:, 1] * counts[:, 2]
+    return counts.reshape(len(pairs), -1)
 
 
 def _label_rows(pairs: Sequence[tuple[int, int]], labels: int) -> NDArray[np.float64]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_distill.config import load_config
 from pytest_distill.errors import ConfigError, EvaluationError, GoldSetError
 from pytest_distill.evals.lm_eval import generation
 from pytest_distill.evals.lm_eval.task import LmEval
 from pytest_distill.evals.metrics import Answer
 from pytest_distill.evals.requests import Prediction
+from pytest_distill.evals.tasks.generation import GenerationRequest
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from tests.lm_eval_scripted import Made
 
@@ -53,9 +56,12 @@ def test_a_target_that_is_no_choice_is_refused(target: Any) -> None:
 
 
 def test_a_field_that_the_documents_lack_is_no_target() -> None:
-    """As the data of boolq that call their labels `answer`."""
-    rows = [{"passage": "Cats purr.", "question": "do cats purr", "answer": True}]
-    with pytest.raises(GoldSetError, match=r"target is 'label'.* of the fields passage, question"):
+    """As the data of boolq that call their labels `answer`: also where only some documents do."""
+    rows: list[dict[str, Any]] = [{"passage": "A.", "question": "do cats purr", "answer": True}]
+    with pytest.raises(GoldSetError, match=r"'label'.*doc_to_target.*answer, passage, question"):
+        Made("boolq", rows=rows).here()
+    rows.append({"passage": "A.", "question": "do dogs purr", "label": 0})
+    with pytest.raises(GoldSetError, match=r"document 0 .*target is None, which is none of the 2"):
         Made("boolq", rows=rows).here()
 
 
@@ -226,3 +232,60 @@ def test_a_generation_setting_that_is_not_done_here_is_refused_by_name(
     """When distill.yaml is read: before a document is."""
     with pytest.raises(ConfigError, match=f"generation_kwargs: .*{problem}"):
         _ = LmEval(of="gsm8k", override={"generation_kwargs": kwargs}).suited
+
+
+def test_texts_within_a_budget_are_asked_for_too() -> None:
+    """The same prompts and stop strings, with another limit; the documents are read once."""
+    rows = [{"question": "1?", "answer": "x #### 1"}]
+    made = Made("gsm8k", split="test", num_fewshot=0, rows=rows, texts=("so #### 1",))
+    found = made.here(at_tokens=(4,))
+    first, within = found.eval.all_requests()
+    assert isinstance(first, GenerationRequest)
+    assert isinstance(within, GenerationRequest)
+    assert first.decoding.max_new_tokens == 256
+    assert within == replace(
+        first, id=within.id, decoding=replace(first.decoding, max_new_tokens=4)
+    )
+    task, short = found.eval.task, found.eval.budgets[4].task
+    assert isinstance(task, LmEval)
+    assert isinstance(short, LmEval)
+    assert short.documents is task.documents
+    assert short.settings() != task.settings()
+    assert found.at(4).score() == 1.0
+
+
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        (
+            "{task: 'lm_eval:gsm8k', at_tokens: [300]}",
+            "at_tokens: 300 is above max_new_tokens, 256",
+        ),
+        (
+            "{task: 'lm_eval:arc_easy', at_tokens: [3]}",
+            "at_tokens: .*'arc_easy' has no model write",
+        ),
+        ("{task: 'lm_eval:gsm8k', chance: uniform}", "chance: 'uniform' is for multiple_choice"),
+        ("{task: 'lm_eval:truthfulqa_mc2', chance: uniform}", "chance: 'uniform' is for"),
+        ("{task: 'lm_eval:arc_easy', metrics: [mc]}", "unknown metric 'mc'.*acc"),
+        ("{task: 'lm_eval:humaneval_instruct_no'}", "no task or group 'humaneval_instruct_no'"),
+    ],
+)
+def test_what_an_entry_cannot_say_is_refused_with_its_line(
+    tmp_path: Path, entry: str, problem: str
+) -> None:
+    """Before a document is read."""
+    (tmp_path / "distill.yaml").write_text(
+        f"models: {{teacher: {{path: a}}, student: {{path: b}}}}\nevals:\n  it: {entry}\n"
+    )
+    with pytest.raises(ConfigError, match=rf"distill.yaml:\d: evals.it.*{problem}"):
+        load_config(tmp_path / "distill.yaml")
+
+
+def test_the_chance_of_choices_is_known(tmp_path: Path) -> None:
+    """Of every task that goes by which choice is the likeliest."""
+    (tmp_path / "distill.yaml").write_text(
+        "models: {teacher: {path: a}, student: {path: b}}\n"
+        "evals:\n  it: {task: 'lm_eval:arc_easy', chance: uniform}\n"
+    )
+    assert load_config(tmp_path / "distill.yaml").evals["it"].task == "lm_eval:arc_easy"

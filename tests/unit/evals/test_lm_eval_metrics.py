@@ -42,6 +42,10 @@ def _over_all(function: Callable[[list[Any]], Any]) -> OverAll:
     return OverAll("it", "it,none", lambda: function)
 
 
+def _mcc(items: Sequence[tuple[int, int]]) -> float:
+    return float(sklearn.metrics.matthews_corrcoef(*zip(*items, strict=True)))
+
+
 def _f1(items: Sequence[tuple[int, int]]) -> float:
     return float(sklearn.metrics.f1_score(*zip(*items, strict=True)))
 
@@ -57,6 +61,33 @@ def test_a_number_of_all_values_is_what_the_function_makes_of_them(values: list[
     assert found.estimate == pytest.approx(_f1(PAIRS), abs=1e-15)
     expected = [n * _f1(PAIRS) - (n - 1) * each for each in without]
     assert found.values == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "oracle"),
+    [("f1", _f1), ("matthews_corrcoef", _mcc)],
+)
+def test_f1_and_correlation_are_scikit_learns(
+    aggregation: str, oracle: Callable[[Any], float]
+) -> None:
+    """Of all documents and without each; a baseline can hold them, unlike what code makes."""
+    metric = _metric(aggregation=aggregation)
+    rows = metric.statistics(_answers(*PAIRS))
+    found = of_metric(rows, metric.aggregate)
+    n = len(PAIRS)
+    without = [oracle(PAIRS[:i] + PAIRS[i + 1 :]) for i in range(n)]
+    expected = [n * oracle(PAIRS) - (n - 1) * each for each in without]
+    assert found.values == pytest.approx(expected, abs=1e-12)
+    assert metric.scores(_answers(*PAIRS[:2])).tolist() == [1.0, 0.0]
+    assert metric.kept
+    assert not _over_all(len).kept
+
+
+@pytest.mark.parametrize("value", [1, (0, 1, 2), (0, None), (0, 2)])
+def test_f1_is_of_the_labels_0_and_1(value: Any) -> None:
+    """As in scikit-learn; the document with another one is named."""
+    with pytest.raises(EvaluationError, match=r"'d1'.*'it,none' is (of|the F1 of)"):
+        _metric(aggregation="f1").statistics(_answers((0, 1), value))
 
 
 def test_columns_of_a_later_call_mean_the_same() -> None:

@@ -136,12 +136,17 @@ def machine(chosen: argparse.Namespace) -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     cpu = next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), "?")
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "lm-eval"))
+    versions = ", ".join(
+        f"{name} {version(name)}" for name in ("torch", "transformers", "lm-eval", "datasets")
+    )
+    rounds = ""
+    if "rounds" in chosen:
+        last = chosen.seed + chosen.rounds - 1
+        rounds = f"; {chosen.rounds} rounds, seeds {chosen.seed} to {last}"
     return (
         f"{cpu}, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}; torch threads "
         f"{chosen.threads}; our matrix products by {ours}; Python {platform.python_version()}, "
-        f"{versions}; {chosen.rounds} rounds, seeds {chosen.seed} to "
-        f"{chosen.seed + chosen.rounds - 1}"
+        f"{versions}{rounds}"
     )
 
 

@@ -11,7 +11,8 @@ from tests.smollm2 import smollm2, without_layer
 from .pages import ROOT
 
 MODELS: Mapping[str, Mapping[str, Callable[[], Path]]] = {
-    "docs/chat.md": {"models/teacher": smollm2, "models/student": partial(without_layer, 10)}
+    page: {"models/teacher": smollm2, "models/student": partial(without_layer, 10)}
+    for page in ("docs/chat.md", "docs/lm-eval.md")
 }
 """Page -> path in it -> what gives the folder that stands there."""
 

@@ -50,8 +50,13 @@ def ours(
     """
     given = {"num_fewshot": case.num_fewshot, "override": case.override, **said}
     task = LmEval(of=case.task, data={case.split: data}, **given)
+    return asked(task, engine, first)
+
+
+def asked(task: LmEval, engine: Engine, first: int | None = None) -> MeasuredEvaluation:
+    """Return what an engine makes of a task, or of its first documents."""
     gold = GoldSet(task.gold.source, task.gold.examples[:first])
-    on = Eval(case.task, task, gold, tuple(task.usual))
+    on = Eval(task.of, task, gold, tuple(task.usual))
     with no_model_of_lm_eval():
         requests = on.all_requests()
         found = {prediction.id: prediction for prediction in engine.predict(requests)}

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from itertools import cycle, islice
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
-from tests.lm_eval_scripted import Made
+from pytest_distill.config import load_config
+from pytest_distill.config.evals import HarnessEval
+from pytest_distill.evals.lm_eval import harness
+from tests.lm_eval_scripted import Made, ScriptedEngine, scripted_model
+from tests.lm_eval_tasks import asked, differences
 
 pytestmark = [
     pytest.mark.lm_eval,
@@ -129,3 +136,62 @@ MADE = {
 def test_a_kind_of_task_is_equal_document_by_document_and_in_every_aggregate(kind: str) -> None:
     """Prompts, responses, what each filter makes of them, every value, and every aggregate."""
     assert MADE[kind].differences() == []
+
+
+def test_a_group_is_equal_in_every_task_and_in_its_average(tmp_path: Path) -> None:
+    """The tasks of mmlu_stem with two shots, and the mean over all documents of all tasks."""
+    import datasets
+    import lm_eval
+    from lm_eval.tasks import TaskManager
+
+    (tmp_path / "distill.yaml").write_text(
+        "models: {teacher: {path: a}, student: {path: b}}\n"
+        "evals:\n"
+        "  stem:\n"
+        "    task: lm_eval:mmlu_stem\n"
+        "    num_fewshot: 2\n"
+        "    data: {test: '{dataset_name}.jsonl', dev: '{dataset_name}.jsonl'}\n"
+    )
+    config = load_config(tmp_path / "distill.yaml")
+    (group,) = config.groups.values()
+    subjects = [name.removeprefix("stem.mmlu_") for name in group.evals]
+    by_subject = {
+        subject: [
+            {"question": f"{subject} {line}", "choices": list(TEXTS), "answer": (n + at) % 4}
+            for n, line in enumerate(LINES[: 2 + at % 3])
+        ]
+        for at, subject in enumerate(subjects)
+    }
+    for subject, rows in by_subject.items():
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / f"{subject}.jsonl").write_text(lines)
+
+    def of_hub(name: str, **_: Any) -> Any:
+        rows = datasets.Dataset.from_list(by_subject[name])
+        return datasets.DatasetDict({"test": rows, "dev": rows})
+
+    with (
+        mock.patch.object(datasets, "load_dataset", of_hub),
+        mock.patch("lm_eval.evaluator.add_env_info"),
+    ):
+        report = lm_eval.simple_evaluate(
+            model=scripted_model(()),
+            tasks=["mmlu_stem"],
+            num_fewshot=2,
+            task_manager=TaskManager(
+                include_path=str(harness.tasks_folder() / "mmlu" / "default"),
+                include_defaults=False,
+            ),
+            bootstrap_iters=0,
+        )
+    found = {}
+    for name in group.evals:
+        entry = config.evals[name]
+        assert isinstance(entry, HarnessEval)
+        task = entry.asks(lambda _: (), tmp_path)
+        found[name] = asked(task, ScriptedEngine(()))
+        assert differences(found[name], report) == []
+    (average,) = group.averages
+    scores = {name: one.exact_score(one.metrics[0]) for name, one in found.items()}
+    sizes = {name: one.n for name, one in found.items()}
+    assert float(average(scores, sizes)) == report["results"]["mmlu_stem"]["acc,none"]

@@ -50,7 +50,7 @@ def refuse_other_prompts(one: Evaluation, other: Evaluation) -> None:
     """Raise ComparisonError where two recorded models were asked other things under one id.
 
     Only what the same tool took a digest of is compared. In chat templates of two models the same
-    messages are other texts, so that nothing can be told there.
+    messages are other texts, so that nothing can be told of prompts there.
     """
     if not (isinstance(one, MeasuredEvaluation) and isinstance(other, MeasuredEvaluation)):
         return
@@ -64,7 +64,7 @@ def refuse_other_prompts(one: Evaluation, other: Evaluation) -> None:
         raise ComparisonError(
             f"'{one.info.name}' and '{other.info.name}' were asked other prompts for example "
             f"'{odd[0]}'{more}, by the digests in {one.source} and {other.source}: evaluate both "
-            "with the same solved examples, instructions and chat template"
+            "with the same solved examples, instructions, chat template, choices and way of generating"
         )
 
 
@@ -72,8 +72,9 @@ def asked_otherwise(one: str, other: str) -> bool:
     """Return whether two digests of prompts, which say their kind, are of different prompts."""
     (kind, _, mine), (its_kind, _, its) = one.partition(":"), other.partition(":")
     (tool, _, template), (its_tool, _, its_template) = kind.partition("+"), its_kind.partition("+")
-    in_two_templates = template and its_template and template != its_template
-    return tool == its_tool and not in_two_templates and mine != its
+    if template and its_template and template != its_template:
+        mine, its = mine.partition(":")[2], its.partition(":")[2]
+    return tool == its_tool and mine != its
 
 
 def refuse_same_weights(one: ModelInfo, other: ModelInfo) -> None:

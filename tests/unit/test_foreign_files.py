@@ -232,10 +232,15 @@ def test_prompts_in_chat_templates(folder: Path, same: bool) -> None:
         ("lm-eval+s:a", "lm-eval+s:b", True),
         ("lm-eval+s:a", "lm-eval+t:b", False),
         ("lm-eval:a", "lm-eval+t:b", True),
+        ("lm-eval:a:x", "lm-eval:a:x", False),
+        ("lm-eval:a:x", "lm-eval:a:y", True),
+        ("lm-eval+s:a:x", "lm-eval+t:b:x", False),
+        ("lm-eval+s:a:x", "lm-eval+t:b:y", True),
+        ("of mine", "of mine", False),
     ],
 )
 def test_which_digests_are_compared(one: str, other: str, otherwise: bool) -> None:
-    """Those of one tool, unless the models have chat templates of their own."""
+    """Those of one tool; between chat templates those of what stands in none."""
     assert asked_otherwise(one, other) is otherwise
 
 
@@ -265,6 +270,37 @@ def test_other_prompts(folder: Path) -> None:
     assert f"asked other prompts for example '{json.loads(first)['id']}' and 12 more" in words
     for model in ("big", "small"):
         assert lm_eval_runs.samples(folder / "results", "pets", model).name in words
+
+
+@pytest.mark.parametrize(
+    ("task", "otherwise"),
+    [
+        ("pets", {"doc_to_choice": "{{['A', 'B', 'C']}}"}),
+        ("pets", {"target_delimiter": ""}),
+        ("sums", {"generation_kwargs": {"until": ["\n"], "max_gen_toks": 4}}),
+    ],
+)
+def test_other_choices_and_settings(folder: Path, task: str, otherwise: Mapping[str, Any]) -> None:
+    """They are asked for beside the same prompts, and are told apart in the same way."""
+    shutil.rmtree(folder / "results" / "small")
+    lm_eval_runs.write(folder / "results" / "small", [task], seed=1, said=otherwise)
+    sums = {"task": "generation", "data": "sums.jsonl", "metrics": [{"name": "exact_match,vote"}]}
+    comparison = comparison_of(folder, {"pets": PETS} if task == "pets" else {"sums": sums})
+    with pytest.raises(ComparisonError, match="asked other prompts.*choices and way of generating"):
+        comparison.pair("teacher", "student")
+
+
+def test_a_score_that_is_declared_the_other_way_round(folder: Path) -> None:
+    """Where the tool says that less is better, a score of which more is better is refused."""
+    for model in ("big", "small"):
+        (path,) = (folder / "results" / model).rglob("results_*.json")
+        said = json.loads(path.read_text())
+        said["higher_is_better"]["pets"]["acc"] = False
+        path.write_text(json.dumps(said))
+    with pytest.raises(EvaluationError, match="less is better there.*higher_is_better: false"):
+        comparison_of(folder, {"pets": PETS}).evaluation("teacher")
+    metrics = [{"name": "acc", "higher_is_better": False}]
+    comparison_of(folder, {"pets": {**PETS, "metrics": metrics}}).evaluation("teacher")
 
 
 def test_prompts_that_one_side_alone_knows(folder: Path) -> None:
@@ -351,10 +387,9 @@ def test_a_gold_set_with_ids_of_the_documents(folder: Path) -> None:
     evaluation = comparison_of(folder, evals).evaluation("teacher")
     assert isinstance(evaluation, MeasuredEvaluation)
     by_question = {line["doc"]["question"]: line for line in lines_of(folder, "last", "big")}
-    assert evaluation.prompts == {
-        example.id: f"lm-eval:{by_question[example.id]['prompt_hash']}"
-        for example in evaluation.eval.gold
-    }
+    assert evaluation.prompts.keys() == by_question.keys()
+    for id, digest in evaluation.prompts.items():
+        assert digest.startswith(f"lm-eval:{by_question[id]['prompt_hash']}:")
 
 
 def test_a_gold_set_of_other_documents(folder: Path) -> None:

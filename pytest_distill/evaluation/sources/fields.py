@@ -24,7 +24,8 @@ OpenAI's, vLLM's and inspect's ``stop`` is an end token or a stop string: they d
 
 PROMPT = "prompt_digest"
 """The field with a digest of what the model was asked: ``KIND:DIGEST``, or ``KIND+TEMPLATE:DIGEST``
-where the prompt stands in the model's own chat template. Two of one kind can be compared."""
+where the prompt stands in the model's own chat template. Two of one kind can be compared. Behind
+another colon there may be a digest of what stands in no template: choices, settings."""
 
 
 def prediction_of(row: Example) -> Prediction:

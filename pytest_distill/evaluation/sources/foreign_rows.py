@@ -47,12 +47,15 @@ def recorded_rows(run: ForeignRun, on: Eval, kind: str) -> RecordedRows:
     Raises
     ------
     EvaluationError
-        Where a sample is there twice, or the eval declares a score that the run has not, or the
-        run has neither answers nor a score that is declared.
+        Where a sample is there twice, or the eval declares a score that the run has not or has the
+        other way round, or the run has neither answers nor a score that is declared.
     """
-    declared = [metric.name for metric in on.metrics if isinstance(metric, ScoredElsewhere)]
-    known = [metric.name for metric in run.metrics]
-    for name in declared:
+    elsewhere = [metric for metric in on.metrics if isinstance(metric, ScoredElsewhere)]
+    declared = [metric.name for metric in elsewhere]
+    theirs = {metric.name: metric for metric in run.metrics}
+    known = list(theirs)
+    for metric in elsewhere:
+        name = metric.name
         if name in run.left_out:
             raise EvaluationError(
                 f"{run.source}: '{name}', which eval '{on.name}' declares, is no mean over "
@@ -63,6 +66,11 @@ def recorded_rows(run: ForeignRun, on: Eval, kind: str) -> RecordedRows:
             raise EvaluationError(
                 f"{run.source}: no score '{name}', which eval '{on.name}' declares; "
                 f"{did_you_mean(name, known)}"
+            )
+        if metric.higher_is_better and not theirs[name].higher_is_better:
+            raise EvaluationError(
+                f"{run.source}: of '{name}' less is better there, and more as eval '{on.name}' "
+                f"declares it: write 'metrics: [{{name: {name}, higher_is_better: false}}]'"
             )
     rows = run.rows if task_named(on) is None else [*map(_all_of_it, run.rows)]
     if on.task.repeats == 1:
@@ -141,7 +149,7 @@ def kept_fields(row: ForeignRow, scores: Collection[str], prompt: str) -> dict[s
     """Return the fields of a recorded row, with those of its scores that are wanted."""
     fields: dict[str, Any] = {"id": row.id, REPEAT: row.repeat, **row.answer}
     if row.prompt is not None:
-        fields[PROMPT] = f"{prompt}:{row.prompt}"
+        fields[PROMPT] = ":".join(filter(None, (prompt, row.prompt, row.beside)))
     found = fields.pop("scores", None)
     if isinstance(found, Mapping):
         kept = {name: value for name, value in found.items() if name in scores}

@@ -33,6 +33,9 @@ class ForeignRow:
         Which sample of the example it is, from 0.
     prompt : str, optional
         A digest of what the model was asked, as the tool took it.
+    beside : str, optional
+        A digest of what it was asked beside the prompt, where the tool's has not all: the choices,
+        how a text is generated. No chat template is in it.
     """
 
     where: str
@@ -41,6 +44,7 @@ class ForeignRow:
     answer: Mapping[str, Any]
     repeat: int = 0
     prompt: str | None = None
+    beside: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

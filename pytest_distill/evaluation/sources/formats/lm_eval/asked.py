@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pytest_distill.errors import EvaluationError
+from pytest_distill.evals.request_keys import canonical_sha256
 from pytest_distill.evaluation.sources.formats.format import UNCONDITIONAL
 
 _NAMES = tuple(f"arg_{place}" for place in range(8))
@@ -34,6 +36,10 @@ class Asked:
         How a text is generated.
     requests : int
         How many requests there were.
+    digest : str
+        Of all prompts: where these are one, what lm-evaluation-harness calls ``prompt_hash``.
+    beside : str
+        The digest of all else: continuations, and how a text is generated.
     """
 
     kind: Kind
@@ -42,6 +48,8 @@ class Asked:
     continuations: tuple[str, ...]
     settings: Mapping[str, Any]
     requests: int
+    digest: str
+    beside: str
 
     def answers(self, place: str, resps: object) -> list[dict[str, Any]]:
         """Return the fields of a recorded row, of each repeat.
@@ -115,7 +123,15 @@ def asked_of(place: str, arguments: object, *, mutual: bool) -> Asked:
         continuations=tuple(r[1] for r in asked) if kind in ("choice", "continuation") else (),
         settings=asked[0][1] if kind == "generation" else {},
         requests=len(requests),
+        digest=_digest(firsts),
+        beside=canonical_sha256([request[1:] for request in requests]).hexdigest(),
     )
+
+
+def _digest(prompts: Sequence[Any]) -> str:
+    if isinstance(prompts[0], str) and prompts.count(prompts[0]) == len(prompts):
+        return hashlib.sha256(prompts[0].encode()).hexdigest()
+    return canonical_sha256(prompts).hexdigest()
 
 
 def _arguments(arguments: Any, number: int) -> list[Any]:

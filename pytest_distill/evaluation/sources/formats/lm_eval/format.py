@@ -75,9 +75,13 @@ class Document:
                 "that is there, so that a second run doubles it; evaluate again into a new folder, "
                 "or keep the lines of one run"
             )
-        for what in ("digest", "prompt", "answers"):
-            if getattr(sample, what) != getattr(first, what):
-                told = {"digest": "document", "prompt": "prompt", "answers": "answer"}[what]
+        for told, other, mine in (
+            ("document", first.digest, sample.digest),
+            ("prompt", first.asked.digest, sample.asked.digest),
+            ("choice or setting", first.asked.beside, sample.asked.beside),
+            ("answer", first.answers, sample.answers),
+        ):
+            if mine != other:
                 raise EvaluationError(
                     f"{sample.place}: another {told} than at {first.where}, under the same doc_id: "
                     "the file holds lines of two runs; keep those of one"
@@ -154,8 +158,9 @@ def _rows(documents: Sequence[Document], found: Scored, form: GoldForm) -> list[
         scores = {name: float(document.scores[name]) for name in found.names(document)}
         with_scores = {"scores": scores} if scores else {}
         gold = GoldRow(form, sample)
+        asked = sample.asked.digest, sample.asked.beside
         rows += [
-            ForeignRow(sample.where, id, gold, {**answer, **with_scores}, repeat, sample.prompt)
+            ForeignRow(sample.where, id, gold, {**answer, **with_scores}, repeat, *asked)
             for repeat, answer in enumerate(sample.answers)
         ]
     return rows

@@ -41,8 +41,8 @@ class Sample:
         File and line.
     doc_id : int
         The document's place in the data set.
-    digest, prompt : str
-        Digests of the document, and of what the model was asked first about it.
+    digest : str
+        The digest of the document.
     digests : str
         Those and the target's, one after the other.
     doc : mapping
@@ -62,7 +62,6 @@ class Sample:
     where: str
     doc_id: int
     digest: str
-    prompt: str
     digests: str
     doc: Mapping[str, Any]
     target: str
@@ -132,7 +131,6 @@ def _sample(where: str, row: dict[str, Any]) -> Sample:
         where=where,
         doc_id=doc_id,
         digest=row["doc_hash"],
-        prompt=row["prompt_hash"],
         digests="".join(str(row.get(name, "")) for name in DIGESTS),
         doc=doc,
         target=str(row["target"]),

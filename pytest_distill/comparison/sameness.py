@@ -33,7 +33,8 @@ def refuse_unlike(evaluation: MeasuredEvaluation, on: Eval) -> None:
 def refuse_same_model(one: Evaluation, other: Evaluation) -> None:
     """Raise ComparisonError where two roles are one model: a student that is the teacher keeps all.
 
-    They are the same where the bytes of their weights are, or where both were recorded in one file.
+    They are the same where the bytes of their weights are, where both were recorded in one file, or
+    where another tool wrote both and one is a copy of the other.
     """
     refuse_same_weights(one.info, other.info)
     names = f"'{one.info.name}' and '{other.info.name}'"
@@ -44,6 +45,24 @@ def refuse_same_model(one: Evaluation, other: Evaluation) -> None:
         raise ComparisonError(
             f"{names} have the same predictions, {files[0]}: name a file of its own for each"
         )
+    if (
+        isinstance(one, MeasuredEvaluation)
+        and isinstance(other, MeasuredEvaluation)
+        and _is_copy(one, other)
+    ):
+        raise ComparisonError(
+            f"{names} gave the same answers to the last digit, in {one.source} and {other.source}: "
+            "they are one model, or one file is a copy of the other; name the run of each model"
+        )
+
+
+def _is_copy(one: MeasuredEvaluation, other: MeasuredEvaluation) -> bool:
+    """Return whether the runs of other tools are one: two models may well write the same texts."""
+    if one.format is None or one.format != other.format or not one.predictions:
+        return False
+    same = one.predictions == other.predictions and one.samples == other.samples
+    telling = one.called == other.called or all(p.loglikelihoods for p in one.predictions)
+    return same and telling
 
 
 def refuse_other_prompts(one: Evaluation, other: Evaluation) -> None:
@@ -64,7 +83,7 @@ def refuse_other_prompts(one: Evaluation, other: Evaluation) -> None:
         raise ComparisonError(
             f"'{one.info.name}' and '{other.info.name}' were asked other prompts for example "
             f"'{odd[0]}'{more}, by the digests in {one.source} and {other.source}: evaluate both "
-            "with the same solved examples, instructions, chat template, choices and way of generating"
+            "with the same solved examples, instructions, chat template, choices and settings"
         )
 
 

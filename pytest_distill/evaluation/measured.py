@@ -50,6 +50,8 @@ class MeasuredEvaluation(Evaluation):
         The file that they were recorded in.
     format : str, optional
         What reads it, where another tool wrote it.
+    called : str, optional
+        What that tool calls the model.
     prompts : mapping
         Id -> a digest of what the model was asked, where it is known; see `PROMPT`.
     from_store : int
@@ -67,6 +69,7 @@ class MeasuredEvaluation(Evaluation):
     source: str = ""
     file: Path | None = None
     format: str | None = None
+    called: str | None = None
     prompts: Mapping[str, str] = field(default_factory=dict)
     from_store: int = 0
     samples: tuple[tuple[Prediction, ...], ...] = ()

@@ -18,8 +18,11 @@ from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.sameness import asked_otherwise
 from pytest_distill.config import load_config
 from pytest_distill.errors import ComparisonError, ConfigError, EvaluationError
+from pytest_distill.evals.eval import Eval
 from pytest_distill.evaluation.measured import MeasuredEvaluation
+from pytest_distill.evaluation.sources.foreign_ids import with_ids_of
 from pytest_distill.evaluation.sources.formats.all import format_of
+from pytest_distill.evaluation.sources.formats.format import ForeignRow, ForeignRun
 from pytest_distill.project.project import Project
 from tests import lm_eval_runs
 
@@ -286,8 +289,58 @@ def test_other_choices_and_settings(folder: Path, task: str, otherwise: Mapping[
     lm_eval_runs.write(folder / "results" / "small", [task], seed=1, said=otherwise)
     sums = {"task": "generation", "data": "sums.jsonl", "metrics": [{"name": "exact_match,vote"}]}
     comparison = comparison_of(folder, {"pets": PETS} if task == "pets" else {"sums": sums})
-    with pytest.raises(ComparisonError, match="asked other prompts.*choices and way of generating"):
+    with pytest.raises(ComparisonError, match=r"asked other prompts.*choices and settings"):
         comparison.pair("teacher", "student")
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+@pytest.mark.parametrize("task", ["pets", "sums"])
+def test_a_copy_of_a_run_is_no_other_model(folder: Path, task: str, renamed: bool) -> None:
+    """One run under two names is refused: its student would be as good as its teacher.
+
+    Texts alone two models may share, where their tool calls them otherwise.
+    """
+    shutil.rmtree(folder / "results" / "small")
+    shutil.copytree(folder / "results" / "big", folder / "results" / "small")
+    if renamed:
+        (path,) = (folder / "results" / "small").rglob("results_*.json")
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"model_name": "other"}))
+        samples = lm_eval_runs.samples(folder / "results", task, "small")
+        samples.write_text("".join(reversed(samples.read_text().splitlines(keepends=True))))
+    sums = {"task": "generation", "data": "sums.jsonl", "metrics": ["exact_match"]}
+    sampled = {"repeats": 2, "do_sample": True, "seed": 1}
+    evals = {"pets": PETS} if task == "pets" else {"sums": {**sums, **sampled}}
+    comparison = comparison_of(folder, evals)
+    if renamed and task == "sums":
+        comparison.pair("teacher", "student")
+        return
+    with pytest.raises(ComparisonError, match="the same answers to the last digit"):
+        comparison.pair("teacher", "student")
+
+
+def numbered_run(order: Sequence[int], asks: str = "where is {}?") -> ForeignRun:
+    """Return a run of four documents that have numbers from 1."""
+    rows = [
+        ForeignRow("log", str(n + 1), {"input": asks.format(at), "target": "A"}, {"text": "A"})
+        for n, at in enumerate(order)
+    ]
+    return ForeignRun("log", (Path("log"),), "m", "t", rows)
+
+
+def test_numbers_that_meet_by_chance(tmp_path: Path) -> None:
+    """The documents of a tool that numbers its samples are those of the examples, or refused."""
+    rows = [{"id": n + 1, "input": f"where is {n}?", "target": "A"} for n in range(4)]
+    data = written(tmp_path, "gold.jsonl", rows)
+    said = {"e": {"task": "generation", "data": data, "metrics": [{"name": "m"}]}}
+    on = project_of(tmp_path, said).eval("e")
+    assert isinstance(on, Eval)
+    inspect = format_of("inspect")
+    assert with_ids_of(on, numbered_run(range(4)), inspect).notes == ()
+    words = "'where is 1.'.*, and in example '2' of .*: the ids here and there are of other"
+    with pytest.raises(EvaluationError, match=words):
+        with_ids_of(on, numbered_run([1, 0, 2, 3]), inspect)
+    (note,) = with_ids_of(on, numbered_run(range(4), "say {}"), inspect).notes
+    assert "by their ids alone: no text of their documents stands there" in note
 
 
 def test_a_score_that_is_declared_the_other_way_round(folder: Path) -> None:
@@ -297,7 +350,7 @@ def test_a_score_that_is_declared_the_other_way_round(folder: Path) -> None:
         said = json.loads(path.read_text())
         said["higher_is_better"]["pets"]["acc"] = False
         path.write_text(json.dumps(said))
-    with pytest.raises(EvaluationError, match="less is better there.*higher_is_better: false"):
+    with pytest.raises(EvaluationError, match=r"less is better there.*higher_is_better: false"):
         comparison_of(folder, {"pets": PETS}).evaluation("teacher")
     metrics = [{"name": "acc", "higher_is_better": False}]
     comparison_of(folder, {"pets": {**PETS, "metrics": metrics}}).evaluation("teacher")

@@ -274,6 +274,32 @@ def test_without_a_file_of_results(tmp_path: Path) -> None:
     assert "no file of results beside it" in note
 
 
+@pytest.mark.parametrize(
+    ("change", "unchecked"),
+    [
+        (lambda said: said.pop("results"), "acc, acc_norm, acc_mutual_info"),
+        (lambda said: said["results"].pop("pets"), "acc, acc_norm, acc_mutual_info"),
+        (lambda said: said["results"]["pets"].pop("acc,none"), "acc"),
+        (lambda said: said["results"]["pets"].update({"acc_norm,none": "0.5"}), "acc_norm"),
+    ],
+)
+def test_totals_that_are_not_printed(
+    tmp_path: Path, change: Callable[[Any], Any], unchecked: str
+) -> None:
+    """A note says of which metrics nothing was compared."""
+    (note,) = read(changed(tmp_path, "pets", results=change)).notes
+    assert f"has no number of {unchecked} for pets, so that its totals could not be" in note
+
+
+def test_results_of_another_form(tmp_path: Path) -> None:
+    """A section that is none is nothing said."""
+
+    def odd(said: Any) -> None:
+        said["configs"]["pets"]["metric_list"] = 5
+
+    assert read(changed(tmp_path, "pets", results=odd)).metrics
+
+
 def test_a_run_with_a_limit(tmp_path: Path) -> None:
     """That not all documents were evaluated is said."""
     folder = lm_eval_runs.write(tmp_path, ["pets"], limit=3)

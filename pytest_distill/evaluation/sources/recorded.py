@@ -145,6 +145,7 @@ class RecordedModel(Source):
             source=run.source,
             file=run.files[0].resolve(),
             format=files.format.name,
+            called=run.model,
         )
         self._notes += [*run.notes, *differing(run, evaluation)]
         return evaluation

@@ -110,12 +110,15 @@ class Format(ABC):
         What their names look like.
     package : Package, optional
         What has to be installed to read them.
+    by_content : bool
+        Whether its ids are digests of documents, so that what has one id is one document.
     """
 
     name: ClassVar[str]
     files: ClassVar[str]
     globs: ClassVar[tuple[str, ...]]
     package: ClassVar[Package | None] = None
+    by_content: ClassVar[bool] = True
 
     def task_of(self, path: Path) -> str | None:  # noqa: ARG002 (most files must be read)
         """Return what a file's name says of its task; None where only reading it tells."""

@@ -47,6 +47,7 @@ class InspectLogs(Format):
     files = "inspect's logs (*.eval, *.json)"
     globs = ("*.eval", "*.json")
     package = Package("inspect_ai", "inspect-ai", "inspect")
+    by_content = False
 
     def read(self, paths: Sequence[Path]) -> list[ForeignRun]:
         """Return the run in each log; see `Format`."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_distill.errors import EvaluationError
+from pytest_distill.evaluation.sources.formats.lm_eval.samples import NO_FILTER
 
 _NAME = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(\.\d+)?)\.jsonl")
 """What the samples of a task are called."""
@@ -86,18 +87,16 @@ class Results:
         digest = self.said.get("chat_template_sha")
         return digest if isinstance(digest, str) else None
 
-    @property
-    def totals(self) -> Mapping[str, float]:
-        """Metric and filter, as they are printed -> the number of all documents."""
-        return {
-            name: float(value)
-            for name, value in self.of_task("results").items()
-            if isinstance(value, int | float) and not isinstance(value, bool)
-        }
+    def total(self, name: str) -> float | None:
+        """Return a metric's number of all documents; None where none is printed."""
+        metric, _, chosen = name.partition(",")
+        value = self.of_task("results").get(f"{metric},{chosen or NO_FILTER}")
+        return float(value) if isinstance(value, int | float) else None
 
     def aggregation(self, metric: str) -> str | None:
         """Return how a metric's values are aggregated; None where nothing says it."""
-        for told in self.of_task("configs").get("metric_list") or ():
+        listed = self.of_task("configs").get("metric_list")
+        for told in listed if isinstance(listed, list) else ():
             if isinstance(told, Mapping) and told.get("metric") == metric and "aggregation" in told:
                 return str(told["aggregation"])
         return BY_DEFAULT.get(metric)

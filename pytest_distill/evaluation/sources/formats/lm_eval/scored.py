@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pytest_distill.errors import EvaluationError
+from pytest_distill.errors import EvaluationError, few
 from pytest_distill.evaluation.sources.formats.format import ForeignMetric
 from pytest_distill.evaluation.sources.formats.lm_eval.results import (
     AGGREGATIONS,
@@ -15,7 +15,7 @@ from pytest_distill.evaluation.sources.formats.lm_eval.results import (
     MEANS,
     Results,
 )
-from pytest_distill.evaluation.sources.formats.lm_eval.samples import NO_FILTER, Sample
+from pytest_distill.evaluation.sources.formats.lm_eval.samples import Sample
 from pytest_distill.evaluation.sources.formats.totals import refuse_other_total
 
 
@@ -72,6 +72,13 @@ def scored(source: str, documents: Sequence[Valued], results: Results) -> Scored
             f"{source}: no file of results beside it (results_DATE.json, of the same date), so "
             "that its totals could not be checked"
         )
+    else:
+        bare = [metric.name for metric in metrics if results.total(metric.name) is None]
+        if bare:
+            notes.append(
+                f"{source}: {results.shown} has no number of {few(bare)} for {results.task}, so "
+                "that its totals could not be checked"
+            )
     return Scored(tuple(metrics), tuple(odd), tuple(notes))
 
 
@@ -91,9 +98,8 @@ def _values(name: str, documents: Sequence[Valued]) -> list[Any]:
 
 def _checked(source: str, name: str, values: Sequence[Any], results: Results) -> bool:
     """Return whether a metric is the mean of its values; EvaluationError where a total differs."""
-    metric, _, chosen = name.partition(",")
-    aggregation = results.aggregation(metric)
-    total = results.totals.get(f"{metric},{chosen or NO_FILTER}")
+    aggregation = results.aggregation(name.partition(",")[0])
+    total = results.total(name)
     found = _aggregated(AGGREGATIONS.get(aggregation or "mean"), values)
     if total is None or found is None:
         return aggregation in (None, *MEANS)

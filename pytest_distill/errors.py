@@ -125,12 +125,17 @@ def some_of(names: Sequence[str], most: int = 5) -> str:
     return shown + (f" and {rest:,} more" if rest > 0 else "")
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return what to say after an unknown `word`: the nearest known one, else all of them."""
+def did_you_mean(word: str, known: Iterable[str], *, listed: bool = True) -> str:
+    """Return what to say after an unknown `word`: the nearest known one.
+
+    Where none is near, which ones are known; nothing where these are not to be `listed`.
+    """
     names = sorted(map(str, known))
     near = difflib.get_close_matches(word, names, n=1)
     if near:
         return f"did you mean '{_shortened(near[0], 100)}'?"
+    if not listed:
+        return ""
     return f"known: {some_of(names, MOST_KNOWN)}" if names else "none is defined"
 
 

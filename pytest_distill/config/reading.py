@@ -262,7 +262,24 @@ class _Reader:
         options = options_class(engine, shared, where)
         with unless_ours(engine, f"{where}: Options", ConfigError):
             said, own = self.document.validated_in_two(kind, options, shared, entry, key)
-        return said.model_copy(update={"options": own})
+        return said.model_copy(update={"options": self.spread(own)})
+
+    def spread(self, options: Any) -> Any:
+        """Return the options of a model, with what is said of a group said of each eval of it.
+
+        Scores are not: those of a group are no eval's.
+        """
+        if not (isinstance(options, SourceOptions) and options.answers):
+            return options
+        key, by_eval = options.by_eval
+        named = {name: group for name, group in self.groups.items() if name in by_eval}
+        of_groups = {
+            each: by_eval[name].replace("{task}", each.removeprefix(f"{name}."))
+            for name, group in named.items()
+            for each in group.evals
+        }
+        own = {name: value for name, value in by_eval.items() if name not in named}
+        return options.model_copy(update={key: {**of_groups, **own}}) if named else options
 
     @property
     def sources(self) -> dict[str, SourceOptions]:
@@ -384,6 +401,12 @@ class _Reader:
         key: tuple[str | int, ...],
     ) -> OfSamples:
         """Return a metric of several samples; `listed` are the eval's other metrics by name."""
+        if isinstance(entry, HarnessEval):
+            raise self.document.error(
+                (*key, metric.key),
+                "is not for tasks of lm-evaluation-harness: what several samples come to is said "
+                f"by the task's own filters; it has {', '.join(self.suited(entry))}",
+            )
         k: int = getattr(metric, metric.key)
         repeats = getattr(entry, "repeats", 1)
         if repeats == 1:
@@ -475,6 +498,8 @@ class _Reader:
             key, named = options.by_eval
             for on in named:
                 at_eval = partial(self.document.error, ("models", name, key, on))
+                if on in self.groups:
+                    raise at_eval(self.groups[on].named_for_one())
                 refuse_unknown(on, self.evals, "no such eval", at_eval)
 
 

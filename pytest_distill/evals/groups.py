@@ -59,5 +59,6 @@ class EvalGroup:
         """Return what to say where one eval is asked for, and the group is named."""
         return (
             f"'{self.name}' is a group of {len(self.evals):,} evals: name one of them "
-            f"({few(self.evals)}), or ask assert_suite_retained(evals=['{self.name}'])"
+            f"({few(self.evals)}); all of them are judged by "
+            f"assert_suite_retained(evals=['{self.name}'])"
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pytest_distill.config import Config
 from pytest_distill.config.evals import GoldFileEval, HarnessEval, MeasuredEval, Shots
-from pytest_distill.errors import ConfigError, did_you_mean
+from pytest_distill.errors import ConfigError, GoldSetError, did_you_mean
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet, read_gold_set
 from pytest_distill.evals.ids import meeting
@@ -59,7 +59,10 @@ def _asked(config: Config, name: str, entry: MeasuredEval) -> tuple[Task, GoldSe
     """Return the task of an eval, and what it is asked about."""
     if isinstance(entry, HarnessEval):
         task = entry.asks(lambda _: (), config.folder)
-        return task, task.gold
+        try:
+            return task, task.gold
+        except (ConfigError, GoldSetError) as error:
+            raise type(error)(f"{config.path.name}: evals.{name}: {error}") from None
     assert isinstance(entry, GoldFileEval)  # noqa: S101 (for mypy)
     gold = read_gold_set(
         _beside(config, entry.data, of_hub=entry.split is not None),

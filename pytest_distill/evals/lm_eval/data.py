@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pytest_distill._util import hub
 from pytest_distill._util.packages import Package
-from pytest_distill.errors import ConfigError, GoldSetError, did_you_mean
+from pytest_distill.errors import ConfigError, DistillError, GoldSetError, did_you_mean, some_of
 from pytest_distill.evals import hub_data
 from pytest_distill.evals.lm_eval import harness
 from pytest_distill.evals.lm_eval.declared import DeclaredTask
@@ -64,7 +64,7 @@ def _read(datasets: Any, path: Path, cache: str) -> Any:
     except Exception as error:  # noqa: BLE001 - arrow, json and csv each raise their own
         while error.__cause__ is not None:  # "an error occurred while generating" says nothing
             error = error.__cause__  # type: ignore[assignment]
-        told = " ".join(str(error).split())
+        told = " ".join(str(error).split()) or type(error).__name__
         raise GoldSetError(f"data: {path}: cannot be read: {told}") from None
     if not len(rows):
         raise GoldSetError(f"data: {path}: has no rows")
@@ -82,6 +82,8 @@ def _of_folder(datasets: Any, path: Path) -> Any:
 
 
 def _of_file(datasets: Any, path: Path, cache: str) -> Any:
+    if not path.stat().st_size:
+        raise GoldSetError(f"data: {path}: has no rows")
     name = path.name.lower()
     builder = next((kind for end, kind in _BUILDERS.items() if name.endswith(end)), None)
     if builder is None:
@@ -127,8 +129,22 @@ def check_shots(task: Any, declared: DeclaredTask) -> None:
         )
 
 
-def cannot(task: DeclaredTask, data: Mapping[str, Path], error: Exception) -> str:
-    """Return what is wrong where a task could not be loaded, and what to do."""
+def cannot(
+    task: DeclaredTask, data: Mapping[str, Path], columns: Sequence[str], error: Exception
+) -> str:
+    """Return what is wrong where a task could not be loaded, and what to do.
+
+    Parameters
+    ----------
+    task : DeclaredTask
+        The task.
+    data : mapping
+        The files that take the place of its data set.
+    columns : sequence of str
+        What these have.
+    error : Exception
+        What lm-evaluation-harness raised.
+    """
     what = " ".join(f"{type(error).__name__}: {error}".split())
     if not data:
         return _not_had(task, error, what)
@@ -137,9 +153,9 @@ def cannot(task: DeclaredTask, data: Mapping[str, Path], error: Exception) -> st
     column = missing[1] if missing else error.args[0] if isinstance(error, KeyError) else None
     if isinstance(column, str):
         return (
-            f"{path}: has no field '{column}', which the task reads: name a file with the data "
-            "set's own fields, or say by 'override: {doc_to_text: ..., doc_to_target: ...}' "
-            "which are to be read"
+            f"{path}: has no field '{column}', which the task reads, but {some_of(columns)}: name "
+            "a file with the data set's own fields, or say by 'override: {doc_to_text: ..., "
+            "doc_to_target: ...}' which are to be read"
         )
     return f"{path}: its rows do not fit the task: {what}"
 
@@ -152,8 +168,50 @@ def _not_had(task: DeclaredTask, error: BaseException, what: str) -> str:
     trouble: BaseException | None = error
     while trouble is not None and not hub.is_of_the_hub(trouble):
         trouble = trouble.__cause__ or trouble.__context__
-    why = what if trouble is None else str(hub.reason(trouble, name, None, "dataset"))
+    if isinstance(error, hub.HubError):
+        why = str(error)
+    else:
+        why = what if trouble is None else str(hub.reason(trouble, name, None, "dataset"))
     return (
         f"its data set {shown} cannot be had: {why}. Where there is no hub, name files with its "
         f"rows: '{example(task)}'"
     )
+
+
+@contextmanager
+def of_the_hub(task: DeclaredTask) -> Iterator[None]:
+    """Let the block take a task's data set from the hub, or from what is cached of it.
+
+    The hub is asked first, and once: without one `datasets` would try for half a minute.
+
+    Raises
+    ------
+    HubError
+        Why the hub does not give it, where the cache has none of it either.
+    """
+    import datasets
+    from huggingface_hub import constants
+
+    name, given = str(task.said.get("dataset_path")), task.said.get("dataset_kwargs") or {}
+    if Path(name).exists() or "data_files" in given or name in _BUILDERS.values():
+        yield
+        return
+    offline = bool(datasets.config.HF_HUB_OFFLINE)
+    try:
+        revision = given.get("revision")
+        trouble = hub.find(name, revision, "dataset", offline=offline).trouble
+    except hub.HubError as error:
+        trouble = hub.Trouble(str(error))
+    if trouble is None:
+        yield
+        return
+    before = datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE
+    datasets.config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    except DistillError:
+        raise
+    except Exception:  # noqa: BLE001 - datasets, its loader and its filesystem each have theirs
+        raise hub.HubError(str(trouble)) from None
+    finally:
+        datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE = before

@@ -174,5 +174,9 @@ def declared(
 
 def unknown_name(name: str, folder: Path | None = None) -> str:
     """Return what to say of a name that is none of a task, a group or a tag."""
-    meant = did_you_mean(name, all_names(folder))
-    return f"task: lm-evaluation-harness has no task or group '{name}'; {meant}"
+    known = {f"{harness.PREFIX}{each}" for each in all_names(folder) if each != name}
+    meant = did_you_mean(f"{harness.PREFIX}{name}", known, listed=False)
+    return (
+        f"task: lm-evaluation-harness has no task or group '{name}'; "
+        f"{meant or '`lm-eval ls tasks` lists what it has'}"
+    )

@@ -7,7 +7,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,13 @@ from pytest_distill._util.user_code import user_code
 from pytest_distill.errors import ConfigError, DistillError, GoldSetError
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.lm_eval import harness
-from pytest_distill.evals.lm_eval.data import cannot, check_columns, check_shots, files_as_data
+from pytest_distill.evals.lm_eval.data import (
+    cannot,
+    check_columns,
+    check_shots,
+    files_as_data,
+    of_the_hub,
+)
 from pytest_distill.evals.lm_eval.declared import DeclaredTask
 from pytest_distill.evals.lm_eval.refusals import with_functions, without_hub_metrics
 from pytest_distill.evals.lm_eval.splits import asked
@@ -78,11 +84,12 @@ def read_documents(
     source = f"{harness.PREFIX}{declared.name}"
     config = _config(declared, trusted)
     with files_as_data(declared, data) as dataset, harness.quiet(), seeded():
+        columns = dataset[asked(declared)].column_names if dataset is not None else ()
         if dataset is not None:
             config["custom_dataset"] = lambda **_: dataset
         try:
-            task = harness.module("tasks").TaskManager(include_defaults=False).load([config])
-            task = task["tasks"][declared.name]
+            with of_the_hub(declared) if dataset is None else nullcontext():
+                task = _loaded(config)
             if dataset is not None:
                 check_columns(task, data, asked(declared))
             check_shots(task, declared)
@@ -91,8 +98,15 @@ def read_documents(
         except DistillError:
             raise
         except Exception as error:
-            raise GoldSetError(f"{source}: {cannot(declared, data, error)}") from error
+            told = cannot(declared, data, columns, error)
+            raise GoldSetError(f"{source}: {told}") from error
     return _documents(source, task)
+
+
+def _loaded(config: dict[str, Any]) -> Any:
+    """Return lm-evaluation-harness's task of what its file says; its data set is read."""
+    manager = harness.module("tasks").TaskManager(include_defaults=False)
+    return manager.load([config])["tasks"][config["task"]]
 
 
 def _config(declared: DeclaredTask, trusted: bool) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from pytest_distill.errors import did_you_mean
 from pytest_distill.evals.lm_eval import harness
+from pytest_distill.evals.lm_eval.declared import unknown_name
 from pytest_distill.evals.lm_eval.index import all_names
 
 _OTHERWISE = re.compile(r"(?:lm[-_ ]?eval(?:uation[-_]harness)?|harness|leaderboard)[:/.| ]+", re.I)
@@ -29,8 +29,4 @@ def meant_of_harness(task: str) -> str | None:
         return f"unknown task '{task}'; did you mean '{harness.PREFIX}{name}'?"
     if prefix is None:
         return None
-    return f"unknown task '{task}'; {did_you_mean(harness.PREFIX + name, _with_prefix(known))}"
-
-
-def _with_prefix(names: list[str]) -> list[str]:
-    return [harness.PREFIX + name for name in names]
+    return unknown_name(name).replace("task: ", f"unknown task '{task}': ", 1)

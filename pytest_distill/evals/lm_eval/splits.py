@@ -76,7 +76,11 @@ def files_of(task: DeclaredTask, data: Data, folder: Path) -> dict[str, Path]:
             )
     if not said:
         if data:
-            raise ConfigError(f"data: names no file for task '{task.name}'")
+            raise ConfigError(
+                f"data: names no file for task '{task.name}': add '{task.name}: "
+                f"{{{asked(task)}: FILE}}', or one name for all tasks, "
+                f"'{asked(task)}: \"{{task}}/{asked(task)}.parquet\"'"
+            )
         return {}
     lacking = [split for split in _read_splits(task) if split not in said]
     if lacking:

@@ -174,8 +174,8 @@ def declared(
 
 def unknown_name(name: str, folder: Path | None = None) -> str:
     """Return what to say of a name that is none of a task, a group or a tag."""
-    known = {f"{harness.PREFIX}{each}" for each in all_names(folder) if each != name}
-    meant = did_you_mean(f"{harness.PREFIX}{name}", known, listed=False)
+    known = {each for each in all_names(folder) if each != name}
+    meant = did_you_mean(name, known, listed=False).replace("'", f"'{harness.PREFIX}", 1)
     return (
         f"task: lm-evaluation-harness has no task or group '{name}'; "
         f"{meant or '`lm-eval ls tasks` lists what it has'}"

@@ -131,8 +131,10 @@ def largest(found: Any, report: Mapping[str, Any]) -> float | None:
     for prediction, samples in zip(
         found.predictions, samples_of(found, report).values(), strict=True
     ):
+        if prediction.text is not None:
+            continue
         for mine, (response,) in zip(
-            prediction.loglikelihoods or (), samples[0]["resps"], strict=prediction.text is None
+            prediction.loglikelihoods or (), samples[0]["resps"], strict=True
         ):
             other = response if isinstance(response, float) else response[0]
             most = max(most or 0.0, abs(mine - other))

@@ -48,7 +48,7 @@ def files_as_data(task: DeclaredTask, data: Mapping[str, Path]) -> Iterator[Any]
         shots = solved(task)
         if shots is not None and not task.said.get("num_fewshot"):
             # It is opened whatever is asked; of no shots nothing is drawn.
-            found.setdefault(shots, found[asked(task)])
+            found.setdefault(shots, found[asked(task)].select(range(1)))
         yield datasets.DatasetDict(found)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from functools import cache
+from functools import cache, lru_cache, partial
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from io import StringIO
@@ -35,6 +36,9 @@ def module(name: str) -> Any:
     ConfigError
         Where it is not installed, or another version than those that are read here.
     """
+    known = sys.modules.get(f"{PACKAGE.module}.{name}")
+    if known is not None:
+        return known
     _check_version()
     with quiet():
         PACKAGE.load(f"task: {PREFIX}...")
@@ -68,13 +72,30 @@ def _dotted(version: tuple[int, ...]) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep its progress bars, log lines and warnings from the terminal: what matters is told."""
+    """Keep its progress bars, log lines and warnings from the terminal: what matters is told.
+
+    Each of its templates is compiled once; it would compile them anew for every document, which is
+    most of the time that a prompt takes.
+    """
     logger = logging.getLogger("lm_eval")
     before = logger.disabled, logger.level
     logger.setLevel(logging.CRITICAL)
+    utils: Any = sys.modules.get(f"{PACKAGE.module}.utils")
+    env = vars(utils.env) if utils is not None else {}
+    compiling = env.get("from_string")
     try:
+        if utils is not None:
+            env["from_string"] = partial(_compiled, utils.env)
         with warnings.catch_warnings(), redirect_stderr(StringIO()), redirect_stdout(StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
+        env["from_string"] = compiling
+        if compiling is None:
+            del env["from_string"]
         logger.disabled, logger.level = before
+
+
+@lru_cache(maxsize=1024)
+def _compiled(env: Any, template: str) -> Any:
+    return type(env).from_string(env, template)

@@ -19,6 +19,7 @@ import pytest
 
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import GoldSet
+from pytest_distill.evals.lm_eval import harness
 from pytest_distill.evals.lm_eval.task import LmEval
 
 datasets = pytest.importorskip("datasets")
@@ -173,6 +174,15 @@ def test_nothing_is_written_and_all_is_left_as_it_was(
     assert (np.random.get_state()[1] == numpy_state).all()  # type: ignore[index]
     assert (log.level, log.disabled, datasets.utils.are_progress_bars_disabled()) == before
     assert dict(os.environ) == env
+
+
+def test_a_template_is_compiled_once_and_left_as_it_was(own: Callable[..., LmEval]) -> None:
+    """lm-eval compiles each for every document, which takes longer than all else."""
+    utils = harness.module("utils")
+    compiled = harness._compiled.cache_info().misses
+    assert len(own(ROWS, num_fewshot=2).gold) == len(ROWS)
+    assert harness._compiled.cache_info().misses - compiled <= 2
+    assert "from_string" not in vars(utils.env)
 
 
 def test_without_solved_examples_no_split_of_them_is_needed(

@@ -17,7 +17,7 @@ from pytest_distill.evals.lm_eval import harness
 from pytest_distill.evals.lm_eval.values import value_of
 from pytest_distill.evals.metrics.base import Answer, Metric, is_number
 
-MOST_VALUES = 2000
+MOST_VALUES = 1000
 """Different values of documents: the function is called once for each."""
 
 _MOST_LABELS = 20

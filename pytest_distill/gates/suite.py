@@ -12,11 +12,11 @@ from pytest_distill._util.format import floor_text
 from pytest_distill._util.numbers import Ratio, geometric_mean, retained_floor
 from pytest_distill.comparison.comparison import Comparison, Confidence
 from pytest_distill.comparison.evidence import suite_evidence
-from pytest_distill.errors import ComparisonError, ConfigError, some_of
+from pytest_distill.errors import MOST_KNOWN, ComparisonError, ConfigError, some_of
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
 from pytest_distill.gates.arguments import check_option
-from pytest_distill.gates.averages import average_notes
+from pytest_distill.gates.averages import average_notes, names_of
 from pytest_distill.gates.deciding import decide, unless_observed
 from pytest_distill.gates.gate import Asked, Gate
 from pytest_distill.gates.verdict import Verdict, as_float, finite
@@ -121,7 +121,8 @@ class SuiteRetained(Gate):
         )
         basis = explain.basis(decision.evidence, sum(each.n() or 0 for each in comparisons))
         what = f"retained over {len(rows)} evals"
-        width = max(len(row.eval) for row in rows)
+        worst = sorted(rows, key=lambda row: row.retained)
+        width = max(len(row.eval) for row in worst[:MOST_KNOWN])
         return self.verdict(
             comparisons[0],
             decision,
@@ -129,7 +130,7 @@ class SuiteRetained(Gate):
             metric=self.aggregate,
             n=None,
             basis=basis,
-            facts=[f"worst {min(rows, key=lambda r: r.retained).eval}"] if len(rows) > 1 else [],
+            facts=[f"worst {worst[0].eval}"] if len(rows) > 1 else [],
             notes=(_listed(values), *notes),
             lines=[
                 f"  {_listed(values)}",
@@ -139,8 +140,9 @@ class SuiteRetained(Gate):
                 *(
                     f"    {r.eval:<{width}}  {floor_text(r.teacher)}  {floor_text(r.student)}"
                     f"  {floor_text(r.retained)}"
-                    for r in sorted(rows, key=lambda r: r.retained)
+                    for r in worst[:MOST_KNOWN]
                 ),
+                *([f"    and {len(rows) - MOST_KNOWN:,} more"] if len(rows) > MOST_KNOWN else []),
             ],
             details={
                 "aggregates": {
@@ -148,7 +150,7 @@ class SuiteRetained(Gate):
                     for name, value in values.items()
                 }
             },
-            eval=",".join(row.eval for row in rows),
+            eval=",".join(names_of(comparisons)),
         )
 
 

@@ -98,9 +98,10 @@ def test_a_group_is_a_suite_of_evals(
             assert_quality_retained(min=0.1)
         """
     )
-    result = run()
+    result = run("--distill-report")
     result.assert_outcomes(passed=2, failed=2)
     text = result.stdout.str()
+    assert "suite.few,suite.many" not in text  # the group's own name says it
     teacher, student = (aggregate(suite[m], by_size=by_size) for m in ("teacher", "student"))
     told = f"acc {floor(teacher)} teacher, {floor(student)} student, {floor(student / teacher)} ret"
     assert f"pair as lm-evaluation-harness averages it: {told}" in text

@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origi
 from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model
 
 from pytest_distill._util.strict import PositiveCount
+from pytest_distill.config.overrides import Said
 from pytest_distill.config.schema import Count, Entry, Names, listed
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.lm_eval.harness import PREFIX
@@ -138,6 +139,13 @@ def _as_field(value: Any, read: Callable[[Shots], tuple[Example, ...]]) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _by_split(value: object) -> object:
+    """Refuse a file of which nobody says what it is."""
+    if isinstance(value, str):
+        raise ValueError(f"names a file for each split of the task: {{test: {value}}}")
+    return value
+
+
 class HarnessEval(MeasuredEval):
     """An eval that is a task of lm-evaluation-harness, whose documents are the gold set.
 
@@ -146,12 +154,17 @@ class HarnessEval(MeasuredEval):
 
     num_fewshot: Count | None = None
     fewshot_seed: int = FEWSHOT_SEED
-    data: dict[str, str | dict[str, str]] = Field(default={})
-    override: dict[str, Any] = Field(default={})
+    data: Annotated[dict[str, str | dict[str, str]], BeforeValidator(_by_split)] = Field(default={})
+    override: Said = Field(default=Said())
     at_tokens: Annotated[list[int], BeforeValidator(listed)] = Field(default=[])
     include_path: str | None = None
     trust_remote_code: bool = False
     leave_out: Names = Field(default=[])
+
+    @property
+    def said_otherwise(self) -> dict[str, Any]:
+        """What the entry says otherwise than the task's file."""
+        return self.override.model_dump(exclude_unset=True)
 
     @property
     def said_by_group(self) -> Mapping[str, Any]:
@@ -173,7 +186,7 @@ class HarnessEval(MeasuredEval):
             of=self.named,
             num_fewshot=self.num_fewshot,
             fewshot_seed=self.fewshot_seed,
-            override=self.override,
+            override=self.said_otherwise,
             at_tokens=tuple(self.at_tokens),
             by_group=self.said_by_group,
             include_path=self.folder_in(folder),

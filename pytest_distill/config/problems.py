@@ -42,7 +42,7 @@ def sentence(error: ErrorDetails, known: Collection[str]) -> str:
             return "is missing"
         case "value_error":
             return str(error["ctx"]["error"])
-    message = error["msg"].removeprefix("Input ")
+    message = error["msg"].removeprefix("Input ").replace("valid dictionary", "mapping")
     return f"{message[0].lower()}{message[1:]}, not {error['input']!r}"
 
 

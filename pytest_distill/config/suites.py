@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_distill.config.evals import HarnessEval, MemberEval
+from pytest_distill.config.overrides import check_file
 from pytest_distill.errors import MOST_KNOWN, ConfigError, few, refuse_unknown, some_of
 from pytest_distill.evals.groups import EvalGroup
 from pytest_distill.evals.lm_eval.declared import DeclaredTask, declared, unknown_name
@@ -60,7 +61,7 @@ def suite_of(name: str, entry: HarnessEval, folder: Path) -> Suite:
     kept = _kept(entry, members)
     tasks = {
         f"{name}.{member.name}": declared(
-            member.name, folder=own, otherwise={**member.by_group, **entry.override}
+            member.name, folder=own, otherwise={**member.by_group, **entry.said_otherwise}
         )
         for member in kept
     }
@@ -83,7 +84,7 @@ def _of_one(name: str, entry: HarnessEval, own: Path | None) -> Suite:
     """Return the suite of an entry that names a task."""
     if entry.leave_out:
         raise ConfigError(f"leave_out: '{entry.named}' is a task; only a group has tasks in it")
-    reason = _reason(entry, declared(entry.named, folder=own, otherwise=entry.override))
+    reason = _reason(entry, declared(entry.named, folder=own, otherwise=entry.said_otherwise))
     if reason is not None:
         raise ConfigError(f"task: '{entry.named}' of lm-evaluation-harness {reason}")
     return Suite({name: entry})
@@ -120,6 +121,8 @@ def _refuse_some(entry: HarnessEval, tasks: Mapping[str, DeclaredTask]) -> None:
 
 def _reason(entry: HarnessEval, task: DeclaredTask) -> str | None:
     """Return why a task is not asked here; None where it is."""
+    if entry.include_path is not None:
+        check_file(task)
     reason = refusal(task, trusted=entry.trust_remote_code, has_data=bool(entry.data))
     if reason is not None:
         return reason

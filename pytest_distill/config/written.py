@@ -138,7 +138,7 @@ def advice(error: str, value: Any, scalar: Scalar | None) -> str:
     if error in ("string_type", "list_type") and scalar is not None:
         if scalar.tag == NULL and not scalar.text:
             return scalar.cut or ""
-        return scalar.quoted
+        return "" if scalar.tag == TEXT else scalar.quoted
     if error in ("int_type", "float_type") and isinstance(value, str | float):
         return _number(value, whole=error == "int_type", quoted=scalar is None)
     if error == "date_type" and isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):

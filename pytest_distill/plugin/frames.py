@@ -50,7 +50,7 @@ def say_it_alone_in_fixtures(
     item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException], report: pytest.TestReport
 ) -> None:
     """Show the message alone where no frame is the user's, as in a fixture of this package."""
-    frames = (Path(tb.tb_frame.f_code.co_filename) for tb in _chain(excinfo.tb))
+    frames = (Path(tb.tb_frame.f_code.co_filename) for tb in user_frames(excinfo.tb))
     only_pytest = all(any(home in frame.parents for home in PYTEST_HOMES) for frame in frames)
     if only_pytest and not item.config.getoption("fulltrace", False):
         report.longrepr = excinfo.getrepr(style="value")

@@ -151,7 +151,7 @@ def cannot(
     path = data[asked(task)]
     missing = re.search(r"'([^']+)' is undefined", str(error))
     column = missing[1] if missing else error.args[0] if isinstance(error, KeyError) else None
-    if isinstance(column, str):
+    if isinstance(column, str) and _COLUMN.fullmatch(column):
         return (
             f"{path}: has no field '{column}', which the task reads, but {some_of(columns)}: name "
             "a file with the data set's own fields, or say by 'override: {doc_to_text: ..., "

@@ -118,10 +118,15 @@ def name_problem(name: str, *, of_a_file: bool) -> str | None:
     return None
 
 
+def _brief(name: str) -> str:
+    """Return a name among others: in one line, and not the whole of a long one."""
+    return _shortened(name, 100).replace("\n", "\\n")
+
+
 def some_of(names: Sequence[str], most: int = 5) -> str:
     """Return the first names, and how many more there are."""
     rest = len(names) - most
-    shown = ", ".join(_shortened(name, 100) for name in names[:most])
+    shown = ", ".join(_brief(name) for name in names[:most])
     return shown + (f" and {rest:,} more" if rest > 0 else "")
 
 
@@ -133,7 +138,7 @@ def did_you_mean(word: str, known: Iterable[str], *, listed: bool = True) -> str
     names = sorted(map(str, known))
     near = difflib.get_close_matches(word, names, n=1)
     if near:
-        return f"did you mean '{_shortened(near[0], 100)}'?"
+        return f"did you mean '{_brief(near[0])}'?"
     if not listed:
         return ""
     return f"known: {some_of(names, MOST_KNOWN)}" if names else "none is defined"

@@ -15,10 +15,12 @@ import yaml
 
 from pytest_distill._util.files import write_atomically
 from pytest_distill._util.format import count_text
+from pytest_distill.comparison.sameness import asked_otherwise
 from pytest_distill.engines import Role
-from pytest_distill.errors import ConfigError, did_you_mean, few, one_line
+from pytest_distill.errors import ConfigError, EvaluationError, did_you_mean, few, one_line
 from pytest_distill.evals.rows import shown_path
 from pytest_distill.evaluation.sources.converted import Converted, file_name
+from pytest_distill.evaluation.sources.foreign_rows import digest_of, prompt_kind
 from pytest_distill.evaluation.sources.formats.all import FORMATS, format_of
 from pytest_distill.evaluation.sources.formats.format import ForeignRun, Format
 
@@ -72,11 +74,14 @@ def converted_lines(runs: Sequence[Named], kind: str, output: Path) -> Iterator[
     output : Path
         The folder.
     """
+    _refuse_as_folder(output)
     tasks = _by_task(runs, kind)
     files: dict[Path, str] = {}
     for converted in tasks:
+        gold = converted.gold_lines()  # are the documents the same?
+        _refuse_other_prompts(converted)
         task = file_name(converted.task)
-        files[output / f"{task}.{GOLD}.jsonl"] = converted.gold_lines()
+        files[output / f"{task}.{GOLD}.jsonl"] = gold
         for model in converted.runs:
             files[output / f"{task}.{model}.jsonl"] = converted.lines(model)
     yield from _written(files)
@@ -118,7 +123,14 @@ def _by_task(runs: Sequence[Named], kind: str) -> list[Converted]:
     by_file: dict[str, Named] = {}
     tasks: dict[str, dict[str, ForeignRun]] = {}
     by_gold: dict[str, ForeignRun] = {}
+    models: dict[tuple[Path, str], str] = {}
     for each in runs:
+        first = models.setdefault((each.run.files[0].resolve(), each.run.task), each.model)
+        if first != each.model:
+            raise ConfigError(
+                f"{each.run.source}: is given for two models, '{first}' and '{each.model}': name "
+                "the run of each"
+            )
         task = file_name(each.run.task)
         same = by_gold.setdefault(task.casefold(), each.run)
         if same.task != each.run.task:
@@ -142,6 +154,29 @@ def _by_task(runs: Sequence[Named], kind: str) -> list[Converted]:
             )
         tasks.setdefault(each.run.task, {})[each.model] = each.run
     return [Converted(task, found, kind) for task, found in tasks.items()]
+
+
+def _refuse_as_folder(output: Path) -> None:
+    """Raise ConfigError where a file stands in the place of a folder to write to."""
+    there = next((path for path in (output, *output.parents) if path.exists()), None)
+    if there is not None and not there.is_dir():
+        raise ConfigError(f"{there}: is a file; name a folder to write to with -o")
+
+
+def _refuse_other_prompts(converted: Converted) -> None:
+    """Raise EvaluationError where models were asked otherwise about one document."""
+    (_, first), *others = converted.runs.items()
+    known = {row.id: digest_of(row, prompt_kind(converted.kind, first)) for row in first.rows}
+    for _, other in others:
+        kind = prompt_kind(converted.kind, other)
+        for row in other.rows:
+            one, mine = known.get(row.id), digest_of(row, kind)
+            if one is not None and mine is not None and asked_otherwise(one, mine):
+                raise EvaluationError(
+                    f"task {converted.task}: of example '{row.id}' other things were asked in "
+                    f"{other.source} than in {first.source}: evaluate both with the same solved "
+                    "examples, instructions, choices and settings, or convert each alone"
+                )
 
 
 def _written(files: Mapping[Path, str]) -> Iterator[str]:

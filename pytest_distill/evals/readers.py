@@ -21,6 +21,10 @@ ClassNames = dict[str, tuple[str, ...]]
 """Field -> the names of the classes that stand in it as numbers from 0: a ClassLabel."""
 
 
+_PACKED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+"""What files of gzip, zip, bzip2, xz and zstd begin with."""
+
+
 def _lines(path: Path, shown: str) -> Iterator[tuple[int, str]]:
     # Lines end at \n alone: str.splitlines would also cut at U+2028, which may stand inside JSON.
     with path.open("rb") as file:
@@ -28,10 +32,14 @@ def _lines(path: Path, shown: str) -> Iterator[tuple[int, str]]:
             try:
                 yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
-                raise GoldSetError(
-                    f"{shown}:{number}: not UTF-8 (byte 0x{raw[error.start]:02x} at column "
-                    f"{error.start + 1}); save the file as UTF-8"
-                ) from None
+                raise GoldSetError(f"{shown}:{number}: {not_text(raw, error.start)}") from None
+
+
+def not_text(raw: bytes, at: int) -> str:
+    """Return what is wrong with a line that is no UTF-8, and what to do."""
+    if raw.startswith(_PACKED):
+        return "the file is packed: unpack it first"
+    return f"not UTF-8 (byte 0x{raw[at]:02x} at column {at + 1}); save the file as UTF-8"
 
 
 def _jsonl(path: Path, shown: str, _names: ClassNames) -> Rows:

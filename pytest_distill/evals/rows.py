@@ -86,6 +86,8 @@ def _nothing_there(path: Path, shown: str) -> GoldSetError:
         return GoldSetError(
             f"{shown}: no such file; the folder '{shown_path(path.parent)}' is missing"
         )
+    if "\\" in path.name:
+        return GoldSetError(f"{shown}: no such file; write '/' between folders")
     names = [p.name for p in path.parent.iterdir() if p.is_dir() or p.suffix.lower() in READERS]
     near = difflib.get_close_matches(path.name, names, n=1)
     if near:

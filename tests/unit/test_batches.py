@@ -199,6 +199,16 @@ def test_a_request_without_an_answer_is_an_error(tmp_path: Path, bad: Any, probl
     assert str(raised.value).startswith(place + problem)
 
 
+def test_lines_of_two_models(tmp_path: Path) -> None:
+    """Two outputs in one file are refused: a batch is of one model."""
+    lines = [
+        line({**chat({"content": "a"}), "model": model}, id)
+        for id, model in (("q1", "big"), ("q2", "small"))
+    ]
+    with pytest.raises(EvaluationError, match=r"of the model 'small', and .*:1 is of 'big'"):
+        evaluated(tmp_path, lines)
+
+
 def test_what_was_filtered_is_no_answer(tmp_path: Path) -> None:
     """The server took the text away; the error is that of any row."""
     with pytest.raises(EvaluationError, match="finish_reason is 'content_filter'; known:"):

@@ -14,6 +14,12 @@ def test_a_message_tells_few_of_many_names() -> None:
     assert some_of(names) == "id-0000, id-0001, id-0002, id-0003, id-0004 and 3,995 more"
 
 
+def test_a_name_is_in_one_line() -> None:
+    """An id may have new lines, and looks like no line of the message."""
+    assert some_of(["a\nb"]) == "a\\nb"
+    assert did_you_mean("a\nc", ["a\nb"]) == "did you mean 'a\\nb'?"
+
+
 def test_a_message_cuts_a_text_that_stands_for_a_name() -> None:
     """A label or an id may be a text of any length, also one that was nearly meant."""
     text = "word " * 5_000

@@ -149,6 +149,8 @@ def test_several_runs_of_a_task(folder: Path) -> None:
         ("results/bug/**/*.jsonl", "there is no folder 'bug'; did you mean 'big'?"),
         ("results/**/samples_pet_*.jsonl", "no file matches results/**/samples_pet_*.jsonl in"),
         ("results/**/samples_pet_*.jsonl", "did you mean 'samples_pets_*.jsonl'?"),
+        (r"results\big\*.jsonl", "write '/' between folders"),
+        ("results[1]/*.jsonl", "write '[[]' for the bracket itself"),
         ("results/big", "is a folder: name the files in it, e.g. 'results/big/**/samples_*.jsonl'"),
         ("results/pets.jsonl", "no such file: results/pets.jsonl"),
     ],

@@ -656,3 +656,19 @@ def test_reading_leaves_nothing_behind(logs: dict[str, Path]) -> None:
     assert len(asyncio.run(within()).rows) == len(rows)
     assert state() == before
     assert not [t for t in set(threading.enumerate()) - threads if not t.daemon]
+
+
+def test_a_log_without_totals(edited: Callable[..., Path]) -> None:
+    """That none was checked is told."""
+
+    def without(log: EvalLog) -> None:
+        log.results = None
+
+    (note,) = read(edited(without)).notes
+    assert note.endswith("it has no totals, so that none was checked")
+
+
+def test_lists_of_logs_are_none() -> None:
+    """What inspect writes beside the logs of a folder is not read as one."""
+    names = ("a.eval", "a.json", "logs.json", "eval-set.json")
+    assert [InspectLogs().is_named(Path(name)) for name in names] == [True, True, False, False]

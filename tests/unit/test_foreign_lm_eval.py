@@ -5,6 +5,7 @@ Every file is one that lm-evaluation-harness wrote here, or such a file with lin
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import math
@@ -289,6 +290,15 @@ def test_totals_that_are_not_printed(
     """A note says of which metrics nothing was compared."""
     (note,) = read(changed(tmp_path, "pets", results=change)).notes
     assert f"has no number of {unchecked} for pets, so that its totals could not be" in note
+
+
+def test_files_that_are_no_samples(tmp_path: Path) -> None:
+    """What to do is said of the results beside samples, and of what is packed."""
+    (results,) = lm_eval_runs.samples(lm_eval_runs.made(), "pets").parent.glob("results_*.json")
+    assert "has the totals of a run; name its samples, which lie beside it" in refused(results)
+    path = tmp_path / "samples_pets.jsonl"
+    path.write_bytes(gzip.compress(lm_eval_runs.samples(lm_eval_runs.made(), "pets").read_bytes()))
+    assert "samples_pets.jsonl:1: the file is packed: unpack it first" in refused(path)
 
 
 def test_results_of_another_form(tmp_path: Path) -> None:

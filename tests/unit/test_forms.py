@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -108,9 +109,51 @@ def test_columns_under_the_names_that_a_model_has() -> None:
 
 
 def test_a_prediction_beside_columns_stays_one() -> None:
-    """Where it is there the columns are not looked at: they need not be of all labels."""
-    rows = columns("prob_", "ac", prediction="a")
-    assert [p.prediction for p in evaluated(rows).predictions] == ["a", "a"]
+    """Columns that are no probabilities of all labels are not looked at there."""
+    for others in (columns("prob_", "ac"), [{"id": i, "p_a": 0.9, "p_b": 0.9} for i in range(2)]):
+        rows = [{**row, "prediction": "a"} for row in others]
+        assert [p.prediction for p in evaluated(rows).predictions] == ["a", "a"]
+
+
+def test_probabilities_beside_a_prediction() -> None:
+    """They are read too, and may not say otherwise."""
+    rows = columns("prob_", prediction="b")
+    assert distributions(evaluated(rows, None, "csv")) == [{"a": 0.25, "b": 0.75}] * 2
+    with pytest.raises(EvaluationError, match="'prediction' is 'a', but 'probabilities'"):
+        _ = evaluated(columns("prob_", prediction="a"), None, "csv").answers
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ({"text": "Say a.", "generated_text": "a"}, "text is 'Say a.', and generated_text 'a'"),
+        ({"text": "Say a.", "out": [{"generated_text": "a"}]}, "keep the one that the model wrote"),
+        ({"text": "Say a.", "prediction": "a"}, "the prediction is 'a', and the text comes to"),
+    ],
+)
+def test_two_texts_in_a_row(row: dict[str, Any], problem: str) -> None:
+    """Where the field `text` holds what the model read, nothing is taken for its answer."""
+    with pytest.raises(EvaluationError, match=re.escape(problem)):
+        _ = evaluated([{"id": i, **row} for i in range(2)], Generation()).answers
+    same = {**row, "text": "a"}
+    found = evaluated([{"id": i, **same} for i in range(2)], Generation())
+    assert [answer.predicted for answer in found.answers] == ["a", "a"]
+
+
+@pytest.mark.parametrize(
+    ("row", "hint"),
+    [
+        ({"prediction": None}, "; 'prediction' is empty"),
+        ({"Prob_a": 1, "Prob_b": 0}, "; columns of probabilities are called prob_LABEL, of a, b"),
+        ({"logit_a": 1, "logit_b": 0}, "; columns of probabilities are called prob_LABEL, of a, b"),
+        ({"scores": [1, 0]}, "and the row has id, scores"),
+    ],
+)
+def test_what_a_row_lacks(row: dict[str, Any], hint: str) -> None:
+    """A field is never said to be meant by its own name."""
+    with pytest.raises(EvaluationError) as raised:
+        evaluated([{"id": i, **row} for i in range(2)])
+    assert str(raised.value).endswith(hint)
 
 
 @pytest.mark.parametrize(

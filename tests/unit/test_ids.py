@@ -154,6 +154,15 @@ def test_two_ids_of_one_file_that_would_meet(first: Any, second: Any) -> None:
         assert str(refused.value) == "p.jsonl" + words.format("p.jsonl")
 
 
+def test_an_id_that_is_of_two_examples() -> None:
+    """What the gold set has as `id` and as the field of its ids, of two examples, is refused."""
+    gold = gold_of([{"uid": 2, "id": 1}, {"uid": 1, "id": 2}], id_field="uid")
+    with pytest.raises(EvaluationError, match="call the field here 'uid', or take 'id:' out"):
+        predicted(gold, answers([1, 2]))
+    same = gold_of([{"uid": 1, "id": 1}, {"uid": 2, "id": "2"}], id_field="uid")
+    assert predicted(same, answers([1, 2])) == [("1", "a"), ("2", "b")]
+
+
 def test_the_eval_names_the_field_of_both_sides() -> None:
     """The gold set's field, or else `id`, holds the ids of predictions."""
     gold = gold_of([{"uid": "x", "id": 1}, {"uid": "y", "id": 2}], id_field="uid")

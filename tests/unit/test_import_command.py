@@ -158,6 +158,30 @@ def test_names_that_would_be_one_file(folder: Path) -> None:
     assert not Path("p").exists()
 
 
+def test_one_run_is_one_model(folder: Path) -> None:
+    """A run that is given under two names would be as good as itself."""
+    with pytest.raises(ConfigError, match="is given for two models, 'a' and 'b'"):
+        imported("a=results/big", "b=results/big")
+    assert not (folder / "predictions").exists()
+
+
+def test_a_file_in_the_place_of_the_folder(folder: Path) -> None:
+    """The message names it."""
+    (folder / "predictions").write_text("")
+    with pytest.raises(ConfigError, match="predictions: is a file; name a folder to write to"):
+        imported("results/big/")
+
+
+def test_models_that_were_asked_with_other_settings(folder: Path) -> None:
+    """Documents and prompts may be the same: how a text is generated counts too."""
+    shutil.rmtree(folder / "results" / "small")
+    otherwise = {"generation_kwargs": {"until": ["\n"], "max_gen_toks": 4}}
+    lm_eval_runs.write(folder / "results" / "small", ["sums"], seed=1, said=otherwise)
+    sums = lm_eval_runs.samples(folder / "results", "sums")
+    with pytest.raises(EvaluationError, match=r"of example '.*' other things were asked"):
+        imported(f"teacher={sums}", "student=results/small")
+
+
 def test_nothing_is_overwritten(folder: Path) -> None:
     """The same contents may be there; with others nothing at all is written."""
     both()

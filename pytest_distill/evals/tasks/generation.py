@@ -268,7 +268,14 @@ class Generation(Decoding, Conversing):
             text = prediction.text
             if self._markers is not None:
                 text = answer_in(text, self._markers)
-            return text, self._extracted(text)
+            answer = self._extracted(text)
+            said = prediction.prediction
+            if said is not None and said.strip() != answer.strip():
+                raise example.answer_error(
+                    f"the prediction is {said!r:.60}, and the text comes to {answer!r:.60}: keep "
+                    "the one that the model said"
+                )
+            return text, answer
         if prediction.prediction is not None:
             return prediction.prediction, prediction.prediction
         if prediction.tool_calls is not None:

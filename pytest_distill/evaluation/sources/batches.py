@@ -24,6 +24,14 @@ def is_of_batch(row: Row) -> bool:
     return ID in row and ("response" in row or "error" in row)
 
 
+def model_of(row: Row) -> str | None:
+    """Return whose answer a line is; None where it has none."""
+    response = structure(row.get("response"))
+    body = structure(response.get("body")) if isinstance(response, Mapping) else None
+    model = body.get("model") if isinstance(body, Mapping) else None
+    return model if isinstance(model, str) else None
+
+
 def samples_of(where: str, row: Row) -> list[Row]:
     """Return the fields of a recorded row for each answer to one request.
 

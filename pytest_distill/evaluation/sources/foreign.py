@@ -114,6 +114,10 @@ class ForeignFiles:
             said = f"no file matches {self.pattern} in {shown_path(self.folder)}"
         else:
             said = f"no such file: {self.pattern}"
+        if "\\" in self.pattern:
+            return f"{said}: write '/' between folders"
+        if "[" in self.pattern:
+            said += " ('[' begins a choice of characters: write '[[]' for the bracket itself)"
         folder = self.folder
         for part in Path(self.pattern).parts[:-1]:
             if is_glob(part):

@@ -145,11 +145,17 @@ def prompt_kind(kind: str, run: ForeignRun) -> str:
     return kind if run.template is None else f"{kind}+{run.template[:TEMPLATE_DIGITS]}"
 
 
+def digest_of(row: ForeignRow, kind: str) -> str | None:
+    """Return a sample's `PROMPT`, whose digests are of this kind; None where nobody took one."""
+    return row.prompt and ":".join(filter(None, (kind, row.prompt, row.beside)))
+
+
 def kept_fields(row: ForeignRow, scores: Collection[str], prompt: str) -> dict[str, Any]:
     """Return the fields of a recorded row, with those of its scores that are wanted."""
     fields: dict[str, Any] = {"id": row.id, REPEAT: row.repeat, **row.answer}
-    if row.prompt is not None:
-        fields[PROMPT] = ":".join(filter(None, (prompt, row.prompt, row.beside)))
+    digest = digest_of(row, prompt)
+    if digest is not None:
+        fields[PROMPT] = digest
     found = fields.pop("scores", None)
     if isinstance(found, Mapping):
         kept = {name: value for name, value in found.items() if name in scores}

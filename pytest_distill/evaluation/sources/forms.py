@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_distill.errors import EvaluationError, did_you_mean, some_of
@@ -14,7 +14,7 @@ from pytest_distill.evals.rows import Row
 from pytest_distill.evals.tasks import Classification, Generation
 from pytest_distill.evaluation.sources import batches
 from pytest_distill.evaluation.sources.fields import prediction_of
-from pytest_distill.evaluation.sources.pipelines import Labelled, Scored, texts_of
+from pytest_distill.evaluation.sources.pipelines import PREFIXES, TEXTS, Labelled, Scored, texts_of
 from pytest_distill.evaluation.sources.prompted import PromptedTexts
 
 SCORES = "scores"
@@ -46,11 +46,23 @@ class Forms:
         self.numbered = isinstance(on.task, Classification) and on.task.outputs is not None
         self._labelled: Labelled | None = None
         self._texts = PromptedTexts(on)
+        self._model: tuple[str, str] | None = None
+        """Where the first line of a batch stands, and whose it is."""
 
     def samples(self, where: str, row: Row) -> list[Row]:
         """Return the rows that a line stands for: a line of a batch may hold several answers."""
         if not batches.is_of_batch(row):
             return [row]
+        model = batches.model_of(row)
+        if model is not None:
+            self._model = self._model or (where, model)
+            first, other = self._model
+            if other != model:
+                raise EvaluationError(
+                    f"{where} ({batches.ID} '{row[batches.ID]}'): of the model {model!r:.60}, and "
+                    f"{first} is of {other!r:.60}: the file holds lines of two outputs; keep those "
+                    "of one"
+                )
         return [{"id": row[batches.ID], **said} for said in batches.samples_of(where, row)]
 
     def read(self, where: str, id: str, row: Row) -> list[Row]:
@@ -66,7 +78,7 @@ class Forms:
             row = self._with_scores(place, row)
         for name in self.task.answered_by:
             if _says(row, name):
-                return [self._in_order(place, row) if self.numbered else row]
+                return [self._own(place, row)]
         if isinstance(self.task, Generation):
             if texts := [*texts_of(place, row)]:
                 return self._generated(place, id, row, texts)
@@ -77,6 +89,16 @@ class Forms:
             return [row]
         prediction_of(Example(id, row, where))  # what is wrong with a field of ours goes first
         raise self._unknown(place, row)
+
+    def _own(self, place: str, row: Row) -> Row:
+        """Return a row whose answer stands in a field of ours, with what others say beside it."""
+        if self.numbered:
+            row = self._in_order(place, row)
+        if isinstance(self.task, Generation):
+            _refuse_another_text(place, row)
+        elif isinstance(self.task, Classification) and not _says(row, "probabilities"):
+            return {**row, **self._of_labels.beside(place, row)}
+        return row
 
     def finish(self) -> None:
         """Raise EvaluationError for what only all rows together tell."""
@@ -123,7 +145,7 @@ class Forms:
             return {**row, **named}
         if isinstance(structure(row["probabilities"]), list):  # the order is that of the outputs
             return row
-        known = some_of([*map(str, self._of_labels.classes)])
+        known = some_of(sorted(map(str, self._of_labels.classes)))
         raise EvaluationError(
             f"{place}: probabilities has the names {some_of(labels)}, and labels: of the eval "
             f"{known}; name them as the eval does"
@@ -132,12 +154,42 @@ class Forms:
     def _unknown(self, place: str, row: Row) -> EvaluationError:
         names = [name for name in row if name]
         wanted = (*self.task.answered_by, SCORES)
-        near = next((n for n in names if did_you_mean(n, wanted).startswith("did you")), None)
-        meant = f"; '{near}': {did_you_mean(near, wanted)}" if near else ""
+        empty = [name for name in names if name in wanted and row[name] in (None, "")]
+        others = [name for name in names if name not in wanted]
+        near = next((n for n in others if did_you_mean(n, wanted).startswith("did you")), None)
+        if empty:
+            meant = f"; '{empty[0]}' is empty"
+        elif isinstance(self.task, Classification) and _begin_otherwise(names):
+            known = some_of(sorted(map(str, self._of_labels.classes)))
+            meant = f"; columns of probabilities are called {PREFIXES[0]}LABEL, of {known}"
+        else:
+            meant = f"; '{near}': {did_you_mean(near, wanted)}" if near else ""
         return EvaluationError(
             f"{place}: no answer; task {self.task.name} needs {self.task.needs} (or ready "
             f"'{SCORES}'), and the row has {some_of(names)}{meant}"
         )
+
+
+def _begin_otherwise(names: Sequence[str]) -> bool:
+    """Return whether names of columns begin nearly as those of probabilities do."""
+    return any(name.casefold().startswith((*PREFIXES, "logit")) for name in names)
+
+
+def _refuse_another_text(place: str, row: Row) -> None:
+    """Raise EvaluationError where a pipeline's text is another than that in the field `text`.
+
+    Many data sets call what a model reads so.
+    """
+    own = row.get("text")
+    nested = any(isinstance(value, list | Mapping) for value in row.values())
+    if not isinstance(own, str) or (not nested and row.keys().isdisjoint(TEXTS)):
+        return
+    for said, field in texts_of(place, row):
+        if said != own:
+            raise EvaluationError(
+                f"{place}: text is {own!r:.40}, and {field} {said!r:.40}: keep the one that the "
+                "model wrote"
+            )
 
 
 def _says(row: Row, name: str) -> bool:

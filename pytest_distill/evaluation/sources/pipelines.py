@@ -72,6 +72,16 @@ class Labelled:
         columns = self._columns(place, row)
         return None if columns is None else self.named(columns)
 
+    def beside(self, place: str, row: Row) -> Row:
+        """Return the probabilities in columns beside an answer; nothing where there are none."""
+        if not any(name.startswith(PREFIXES) for name in row):
+            return {}
+        columns = self._columns(place, row)
+        if columns is None or not columns.sums_to_one:
+            return {}
+        named = self.named(columns)
+        return named if "probabilities" in named else {}
+
     def named(self, found: Scored) -> Row:
         """Return probabilities by the names of their labels, where all of the eval's are there."""
         if self.task is None:

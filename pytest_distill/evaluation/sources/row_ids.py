@@ -7,7 +7,7 @@ from typing import Any
 
 from pytest_distill.errors import EvaluationError, few, some_of
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.goldset import stated_id
+from pytest_distill.evals.goldset import GoldSet, stated_id
 from pytest_distill.evals.ids import DEFAULT_ID_FIELD, meeting, met, would_meet
 
 
@@ -26,6 +26,7 @@ class RowIds:
         self.fields = tuple(dict.fromkeys((own, DEFAULT_ID_FIELD)))
         self._gold_ids = {} if on is None else on.gold.by_meeting
         self._stated: dict[str, tuple[str, Any]] = {}
+        self._others = {} if self.gold is None else _other_ids(self.gold)
 
     def of(self, where: str, row: Mapping[str, Any]) -> str:
         """Return the id of a row.
@@ -44,7 +45,18 @@ class RowIds:
         first = self._stated.setdefault(key, (where, value))
         if first[1] is not value and would_meet(first[1], value):
             raise EvaluationError(met(where, value, *first, field))
-        return self._gold_ids.get(key, written)
+        found = self._gold_ids.get(key, written)
+        if field == DEFAULT_ID_FIELD and self._others.get(key, found) != found:
+            raise EvaluationError(self._doubtful(where, written, self._others[key]))
+        return found
+
+    def _doubtful(self, where: str, id: str, other: str) -> str:
+        own = self.gold.id_field if self.gold is not None else ""
+        return (
+            f"{where}: its 'id' {id!r:.60} is in the gold set the '{own}' of one example and the "
+            f"'id' of another (whose '{own}' is {other!r:.60}): call the field here '{own}', or "
+            "take 'id:' out of the eval"
+        )
 
     def _field(self, row: Mapping[str, Any]) -> str | None:
         for field in self.fields:
@@ -68,3 +80,11 @@ class RowIds:
             f"{some_of([*map(str, row)])}. Of ids {self.gold.source} {known}: give every row its "
             f"example's in a field 'id', or in the one that 'id:' of the eval names{both}"
         )
+
+
+def _other_ids(gold: GoldSet) -> dict[str, str]:
+    """Return what rows of the gold set have as `id` beside the ids that they are found by."""
+    if gold.id_field == DEFAULT_ID_FIELD:
+        return {}
+    stated = ((example.fields.get(DEFAULT_ID_FIELD), example.id) for example in gold.whole)
+    return {meeting(str(other)): id for other, id in stated if isinstance(other, str | int)}

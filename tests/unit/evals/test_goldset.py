@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import sys
 from pathlib import Path
@@ -239,6 +240,7 @@ def test_bad_jsonl(tmp_path: Path, content: str | bytes, message: str) -> None:
             b"id,text\na,caf\xe9\n",
             "g.csv:2: not UTF-8 (byte 0xe9 at column 6); save the file as UTF-8",
         ),
+        (gzip.compress(b"id,text\n"), "g.csv:1: the file is packed: unpack it first"),
         ("id,text\na,x\na,y\n", "g.csv:3: the id 'a' is already used at g.csv:2"),
     ],
 )
@@ -263,6 +265,8 @@ def test_missing_file_suggests_the_nearest_name(tmp_path: Path) -> None:
     assert error_of(tmp_path / "glod" / "reviews.jsonl") == (
         f"{Path('glod/reviews.jsonl')}: no such file; the folder 'glod' is missing"
     )
+    windows = r"data\reviews.jsonl"
+    assert error_of(tmp_path / windows) == f"{windows}: no such file; write '/' between folders"
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,9 @@ SETTINGS = (
 """Of a generation's settings in inspect those that decide what was asked: not how many connections
 asked it, nor how hard a model was to think."""
 
+LISTS = {"logs.json", "eval-set.json"}
+"""What inspect calls its lists of the logs in a folder."""
+
 UNREAD = {"events", "store", "timelines"}
 """What a sample has beside question, answer and scores; most of the file, often."""
 
@@ -48,6 +51,10 @@ class InspectLogs(Format):
     globs = ("*.eval", "*.json")
     package = Package("inspect_ai", "inspect-ai", "inspect")
     by_content = False
+
+    def is_named(self, path: Path) -> bool:
+        """Return whether a file is called as a log is, and not as the lists of logs beside them."""
+        return super().is_named(path) and path.name not in LISTS
 
     def read(self, paths: Sequence[Path]) -> list[ForeignRun]:
         """Return the run in each log; see `Format`."""

@@ -45,6 +45,8 @@ def check_totals(log: Any, source: str, wordy: Collection[str]) -> Iterator[str]
         Where a total that inspect printed is not that of its samples.
     """
     printed = log.results.scores if log.results else []
+    if not printed and any(sample.scores for sample in log.samples):
+        yield "it has no totals, so that none was checked"
     found, why = _recomputed(log, wordy)
     unchecked = []
     for score in printed:

@@ -93,6 +93,11 @@ class Document:
 @collector_paused()
 def _run(path: Path) -> ForeignRun:
     source = shown_path(path)
+    if path.match("results_*.json"):
+        raise EvaluationError(
+            f"{source}: has the totals of a run; name its samples, which lie beside it: "
+            "'samples_*.jsonl'"
+        )
     results = results_of(path, shown_path)
     by_id: dict[int, Document] = {}
     digests: dict[str, dict[int, str]] = {}

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_distill.errors import EvaluationError, some_of
+from pytest_distill.evals.readers import not_text
 from pytest_distill.evaluation.sources.formats.lm_eval.asked import Asked, asked_of
 
 NO_FILTER = "none"
@@ -99,8 +100,8 @@ def _decoded(where: str, raw: bytes) -> dict[str, Any]:
         row = json.loads(raw.removeprefix(codecs.BOM_UTF8).decode())
         if b"\\ud" in raw or b"\\uD" in raw:  # half a surrogate pair is no character
             json.dumps(row, ensure_ascii=False).encode()
-    except UnicodeDecodeError:
-        raise EvaluationError(f"{where}: not UTF-8") from None
+    except UnicodeDecodeError as error:
+        raise EvaluationError(f"{where}: {not_text(raw, error.start)}") from None
     except UnicodeEncodeError:
         raise EvaluationError(f"{where}: half of a surrogate pair is not a character") from None
     except (ValueError, RecursionError) as error:

@@ -17,8 +17,8 @@ from pytest_distill.errors import one_line
 
 
 def listed(value: object) -> object:
-    """Return a list: of one where a single text or mapping stands for it."""
-    return [value] if isinstance(value, str | dict) else value
+    """Return a list: of one where a single text, number or mapping stands for it."""
+    return [value] if isinstance(value, str | int | dict) else value
 
 
 Names = Annotated[list[str], BeforeValidator(listed)]

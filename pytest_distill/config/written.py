@@ -138,6 +138,8 @@ def advice(error: str, value: Any, scalar: Scalar | None) -> str:
     if error in ("string_type", "list_type") and scalar is not None:
         if scalar.tag == NULL and not scalar.text:
             return scalar.cut or ""
+        if error == "list_type" and scalar.tag in NUMBERS:
+            return f"write [{scalar.text}]"
         return "" if scalar.tag == TEXT else scalar.quoted
     if error in ("int_type", "float_type") and isinstance(value, str | float):
         return _number(value, whole=error == "int_type", quoted=scalar is None)

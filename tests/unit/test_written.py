@@ -253,3 +253,11 @@ def test_what_is_read_as_it_is_written_stays(tmp_path: Path) -> None:
         "must_keep: [7, 7.0, '007', a]",
     ):
         load(tmp_path, entry, task="classification")
+
+
+def test_one_number_stands_for_a_list_of_one(tmp_path: Path) -> None:
+    """A budget alone is a list of one; where a list of several is needed a number is put in one."""
+    entry = load(tmp_path, "at_tokens: 30", task="generation").evals["r"]
+    assert getattr(entry, "at_tokens") == [30]  # noqa: B009 (a key of the task's own)
+    told = error_of(tmp_path, "metrics: [{name: m, range: 5}]", task="generation")
+    assert "evals.r.metrics[0].range: should be a valid list, not 5; write [5]" in told

@@ -149,6 +149,23 @@ def _documents(source: str, task: Any) -> Documents:
     return Documents(task, GoldSet(source, tuple(examples)), instances)
 
 
+def own_shots(documents: Documents, gold: GoldSet) -> int:
+    """Return how many documents stand, solved, among the examples of their own prompts.
+
+    lm-evaluation-harness draws them so where they come from the split that is asked.
+    """
+    config, found = documents.task.config, 0
+    if not config.num_fewshot:
+        return 0
+    for example in gold:
+        instance = documents.instances[example.id][0]
+        text = documents.task.doc_to_text(instance.doc)
+        solved = f"{config.fewshot_delimiter}{text}{config.target_delimiter}"
+        begun = f"{config.fewshot_delimiter}{instance.args[0]}".removesuffix(str(text))
+        found += bool(text) and solved in begun
+    return found
+
+
 def doc_digest(doc: Any) -> str:
     """Return lm-evaluation-harness's ``doc_hash`` of a document."""
     return hashlib.sha256(_encoded(doc, indent=2).encode()).hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
@@ -16,7 +16,7 @@ from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.lm_eval.answers import answer_of
 from pytest_distill.evals.lm_eval.asking import request_of
 from pytest_distill.evals.lm_eval.declared import DeclaredTask, declared
-from pytest_distill.evals.lm_eval.documents import Documents, read_documents
+from pytest_distill.evals.lm_eval.documents import Documents, own_shots, read_documents
 from pytest_distill.evals.lm_eval.generation import LONGEST, decoding_of
 from pytest_distill.evals.lm_eval.harness import PREFIX
 from pytest_distill.evals.lm_eval.metrics import Refused, judged, metric_of
@@ -245,6 +245,15 @@ class LmEval(Task):
         """How many texts are sampled for each document; one where all of them would be the same."""
         sampled = self._kind == "generate_until" and self._decoding.do_sample
         return int(self.declared.said.get("repeats") or 1) if sampled else 1
+
+    def notes(self, gold: GoldSet) -> Iterator[str]:
+        """Yield a note where prompts tell their answers."""
+        if told := own_shots(self.documents, gold):
+            yield (
+                f"{told:,} of {len(gold):,} prompts hold their own document among the solved "
+                "examples, which lm-evaluation-harness draws from the documents that are asked: "
+                "these tell the answer"
+            )
 
     def settings(self) -> dict[str, Any]:
         """Return what decides what is asked and what counts as right, beside the documents."""

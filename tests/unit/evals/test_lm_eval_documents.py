@@ -192,3 +192,20 @@ def test_without_solved_examples_no_split_of_them_is_needed(
     task = own(ROWS, override={"fewshot_split": "train", "training_split": "train"})
     assert list(prompts(task).values()) == [row["question"] for row in ROWS]
     assert "exact_match" in {metric.name for metric in task.usual}
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_document_among_its_own_solved_examples_is_told(
+    own: Callable[..., LmEval], split: str
+) -> None:
+    """Where they are drawn from the validation split that is asked; of a test split none is."""
+    said = {"test_split": "test" if split == "test" else None, "validation_split": "validation"}
+    task = own(ROWS, num_fewshot=6, override={**said, "fewshot_split": split})
+    task = replace(task, data={split: task.data["test"], "validation": task.data["test"]})
+    told = sum(
+        prompt.count(f"What is {i} + {i}? {2 * i}")
+        for i, prompt in enumerate(prompts(task).values())
+    )
+    assert (told > 0) is (split == "validation")
+    notes = [note.partition(" hold")[0] for note in task.notes(task.gold)]
+    assert notes == ([f"{told} of 12 prompts"] if told else [])

@@ -327,6 +327,15 @@ def test_results_that_lack_a_total_are_told(out: Path) -> None:
     assert "has no total of acc" in note
 
 
+def test_results_of_another_form_say_nothing(out: Path) -> None:
+    """What is no list of metrics tells nothing of them."""
+    file = results(out)
+    said = json.loads(file.read_text())
+    said["config_tasks"]["sums|0"]["metrics"] = 5
+    file.write_text(json.dumps(said))
+    assert [metric.name for metric in read(details(out, "sums")).metrics] == ["acc"]
+
+
 def test_results_that_are_broken_are_refused(out: Path) -> None:
     """The file of results is named."""
     file = results(out)

@@ -104,7 +104,8 @@ class Results:
     def _told(self, metric: str, key: str) -> Any:
         """Return what the task says of a metric, which may be one of a group."""
         config = _mapping(_mapping(self.said.get("config_tasks")).get(self.task))
-        for told in config.get("metrics") or config.get("metric") or ():
+        listed = config.get("metrics") or config.get("metric")
+        for told in listed if isinstance(listed, list) else ():
             names = told.get("metric_name") if isinstance(told, Mapping) else None
             if names == metric:
                 return told.get(key)

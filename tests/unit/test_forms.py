@@ -140,6 +140,28 @@ def test_two_texts_in_a_row(row: dict[str, Any], problem: str) -> None:
     assert [answer.predicted for answer in found.answers] == ["a", "a"]
 
 
+def test_rows_of_the_gold_set_with_a_score() -> None:
+    """Their label is taken for a model's only where one of them is not the right one."""
+    rows = [{"id": i, "text": f"t{i}", "label": "ab"[i]} for i in range(2)]
+    gold = GoldSet("gold", tuple(Example(str(row["id"]), row, "gold") for row in rows))
+    on = Eval(
+        "letters", Classification(input="text", target="label"), gold, (BUILT_IN["accuracy"],)
+    )
+    path = Path("p.jsonl").resolve()
+    model = RecordedModel(ModelInfo("student", "student"), lambda _: path)
+    for wrong, more in ((False, {"score": 0.9}), (True, {"score": 0.9})):
+        said = [{**row, **more, **({"label": "a"} if wrong else {})} for row in rows]
+        path.write_text("".join(json.dumps(row) + "\n" for row in said))
+        if wrong:
+            assert isinstance(model.evaluate(on), MeasuredEvaluation)
+            continue
+        with pytest.raises(EvaluationError, match="'label' too: nothing tells it from the gold"):
+            model.evaluate(on)
+    bare = [{"id": row["id"], "label": row["label"], "score": 0.9} for row in rows]
+    path.write_text("".join(json.dumps(row) + "\n" for row in bare))
+    assert isinstance(model.evaluate(on), MeasuredEvaluation)
+
+
 @pytest.mark.parametrize(
     ("row", "hint"),
     [

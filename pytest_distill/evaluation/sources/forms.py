@@ -14,6 +14,7 @@ from pytest_distill.evals.rows import Row
 from pytest_distill.evals.tasks import Classification, Generation
 from pytest_distill.evaluation.sources import batches
 from pytest_distill.evaluation.sources.fields import prediction_of
+from pytest_distill.evaluation.sources.gold_labels import LABEL, GoldLabels
 from pytest_distill.evaluation.sources.pipelines import PREFIXES, TEXTS, Labelled, Scored, texts_of
 from pytest_distill.evaluation.sources.prompted import PromptedTexts
 
@@ -46,6 +47,7 @@ class Forms:
         self.numbered = isinstance(on.task, Classification) and on.task.outputs is not None
         self._labelled: Labelled | None = None
         self._texts = PromptedTexts(on)
+        self._golden = GoldLabels(on)
         self._model: tuple[str, str] | None = None
         """Where the first line of a batch stands, and whose it is."""
 
@@ -84,6 +86,8 @@ class Forms:
                 return self._generated(place, id, row, texts)
         elif said := self._of_labels.fields(place, row):
             own = {name: value for name, value in row.items() if name not in _REPLACED}
+            if "score" in row and said == {"prediction": str(row.get(LABEL))}:
+                self._golden.look_at(place, id, row)
             return [{**own, **said}]
         if isinstance(row.get(SCORES), Mapping):
             return [row]
@@ -103,6 +107,7 @@ class Forms:
     def finish(self) -> None:
         """Raise EvaluationError for what only all rows together tell."""
         self._texts.refuse_doubtful()
+        self._golden.refuse_doubtful()
 
     @property
     def _of_labels(self) -> Labelled:

@@ -98,7 +98,7 @@ def their_config(case: Case, data: Path, override: Mapping[str, Any]) -> dict[st
         **said,
         "dataset_path": "json",
         "dataset_name": None,
-        "dataset_kwargs": {"data_files": {case.split: str(data)}, "keep_in_memory": True},
+        "dataset_kwargs": {"data_files": {case.split: str(data)}},
         **override,
     }
 

@@ -75,6 +75,16 @@ class Likeness:
         return bool((self.mass == self.units).all())
 
 
+def refuse_untold_answers(on: Eval) -> None:
+    """Raise ComparisonError where nobody knows whether two models answer the same."""
+    if not on.task.tells_answers:
+        raise ComparisonError(
+            f"eval '{on.name}' is of the task {on.task.name}, which scores "
+            + ("a text that is rated" if on.task.only_rates else "what it takes out of an answer")
+            + ": whether two models answer the same is not known; ask it of another eval"
+        )
+
+
 def label_likeness(teacher: MeasuredEvaluation, student: MeasuredEvaluation) -> Likeness:
     """Return how alike two models are over labels or choices.
 
@@ -85,6 +95,7 @@ def label_likeness(teacher: MeasuredEvaluation, student: MeasuredEvaluation) -> 
     EvaluationError
         Where the probabilities of an example are none.
     """
+    refuse_untold_answers(teacher.eval)
     both = teacher.answers, student.answers
     agreed = [float(a.predicted == b.predicted) for a, b in zip(*both, strict=True)]
     ones = np.ones(len(agreed))

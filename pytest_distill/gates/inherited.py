@@ -17,6 +17,7 @@ from pytest_distill.comparison.evidence import clusters_of, right_or_wrong
 from pytest_distill.comparison.flips import example_row
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Metric
+from pytest_distill.evaluation.likeness import refuse_untold_answers
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import Decision, decide, headline
@@ -112,6 +113,7 @@ class InheritedErrors(MetricGate):
                 f"eval '{comparison.eval}' has repeats: which wrong answers are the teacher's can "
                 "be told of one answer to each example alone; ask an eval without repeats"
             )
+        refuse_untold_answers(teacher.eval)
         scores = right_or_wrong(teacher, metric)
         for answer, score in zip(teacher.answers, scores, strict=True):
             if answer.correct is not None and answer.correct != bool(score):

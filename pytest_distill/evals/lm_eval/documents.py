@@ -6,7 +6,7 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +117,26 @@ def _config(declared: DeclaredTask, trusted: bool) -> dict[str, Any]:
     for key in ("tag", "group", "task_list"):
         said.pop(key, None)
     said["num_fewshot"] = said.get("num_fewshot") or 0
+    if (process := said.get("process_docs")) is not None:
+        said["process_docs"] = _once(process)
     return dict(said if trusted else without_hub_metrics(said))
+
+
+def _once(process: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return what makes documents of rows, called once for the same rows.
+
+    lm-evaluation-harness calls it whenever it looks at the documents, and `datasets` gives what it
+    has cached: of rows in memory it caches nothing, and where choices are shuffled the prompts
+    would be of other documents than the scores.
+    """
+    known: dict[str, Any] = {}
+
+    def processed(rows: Any) -> Any:
+        if rows._fingerprint not in known:
+            known[rows._fingerprint] = process(rows)
+        return known[rows._fingerprint]
+
+    return processed
 
 
 @contextmanager

@@ -94,7 +94,12 @@ def _stop(until: Any) -> tuple[str, ...]:
     texts = until if isinstance(until, list | tuple) else [until]
     if not all(isinstance(text, str) for text in texts):
         raise ConfigError(f"generation_kwargs: until is {until!r:.40}, not a list of texts")
-    return tuple(dict.fromkeys(text for text in texts if text))
+    if "" in texts:
+        raise ConfigError(
+            "generation_kwargs: until has an empty text, at which lm-evaluation-harness ends every "
+            "answer after one token: take it out by 'override: {generation_kwargs: ...}'"
+        )
+    return tuple(dict.fromkeys(texts))
 
 
 def _number(said: Mapping[str, Any], key: str, default: float) -> float:

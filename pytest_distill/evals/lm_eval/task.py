@@ -167,6 +167,13 @@ class LmEval(Task):
         return self._kind in ("loglikelihood", "loglikelihood_rolling")
 
     @property
+    def tells_answers(self) -> bool:  # type: ignore[override]
+        """Whether what is scored is what is shown: not where filters or code take it out."""
+        if self._kind != "generate_until":
+            return not self.only_rates
+        return not (self.declared.said.get("filter_list") or self.declared.scores_itself)
+
+    @property
     def by_token(self) -> bool:  # type: ignore[override]
         """Whether two models are compared token by token."""
         return self._kind in ("generate_until", "loglikelihood_rolling")

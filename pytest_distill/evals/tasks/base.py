@@ -37,6 +37,8 @@ class Task(ABC):
     """What a model that knows nothing could guess: a label that examples share, or a choice."""
     only_rates: ClassVar[bool] = False
     """Whether a model rates the gold text and answers nothing."""
+    tells_answers: ClassVar[bool] = True
+    """Whether the answer that is scored is known, so that those of two models can be compared."""
     by_token: ClassVar[bool] = False
     """Whether two models are compared token by token, on `gold_text`."""
 

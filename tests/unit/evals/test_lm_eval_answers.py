@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from pytest_distill.config import load_config
-from pytest_distill.errors import ConfigError, EvaluationError, GoldSetError
+from pytest_distill.errors import ComparisonError, ConfigError, EvaluationError, GoldSetError
 from pytest_distill.evals.lm_eval import generation
 from pytest_distill.evals.lm_eval.task import LmEval
 from pytest_distill.evals.metrics import Answer
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.evaluation.likeness import label_likeness
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from tests.lm_eval_scripted import Made
 
@@ -194,7 +195,7 @@ def test_a_text_is_read_as_it_was_written() -> None:
     [
         (None, (256, (), False)),
         ({"until": "\n", "max_gen_toks": 8}, (8, ("\n",), False)),
-        ({"until": ["", "Q:", "Q:"], "max_new_tokens": 9}, (9, ("Q:",), False)),
+        ({"until": ["Q:", "Q:"], "max_new_tokens": 9}, (9, ("Q:",), False)),
         ({"max_tokens": 3, "max_gen_toks": 5}, (5, (), False)),
         ({"do_sample": False, "temperature": 0.7, "top_k": 50, "top_p": 0.9}, (256, (), False)),
         ({"num_beams": 1, "repetition_penalty": 1.0, "temperature": 0}, (256, (), False)),
@@ -222,6 +223,7 @@ def test_generation_settings_are_read_as_its_model_reads_them(
         ({"max_gen_toks": 0}, "max_new_tokens: must be at least 1"),
         ({"max_gen_toks": "many"}, "'many' is no number of tokens"),
         ({"temperature": "warm"}, "temperature is 'warm', not a number"),
+        ({"until": ["Q:", ""]}, "until has an empty text"),
         ({"until": 3}, "until is 3, not a list of texts"),
         ({"do_sample": "no"}, "do_sample is 'no', not true or false"),
     ],
@@ -289,3 +291,27 @@ def test_the_chance_of_choices_is_known(tmp_path: Path) -> None:
         "evals:\n  it: {task: 'lm_eval:arc_easy', chance: uniform}\n"
     )
     assert load_config(tmp_path / "distill.yaml").evals["it"].task == "lm_eval:arc_easy"
+
+
+def test_answers_of_which_only_the_score_is_known_are_not_compared() -> None:
+    """Two models that would both not write a text need not say the same: no agreement of 1.0."""
+    found = Made("lambada_openai", split="test", rows=[{"text": "a b c"}, {"text": "d e"}]).here()
+    with pytest.raises(ComparisonError, match="lambada_openai, which scores a text that is rated"):
+        label_likeness(found, found)
+
+
+@pytest.mark.parametrize(
+    ("task", "said", "told"),
+    [
+        ("arc_easy", {}, True),
+        ("gsm8k", {}, False),
+        ("gsm8k", {"filter_list": None}, True),
+        ("drop", {}, False),
+        ("lambada_openai", {}, False),
+    ],
+)
+def test_what_filters_take_out_of_a_text_is_no_answer_that_is_shown(
+    task: str, said: dict[str, Any], told: bool
+) -> None:
+    """The same wrong number within other words would not be seen as an error that is inherited."""
+    assert LmEval(of=task, override=said).tells_answers is told

@@ -112,6 +112,17 @@ MADE = {
         rows=_rows(question=LINE, answer=["x #### 1", "x #### 2"]),
         texts=("The answer is 1.", "The answer is 2.", "No idea."),
     ),
+    "shuffled choices": Made(
+        "gpqa_main_zeroshot",
+        rows=[
+            {
+                "Question": line,
+                "Correct Answer": "right",
+                **{f"Incorrect Answer {n}": f"wrong {n}" for n in (1, 2, 3)},
+            }
+            for line in LINES
+        ],
+    ),
     "per word and byte": Made("wikitext", split="test", rows=_rows(page=LINE)),
     "greedy": Made(
         "webqs", split="test", rows=[{"question": line, "answers": ["a b", "c"]} for line in LINES]

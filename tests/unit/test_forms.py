@@ -158,8 +158,10 @@ def test_rows_of_the_gold_set_with_a_score() -> None:
         with pytest.raises(EvaluationError, match="'label' too: nothing tells it from the gold"):
             model.evaluate(on)
     bare = [{"id": row["id"], "label": row["label"], "score": 0.9} for row in rows]
-    path.write_text("".join(json.dumps(row) + "\n" for row in bare))
-    assert isinstance(model.evaluate(on), MeasuredEvaluation)
+    beside = [{**row, "prob_a": 1 - i, "prob_b": i} for i, row in enumerate(rows)]
+    for said in (bare, beside):
+        path.write_text("".join(json.dumps(row) + "\n" for row in said))
+        assert isinstance(model.evaluate(on), MeasuredEvaluation)
 
 
 @pytest.mark.parametrize(

@@ -56,10 +56,12 @@ def refuse_below_chance(evaluation: Evaluation) -> None:
     """Raise ComparisonError where a teacher's answers are shown to go against the gold labels."""
     found = compare_with_chance(evaluation)
     if found is not None and found.side is Side.BELOW:
+        assert isinstance(evaluation, MeasuredEvaluation)  # noqa: S101 (for mypy)
+        key = ", labels: in the eval," if evaluation.eval.task.guess == "label" else ""
         raise ComparisonError(
             f"teacher '{evaluation.info.name}' on '{evaluation.eval.name}': worse than chance: are "
-            f"the labels inverted? ({found.shown}); correct the gold labels, labels: in the eval, "
-            "or the teacher: a share of such a score is no share of quality"
+            f"the labels inverted? ({found.shown}); correct the gold labels{key} or the teacher: "
+            "a share of such a score is no share of quality"
         )
 
 

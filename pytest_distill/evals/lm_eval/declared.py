@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_distill.errors import ConfigError, did_you_mean
 from pytest_distill.evals.lm_eval import harness
-from pytest_distill.evals.lm_eval.index import all_names, entries_of
+from pytest_distill.evals.lm_eval.index import all_names, entries_of, unreadable
 
 NO_FILTER = "none"
 """What lm-evaluation-harness calls the one filter of a task that has none."""
@@ -174,6 +174,8 @@ def declared(
 
 def unknown_name(name: str, folder: Path | None = None) -> str:
     """Return what to say of a name that is none of a task, a group or a tag."""
+    if folder is not None and (broken := next(unreadable(folder), None)):
+        return f"task: no task or group '{name}' is known, and {broken}"
     known = {each for each in all_names(folder) if each != name}
     meant = did_you_mean(name, known, listed=False).replace("'", f"'{harness.PREFIX}", 1)
     return (

@@ -132,9 +132,12 @@ def _once(process: Callable[[Any], Any]) -> Callable[[Any], Any]:
     known: dict[str, Any] = {}
 
     def processed(rows: Any) -> Any:
-        if rows._fingerprint not in known:
-            known[rows._fingerprint] = process(rows)
-        return known[rows._fingerprint]
+        key = getattr(rows, "_fingerprint", None)
+        if key is None:  # no data set of `datasets`
+            return process(rows)
+        if key not in known:
+            known[key] = process(rows)
+        return known[key]
 
     return processed
 

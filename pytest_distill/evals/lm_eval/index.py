@@ -119,6 +119,16 @@ def _own(folder: Path | None) -> dict[str, Any]:
     return _read(sorted(map(str, folder.glob("**/*.yaml"))), _loaded.__wrapped__)
 
 
+def unreadable(folder: Path) -> Iterator[str]:
+    """Yield which files of a folder of the user's cannot be read, and why."""
+    for file in sorted(folder.glob("**/*.yaml")):
+        try:
+            with harness.quiet():
+                _loaded.__wrapped__(str(file))
+        except Exception as error:  # noqa: BLE001 (of YAML, of an include, of what it runs)
+            yield f"{file} cannot be read: {' '.join(str(error).split())[:300]}"
+
+
 @cache
 def _names() -> Names:
     """Return where each name stands, in a file itself or in what it includes."""

@@ -23,7 +23,7 @@ def value_of(answer: Answer[Any], key: str) -> Any:
         given = ", ".join(answer.values) or "nothing"
         raise answer.example.answer_error(
             f"the task's own code gives no '{key}' for it, but {given}: a number over some of the "
-            "documents is not judged"
+            "documents is not judged; name others by 'metrics: [...]'"
         )
     return answer.values[key]
 

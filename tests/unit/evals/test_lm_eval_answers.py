@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pytest_distill.comparison.chance import refuse_below_chance
 from pytest_distill.config import load_config
 from pytest_distill.errors import ComparisonError, ConfigError, EvaluationError, GoldSetError
 from pytest_distill.evals.lm_eval import generation
@@ -315,3 +316,11 @@ def test_what_filters_take_out_of_a_text_is_no_answer_that_is_shown(
 ) -> None:
     """The same wrong number within other words would not be seen as an error that is inherited."""
     assert LmEval(of=task, override=said).tells_answers is told
+
+
+def test_answers_that_go_against_the_targets_are_told_without_a_key_that_the_eval_lacks() -> None:
+    """There is no `labels:` in the entry of a task of lm-evaluation-harness."""
+    found = _arc(*[0] * 30).here()
+    wrong = tuple(replace(p, loglikelihoods=(-2.0, -1.0)) for p in found.predictions)
+    with pytest.raises(ComparisonError, match="correct the gold labels or the teacher"):
+        refuse_below_chance(replace(found, predictions=wrong))

@@ -71,3 +71,12 @@ def test_one_file_is_of_one_split(tmp_path: Path) -> None:
     """The error says how it is named."""
     with pytest.raises(ConfigError, match=r"data: names a file for each .*: \{test: a.jsonl\}"):
         _loaded(tmp_path, "{task: 'lm_eval:arc_easy', data: a.jsonl}")
+
+
+def test_a_file_that_is_no_yaml_is_named_where_the_task_is_looked_for(tmp_path: Path) -> None:
+    """Its tasks are not known, and lm-evaluation-harness says nothing of it."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "mine.yaml").write_text("task: mine\ndoc_to_choice: [a, b\n")
+    problem = r"no task or group 'mine' is known, and .*mine.yaml cannot be read: .*line 3"
+    with pytest.raises(ConfigError, match=rf"distill.yaml:3: evals.it.task: {problem}"):
+        _loaded(tmp_path, "{task: 'lm_eval:mine', include_path: own}")

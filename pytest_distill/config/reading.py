@@ -2,129 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
-from pytest_distill._util.user_code import load_object, unless_ours
+from pytest_distill._util.user_code import unless_ours
+from pytest_distill.config.config import Config, Extensions, task_of
 from pytest_distill.config.criteria import read_criterion
 from pytest_distill.config.document import Document
 from pytest_distill.config.evals import (
-    SAMPLED,
-    DeclaredMetric,
     EvalConfig,
     HarnessEval,
-    MajorityMetric,
     MeasuredEval,
-    PassAtMetric,
     eval_of,
 )
+from pytest_distill.config.metrics import MetricReader
 from pytest_distill.config.schema import (
     CheckpointModel,
     File,
     ModelConfig,
     OwnModel,
-    Settings,
     SourceModel,
 )
-from pytest_distill.config.suites import Suite, suite_of
+from pytest_distill.config.suites import Suite, spread, suite_of
 from pytest_distill.engines import Role
 from pytest_distill.engines.lookup import DEFAULT as DEFAULT_ENGINE
 from pytest_distill.engines.lookup import ENGINES, engine_class, options_class
 from pytest_distill.errors import ConfigError, did_you_mean, name_problem, refuse_unknown
-from pytest_distill.evals.built_in import BUILT_IN, check_own_metric
-from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.groups import EvalGroup
 from pytest_distill.evals.lm_eval.harness import PREFIX
 from pytest_distill.evals.lm_eval.naming import meant_of_harness
-from pytest_distill.evals.metrics import MeanMetric, Metric, ScoredElsewhere
-from pytest_distill.evals.metrics.samples import OfSamples, named_apart
-from pytest_distill.evals.tasks import TASKS, Task
+from pytest_distill.evals.metrics import Metric
+from pytest_distill.evals.tasks import TASKS
 from pytest_distill.evals.tasks.elsewhere import unknown_task
 from pytest_distill.evaluation.sources.source import Source, SourceOptions
 from pytest_distill.gates.all import GATES, names_a_gate
-from pytest_distill.gates.gate import Gate
-
-
-@dataclass(frozen=True)
-class Extensions:
-    """What hooks of the user's project add: metrics and engine classes by name."""
-
-    metrics: Mapping[str, Metric] = field(default_factory=dict)
-    engines: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Config:
-    """One ``distill.yaml``.
-
-    Parameters
-    ----------
-    path : Path
-        The file; relative paths in it start from its folder.
-    models, evals : mapping
-        The entries by name, validated; an entry that names a group of tasks is several evals.
-    groups : mapping
-        The groups by the names of their entries.
-    metrics : mapping
-        The metrics of each eval, the headline metric first.
-    settings : Settings
-        What holds for all of them.
-    criteria : mapping
-        Name -> the gates that a student must pass to meet it.
-    engines : mapping
-        Engine classes that hooks of the project add, by name.
-    """
-
-    path: Path
-    models: Mapping[str, ModelConfig]
-    evals: Mapping[str, EvalConfig]
-    groups: Mapping[str, EvalGroup]
-    metrics: Mapping[str, tuple[Metric, ...]]
-    settings: Settings
-    criteria: Mapping[str, tuple[Gate, ...]]
-    engines: Mapping[str, Any]
-
-    @property
-    def folder(self) -> Path:
-        """The folder of the file."""
-        return self.path.parent
-
-    @property
-    def all_required_gates(self) -> tuple[str, ...]:
-        """`required_gates`, and the gate that looks at ``must_keep:`` where an eval has it."""
-        listed = [
-            f"flips({name})"
-            for name, entry in self.evals.items()
-            if getattr(entry, "must_keep", ())
-        ]
-        return tuple(dict.fromkeys((*self.settings.required_gates, *listed)))
-
-    def named(self, role: Role) -> list[str]:
-        """Return the names of the models with that role, in the order of the file."""
-        return [name for name, model in self.models.items() if model.role == role]
-
-    def suited(self, name: str) -> Sequence[Metric]:
-        """Return the metrics that suit the task of an eval; none where it states no task."""
-        entry = self.evals[name]
-        return task_of(entry, self.folder).suited if isinstance(entry, MeasuredEval) else ()
-
-    def criterion(self, name: str) -> tuple[Gate, ...]:
-        """Return the gates of a criterion; ConfigError where there is none of that name."""
-        if not self.criteria:
-            raise ConfigError(f"{self.path.name} has no criteria, and so no '{name}'")
-        refuse_unknown(name, self.criteria, f"{self.path.name} has no criterion '{name}'")
-        return self.criteria[name]
-
-    def engine_class(self, name: str) -> Any:
-        """Return the engine class of the model `name`, importing its module."""
-        return engine_class(
-            self.models[name].engine, self.engines, f"{self.path.name}: models.{name}.engine"
-        )
 
 
 def load_config(path: Path, extensions: Extensions | None = None) -> Config:
@@ -144,9 +59,6 @@ NAMES_OF_DATA = ("labels", "must_keep")
 TEXTS = ("prompt", "system", "template", "thinking", "extract", "stop", "delimiter")
 """Keys of an eval that hold a text in which a ``#`` may stand."""
 
-_SOME_SHOT = Example("", {}, "")
-"""Stands for solved examples before their file is read: a task may refuse to have any."""
-
 
 class _Reader:
     """Validates one document, entry by entry: what an entry may say depends on its kind."""
@@ -164,7 +76,7 @@ class _Reader:
             models=self.models,
             evals=self.evals,
             groups=self.groups,
-            metrics={name: self.metrics(name, entry) for name, entry in self.evals.items()},
+            metrics=self.metrics,
             settings=self.file,
             criteria={
                 name: read_criterion(self.document, name, self.evals, self.groups)
@@ -262,24 +174,7 @@ class _Reader:
         options = options_class(engine, shared, where)
         with unless_ours(engine, f"{where}: Options", ConfigError):
             said, own = self.document.validated_in_two(kind, options, shared, entry, key)
-        return said.model_copy(update={"options": self.spread(own)})
-
-    def spread(self, options: Any) -> Any:
-        """Return the options of a model, with what is said of a group said of each eval of it.
-
-        Scores are not: those of a group are no eval's.
-        """
-        if not (isinstance(options, SourceOptions) and options.answers):
-            return options
-        key, by_eval = options.by_eval
-        named = {name: group for name, group in self.groups.items() if name in by_eval}
-        of_groups = {
-            each: by_eval[name].replace("{task}", each.removeprefix(f"{name}."))
-            for name, group in named.items()
-            for each in group.evals
-        }
-        own = {name: value for name, value in by_eval.items() if name not in named}
-        return options.model_copy(update={key: {**of_groups, **own}}) if named else options
+        return said.model_copy(update={"options": spread(own, self.groups)})
 
     @property
     def sources(self) -> dict[str, SourceOptions]:
@@ -334,7 +229,7 @@ class _Reader:
 
     def refuse_unsuited(self, entry: MeasuredEval) -> None:
         """Raise ConfigError, beginning with a key, where the task cannot be as an entry says."""
-        task = self.task_of(entry)
+        task = task_of(entry, self.document.path.parent)
         _ = task.suited
         if entry.chance == "uniform" and task.guess != "choice":
             able = [name for name, kind in TASKS.items() if kind.guess == "choice"]
@@ -363,112 +258,19 @@ class _Reader:
                 "not reported",
             )
 
-    def metrics(self, name: str, entry: EvalConfig) -> tuple[Metric, ...]:
-        key = (*self.key(name), "metrics")
-        listed = entry.metrics
-        if not listed and isinstance(entry, MeasuredEval):
-            listed = [metric.name for metric in self.task_of(entry).usual]
-        if not listed:
-            reported = (options.metrics_of(name) for options in self.sources.values())
-            listed = list(dict.fromkeys(metric for found in reported for metric in found))
-        if not listed:
-            raise self.document.error(key[:2], "has no metrics: no model reports a score of it")
-        kept = {
-            i: self.metric(m, entry, (*key, i))
-            for i, m in enumerate(listed)
-            if not isinstance(m, SAMPLED)
+    @property
+    def metrics(self) -> dict[str, tuple[Metric, ...]]:
+        """The metrics of each eval by its name."""
+        read = MetricReader(self.document, self.extensions.metrics).all_of
+        return {
+            name: read(entry, self.reported_on(name), self.key(name))
+            for name, entry in self.evals.items()
         }
-        own = {metric.name: metric for metric in kept.values()}
-        sampled = {
-            i: self.of_samples(m, entry, own, (*key, i))
-            for i, m in enumerate(listed)
-            if isinstance(m, SAMPLED)
-        }
-        found = tuple((kept | named_apart(sampled))[i] for i in range(len(listed)))
-        for number, metric in enumerate(found):
-            if metric.name in [m.name for m in found[:number]]:
-                raise self.document.error((*key, number), f"'{metric.name}' is given twice")
-            misfit = self.task_of(entry).misfit(metric) if isinstance(entry, MeasuredEval) else None
-            if misfit is not None:
-                raise self.document.error((*key, number), misfit)
-        return found
 
-    def of_samples(
-        self,
-        metric: PassAtMetric | MajorityMetric,
-        entry: EvalConfig,
-        listed: Mapping[str, Metric],
-        key: tuple[str | int, ...],
-    ) -> OfSamples:
-        """Return a metric of several samples; `listed` are the eval's other metrics by name."""
-        if isinstance(entry, HarnessEval):
-            raise self.document.error(
-                (*key, metric.key),
-                "is not for tasks of lm-evaluation-harness: what several samples come to is said "
-                f"by the task's own filters; it has {', '.join(self.suited(entry))}",
-            )
-        k: int = getattr(metric, metric.key)
-        repeats = getattr(entry, "repeats", 1)
-        if repeats == 1:
-            raise self.document.error(
-                (*key, metric.key),
-                "needs several samples of each example: set repeats in the eval "
-                f"(repeats: {max(k, 2):,}, do_sample: true and a seed; task generation)",
-            )
-        if k > repeats:
-            raise self.document.error(
-                (*key, metric.key), f"{k:,} is more than there are samples (repeats: {repeats:,})"
-            )
-        of = listed.get(metric.of) or self.metric(metric.of, entry, (*key, "of"))
-        suited = BUILT_IN.get(of.name) is not of or (isinstance(of, MeanMetric) and of.binary)
-        if not suited or not of.higher_is_better:
-            suited_ones = self.suited(entry).values()
-            known = [m.name for m in suited_ones if getattr(m, "binary", False)]
-            raise self.document.error(
-                (*key, "of"),
-                f"'{of.name}' does not say right or wrong as 1 or 0; of those that do this task "
-                f"has {', '.join(known)}, and a metric of your own may",
-            )
-        return metric.of_samples(f"{metric.of_samples.word}@{k}", k=k, of=of)
-
-    def metric(
-        self, metric: str | DeclaredMetric, entry: EvalConfig, key: tuple[str | int, ...]
-    ) -> Metric:
-        if isinstance(metric, DeclaredMetric):
-            if problem := name_problem(metric.name, of_a_file=False):
-                raise self.document.error(key, f"the name {metric.name!r} {problem}")
-            low, high = metric.range
-            return ScoredElsewhere(
-                metric.name, higher_is_better=metric.higher_is_better, range=(low, high)
-            )
-        suited = self.suited(entry)
-        if metric in self.extensions.metrics:
-            return self.extensions.metrics[metric]
-        if metric in suited:
-            return suited[metric]
-        if metric in BUILT_IN:
-            raise self.document.error(
-                key, f"'{metric}' does not suit task {entry.task}; it has {', '.join(suited)}"
-            )
-        if "." in metric or ":" in metric:
-            where = f"{self.document.path.name}: {'.'.join(map(str, key))}"
-            return check_own_metric(load_object(metric, where), where)
-        known = [*suited, *self.extensions.metrics]
-        raise self.document.error(
-            key,
-            f"unknown metric '{metric}'; {did_you_mean(metric, known)} "
-            "(one of your own is a dotted path; one scored elsewhere is a mapping with a name)",
-        )
-
-    def suited(self, entry: EvalConfig) -> Mapping[str, Metric]:
-        """Return the metrics that suit an eval by name: any where it states no task."""
-        if not isinstance(entry, MeasuredEval):
-            return BUILT_IN
-        return {metric.name: metric for metric in self.task_of(entry).suited}
-
-    def task_of(self, entry: MeasuredEval) -> Task:
-        """Return the task of an entry, whose solved examples are not read yet."""
-        return task_of(entry, self.document.path.parent)
+    def reported_on(self, name: str) -> Iterator[str]:
+        """Yield the metrics that models report a score of on an eval."""
+        for options in self.sources.values():
+            yield from options.metrics_of(name)
 
     def refuse_names(self) -> None:
         """Refuse names that would make lines of the report of their own, or files elsewhere."""
@@ -501,11 +303,6 @@ class _Reader:
                 if on in self.groups:
                     raise at_eval(self.groups[on].named_for_one())
                 refuse_unknown(on, self.evals, "no such eval", at_eval)
-
-
-def task_of(entry: MeasuredEval, folder: Path) -> Task:
-    """Return the task of an entry, whose solved examples are not read yet."""
-    return entry.asks(lambda _: (_SOME_SHOT,), folder)
 
 
 def _kind_of(engine: Any) -> type[ModelConfig]:

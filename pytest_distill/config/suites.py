@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pytest_distill.config.evals import HarnessEval, MemberEval
 from pytest_distill.config.overrides import check_file
@@ -15,6 +16,7 @@ from pytest_distill.evals.lm_eval.groups import Member, averages_of, members_of
 from pytest_distill.evals.lm_eval.harness import PREFIX
 from pytest_distill.evals.lm_eval.index import entries_of
 from pytest_distill.evals.lm_eval.refusals import refusal
+from pytest_distill.evaluation.sources.source import SourceOptions
 
 
 @dataclass(frozen=True)
@@ -133,3 +135,21 @@ def _reason(entry: HarnessEval, task: DeclaredTask) -> str | None:
 def _member(entry: HarnessEval, member: Member) -> MemberEval:
     said = entry.model_dump(exclude_unset=True, exclude={"task", "leave_out"})
     return MemberEval(task=f"{PREFIX}{member.name}", by_group=dict(member.by_group), **said)
+
+
+def spread(options: Any, groups: Mapping[str, EvalGroup]) -> Any:
+    """Return the options of a model, with what is said of a group said of each eval of it.
+
+    Scores are not: those of a group are no eval's.
+    """
+    if not (isinstance(options, SourceOptions) and options.answers):
+        return options
+    key, by_eval = options.by_eval
+    named = {name: group for name, group in groups.items() if name in by_eval}
+    of_groups = {
+        each: by_eval[name].replace("{task}", each.removeprefix(f"{name}."))
+        for name, group in named.items()
+        for each in group.evals
+    }
+    own = {name: value for name, value in by_eval.items() if name not in named}
+    return options.model_copy(update={key: {**of_groups, **own}}) if named else options

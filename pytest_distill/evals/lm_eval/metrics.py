@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,8 @@ from pytest_distill.evals.lm_eval.labels import TaskF1, TaskMatthews
 from pytest_distill.evals.lm_eval.overall import OverAll
 from pytest_distill.evals.lm_eval.translations import TRANSLATIONS
 from pytest_distill.evals.lm_eval.values import number_of, value_of
-from pytest_distill.evals.metrics.base import Answer, MeanMetric, Metric, ratio
+from pytest_distill.evals.metrics.base import Answer, MeanMetric, Metric
+from pytest_distill.evals.metrics.perplexities import PerUnit
 
 _RIGHT_OR_WRONG = ("acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match")
 _SHARES = (*_RIGHT_OR_WRONG, "f1", "em")
@@ -112,7 +113,7 @@ def _matthews(_: DeclaredTask, declared: DeclaredMetric) -> Metric:
 
 
 @dataclass(frozen=True)
-class PerUnit(Metric):
+class TaskLikelihood(PerUnit):
     """A negative log-likelihood over all documents by the units that they have, or exp of it.
 
     Columns: its total, units. The value of a document is its log-likelihood, or that and its units.
@@ -124,11 +125,6 @@ class PerUnit(Metric):
     range: tuple[float, float] = (1.0, math.inf)
     per_unit: Literal["mean", "exp"] = "exp"
     nats: float = 1.0
-    same_columns: ClassVar[bool] = True
-
-    def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
-        """Return each document's own value, shape (n,)."""
-        return self.aggregate(self.statistics(answers))
 
     def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
         """Return the negative log-likelihood and the number of units, shape (n, 2)."""
@@ -144,22 +140,16 @@ class PerUnit(Metric):
             )
         return -total / self.nats, units
 
-    def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the mean per unit or exp of it, shape (..., 2) -> (...)."""
-        mean = ratio(totals[..., 0], totals[..., 1])
-        if self.per_unit == "mean":
-            return mean
-        with np.errstate(over="ignore"):
-            return np.asarray(np.exp(mean))
-
 
 def _perplexity(_: DeclaredTask, declared: DeclaredMetric) -> Metric:
-    return PerUnit(declared.name, declared.key, declared.higher_is_better)
+    return TaskLikelihood(declared.name, declared.key, declared.higher_is_better)
 
 
 def _bits(_: DeclaredTask, declared: DeclaredMetric) -> Metric:
     bits, ends = math.log(2), (0.0, math.inf)
-    return PerUnit(declared.name, declared.key, declared.higher_is_better, ends, "mean", bits)
+    return TaskLikelihood(
+        declared.name, declared.key, declared.higher_is_better, ends, "mean", bits
+    )
 
 
 def _translation(_: DeclaredTask, declared: DeclaredMetric) -> Metric:

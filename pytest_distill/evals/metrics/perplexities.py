@@ -50,12 +50,31 @@ def _bytes(answer: Answer) -> int:
     return len(answer.targets[0].encode())
 
 
-@dataclass(frozen=True)
-class Likelihood(Metric):
-    """The negative log-likelihood per unit of text, or exp of it; columns: its total, units.
+class PerUnit(Metric):
+    """A total over the whole corpus per unit, or exp of it; columns: the total, units.
 
-    Over the whole corpus: long texts weigh more.
+    So long texts weigh more.
     """
+
+    per_unit: Literal["mean", "exp"] = "exp"
+    same_columns: ClassVar[bool] = True
+
+    def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
+        """Return each text's own value, shape (n,)."""
+        return self.aggregate(self.statistics(answers))
+
+    def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the mean per unit or exp of it, shape (..., 2) -> (...)."""
+        mean = ratio(totals[..., 0], totals[..., 1])
+        if self.per_unit == "mean":
+            return mean
+        with np.errstate(over="ignore"):  # infinite, and refused as such where the score is read
+            return np.asarray(np.exp(mean))
+
+
+@dataclass(frozen=True)
+class Likelihood(PerUnit):
+    """The negative log-likelihood per unit of text, or exp of it."""
 
     name: str
     units: Callable[[Answer], int]
@@ -65,24 +84,11 @@ class Likelihood(Metric):
     per_unit: Literal["mean", "exp"] = "exp"
     nats: float = 1.0
     """How many nats the total is counted in."""
-    same_columns: ClassVar[bool] = True
-
-    def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
-        """Return each text's own value, shape (n,)."""
-        return self.aggregate(self.statistics(answers))
 
     def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
         """Return the negative log-likelihood and the number of units, shape (n, 2)."""
         rows = [(_nats(a) / self.nats, self.units(a)) for a in answers]
         return np.array(rows, np.float64).reshape(-1, 2)
-
-    def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the mean per unit or exp of it, shape (..., 2) -> (...)."""
-        mean = ratio(totals[..., 0], totals[..., 1])
-        if self.per_unit == "mean":
-            return mean
-        with np.errstate(over="ignore"):  # infinite, and refused as such where the score is read
-            return np.asarray(np.exp(mean))
 
 
 PERPLEXITY = Likelihood("perplexity", _tokens, by_token=True)

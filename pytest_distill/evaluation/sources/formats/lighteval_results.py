@@ -13,7 +13,7 @@ from typing import Any
 from pytest_distill.errors import EvaluationError, few
 from pytest_distill.evals.rows import shown_path
 from pytest_distill.evaluation.sources.formats.format import ForeignMetric
-from pytest_distill.evaluation.sources.formats.totals import range_of, refuse_other_total
+from pytest_distill.evaluation.sources.formats.totals import Scored, range_of, refuse_other_total
 
 _NAME = re.compile(r"details_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(\.\d+)?)")
 """What a file of details is called; the file of results of the same run has the same date."""
@@ -36,25 +36,6 @@ AGGREGATIONS: Mapping[str, Callable[[Sequence[float]], float]] = {
     "min": min,
 }
 """How lighteval makes a total of numbers; DROP's f1 is the best document's, for example."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """The scores of a run.
-
-    Parameters
-    ----------
-    metrics : tuple of ForeignMetric
-        Those that are numbers of a document.
-    left_out : tuple of str
-        The other metrics: they are of the whole task alone.
-    notes : tuple of str
-        What could not be checked, or is another number here.
-    """
-
-    metrics: tuple[ForeignMetric, ...]
-    left_out: tuple[str, ...]
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)

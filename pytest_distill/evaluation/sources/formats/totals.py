@@ -3,9 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from pytest_distill.errors import EvaluationError
+from pytest_distill.evaluation.sources.formats.format import ForeignMetric
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scores of a run.
+
+    Parameters
+    ----------
+    metrics : tuple of ForeignMetric
+        Those that are numbers of a document.
+    left_out : tuple of str
+        The other metrics: they are of the whole task alone.
+    notes : tuple of str
+        What could not be checked, or is another number here.
+    """
+
+    metrics: tuple[ForeignMetric, ...]
+    left_out: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def names(self, values: Collection[str]) -> list[str]:
+        """Return the metrics that a document with these values has a score by."""
+        return [metric.name for metric in self.metrics if metric.name in values]
 
 
 def refuse_other_total(source: str, name: str, printed: float, found: float, remedy: str) -> None:

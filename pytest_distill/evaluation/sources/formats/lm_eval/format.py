@@ -18,7 +18,8 @@ from pytest_distill.evaluation.sources.formats.format import ForeignRow, Foreign
 from pytest_distill.evaluation.sources.formats.lm_eval.gold import GoldForm, GoldRow, gold_form
 from pytest_distill.evaluation.sources.formats.lm_eval.results import results_of, task_in
 from pytest_distill.evaluation.sources.formats.lm_eval.samples import Sample, read_samples
-from pytest_distill.evaluation.sources.formats.lm_eval.scored import Scored, scored
+from pytest_distill.evaluation.sources.formats.lm_eval.scored import scored
+from pytest_distill.evaluation.sources.formats.totals import Scored
 
 
 class LmEval(Format):
@@ -160,7 +161,7 @@ def _rows(documents: Sequence[Document], found: Scored, form: GoldForm) -> list[
         digest = sample.digest[:DIGITS]
         seen[digest] += 1
         id = digest if seen[digest] == 1 else f"{digest}#{seen[digest]}"
-        scores = {name: float(document.scores[name]) for name in found.names(document)}
+        scores = {name: float(document.scores[name]) for name in found.names(document.scores)}
         with_scores = {"scores": scores} if scores else {}
         gold = GoldRow(form, sample)
         asked = sample.asked.digest, sample.asked.beside

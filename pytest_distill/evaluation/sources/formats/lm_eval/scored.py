@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pytest_distill.errors import EvaluationError, few
@@ -16,7 +15,7 @@ from pytest_distill.evaluation.sources.formats.lm_eval.results import (
     Results,
 )
 from pytest_distill.evaluation.sources.formats.lm_eval.samples import Sample
-from pytest_distill.evaluation.sources.formats.totals import refuse_other_total
+from pytest_distill.evaluation.sources.formats.totals import Scored, refuse_other_total
 
 
 class Valued(Protocol):
@@ -24,29 +23,6 @@ class Valued(Protocol):
 
     first: Sample
     scores: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Scored:
-    """The scores of a run.
-
-    Parameters
-    ----------
-    metrics : tuple of ForeignMetric
-        Those that are a mean over documents.
-    left_out : tuple of str
-        The other metrics.
-    notes : tuple of str
-        What could not be checked.
-    """
-
-    metrics: tuple[ForeignMetric, ...]
-    left_out: tuple[str, ...]
-    notes: tuple[str, ...]
-
-    def names(self, document: Valued) -> list[str]:
-        """Return the metrics that a document has a score by."""
-        return [metric.name for metric in self.metrics if metric.name in document.scores]
 
 
 def scored(source: str, documents: Sequence[Valued], results: Results) -> Scored:

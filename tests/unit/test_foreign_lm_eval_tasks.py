@@ -11,6 +11,7 @@ import yaml
 
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.config import load_config
+from pytest_distill.errors import EvaluationError
 from pytest_distill.project.project import Project
 from tests import lm_eval_runs
 from tests.lm_eval_cases import CASES
@@ -50,6 +51,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed, name in enumerate(("big", "small")):
         lm_eval_runs.write(made / name, [dict(config)], seed=seed, num_fewshot=2)
     return made
+
+
+@pytest.mark.parametrize("said", [{"num_fewshot": 1}, {"fewshot_seed": 3}, {"description": "Do."}])
+def test_a_run_that_asked_other_prompts_than_the_task_does(
+    folder: Path, said: dict[str, Any]
+) -> None:
+    """Another number of solved examples, others, or another text before them."""
+    override = OVERRIDE | {key: said.pop(key) for key in ("description",) if key in said}
+    arc = {"task": "lm_eval:arc_easy", "num_fewshot": 2, "data": {CASE.split: "arc.jsonl"}}
+    recorded = {"engine": "recorded", "format": "lm-eval"}
+    models = {
+        role: {**recorded, "predictions": f"{name}/**/samples_*.jsonl"}
+        for role, name in (("teacher", "big"), ("student", "small"))
+    }
+    evals = {"arc": {**arc, "override": override, **said}}
+    (folder / "distill.yaml").write_text(yaml.safe_dump({"models": models, "evals": evals}))
+    comparison = Project(load_config(folder / "distill.yaml")).comparison("arc", kind=Comparison)
+    with pytest.raises(EvaluationError, match=r"asked another prompt .* say num_fewshot"):
+        comparison.evaluation("teacher")
 
 
 def test_a_task_on_files_in_place(folder: Path) -> None:

@@ -123,12 +123,13 @@ def asked_of(place: str, arguments: object, *, mutual: bool) -> Asked:
         continuations=tuple(r[1] for r in asked) if kind in ("choice", "continuation") else (),
         settings=asked[0][1] if kind == "generation" else {},
         requests=len(requests),
-        digest=_digest(firsts),
+        digest=prompts_digest(firsts),
         beside=canonical_sha256([request[1:] for request in requests]).hexdigest(),
     )
 
 
-def _digest(prompts: Sequence[Any]) -> str:
+def prompts_digest(prompts: Sequence[Any]) -> str:
+    """Return the digest of a document's prompts: ``prompt_hash`` where they are one."""
     if isinstance(prompts[0], str) and prompts.count(prompts[0]) == len(prompts):
         return hashlib.sha256(prompts[0].encode()).hexdigest()
     return canonical_sha256(prompts).hexdigest()

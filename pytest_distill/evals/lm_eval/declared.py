@@ -172,6 +172,22 @@ def declared(
     return DeclaredTask(name, Path(entry.yaml_path), said, otherwise or {})
 
 
+def with_shots(task: DeclaredTask, shots: int) -> DeclaredTask:
+    """Return a task with so many solved examples; ConfigError where it takes none."""
+    if task.said.get("num_fewshot") == 0 != shots:
+        raise ConfigError(
+            f"num_fewshot: task '{task.name}' is to be asked without solved examples "
+            "(num_fewshot: 0 in its file), and lm-evaluation-harness asks it so whatever is "
+            "said: leave the key out"
+        )
+    if task.output_type == "loglikelihood_rolling" and shots:
+        raise ConfigError(
+            f"num_fewshot: task '{task.name}' rates whole texts, with nothing before them: "
+            "leave the key out"
+        )
+    return task.saying(num_fewshot=shots)
+
+
 def unknown_name(name: str, folder: Path | None = None) -> str:
     """Return what to say of a name that is none of a task, a group or a tag."""
     if folder is not None and (broken := next(unreadable(folder), None)):

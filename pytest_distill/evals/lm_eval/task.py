@@ -15,7 +15,7 @@ from pytest_distill.evals.distributions import softmax
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.lm_eval.answers import answer_of
 from pytest_distill.evals.lm_eval.asking import request_of
-from pytest_distill.evals.lm_eval.declared import DeclaredTask, declared
+from pytest_distill.evals.lm_eval.declared import DeclaredTask, declared, with_shots
 from pytest_distill.evals.lm_eval.documents import Documents, own_shots, read_documents
 from pytest_distill.evals.lm_eval.generation import LONGEST, decoding_of
 from pytest_distill.evals.lm_eval.harness import PREFIX
@@ -83,20 +83,7 @@ class LmEval(Task):
         """What the task's file says; no document is read."""
         otherwise = {**self.by_group, **self.override}
         found = declared(self.of, folder=self.include_path, otherwise=otherwise)
-        if self.num_fewshot is None:
-            return found
-        if found.said.get("num_fewshot") == 0 != self.num_fewshot:
-            raise ConfigError(
-                f"num_fewshot: task '{self.of}' is to be asked without solved examples "
-                "(num_fewshot: 0 in its file), and lm-evaluation-harness asks it so whatever is "
-                "said: leave the key out"
-            )
-        if found.output_type == "loglikelihood_rolling" and self.num_fewshot:
-            raise ConfigError(
-                f"num_fewshot: task '{self.of}' rates whole texts, with nothing before them: "
-                "leave the key out"
-            )
-        return found.saying(num_fewshot=self.num_fewshot)
+        return found if self.num_fewshot is None else with_shots(found, self.num_fewshot)
 
     @cached_property
     def suited(self) -> tuple[Metric, ...]:

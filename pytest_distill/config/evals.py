@@ -17,9 +17,10 @@ from pytest_distill._util.strict import PositiveCount
 from pytest_distill.config.overrides import Said
 from pytest_distill.config.schema import Count, Entry, Names, listed
 from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.lm_eval.declared import FEWSHOT_SEED
 from pytest_distill.evals.lm_eval.harness import PREFIX
 from pytest_distill.evals.lm_eval.splits import files_of
-from pytest_distill.evals.lm_eval.task import FEWSHOT_SEED, LmEval
+from pytest_distill.evals.lm_eval.task import LmEval
 from pytest_distill.evals.metrics.samples import Majority, OfSamples, PassAt
 from pytest_distill.evals.tasks import TASKS, Task
 

@@ -129,3 +129,23 @@ def test_nothing_of_lm_eval_is_imported_where_no_task_of_it_is_named(tmp_path: P
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+def test_documents_that_cannot_be_read_are_told_without_frames(
+    suite: dict[str, dict[str, float]],  # noqa: ARG001 (writes the project)
+    pytester: pytest.Pytester,
+) -> None:
+    """Nobody mends anything in the standard library, through which they are read."""
+    (pytester.path / "few.jsonl").unlink()
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.distill(eval="suite.few")
+        def test_it(comparison):
+            comparison.assert_quality_retained(min=0.5)
+        """
+    )
+    result = pytester.runpytest_inprocess("-p", "no:xdist")
+    result.stdout.fnmatch_lines(["distill.yaml: evals.suite.few: *few.jsonl: no such file*"])
+    assert "functools" not in result.stdout.str()

@@ -12,6 +12,9 @@ from pytest_distill.errors import ConfigError, did_you_mean
 from pytest_distill.evals.lm_eval import harness
 from pytest_distill.evals.lm_eval.index import all_names, entries_of, unreadable
 
+FEWSHOT_SEED = 1234
+"""What lm-evaluation-harness draws few-shot examples by where nothing else is said."""
+
 NO_FILTER = "none"
 """What lm-evaluation-harness calls the one filter of a task that has none."""
 

@@ -15,7 +15,7 @@ from pytest_distill.evals.distributions import softmax
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.lm_eval.answers import answer_of
 from pytest_distill.evals.lm_eval.asking import request_of
-from pytest_distill.evals.lm_eval.declared import DeclaredTask, declared, with_shots
+from pytest_distill.evals.lm_eval.declared import FEWSHOT_SEED, DeclaredTask, declared, with_shots
 from pytest_distill.evals.lm_eval.documents import Documents, own_shots, read_documents
 from pytest_distill.evals.lm_eval.generation import LONGEST, decoding_of
 from pytest_distill.evals.lm_eval.harness import PREFIX
@@ -29,9 +29,6 @@ from pytest_distill.evals.tasks.base import Task
 from pytest_distill.evals.tasks.budgets import refuse_budgets
 from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
 from pytest_distill.evals.tasks.repeats import seed_of
-
-FEWSHOT_SEED = 1234
-"""What lm-evaluation-harness draws few-shot examples by where nothing else is said."""
 
 
 @dataclass(frozen=True)

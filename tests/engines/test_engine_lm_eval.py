@@ -26,7 +26,7 @@ pytestmark = [
 ]
 
 PROMPT = "Question: {{question}}\nAnswer:"
-EXAMPLES = 60
+EXAMPLES = 30
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -110,13 +110,10 @@ def _responses(
         return [[value] * task.config.repeats for value in values]
     greedy: Sequence[Any] | None = prediction.greedy
     if greedy is None:
-        greedy = (_unread if _reads_no_greedy(task) else _NotKnown(example),) * len(values)
+        greedy = (False if _reads_no_greedy(task) else _NotKnown(example),) * len(values)
     elif len(greedy) != len(values):
         raise example.answer_error(f"{len(greedy)} 'greedy' for {len(values)} log-likelihoods")
     return [[pair] * task.config.repeats for pair in zip(values, greedy, strict=True)]
-
-
-_unread = False
 
 
 def _reads_no_greedy(task: Any) -> bool:

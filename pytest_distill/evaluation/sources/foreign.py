@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pytest_distill.errors import ConfigError, did_you_mean, few
 from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.lm_eval.task import LmEval
 from pytest_distill.evals.rows import shown_path
 from pytest_distill.evaluation.sources.formats.format import ForeignRun, Format
 
@@ -141,5 +142,4 @@ def is_glob(text: str) -> bool:
 
 def task_named(on: Eval) -> str | None:
     """Return what another tool calls the task of an eval; None where the eval does not say it."""
-    name: object = getattr(on.task, "of", None)  # of lm_eval:NAME
-    return name if isinstance(name, str) and name else None
+    return on.task.of if isinstance(on.task, LmEval) else None

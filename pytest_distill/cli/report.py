@@ -26,8 +26,8 @@ def add_to(commands: Any) -> None:
     """Add the command to the subparsers of ``python -m pytest_distill``."""
     command = commands.add_parser("report", help="draw a JSON report", description=__doc__)
     command.add_argument("report", type=Path, metavar="PATH", help="a file of --distill-json")
-    for name, what in FORMATS.items():
-        command.add_argument(f"--{name}", metavar="PATH", help=what)
+    for name, format in FORMATS.items():
+        command.add_argument(f"--{name}", metavar="PATH", help=format.help)
     command.add_argument(
         "-v", "--verbose", action="count", default=0, help="also how each verdict was reached"
     )
@@ -42,6 +42,8 @@ def run(given: argparse.Namespace) -> Iterator[str]:
     wanted = {name: path for name in FORMATS if (path := getattr(given, name)) is not None}
     files = {"the report": ReportFile("json", str(given.report), Path.cwd())}
     for name, path in wanted.items():
+        for package in FORMATS[name].packages:
+            package.require(f"--{name}")
         file = ReportFile(name, path, Path.cwd())
         for other, written in files.items():
             if file.replaces(written):

@@ -239,15 +239,24 @@ def area(evaluation: MeasuredEvaluation, metric: Metric, by: str) -> float | Non
     return None
 
 
-def miscalibration(evaluation: MeasuredEvaluation) -> float | None:
-    """Return a model's ECE; None where it gave no probabilities, or no answer is right or wrong."""
+def judged_probabilities(
+    evaluation: MeasuredEvaluation,
+) -> tuple[NDArray[np.float64], Bools] | None:
+    """Return the probability of each answer of a model, and which are right.
+
+    None where it gave no probabilities, or no answer is right or wrong.
+    """
     found = probabilities(evaluation)
     if found is None:
         return None
     correct = [answer.correct for answer in evaluation.answers]
-    if None in correct:
-        return None
-    return calibration_error(found, np.array(correct, bool))
+    return None if None in correct else (found, np.array(correct, bool))
+
+
+def miscalibration(evaluation: MeasuredEvaluation) -> float | None:
+    """Return a model's ECE; None where `judged_probabilities` is."""
+    known = judged_probabilities(evaluation)
+    return None if known is None else calibration_error(*known)
 
 
 def expected(student: ModelInfo, teacher: ModelInfo, name: str, routing: Routing) -> float | None:

@@ -162,6 +162,8 @@ class MeasuredEvaluation(Evaluation):
             if key not in self._known_scores:
                 self._known_scores[key] = None  # what is computed below comes here again
                 with suppress(DistillError):
+                    if BUILT_IN.get(metric.name) is not metric and metric is self.eval.metrics[0]:
+                        self.scores(metric)  # of each example, which nobody asks for afterwards
                     score = self.exact_score(metric)
                     self._known_scores[key] = KnownScore(
                         metric.name, metric.higher_is_better, score
@@ -217,6 +219,10 @@ class MeasuredEvaluation(Evaluation):
             self._scores[key] = metric, scores
             self.score_for_report([metric])
         return self._scores[key][1]
+
+    def has_scores(self, metric: Metric) -> bool:
+        """Return whether `scores` runs no code of the user's."""
+        return identity_of(metric) in self._scores or BUILT_IN.get(metric.name) is metric
 
     def sample_scores(self, metric: Metric) -> NDArray[np.float64]:
         """Return the score of every sample, shape (n, repeats); one column without repeats.

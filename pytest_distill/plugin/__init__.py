@@ -21,11 +21,11 @@ from pytest_distill.errors import DistillError
 from pytest_distill.plugin import fixtures, hookspecs
 from pytest_distill.plugin.early import begin_reports, paths_among, tells_only
 from pytest_distill.plugin.frames import say_it_alone_in_fixtures, without_own_frames
-from pytest_distill.plugin.options import SHIPS, add_options, binds, check_options
+from pytest_distill.plugin.options import SHIPS, add_options, binds, check_options, shows_examples
 from pytest_distill.plugin.records import STUDENTS, phase, publish, saw_report, state_of
 from pytest_distill.plugin.running import note_look, wait_for_threads
 from pytest_distill.plugin.session import ROLES, SESSION, DistillSession
-from pytest_distill.plugin.workers import OUTPUT, RUN
+from pytest_distill.plugin.workers import EXAMPLES, OUTPUT, RUN
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -178,6 +178,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         from pytest_distill.plugin.sharing import share_of
 
         output[OUTPUT] = json.dumps(asdict(share_of(own)), allow_nan=False)
+        if shows_examples(session.config):
+            from pytest_distill.plugin.standing import example_tables
+            from pytest_distill.report.examples import packed
+
+            output[EXAMPLES] = packed([*example_tables(own)])
 
 
 @pytest.hookimpl(wrapper=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 from argparse import ArgumentError, ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from pytest_distill._util.files import is_stream, write_atomically, write_stream
 from pytest_distill.report.formats import FORMATS, as_text
 
 if TYPE_CHECKING:
+    from pytest_distill.report.examples import ExampleTable
     from pytest_distill.report.records import Report
 
 TELLS_ONLY = (
@@ -67,9 +68,9 @@ class ReportFile:
                     os.truncate(self.path, 0)
             raise
 
-    def end(self, report: Report) -> None:
+    def end(self, report: Report, examples: Sequence[ExampleTable] = ()) -> None:
         """Write the report of the run; OSError where that fails."""
-        text = as_text(self._format, report)
+        text = as_text(self._format, report, examples)
         if is_stream(self.path):
             write_stream(self.path, text)
         else:
@@ -106,7 +107,7 @@ def begin_reports(config: pytest.Config, options: Mapping[str, Any]) -> None:
     Raises
     ------
     pytest.UsageError
-        Where one cannot be written.
+        Where one cannot be written, or what it needs is not installed.
     """
     files = config.stash.setdefault(FILES, {})
     if tells_only(config.known_args_namespace) or tells_only(config.option):
@@ -117,6 +118,9 @@ def begin_reports(config: pytest.Config, options: Mapping[str, Any]) -> None:
             continue
         if not given:
             raise pytest.UsageError(f"--distill-{name}: names no file")
+        lacking = next((p for p in FORMATS[name].packages if not p.is_installed), None)
+        if lacking is not None:
+            raise pytest.UsageError(lacking.lacking(f"--distill-{name}"))
         file = ReportFile(name, given, config.invocation_params.dir)
         for other, begun in files.items():
             if file.replaces(begun):

@@ -39,8 +39,8 @@ def add_options(parser: pytest.Parser) -> None:
         action="store_true",
         help="show scores, retained quality and gates, and exit with 0 only if all gates passed",
     )
-    for name, what in FORMATS.items():
-        group.addoption(f"--distill-{name}", metavar="PATH", help=what)
+    for name, format in FORMATS.items():
+        group.addoption(f"--distill-{name}", metavar="PATH", help=format.help)
     for name, (metavar, what) in OPTIONS.items():
         group.addoption(f"--distill-{name}", metavar=metavar, help=what)
     group.addoption("--distill-refresh", action="store_true", help="evaluate anew what is stored")
@@ -70,6 +70,15 @@ def wants_report(config: pytest.Config) -> bool:
     """Return whether anything is made of what the tests find out, beside their own results."""
     asked = (config.getoption(f"distill_{name}") for name in ("report", *FORMATS))
     return any(asked) or bool(config.getini("distill_strict"))
+
+
+def shows_examples(config: pytest.Config) -> bool:
+    """Return whether a file is asked for that shows what the models answered."""
+    return any(
+        config.getoption(f"distill_{name}")
+        for name, format in FORMATS.items()
+        if format.shows_examples
+    )
 
 
 def check_options(config: pytest.Config) -> None:

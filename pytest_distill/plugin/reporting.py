@@ -20,10 +20,10 @@ from pytest_distill._util.files import is_stream
 from pytest_distill.errors import one_line
 from pytest_distill.plugin.actions import ActionsJob
 from pytest_distill.plugin.early import FILES, ReportFile
-from pytest_distill.plugin.options import SHIPS, binds
+from pytest_distill.plugin.options import SHIPS, binds, shows_examples
 from pytest_distill.plugin.records import PROPERTY, how_it_ended
 from pytest_distill.plugin.session import SESSION
-from pytest_distill.plugin.workers import OUTPUT
+from pytest_distill.plugin.workers import EXAMPLES, OUTPUT
 from pytest_distill.report.attempt import TestRun
 from pytest_distill.report.blocks import Line
 from pytest_distill.report.ledger import Ledger
@@ -109,6 +109,10 @@ class Reporting:
         """Take in what an xdist worker found out; one that tells nothing is lost."""
         try:
             self._ledger.take(read_share(node.workeroutput[OUTPUT]))
+            if EXAMPLES in node.workeroutput:
+                from pytest_distill.report.examples import unpacked
+
+                self._ledger.examples += unpacked(node.workeroutput[EXAMPLES])
         except (AttributeError, KeyError, ValueError):
             self._ledger.lost_workers.append(node.gateway.id)
 
@@ -188,6 +192,10 @@ class Reporting:
             self._ledger.scopes = own.collected.scopes
             self._ledger.rootdir = own.places.in_repository(self._config.rootpath)
             self._ledger.take(share_of(own))
+            if shows_examples(self._config):
+                from pytest_distill.plugin.standing import example_tables
+
+                self._ledger.examples += example_tables(own)
         self._report = self._ledger.report()
         if status not in ENDS and self._report.outcome == "SHIP":
             self._ledger.troubles.append(f"pytest ended with status {status}")
@@ -229,7 +237,7 @@ class Reporting:
                 return
             # A path such as /dev/stdout means pytest's own, not what it captures.
             with capture.global_and_fixture_disabled() if capture else nullcontext():
-                file.end(self._told())
+                file.end(self._told(), self._ledger.side_by_side())
         except OSError as error:
             self._problem = f"{file.path}: cannot be written: {error.strerror}"
 

@@ -15,6 +15,7 @@ from pytest_distill.gates.doubts import late_doubts
 from pytest_distill.gates.latency import QUANTILES
 from pytest_distill.plugin.session import DistillSession
 from pytest_distill.plugin.since import add_changes
+from pytest_distill.plugin.standing import add_standing
 from pytest_distill.project.project import Project
 from pytest_distill.report.records import (
     EvaluationRow,
@@ -108,6 +109,7 @@ def _add_project(share: Share, project: Project, config: str) -> None:
         share.scores.extend(_scores_rows(config, model, evaluation))
         for tokens, within in evaluation.budgets.items():
             share.scores.extend(_scores_rows(config, model, within, tokens))
+    add_standing(share, project, config)
     add_changes(share, project, config)
 
 

@@ -31,13 +31,13 @@ def add_changes(share: Share, project: Project, config: str) -> None:
         return
     try:
         kept = accepted.file
-        evaluated = _evaluated(project)
-        evals = {on.name: on for _, evaluation in evaluated for on in [evaluation.eval]}
+        made = evaluated(project)
+        evals = {on.name: on for _, evaluation in made for on in [evaluation.eval]}
         golds = {name: gold_change(accepted, on) for name, on in evals.items()}
         known = {name: gold for name, gold in golds.items() if gold is not None}
         for name, gold in known.items():
             share.gold_changes.append(_gold_row(config, name, gold))
-        for model, evaluation in evaluated:
+        for model, evaluation in made:
             if evaluation.eval.name in known:
                 share.changes.extend(_changes(project, config, model, evaluation, known))
     except ConfigError as error:
@@ -60,7 +60,8 @@ def add_changes(share: Share, project: Project, config: str) -> None:
     )
 
 
-def _evaluated(project: Project) -> list[tuple[Model, MeasuredEvaluation]]:
+def evaluated(project: Project) -> list[tuple[Model, MeasuredEvaluation]]:
+    """Return every evaluation of examples that was made, with its model."""
     return [
         (model, evaluation)
         for model in project.all_models
@@ -86,7 +87,7 @@ def _changes(
     if then is None:
         return
     for metric in evaluation.eval.metrics:
-        if not _ready(metric, evaluation):
+        if not is_ready(metric, evaluation):
             continue
         with suppress(DistillError):  # a gate that asks for it says why
             found = held(project.accepted, gold, evaluation, then.name, metric).change()
@@ -95,7 +96,7 @@ def _changes(
             yield replace(row, config=config, eval=evaluation.eval.name)
 
 
-def _ready(metric: Metric, evaluation: MeasuredEvaluation) -> bool:
+def is_ready(metric: Metric, evaluation: MeasuredEvaluation) -> bool:
     """Return whether a metric was computed while a gate asked, so that no code of a user's runs."""
     if not any(told.metric == metric.name for told in evaluation.known_scores):
         return False

@@ -10,6 +10,9 @@ import pytest
 OUTPUT = "distill"
 """Key under which a worker hands over its share of the ledger, as JSON."""
 
+EXAMPLES = "distill_examples"
+"""Key under which it hands over what its models answered, packed, where a file shows that."""
+
 RUN = "distill_run"
 """Key under which a worker is told the whole run's number, and when it began."""
 

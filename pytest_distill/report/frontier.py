@@ -15,6 +15,11 @@ MOST_ROWS = 6
 _LETTERS = ascii_lowercase
 
 
+def several_students(frontier: Frontier) -> bool:
+    """Return whether there is a choice to make: a table tells two or three models as well."""
+    return sum(point.role == "student" for point in frontier.points) > 1
+
+
 def frontier_lines(frontier: Frontier, width: int) -> list[str]:
     """Return a drawing, size to the right (logarithmic) and quality up, and its legend."""
     points = frontier.points[: len(_LETTERS)]

@@ -12,9 +12,11 @@ from typing import TypeVar
 
 from pytest_distill._util.numbers import retained_share, rounded_down
 from pytest_distill.errors import some_of
+from pytest_distill.gates.all import GATES
 from pytest_distill.gates.verdict import Outcome, finite
 from pytest_distill.report.attempt import TestRun
 from pytest_distill.report.changes import drift_sentences
+from pytest_distill.report.examples import ExampleTable, joined
 from pytest_distill.report.gate_changes import gate_changes
 from pytest_distill.report.outcomes import ASKED_NOTHING, end_row, fell_short, names_of, run_rows
 from pytest_distill.report.records import (
@@ -27,6 +29,7 @@ from pytest_distill.report.records import (
     LooksRow,
     Reason,
     Report,
+    RetainedRow,
     ScoresRow,
     Shipping,
     record_of,
@@ -87,6 +90,8 @@ class Ledger:
     tests: dict[str, TestRecord] = field(default_factory=dict)
     known: Share = field(default_factory=Share)
     """What the processes told, together; each row once."""
+    examples: list[ExampleTable] = field(default_factory=list)
+    """What the models of each process answered, where a file shows that."""
     collection_errors: list[str] = field(default_factory=list)
     named: list[str] = field(default_factory=list)
     """The files, folders and tests that the command line names, where it names any."""
@@ -136,7 +141,10 @@ class Ledger:
             budgets=tuple(self.within_budgets()),
             evaluations=tuple(known.evaluations),
             figures=tuple(known.figures),
-            frontiers=tuple(frontiers(compared, known.models)),
+            frontiers=tuple(frontiers(compared, known.models, known.figures)),
+            retained=tuple(_with_floor(row, gates) for row in known.retained),
+            pairs=tuple(known.pairs),
+            calibration=tuple(known.calibration),
             recommendations=tuple(known.recommendations),
             gates=tuple(gates),
             baselines=tuple(self._baselines()),
@@ -147,6 +155,10 @@ class Ledger:
             worth=tuple(sentences(gates, compared, known.models, known.recommendations)),
             remarks=tuple(remark for remark in known.remarks if remark not in told),
         )
+
+    def side_by_side(self) -> tuple[ExampleTable, ...]:
+        """Return the examples of each eval with the answers of all its models."""
+        return joined(self.examples, self.known.listings)
 
     def _baselines(self) -> Iterator[BaselineRow]:
         """Yield the accepted runs, with what a teacher that has changed did.
@@ -309,6 +321,27 @@ class Ledger:
 def _looks(row: JudgedRow) -> LooksRow:
     students = max(1, len(row.students))  # this run's may have no digest
     return record_of(LooksRow, row, students=students, confidence=each_of(students))
+
+
+def _with_floor(row: RetainedRow, gates: Sequence[GateRow]) -> RetainedRow:
+    """Return what a model kept, with the strictest floor that a gate set for just that."""
+    floors = [
+        gate.required
+        for gate in gates
+        if gate.required is not None
+        and gate.at_tokens is None
+        and (gate.config, gate.eval, gate.metric, gate.model)
+        == (row.config, row.eval, row.metric, row.model)
+        and _sets_a_floor(gate, row.slice)
+    ]
+    return replace(row, floor=max(floors, default=None))
+
+
+def _sets_a_floor(gate: GateRow, slice: str | None) -> bool:
+    """Return whether a gate asks something of what is retained on a slice, or on all examples."""
+    if gate.gate is not None and GATES[gate.gate].retention_floor:
+        return gate.slice == slice
+    return any(each["slice"] == slice for each in gate.details.get("slices", ()))
 
 
 def _tally(gates: Sequence[GateRow]) -> tuple[str, ...]:

@@ -201,6 +201,9 @@ class FrontierPoint:
     """Whether `retained` is infinite."""
     dominated: str
     """By whom and how, e.g. ``sft is as good and as small``; empty on the frontier."""
+    latency_ms: float | None = field(default=None, metadata=LATER)
+    """For one example: the median, where the models were measured on one device, else as
+    ``distill.yaml`` declares it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +211,59 @@ class Frontier(_ByMetric):
     """The models of one eval by size and quality, the smallest first."""
 
     points: tuple[FrontierPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RetainedRow(_ByMetric):
+    """What a model kept of the teacher's quality, on all examples of an eval or on a slice."""
+
+    model: str
+    slice: str | None
+    """E.g. ``lang=de``; None for all examples."""
+    n: int
+    retained: float | None
+    """None where it is infinite; a slice without a ratio has no row."""
+    lower: float | None
+    upper: float | None
+    """Two-sided 95 % interval; a bound that does not exist is None."""
+    floor: float | None = None
+    """The strictest that a gate of the run asked of it; None where none did."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow(_ByMetric):
+    """On how many examples a student does better, worse and the same as another model."""
+
+    model: str
+    other: str
+    other_role: str
+    wins: int
+    losses: int
+    ties: int
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationBin:
+    """The answers of a model whose probability is in a bin."""
+
+    n: int
+    probability: float
+    """The mean of them."""
+    right: float
+    """The share of them that is right."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationRow:
+    """Whether a model's probabilities are what they say."""
+
+    config: str
+    eval: str
+    model: str
+    ece: float
+    """Expected calibration error over `bins`."""
+    bins: tuple[CalibrationBin, ...]
+    """Those that hold an answer, of equal width, rising."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -433,6 +489,11 @@ class Report:
     evaluations: tuple[EvaluationRow, ...] = ()
     figures: tuple[FiguresRow, ...] = ()
     frontiers: tuple[Frontier, ...] = ()
+    retained: tuple[RetainedRow, ...] = field(default=(), metadata=LATER)
+    """By the headline metric of each eval, the students first; of many slices the worst."""
+    pairs: tuple[PairRow, ...] = field(default=(), metadata=LATER)
+    """The students against the others, by the same metric."""
+    calibration: tuple[CalibrationRow, ...] = field(default=(), metadata=LATER)
     recommendations: tuple[RecommendationRow, ...] = ()
     gates: tuple[GateRow, ...] = ()
     baselines: tuple[BaselineRow, ...] = ()

@@ -10,13 +10,16 @@ from pytest_distill.comparison.baseline.file import AcceptedGate
 from pytest_distill.report.attempt import TestRun
 from pytest_distill.report.records import (
     BaselineRow,
+    CalibrationRow,
     ChangeRow,
     EvaluationRow,
     FiguresRow,
     GoldChangeRow,
     JudgedRow,
     ModelRow,
+    PairRow,
     RecommendationRow,
+    RetainedRow,
     ScoresRow,
 )
 
@@ -26,6 +29,9 @@ Row = TypeVar(
     ScoresRow,
     EvaluationRow,
     FiguresRow,
+    RetainedRow,
+    PairRow,
+    CalibrationRow,
     RecommendationRow,
     BaselineRow,
     ChangeRow,
@@ -38,6 +44,9 @@ KEYS: dict[type, tuple[str, ...]] = {
     ScoresRow: ("config", "eval", "metric", "at_tokens"),
     EvaluationRow: ("config", "eval", "model"),
     FiguresRow: ("config", "eval", "model"),
+    RetainedRow: ("config", "eval", "metric", "model", "slice"),
+    PairRow: ("config", "eval", "metric", "model", "other"),
+    CalibrationRow: ("config", "eval", "model"),
     RecommendationRow: ("config", "criterion"),
     BaselineRow: ("config", "path"),
     ChangeRow: ("config", "eval", "metric", "model"),
@@ -86,6 +95,8 @@ class Share:
         Why what has changed since an accepted run cannot be told.
     models, scores, evaluations, figures, recommendations : list
         What its models came to.
+    retained, pairs, calibration : list
+        What the charts show beside that.
     baselines, changes, gold_changes : list
         What has changed since the accepted run.
     judged : list of JudgedRow
@@ -106,6 +117,9 @@ class Share:
     scores: list[ScoresRow] = field(default_factory=list)
     evaluations: list[EvaluationRow] = field(default_factory=list)
     figures: list[FiguresRow] = field(default_factory=list)
+    retained: list[RetainedRow] = field(default_factory=list)
+    pairs: list[PairRow] = field(default_factory=list)
+    calibration: list[CalibrationRow] = field(default_factory=list)
     recommendations: list[RecommendationRow] = field(default_factory=list)
     accepted_gates: dict[str, list[AcceptedGate]] = field(default_factory=dict)
     broken_baselines: list[str] = field(default_factory=list)
@@ -137,6 +151,7 @@ class Share:
             getattr(self, name)[:] = _union(getattr(self, name), getattr(other, name))
         for name in (
             *("models", "scores", "evaluations", "figures", "recommendations"),
+            *("retained", "pairs", "calibration"),
             *("baselines", "changes", "gold_changes", "judged"),
         ):
             self._add_rows(getattr(self, name), getattr(other, name))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pytest_distill.errors import one_line
 from pytest_distill.report.blocks import Blocks, Line, test_name
 from pytest_distill.report.evals import eval_lines
-from pytest_distill.report.frontier import frontier_lines
+from pytest_distill.report.frontier import frontier_lines, several_students
 from pytest_distill.report.records import Report
 from pytest_distill.report.since import since_the_baseline
 from pytest_distill.report.tables import cells, few_lines, wrapped
@@ -41,7 +41,8 @@ def report_lines(report: Report, width: int, verbosity: int = 0) -> list[Line]:
         lines += _since_the_baseline(report, width)
     if verbosity > 0:
         for frontier in report.frontiers:
-            lines += frontier_lines(frontier, width)
+            if several_students(frontier):
+                lines += frontier_lines(frontier, width)
     found = [*map(Line, lines), *Blocks(report, width, verbosity).lines()]
     if verbosity >= 0:
         worth = [line for note in report.worth for line in wrapped(note, width)]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
+from pytest_distill.evaluation.efficiency import same_device
 from pytest_distill.gates.all import GATES
 from pytest_distill.report.records import (
     ComparisonRow,
+    FiguresRow,
     Frontier,
     FrontierPoint,
     GateRow,
@@ -82,8 +85,12 @@ def _shows(other: GateRow, gate: GateRow) -> bool:
     )
 
 
-def frontiers(compared: Sequence[ComparisonRow], models: Sequence[ModelRow]) -> list[Frontier]:
-    """Return the frontier of every eval on which at least two models beside the teacher ran."""
+def frontiers(
+    compared: Sequence[ComparisonRow],
+    models: Sequence[ModelRow],
+    figures: Sequence[FiguresRow] = (),
+) -> list[Frontier]:
+    """Return the frontier of every eval on which at least two models ran, both of known size."""
     headline: dict[tuple[str, str], ComparisonRow] = {}
     for row in compared:  # the first metric of an eval is its headline metric
         headline.setdefault((row.config, row.eval), row)
@@ -97,14 +104,36 @@ def frontiers(compared: Sequence[ComparisonRow], models: Sequence[ModelRow]) -> 
             and model.parameters is not None
         }
         roles = {model.name: model.role for model in models if model.config == row.config}
-        if sum(roles[name] == "student" for name in sizes) < 2:
+        if len(sizes) < 2:
             continue
+        latencies = _latencies(row, models, figures)
         points = sorted(
-            (_point(name, roles[name], sizes, row) for name in sizes),
+            (
+                replace(_point(name, roles[name], sizes, row), latency_ms=latencies.get(name))
+                for name in sizes
+            ),
             key=lambda point: (point.parameters, bool(point.dominated)),
         )
         found.append(record_of(Frontier, row, points=tuple(points)))
     return found
+
+
+def _latencies(
+    row: ComparisonRow, models: Sequence[ModelRow], figures: Sequence[FiguresRow]
+) -> dict[str, float]:
+    """Return the median milliseconds of one example, of models measured alike; else as declared."""
+    found = [
+        (each.model, 1000 * each.latency["example"]["p50"].estimate, each.taken["latency"].setting)
+        for each in figures
+        if (each.config, each.eval) == (row.config, row.eval) and each.latency is not None
+    ]
+    if len(found) > 1 and all(same_device(found[0][2], setting) for *_, setting in found):
+        return {name: median for name, median, _ in found}
+    return {
+        model.name: model.latency_ms
+        for model in models
+        if model.config == row.config and model.latency_ms is not None
+    }
 
 
 def _point(name: str, role: str, sizes: Mapping[str, int], row: ComparisonRow) -> FrontierPoint:

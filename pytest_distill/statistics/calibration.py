@@ -8,10 +8,48 @@ ICML, section 2, equations 2 and 3.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 BINS = 15
+
+
+class Bin(NamedTuple):
+    """The answers whose confidence is in a bin: how many, their mean confidence, how many right.
+
+    Both are shares in [0, 1].
+    """
+
+    n: int
+    confidence: float
+    right: float
+
+
+def calibration_bins(confidences: ArrayLike, correct: ArrayLike, bins: int = BINS) -> list[Bin]:
+    """Return the bins that hold an answer, of equal width, rising: a reliability diagram.
+
+    Parameters
+    ----------
+    confidences : array_like, shape (n,)
+        Probability of the answer that was given, in [0, 1].
+    correct : array_like, shape (n,)
+        Whether it was right.
+    bins : int
+        How many; bin m holds the confidences in ((m - 1) / bins, m / bins], 0 is in the first.
+    """
+    confidence, right = np.asarray(confidences, np.float64), np.asarray(correct, np.float64)
+    if not len(confidence):
+        raise ValueError("no example to judge")
+    if not ((confidence >= 0) & (confidence <= 1)).all():
+        raise ValueError("confidences beyond [0, 1]: calibration is about probabilities")
+    place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence, side="left")
+    counts = np.bincount(place, minlength=bins)
+    sums = (np.bincount(place, weights=each, minlength=bins) for each in (confidence, right))
+    return [
+        Bin(int(n), float(c / n), float(r / n)) for n, c, r in zip(counts, *sums, strict=True) if n
+    ]
 
 
 def calibration_error(confidences: ArrayLike, correct: ArrayLike, bins: int = BINS) -> float:
@@ -32,11 +70,6 @@ def calibration_error(confidences: ArrayLike, correct: ArrayLike, bins: int = BI
     bins : int
         M.
     """
-    confidence, right = np.asarray(confidences, np.float64), np.asarray(correct, np.float64)
-    if not len(confidence):
-        raise ValueError("no example to judge")
-    if not ((confidence >= 0) & (confidence <= 1)).all():
-        raise ValueError("confidences beyond [0, 1]: calibration is about probabilities")
-    place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence, side="left")
-    gaps = np.bincount(place, weights=right - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(confidence))
+    found = calibration_bins(confidences, correct, bins)
+    gaps = sum(each.n * abs(each.right - each.confidence) for each in found)
+    return gaps / sum(each.n for each in found)

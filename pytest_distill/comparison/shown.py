@@ -1,0 +1,78 @@
+"""An example and what a model answered, as texts that a reader can hold side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.metrics import Answer
+from pytest_distill.evals.requests import Request
+
+MOST_NUMBERS = 8
+"""Of a vector."""
+
+
+def shown_input(on: Eval, example: Example, answer: Answer[Any] | None) -> str:
+    """Return what a model is asked: the input fields, else what the task makes of the example.
+
+    Choices follow, each on a line of its own.
+    """
+    found = [example.fields[name] for name in on.task.inputs if name in example.fields]
+    told = map(shown_value, found) if found else [_asked(on.task.request(example))]
+    choices = () if answer is None else answer.choices
+    return "\n".join([*told, *(f"- {choice}" for choice in choices)])
+
+
+def shown_target(on: Eval, example: Example, answer: Answer[Any] | None) -> str:
+    """Return what counts as right, an accepted answer a line; nothing where nothing does."""
+    if answer is not None and answer.targets:
+        return "\n".join(map(shown_value, answer.targets))
+    expected = on.task.expected(example)
+    return "" if expected is None else shown_value(expected)
+
+
+def shown_answer(answer: Answer[Any]) -> str:
+    """Return what a model said; of several samples the first, and the whole text where more is."""
+    said = shown_value(answer.predicted)
+    text = answer.prediction.text
+    if text is None or text.strip() == said.strip():
+        return said
+    return f"{said}\n\n{text}" if said else text
+
+
+def shown_value(value: object) -> str:
+    """Return a value of an example as text: messages by who says them, the rest as JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Sequence) and value:
+        if all(isinstance(each, Mapping) and "role" in each for each in value):
+            return "\n".join(f"{each['role']}: {_content(each)}" for each in value)
+        if isinstance(value, tuple) and all(isinstance(each, str) for each in value):
+            return " ".join(value)
+        if all(isinstance(each, float) for each in value) and len(value) > MOST_NUMBERS:
+            head = ", ".join(f"{each:g}" for each in value[:MOST_NUMBERS])
+            return f"[{head}, ... {len(value):,} numbers]"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _content(message: Mapping[str, Any]) -> str:
+    told = {key: value for key, value in message.items() if key not in ("role", "content")}
+    parts = [shown_value(message["content"])] if message.get("content") else []
+    return " ".join([*parts, *([shown_value(told)] if told else [])])
+
+
+def _asked(request: Request) -> str:
+    """Return the text of a request, whatever its kind calls it."""
+    conversation = getattr(request, "conversation", None)
+    if conversation is not None:
+        return shown_value(conversation.messages)
+    for name in ("prompt", "context", "text"):
+        found = getattr(request, name, None)
+        if found:
+            return str(found)
+    return ""

@@ -10,6 +10,7 @@ The convention, which readers of the pages see too:
 - ``<!-- numbers of one machine -->`` above a ``console`` block: what a real model answers hangs on
   the last digits of a machine's arithmetic, so that numbers are not compared.
 - ``sh`` and ``text`` blocks are for reading.
+- ``<!-- generated: NAME -->`` begins a part that is made of what the code declares: `generated.py`.
 """
 
 from __future__ import annotations

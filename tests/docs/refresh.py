@@ -1,7 +1,8 @@
 """Write what the commands of a page print now into the page: ``python -m tests.docs.refresh PAGE``.
 
-Read the difference before it is committed: an output that changed may be a defect. An output with
-``...`` in its middle is left as it is, and named.
+And what the code declares into its generated parts. Read the difference before it is committed: an
+output that changed may be a defect. An output with ``...`` in its middle is left as it is, and
+named.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import tempfile
 from pathlib import Path
 
 from .console import ANYTHING, Console, difference
+from .generated import with_parts
 from .models import provide
 from .pages import Block, Step, blocks, steps, write
 
 
 def refreshed(page: Path, folder: Path) -> str:
-    """Return the text of a page with the outputs of now."""
+    """Return the text of a page with the outputs, and the generated parts, of now."""
     lines = page.read_text(encoding="utf-8").splitlines()
     console = Console(folder)
     provide(page, folder)
@@ -32,7 +34,7 @@ def refreshed(page: Path, folder: Path) -> str:
     for block, shown in reversed(edits):
         start = int(block.place.rpartition(":")[2])
         lines[start : start + len(block.text.splitlines())] = shown
-    return "\n".join(lines) + "\n"
+    return with_parts("\n".join(lines) + "\n")
 
 
 def output(step: Step, console: Console, block: Block) -> list[str]:

@@ -1,0 +1,111 @@
+"""Parts of the pages that are made from what the code declares.
+
+A part stands between ``<!-- generated: NAME -->`` and ``<!-- end of NAME -->``. The command that
+refreshes a page writes it; a test holds it against the code.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields
+
+from pytest_distill.evals.built_in import BUILT_IN
+from pytest_distill.evals.metrics import MeanMetric, Metric
+from pytest_distill.evals.metrics.structured import misfit
+from pytest_distill.evals.tasks import TASKS, Task
+
+_PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(?=<!-- end of \2 -->)", re.DOTALL)
+
+
+def names_of_parts(text: str) -> list[str]:
+    """Return the names of a page's parts, in its order."""
+    return [name for _, name in _PART.findall(text)]
+
+
+def with_parts(text: str) -> str:
+    """Return a page with its parts as the code has them now."""
+    return _PART.sub(lambda part: f"{part[1]}\n{PARTS[part[2]]()}\n\n", text)
+
+
+def tasks_table() -> str:
+    """Return a row for each task."""
+    columns = ("task", "what is asked", "metrics, the default one first", "keys in `distill.yaml`")
+    return _table((*columns, "a recorded row has"), map(_task_row, TASKS.values()))
+
+
+def metrics_table() -> str:
+    """Return a row for each built-in metric."""
+    columns = ("metric", "tasks", "range", "better", "value", "lost is an example that", "interval")
+    return _table((*columns, "needs"), map(_metric_row, BUILT_IN.values()))
+
+
+PARTS: Mapping[str, Callable[[], str]] = {"tasks": tasks_table, "metrics": metrics_table}
+
+
+_LOST = ("the student scores worse on", "the student gets wrong and the teacher right")
+
+
+def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = [*columns]
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _task_row(task: type[Task]) -> Iterator[str]:
+    usual = task().headline
+    yield f"[`{task.name}`](tasks.md#{task.name})"
+    # The first sentence of its docstring.
+    yield re.split(r"[.;]", inspect.getdoc(task) or "", maxsplit=1)[0]
+    yield _listed([usual.name, *(metric.name for metric in task.metrics if metric is not usual)])
+    keys = _listed(field.name for field in fields(task))
+    yield f"{keys}: [meaning](configuration.md#task-{task.name})"
+    yield task.needs.replace("'", "`")
+
+
+def _metric_row(metric: Metric) -> Iterator[str]:
+    yield f"[`{metric.name}`](metrics.md#{metric.name})"
+    yield ", ".join(task.name for task in TASKS.values() if metric in task.metrics)
+    yield " to ".join(map(_end, metric.range))
+    yield "higher" if metric.higher_is_better else "lower"
+    right_or_wrong = metric.by_label or (isinstance(metric, MeanMetric) and metric.binary)
+    value, interval = _judged(metric)
+    yield value
+    yield _LOST[right_or_wrong]
+    yield interval
+    yield ", ".join(_needs(metric)) or "nothing"
+
+
+def _judged(metric: Metric) -> tuple[str, str]:
+    """Return what a metric's value is made of, and how its interval is."""
+    if isinstance(metric, MeanMetric):
+        if metric.binary:
+            return "share of examples", "[exact test](statistics.md#01-scores)"
+        return "mean over examples", "[t test](statistics.md#bounded-scores)"
+    if metric.per_unit is not None:
+        return "over all texts", "[of log-likelihoods](statistics.md#perplexity)"
+    return "over all examples", "[jackknife](statistics.md#corpus-metrics)"
+
+
+def _needs(metric: Metric) -> Iterator[str]:
+    """Yield what an eval, or an installation, must have for a metric."""
+    keys = [
+        f"`{key}`"
+        for key, tools in (("schema", False), ("tools", True))
+        if misfit(metric, tools=False, schema=False)
+        and misfit(metric, tools=tools, schema=not tools) is None
+    ]
+    if keys:
+        yield " or ".join(keys)
+    if metric.package is not None:
+        yield f"`pytest-distill[{metric.package.extra}]`"
+
+
+def _end(value: float) -> str:
+    return "infinity" if math.isinf(value) else f"{value:g}".replace("-", "\N{MINUS SIGN}")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from .generated import PARTS, metrics_table, names_of_parts, tasks_table, with_parts
+from .pages import ROOT, all_pages
+
+WITH_PARTS = [page for page in all_pages() if names_of_parts(page.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("page", WITH_PARTS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_generated_parts_of_a_page_are_as_the_code_has_them(page: Path) -> None:
+    """A part differs from the code: ``python -m tests.docs.refresh PAGE`` writes it anew."""
+    text = page.read_text(encoding="utf-8")
+    assert with_parts(text) == text
+
+
+def test_every_part_stands_once() -> None:
+    """What can be generated is shown, on one page alone."""
+    shown = Counter(n for page in WITH_PARTS for n in names_of_parts(page.read_text("utf-8")))
+    assert shown == Counter(PARTS.keys())
+
+
+@pytest.mark.parametrize(
+    ("metric", "cells"),
+    [
+        ("matthews", "classification | \N{MINUS SIGN}1 to 1 | higher | over all examples"),
+        ("perplexity", "perplexity | 1 to infinity | lower | over all texts"),
+        ("math_equal", "generation | 0 to 1 | higher | share of examples"),
+    ],
+)
+def test_a_row_says_what_the_metric_declares(metric: str, cells: str) -> None:
+    """Tasks, range, direction and what the value is made of come from the metric."""
+    assert f"| [`{metric}`](metrics.md#{metric}) | {cells} |" in metrics_table()
+
+
+def test_a_row_says_what_a_metric_needs() -> None:
+    """Keys of the eval, and what to install."""
+    needs = [
+        row.split(" | ")[-1] for row in metrics_table().splitlines() if "matches_schema" in row
+    ]
+    assert needs == ["`schema` or `tools`, `pytest-distill[tools]` |"]
+
+
+def test_the_default_metric_of_a_task_stands_first() -> None:
+    """Whatever the order in which a task lists its metrics."""
+    assert "| `exact_match`, `token_f1`," in tasks_table()

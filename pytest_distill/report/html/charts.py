@@ -1,0 +1,14 @@
+"""The charts of a report, each told in text and as a table too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_distill.report.html.drawing import Chart
+from pytest_distill.report.html.pairs import pair_charts
+from pytest_distill.report.records import Report
+
+
+def charts(report: Report) -> Sequence[Chart]:
+    """Return the charts, those of a kind beside each other; none where there is nothing to show."""
+    return [*pair_charts(report.pairs)]

@@ -1,0 +1,217 @@
+"""What charts have in common: colours, room, text, and how one becomes SVG that stands in a page.
+
+A chart is drawn twice, wide and narrow, and shows no colour of its own: each is a variable of the
+page's style, so that one drawing is for light and for dark paper.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from xml.etree import ElementTree
+
+import altair as alt
+import vl_convert
+
+from pytest_distill.errors import one_line
+from pytest_distill.report.tables import cells, shortened
+
+COLOURS: Mapping[str, tuple[str, str]] = {
+    "paper": ("#ffffff", "#0d1117"),
+    "ink": ("#1b1f24", "#e6edf3"),
+    "muted": ("#57606a", "#9ca7b3"),
+    "grid": ("#dde2e7", "#2b323b"),
+    "teacher": ("#4a4a55", "#c3c9d2"),
+    "student": ("#0062a8", "#6cb6ff"),
+    "sft": ("#b34700", "#ffa657"),
+    "good": ("#00735c", "#3fc9a0"),
+    "bad": ("#b3261e", "#ff8f85"),
+    "floor": ("#99006a", "#ff8ad8"),
+}
+"""A variable of the page's style, without its dashes -> its colour on light and on dark paper. Told
+apart by people who see no red or no green; shapes tell roles apart too."""
+
+SHAPES = {"teacher": "square", "student": "circle", "sft": "diamond"}
+"""Of a model's role."""
+
+FONT = "system-ui, sans-serif"
+TEXT_SIZE = 12
+LINE = 16
+"""Pixels from one line of text to the next."""
+CELL = 6.6
+"""Pixels of a column of text, about."""
+LONGEST_TITLE = 80
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart as it stands in a page."""
+
+    key: str
+    """A name of its own in the page, which an ``id`` may be."""
+    kind: str
+    """E.g. ``retained``: what all charts of a kind are about."""
+    title: str
+    """Text, as all but the drawings."""
+    caption: str
+    """How it is read."""
+    summary: str
+    """What it shows, with its numbers, for whoever does not see it; the drawings say it too."""
+    wide: str
+    """SVG, of `WIDE.total` pixels."""
+    narrow: str
+    """The same for a phone, of `NARROW.total` pixels."""
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    """All that it shows as a table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The pixels that a drawing has: `total` from left to right, margins included."""
+
+    total: int
+    left: int = 0
+    right: int = 0
+    top: int = 0
+    bottom: int = 0
+    height: int = 0
+    """Of what is between the margins."""
+
+    @property
+    def width(self) -> int:
+        """What is between the margins."""
+        return self.total - self.left - self.right
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether it is drawn for a phone."""
+        return self.total < WIDE.total
+
+    def with_(self, **margins: int) -> Room:
+        """Return it with other margins, or another height."""
+        return replace(self, **margins)
+
+
+WIDE = Room(720)
+NARROW = Room(340)
+
+
+def colour(name: str) -> str:
+    """Return a variable of `COLOURS` as a colour."""
+    return f"var(--{name})"
+
+
+def label(text: str, room: float) -> str:
+    """Return a text from data on one line, its middle left out where it needs more pixels."""
+    return shortened(one_line(text), max(4, int(room / CELL)))
+
+
+def pixels(text: str) -> float:
+    """Return how much room a text needs, about."""
+    return cells(text) * CELL
+
+
+def base(rows: Sequence[Row]) -> alt.Chart:
+    """Return what the layers of a chart with these rows begin with."""
+    return alt.Chart(alt.InlineData(values=list(rows)))
+
+
+def x_of(field: str, scale: alt.Scale, axis: alt.Axis | None = None) -> alt.X:
+    """Return a number of each row as its place from left to right."""
+    return alt.X(f"{field}:Q", scale=scale, axis=axis)
+
+
+def y_of(field: str, scale: alt.Scale, axis: alt.Axis | None = None) -> alt.Y:
+    """Return a number of each row as its place from top to bottom."""
+    return alt.Y(f"{field}:Q", scale=scale, axis=axis)
+
+
+def down(room: Room) -> alt.Scale:
+    """Return the scale of pixels from the top."""
+    return linear(0, room.height, range=[0, room.height])
+
+
+def linear(low: float, high: float, **more: Any) -> alt.Scale:
+    """Return the scale from `low` to `high`, and no further."""
+    return alt.Scale(domain=[low, high], nice=False, zero=False, **more)
+
+
+def svg(layers: Sequence[alt.Chart], room: Room, key: str, summary: str) -> str:
+    """Return layers as SVG text that no script or style of a page has to help.
+
+    Parameters
+    ----------
+    layers : sequence of Chart
+        The lowest first.
+    room : Room
+        The drawing has exactly its pixels: what stands in the margins moves nothing.
+    key : str
+        What the ``id`` of its parts begin with.
+    summary : str
+        What is read aloud in its place.
+    """
+    drawing = (
+        alt.layer(*layers)
+        .properties(
+            width=room.width,
+            height=room.height,
+            padding={side: getattr(room, side) for side in ("left", "right", "top", "bottom")},
+            autosize=alt.AutoSizeParams(type="none"),
+        )
+        .configure(background="transparent", font=FONT)
+        .configure_view(stroke=None)
+        .configure_text(color=colour("ink"), fontSize=TEXT_SIZE, baseline="middle")
+        .configure_axis(
+            domainColor=colour("muted"),
+            tickColor=colour("muted"),
+            gridColor=colour("grid"),
+            labelColor=colour("muted"),
+            titleColor=colour("muted"),
+            labelFontSize=TEXT_SIZE,
+            titleFontSize=TEXT_SIZE,
+            titleFontWeight="normal",
+            labelLimit=0,
+            titleLimit=0,
+        )
+    )
+    # No name is an address to fetch something from.
+    drawn = vl_convert.vegalite_to_svg(drawing.to_dict(), allowed_base_urls=[])
+    return _for_page(drawn, key, summary)
+
+
+_SVG = "{http://www.w3.org/2000/svg}"
+_NEEDLESS = re.compile(r"role|class|aria-.*|pointer-events|display")
+_EMPTY = {"", "M0,0h0v0h0Z"}
+"""Paths that draw nothing."""
+
+
+def _for_page(drawn: str, key: str, summary: str) -> str:
+    """Return what was drawn as one image with a text, and nothing that does nothing."""
+    root = ElementTree.fromstring(drawn)  # noqa: S314 (of vl_convert, where data is escaped)
+    for parent in [*root.iter()]:
+        for child in [*parent]:
+            if child.tag == f"{_SVG}path" and child.get("d") in _EMPTY:
+                parent.remove(child)
+    own: dict[str, str] = {}
+    for each in root.iter():
+        each.tag = each.tag.removeprefix(_SVG)
+        for name in [name for name in each.attrib if _NEEDLESS.fullmatch(name)]:
+            del each.attrib[name]
+        if each.get("opacity") == "1":
+            del each.attrib["opacity"]
+        each.attrib.pop("font-family", None)
+        if identity := each.get("id"):  # vega counts them up from one drawing to the next
+            own[identity] = f"{key}-{len(own)}"
+            each.set("id", own[identity])
+    for each in root.iter():
+        for name, value in each.attrib.items():
+            if found := re.fullmatch(r"url\(#(.*)\)", value):
+                each.set(name, f"url(#{own[found[1]]})")
+    told = {"xmlns": _SVG[1:-1], "role": "img", "aria-label": summary, "font-family": FONT}
+    root.attrib = told | {k: v for k, v in root.attrib.items() if k != "version"}
+    return ElementTree.tostring(root, encoding="unicode")

@@ -22,6 +22,7 @@ from pytest_distill.plugin import fixtures, hookspecs
 from pytest_distill.plugin.early import begin_reports, paths_among, tells_only
 from pytest_distill.plugin.frames import say_it_alone_in_fixtures, without_own_frames
 from pytest_distill.plugin.options import SHIPS, add_options, binds, check_options, shows_examples
+from pytest_distill.plugin.other_reports import show_gates
 from pytest_distill.plugin.records import STUDENTS, phase, publish, saw_report, state_of
 from pytest_distill.plugin.running import note_look, wait_for_threads
 from pytest_distill.plugin.session import ROLES, SESSION, DistillSession
@@ -242,6 +243,7 @@ def pytest_runtest_makereport(
         _correct(item, report)
     publish(item)
     report.user_properties = list(item.user_properties)
+    show_gates(item, report)
     return report
 
 

@@ -18,7 +18,14 @@ from pytest_distill.report.attempt import TestRun
 from pytest_distill.report.changes import drift_sentences
 from pytest_distill.report.examples import ExampleTable, joined
 from pytest_distill.report.gate_changes import gate_changes
-from pytest_distill.report.outcomes import ASKED_NOTHING, end_row, fell_short, names_of, run_rows
+from pytest_distill.report.outcomes import (
+    ASKED_NOTHING,
+    end_row,
+    fell_short,
+    may_be_repeated,
+    names_of,
+    run_rows,
+)
 from pytest_distill.report.records import (
     BaselineRow,
     BudgetRow,
@@ -230,10 +237,7 @@ class Ledger:
 
     def _excused(self, row: GateRow) -> bool:
         """Return whether a later attempt counts in place of this one."""
-        allowed = self.known.allow_reruns.get(row.config or "", False)
-        if isinstance(allowed, bool):
-            return allowed
-        return bool({row.nodeid, *names_of(row)} & set(allowed))
+        return may_be_repeated(row, self.known.allow_reruns.get(row.config or "", False))
 
     def _decision(self, gates: Sequence[GateRow]) -> tuple[Shipping, list[Reason]]:
         """Return what the run comes to, and everything that stands in the way of a SHIP.

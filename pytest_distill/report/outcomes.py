@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
 from pytest_distill.evals.tasks.budgets import budget_text
@@ -63,6 +63,11 @@ def names_of(row: GateRow) -> set[str]:
     """Return what a requirement may call a gate: its name, with its eval or without."""
     names = (str(row.gate), f"{row.gate}({row.eval})")
     return {called(name, row.at_tokens) for name in names}
+
+
+def may_be_repeated(row: GateRow, allowed: bool | Collection[str]) -> bool:
+    """Return whether `allow_reruns` lets a later attempt count in place of this one."""
+    return allowed if isinstance(allowed, bool) else bool({row.nodeid, *names_of(row)} & {*allowed})
 
 
 def run_rows(run: TestRun, excused: Callable[[GateRow], bool]) -> list[GateRow]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,9 @@ import pytest
 from .pages import ROOT
 from .site import problems
 
+INDEX = ROOT / "docs" / "index.md"
+SECTION = re.compile(r"^## (?P<title>.+)$", re.MULTILINE)
+LISTED = re.compile(r"^- \[(?P<title>[^\]]+)\]\((?P<page>[\w-]+\.md)\)", re.MULTILINE)
 PROJECT = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
 
 
@@ -22,6 +26,28 @@ def navigation() -> Iterator[str]:
 def test_every_page_is_in_the_navigation_once() -> None:
     """A page that nobody is led to is lost, and one of two places would be the wrong one."""
     assert sorted(navigation()) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
+
+
+def test_the_first_page_lists_the_others_as_the_navigation_does() -> None:
+    """Readers of the files, who have no navigation, find each page under the same heading."""
+    first, *sections = SECTION.split(INDEX.read_text(encoding="utf-8"))
+    assert not LISTED.findall(first)
+    told = [
+        {title: [page for _, page in LISTED.findall(text)]}
+        for title, text in zip(sections[::2], sections[1::2], strict=True)
+        if LISTED.search(text)
+    ]
+    assert [
+        {title: [p for p in pages if p != "index.md"] for title, pages in section.items()}
+        for section in PROJECT["nav"]
+    ] == told
+
+
+def test_the_first_page_calls_the_others_by_their_titles() -> None:
+    """What a reader clicks on is what the page that opens is called."""
+    listed = dict(map(reversed, LISTED.findall(INDEX.read_text(encoding="utf-8"))))
+    titles = {page: (INDEX.parent / page).read_text("utf-8").partition("\n")[0] for page in listed}
+    assert {page: f"# {title}" for page, title in listed.items()} == titles
 
 
 def test_the_site_asks_no_server_for_fonts() -> None:

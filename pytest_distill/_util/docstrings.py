@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from inspect import cleandoc
 
 _PARAMETERS = re.compile(r"^Parameters\n-+\n(.*?)(?=^\w[^\n]*\n---|\Z)", re.M | re.S)
-_PARAMETER = re.compile(r"^(\w[^\n]*?) : .*?(?=^\w|\Z)", re.M | re.S)
+_PARAMETER = re.compile(r"^(\w[^\n]*?) : [^\n]*\n(.*?)(?=^\w|\Z)", re.M | re.S)
 
 
 def with_inherited_parameters(cls: type) -> str:
@@ -24,6 +25,16 @@ def with_inherited_parameters(cls: type) -> str:
             documented |= names
     doc = _PARAMETERS.sub("", cleandoc(vars(cls).get("__doc__") or "")).rstrip()
     return "\n".join([doc, "", "Parameters", "----------", *found])
+
+
+def described_parameters(cls: type) -> Mapping[str, str]:
+    """Return parameter -> what a class, or else a base of it, says of it: one line of Markdown."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        for parameter in _PARAMETER.finditer(_section(base)):
+            text = " ".join(parameter[2].split()).replace("``", "`")
+            found |= dict.fromkeys(parameter[1].split(", "), text)
+    return found
 
 
 def _section(cls: type) -> str:

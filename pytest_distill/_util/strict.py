@@ -6,7 +6,9 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
-"""Of a pydantic model: unknown keys are mistakes, text is not turned into numbers."""
+STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+"""Of a pydantic model: unknown keys are mistakes, text is not turned into numbers.
+
+What stands below a key is what editors and the reference say of it."""
 
 PositiveCount = Annotated[int, Field(ge=1)]

@@ -13,10 +13,16 @@ import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 
-from pytest_distill.cli import baseline, importing, report, store
+from pytest_distill.cli import baseline, importing, report, schema, store
 from pytest_distill.errors import DistillError
 
-COMMANDS = {"store": store, "baseline": baseline, "report": report, "import": importing}
+COMMANDS = {
+    "store": store,
+    "baseline": baseline,
+    "report": report,
+    "import": importing,
+    "schema": schema,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

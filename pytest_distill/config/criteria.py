@@ -66,7 +66,7 @@ def _gates(
         entries = [({} if written is None else written, key)]
     for entry, where in entries:
         document.refuse_misread((*where, "slice"))
-        arguments = document.validated(_arguments(name), entry, where).model_dump(
+        arguments = document.validated(arguments_of(name), entry, where).model_dump(
             exclude_unset=True
         )
         eval = arguments.get("eval")
@@ -82,7 +82,7 @@ def _gates(
 
 
 @cache
-def _arguments(name: str) -> type[BaseModel]:
+def arguments_of(name: str) -> type[BaseModel]:
     """Return the model that validates a gate's arguments, made of the gate's own fields."""
     gate: Any = GATES[name]
     hints = get_type_hints(gate)

@@ -15,7 +15,8 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model
 
 from pytest_distill._util.strict import PositiveCount
 from pytest_distill.config.overrides import Said
-from pytest_distill.config.schema import Count, Entry, Names, listed
+from pytest_distill.config.schema import Count, Entry, Names
+from pytest_distill.config.short import Listed
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.lm_eval.declared import FEWSHOT_SEED
 from pytest_distill.evals.lm_eval.harness import PREFIX
@@ -29,15 +30,20 @@ class DeclaredMetric(Entry):
     """A metric that was scored elsewhere: recorded or reported models bring its values."""
 
     name: str
+    """Name of the metric."""
     higher_is_better: bool = True
+    """Whether a higher score is the better one."""
     range: list[float] = Field(default=[0.0, 1.0], min_length=2, max_length=2)
+    """Least and greatest possible score."""
 
 
 class PassAtMetric(Entry):
     """How likely one of `pass_at` samples of an example is right, by the metric `of`."""
 
     pass_at: PositiveCount
+    """How likely one of so many samples is right; at most the eval's `repeats`."""
     of: str
+    """The metric that says which sample is right."""
 
     of_samples: ClassVar[type[OfSamples]] = PassAt
     key: ClassVar[str] = "pass_at"
@@ -47,7 +53,10 @@ class MajorityMetric(Entry):
     """Whether the most frequent answer of `majority` samples is right, by the metric `of`."""
 
     majority: PositiveCount
+    """Whether the most frequent answer of the first so many samples is right; at most the eval's
+    `repeats`."""
     of: str
+    """The metric that says which sample is right."""
 
     of_samples: ClassVar[type[OfSamples]] = Majority
     key: ClassVar[str] = "majority"
@@ -80,24 +89,36 @@ class Shots(Entry):
     """The few-shot examples of a prompt: the first `n` of a file."""
 
     data: str
+    """A gold set with solved examples."""
     n: PositiveCount
+    """The first so many of them are used."""
 
 
 class EvalConfig(Entry):
     """What every entry under ``evals:`` may say, and all that one with reported models needs."""
 
     task: str | None = None
-    metrics: Annotated[list[AnyMetric], BeforeValidator(listed)] = Field(default=[])
+    """What is asked of a model for each example: `classification`, `multiple_choice`, `generation`,
+    `perplexity`, or `lm_eval:` and the name of a task of lm-evaluation-harness. An eval whose
+    models are all `reported` needs none."""
+    metrics: Annotated[list[AnyMetric], Listed()] = Field(default=[])
+    """What an answer is scored by, the headline metric first: names, dotted paths of your own, or
+    mappings. By default the task's first, or what models report."""
 
 
 class MeasuredEval(EvalConfig):
     """An eval with a gold set: the keys that all of them share."""
 
     task: str
+    """What is asked of a model for each example."""
     slices: Names = Field(default=[])
+    """Fields whose values part the gold set into slices."""
     cluster: str | None = None
+    """The field whose value examples share that are not independent, e.g. those of one passage."""
     chance: Annotated[float, Field(ge=0, lt=1)] | Literal["uniform"] | None = None
-    must_keep: Annotated[list[str | int | float], BeforeValidator(listed)] = Field(default=[])
+    """What guessing scores by the headline metric; `uniform` is for multiple choice."""
+    must_keep: Annotated[list[str | int | float], Listed()] = Field(default=[])
+    """Ids of the examples that the student may not get wrong."""
 
     @abstractmethod
     def asks(self, read: Callable[[Shots], tuple[Example, ...]], folder: Path) -> Task:
@@ -121,10 +142,16 @@ class GoldFileEval(MeasuredEval):
     """An eval whose gold set is a file of the user's, or a data set."""
 
     data: str
+    """The gold set: a file (`.jsonl`, `.json`, `.csv` or `.parquet`), a folder that `datasets`
+    saved, or a data set of the hub."""
     split: str | None = None
+    """Which split of a `datasets` folder or of a hub data set."""
     config: str | None = None
+    """Which config of a hub data set that has several."""
     revision: str | None = None
+    """Branch, tag or commit (all 40 digits) of a hub data set; by default `main`."""
     id: str = "id"
+    """The field that holds the id, in the gold set and in recorded predictions."""
 
     def asks(self, read: Callable[[Shots], tuple[Example, ...]], folder: Path) -> Task:  # noqa: ARG002
         """Return the task as the entry says it; see `MeasuredEval`."""
@@ -154,13 +181,23 @@ class HarnessEval(MeasuredEval):
     """
 
     num_fewshot: Count | None = None
+    """How many solved examples stand before a prompt; by default as the task says, else 0."""
     fewshot_seed: int = FEWSHOT_SEED
+    """What they are drawn by."""
     data: Annotated[dict[str, str | dict[str, str]], BeforeValidator(_by_split)] = Field(default={})
+    """Split → file that takes its place, or a folder that `datasets` saved; of a group also task →
+    split → file. By default the task's own data set."""
     override: Said = Field(default=Said())
-    at_tokens: Annotated[list[int], BeforeValidator(listed)] = Field(default=[])
+    """What the task's file is to say otherwise, in its own keys."""
+    at_tokens: Annotated[list[int], Listed()] = Field(default=[])
+    """Budgets of tokens within which gates may look too."""
     include_path: str | None = None
+    """A folder with tasks of your own."""
     trust_remote_code: bool = False
+    """Whether Python that stands beside tasks of your own, or that a metric fetches from a hub, may
+    run."""
     leave_out: Names = Field(default=[])
+    """Tasks of a group that are not asked."""
 
     @property
     def said_otherwise(self) -> dict[str, Any]:
@@ -237,6 +274,6 @@ def _in_yaml(hint: Any) -> Any:
     if get_origin(arguments[0]) is Mapping:
         return Any
     if arguments[-1] is ...:
-        return Annotated[list[arguments[0]], BeforeValidator(listed)]  # type: ignore[valid-type]
+        return Annotated[list[arguments[0]], Listed()]  # type: ignore[valid-type]
     n = len(arguments)
     return Annotated[list[arguments[0]], Field(min_length=n, max_length=n)]  # type: ignore[valid-type]

@@ -7,21 +7,16 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, Field, field_validator
+from pydantic import BaseModel, Field, field_validator
 
 from pytest_distill._util.strict import STRICT, PositiveCount
+from pytest_distill.config.short import Listed, ShortFor
 from pytest_distill.engines import DECLARABLE, ModelSpec, Role
 from pytest_distill.engines.lookup import FurtherKeys
 from pytest_distill.engines.spec import located
 from pytest_distill.errors import one_line
 
-
-def listed(value: object) -> object:
-    """Return a list: of one where a single text, number or mapping stands for it."""
-    return [value] if isinstance(value, str | int | dict) else value
-
-
-Names = Annotated[list[str], BeforeValidator(listed)]
+Names = Annotated[list[str], Listed()]
 """One name, or a list of them."""
 
 Confidence = Annotated[float, Field(gt=0.5, lt=1)]
@@ -38,9 +33,13 @@ class Trained(Entry):
     """What a model was trained on: shown beside it in the report."""
 
     labels: Count | None = None
+    """Labelled examples."""
     steps: Count | None = None
+    """Optimiser steps."""
     tokens: Count | None = None
+    """Tokens."""
     notes: str | None = None
+    """Anything else."""
 
     def __str__(self) -> str:
         """Return it as one phrase, e.g. ``3,000 labels, 400 steps; KD, T = 2``."""
@@ -56,10 +55,19 @@ class ModelConfig(Entry):
     """What every entry under ``models:`` may say, and its `options`: the keys of its engine."""
 
     role: Role
+    """What the model is in a comparison: `student` is the distilled one, `sft` the plain fine-tuned
+    one. By default the name of the entry, where that is a role."""
     engine: str
+    """What runs the model, or where its answers or scores come from: `transformers`, `recorded`,
+    `reported`, the name of an engine that a hook adds, or the dotted path of a class."""
     trained: Trained | None = None
+    """What the model was trained on: a footnote of the report, and a note where the SFT student had
+    less."""
     latency_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Milliseconds for one example alone, as declared: for speed where it cannot be measured, and
+    for routing."""
     cost_per_1k: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """Cost of 1,000 requests, as declared, in one unit for all models: for routing."""
     options: Any = None
 
     @property
@@ -73,7 +81,9 @@ class DeclaredSize(ModelConfig):
     """A model whose size may not be known here, so that it can be declared."""
 
     parameters: PositiveCount | None = None
+    """Number of parameters, as declared."""
     bytes: PositiveCount | None = None
+    """Size on disk, as declared."""
 
 
 class SourceModel(DeclaredSize):
@@ -84,7 +94,10 @@ class EngineModel(ModelConfig):
     """A model that an engine runs."""
 
     path: str = ""
+    """A folder or file with the model, or a hub id."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    """`auto`, `cpu`, `cuda` or `cuda:N`. `auto` is CUDA where there is one, else the CPU; `cuda`
+    without CUDA is an error."""
 
     def spec(self, name: str, folder: Path, **of_the_run: Any) -> ModelSpec:
         """Return what the engine is built with; relative paths start from `folder`.
@@ -120,6 +133,7 @@ class CheckpointModel(EngineModel):
     """A model that its engine loads from a checkpoint, which says how large it is."""
 
     path: Annotated[str, Field(min_length=1)]
+    """A folder with the checkpoint, or a hub id."""
 
 
 class OwnModel(EngineModel, DeclaredSize):
@@ -127,17 +141,18 @@ class OwnModel(EngineModel, DeclaredSize):
 
 
 class Waiver(Entry):
-    """A known failure that its owner answers for until a date.
-
-    `gate` is a gate's name, or the node id of a test. Under `floor` the failure is no longer the
-    known one.
-    """
+    """A known failure that its owner answers for until a date."""
 
     gate: Annotated[str, Field(min_length=1)]
+    """Name of the gate, or node id of the test."""
     floor: Annotated[float, Field(allow_inf_nan=False)]
+    """The observed number must not be worse: else it is no longer the known failure."""
     owner: Annotated[str, Field(min_length=1)]
+    """Who answers for it."""
     reason: Annotated[str, Field(min_length=1)]
+    """Why it is accepted."""
     expires: datetime.date
+    """The last day on which it holds, as in `2031-12-31`, without quotes."""
 
     def __str__(self) -> str:
         """Return who answers for it, why, and until when."""
@@ -148,40 +163,41 @@ class Baseline(Entry):
     """Where the accepted run is kept that this one is held against."""
 
     path: Annotated[str, Field(min_length=1)] = "baseline.json"
+    """The file with the accepted run, relative to the folder of `distill.yaml`."""
     required: bool = True
     """Whether a gate that needs it keeps a student from shipping as long as there is no file."""
-
-
-def _path_alone(value: object) -> object:
-    return {"path": value} if isinstance(value, str) else value
 
 
 class Settings(Entry):
     """What the file says of all its models and evals."""
 
     sft_size_tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    """By which share the parameters of the SFT student may differ from the student's."""
+    """By which share of the student's parameters the SFT student may differ in size."""
     confidence: Confidence | None = None
-    """What every verdict must be sure to, unless a test says otherwise; None: observed numbers."""
+    """How sure a verdict must be where neither assertion nor marker says. By default each gate's
+    own."""
     required_gates: Names = []
-    """Gate names or node ids, each of which must have passed for a student to ship."""
+    """Gates, by name or node id, each of which must have passed for a student to ship."""
     allow_reruns: bool | Names = False
-    """Gates (names or node ids) of which the last attempt counts where a test is repeated; True for
-    all. Else an earlier failure stays one."""
+    """Gates, by name or node id, of which the last attempt counts where a test is repeated; `true`
+    for all. Else an earlier failure stays one."""
     allow_skipped: Names = []
     """Globs, relative to the file, of test files that may be skipped when they are imported."""
     waivers: list[Waiver] = []
     """Known failures."""
-    baseline: Annotated[Baseline | None, BeforeValidator(_path_alone)] = None
-    """The accepted run, or its path alone."""
+    baseline: Annotated[Baseline | None, ShortFor("path")] = None
+    """The accepted run that this one is held against."""
 
 
 class File(Settings):
     """The top level; models and evals are validated one by one, since their kinds differ."""
 
     models: dict[str, Any]
+    """Name → model, at least one. At most one is the teacher, and at most one the SFT student."""
     evals: dict[str, Any]
+    """Name → eval, at least one."""
     criteria: dict[str, dict[str, Any]] = {}
+    """Name → the gates that a student must pass to meet it, with their arguments."""
 
     @field_validator("models", "evals")
     @classmethod

@@ -12,35 +12,31 @@ from pytest_distill.engines.spec import ModelSpec, located
 
 
 class TransformersOptions(BaseModel):
-    """The keys of ``engine: transformers``; those that change no answer are left out of exports.
-
-    Parameters
-    ----------
-    revision, adapter, gguf_file, tokenizer : str, optional
-        Hub revision; folder of a LoRA adapter; GGUF file inside the path; another tokenizer's path.
-    load : mapping
-        Further keyword arguments of ``from_pretrained``.
-    dtype : str
-        ``auto`` (as stored), ``float32``, ``bfloat16`` or ``float16``.
-    trust_remote_code : bool
-        Whether code inside the checkpoint may run.
-    device_map : str or mapping, optional
-        Spreads a big model over several devices, as in transformers.
-    batch_tokens : int, optional
-        At most how many tokens, padding included, one forward pass takes.
-    """
+    """The keys of ``engine: transformers``; those that change no answer are left out of exports."""
 
     model_config = STRICT
 
     revision: str | None = None
+    """Branch, tag or commit (all 40 digits) on the hub, of `path`; by default `main`."""
     adapter: str | None = None
+    """Folder or hub id of a LoRA adapter; `path` is then its base model. Digest and size cover
+    both."""
     gguf_file: str | None = None
+    """A GGUF file inside `path`."""
     tokenizer: str | None = None
+    """Folder or hub id of another tokenizer than that of `path`."""
     load: dict[str, Any] = {}
+    """Further arguments of `from_pretrained`."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """`auto` is the type that the weights are stored in."""
     trust_remote_code: bool = False
+    """Whether code inside the checkpoint may run."""
     device_map: str | dict[str, Any] | None = Field(default=None, exclude=True)
+    """Spreads a large model over several devices, as in transformers. The report tells on which it
+    lay."""
     batch_tokens: PositiveCount | None = Field(default=None, exclude=True)
+    """At most how many tokens, padding included, one forward pass takes. By default 512 on the CPU,
+    4096 there for generation; on CUDA what the free memory takes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,21 @@ from pytest_distill.evals.tasks.tool_calls import as_text, calls_of, expected_ca
 class Decoding:
     """How text is generated. Greedy unless `do_sample`, which needs a `seed`.
 
+    Parameters
+    ----------
+    max_new_tokens : int
+        At most how many tokens are generated.
+    stop : tuple of str
+        Texts at which the answer ends.
+    do_sample : bool
+        Sampling in place of greedy decoding; needs `seed`.
+    temperature : float
+        Of sampling.
+    top_p : float
+        Of sampling: the least probable tokens beyond this share of the probability are left out.
+    seed : int, optional
+        Of sampling.
+
     Raises
     ------
     ConfigError

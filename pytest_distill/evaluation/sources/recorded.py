@@ -33,13 +33,14 @@ from pytest_distill.evaluation.sources.source import Source, SourceOptions
 
 
 class RecordedOptions(SourceOptions):
-    """Where the predictions are: in one file, or in one for each eval.
-
-    In files that another tool wrote, where `format` names it: then a glob may stand for them.
-    """
+    """Where the predictions are: in one file, or in one for each eval."""
 
     predictions: str | dict[str, str]
+    """The file with the predictions; with several evals, eval → file. With `format` a glob may
+    stand for a file."""
     format: str | None = None
+    """The tool that wrote the files: `lm-eval`, `inspect` or `lighteval`. By default they are files
+    of ours."""
 
     @field_validator("format")
     @classmethod

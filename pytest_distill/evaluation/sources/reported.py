@@ -24,6 +24,7 @@ class ReportedOptions(SourceOptions):
 
     answers = False
     scores: dict[str, dict[str, float]]
+    """Eval → metric → score."""
 
     @property
     def by_eval(self) -> tuple[str, Mapping[str, Any]]:

@@ -204,6 +204,9 @@ class FrontierPoint:
     latency_ms: float | None = field(default=None, metadata=LATER)
     """For one example: the median, where the models were measured on one device, else as
     ``distill.yaml`` declares it."""
+    outpaced: str = field(default="", metadata=LATER)
+    """By whom and how, e.g. ``sft is as good and faster``; empty on the frontier of latency and
+    quality, and where the latency is not known."""
 
 
 @dataclass(frozen=True, slots=True)

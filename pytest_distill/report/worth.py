@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from pytest_distill.evaluation.efficiency import same_device
 from pytest_distill.gates.all import GATES
@@ -108,10 +107,7 @@ def frontiers(
             continue
         latencies = _latencies(row, models, figures)
         points = sorted(
-            (
-                replace(_point(name, roles[name], sizes, row), latency_ms=latencies.get(name))
-                for name in sizes
-            ),
+            (_point(name, roles[name], sizes, latencies, row) for name in sizes),
             key=lambda point: (point.parameters, bool(point.dominated)),
         )
         found.append(record_of(Frontier, row, points=tuple(points)))
@@ -136,16 +132,13 @@ def _latencies(
     }
 
 
-def _point(name: str, role: str, sizes: Mapping[str, int], row: ComparisonRow) -> FrontierPoint:
-    sign = 1 if row.higher_is_better else -1
-    dominated = ""
-    for other, size in sizes.items():
-        smaller = size - sizes[name]
-        better = sign * (row.scores[other] - row.scores[name])
-        if smaller <= 0 <= better and (smaller, better) != (0, 0):
-            quality = "better" if better > 0 else "as good"
-            dominated = f"{other} is {quality} and {'smaller' if smaller < 0 else 'as small'}"
-            break
+def _point(
+    name: str,
+    role: str,
+    sizes: Mapping[str, int],
+    latencies: Mapping[str, float],
+    row: ComparisonRow,
+) -> FrontierPoint:
     return FrontierPoint(
         model=name,
         role=role,
@@ -153,5 +146,23 @@ def _point(name: str, role: str, sizes: Mapping[str, int], row: ComparisonRow) -
         score=row.scores[name],
         retained=row.retained.get(name),
         infinite=name in row.retained and row.retained[name] is None,
-        dominated=dominated,
+        dominated=_dominated(name, sizes, row, ("smaller", "as small")),
+        latency_ms=latencies.get(name),
+        outpaced=_dominated(name, latencies, row, ("faster", "as fast")),
     )
+
+
+def _dominated(
+    name: str, costs: Mapping[str, float], row: ComparisonRow, words: tuple[str, str]
+) -> str:
+    """Return which model is at least as good and costs no more, and how; empty where none is."""
+    sign = 1 if row.higher_is_better else -1
+    for other, cost in costs.items():
+        if name not in costs or other not in row.scores:
+            continue
+        less = cost - costs[name]
+        better = sign * (row.scores[other] - row.scores[name])
+        if less <= 0 <= better and (less, better) != (0, 0):
+            quality = "better" if better > 0 else "as good"
+            return f"{other} is {quality} and {words[0] if less < 0 else words[1]}"
+    return ""

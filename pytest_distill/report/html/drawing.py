@@ -7,7 +7,7 @@ page's style, so that one drawing is for light and for dark paper.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from xml.etree import ElementTree
@@ -42,9 +42,15 @@ LINE = 16
 """Pixels from one line of text to the next."""
 CELL = 6.6
 """Pixels of a column of text, about."""
-LONGEST_TITLE = 80
+
+MOST_SENTENCES = 6
+"""Of a summary: whoever listens finds the rest in the table."""
 
 Row = dict[str, Any]
+
+OWN_COLOUR = alt.Color("colour:N", scale=None)
+OWN_SHAPE = alt.Shape("shape:N", scale=None)
+"""As the row says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,24 +122,34 @@ def pixels(text: str) -> float:
     return cells(text) * CELL
 
 
+def summed_up(sentences: Sequence[str]) -> str:
+    """Return the first sentences, and how many more there would be."""
+    rest = len(sentences) - MOST_SENTENCES
+    more = [f"{rest:,} more rows are in the table."] if rest > 0 else []
+    return " ".join([*map(one_line, sentences[:MOST_SENTENCES]), *more])
+
+
 def base(rows: Sequence[Row]) -> alt.Chart:
     """Return what the layers of a chart with these rows begin with."""
     return alt.Chart(alt.InlineData(values=list(rows)))
 
 
-def x_of(field: str, scale: alt.Scale, axis: alt.Axis | None = None) -> alt.X:
-    """Return a number of each row as its place from left to right."""
-    return alt.X(f"{field}:Q", scale=scale, axis=axis)
+def across(scale: alt.Scale, axis: alt.Axis | None = None) -> Callable[[str], alt.X]:
+    """Return what makes a number of each row its place from left to right.
+
+    Each layer gets the axis: one that has none would take it from the others.
+    """
+    return lambda field: alt.X(f"{field}:Q", scale=scale, axis=axis)
 
 
-def y_of(field: str, scale: alt.Scale, axis: alt.Axis | None = None) -> alt.Y:
-    """Return a number of each row as its place from top to bottom."""
-    return alt.Y(f"{field}:Q", scale=scale, axis=axis)
+def upward(scale: alt.Scale, axis: alt.Axis | None = None) -> Callable[[str], alt.Y]:
+    """Return what makes a number of each row its place from bottom to top."""
+    return lambda field: alt.Y(f"{field}:Q", scale=scale, axis=axis)
 
 
-def down(room: Room) -> alt.Scale:
-    """Return the scale of pixels from the top."""
-    return linear(0, room.height, range=[0, room.height])
+def downward(room: Room) -> Callable[[str], alt.Y]:
+    """Return what makes a number of each row its pixels from the top."""
+    return upward(linear(0, room.height, range=[0, room.height]))
 
 
 def linear(low: float, high: float, **more: Any) -> alt.Scale:
@@ -156,7 +172,7 @@ def svg(layers: Sequence[alt.Chart], room: Room, key: str, summary: str) -> str:
         What is read aloud in its place.
     """
     drawing = (
-        alt.layer(*layers)
+        alt.layer(*(layer for layer in layers if layer.data.values))
         .properties(
             width=room.width,
             height=room.height,

@@ -14,15 +14,15 @@ from pytest_distill.report.html.drawing import (
     Chart,
     Room,
     Row,
+    across,
     base,
     colour,
-    down,
+    downward,
     label,
     linear,
     pixels,
+    summed_up,
     svg,
-    x_of,
-    y_of,
 )
 from pytest_distill.report.records import PairRow
 
@@ -39,7 +39,7 @@ def pair_charts(rows: Sequence[PairRow]) -> Iterator[Chart]:
         return
     shown = rows[:MOST]
     several = len({(row.config, row.eval) for row in rows}) > 1
-    summary = " ".join(map(_sentence, shown))
+    summary = summed_up([*map(_sentence, shown)])
     wide, narrow = (
         svg(_layers(shown, room, several=several), room, f"pairs-{room.total}", summary)
         for room in (size.with_(height=len(shown) * STEP - GAP) for size in (WIDE, NARROW))
@@ -76,20 +76,17 @@ def _layers(rows: Sequence[PairRow], room: Room, *, several: bool) -> list[alt.C
     beside = max(pixels(each[side]) for each in told for side in ("lost", "won")) + 12
     most = max(max(-each["left"], each["right"]) for each in told) or 1
     edge = most * (room.width / 2) / (room.width / 2 - beside)
-    across, height = linear(-edge, edge), down(room)
+    x, y = across(linear(-edge, edge)), downward(room)
     marks = base(told)
-    x2, zero = alt.X2("zero"), x_of("zero", across)
-    y, above = y_of("bar", height), y_of("above", height)
+    bar, above = y("bar"), y("above")
     return [
-        marks.mark_bar(height=BAR, color=colour("bad")).encode(x=x_of("left", across), x2=x2, y=y),
-        marks.mark_bar(height=BAR, color=colour("good")).encode(
-            x=x_of("right", across), x2=x2, y=y
-        ),
+        marks.mark_bar(height=BAR, color=colour("bad")).encode(x=x("left"), x2="zero", y=bar),
+        marks.mark_bar(height=BAR, color=colour("good")).encode(x=x("right"), x2="zero", y=bar),
         marks.mark_tick(color=colour("ink"), thickness=2, size=BAR + 6, orient="vertical").encode(
-            x=zero, y=y
+            x=x("zero"), y=bar
         ),
-        marks.mark_text(align="right", dx=-6).encode(x=x_of("left", across), y=y, text="lost:N"),
-        marks.mark_text(align="left", dx=6).encode(x=x_of("right", across), y=y, text="won:N"),
+        marks.mark_text(align="right", dx=-6).encode(x=x("left"), y=bar, text="lost:N"),
+        marks.mark_text(align="left", dx=6).encode(x=x("right"), y=bar, text="won:N"),
         marks.mark_text(align="left").encode(x=alt.value(0), y=above, text="name:N"),
         marks.mark_text(align="right", color=colour("muted")).encode(
             x=alt.value(room.width), y=above, text="same:N"

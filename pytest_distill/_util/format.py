@@ -29,6 +29,8 @@ _SHOWN: dict[Unit, tuple[str, ...]] = {
     "parameters": ("B", "M", "k", ""),
 }
 _MOST_DECIMALS = 6
+_SURELY = 10**6
+"""A number below it times another is exact to its reciprocal, and far beyond."""
 
 
 def floor_text(value: float | Fraction, places: int = PLACES) -> str:
@@ -44,6 +46,15 @@ def ceil_text(value: float | Fraction, places: int = PLACES) -> str:
 def score_text(score: float | Fraction, *, higher_is_better: bool, places: int = PLACES) -> str:
     """Return a metric's value, rounded to where it is worse."""
     return floor_text(score, places) if higher_is_better else ceil_text(score, places)
+
+
+def shown_score(score: float, *, higher_is_better: bool) -> float:
+    """Return the number that `score_text` shows of a finite score, quickly: there may be many."""
+    steps: int = 10**PLACES
+    scaled = score * steps
+    if abs(scaled) < _SURELY and abs(scaled - round(scaled)) > 1 / _SURELY:  # not by an error
+        return (math.floor(scaled) if higher_is_better else math.ceil(scaled)) / steps
+    return float(score_text(score, higher_is_better=higher_is_better))
 
 
 def quantity_text(value: float | Fraction, unit: Unit, *, up: bool) -> str:

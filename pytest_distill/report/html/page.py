@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
+from base64 import b64encode
 from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
+from pytest_distill.errors import printable
+from pytest_distill.report.evals import eval_tables
 from pytest_distill.report.examples import ExampleTable
+from pytest_distill.report.html.packing import LOST_KEEP, packed
+from pytest_distill.report.html.told import EvalTold, gates_told, reasons_told
 from pytest_distill.report.records import Report
+from pytest_distill.report.since import LESS_STRICT, since_the_baseline
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TONES = {"SHIP": ("good", "\N{CHECK MARK}"), "DO NOT SHIP": ("bad", "\N{BALLOT X}")}
+OTHER_TONE = ("unsure", "!")
+ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="8" \
+fill="{}"/><text x="8" y="12" font-size="11" text-anchor="middle" fill="#fff">{}</text></svg>"""
+ICON_COLOURS = {"good": "#00735c", "bad": "#b3261e", "unsure": "#8a5a00"}
+LEFT = ("role", "outcome")
+"""Columns of words; the others are of numbers."""
 
 
 def page(report: Report, examples: Sequence[ExampleTable]) -> str:
@@ -19,13 +40,104 @@ def page(report: Report, examples: Sequence[ExampleTable]) -> str:
     examples : sequence of ExampleTable
         What the models answered; none where that is not known, as of a JSON report.
     """
+    script = _file("page.js")
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            style=_file("page.css"),
+            script=script,
+            policy=_policy(script),
+            **_view(report, examples),
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
     from jinja2 import Environment, FunctionLoader
 
-    folder = files("pytest_distill.report.html")
     env = Environment(
         autoescape=True,
-        loader=FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8")),
+        finalize=lambda told: printable(told) if type(told) is str else told,
+        loader=FunctionLoader(_file),
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return env.get_template("page.html.j2").render(report=report, examples=examples)
+    env.globals |= {"zip": zip, "left": LEFT}
+    return env
+
+
+def _file(name: str) -> str:
+    return (files("pytest_distill.report.html") / name).read_text(encoding="utf-8")
+
+
+def _policy(script: str) -> str:
+    """Return what the page may load: its own style and script, and nothing from elsewhere."""
+    digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _view(report: Report, examples: Sequence[ExampleTable]) -> dict[str, Any]:
+    """Return all that the templates tell."""
+    tone, mark = TONES.get(report.outcome, OTHER_TONE)
+    icon = ICON.format(ICON_COLOURS[tone], mark)
+    configs = dict.fromkeys(model.config for model in report.models)
+    told = packed(examples)
+    evals = [EvalTold.of(found) for found in eval_tables(report)]
+    view = {
+        "report": report,
+        "tone": tone,
+        "mark": mark,
+        "icon": f"data:image/svg+xml,{quote(icon)}",
+        "project": ", ".join(["pytest-distill", *configs]),
+        "title": _title(report),
+        "reasons": reasons_told(report),
+        "changes": [*since_the_baseline(report)],
+        "less_strict": LESS_STRICT,
+        "evals": evals,
+        "gates": gates_told(report, examples),
+        "notes": report.remarks,
+        "tables": _names(examples),
+        "packed": told.tables,
+        "cut": told.cut,
+        "lost_cut": LOST_KEEP * (told.cut or 0),
+    }
+    return {**view, "parts": [part for part in PARTS if view[PARTS_OF[part[0]]]]}
+
+
+PARTS_OF = {
+    "changes": "changes",
+    "models": "evals",
+    "gates": "gates",
+    "notes": "notes",
+    "answers": "tables",
+}
+PARTS = (
+    ("changes", "What changed"),
+    ("models", "Models"),
+    ("gates", "Gates"),
+    ("notes", "Notes"),
+    ("answers", "Answers"),
+)
+
+
+def _title(report: Report) -> str:
+    """Return the outcome, of whom, and whose report it is."""
+    students = dict.fromkeys(model.name for model in report.models if model.role == "student")
+    configs = dict.fromkeys(model.config for model in report.models)
+    of = ", ".join([*students][:3]) + (", ..." if len(students) > 3 else "")
+    where = f" ({', '.join(configs)})" if configs else ""
+    return f"{report.outcome}{f': {of}' if of else ''}{where}"
+
+
+def _names(examples: Sequence[ExampleTable]) -> list[dict[str, str]]:
+    """Return what each table of answers is called, as far as it takes to tell them apart."""
+    several = len({table.config for table in examples}) > 1
+    return [
+        {"name": ", ".join([table.eval, table.metric, *([table.config] if several else [])])}
+        for table in examples
+    ]

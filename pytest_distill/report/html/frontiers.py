@@ -27,6 +27,7 @@ from pytest_distill.report.html.drawing import (
     upward,
 )
 from pytest_distill.report.html.placing import (
+    Plane,
     Span,
     log_axis,
     log_span_around,
@@ -175,7 +176,7 @@ def _layers(
         }
         for point in points
     ]
-    names, leads = _names(points, best, costs, scores, room)
+    names, leads = _names(points, best, Plane(costs, scores, room))
     ends = [{"x": point.cost, "y": point.score, "order": i} for i, point in enumerate(best)]
     return [
         base(ends)
@@ -206,32 +207,27 @@ def _scores(points: Sequence[_Point], frontier: Frontier) -> Span:
 
 
 def _names(
-    points: Sequence[_Point], best: Sequence[_Point], costs: Span, scores: Span, room: Room
+    points: Sequence[_Point], best: Sequence[_Point], plane: Plane
 ) -> tuple[list[Row], list[Row]]:
     """Return the names beside their points, and lines to those that are not near them."""
-
-    def where(cost: float, score: float) -> tuple[float, float]:
-        return costs.share(cost) * room.width, (1 - scores.share(score)) * room.height
-
-    def number(x: float, y: float, second: str = "") -> Row:
-        at = costs.at(x / room.width), scores.at(1 - y / room.height)
-        return {f"x{second}": at[0], f"y{second}": at[1]}
-
-    texts = [label(point.model, room.width / 3) for point in points]
-    at = [where(point.cost, point.score) for point in points]
-    corners = [where(point.cost, point.score) for point in best]
+    texts = [label(point.model, plane.room.width / 3) for point in points]
+    dots = [plane.pixels(point.cost, point.score) for point in points]
+    corners = [plane.pixels(point.cost, point.score) for point in best]
     steps = [
         corner
-        for one, other in zip([*corners[:1], *corners], corners, strict=False)
-        for corner in ((other[0], one[1]), other)
+        for (_, above), (x, y) in zip([*corners[:1], *corners], corners, strict=False)
+        for corner in ((x, above), (x, y))
     ]
-    names, leads = [], []
-    for text, dot, place in zip(
-        texts, at, placed(at, texts, room.width, room.height, steps), strict=True
-    ):
-        if place is not None:
-            names.append(number(place.x, place.y) | {"text": text})
-        if place is not None and place.far:
-            end = nearest_end(place, pixels(text), dot)
-            leads.append(number(*dot) | number(*end, "2"))
+    names: list[Row] = []
+    leads: list[Row] = []
+    for text, dot, place in zip(texts, dots, placed(dots, texts, plane.room, steps), strict=True):
+        if place is None:
+            continue
+        x, y = plane.numbers(place.x, place.y)
+        names.append({"x": x, "y": y, "text": text})
+        if place.far:
+            (x, y), (x2, y2) = (
+                plane.numbers(*end) for end in (dot, nearest_end(place, pixels(text), dot))
+            )
+            leads.append({"x": x, "y": y, "x2": x2, "y2": y2})
     return names, leads

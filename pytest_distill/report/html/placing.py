@@ -13,7 +13,7 @@ import altair as alt
 
 from pytest_distill._util.format import quantity_text
 from pytest_distill._util.units import Unit
-from pytest_distill.report.html.drawing import CELL, LINE, pixels
+from pytest_distill.report.html.drawing import CELL, LINE, Room, pixels
 
 DOT = 6
 """Pixels around the middle of a point."""
@@ -59,6 +59,23 @@ class Span:
 
     def _even(self, value: float) -> float:
         return math.log(value) if self.is_log else value
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """What two axes show, in pixels from the upper left corner."""
+
+    across: Span
+    up: Span
+    room: Room
+
+    def pixels(self, x: float, y: float) -> tuple[float, float]:
+        """Return where two numbers stand."""
+        return self.across.share(x) * self.room.width, (1 - self.up.share(y)) * self.room.height
+
+    def numbers(self, x: float, y: float) -> tuple[float, float]:
+        """Return which numbers stand there."""
+        return self.across.at(x / self.room.width), self.up.at(1 - y / self.room.height)
 
 
 def span_around(values: Iterable[float], *, beside: float = 0.08, least: float = 0.02) -> Span:
@@ -125,8 +142,7 @@ class _Box(NamedTuple):
 def placed(
     points: Sequence[tuple[float, float]],
     texts: Sequence[str],
-    width: float,
-    height: float,
+    room: Room,
     line: Sequence[tuple[float, float]] = (),
 ) -> list[Place | None]:
     """Return where each point's text stands; None where there is no room at all.
@@ -137,8 +153,8 @@ def placed(
         In pixels from the upper left corner.
     texts : sequence of str
         One a point.
-    width, height : float
-        Pixels that texts may stand in.
+    room : Room
+        Texts stand between its margins.
     line : sequence of (float, float)
         Corners of a line that they rather do not cross.
     """
@@ -150,7 +166,10 @@ def placed(
         tried = (
             (cost + 15 * sum(box.meets(each) for each in crossed), place, box)
             for cost, place, box in _around(x, y, pixels(text))
-            if box.left >= 0 and box.right <= width and box.top >= 0 and box.bottom <= height
+            if box.left >= 0
+            and box.right <= room.width
+            and box.top >= 0
+            and box.bottom <= room.height
             if not any(box.meets(each) for each in taken)
         )
         best = min(tried, key=lambda each: each[0], default=None)

@@ -30,6 +30,7 @@ class Throughput(EvalGate):
     """
 
     name: ClassVar[str] = "throughput"
+    asks: ClassVar[str] = "Is the throughput of {model} {what}?"
     answers: ClassVar[bool] = False
 
     min: str | float
@@ -80,6 +81,7 @@ class MemoryUse(EvalGate):
     """
 
     name: ClassVar[str] = "memory"
+    asks: ClassVar[str] = "Is the peak memory of {model} {what}, while it answers?"
     answers: ClassVar[bool] = False
 
     max: str | int

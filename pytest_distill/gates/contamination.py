@@ -48,6 +48,7 @@ class NotContaminated(EvalGate):
     """
 
     name: ClassVar[str] = "not_contaminated"
+    asks: ClassVar[str] = "Does {what} of the gold set stand in the training data?"
 
     train: str | os.PathLike[str]
     _: KW_ONLY

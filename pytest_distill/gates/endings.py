@@ -31,6 +31,9 @@ class Finished(AnswersGate):
     """
 
     name: ClassVar[str] = "finished"
+    asks: ClassVar[str] = (
+        "Does {model} finish {what} times the share of texts that the teacher finishes?"
+    )
 
     min: float
 

@@ -42,6 +42,7 @@ class Errors(MetricGate):
     """
 
     name: ClassVar[str] = "errors"
+    asks: ClassVar[str] = "Does {model} make {what} times as many errors as the teacher?"
 
     max_ratio: float
 

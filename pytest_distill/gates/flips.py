@@ -34,6 +34,7 @@ class Flips(MetricGate):
     """
 
     name: ClassVar[str] = "flips"
+    asks: ClassVar[str] = "Does {model} lose {what} of the examples to the teacher?"
 
     max_lost: float | None = None
 

@@ -73,6 +73,11 @@ class Gate(ABC):
     name: ClassVar[str]
     """What ``required_gates:``, ``waivers:`` and ``criteria:`` call it; its function is
     ``assert_<name>``."""
+    asks: ClassVar[str]
+    """What it asks, for people: ``{what}`` is the limit with its relation, such as ``at least
+    0.95``; other names are fields of the verdict or of its details."""
+    decides: ClassVar[str] = "It has to be shown with a confidence of {confidence}"
+    """How, where a confidence is asked for and neither one bound nor one p-value decides."""
     answers: ClassVar[bool] = True
     """Whether answers are looked at; else sizes, times or memory."""
     retention_floor: ClassVar[bool] = False

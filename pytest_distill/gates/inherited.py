@@ -45,6 +45,7 @@ class InheritedErrors(MetricGate):
     """
 
     name: ClassVar[str] = "inherited_errors"
+    asks: ClassVar[str] = "Does {model} repeat {what} of the teacher's wrong answers?"
 
     max: float
 

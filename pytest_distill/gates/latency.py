@@ -67,6 +67,7 @@ class Faster(EvalGate):
     """
 
     name: ClassVar[str] = "faster"
+    asks: ClassVar[str] = "Does {model} answer an example {what} times as fast as the teacher?"
     answers: ClassVar[bool] = False
 
     min_speedup: float
@@ -134,6 +135,7 @@ class Latency(EvalGate):
     """
 
     name: ClassVar[str] = "latency"
+    asks: ClassVar[str] = "Is the {metric} of {model} {what}, for one example alone?"
     answers: ClassVar[bool] = False
 
     _: KW_ONLY

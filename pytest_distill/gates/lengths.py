@@ -43,6 +43,9 @@ class Length(AnswersGate):
     """
 
     name: ClassVar[str] = "length"
+    asks: ClassVar[str] = (
+        "Do the texts of {model} have {what} times as many tokens as the teacher's?"
+    )
 
     max_ratio: float
 

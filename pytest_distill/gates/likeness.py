@@ -217,6 +217,9 @@ class Agreement(_ShareGate):
     """
 
     name: ClassVar[str] = "agreement"
+    asks: ClassVar[str] = (
+        "Is the most likely label or token of {model} the teacher's in {what} of cases?"
+    )
     measure: ClassVar[str] = "top-1 agreement"
 
     def sums(self, likeness: Likeness) -> Bounds:
@@ -239,6 +242,7 @@ class Divergence(LikenessGate):
     """
 
     name: ClassVar[str] = "divergence"
+    asks: ClassVar[str] = "Is the divergence of {model} from the teacher {what} nats on average?"
     measure: ClassVar[str] = "KL(teacher || student)"
     relation: ClassVar[Relation] = "<="
 
@@ -283,6 +287,9 @@ class Acceptance(_ShareGate):
     """
 
     name: ClassVar[str] = "acceptance"
+    asks: ClassVar[str] = (
+        "Would the teacher accept {what} of what {model} drafts in speculative decoding?"
+    )
     measure: ClassVar[str] = "acceptance rate"
 
     def sums(self, likeness: Likeness) -> Bounds:

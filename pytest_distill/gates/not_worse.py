@@ -46,6 +46,7 @@ class NotWorse(MetricGate):
     """
 
     name: ClassVar[str] = "not_worse"
+    asks: ClassVar[str] = "Is the gain in {metric} of {model} over the accepted one {what}?"
 
     than: Literal["baseline"] = "baseline"
     max_drop: float = 0.0

@@ -28,6 +28,7 @@ class QualityRetained(MetricGate):
     """
 
     name: ClassVar[str] = "quality_retained"
+    asks: ClassVar[str] = "Did {model} keep {what} of the teacher's quality?"
     retention_floor: ClassVar[bool] = True
 
     min: float

@@ -60,6 +60,14 @@ class Routable(EvalGate):
     """
 
     name: ClassVar[str] = "routable"
+    asks: ClassVar[str] = (
+        "Can {model} answer {what} of the requests itself, and the pair keep "
+        "{retained_required} of the teacher's quality?"
+    )
+    decides: ClassVar[str] = (
+        "It answers where it is sure enough: at the lowest threshold for which the pair is shown, "
+        "with a confidence of {confidence}, to keep that much"
+    )
 
     min_handled: float
     retained: float

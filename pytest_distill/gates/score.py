@@ -29,6 +29,7 @@ class Score(MetricGate):
     """
 
     name: ClassVar[str] = "score"
+    asks: ClassVar[str] = "Is the {metric} of {model} {what}?"
 
     min: float | None = None
     _: KW_ONLY

@@ -45,6 +45,9 @@ class BeatsSft(MetricGate):
     """
 
     name: ClassVar[str] = "beats_sft"
+    asks: ClassVar[str] = (
+        "Is {model} better than the plain-SFT student of the same size, by {what} in {metric}?"
+    )
 
     _: KW_ONLY
     min_gain: float = 0.0

@@ -36,6 +36,7 @@ class Smaller(Gate):
     """
 
     name: ClassVar[str] = "smaller"
+    asks: ClassVar[str] = "Does {model} have {what} of the teacher's {metric}?"
     answers: ClassVar[bool] = False
 
     max_ratio: float
@@ -85,6 +86,7 @@ class Size(Gate):
     """
 
     name: ClassVar[str] = "size"
+    asks: ClassVar[str] = "Is the size of {model} {what}, in {metric}?"
     answers: ClassVar[bool] = False
 
     _: KW_ONLY

@@ -79,6 +79,11 @@ class SlicesRetained(BudgetGate):
     """
 
     name: ClassVar[str] = "slices_retained"
+    asks: ClassVar[str] = "Did {model} keep {what} of the teacher's quality in every slice {slice}?"
+    decides: ClassVar[str] = (
+        "A slice fails where its examples show with a confidence of {confidence} that it is below, "
+        "with an adjustment for the number of slices"
+    )
 
     min: float
     _: KW_ONLY

@@ -58,6 +58,9 @@ class SuiteRetained(Gate):
     """
 
     name: ClassVar[str] = "suite_retained"
+    asks: ClassVar[str] = (
+        "Did {model} keep {what} of the teacher's quality over several evals, by {metric}?"
+    )
 
     min: float
     _: KW_ONLY

@@ -26,8 +26,8 @@ class ModelHandle(OwnFixture):
 
     Parameters
     ----------
-    role : {"teacher", "student", "sft"}
-        Which one. With several students it is the one that the test's marker names.
+    role : str
+        teacher, student or sft. Of several students it is the one that the test's marker names.
     """
 
     def __init__(self, role: Role) -> None:

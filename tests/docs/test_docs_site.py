@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import pytest_distill
+
 from .pages import ROOT
 from .site import problems
 
@@ -48,6 +50,13 @@ def test_the_first_page_calls_the_others_by_their_titles() -> None:
     listed = dict(map(reversed, LISTED.findall(INDEX.read_text(encoding="utf-8"))))
     titles = {page: (INDEX.parent / page).read_text("utf-8").partition("\n")[0] for page in listed}
     assert {page: f"# {title}" for page, title in listed.items()} == titles
+
+
+def test_every_public_name_stands_in_the_reference_once() -> None:
+    """What can be imported from the package can be looked up."""
+    pages = [page.read_text(encoding="utf-8") for page in INDEX.parent.glob("api-*.md")]
+    told = re.findall(r"^::: pytest_distill\.(\w+)$", "\n".join(pages), re.MULTILINE)
+    assert sorted(told) == vars(pytest_distill)["__all__"]
 
 
 def test_the_site_asks_no_server_for_fonts() -> None:

@@ -88,3 +88,9 @@ def __getattr__(name: str) -> Any:
     if not isinstance(assertion, Assertion):
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     return assertion.function
+
+
+def __dir__() -> list[str]:
+    """Return all names, those of the gates' functions among them."""
+    made = (name for name, value in vars(GateComparison).items() if isinstance(value, Assertion))
+    return sorted({*globals(), *made})

@@ -66,10 +66,15 @@ def binds(config: pytest.Config) -> bool:
     return asked or (strict and not config.getoption("collectonly"))
 
 
+def writes_files(config: pytest.Config) -> bool:
+    """Return whether any file of the report is asked for: it tells more than the terminal."""
+    return any(config.getoption(f"distill_{name}") for name in FORMATS)
+
+
 def wants_report(config: pytest.Config) -> bool:
     """Return whether anything is made of what the tests find out, beside their own results."""
-    asked = (config.getoption(f"distill_{name}") for name in ("report", *FORMATS))
-    return any(asked) or bool(config.getini("distill_strict"))
+    asked = bool(config.getoption("distill_report")) or writes_files(config)
+    return asked or bool(config.getini("distill_strict"))
 
 
 def shows_examples(config: pytest.Config) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from pytest_distill.errors import ConfigError, DistillError
 from pytest_distill.plugin.collecting import Collected
 from pytest_distill.plugin.detection import FIXTURES, asks_a_gate
-from pytest_distill.plugin.options import wants_report
+from pytest_distill.plugin.options import wants_report, writes_files
 from pytest_distill.plugin.places import Places
 from pytest_distill.plugin.records import (
     MARKER,
@@ -75,6 +75,7 @@ class DistillSession:
         self._config = config
         self._serial = itertools.count()
         self.reports = wants_report(config)
+        self.writes_files = writes_files(config)
         self.run = run_of(config)
         self.places = Places(config)
         self.projects: dict[Path, Project] = {}

@@ -61,6 +61,8 @@ def share_of(session: DistillSession) -> Share:
     )
     for path, project in projects.items():
         _add_project(share, project, shown(path))
+        if session.writes_files:
+            add_standing(share, project, shown(path))
     return share
 
 
@@ -109,7 +111,6 @@ def _add_project(share: Share, project: Project, config: str) -> None:
         share.scores.extend(_scores_rows(config, model, evaluation))
         for tokens, within in evaluation.budgets.items():
             share.scores.extend(_scores_rows(config, model, within, tokens))
-    add_standing(share, project, config)
     add_changes(share, project, config)
 
 

@@ -159,7 +159,7 @@ class Comparison:
 
     @property
     def sft(self) -> Model:
-        """The plain-SFT student; ConfigError where there is none."""
+        """The student of plain supervised fine-tuning (SFT); ConfigError where there is none."""
         return self.model("sft")
 
     def model(self, name: str) -> Model:

@@ -55,13 +55,13 @@ class ModelConfig(Entry):
     """What every entry under ``models:`` may say, and its `options`: the keys of its engine."""
 
     role: Role
-    """What the model is in a comparison: `student` is the distilled one, `sft` the plain fine-tuned
-    one. By default the name of the entry, where that is a role."""
+    """What the model is in a comparison: `student` is the distilled one, `sft` the one of plain
+    supervised fine-tuning (SFT). By default the name of the entry, where that is a role."""
     engine: str
     """What runs the model, or where its answers or scores come from: `transformers`, `recorded`,
     `reported`, the name of an engine that a hook adds, or the dotted path of a class."""
     trained: Trained | None = None
-    """What the model was trained on: a footnote of the report, and a note where the SFT student had
+    """What the model was trained on: a footnote of the report, and a note where the `sft` model had
     less."""
     latency_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Milliseconds for one example alone, as declared: for speed where it cannot be measured, and
@@ -172,7 +172,8 @@ class Settings(Entry):
     """What the file says of all its models and evals."""
 
     sft_size_tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    """By which share of the student's parameters the SFT student may differ in size."""
+    """By which share of the student's parameters the model of plain supervised fine-tuning (SFT)
+    may differ in size."""
     confidence: Confidence | None = None
     """How sure a verdict must be where neither assertion nor marker says. By default each gate's
     own."""
@@ -193,7 +194,7 @@ class File(Settings):
     """The top level; models and evals are validated one by one, since their kinds differ."""
 
     models: dict[str, Any]
-    """Name → model, at least one. At most one is the teacher, and at most one the SFT student."""
+    """Name → model, at least one. At most one is the `teacher`, and at most one `sft`."""
     evals: dict[str, Any]
     """Name → eval, at least one."""
     criteria: dict[str, dict[str, Any]] = {}

@@ -31,7 +31,7 @@ from pytest_distill.statistics.results import shown
 
 @dataclass(frozen=True)
 class BeatsSft(MetricGate):
-    """The distilled student is better than the plain-SFT student of the same size.
+    """The student is better than one of its size from plain supervised fine-tuning (SFT).
 
     Parameters
     ----------
@@ -46,7 +46,8 @@ class BeatsSft(MetricGate):
 
     name: ClassVar[str] = "beats_sft"
     asks: ClassVar[str] = (
-        "Is {model} better than the plain-SFT student of the same size, by {what} in {metric}?"
+        "Is {model} better than a student of its size from plain supervised fine-tuning (SFT), "
+        "by {what} in {metric}?"
     )
 
     _: KW_ONLY

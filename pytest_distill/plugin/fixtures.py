@@ -96,13 +96,13 @@ def students(request: pytest.FixtureRequest) -> ModelHandle:
 
 @pytest.fixture(scope="session")
 def sft() -> ModelHandle:
-    """The plain-SFT student of the same size: .model, .tokenizer, .info, .evaluate("eval")."""
+    """Supervised fine-tuning (SFT), same size: .model, .tokenizer, .info, .evaluate("eval")."""
     return ModelHandle("sft")
 
 
 @pytest.fixture
 def comparison(request: pytest.FixtureRequest) -> GateComparison:
-    """Teacher, student and SFT student on the test's eval: numbers to read, and assertions."""
+    """Teacher, student and plain fine-tuning on the test's eval: numbers, and assertions."""
     from pytest_distill.plugin.assertions import GateComparison
 
     return request.config.stash[SESSION].comparison(request.node, kind=GateComparison)

@@ -22,6 +22,7 @@ LOOKS: list[tuple[Scheme, int]] = [
 LEFT_TO_PEOPLE = {
     "nonBmp",  # the sign beside the outcome's words, hidden from screen readers
     "elmPartiallyObscured",  # in a table that scrolls by itself: seen whole in the wider window
+    "shortTextContent",  # a number of one digit, in the colour of the others beside it
 }
 """What axe cannot tell of colours, and why somebody who looks can."""
 
@@ -63,6 +64,7 @@ def test_axe_finds_nothing(page: Page, axe_script: str) -> None:
         (rule["id"], check["data"]["messageKey"])
         for rule in found["incomplete"]
         for node in rule["nodes"]
+        if not node["html"].startswith("<text ")  # of a chart, in colours that other text has too
         for check in node["any"] + node["all"] + node["none"]
     ]
     assert {rule for rule, _ in unclear} <= {"color-contrast"}, told(found["incomplete"])

@@ -19,7 +19,7 @@ from pytest_distill.errors import printable
 from pytest_distill.report.examples import ExampleTable, ModelAnswers
 from pytest_distill.report.html.packing import LOST_KEEP, packed
 from pytest_distill.report.html_file import text
-from pytest_distill.report.records import Reason, Report
+from pytest_distill.report.records import PairRow, Reason, Report
 from tests.unit.test_markdown_file import (
     FAILED,
     HOSTILE,
@@ -141,6 +141,9 @@ REPORT = Report(
         ),
         NOT_RUN,
     ),
+    pairs=(
+        PairRow("distill.yaml", "reviews", "accuracy", True, "student", "sft", "sft", 3, 2, 15),
+    ),
     worth=("this student beats this SFT student",),
     remarks=("a file was skipped",),
 )
@@ -158,6 +161,7 @@ def test_it_tells_all_that_the_report_holds() -> None:
         "this student beats this SFT student",
         "reviews, 20 examples",
         "student 100 2 kB 0.8000 0.8888",
+        "Wins, losses and ties",
         "FAILED 0.8000 >= 0.92 quality_retained reviews, accuracy, student",
         "95 % interval 0.9223 to 0.9619 (score)",
         "lang=de 9 0.9000 0.8000 0.8800 FAILED",

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pytest_distill.errors import printable
-from pytest_distill.report.evals import eval_tables
 from pytest_distill.report.examples import ExampleTable
+from pytest_distill.report.html.charts import charts
+from pytest_distill.report.html.drawing import COLOURS
 from pytest_distill.report.html.packing import LOST_KEEP, packed
-from pytest_distill.report.html.told import EvalTold, gates_told, reasons_told
+from pytest_distill.report.html.told import evals_told, gates_told, reasons_told
 from pytest_distill.report.records import Report
 from pytest_distill.report.since import LESS_STRICT, since_the_baseline
 
@@ -26,6 +27,7 @@ OTHER_TONE = ("unsure", "!")
 ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="8" \
 fill="{}"/><text x="8" y="12" font-size="11" text-anchor="middle" fill="#fff">{}</text></svg>"""
 ICON_COLOURS = {"good": "#00735c", "bad": "#b3261e", "unsure": "#8a5a00"}
+SCRIPTS = ("folds.js", "examples.js", "answers.js")
 LEFT = ("role", "outcome")
 """Columns of words; the others are of numbers."""
 
@@ -40,7 +42,7 @@ def page(report: Report, examples: Sequence[ExampleTable]) -> str:
     examples : sequence of ExampleTable
         What the models answered; none where that is not known, as of a JSON report.
     """
-    script = _file("page.js")
+    script = "".join(map(_file, SCRIPTS))
     return (
         _environment()
         .get_template("page.html.j2")
@@ -64,7 +66,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.globals |= {"zip": zip, "left": LEFT}
+    env.globals |= {"zip": zip, "dict": dict, "left": LEFT}
     return env
 
 
@@ -87,7 +89,6 @@ def _view(report: Report, examples: Sequence[ExampleTable]) -> dict[str, Any]:
     icon = ICON.format(ICON_COLOURS[tone], mark)
     configs = dict.fromkeys(model.config for model in report.models)
     told = packed(examples)
-    evals = [EvalTold.of(found) for found in eval_tables(report)]
     view = {
         "report": report,
         "tone": tone,
@@ -98,7 +99,9 @@ def _view(report: Report, examples: Sequence[ExampleTable]) -> dict[str, Any]:
         "reasons": reasons_told(report),
         "changes": [*since_the_baseline(report)],
         "less_strict": LESS_STRICT,
-        "evals": evals,
+        "evals": evals_told(report),
+        "charts": charts(report),
+        "colours": {"light": _variables(0), "dark": _variables(1)},
         "gates": gates_told(report, examples),
         "notes": report.remarks,
         "tables": _names(examples),
@@ -109,9 +112,15 @@ def _view(report: Report, examples: Sequence[ExampleTable]) -> dict[str, Any]:
     return {**view, "parts": [part for part in PARTS if view[PARTS_OF[part[0]]]]}
 
 
+def _variables(place: int) -> str:
+    """Return the colours of the charts on light or dark paper as variables of the style."""
+    return " ".join(f"--{name}: {shades[place]};" for name, shades in COLOURS.items())
+
+
 PARTS_OF = {
     "changes": "changes",
     "models": "evals",
+    "charts": "charts",
     "gates": "gates",
     "notes": "notes",
     "answers": "tables",
@@ -119,6 +128,7 @@ PARTS_OF = {
 PARTS = (
     ("changes", "What changed"),
     ("models", "Models"),
+    ("charts", "Charts"),
     ("gates", "Gates"),
     ("notes", "Notes"),
     ("answers", "Answers"),

@@ -12,7 +12,7 @@ from pytest_distill.report.blocks import (
     slice_columns,
     test_name,
 )
-from pytest_distill.report.evals import EvalTable
+from pytest_distill.report.evals import eval_tables
 from pytest_distill.report.examples import ExampleTable
 from pytest_distill.report.outcomes import did_not_pass, subject_of
 from pytest_distill.report.records import GateRow, Reason, Report
@@ -42,14 +42,6 @@ class EvalTold:
     columns: Columns
     notes: tuple[str, ...]
 
-    @classmethod
-    def of(cls, found: EvalTable) -> EvalTold:
-        """Return all that is known of the models, one row each."""
-        columns = {**found.model_columns()}
-        for group in found.columns(more=True):
-            columns |= group
-        return cls(found.title, columns, tuple(dict.fromkeys(found.notes(more=True))))
-
 
 @dataclass(frozen=True, slots=True)
 class ReasonTold:
@@ -67,18 +59,36 @@ class GateTold:
 
     anchor: str
     row: GateRow
+    name: str
+    """Of the gate; of the test where that asked none."""
     outcome: str
     tone: str
     observed: str
     required: str
     about: str
     paragraphs: tuple[str, ...]
+    answer: str
+    """Who answers for it where it did not pass."""
     notes: tuple[str, ...]
     slices: Columns
     more_slices: int
     table: int | None
     """The place of the answers that it looked at, where the student lost some."""
     open: bool
+
+
+def evals_told(report: Report) -> list[EvalTold]:
+    """Return all that is known of the models on each eval, one row each; each note once."""
+    evals: list[EvalTold] = []
+    told: set[str] = set()
+    for found in eval_tables(report):
+        columns = {**found.model_columns()}
+        for group in found.columns(more=True):
+            columns |= group
+        notes = dict.fromkeys(note for note in found.notes(more=True) if note not in told)
+        told.update(notes)
+        evals.append(EvalTold(found.title, columns, tuple(notes)))
+    return evals
 
 
 def gates_told(report: Report, examples: Sequence[ExampleTable]) -> list[GateTold]:
@@ -119,17 +129,19 @@ def _anchor(place: int) -> str:
 def _gate(row: GateRow, place: int, is_open: bool, examples: Sequence[ExampleTable]) -> GateTold:
     outcome = outcome_text(row)
     slices = slice_columns(row)
-    answered_for = (row.waived, f"excused: {row.excused}" if row.excused else None)
+    excused = f"excused: {row.excused}" if row.excused else ""
     return GateTold(
         anchor=_anchor(place),
         row=row,
+        name=row.gate or test_name(row.nodeid),
         outcome=outcome,
         tone=TONES[outcome],
         observed="" if row.outcome == "NOT RUN" else observed_text(row),
         required="" if row.outcome == "NOT RUN" else required_text(row),
         about=subject_of(row),
         paragraphs=(row.basis,) if row.basis else (),
-        notes=tuple(dict.fromkeys(note for note in (*answered_for, *row.notes) if note)),
+        answer=row.waived or excused,
+        notes=tuple(dict.fromkeys(row.notes)),
         slices={name: told[:MOST_SLICES] for name, told in slices.items()},
         more_slices=max(0, len(next(iter(slices.values()), [])) - MOST_SLICES),
         table=_table_of(row, examples),

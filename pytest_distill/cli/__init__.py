@@ -13,10 +13,11 @@ import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 
-from pytest_distill.cli import baseline, importing, report, schema, store
+from pytest_distill.cli import baseline, importing, init, report, schema, store
 from pytest_distill.errors import DistillError
 
 COMMANDS = {
+    "init": init,
     "store": store,
     "baseline": baseline,
     "report": report,

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
-
 from pytest_distill._util.files import write_atomically
 from pytest_distill._util.format import count_text
+from pytest_distill.cli.yaml_text import yaml_lines
 from pytest_distill.comparison.sameness import asked_otherwise
 from pytest_distill.engines import Role
 from pytest_distill.errors import ConfigError, EvaluationError, did_you_mean, few, one_line
@@ -26,9 +25,6 @@ from pytest_distill.evaluation.sources.formats.format import ForeignRun, Format
 
 GOLD = "gold"
 """What stands in the name of a gold set's file in the place of a model."""
-
-WIDTH = 110
-"""Of the lines of yaml."""
 
 
 def add_to(commands: Any) -> None:
@@ -230,25 +226,4 @@ def _yaml(tasks: Sequence[Converted], output: Path) -> Iterator[str]:
         entries[name] = {**role, "engine": "recorded", "predictions": predictions}
     if any("role" in entry for entry in entries.values()):
         yield "# roles are guesses: the first model is taken for the teacher"
-    said = {"models": entries, "evals": evals}
-    text = yaml.dump(
-        said,
-        Dumper=_Yaml,
-        sort_keys=False,
-        allow_unicode=True,
-        width=WIDTH,
-        default_flow_style=None,
-    )
-    yield from text.splitlines()
-
-
-class _Yaml(yaml.SafeDumper):
-    """Writes a text with new lines in one line."""
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = '"' if "\n" in text else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Yaml.add_representer(str, _text)
+    yield from yaml_lines({"models": entries, "evals": evals})

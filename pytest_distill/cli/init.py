@@ -1,0 +1,185 @@
+"""``python -m pytest_distill init``: a first project, made of your models or predictions.
+
+Writes distill.yaml and test_ship.py. Files that are there already are left as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_distill._util.format import count_text
+from pytest_distill.cli import schema
+from pytest_distill.cli.starting.fields import (
+    Asked,
+    Fields,
+    GoldFields,
+    labels_of,
+    refuse_other_targets,
+    tasks_of_all,
+)
+from pytest_distill.cli.starting.models import FirstModel, models_of, rows_of
+from pytest_distill.cli.starting.texts import (
+    NO_GOLD,
+    FirstEval,
+    config_lines,
+    gate_names,
+    test_lines,
+)
+from pytest_distill.config.json_schema import shipped
+from pytest_distill.errors import ConfigError, one_line
+from pytest_distill.evals.tasks import TASKS
+from pytest_distill.evaluation.sources.converted import file_name
+
+TESTS = "test_ship.py"
+CONFIG = "distill.yaml"
+
+_NO_NAMES = re.compile(r"(teacher|student|sft|gold|test|dev|val|validation|eval|data|train)")
+"""What files are called that say nothing of what they hold."""
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the subparsers of ``python -m pytest_distill``."""
+    command = commands.add_parser(
+        "init", help="a first project of your models or predictions", description=__doc__
+    )
+    command.add_argument(
+        "paths",
+        nargs="+",
+        metavar="[ROLE=]PATH",
+        help="folder of a model, or file with its predictions; ROLE is teacher, student or sft",
+    )
+    command.add_argument("--gold", type=Path, metavar="FILE", help="the labelled examples")
+    command.add_argument("--task", metavar="TASK", help=f"{', '.join(TASKS)}; else found out")
+    for name, what in (
+        ("id", "with the ids"),
+        ("input", "that models read"),
+        ("target", "with what counts as right"),
+    ):
+        command.add_argument(
+            f"--{name}", metavar="FIELD", help=f"the field of the gold set {what}; else found out"
+        )
+    command.add_argument(
+        "-o", "--output", type=Path, default=Path(), metavar="DIR", help="default: this folder"
+    )
+
+
+def run(given: argparse.Namespace) -> Iterator[str]:
+    """Run the command and yield the lines that it prints.
+
+    Parameters
+    ----------
+    given : Namespace
+        ``paths``, each perhaps behind a role; ``gold``, the gold set; ``task``, ``id``, ``input``
+        and ``target``, None where they are to be found out; ``output``, the folder to write to.
+    """
+    folder = given.output
+    _refuse_those_there(folder)
+    models = models_of(given.paths)
+    asked = Asked(given.task, given.id, given.input, given.target)
+    found = _eval_of(models, given.gold, asked)
+    files = {
+        CONFIG: config_lines(models, found.eval, folder, schema.NAME),
+        TESTS: test_lines(models, found.eval),
+    }
+    texts = {name: "".join(f"{line}\n" for line in lines) for name, lines in files.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    told = {CONFIG: _told_of(models, found), TESTS: f"gates: {', '.join(gate_names(models))}"}
+    for name, text in texts.items():
+        _write_new(folder / name, text)
+        yield f"{one_line(str(folder / name))}: {told[name]}"
+    if not (folder / schema.NAME).exists():
+        _write_new(folder / schema.NAME, shipped())
+        yield f"{one_line(str(folder / schema.NAME))}: by which an editor checks {CONFIG}"
+    yield from _left_to_do(folder, found.eval)
+    shown = "" if folder.resolve() == Path.cwd() else f" {one_line(str(folder / TESTS))}"
+    yield f"next: pytest --distill-report{shown}"
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The eval, and how many examples its gold set has."""
+
+    eval: FirstEval
+    n: int = 0
+
+
+def _eval_of(models: Sequence[FirstModel], gold: Path | None, asked: Asked) -> _Found:
+    """Return the eval of a gold set, or of one that predictions have in them; else without one."""
+    if gold is not None:
+        return _with_gold(models, gold, rows_of(gold), asked)
+    for model in models:
+        if model.recorded and GoldFields(model.path, model.rows, asked, model.answers).target:
+            found = _with_gold(models, model.path, model.rows, asked)
+            others = [other for other in models if other is not model]
+            refuse_other_targets([model, *others], found.eval.fields)
+            return found
+    task = tasks_of_all(models, asked.task)[0]
+    return _Found(FirstEval(task, task, None, Fields()))
+
+
+def _with_gold(
+    models: Sequence[FirstModel], gold: Path, rows: Sequence[Any], asked: Asked
+) -> _Found:
+    same = (model for model in models if model.path.resolve() == gold.resolve())
+    reader = GoldFields(gold, rows, asked, {name for model in same for name in model.answers})
+    task = reader.task(models)
+    fields = reader.of(task, models)
+    labels, todo = None, None
+    if task == "classification" and fields.target is not None:
+        labels, todo = labels_of(models, reader.texts(fields.target))
+    stem = file_name(gold.stem)
+    name = task if _NO_NAMES.fullmatch(stem.lower()) else stem
+    return _Found(FirstEval(name, task, gold, fields, labels, todo), len(rows))
+
+
+def _refuse_those_there(folder: Path) -> None:
+    """Raise ConfigError where a file that is to be written is there."""
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{one_line(str(folder))}: is a file; name a folder with -o")
+    there = [name for name in (CONFIG, "distill.yml", TESTS) if (folder / name).exists()]
+    if there:
+        shown = " and ".join(one_line(str(folder / name)) for name in there)
+        raise ConfigError(
+            f"{shown}: there already, and nothing is written over: delete it, or name another "
+            "folder with -o; nothing was written"
+        )
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write a file that is not there; ConfigError where it came meanwhile."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise ConfigError(f"{one_line(str(path))}: there already; it was left as it is") from None
+
+
+def _told_of(models: Sequence[FirstModel], found: _Found) -> str:
+    on = found.eval
+    roles = ", ".join(model.role for model in models)
+    if on.data is None:
+        return f"{roles}; eval '{on.name}' ({on.task}), without a gold set"
+    fields = {"id": on.fields.id, "target": on.fields.target, "input": on.fields.input}
+    named = [
+        f"{what} '{one_line(name)}'" if isinstance(name, str) else f"{what} {name}"
+        for what, name in fields.items()
+        if name is not None
+    ]
+    n = count_text(found.n, "example")
+    return f"{roles}; eval '{on.name}' ({on.task}), {n}; {', '.join(named)}"
+
+
+def _left_to_do(folder: Path, on: FirstEval) -> Iterator[str]:
+    """Yield what only the user can do before the gates run."""
+    if on.data is None:
+        yield (
+            f"to do: there is no gold set: put labelled examples into "
+            f"{one_line(str(folder / NO_GOLD))}, or name yours in {CONFIG}; until then no gate runs"
+        )
+    if on.todo is not None:
+        yield f"to do in {CONFIG}: {one_line(on.todo)}"

@@ -267,7 +267,8 @@ def _paired_text(test: PairedTest) -> str:
     if test.wins is not None and test.losses is not None and test.ties is not None:
         if not test.wins and not test.losses:
             return f"p {p} ({test.method}), identical on every example"
-        counts = f", {test.wins:,} wins, {test.losses:,} losses, {test.ties:,} ties"
+        won, lost = count_text(test.wins, "win"), count_text(test.losses, "loss", "losses")
+        counts = f", {won}, {lost}, {count_text(test.ties, 'tie')}"
     clusters = f", {test.clusters} clusters" if test.clusters is not None else ""
     return f"p {p} ({test.method}{clusters}){counts}"
 

@@ -38,14 +38,14 @@ def tasks_table() -> str:
 
 def metrics_table() -> str:
     """Return a row for each built-in metric."""
-    columns = ("metric", "tasks", "range", "better", "value", "lost is an example that", "interval")
-    return _table((*columns, "needs"), map(_metric_row, BUILT_IN.values()))
+    columns = ("metric", "tasks", "range, better", "value, its interval", "lost", "needs")
+    return _table(columns, map(_metric_row, BUILT_IN.values()))
 
 
 PARTS: Mapping[str, Callable[[], str]] = {"tasks": tasks_table, "metrics": metrics_table}
 
 
-_LOST = ("the student scores worse on", "the student gets wrong and the teacher right")
+_LOST = ("scores worse", "right → wrong")
 
 
 def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -68,25 +68,23 @@ def _task_row(task: type[Task]) -> Iterator[str]:
 def _metric_row(metric: Metric) -> Iterator[str]:
     yield f"[`{metric.name}`](metrics.md#{metric.name})"
     yield ", ".join(task.name for task in TASKS.values() if metric in task.metrics)
-    yield " to ".join(map(_end, metric.range))
-    yield "higher" if metric.higher_is_better else "lower"
+    better = "higher" if metric.higher_is_better else "lower"
+    yield f"{' to '.join(map(_end, metric.range))}, {better}"
     right_or_wrong = metric.by_label or (isinstance(metric, MeanMetric) and metric.binary)
-    value, interval = _judged(metric)
-    yield value
+    yield _judged(metric)
     yield _LOST[right_or_wrong]
-    yield interval
     yield ", ".join(_needs(metric)) or "nothing"
 
 
-def _judged(metric: Metric) -> tuple[str, str]:
+def _judged(metric: Metric) -> str:
     """Return what a metric's value is made of, and how its interval is."""
     if isinstance(metric, MeanMetric):
         if metric.binary:
-            return "share of examples", "[exact test](statistics.md#01-scores)"
-        return "mean over examples", "[t test](statistics.md#bounded-scores)"
+            return "share of examples, [exact test](statistics.md#01-scores)"
+        return "mean over examples, [t test](statistics.md#bounded-scores)"
     if metric.per_unit is not None:
-        return "over all texts", "[of log-likelihoods](statistics.md#perplexity)"
-    return "over all examples", "[jackknife](statistics.md#corpus-metrics)"
+        return "over all texts, [t test of log-likelihoods](statistics.md#perplexity)"
+    return "over all examples, [jackknife](statistics.md#corpus-metrics)"
 
 
 def _needs(metric: Metric) -> Iterator[str]:

@@ -33,7 +33,8 @@ def refreshed(page: Path, folder: Path) -> str:
             write(block, folder)
     for block, shown in reversed(edits):
         start = int(block.place.rpartition(":")[2])
-        lines[start : start + len(block.text.splitlines())] = shown
+        indent = lines[start - 1].partition("```")[0]
+        lines[start : start + len(block.text.splitlines())] = [indent + line for line in shown]
     return with_parts("\n".join(lines) + "\n")
 
 

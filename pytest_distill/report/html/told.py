@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_distill.report.blocks import (
     observed_text,
@@ -15,6 +15,7 @@ from pytest_distill.report.blocks import (
 from pytest_distill.report.evals import eval_tables
 from pytest_distill.report.examples import ExampleTable
 from pytest_distill.report.outcomes import did_not_pass, subject_of
+from pytest_distill.report.paragraphs import paragraph
 from pytest_distill.report.records import GateRow, Reason, Report
 from pytest_distill.report.tables import Columns
 
@@ -66,10 +67,12 @@ class GateTold:
     observed: str
     required: str
     about: str
-    paragraphs: tuple[str, ...]
+    paragraph: str
+    """How its verdict was reached, or why it has none."""
     answer: str
-    """Who answers for it where it did not pass."""
+    """Who answers for a verdict that is no pass."""
     notes: tuple[str, ...]
+    """What to know of a verdict beside the numbers."""
     slices: Columns
     more_slices: int
     table: int | None
@@ -129,6 +132,8 @@ def _anchor(place: int) -> str:
 def _gate(row: GateRow, place: int, is_open: bool, examples: Sequence[ExampleTable]) -> GateTold:
     outcome = outcome_text(row)
     slices = slice_columns(row)
+    # Beside a verdict these stand by themselves; without one they are all that there is to tell.
+    apart = replace(row, notes=(), waived=None, excused=None) if row.relation else row
     excused = f"excused: {row.excused}" if row.excused else ""
     return GateTold(
         anchor=_anchor(place),
@@ -139,9 +144,9 @@ def _gate(row: GateRow, place: int, is_open: bool, examples: Sequence[ExampleTab
         observed="" if row.outcome == "NOT RUN" else observed_text(row),
         required="" if row.outcome == "NOT RUN" else required_text(row),
         about=subject_of(row),
-        paragraphs=(row.basis,) if row.basis else (),
-        answer=row.waived or excused,
-        notes=tuple(dict.fromkeys(row.notes)),
+        paragraph=paragraph(apart),
+        answer=(row.waived or excused) if row.relation else "",
+        notes=tuple(dict.fromkeys(row.notes)) if row.relation else (),
         slices={name: told[:MOST_SLICES] for name, told in slices.items()},
         more_slices=max(0, len(next(iter(slices.values()), [])) - MOST_SLICES),
         table=_table_of(row, examples),

@@ -324,6 +324,9 @@ def test_a_test_runs_once_for_every_student(several: Project, run_both: Run) -> 
 
 def test_the_frontier_names_the_dominated(several: Project, run: Run) -> None:
     """SFT is worse and as small as the student; the drawing has a letter for each model."""
+    for name, milliseconds in (("student", 5), ("sft", 5), ("big", 9), ("teacher", 9)):
+        several.models[name]["latency_ms"] = milliseconds
+    several.save()
     several.file(
         "test_ship.py",
         """
@@ -347,6 +350,13 @@ def test_the_frontier_names_the_dominated(several: Project, run: Run) -> None:
         ("sft", "student is better and as small"),
         ("big", ""),
         ("teacher", "big is as good and smaller"),
+    ]
+    assert [(p["model"], p["outpaced"]) for p in frontier["points"]] == [
+        ("tiny", ""),
+        ("student", ""),
+        ("sft", "student is better and as fast"),
+        ("big", ""),
+        ("teacher", ""),  # just as good and as fast as the big one
     ]
     words = "reviews: this student is not shown to beat this SFT student: +10.0 points"
     assert any(line.startswith(words) for line in told)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import altair as alt
@@ -14,14 +15,15 @@ from pytest_distill.report.html.drawing import (
     OWN_COLOUR,
     WIDE,
     Chart,
+    Datasets,
     Room,
     Row,
     across,
-    base,
+    both,
     colour,
     label,
     pixels,
-    svg,
+    summed_up,
     upward,
 )
 from pytest_distill.report.html.placing import Plane, Span, placed, span_around
@@ -46,8 +48,8 @@ def deferral_charts(gates: Sequence[GateRow]) -> Iterator[Chart]:
 
 def _chart(key: str, gate: GateRow) -> Chart:
     curve = sorted(gate.details["curve"], key=lambda point: float(point["handled"]))
-    summary = label(_summary(gate), 10_000)
-    wide, narrow = (svg(_layers(gate, curve, r), r, f"{key}-{r.total}", summary) for r in ROOMS)
+    summary = summed_up([_summary(gate)])
+    wide, narrow = both(partial(_layers, gate, curve), ROOMS, key, summary)
     by, metric = str(gate.details["by"]), gate.metric or ""
     return Chart(
         key=key,
@@ -100,14 +102,16 @@ def _summary(gate: GateRow) -> str:
     )
 
 
-def _layers(gate: GateRow, curve: Curve, room: Room) -> list[alt.Chart]:
+def _layers(gate: GateRow, curve: Curve, room: Room, base: Datasets) -> list[alt.Chart]:
     known = [point for point in curve if point["retained"] is not None]
     floor, least = float(gate.details["retained_required"]), gate.required or 0.0
     kept = span_around([floor, 1.0, *(point["retained"] for point in known)], beside=0.15)
     plane = Plane(Span(0, 1), kept, room)
     answers = alt.Axis(title="share that the student answers", tickCount=5, grid=False)
     x = across(plane.across.scale, answers)
-    y = upward(kept.scale, alt.Axis(title="retained by the pair", tickCount=6))
+    y = upward(
+        kept.scale, alt.Axis(title="retained by the pair", tickCount=6, titleX=14 - room.left)
+    )
     where = {"x": x("x"), "y": y("y")}
     rows = [{"x": point["handled"], "y": point["retained"]} for point in known]
     texts = [*_limits(gate, plane, least, floor), *_marked(gate, known, plane)]
@@ -148,7 +152,9 @@ def _marked(gate: GateRow, curve: Curve, plane: Plane) -> Iterator[Row]:
     chosen = _chosen(gate, curve)
     if chosen is None:
         return
-    text = label(f"{gate.details['by']} >= {ceil_text(chosen['threshold'])}", plane.room.width)
+    text = label(
+        f"{gate.details['by']} >= {ceil_text(chosen['threshold'])}", plane.room.width * 0.55
+    )
     dot = plane.pixels(chosen["handled"], chosen["retained"])
     for place in placed([dot], [text], plane.room, line):
         if place is not None:

@@ -7,8 +7,10 @@ page's style, so that one drawing is for light and for dark paper.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from os.path import commonprefix
 from typing import Any
 from xml.etree import ElementTree
 
@@ -40,7 +42,7 @@ FONT = "system-ui, sans-serif"
 TEXT_SIZE = 12
 LINE = 16
 """Pixels from one line of text to the next."""
-CELL = 6.6
+CELL = 7.4
 """Pixels of a column of text, about."""
 
 MOST_SENTENCES = 6
@@ -114,12 +116,39 @@ def colour(name: str) -> str:
 
 def label(text: str, room: float) -> str:
     """Return a text from data on one line, its middle left out where it needs more pixels."""
-    return shortened(one_line(text), max(4, int(room / CELL)))
+    whole = shown = one_line(text)
+    most = int(room / CELL) + 8
+    while pixels(shown) > room and most > 3:
+        shown, most = shortened(whole, most), most - 1
+    return shown
+
+
+def labels(texts: Iterable[str], room: float) -> dict[str, str]:
+    """Return texts as labels that can be told apart, where the texts can."""
+    found = {text: label(text, room) for text in texts}
+    for shown in [*dict.fromkeys(found.values())]:
+        alike = [text for text, short in found.items() if short == shown]
+        if len(alike) > 1:
+            head = len(commonprefix(alike))  # noqa: RUF071 (of characters)
+            tail = len(commonprefix([text[::-1] for text in alike]))  # noqa: RUF071
+            for place, text in enumerate(alike, start=1):
+                own = label(f"..{text[head : max(head, len(text) - tail)]}", room)
+                found[text] = f"{place}{shown}" if own in found.values() else own
+    return found
 
 
 def pixels(text: str) -> float:
-    """Return how much room a text needs, about."""
-    return cells(text) * CELL
+    """Return how much room a text needs at most, in the fonts that there are."""
+    more = sum(each * len(pattern.findall(text)) for pattern, each in _UNEVEN.items())
+    return cells(text) * CELL + more
+
+
+_UNEVEN = {
+    re.compile("[MWm@%]"): 4.6,
+    re.compile("[A-LN-VX-Z&_w]"): 1.6,
+    re.compile(r"[fijlrt.,:;'|()\[\]]"): -2.5,
+}
+"""Characters that need more or less room than others."""
 
 
 def summed_up(sentences: Sequence[str]) -> str:
@@ -129,9 +158,40 @@ def summed_up(sentences: Sequence[str]) -> str:
     return " ".join([*map(one_line, sentences[:MOST_SENTENCES]), *more])
 
 
-def base(rows: Sequence[Row]) -> alt.Chart:
-    """Return what the layers of a chart with these rows begin with."""
-    return alt.Chart(alt.InlineData(values=list(rows)))
+class Datasets(dict[str, Sequence[Row]]):
+    """The rows of a drawing's layers: they are named, since altair copies and checks the others."""
+
+    def __call__(self, rows: Iterable[Row]) -> alt.Chart:
+        """Return what the layers of a chart with these rows begin with."""
+        name = f"rows-{len(self)}"
+        self[name] = [*rows]
+        return alt.Chart(alt.NamedData(name=name))
+
+
+@cache
+def _config() -> alt.Config:
+    return alt.Config(
+        background="transparent",
+        font=FONT,
+        view=alt.ViewConfig(stroke=None),
+        text=alt.MarkConfig(color=colour("ink"), fontSize=TEXT_SIZE, baseline="middle"),
+        axis=alt.AxisConfig(
+            domainColor=colour("muted"),
+            tickColor=colour("muted"),
+            gridColor=colour("grid"),
+            labelColor=colour("muted"),
+            titleColor=colour("muted"),
+            labelFontSize=TEXT_SIZE,
+            titleFontSize=TEXT_SIZE,
+            titleFontWeight="normal",
+            labelLimit=0,
+            titleLimit=0,
+        ),
+    )
+
+
+Draw = Callable[[Room, Datasets], Sequence[alt.Chart]]
+"""Returns the layers of a drawing, the lowest first."""
 
 
 def across(scale: alt.Scale, axis: alt.Axis | None = None) -> Callable[[str], alt.X]:
@@ -157,47 +217,38 @@ def linear(low: float, high: float, **more: Any) -> alt.Scale:
     return alt.Scale(domain=[low, high], nice=False, zero=False, **more)
 
 
-def svg(layers: Sequence[alt.Chart], room: Room, key: str, summary: str) -> str:
-    """Return layers as SVG text that no script or style of a page has to help.
+def both(draw: Draw, rooms: Iterable[Room], key: str, summary: str) -> tuple[str, str]:
+    """Return a drawing in both of its rooms, as SVG text.
 
     Parameters
     ----------
-    layers : sequence of Chart
-        The lowest first.
-    room : Room
-        The drawing has exactly its pixels: what stands in the margins moves nothing.
+    draw : callable
+        What is drawn.
+    rooms : iterable of Room
+        A wide and a narrow one.
     key : str
         What the ``id`` of its parts begin with.
     summary : str
         What is read aloud in its place.
     """
-    drawing = (
-        alt.layer(*(layer for layer in layers if layer.data.values))
-        .properties(
-            width=room.width,
-            height=room.height,
-            padding={side: getattr(room, side) for side in ("left", "right", "top", "bottom")},
-            autosize=alt.AutoSizeParams(type="none"),
-        )
-        .configure(background="transparent", font=FONT)
-        .configure_view(stroke=None)
-        .configure_text(color=colour("ink"), fontSize=TEXT_SIZE, baseline="middle")
-        .configure_axis(
-            domainColor=colour("muted"),
-            tickColor=colour("muted"),
-            gridColor=colour("grid"),
-            labelColor=colour("muted"),
-            titleColor=colour("muted"),
-            labelFontSize=TEXT_SIZE,
-            titleFontSize=TEXT_SIZE,
-            titleFontWeight="normal",
-            labelLimit=0,
-            titleLimit=0,
-        )
+    wide, narrow = (_svg(draw, room, f"{key}-{room.total}", summary) for room in rooms)
+    return wide, narrow
+
+
+def _svg(draw: Draw, room: Room, key: str, summary: str) -> str:
+    """Return a drawing of exactly its pixels: what stands in the margins moves nothing."""
+    datasets = Datasets()
+    layers = [layer for layer in draw(room, datasets) if datasets[layer.data.name]]
+    drawing = alt.layer(
+        *layers,
+        width=room.width,
+        height=room.height,
+        padding={side: getattr(room, side) for side in ("left", "right", "top", "bottom")},
+        autosize=alt.AutoSizeParams(type="none"),
+        config=_config(),
     )
-    # No name is an address to fetch something from.
-    drawn = vl_convert.vegalite_to_svg(drawing.to_dict(), allowed_base_urls=[])
-    return _for_page(drawn, key, summary)
+    whole = drawing.to_dict() | {"datasets": datasets}
+    return _for_page(vl_convert.vegalite_to_svg(whole, allowed_base_urls=[]), key, summary)
 
 
 _SVG = "{http://www.w3.org/2000/svg}"

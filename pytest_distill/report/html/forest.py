@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import altair as alt
 
@@ -16,15 +18,15 @@ from pytest_distill.report.html.drawing import (
     SHAPES,
     WIDE,
     Chart,
+    Datasets,
     Room,
     Row,
     across,
-    base,
+    both,
     colour,
     downward,
-    label,
+    labels,
     summed_up,
-    svg,
 )
 from pytest_distill.report.html.placing import Span
 from pytest_distill.report.records import Report, RetainedRow
@@ -39,8 +41,8 @@ MOST_CHARTS = 8
 LEAST, MOST = -0.5, 2.5
 """Shares that are drawn; one that is beyond is told by an arrow."""
 ROOMS = (
-    WIDE.with_(left=250, right=176, top=44, bottom=6),
-    NARROW.with_(left=92, right=54, top=44, bottom=6),
+    WIDE.with_(left=230, right=200, top=44, bottom=6),
+    NARROW.with_(left=92, right=64, top=44, bottom=6),
 )
 BESIDE = 12
 """Pixels between the plot and what stands beside it."""
@@ -89,10 +91,8 @@ def _chart(
     shown = bands[:most]
     span = _span(shown)
     summary = summed_up([_sentence(band, row) for band in shown for row in band.rows])
-    wide, narrow = (
-        svg(_layers(shown, roles, span, room), room, f"{key}-{room.total}", summary)
-        for room in (room.with_(height=_height(shown, room)) for room in ROOMS)
-    )
+    rooms = (room.with_(height=_height(shown, room)) for room in ROOMS)
+    wide, narrow = both(partial(_layers, shown, roles, span), rooms, key, summary)
     rest = len(bands) - len(shown)
     return Chart(
         key=key,
@@ -135,7 +135,9 @@ def _height(bands: Sequence[_Band], room: Room) -> int:
     return sum(_head(room) + LINE * len(band.rows) + GAP for band in bands)
 
 
-def _layers(bands: Sequence[_Band], roles: Roles, span: Span, room: Room) -> list[alt.Chart]:
+def _layers(
+    bands: Sequence[_Band], roles: Roles, span: Span, room: Room, base: Datasets
+) -> list[alt.Chart]:
     names, rows = _told(bands, roles, span, room)
     axis = alt.Axis(
         orient="top",
@@ -153,7 +155,7 @@ def _layers(bands: Sequence[_Band], roles: Roles, span: Span, room: Room) -> lis
     return [
         one.mark_rule(color=colour("muted"), strokeDash=[4, 3]).encode(x=x("x")),
         lines.mark_rule(strokeWidth=2).encode(x=x("low"), x2="high", y=y, color=OWN_COLOUR),
-        base([*_arrows(rows)])
+        base(_arrows(rows))
         .mark_point(filled=True, size=50, opacity=1)
         .encode(x=x("x"), y=y, color=OWN_COLOUR, shape=OWN_SHAPE),
         floors.mark_tick(color=colour("floor"), thickness=3, opacity=1, size=LINE - 2).encode(
@@ -174,16 +176,20 @@ def _told(
     bands: Sequence[_Band], roles: Roles, span: Span, room: Room
 ) -> tuple[list[Row], list[Row]]:
     """Return the names of the bands, and the rows of all; each with its place."""
+    models = labels(
+        (row.model for band in bands for row in band.rows),
+        room.left * (0.8 if room.is_narrow else 0.38),
+    )
+    beside = room.total if room.is_narrow else room.left * 0.58
+    bare = labels((band.name for band in bands), beside)
     names: list[Row] = []
     rows: list[Row] = []
     top = 0
     for band in bands:
-        beside = room.total if room.is_narrow else room.left * 0.58
-        names.append({"y": top + LINE / 2, "text": label(band.name, beside)})
+        names.append({"y": top + LINE / 2, "text": bare[band.name]})
         top += _head(room)
         for row in band.rows:
-            model = label(row.model, room.left * (0.8 if room.is_narrow else 0.38))
-            drawn = _drawn(row, span) | {"y": top + LINE / 2, "model": model}
+            drawn = _drawn(row, span) | {"y": top + LINE / 2, "model": models[row.model]}
             role = roles.get((row.config, row.model), "student")
             drawn |= {"colour": colour(role), "told": _number(row, narrow=room.is_narrow)}
             rows.append({"shape": SHAPES[role]} | drawn)
@@ -194,7 +200,7 @@ def _told(
 
 def _drawn(row: RetainedRow, span: Span) -> Row:
     """Return where point, line and floor stand; an arrow where one goes on beyond the edge."""
-    at = MOST + 1 if row.retained is None else row.retained
+    at = math.inf if row.retained is None else row.retained
     drawn: Row = {"at": span.held(at), "low": None, "floor": row.floor}
     if not span.low <= at <= span.high:
         drawn["shape"] = RIGHT if at > span.high else LEFT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import altair as alt
 
@@ -15,15 +16,16 @@ from pytest_distill.report.html.drawing import (
     SHAPES,
     WIDE,
     Chart,
+    Datasets,
     Room,
     Row,
     across,
-    base,
+    both,
     colour,
     label,
+    labels,
     pixels,
     summed_up,
-    svg,
     upward,
 )
 from pytest_distill.report.html.placing import (
@@ -118,10 +120,8 @@ def _chart(
     where = f"{frontier.eval} ({frontier.config})" if several else frontier.eval
     summary = summed_up([_sentence(point, cost, frontier) for point in points])
     more = A_MODEL * max(0, len(points) - FEW)
-    wide, narrow = (
-        svg(_layers(points, cost, frontier, room), room, f"{key}-{room.total}", summary)
-        for room in (room.with_(height=room.height + more) for room in ROOMS)
-    )
+    rooms = (room.with_(height=room.height + more) for room in ROOMS)
+    wide, narrow = both(partial(_layers, points, cost, frontier), rooms, key, summary)
     return Chart(
         key=key,
         kind=cost.kind,
@@ -157,14 +157,21 @@ def _sentence(point: _Point, cost: _Cost, frontier: Frontier) -> str:
 
 
 def _layers(
-    points: Sequence[_Point], cost: _Cost, frontier: Frontier, room: Room
+    points: Sequence[_Point], cost: _Cost, frontier: Frontier, room: Room, base: Datasets
 ) -> list[alt.Chart]:
     costs = log_span_around(point.cost for point in points)
     scores = _scores(points, frontier)
     ticks = 4 if room.is_narrow else 8
     better = "" if frontier.higher_is_better else ", lower is better"
     x = across(costs.scale, log_axis(costs, cost.unit, cost.word, ticks))
-    y = upward(scores.scale, alt.Axis(title=label(f"{frontier.metric}{better}", room.height - 20)))
+    y = upward(
+        scores.scale,
+        alt.Axis(
+            title=label(f"{frontier.metric}{better}", room.height - 20),
+            tickCount=6,
+            titleX=14 - room.left,
+        ),
+    )
     best = sorted((point for point in points if not point.beaten), key=lambda each: each.cost)
     rows = [
         {
@@ -210,7 +217,8 @@ def _names(
     points: Sequence[_Point], best: Sequence[_Point], plane: Plane
 ) -> tuple[list[Row], list[Row]]:
     """Return the names beside their points, and lines to those that are not near them."""
-    texts = [label(point.model, plane.room.width / 3) for point in points]
+    short = labels((point.model for point in points), plane.room.width / 3)
+    texts = [short[point.model] for point in points]
     dots = [plane.pixels(point.cost, point.score) for point in points]
     corners = [plane.pixels(point.cost, point.score) for point in best]
     steps = [

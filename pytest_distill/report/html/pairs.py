@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import altair as alt
 
@@ -12,17 +13,17 @@ from pytest_distill.report.html.drawing import (
     NARROW,
     WIDE,
     Chart,
+    Datasets,
     Room,
     Row,
     across,
-    base,
+    both,
     colour,
     downward,
     label,
     linear,
     pixels,
     summed_up,
-    svg,
 )
 from pytest_distill.report.records import PairRow
 
@@ -40,10 +41,8 @@ def pair_charts(rows: Sequence[PairRow]) -> Iterator[Chart]:
     shown = rows[:MOST]
     several = len({(row.config, row.eval) for row in rows}) > 1
     summary = summed_up([*map(_sentence, shown)])
-    wide, narrow = (
-        svg(_layers(shown, room, several=several), room, f"pairs-{room.total}", summary)
-        for room in (size.with_(height=len(shown) * STEP - GAP) for size in (WIDE, NARROW))
-    )
+    rooms = (size.with_(height=len(shown) * STEP - GAP) for size in (WIDE, NARROW))
+    wide, narrow = both(partial(_layers, shown, several), rooms, "pairs", summary)
     yield Chart(
         key="pairs",
         kind="pairs",
@@ -70,7 +69,7 @@ def _sentence(row: PairRow) -> str:
     )
 
 
-def _layers(rows: Sequence[PairRow], room: Room, *, several: bool) -> list[alt.Chart]:
+def _layers(rows: Sequence[PairRow], several: bool, room: Room, base: Datasets) -> list[alt.Chart]:
     """Return the names above each bar, and the counts beside it."""
     told = [_told(row, place, room, several=several) for place, row in enumerate(rows)]
     beside = max(pixels(each[side]) for each in told for side in ("lost", "won")) + 12

@@ -82,7 +82,7 @@ def span_around(values: Iterable[float], *, beside: float = 0.08, least: float =
     """Return a span with room `beside` its values, a share of it."""
     found = [*values]
     low, high = min(found), max(found)
-    room = max((high - low) * beside, least * max(abs(low), abs(high)), 1e-9)
+    room = max((high - low) * beside, least * max(abs(low), abs(high)), 0.01)
     return Span(low - room, high + room)
 
 

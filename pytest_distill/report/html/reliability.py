@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 
 import altair as alt
 
-from pytest_distill._util.format import ceil_text, floor_text
+from pytest_distill._util.format import ceil_text, count_text, floor_text
 from pytest_distill.report.html.drawing import (
     LINE,
     NARROW,
@@ -16,16 +17,16 @@ from pytest_distill.report.html.drawing import (
     SHAPES,
     WIDE,
     Chart,
+    Datasets,
     Room,
     Row,
     across,
-    base,
+    both,
     colour,
     downward,
-    label,
+    labels,
     linear,
     summed_up,
-    svg,
 )
 from pytest_distill.report.records import CalibrationRow, Report
 
@@ -37,6 +38,9 @@ LEFT, RIGHT, TOP, BOTTOM = 34, 12, 2 * LINE + 8, 2 * LINE + 12
 TICKS = (0, 0.5, 1)
 LARGEST = {WIDE.total: 170, NARROW.total: 90}
 """Square pixels of the point with the most answers."""
+
+Roles = Mapping[tuple[str, str], str]
+"""Config and name of a model -> its role."""
 
 
 def reliability_charts(report: Report) -> Iterator[Chart]:
@@ -51,15 +55,11 @@ def reliability_charts(report: Report) -> Iterator[Chart]:
         yield _chart(f"reliability-{place}", name, rows, roles)
 
 
-def _chart(
-    key: str, name: str, rows: Sequence[CalibrationRow], roles: Mapping[tuple[str, str], str]
-) -> Chart:
+def _chart(key: str, name: str, rows: Sequence[CalibrationRow], roles: Roles) -> Chart:
     shown = rows[:MOST_MODELS]
     summary = summed_up([_sentence(row) for row in shown])
     rooms = [size.with_(height=_height(len(shown), size)) for size in (WIDE, NARROW)]
-    wide, narrow = (
-        svg(_layers(shown, roles, room), room, f"{key}-{room.total}", summary) for room in rooms
-    )
+    wide, narrow = both(partial(_layers, shown, roles), rooms, key, summary)
     return Chart(
         key=key,
         kind="reliability",
@@ -87,7 +87,8 @@ def _chart(
 
 def _sentence(row: CalibrationRow) -> str:
     n = sum(each.n for each in row.bins)
-    return f"{row.model}: expected calibration error {ceil_text(row.ece)} over {n:,} answers."
+    over = count_text(n, "answer")
+    return f"{row.model}: expected calibration error {ceil_text(row.ece)} over {over}."
 
 
 def _side(room: Room) -> int:
@@ -99,7 +100,7 @@ def _height(models: int, room: Room) -> int:
 
 
 def _layers(
-    rows: Sequence[CalibrationRow], roles: Mapping[tuple[str, str], str], room: Room
+    rows: Sequence[CalibrationRow], roles: Roles, room: Room, base: Datasets
 ) -> list[alt.Chart]:
     x, y = across(linear(0, room.width, range=[0, room.width])), downward(room)
     where = {"x": x("x"), "y": y("y")}
@@ -107,15 +108,16 @@ def _layers(
     lines: list[Row] = []
     texts: list[Row] = []
     points: list[Row] = []
+    names = labels((row.model for row in rows), _side(room) + RIGHT)
     for place, row in enumerate(rows):
         panel = _Panel(place, room)
         role = roles.get((row.config, row.model), "student")
         lines += panel.frame()
-        texts += panel.texts(row)
+        texts += panel.texts(row, names[row.model])
         points += panel.points(row, role)
     return [
         base(lines).mark_rule().encode(**where, **to, color=OWN_COLOUR),
-        base([*_steps(points)]).mark_rule(strokeWidth=1.5).encode(**where, **to, color=OWN_COLOUR),
+        base(_steps(points)).mark_rule(strokeWidth=1.5).encode(**where, **to, color=OWN_COLOUR),
         base(points)
         .mark_point(filled=True, opacity=1, stroke=colour("paper"), strokeWidth=0.5)
         .encode(
@@ -163,10 +165,9 @@ class _Panel:
             yield self._line(tick, 0, tick, 1, "grid")
         yield self._line(0, 0, 1, 1, "muted")
 
-    def texts(self, row: CalibrationRow) -> Iterator[Row]:
+    def texts(self, row: CalibrationRow, name: str) -> Iterator[Row]:
         """Yield the name and the error above it, and the numbers at its edges."""
         edge, muted = self._left, colour("muted")
-        name = label(row.model, self._side + RIGHT)
         above = {"x": edge, "align": "left"}
         yield above | {"y": self._top - 1.5 * LINE - 4, "text": name, "colour": colour("ink")}
         ece = f"ECE {ceil_text(row.ece)}"

@@ -245,9 +245,12 @@ class MemberEval(HarnessEval):
 
 
 @cache
-def eval_of(task: type[Task]) -> type[GoldFileEval]:
-    """Return the model of an entry with a task: its keys are the task's own fields."""
-    hints = get_type_hints(task)
+def eval_of(task: type[Task], *, bounded: bool = False) -> type[GoldFileEval]:
+    """Return the model of an entry with a task: its keys are the task's own fields.
+
+    Whether numbers are within their bounds the task itself says, unless this is to be `bounded`.
+    """
+    hints = get_type_hints(task, include_extras=bounded)
     keys: dict[str, Any] = {f.name: (_in_yaml(hints[f.name]), f.default) for f in fields(task)}
     with warnings.catch_warnings():
         # A key may be called as a method of pydantic's that it gave up: `schema`.

@@ -7,6 +7,7 @@ the project add, how numbers go together, what stands in other files.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import fields
@@ -62,7 +63,8 @@ def schema() -> str:
     """Return the JSON Schema (draft 7), made anew."""
     parts = _parts()
     file: Json = parts.pop("file")
-    keys: Json = file["properties"]
+    first = {name: file["properties"][name] for name in ("models", "evals")}
+    keys = file["properties"] = first | file["properties"]
     role_of_name = {role: _ref("model") for role in get_args(Role)}
     with_role = {"allOf": [_ref("model"), {"required": ["role"]}]}
     keys["models"] |= {**_entries(with_role), "properties": role_of_name}
@@ -102,7 +104,7 @@ def _parts() -> Json:
         **{f"options.{name}": options for name, (_, options) in OPTIONS.items()},
         "task.none": EvalConfig,
         "task.lm_eval": HarnessEval,
-        **{f"task.{name}": eval_of(task) for name, task in TASKS.items()},
+        **{f"task.{name}": eval_of(task, bounded=True) for name, task in TASKS.items()},
         **{f"gate.{name}": arguments_of(name) for name in GATES},
     }
     refs, described = models_json_schema(
@@ -212,6 +214,7 @@ def _of_task(part: Json, name: str, task: type[Task]) -> None:
         if not keys[field.name].keys() - {"description", "default"}:  # of several forms
             keys[field.name]["type"] = [*_shapes(hints[field.name])]
     keys["task"]["const"] = name
+    keys.get("shots", {}).pop("default", None)  # of the field, which holds what is read
     if "repeats" not in keys:
         _drop_sampled(keys["metrics"])
     suited = [metric.name for metric in task.metrics]
@@ -230,10 +233,10 @@ def _shapes(hint: Any) -> Iterator[str]:
 
 def _describe(part: Json, kind: type) -> None:
     """Take over what the docstring of a class says of the keys."""
-    said = described_parameters(kind)
-    for name, key in part["properties"].items():
-        if name in said:
-            key["description"] = said[name]
+    for name, text in described_parameters(kind).items():
+        if name in part["properties"]:
+            as_yaml = re.sub(r"\bNone\b", "`null`", text).replace("->", "→")
+            part["properties"][name]["description"] = as_yaml
 
 
 def _drop_sampled(metrics: Json) -> None:

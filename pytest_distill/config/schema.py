@@ -175,8 +175,8 @@ class Settings(Entry):
     """By which share of the student's parameters the model of plain supervised fine-tuning (SFT)
     may differ in size."""
     confidence: Confidence | None = None
-    """How sure a verdict must be where neither assertion nor marker says. By default each gate's
-    own."""
+    """How sure a verdict must be where neither assertion nor marker says, also that of `score`,
+    `flips` and `suite_retained`. By default each gate's own."""
     required_gates: Names = []
     """Gates, by name or node id, each of which must have passed for a student to ship."""
     allow_reruns: bool | Names = False

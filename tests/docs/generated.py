@@ -17,6 +17,8 @@ from pytest_distill.evals.metrics import MeanMetric, Metric
 from pytest_distill.evals.metrics.structured import misfit
 from pytest_distill.evals.tasks import TASKS, Task
 
+from .keys import KEYS
+
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(?=<!-- end of \2 -->)", re.DOTALL)
 
 
@@ -42,7 +44,7 @@ def metrics_table() -> str:
     return _table(columns, map(_metric_row, BUILT_IN.values()))
 
 
-PARTS: Mapping[str, Callable[[], str]] = {"tasks": tasks_table, "metrics": metrics_table}
+PARTS: Mapping[str, Callable[[], str]] = {"tasks": tasks_table, "metrics": metrics_table, **KEYS}
 
 
 _LOST = ("scores worse", "right → wrong")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from .generated import PARTS, metrics_table, names_of_parts, tasks_table, with_parts
+from .keys import keys_table, kind_text
 from .pages import ROOT, all_pages
 
 WITH_PARTS = [page for page in all_pages() if names_of_parts(page.read_text(encoding="utf-8"))]
@@ -54,3 +55,42 @@ def test_a_row_says_what_a_metric_needs() -> None:
 def test_the_default_metric_of_a_task_stands_first() -> None:
     """Whatever the order in which a task lists its metrics."""
     assert "| `exact_match`, `token_f1`," in tasks_table()
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (
+            {"type": "integer", "minimum": 1, "maximum": 10_000},
+            "whole number ≥ 1 and at most 10,000",
+        ),
+        ({"type": "number", "exclusiveMinimum": 0.5}, "number above 0.5"),
+        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, "text"),
+        ({"type": ["object", "array", "null"]}, "mapping or list"),
+        ({"enum": ["left", "right", None]}, "`left` or `right`"),
+        (
+            {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+            "text, or a list",
+        ),
+        ({"type": "array", "items": {"type": "number"}, "minItems": 2}, "list of 2 numbers"),
+    ],
+)
+def test_a_type_is_told_in_words(said: dict[str, object], words: str) -> None:
+    """With its bounds; that a key may have nothing behind it is not told."""
+    assert kind_text(said) == words
+
+
+def test_a_row_says_what_a_key_is() -> None:
+    """Type, default and meaning come from the schema; what must be there is needed."""
+    mapping = {
+        "properties": {
+            "a": {"type": "string", "description": "One."},
+            "b": {"type": "boolean", "default": False, "description": "Two."},
+            "c": {"type": "string", "description": "Elsewhere."},
+        },
+        "required": ["a"],
+    }
+    assert keys_table("x", lambda: mapping, lambda: ["c"]).splitlines()[2:] == [
+        "| `a` | text | needed | One. |",
+        "| `b` | true or false | `false` | Two. |",
+    ]

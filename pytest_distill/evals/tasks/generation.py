@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from dataclasses import fields as fields_of
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+from pydantic import Field
+
+from pytest_distill._util.strict import PositiveCount
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import Answer, Metric
@@ -37,11 +39,13 @@ from pytest_distill.evals.requests import (
     ToolCall,
 )
 from pytest_distill.evals.tasks import fields
+from pytest_distill.evals.tasks.bounds import refuse_out_of_bounds
 from pytest_distill.evals.tasks.budgets import refuse_budgets
 from pytest_distill.evals.tasks.conversations import Conversation
 from pytest_distill.evals.tasks.conversing import Conversing
 from pytest_distill.evals.tasks.endings import with_ending
 from pytest_distill.evals.tasks.predictions import no_answer
+from pytest_distill.evals.tasks.repeats import MOST as MOST_REPEATS
 from pytest_distill.evals.tasks.repeats import refuse_repeats, seed_of
 from pytest_distill.evals.tasks.schemas import check_schema, schema_of
 from pytest_distill.evals.tasks.thinking import Markers, answer_in, markers_of
@@ -61,11 +65,11 @@ class Decoding:
     do_sample : bool
         Sampling in place of greedy decoding; needs `seed`.
     temperature : float
-        Of sampling.
+        What the logits are divided by in sampling.
     top_p : float
-        Of sampling: the least probable tokens beyond this share of the probability are left out.
+        Tokens are sampled from the most probable ones that together have this probability.
     seed : int, optional
-        Of sampling.
+        What sampling draws by.
 
     Raises
     ------
@@ -73,26 +77,21 @@ class Decoding:
         Beginning with the field that says what cannot be.
     """
 
-    max_new_tokens: int = 128
+    max_new_tokens: PositiveCount = 128
     stop: tuple[str, ...] = ()
     do_sample: bool = False
-    temperature: float = 1.0
-    top_p: float = 1.0
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        if self.max_new_tokens < 1:
-            raise ConfigError(f"max_new_tokens: must be at least 1, not {self.max_new_tokens}")
+        refuse_out_of_bounds(self)
         if "" in self.stop:
             raise ConfigError("stop: an empty text would stop before the first token")
         if self.do_sample and self.seed is None:
             raise ConfigError(
                 "do_sample: needs a seed, so that a second run gives the same answers"
             )
-        if not 0 < self.temperature < math.inf:
-            raise ConfigError(f"temperature: must be a number above 0, not {self.temperature}")
-        if not 0 < self.top_p <= 1:
-            raise ConfigError(f"top_p: must be above 0 and at most 1, not {self.top_p}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +183,8 @@ class Generation(Decoding, Conversing):
     truncate: Literal["left"] | None = None
     thinking: Mapping[str, str] | None = field(default=None, metadata=LATER)
     schema: str | Mapping[str, Any] | None = field(default=None, metadata=LATER)
-    repeats: int = field(default=1, metadata=LATER)
-    at_tokens: tuple[int, ...] = field(default=(), metadata=LATER)
+    repeats: Annotated[int, Field(ge=1, le=MOST_REPEATS)] = field(default=1, metadata=LATER)
+    at_tokens: tuple[PositiveCount, ...] = field(default=(), metadata=LATER)
 
     def __post_init__(self) -> None:
         Conversing.__post_init__(self)

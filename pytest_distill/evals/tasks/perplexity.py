@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from pydantic import Field
+
+from pytest_distill._util.strict import PositiveCount
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import Answer, Metric
@@ -12,6 +15,7 @@ from pytest_distill.evals.metrics.perplexities import BITS_PER_BYTE, PERPLEXITY,
 from pytest_distill.evals.requests import CAUSAL, GoldText, Head, Prediction, Request
 from pytest_distill.evals.tasks import fields
 from pytest_distill.evals.tasks.base import Task
+from pytest_distill.evals.tasks.bounds import refuse_out_of_bounds
 from pytest_distill.evals.tasks.predictions import check_loglikelihoods, no_answer
 
 
@@ -58,14 +62,12 @@ class Perplexity(Task):
     needs: ClassVar[str] = "'loglikelihoods' (and 'tokens' for the metric perplexity)"
 
     input: str = "input"
-    window: int | None = None
-    stride: int | None = None
+    window: Annotated[int, Field(ge=2)] | None = None
+    stride: PositiveCount | None = None
     share_cache: bool = False
 
     def __post_init__(self) -> None:
-        for name, value, least in (("window", self.window, 2), ("stride", self.stride, 1)):
-            if value is not None and value < least:
-                raise ConfigError(f"{name}: must be at least {least}, not {value}")
+        refuse_out_of_bounds(self)
         if self.window is not None and self.stride is not None and self.stride > self.window:
             raise ConfigError(
                 f"stride: {self.stride} would skip tokens of a window of {self.window}"

@@ -23,7 +23,7 @@ from pytest_distill.report.html.drawing import (
     labels,
     pixels,
 )
-from pytest_distill.report.html.placing import placed
+from pytest_distill.report.html.placing import log_axis, log_span_around, placed
 from pytest_distill.report.records import (
     CalibrationBin,
     CalibrationRow,
@@ -342,6 +342,16 @@ def test_labels_do_not_overlap() -> None:
         assert not any(left < x < right and top < y < bottom for x, y in at)
         for other in boxes[i + 1 :]:
             assert right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
+
+
+@pytest.mark.parametrize("costs", [[3.2], [5, 5.1], [1e6, 7e9], [0.001, 1e12], [9.99]])
+@pytest.mark.parametrize("most", [4, 8])
+def test_an_axis_of_costs_has_numbers_wherever_it_begins(costs: list[float], most: int) -> None:
+    """Between two and five there is no power of ten; over fifteen powers not each is told."""
+    span = log_span_around(costs)
+    ticks = log_axis(span, "parameters", "parameters", most).to_dict()["values"]
+    assert 2 <= len(ticks) <= most
+    assert all(span.low <= tick <= span.high for tick in ticks)
 
 
 def test_shortened_names_can_be_told_apart() -> None:

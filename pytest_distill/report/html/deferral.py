@@ -56,8 +56,8 @@ def _chart(key: str, gate: GateRow) -> Chart:
         kind="deferral",
         title=f"Who answers: {gate.model} and the teacher on {gate.eval}",
         caption="The student answers where it is sure enough, the teacher the rest. To the right "
-        "the student answers more; up, the pair keeps more of the teacher's quality. The large "
-        "mark is the threshold that was chosen.",
+        "the student answers more; up, the pair keeps more of the teacher's quality."
+        + (" The ring is the threshold that was chosen." if _chosen(gate, curve) else ""),
         summary=summary,
         wide=wide,
         narrow=narrow,
@@ -153,7 +153,7 @@ def _marked(gate: GateRow, curve: Curve, plane: Plane) -> Iterator[Row]:
     if chosen is None:
         return
     text = label(
-        f"{gate.details['by']} >= {ceil_text(chosen['threshold'])}", plane.room.width * 0.55
+        f"{gate.details['by']} >= {ceil_text(chosen['threshold'])}", plane.room.width * 0.75
     )
     dot = plane.pixels(chosen["handled"], chosen["retained"])
     for place in placed([dot], [text], plane.room, line):

@@ -74,7 +74,7 @@ def _layers(rows: Sequence[PairRow], several: bool, room: Room, base: Datasets) 
     told = [_told(row, place, room, several=several) for place, row in enumerate(rows)]
     beside = max(pixels(each[side]) for each in told for side in ("lost", "won")) + 12
     most = max(max(-each["left"], each["right"]) for each in told) or 1
-    edge = most * (room.width / 2) / (room.width / 2 - beside)
+    edge = most * (room.width / 2) / max(room.width / 2 - beside, BAR)
     x, y = across(linear(-edge, edge)), downward(room)
     marks = base(told)
     bar, above = y("bar"), y("above")

@@ -17,6 +17,8 @@ from pytest_distill.report.html.drawing import CELL, LINE, Room, pixels
 
 DOT = 6
 """Pixels around the middle of a point."""
+ENOUGH = 4
+"""Numbers beside an axis."""
 NEAR = 12
 """Pixels to a label that needs no line to its point."""
 FAR = 400
@@ -103,11 +105,11 @@ def log_axis(span: Span, unit: Unit, title: str, most: int) -> alt.Axis:
 
 def _ticks(span: Span, most: int) -> list[float]:
     first, last = math.floor(math.log10(span.low)), math.ceil(math.log10(span.high))
-    for steps in ((1, 2, 5), (1, 3), (1,)):
+    for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)):
         found = [float(f"{step}e{power}") for power in range(first, last + 1) for step in steps]
         inside = [tick for tick in found if span.low <= tick <= span.high]
-        if len(inside) <= most:
-            return inside
+        if len(inside) >= ENOUGH:
+            break
     return inside[:: math.ceil(len(inside) / most)]
 
 

@@ -155,7 +155,7 @@ def waited(browser: Browser, path: Path, steps: Steps, word: str) -> dict[str, f
     found: dict[str, float] = {}
     page = browser.new_page(offline=True)
     page.goto(path.as_uri(), wait_until="commit", timeout=120_000)
-    found["first rows"] = page.evaluate(FIRST.replace("SEEN", steps["seen"])) / 1000
+    found["first rows, s"] = page.evaluate(FIRST.replace("SEEN", steps["seen"])) / 1000
     page.wait_for_timeout(2000)  # as somebody who reads before they ask
     if steps is OURS:  # which begins with what was lost
         page.evaluate(steps["all"])
@@ -164,7 +164,7 @@ def waited(browser: Browser, path: Path, steps: Steps, word: str) -> dict[str, f
         act = steps[name].replace("WORD", repr(word))
         taken = page.evaluate(STEP.replace("TOLD", steps["told"]).replace("ACT", act)) / 1000
         if name != "all":
-            found[name] = taken
+            found[f"{name}, s"] = taken
     page.close()
     return found
 
@@ -187,7 +187,7 @@ def main() -> None:
                 path = Path(name) / f"{side}.html"
                 started = time.perf_counter()
                 path.write_text(write(found), encoding="utf-8")
-                taken = {"written": time.perf_counter() - started}
+                taken = {"written, s": time.perf_counter() - started}
                 taken["MB"] = path.stat().st_size / 1e6
                 word = f"review-{(turn + 1) * given.rows // (given.rounds + 1):06}"
                 rounds[side].append(taken | waited(browser, path, steps, word))

@@ -186,6 +186,7 @@ def _config() -> alt.Config:
             titleFontWeight="normal",
             labelLimit=0,
             titleLimit=0,
+            titlePadding=8,
         ),
     )
 

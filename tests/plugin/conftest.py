@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imported
 
@@ -21,6 +22,7 @@ import pytest_distill.plugin.progress
 import pytest_distill.plugin.reporting
 import pytest_distill.project.project  # noqa: F401
 
+from .forking import ForkedIO, Forks
 from .project import Project, Run
 
 PLAINLY: tuple[str, ...] = ()
@@ -47,9 +49,20 @@ def project(pytester: pytest.Pytester) -> Project:
     return made
 
 
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """Give what forks the workers of inner runs."""
+    made = Forks()
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def run(pytester: pytest.Pytester) -> Run:
+def run(pytester: pytest.Pytester, forks: Forks, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return a function that runs pytest in the project, in this process; warnings are errors."""
+    monkeypatch.setattr(
+        "execnet.gateway_io.Popen2IOMaster", lambda _, model: ForkedIO(forks, model)
+    )
 
     def inner(*args: str) -> pytest.RunResult:
         return pytester.runpytest_inprocess("-W", "error", *args)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from pytest_distill.report.records import SCHEMA, Report
 from pytest_distill.report.share import Share
 
 
+@cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
-    """Return what reads JSON into records of a kind.
+    """Return what reads JSON into records of a kind; made where it is needed, a third of a second.
 
     pydantic looks the types of their fields up here too: the modules of the records import some
     for type checkers alone.
@@ -31,20 +33,15 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-_RUNS = _adapter(dict[str, TestRun])
-_SHARE = _adapter(Share)
-_REPORT = _adapter(Report)
-
-
 def read_run(text: str) -> TestRun:
     """Return what a test's user property holds; ValueError or KeyError where it is another's."""
-    run: TestRun = _RUNS.validate_json(text)["run"]
+    run: TestRun = _adapter(dict[str, TestRun]).validate_json(text)["run"]
     return run
 
 
 def read_share(text: str) -> Share:
     """Return what a worker told; ValueError where that is no share."""
-    share: Share = _SHARE.validate_json(text)
+    share: Share = _adapter(Share).validate_json(text)
     return share
 
 
@@ -73,7 +70,7 @@ def read_report(path: Path) -> Report:
             f"{SCHEMA}): run the gates again"
         )
     try:
-        report: Report = _REPORT.validate_json(written, strict=True)
+        report: Report = _adapter(Report).validate_json(written, strict=True)
         as_json(report)
         problems = [*_lacking(content, report)]
     except ValidationError as error:

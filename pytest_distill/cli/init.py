@@ -22,7 +22,8 @@ from pytest_distill.cli.starting.fields import (
     refuse_other_targets,
     tasks_of_all,
 )
-from pytest_distill.cli.starting.models import FirstModel, models_of, rows_of
+from pytest_distill.cli.starting.first_model import FirstModel
+from pytest_distill.cli.starting.models import models_of, rows_of
 from pytest_distill.cli.starting.texts import (
     NO_GOLD,
     FirstEval,

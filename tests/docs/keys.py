@@ -194,7 +194,7 @@ def _kinds(said: Json) -> Iterator[str]:
 
 
 def _of_type(kind: str, said: Json) -> str:
-    if kind == "array" and "items" in said:
+    if kind == "array" and said.get("items"):
         return _list_of([*dict.fromkeys(_kinds(said["items"]))], said.get("minItems"))
     prefix = re.fullmatch(r"\^(\w+:)", said.get("pattern", ""))
     if prefix:
@@ -258,6 +258,7 @@ TABLES: Mapping[str, tuple[Callable[[], Json], Keys]] = {
     "samples": (samples, frozenset),
     **{name: (_named(f"task.{name}"), _keys(every_eval)) for name in TASKS},
     "lm_eval": (_named("task.lm_eval"), lambda: {*every_eval()["properties"]} - {"data"}),
+    "override": (_named("Said"), frozenset),
     "shots": (_named("Shots"), frozenset),
     "waivers": (_named("Waiver"), frozenset),
     "the_baseline": (_named("Baseline"), frozenset),

@@ -301,6 +301,27 @@ def test_a_causal_model_is_asked_what_the_gold_set_holds() -> None:
     assert config.evals["texts"].task == "perplexity"
 
 
+@pytest.mark.parametrize("base", ["models/teacher", "example-org/big"])
+def test_an_adapter_has_its_base_model_beside_it(base: str) -> None:
+    """A folder as seen from the file, or a hub id as it is."""
+    checkpoint("models/teacher", "LlamaForCausalLM")
+    Path("lora/student").mkdir(parents=True)
+    said = json.dumps({"base_model_name_or_path": base, "task_type": "CAUSAL_LM"})
+    Path("lora/student/adapter_config.json").write_text(said, encoding="utf-8")
+    models = init("models/teacher", "lora/student")["models"]
+    assert models["student"] == {"path": base, "adapter": "lora/student"}
+
+
+def test_a_gguf_file_is_named_beside_its_folder() -> None:
+    """As the engine wants it."""
+    checkpoint("teacher", "LlamaForCausalLM")
+    Path("student").mkdir()
+    Path("student/q4.gguf").touch()
+    said = init("teacher", "student")
+    assert said["models"]["student"] == {"path": "student", "gguf_file": "q4.gguf"}
+    assert the_eval(said)["task"] == "generation"
+
+
 def test_a_student_alone_has_a_score() -> None:
     """Without a teacher nothing can be said of what was kept; an SFT student can be beaten."""
     write("gold.jsonl", GOLD)
@@ -363,8 +384,14 @@ def prepare() -> None:
     Path("notes.txt").write_text("x", encoding="utf-8")
     checkpoint("tagger", "BertForTokenClassification")
     classifiers("classifier")
+    classifiers("scorer", id2label={"0": "LABEL_0"})
+    classifiers("tags", problem_type="multi_label_classification")
+    write("samples_arc_easy_2025-01-01T00-00-00.000000.jsonl", GOLD)
     Path("hub/snapshot").mkdir(parents=True)
     Path("hub/snapshot/config.json").write_text("{}", encoding="utf-8")
+    Path("packed").mkdir()
+    Path("packed/a.gguf").touch()
+    Path("packed/b.gguf").touch()
     Path("lora").mkdir()
     Path("lora/adapter_config.json").write_text("{}", encoding="utf-8")
 
@@ -394,8 +421,18 @@ def prepare() -> None:
             "hub",
             "hub: has no config.json, and so is no checkpoint of transformers; did you mean one",
         ),
-        ("hub/snapshot", "hub/snapshot/config.json: cannot be read, or names no architecture"),
-        ("lora", "lora: is an adapter, without its base model: write both into distill.yaml"),
+        ("scorer", "scorer: is a BertForSequenceClassification of one output, which no task asks"),
+        ("tags", "tags: is a BertForSequenceClassification of several labels at once, which no"),
+        (
+            "samples_arc_easy_2025-01-01T00-00-00.000000.jsonl",
+            "lm-eval wrote this: python -m pytest_distill import lm-eval makes plain files of it",
+        ),
+        ("hub/snapshot", "hub/snapshot/config.json: names no architecture: save the model with"),
+        (
+            "lora",
+            "lora: is an adapter, and its adapter_config.json does not say of what base",
+        ),
+        ("packed", "packed: has several GGUF files: write one into distill.yaml"),
         ("classifier texts.jsonl", "no task suits all models (classifier: classification; texts"),
         ("student.jsonl --task chat", "--task: no task is called 'chat'"),
         ("classifier --task generation", "--task generation: does not suit all (classifier: class"),

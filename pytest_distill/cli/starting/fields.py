@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_distill.cli.starting.models import IDS, INPUTS, TARGETS, FirstModel
-from pytest_distill.errors import ConfigError, few, one_line, refuse_unknown
+from pytest_distill.cli.starting.first_model import IDS, INPUTS, TARGETS, FirstModel
+from pytest_distill.errors import ConfigError, few, one_line, refuse_unknown, some_of
 from pytest_distill.evals.cells import structure
 from pytest_distill.evals.rows import Row
 from pytest_distill.evals.tasks import TASKS
@@ -184,7 +184,7 @@ class GoldFields:
 
     def _unknown(self, what: str, taken: Collection[str | None], why: str = "") -> ConfigError:
         rest = [one_line(name) for name in self.names if name not in taken]
-        known = f"Of {', '.join(rest)} no name tells" if rest else "No field is left for it"
+        known = f"Of {some_of(rest, most=10)} no name tells" if rest else "No field is left for it"
         return ConfigError(
             f"{one_line(str(self.path))}: which field is the {what}?{why} {known}: say it with "
             f"--{what} FIELD"

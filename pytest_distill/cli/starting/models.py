@@ -2,90 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from pytest_distill.cli.starting.checkpoints import checkpoint
+from pytest_distill.cli.starting.first_model import TARGETS, FirstModel
 from pytest_distill.engines import Role
 from pytest_distill.errors import ConfigError, did_you_mean, one_line, refuse_unknown, some_of
 from pytest_distill.evals.cells import structure
-from pytest_distill.evals.requests import CAUSAL, SEQ2SEQ
 from pytest_distill.evals.rows import KINDS, Row, open_rows
-from pytest_distill.evals.tasks.classification import ClassificationRequest
-from pytest_distill.evals.tasks.elsewhere import OTHER_TASKS
 from pytest_distill.evaluation.sources.formats.all import written_by
 from pytest_distill.evaluation.sources.pipelines import PREFIXES, TEXTS
 from pytest_distill.evaluation.sources.rows import ANSWERS
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
-_OF_HEADS: Mapping[str, tuple[str, ...]] = {
-    ClassificationRequest.heads[0].suffix: ("classification",),
-    CAUSAL.suffix: ("generation", "multiple_choice", "perplexity"),
-    "LMHeadModel": ("generation", "multiple_choice", "perplexity"),
-    SEQ2SEQ.suffix: ("generation",),
-}
-"""How a class of transformers ends -> the tasks that ask such a model, the usual one first."""
-
-IDS = ("id", "idx", "uid", "uuid", "guid", "key", "example_id", "sample_id", "question_id")
-TARGETS = (
-    *("target", "label", "labels", "gold", "gold_label", "answer", "answers", "reference"),
-    *("references", "expected", "expected_output", "output", "completion", "response", "summary"),
-    *("translation", "class", "category", "sentiment", "intent", "y_true", "y"),
-)
-INPUTS = (
-    *("input", "text", "sentence", "prompt", "question", "query", "instruction", "content"),
-    *("document", "article", "review", "source", "utterance", "comment", "title", "body"),
-)
-"""What data sets call such fields, the likeliest name first."""
-
 _STATED = ("classification", "generation", "multiple_choice")
 """The tasks that a bare ``prediction`` may answer."""
-
-
-@dataclass(frozen=True)
-class FirstModel:
-    """One model.
-
-    Parameters
-    ----------
-    role : str
-        Its role, and its name.
-    path : Path
-        A folder with a checkpoint, or a file with predictions.
-    tasks : tuple of str
-        What it can be asked, or what its rows may answer, the usual task first.
-    labels : tuple of str
-        What a checkpoint that classifies calls its outputs.
-    rows : tuple of mapping
-        The predictions; empty of a checkpoint.
-    """
-
-    role: Role
-    path: Path
-    tasks: tuple[str, ...]
-    labels: tuple[str, ...] = ()
-    rows: tuple[Row, ...] = ()
-
-    @property
-    def recorded(self) -> bool:
-        """Whether its predictions are in a file."""
-        return bool(self.rows)
-
-    @property
-    def answers(self) -> Collection[str]:
-        """The fields of its rows that are its answers, and so nothing of a gold set."""
-        row = self.rows[0]
-        found = {*ANSWERS, *TEXTS, "tokens", "score", "scores", "labels", "finish_reason"}
-        if "prediction" in row or self.tasks != ("generation",):
-            found -= {"text"}  # what it reads
-        if "score" in row:
-            found |= {"label"}
-        return found | {name for name in row if name.startswith(PREFIXES)}
 
 
 def models_of(texts: Sequence[str]) -> list[FirstModel]:
@@ -151,7 +87,7 @@ def _called(path: Path) -> Role | None:
 def model_at(role: Role, path: Path) -> FirstModel:
     """Return the model at a path; ConfigError where there is none."""
     if path.is_dir():
-        return _checkpoint(role, path)
+        return checkpoint(role, path)
     if not path.is_file():
         beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise ConfigError(
@@ -178,43 +114,6 @@ def rows_of(path: Path) -> tuple[Row, ...]:
     if not rows:
         raise ConfigError(f"{_shown(path)}: has no rows")
     return rows
-
-
-def _checkpoint(role: Role, path: Path) -> FirstModel:
-    config = path / "config.json"
-    if not config.is_file():
-        raise ConfigError(f"{_shown(path)}: {_no_checkpoint(path)}")
-    try:
-        said = json.loads(config.read_text(encoding="utf-8"))
-        (architecture, *_) = said["architectures"]
-        names = said.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
-        labels = tuple(str(names[number]) for number in sorted(names, key=int))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        raise ConfigError(
-            f"{_shown(config)}: cannot be read, or names no architecture: save the model with "
-            "save_pretrained"
-        ) from None
-    tasks = next((of for end, of in _OF_HEADS.items() if str(architecture).endswith(end)), None)
-    if tasks is None:
-        raise ConfigError(
-            f"{_shown(path)}: is a {one_line(str(architecture))}, which no task asks "
-            f"({OTHER_TASKS})"
-        )
-    return FirstModel(role, path, tasks, labels if tasks == ("classification",) else ())
-
-
-def _no_checkpoint(path: Path) -> str:
-    """Return what a folder is that has no config."""
-    if (path / "adapter_config.json").is_file():
-        return (
-            "is an adapter, without its base model: write both into distill.yaml, path: BASE and "
-            f"adapter: {_shown(path)}"
-        )
-    if any(path.glob("*.gguf")):
-        return "has GGUF files alone: write them into distill.yaml, path: and gguf_file:"
-    inside = sorted(p.parent.name for p in path.glob("*/config.json"))
-    meant = f"; did you mean one of the folders in it ({some_of(inside)})?" if inside else ""
-    return f"has no config.json, and so is no checkpoint of transformers{meant}"
 
 
 def _answered_by(path: Path, rows: Sequence[Row]) -> tuple[str, ...]:

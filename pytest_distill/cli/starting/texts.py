@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_distill.cli.starting.fields import Fields
-from pytest_distill.cli.starting.models import FirstModel
+from pytest_distill.cli.starting.first_model import FirstModel
 from pytest_distill.cli.yaml_text import yaml_line, yaml_lines
 from pytest_distill.errors import one_line
 from pytest_distill.evals.tasks import TASKS
@@ -67,17 +67,23 @@ def config_lines(
     """
     yield f"# yaml-language-server: $schema={schema}"
     yield "# The models and the eval; what a student must hold to ship stands in test_ship.py."
-    entries = {}
-    for model in models:
-        path = relative(model.path, folder)
-        said = {"engine": "recorded", "predictions": path} if model.recorded else {"path": path}
-        entries[model.role] = said
+    entries = {model.role: _entry(model, folder) for model in models}
     yield from yaml_lines({"models": entries})
     if "sft" not in entries:
         yield from _ADD_SFT.splitlines()
     yield "evals:"
     yield f"  {on.name}:"
     yield from (f"    {line}" for line in _eval_lines(models, on, folder))
+
+
+def _entry(model: FirstModel, folder: Path) -> dict[str, str]:
+    path = relative(model.path, folder)
+    if model.recorded:
+        return {"engine": "recorded", "predictions": path}
+    if model.base is not None:
+        here = Path(model.base).exists()
+        return {"path": relative(Path(model.base), folder) if here else model.base, "adapter": path}
+    return {"path": path, **({"gguf_file": model.gguf_file} if model.gguf_file else {})}
 
 
 def _eval_lines(models: Sequence[FirstModel], on: FirstEval, folder: Path) -> Iterator[str]:

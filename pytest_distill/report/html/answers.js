@@ -177,7 +177,9 @@
     withPair();
   };
   const withTable = async (place, wanted) => {
-    examples = await unpack(place);
+    const table = await unpack(place);
+    if (byId("eval").value !== String(place)) return; // another one was chosen meanwhile
+    examples = table;
     byId("slices").replaceChildren(...Object.entries(examples.slices).map(([field, { values }], number) => {
       const select = make("select", { id: `answers-slice-${number}`, "data-field": field });
       const labelled = make("p", {}, make("label", { for: select.id }, visible(field)), select);
@@ -196,7 +198,7 @@
       show = "all";
       filter();
     }
-    setTimeout(() => examples.prepare());
+    setTimeout(() => table.prepare());
   };
   const tables = new Map();
   const unpack = async (place) => {

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from playwright.sync_api import Browser, sync_playwright
 
 from .chromium import axe, chromium
@@ -34,14 +35,26 @@ def axe_script() -> str:
 @pytest.fixture(scope="session")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the page of a run whose names and texts all try to be more than text."""
-    folder = tmp_path_factory.mktemp("hostile")
-    write_project(folder)
-    page = folder / "page.html"
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # the workers' own folders stand there: one writes it for all
+    page = folder / "hostile" / "page.html"
+    with FileLock(folder / "hostile.lock"):
+        if not page.parent.exists():
+            page.parent.mkdir()
+            _run(page)
+    assert page.exists(), "another worker's run wrote no page"
+    return page
+
+
+def _run(page: Path) -> None:
+    """Run pytest in a process of its own, so that the page is what a user gets."""
+    write_project(page.parent)
     surroundings = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_XDIST")}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", "."]
     done = subprocess.run(
         [*command, "--distill-report", "--distill-html", page.name],
-        cwd=folder,
+        cwd=page.parent,
         env=surroundings,
         capture_output=True,
         text=True,
@@ -50,4 +63,3 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert page.exists(), f"{done.stdout}\n{done.stderr}"
     assert "DO NOT SHIP" in done.stdout, done.stdout
-    return page

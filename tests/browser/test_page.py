@@ -20,6 +20,9 @@ LOOKS: list[tuple[Scheme, int]] = [
     ("dark", DESK),
 ]
 
+LOOK = "{0[0]}-{0[1]}".format
+"""What a look is called."""
+
 LEFT_TO_PEOPLE = {
     "nonBmp",  # the sign beside the outcome's words, hidden from screen readers
     "elmPartiallyObscured",  # in a table that scrolls by itself: seen whole in the wider window
@@ -37,7 +40,7 @@ def open_page(browser: Browser, hostile: Path) -> Iterator[Page]:
         yield found
 
 
-@pytest.fixture(scope="module", params=LOOKS, ids=lambda look: f"{look[0]}-{look[1]}")
+@pytest.fixture(scope="module", params=LOOKS, ids=LOOK)
 def page(request: pytest.FixtureRequest, open_page: Page) -> Page:
     """Return the page in one of its looks."""
     scheme, width = request.param
@@ -63,6 +66,7 @@ def test_names_and_reasons_are_text(open_page: Page) -> None:
     assert page.evaluate("window.ran") is None
 
 
+@pytest.mark.parametrize("page", [LOOKS[0], LOOKS[-1]], ids=LOOK, indirect=True)
 def test_axe_finds_nothing(page: Page, axe_script: str) -> None:
     """No rule is broken; of what axe cannot tell it is known why."""
     page.evaluate(axe_script)

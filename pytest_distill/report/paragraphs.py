@@ -47,7 +47,7 @@ def _sentence(text: str) -> str:
 
 def _capital(text: str) -> str:
     """Return text that begins like a sentence; a name such as ``p95`` stays what it is."""
-    return text[0].upper() + text[1:] if re.match(r"[a-z]{2,}[ ,:]", text) else text
+    return text[0].upper() + text[1:] if re.match(r"[a-z]{2,}[ ,:-]", text) else text
 
 
 def _told(row: GateRow) -> Iterator[str]:

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imported
 
-# pytester drops the modules that an inner run imports, and numpy can't be imported twice: what the
-# package imports has to be there before.
+# pytester drops the modules that an inner run imports, and neither numpy nor vl_convert can be
+# imported twice: what the package imports has to be there before.
+import altair  # noqa: F401
 import numpy  # noqa: F401
 import pyarrow.parquet  # noqa: F401
 import pytest
 import tabulate  # noqa: F401
 import tqdm  # noqa: F401
+import vl_convert  # noqa: F401
 import yaml  # noqa: F401
 
 import pytest_distill.config

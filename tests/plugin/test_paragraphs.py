@@ -124,6 +124,7 @@ WORDS = {
     "examples of the eval reviews, by accuracy. Observed: 0.9259. That is at least 0.9: PASSED.",
     "quality_retained_of_a_slice": "30 examples of the eval reviews, those of the slice lang=en,",
     "routable": "Can student answer at least 0.3 of the requests itself, and the pair keep 0.9 of",
+    "routable_fails": "shown to keep it: always the teacher. Cross-fitted over 5 folds: ",
     "size": "Is the size of student at most 100, in parameters? Observed: 100.",
     "slices_retained": "in every slice by lang?",
     "smaller": "Does student have at most 0.1 of the teacher's parameters? Observed: 0.1000.",

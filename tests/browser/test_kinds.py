@@ -87,6 +87,8 @@ def heads(page: Page) -> list[str]:
 
 def test_the_largest_loss_comes_first(page: Page) -> None:
     """Infinitely worse before worse; what differs by less than is shown is won all the same."""
+    chosen = page.locator("#answers-eval option:checked")
+    assert chosen.inner_text() == "graded, perplexity (lower is better)"
     assert ids(page) == ["d", "a"]
     first = page.locator("#answers tbody tr").first
     assert "5.0000" in first.inner_text()

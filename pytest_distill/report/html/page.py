@@ -144,10 +144,11 @@ def _title(report: Report) -> str:
     return f"{report.outcome}{f': {of}' if of else ''}{where}"
 
 
-def _names(examples: Sequence[ExampleTable]) -> list[dict[str, str]]:
+def _names(examples: Sequence[ExampleTable]) -> list[str]:
     """Return what each table of answers is called, as far as it takes to tell them apart."""
     several = len({table.config for table in examples}) > 1
-    return [
-        {"name": ", ".join([table.eval, table.metric, *([table.config] if several else [])])}
-        for table in examples
-    ]
+    names = []
+    for table in examples:
+        metric = f"{table.metric}{'' if table.higher_is_better else ' (lower is better)'}"
+        names.append(", ".join([table.eval, metric, *([table.config] if several else [])]))
+    return names

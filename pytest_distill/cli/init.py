@@ -127,7 +127,9 @@ def _with_gold(
     models: Sequence[FirstModel], gold: Path, rows: Sequence[Any], asked: Asked
 ) -> _Found:
     same = (model for model in models if model.path.resolve() == gold.resolve())
-    reader = GoldFields(gold, rows, asked, {name for model in same for name in model.answers})
+    answers = {name for model in same for name in model.answers}
+    predicted = {str(row["prediction"]) for m in models for row in m.rows if "prediction" in row}
+    reader = GoldFields(gold, rows, asked, answers, predicted)
     task = reader.task(models)
     fields = reader.of(task, models)
     labels, todo = None, None

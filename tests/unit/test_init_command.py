@@ -200,6 +200,19 @@ def test_a_pair_of_texts_is_one_input() -> None:
     assert (entry["id"], entry["input"]) == ("idx", ["premise", "hypothesis"])
 
 
+def test_values_tell_where_names_do_not() -> None:
+    """A field that has all predicted labels, and the one text that is another in every row."""
+    gold = [
+        {"id": i, "ticket": f"text {i}", "lang": ("de", "en")[i % 2], "team": "abc"[i % 3]}
+        for i in range(N)
+    ]
+    write("tickets.jsonl", gold)
+    for name in ("teacher.jsonl", "student.jsonl"):
+        write(name, ({"id": i, "prediction": "cab"[i % 3]} for i in range(N)))
+    entry = the_eval(init("teacher.jsonl", "student.jsonl", "--gold", "tickets.jsonl"))
+    assert (entry["task"], entry["input"], entry["target"]) == ("classification", "ticket", "team")
+
+
 def test_fields_may_be_said() -> None:
     """Where names do not tell, or tell something else."""
     rows = [{"nr": i, "a": f"text {i}", "b": "x", "c": f"y {i % 2}"} for i in range(N)]

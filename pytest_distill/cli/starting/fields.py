@@ -60,11 +60,19 @@ class GoldFields:
         What the user says.
     answers : collection of str
         Fields that are a model's answers, where the file is one of predictions too.
+    predicted : collection of str
+        What recorded models predict: labels, where a field has all of them.
     """
 
     def __init__(
-        self, path: Path, rows: Sequence[Row], asked: Asked, answers: Collection[str] = ()
+        self,
+        path: Path,
+        rows: Sequence[Row],
+        asked: Asked,
+        answers: Collection[str] = (),
+        predicted: Collection[str] = (),
     ) -> None:
+        self.predicted = {*predicted}
         self.path = path
         self.rows = rows
         self.asked = asked
@@ -78,8 +86,13 @@ class GoldFields:
 
     @property
     def target(self) -> str | None:
-        """The field with what counts as right; None where no name tells."""
-        return self.asked.target or self._first(TARGETS, self._right)
+        """The field with what counts as right; None where neither names nor values tell."""
+        found = self.asked.target or self._first(TARGETS, self._right)
+        if found is None and self.predicted:
+            labels = [name for name in self.names if self._right(name) and self._is_label(name)]
+            fitting = [name for name in labels if self.predicted <= self.texts(name)]
+            found = fitting[0] if len(fitting) == 1 else None
+        return found
 
     def task(self, models: Sequence[FirstModel]) -> str:
         """Return the task that all models can be asked and that suits the gold set.
@@ -147,7 +160,11 @@ class GoldFields:
         for first, second in PAIRS if pair else ():
             if first in free and second in free:
                 return first, second
-        found = self._first(INPUTS, free.__contains__) or (free[0] if len(free) == 1 else None)
+        found = self._first(INPUTS, free.__contains__)
+        if found is None and len(free) > 1:
+            free = [name for name in free if self._unique(name)] or free
+        if found is None and len(free) == 1:
+            found = free[0]
         id = taken[1]
         if found is None and not free and unasked and id is not None and self._text(id):
             found = id  # nothing is asked of recorded models

@@ -4,12 +4,14 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 import pytest_distill
 
 from .pages import ROOT
+from .picture import pictures
 from .site import problems
 
 INDEX = ROOT / "docs" / "index.md"
@@ -50,6 +52,18 @@ def test_the_first_page_calls_the_others_by_their_titles() -> None:
     listed = dict(map(reversed, LISTED.findall(INDEX.read_text(encoding="utf-8"))))
     titles = {page: (INDEX.parent / page).read_text("utf-8").partition("\n")[0] for page in listed}
     assert {page: f"# {title}" for page, title in listed.items()} == titles
+
+
+def test_the_chart_of_the_first_page_tells_what_its_tests_find(tmp_path: Path) -> None:
+    """Its models and numbers are those of the run that the page shows: else it is drawn anew."""
+    drawn = pictures(tmp_path)
+    kept = {path: read_aloud(path.read_text(encoding="utf-8")) for path in drawn}
+    assert kept == {path: read_aloud(drawing) for path, drawing in drawn.items()}
+
+
+def read_aloud(drawing: str) -> str:
+    """Return what stands for a drawing where it is not seen."""
+    return ElementTree.fromstring(drawing).attrib["aria-label"]  # noqa: S314 (our own)
 
 
 def test_every_public_name_stands_in_the_reference_once() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from pytest_distill.errors import printable
+from pytest_distill.errors import printable, some_of
 from pytest_distill.report.examples import ExampleTable
 from pytest_distill.report.html.charts import charts
 from pytest_distill.report.html.drawing import COLOURS
@@ -28,6 +28,15 @@ ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx
 fill="{}"/><text x="8" y="12" font-size="11" text-anchor="middle" fill="#fff">{}</text></svg>"""
 ICON_COLOURS = {"good": "#00735c", "bad": "#b3261e", "unsure": "#8a5a00"}
 SCRIPTS = ("folds.js", "examples.js", "answers.js")
+PARTS = {
+    "changes": ("changes", "What changed"),
+    "models": ("evals", "Models"),
+    "charts": ("charts", "Charts"),
+    "gates": ("gates", "Gates"),
+    "notes": ("notes", "Notes"),
+    "answers": ("tables", "Answers"),
+}
+"""Anchor -> what the templates tell there, which may be nothing, and how it is called."""
 LEFT = ("role", "outcome")
 """Columns of words; the others are of numbers."""
 
@@ -43,16 +52,9 @@ def page(report: Report, examples: Sequence[ExampleTable]) -> str:
         What the models answered; none where that is not known, as of a JSON report.
     """
     script = "".join(map(_file, SCRIPTS))
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            style=_file("page.css"),
-            script=script,
-            policy=_policy(script),
-            **_view(report, examples),
-        )
-    )
+    template = _environment().get_template("page.html.j2")
+    style, policy = _file("page.css"), _policy(script)
+    return template.render(style=style, script=script, policy=policy, **_view(report, examples))
 
 
 @cache
@@ -87,14 +89,13 @@ def _view(report: Report, examples: Sequence[ExampleTable]) -> dict[str, Any]:
     """Return all that the templates tell."""
     tone, mark = TONES.get(report.outcome, OTHER_TONE)
     icon = ICON.format(ICON_COLOURS[tone], mark)
-    configs = dict.fromkeys(model.config for model in report.models)
     told = packed(examples)
     view = {
         "report": report,
         "tone": tone,
         "mark": mark,
         "icon": f"data:image/svg+xml,{quote(icon)}",
-        "project": ", ".join(["pytest-distill", *configs]),
+        "project": _some(model.config for model in report.models),
         "title": _title(report),
         "reasons": reasons_told(report),
         "changes": [*since_the_baseline(report)],
@@ -109,7 +110,8 @@ def _view(report: Report, examples: Sequence[ExampleTable]) -> dict[str, Any]:
         "cut": told.cut,
         "lost_cut": LOST_KEEP * (told.cut or 0),
     }
-    return {**view, "parts": [part for part in PARTS if view[PARTS_OF[part[0]]]]}
+    parts = [(anchor, name) for anchor, (key, name) in PARTS.items() if view[key]]
+    return {**view, "parts": parts}
 
 
 def _variables(place: int) -> str:
@@ -117,31 +119,16 @@ def _variables(place: int) -> str:
     return " ".join(f"--{name}: {shades[place]};" for name, shades in COLOURS.items())
 
 
-PARTS_OF = {
-    "changes": "changes",
-    "models": "evals",
-    "charts": "charts",
-    "gates": "gates",
-    "notes": "notes",
-    "answers": "tables",
-}
-PARTS = (
-    ("changes", "What changed"),
-    ("models", "Models"),
-    ("charts", "Charts"),
-    ("gates", "Gates"),
-    ("notes", "Notes"),
-    ("answers", "Answers"),
-)
-
-
 def _title(report: Report) -> str:
     """Return the outcome, of whom, and whose report it is."""
-    students = dict.fromkeys(model.name for model in report.models if model.role == "student")
-    configs = dict.fromkeys(model.config for model in report.models)
-    of = ", ".join([*students][:3]) + (", ..." if len(students) > 3 else "")
-    where = f" ({', '.join(configs)})" if configs else ""
-    return f"{report.outcome}{f': {of}' if of else ''}{where}"
+    students = _some(model.name for model in report.models if model.role == "student")
+    configs = _some(model.config for model in report.models)
+    return f"{report.outcome}{students and f': {students}'}{configs and f' ({configs})'}"
+
+
+def _some(names: Iterable[str]) -> str:
+    """Return the first names, each once, and how many more there are; nothing for none."""
+    return some_of([*dict.fromkeys(names)], 3)
 
 
 def _names(examples: Sequence[ExampleTable]) -> list[str]:

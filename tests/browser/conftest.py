@@ -15,6 +15,9 @@ from playwright.sync_api import Browser, sync_playwright
 from .chromium import axe, chromium
 from .hostile import write_project
 
+OTHERS = ("--html", "tests.html", "--self-contained-html")
+"""The report of pytest-html, beside the page."""
+
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
@@ -53,7 +56,7 @@ def _run(page: Path) -> None:
     surroundings = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_XDIST")}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", "."]
     done = subprocess.run(
-        [*command, "--distill-report", "--distill-html", page.name],
+        [*command, "--distill-report", "--distill-html", page.name, *OTHERS],
         cwd=page.parent,
         env=surroundings,
         capture_output=True,

@@ -487,3 +487,26 @@ def test_names_of_all_kinds_stay_what_they_are() -> None:
     (name, entry), *_ = said["evals"].items()
     assert (name, entry["data"]) == ("on_off", "on, off.jsonl")
     assert (entry["input"], entry["target"]) == ("yes", "007: x #1")
+
+
+@pytest.mark.parametrize("name", ["yes", "on", "null", "0x1F", "1_000", "1e3", "2031-01-02", "é"])
+def test_an_eval_is_called_as_its_file_is(name: str) -> None:
+    """Also where YAML, or an editor's YAML 1.2, reads something else than a text."""
+    write(f"{name}.jsonl", ({"id": row["id"], "text": "x", name: row["label"]} for row in GOLD))
+    predictions("teacher.jsonl", "student.jsonl")
+    said = init("teacher.jsonl", "student.jsonl", "--gold", f"{name}.jsonl", "--target", name)
+    assert [*said["evals"]] == [name]
+    assert the_eval(said)["target"] == name
+    text = Path("distill.yaml").read_text(encoding="utf-8")
+    assert ("target: '1e3'" in text) == (name == "1e3")
+    assert f'eval="{name}"' in Path("test_ship.py").read_text(encoding="utf-8")
+
+
+def test_messages_are_named_though_they_are_called_so() -> None:
+    """A task reads them only where the eval names them."""
+    asked = {"messages": [{"role": "user", "content": "2 + 2?"}], "answer": "4"}
+    write("asked.jsonl", ({"id": i, **asked} for i in range(N)))
+    for name in ("teacher.jsonl", "student.jsonl"):
+        write(name, ({"id": i, "text": "4"} for i in range(N)))
+    entry = the_eval(init("teacher.jsonl", "student.jsonl", "--gold", "asked.jsonl"))
+    assert (entry["messages"], entry["target"]) == ("messages", "answer")

@@ -13,8 +13,9 @@ from typing import Any
 
 from pytest_distill.cli.starting.fields import Fields
 from pytest_distill.cli.starting.first_model import FirstModel
-from pytest_distill.cli.yaml_text import yaml_line, yaml_lines
+from pytest_distill.cli.yaml_text import yaml_key, yaml_line, yaml_lines
 from pytest_distill.errors import one_line
+from pytest_distill.evals.ids import DEFAULT_ID_FIELD
 from pytest_distill.evals.tasks import TASKS
 
 NO_GOLD = "TODO-gold-set.jsonl"
@@ -72,7 +73,7 @@ def config_lines(
     if "sft" not in entries:
         yield from _ADD_SFT.splitlines()
     yield "evals:"
-    yield f"  {on.name}:"
+    yield f"  {yaml_key(on.name)}:"
     yield from (f"    {line}" for line in _eval_lines(models, on, folder))
 
 
@@ -94,11 +95,12 @@ def _eval_lines(models: Sequence[FirstModel], on: FirstEval, folder: Path) -> It
         yield f"data: {NO_GOLD}"
     else:
         yield yaml_line("data", relative(on.data, folder))
+    defaults = {"id": DEFAULT_ID_FIELD} | {f.name: f.default for f in fields_of(TASKS[on.task])}
     for field in fields_of(on.fields):
         name = getattr(on.fields, field.name)
-        if field.name == "input" and name is not None and name in (on.fields.id or "id", "id"):
+        if field.name == "input" and name is not None and name in (on.fields.id, DEFAULT_ID_FIELD):
             yield "# Nothing is asked of recorded models, so that any field with a text will do."
-        if name is not None and name != field.name:
+        if name is not None and name != defaults.get(field.name):
             yield yaml_line(field.name, name if isinstance(name, str) else [*name])
     if on.labels is not None:
         yield yaml_line("labels", on.labels)
@@ -134,7 +136,7 @@ def test_lines(models: Sequence[FirstModel], on: FirstEval) -> Iterator[str]:
     """Yield the lines of ``test_ship.py``."""
     gates = gate_names(models)
     names = ", ".join(sorted(f"assert_{gate}" for gate in gates))
-    yield from _HEAD.format(names=names, eval=json.dumps(on.name)).splitlines()
+    yield from _HEAD.format(names=names, eval=json.dumps(on.name, ensure_ascii=False)).splitlines()
     for gate in gates:
         name = gate
         if gate == "score" and not TASKS[on.task].metrics[0].higher_is_better:

@@ -6,7 +6,9 @@ Writes distill.yaml and test_ship.py. Files that are there already are left as t
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,7 @@ from pytest_distill.cli.starting.texts import (
     gate_names,
     test_lines,
 )
+from pytest_distill.cli.starting.trial import amiss
 from pytest_distill.config.json_schema import shipped
 from pytest_distill.errors import ConfigError, one_line
 from pytest_distill.evals.tasks import TASKS
@@ -88,16 +91,17 @@ def run(given: argparse.Namespace) -> Iterator[str]:
         TESTS: test_lines(models, found.eval),
     }
     texts = {name: "".join(f"{line}\n" for line in lines) for name, lines in files.items()}
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     told = {CONFIG: _told_of(models, found), TESTS: f"gates: {', '.join(gate_names(models))}"}
     for name, text in texts.items():
         _write_new(folder / name, text)
         yield f"{one_line(str(folder / name))}: {told[name]}"
-    if not (folder / schema.NAME).exists():
+    if not os.path.lexists(folder / schema.NAME):
         _write_new(folder / schema.NAME, shipped())
         yield f"{one_line(str(folder / schema.NAME))}: by which an editor checks {CONFIG}"
-    yield from _left_to_do(folder, found.eval)
-    shown = "" if folder.resolve() == Path.cwd() else f" {one_line(str(folder / TESTS))}"
+    yield from _left_to_do(folder, found.eval, models)
+    here = folder.resolve() == Path.cwd()
+    shown = "" if here else f" {one_line(shlex.quote(str(folder / TESTS)))}"
     yield f"next: pytest --distill-report{shown}"
 
 
@@ -144,7 +148,7 @@ def _refuse_those_there(folder: Path) -> None:
     """Raise ConfigError where a file that is to be written is there."""
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{one_line(str(folder))}: is a file; name a folder with -o")
-    there = [name for name in (CONFIG, "distill.yml", TESTS) if (folder / name).exists()]
+    there = [name for name in (CONFIG, "distill.yml", TESTS) if os.path.lexists(folder / name)]
     if there:
         shown = " and ".join(one_line(str(folder / name)) for name in there)
         raise ConfigError(
@@ -153,13 +157,29 @@ def _refuse_those_there(folder: Path) -> None:
         )
 
 
+def _make(folder: Path) -> None:
+    """Make a folder; ConfigError where that can't be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{one_line(str(folder))}: the folder can't be made ({error.strerror}): name another "
+            "with -o; nothing was written"
+        ) from None
+
+
 def _write_new(path: Path, text: str) -> None:
-    """Write a file that is not there; ConfigError where it came meanwhile."""
+    """Write a file that is not there; ConfigError where it came meanwhile, or can't be written."""
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
         raise ConfigError(f"{one_line(str(path))}: there already; it was left as it is") from None
+    except OSError as error:
+        raise ConfigError(
+            f"{one_line(str(path))}: can't be written ({error.strerror}): name another folder "
+            "with -o"
+        ) from None
 
 
 def _told_of(models: Sequence[FirstModel], found: _Found) -> str:
@@ -177,7 +197,7 @@ def _told_of(models: Sequence[FirstModel], found: _Found) -> str:
     return f"{roles}; eval '{on.name}' ({on.task}), {n}; {', '.join(named)}"
 
 
-def _left_to_do(folder: Path, on: FirstEval) -> Iterator[str]:
+def _left_to_do(folder: Path, on: FirstEval, models: Sequence[FirstModel]) -> Iterator[str]:
     """Yield what only the user can do before the gates run."""
     if on.data is None:
         yield (
@@ -186,3 +206,6 @@ def _left_to_do(folder: Path, on: FirstEval) -> Iterator[str]:
         )
     if on.todo is not None:
         yield f"to do in {CONFIG}: {one_line(on.todo)}"
+    elif on.data is not None:
+        for what in amiss(folder / CONFIG, on.name, models):
+            yield f"to do: {what}; until then no gate runs"

@@ -510,3 +510,38 @@ def test_messages_are_named_though_they_are_called_so() -> None:
         write(name, ({"id": i, "text": "4"} for i in range(N)))
     entry = the_eval(init("teacher.jsonl", "student.jsonl", "--gold", "asked.jsonl"))
     assert (entry["messages"], entry["target"]) == ("messages", "answer")
+
+
+@pytest.mark.parametrize(
+    ("row", "asked", "expected"),
+    [
+        ({"label": "good", "score": 0.8}, {}, "small.jsonl:1: no 'id', which would say of which"),
+        ({"id": "x{i}", "prediction": "good"}, {}, "small.jsonl: none of its ids (x0, x1"),
+        (
+            {"id": "r{i}", "prediction": "good"},
+            {"options": ["a", "b"], "label": "A"},
+            "gold.jsonl:1 (id 'r0'): 'label' is 'A', which is none of the choices",
+        ),
+    ],
+)
+def test_what_a_run_would_refuse_is_told_at_once(
+    row: dict[str, Any], asked: dict[str, Any], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The files are written, and may be mended by hand; no run is needed to learn of it."""
+    write("gold.jsonl", (gold | asked for gold in GOLD))
+    rows = [
+        {k: v.format(i=i) if isinstance(v, str) else v for k, v in row.items()} for i in range(N)
+    ]
+    write("small.jsonl", rows)
+    assert main(["init", "small.jsonl", "--gold", "gold.jsonl"]) == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("to do")]
+    assert [line.partition(expected)[0] for line in told] == ["to do: "]
+
+
+def test_a_folder_that_cannot_be_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """With what to do, and nothing is written; a link that leads nowhere is a file of somebody's."""
+    prepare()
+    told = refusal(capsys, "student.jsonl", "-o", "notes.txt/first")
+    assert "notes.txt/first: the folder can't be made (Not a directory): name another with" in told
+    Path("test_ship.py").symlink_to("nowhere.py")
+    assert "test_ship.py: there already" in refusal(capsys, "student.jsonl")

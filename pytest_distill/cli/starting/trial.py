@@ -1,0 +1,41 @@
+"""What a run would find amiss in the files of a first project, before any model runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pytest_distill.cli.starting.first_model import FirstModel
+from pytest_distill.config import load_config
+from pytest_distill.engines import ModelInfo
+from pytest_distill.errors import DistillError
+from pytest_distill.evaluation.sources.recorded import RecordedModel
+from pytest_distill.project.evals import read_eval
+
+
+def amiss(config: Path, eval: str, models: Sequence[FirstModel]) -> Iterator[str]:
+    """Yield what a run would say of the gold set and of each file of predictions.
+
+    Parameters
+    ----------
+    config : Path
+        The ``distill.yaml`` as it was written.
+    eval : str
+        Its eval, whose gold set is there.
+    models : sequence of FirstModel
+        Its models; of those that run nothing is known yet.
+    """
+    try:
+        on = read_eval(load_config(config.resolve()), eval)
+        on.check()
+    except DistillError as error:
+        yield str(error)
+        return
+    for model in models:
+        if not model.recorded:
+            continue
+        info = ModelInfo(model.role, model.role)
+        try:
+            RecordedModel(info, lambda _, path=model.path: path).evaluate(on)
+        except DistillError as error:
+            yield str(error)

@@ -160,6 +160,8 @@ def test_gold_labels_that_contradict_each_other_are_refused(
         ({"prob_bad": 0.2, "prob_good": 0.8}, {"label": "good"}, "classification"),
         ({"label": "good", "score": 0.8}, {"target": "good"}, "classification"),
         ({"output": [{"label": "good", "score": 0.8}]}, {"label": "good"}, "classification"),
+        ({"output": [[{"label": "good", "score": 0.8}]]}, {"label": "good"}, "classification"),
+        ({"output": {"label": "good", "score": 0.8}}, {"label": "good"}, "classification"),
         ({"loglikelihoods": [-1, -2]}, {"choices": ["a", "b"], "answer": 1}, "multiple_choice"),
         ({"prediction": 1}, {"options": ["a", "b"], "answer": 1}, "multiple_choice"),
         ({"text": "42"}, {"answer": "42"}, "generation"),
@@ -393,6 +395,8 @@ def prepare() -> None:
     write("no-ids.jsonl", ({"prediction": row["label"]} for row in GOLD))
     write("texts.jsonl", ({"id": i, "text": "42"} for i in range(N)))
     write("bare.jsonl", ({"id": i, "x": f"t {i}", "z": "a"} for i in range(N)))
+    write("unlabelled.jsonl", [*GOLD[:-1], {**GOLD[-1], "label": None}])
+    write("rated.jsonl", ({**row, "label": i / 10} for i, row in enumerate(GOLD)))
     Path("empty.jsonl").write_text("", encoding="utf-8")
     Path("notes.txt").write_text("x", encoding="utf-8")
     checkpoint("tagger", "BertForTokenClassification")
@@ -463,6 +467,16 @@ def prepare() -> None:
             "no field 'prediction' in every row",
         ),
         ("student.jsonl -o notes.txt", "notes.txt: is a file; name a folder with -o"),
+        ("org/small", "org/small: no such file or folder; a model of the hub is named in distill"),
+        ("teacher=small.jsonl student=./small.jsonl", "small.jsonl: is teacher and student at"),
+        (
+            "student.jsonl --gold unlabelled.jsonl",
+            "no name tells ('label' is not in every row: row 12 has none): say it with --target",
+        ),
+        (
+            "student.jsonl --gold rated.jsonl",
+            "('label' has numbers that are no labels; any other task is judged by its scores",
+        ),
     ],
 )
 def test_a_mistake_is_told_in_one_line(
@@ -539,9 +553,21 @@ def test_what_a_run_would_refuse_is_told_at_once(
 
 
 def test_a_folder_that_cannot_be_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    """With what to do, and nothing is written; a link that leads nowhere is a file of somebody's."""
+    """With what to do, and nothing is written; a link that leads nowhere is somebody's file."""
     prepare()
     told = refusal(capsys, "student.jsonl", "-o", "notes.txt/first")
     assert "notes.txt/first: the folder can't be made (Not a directory): name another with" in told
     Path("test_ship.py").symlink_to("nowhere.py")
     assert "test_ship.py: there already" in refusal(capsys, "student.jsonl")
+
+
+def test_a_path_stays_what_it_was_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link to the latest checkpoint is followed at each run; ``~`` behind a role is home."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    checkpoint("größe/step 500", "LlamaForCausalLM")
+    checkpoint("big", "LlamaForCausalLM")
+    Path("latest").symlink_to("größe/step 500")
+    Path("sub").mkdir()
+    monkeypatch.chdir("sub")
+    models = init("teacher=~/big", "student=../latest/")["models"]
+    assert models == {"teacher": {"path": "../big"}, "student": {"path": "../latest"}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pytest_distill.errors import ConfigError, few, one_line, refuse_unknown, so
 from pytest_distill.evals.cells import structure
 from pytest_distill.evals.rows import Row
 from pytest_distill.evals.tasks import TASKS
+from pytest_distill.evals.tasks.elsewhere import OTHER_TASKS
 
 PAIRS = (
     *(("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2")),
@@ -76,8 +78,9 @@ class GoldFields:
         self.path = path
         self.rows = rows
         self.asked = asked
-        whole = (name for name in rows[0] if all(row.get(name) is not None for row in rows))
-        self.names = [name for name in whole if name not in answers]
+        there = [name for name in dict.fromkeys(chain(*rows)) if name not in answers]
+        self.names = [name for name in there if all(row.get(name) is not None for row in rows)]
+        self._partly = [name for name in there if name not in self.names]
         for option in ("id", "input", "target"):
             name = getattr(asked, option)
             if name is not None:
@@ -203,9 +206,22 @@ class GoldFields:
         rest = [one_line(name) for name in self.names if name not in taken]
         known = f"Of {some_of(rest, most=10)} no name tells" if rest else "No field is left for it"
         return ConfigError(
-            f"{one_line(str(self.path))}: which field is the {what}?{why} {known}: say it with "
-            f"--{what} FIELD"
+            f"{one_line(str(self.path))}: which field is the {what}?{why} {known}"
+            f"{self._why_not(what)}: say it with --{what} FIELD"
         )
+
+    def _why_not(self, what: str) -> str:
+        """Return why a field of the right name is not taken."""
+        known = {"id": IDS, "input": INPUTS, "target": TARGETS}[what]
+        partly = next((name for name in self._partly if name.lower() in known), None)
+        if partly is not None:
+            first = next(n for n, row in enumerate(self.rows, 1) if row.get(partly) is None)
+            return f" ('{one_line(partly)}' is not in every row: row {first} has none)"
+        named = (name for name in self.names if name.lower() in known)
+        number = next((n for n in named if any(isinstance(r[n], float) for r in self.rows)), None)
+        if what != "target" or number is None:
+            return ""
+        return f" ('{one_line(number)}' has numbers that are no labels; {OTHER_TASKS})"
 
 
 def tasks_of_all(models: Sequence[FirstModel], asked: str | None) -> list[str]:

@@ -16,6 +16,7 @@ TARGETS = (
     *("target", "label", "labels", "gold", "gold_label", "answer", "answers", "reference"),
     *("references", "expected", "expected_output", "output", "completion", "response", "summary"),
     *("translation", "class", "category", "sentiment", "intent", "y_true", "y"),
+    *("ground_truth", "correct_answer", "gold_answer", "answerkey", "solution", "ideal"),
 )
 INPUTS = (
     *("input", "text", "sentence", "prompt", "question", "query", "instruction", "content"),

@@ -20,7 +20,8 @@ from pytest_distill.evaluation.sources.rows import ANSWERS
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
-_STATED = ("classification", "generation", "multiple_choice")
+_CLASSIFIED = "classification"
+_STATED = (_CLASSIFIED, "generation", "multiple_choice")
 """The tasks that a bare ``prediction`` may answer."""
 
 
@@ -38,16 +39,35 @@ def models_of(texts: Sequence[str]) -> list[FirstModel]:
             f"{_shown(next(iter(paths.values())))}: is the {next(iter(paths))}'s, and a student is "
             "what gates judge: name its folder or file too, as student=PATH"
         )
+    _refuse_one_path(paths)
     return [model_at(role, paths[role]) for role in ROLES if role in paths]
+
+
+def _refuse_one_path(paths: Mapping[Role, Path]) -> None:
+    """Raise ConfigError where two roles have the same folder or file."""
+    known: dict[Path, Role] = {}
+    for role, path in paths.items():
+        other = known.setdefault(path.resolve(), role)
+        if other != role:
+            raise ConfigError(
+                f"{_shown(path)}: is {other} and {role} at once: a comparison of a model with "
+                "itself says nothing"
+            )
 
 
 def _split(text: str) -> tuple[Role | None, Path]:
     """Return the role that stands before a path, and the path."""
     name, equals, rest = text.partition("=")
     if not equals or Path(text).exists():
-        return None, Path(text)
+        return None, _at_home(text)
     refuse_unknown(name, ROLES, f"{one_line(text)}: no role is called '{one_line(name)}'")
-    return next(role for role in ROLES if role == name), Path(rest)
+    return next(role for role in ROLES if role == name), _at_home(rest)
+
+
+def _at_home(text: str) -> Path:
+    """Return a path: behind a role no shell says what ``~`` is."""
+    path = Path(text)
+    return path.expanduser() if text.startswith("~/") and not path.exists() else path
 
 
 def _by_role(given: Sequence[tuple[Role | None, Path]]) -> dict[Role, Path]:
@@ -90,10 +110,9 @@ def model_at(role: Role, path: Path) -> FirstModel:
         return checkpoint(role, path)
     if not path.is_file():
         beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise ConfigError(
-            f"{_shown(path)}: no such file or folder; {did_you_mean(path.name, beside)} (a model "
-            "of the hub is named in distill.yaml by hand: path: ORG/NAME)"
-        )
+        meant = did_you_mean(path.name, beside, listed=False)
+        hub = "a model of the hub is named in distill.yaml by hand, as path: ORG/NAME"
+        raise ConfigError(f"{_shown(path)}: no such file or folder; {meant or hub}")
     if (tool := written_by(path)) is not None:
         raise ConfigError(
             f"{_shown(path)}: {tool} wrote this: python -m pytest_distill import {tool} makes "
@@ -123,8 +142,9 @@ def _answered_by(path: Path, rows: Sequence[Row]) -> tuple[str, ...]:
         return tuple(said)
     for value in row.values():  # what a pipeline gave, under whatever field
         inside = structure(value)
-        first = inside[0] if isinstance(inside, list) and inside else None
-        if isinstance(first, Mapping) and (said := [*_told(first)]):
+        while isinstance(inside, list) and inside:
+            inside = inside[0]
+        if isinstance(inside, Mapping) and (said := [*_piped(inside)]):
             return tuple(said)
     models = [role for role in ROLES if role in row]
     if len(models) > 1:
@@ -141,20 +161,24 @@ def _answered_by(path: Path, rows: Sequence[Row]) -> tuple[str, ...]:
 def _told(row: Mapping[str, Any]) -> Iterator[str]:
     """Yield the tasks of which a row's fields tell."""
     prefixes = Counter(p for name in row for p in PREFIXES if name.startswith(p))
-    pairs = ({"label", "score"}, {"labels", "scores"})
-    if (
-        "probabilities" in row
-        or any(pair <= row.keys() for pair in pairs)
-        or (prefixes and max(prefixes.values()) > 1)
-    ):
-        yield "classification"
+    piped = [*_piped(row)]
+    if "probabilities" in row or _CLASSIFIED in piped or max(prefixes.values(), default=0) > 1:
+        yield _CLASSIFIED
     elif "loglikelihoods" in row and not row.keys() & {"text", *TEXTS}:
         values = structure(row["loglikelihoods"])
         several = isinstance(values, list) and len(values) > 1
         yield "multiple_choice" if several else "perplexity"
     elif "prediction" in row:
         yield from _STATED
-    elif row.keys() & {"tool_calls", "custom_id", *TEXTS} or _generated(row):
+    elif piped or row.keys() & {"tool_calls", "custom_id"} or _generated(row):
+        yield "generation"
+
+
+def _piped(said: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the task of which a pipeline's answer tells."""
+    if {"label", "score"} <= said.keys() or {"labels", "scores"} <= said.keys():
+        yield _CLASSIFIED
+    elif said.keys() & {*TEXTS}:
         yield "generation"
 
 

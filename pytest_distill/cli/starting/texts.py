@@ -204,5 +204,6 @@ def test_is_good_enough():
 
 
 def relative(path: Path, folder: Path) -> str:
-    """Return a path as ``distill.yaml`` in `folder` names it."""
-    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    """Return a path as ``distill.yaml`` in `folder` names it; a link stays a link (``latest``)."""
+    there = path.parent.resolve() / path.name if path.is_symlink() else path.resolve()
+    return Path(os.path.relpath(there, folder.resolve())).as_posix()

@@ -20,11 +20,11 @@ from pytest_distill.cli.starting.fields import (
     Asked,
     Fields,
     GoldFields,
-    labels_of,
     refuse_other_targets,
     tasks_of_all,
 )
 from pytest_distill.cli.starting.first_model import FirstModel
+from pytest_distill.cli.starting.labels import labels_of
 from pytest_distill.cli.starting.models import models_of, rows_of
 from pytest_distill.cli.starting.texts import (
     NO_GOLD,
@@ -141,7 +141,8 @@ def _with_gold(
         labels, todo = labels_of(models, reader.texts(fields.target))
     stem = file_name(gold.stem)
     name = task if _NO_NAMES.fullmatch(stem.lower()) else stem
-    return _Found(FirstEval(name, task, gold, fields, labels, todo), len(rows))
+    long = task == "generation" and reader.is_long(fields.target)
+    return _Found(FirstEval(name, task, gold, fields, labels, todo, long), len(rows))
 
 
 def _refuse_those_there(folder: Path) -> None:

@@ -571,3 +571,11 @@ def test_a_path_stays_what_it_was_called(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir("sub")
     models = init("teacher=~/big", "student=../latest/")["models"]
     assert models == {"teacher": {"path": "../big"}, "student": {"path": "../latest"}}
+
+
+def test_long_answers_are_held_by_the_words_they_share() -> None:
+    """No model repeats a summary letter by letter: a teacher that scores 0 has nothing to keep."""
+    summary = "A film about a dog that finds its way home over three mountains and a river."
+    write("news.jsonl", ({"id": i, "article": "x", "summary": f"{i}: {summary}"} for i in range(N)))
+    write("small.jsonl", ({"id": i, "text": summary} for i in range(N)))
+    assert the_eval(init("small.jsonl", "--gold", "news.jsonl"))["metrics"] == ["rouge_l"]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from statistics import median
 
 from pytest_distill.cli.starting.first_model import IDS, INPUTS, TARGETS, FirstModel
-from pytest_distill.errors import ConfigError, few, one_line, refuse_unknown, some_of
+from pytest_distill.errors import ConfigError, one_line, refuse_unknown, some_of
 from pytest_distill.evals.cells import structure
 from pytest_distill.evals.rows import Row
 from pytest_distill.evals.tasks import TASKS
@@ -138,6 +138,11 @@ class GoldFields:
     def texts(self, field: str) -> set[str]:
         """Return the values of a field as labels."""
         return {str(row[field]) for row in self.rows}
+
+    def is_long(self, field: str | None) -> bool:
+        """Return whether most texts of a field are longer than what is answered word for word."""
+        values = [row[field] for row in self.rows] if field is not None else []
+        return median([len(v) if isinstance(v, str) else 0 for v in values] or [0]) > MOST_LETTERS
 
     def _id(self, target: str | None, recorded: Sequence[FirstModel]) -> str | None:
         """Return the field with the ids; None where a row's own digest will do."""
@@ -268,34 +273,3 @@ def refuse_other_targets(models: Sequence[FirstModel], fields: Fields) -> None:
                     f"{target!r:.60}, and in {one_line(str(first.path))} {gold[id]!r:.60}: name "
                     "the gold set with --gold FILE"
                 )
-
-
-def labels_of(
-    models: Sequence[FirstModel], gold: Collection[str]
-) -> tuple[Mapping[str, Any] | list[str] | None, str | None]:
-    """Return what ``labels:`` says where checkpoints classify, and what is left to the user.
-
-    Parameters
-    ----------
-    models : sequence of FirstModel
-        All of them.
-    gold : collection of str
-        The gold labels.
-    """
-    named = [model.labels for model in models if model.labels]
-    if not named:
-        return None, None
-    names = [*dict.fromkeys(name for labels in named for name in labels)]
-    if all({*gold} <= {*labels} for labels in named):
-        return (names if len(names) > 1 else None), None
-    numbers = [str(number) for number in range(len(named[0]))]
-    if len({*named}) == 1 and {*gold} <= {*numbers}:
-        return {number: int(number) for number in numbers}, None
-    meant = {label.casefold(): label for label in gold}
-    if len(meant) == len({*gold}) and {name.casefold() for name in names} == meant.keys():
-        return {name: meant[name.casefold()] for name in names}, None
-    outputs = ", ".join(f"{label}: {number}" for number, label in enumerate(sorted(gold)[:3]))
-    return None, (
-        f"the models say {few(names)}, and the gold labels are {few(sorted(gold))}: say which is "
-        f"which, such as labels: {{{outputs}}} (gold label: number of the output)"
-    )

@@ -16,6 +16,8 @@ from pytest_distill.cli.starting.first_model import FirstModel
 from pytest_distill.cli.yaml_text import yaml_key, yaml_line, yaml_lines
 from pytest_distill.errors import one_line
 from pytest_distill.evals.ids import DEFAULT_ID_FIELD
+from pytest_distill.evals.metrics import Metric
+from pytest_distill.evals.metrics.texts import ROUGE_L
 from pytest_distill.evals.tasks import TASKS
 
 NO_GOLD = "TODO-gold-set.jsonl"
@@ -40,6 +42,8 @@ class FirstEval:
         What ``labels:`` says.
     todo : str, optional
         What only the user can say of the labels.
+    long : bool
+        Whether the right answers are texts that no model repeats letter by letter.
     """
 
     name: str
@@ -48,6 +52,12 @@ class FirstEval:
     fields: Fields
     labels: Mapping[str, Any] | Sequence[str] | None = None
     todo: str | None = None
+    long: bool = False
+
+    @property
+    def metric(self) -> Metric:
+        """What gates look at."""
+        return ROUGE_L if self.long else TASKS[self.task].metrics[0]
 
 
 def config_lines(
@@ -108,7 +118,9 @@ def _eval_lines(models: Sequence[FirstModel], on: FirstEval, folder: Path) -> It
         yield from textwrap.wrap(
             one_line(f"TODO: {on.todo}"), 96, initial_indent="# ", subsequent_indent="# "
         )
-    yield f"metrics: [{TASKS[on.task].metrics[0].name}]"
+    if on.long:
+        yield "# Long answers are seldom the same letter by letter: the words they share count."
+    yield f"metrics: [{on.metric.name}]"
 
 
 def _example(models: Sequence[FirstModel], task: str) -> dict[str, Any]:
@@ -139,7 +151,7 @@ def test_lines(models: Sequence[FirstModel], on: FirstEval) -> Iterator[str]:
     yield from _HEAD.format(names=names, eval=json.dumps(on.name, ensure_ascii=False)).splitlines()
     for gate in gates:
         name = gate
-        if gate == "score" and not TASKS[on.task].metrics[0].higher_is_better:
+        if gate == "score" and not on.metric.higher_is_better:
             name = "score, lower"
         yield from ("", "", *_GATES[name].splitlines())
 

@@ -9,6 +9,7 @@ from pytest_distill.cli.starting.first_model import FirstModel
 from pytest_distill.config import load_config
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import DistillError
+from pytest_distill.evals.eval import Eval
 from pytest_distill.evaluation.sources.recorded import RecordedModel
 from pytest_distill.project.evals import read_eval
 
@@ -25,17 +26,16 @@ def amiss(config: Path, eval: str, models: Sequence[FirstModel]) -> Iterator[str
     models : sequence of FirstModel
         Its models; of those that run nothing is known yet.
     """
+    recorded = {model.role: model.path for model in models if model.recorded}
     try:
         on = read_eval(load_config(config.resolve()), eval)
-        on.check()
+        if isinstance(on, Eval):
+            on.check()
     except DistillError as error:
         yield str(error)
         return
-    for model in models:
-        if not model.recorded:
-            continue
-        info = ModelInfo(model.role, model.role)
+    for role, path in recorded.items():
         try:
-            RecordedModel(info, lambda _, path=model.path: path).evaluate(on)
+            RecordedModel(ModelInfo(role, role), {eval: path}.__getitem__).evaluate(on)
         except DistillError as error:
             yield str(error)

@@ -21,7 +21,9 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pytest_distill._util.docstrings import described_parameters
 from pytest_distill.config.criteria import arguments_of
 from pytest_distill.config.evals import EvalConfig, HarnessEval, eval_of
+from pytest_distill.config.json_parts import Json, ref, replace
 from pytest_distill.config.schema import CheckpointModel, File, ModelConfig, OwnModel, SourceModel
+from pytest_distill.config.task_checks import add_checks
 from pytest_distill.engines import Role
 from pytest_distill.engines.lookup import DEFAULT as DEFAULT_ENGINE
 from pytest_distill.engines.transformers.options import TransformersOptions
@@ -33,8 +35,6 @@ from pytest_distill.evaluation.sources.recorded import RecordedOptions
 from pytest_distill.evaluation.sources.reported import ReportedOptions
 from pytest_distill.gates.all import GATES
 from pytest_distill.gates.gate import BudgetGate
-
-Json = dict[str, Any]
 
 TITLE = "distill.yaml"
 
@@ -65,14 +65,15 @@ def schema() -> str:
     file: Json = parts.pop("file")
     first = {name: file["properties"][name] for name in ("models", "evals")}
     keys = file["properties"] = first | file["properties"]
-    role_of_name = {role: _ref("model") for role in get_args(Role)}
-    with_role = {"allOf": [_ref("model"), {"required": ["role"]}]}
+    role_of_name = {role: ref("model") for role in get_args(Role)}
+    with_role = {"allOf": [ref("model"), {"required": ["role"]}]}
     keys["models"] |= {**_entries(with_role), "properties": role_of_name}
-    keys["evals"] |= _entries(_ref("eval"))
-    keys["criteria"] |= {"propertyNames": _NAME, "additionalProperties": _ref("criterion")}
+    keys["evals"] |= _entries(ref("eval"))
+    keys["criteria"] |= {"propertyNames": _NAME, "additionalProperties": ref("criterion")}
     for key in ("required_gates", "allow_reruns"):
-        _replace(keys[key], _TEXT, _ref("gate_or_test"))
-    _replace(keys["allow_skipped"], _TEXT, {**_TEXT, "pattern": "^[^/]"})
+        replace(keys[key], _TEXT, ref("gate_or_test"))
+    replace(keys["baseline"], _TEXT, {**_TEXT, "minLength": 1})
+    replace(keys["allow_skipped"], _TEXT, {**_TEXT, "pattern": "^[^/]"})
     whole = {
         "$schema": DIALECT,
         "title": TITLE,
@@ -118,7 +119,7 @@ def _parts() -> Json:
     parts |= {name: part for name, part in found.items() if name not in of_kind.values()}
     for part in parts.values():
         _tidy(part)
-    parts["Waiver"]["properties"]["gate"].update(_ref("gate_or_test"), type="string")
+    parts["Waiver"]["properties"]["gate"].update(ref("gate_or_test"), type="string")
     for name in OPTIONS:
         _add_options(parts[f"engine.{name}"], parts.pop(f"options.{name}"))
     parts["engine.recorded"]["properties"]["format"]["enum"] = [*FORMATS, None]
@@ -127,6 +128,8 @@ def _parts() -> Json:
         _of_task(parts[f"task.{name}"], name, task)
     for name in ("none", "lm_eval"):
         _drop_sampled(parts[f"task.{name}"]["properties"]["metrics"])
+    for name in ("none", "lm_eval", *TASKS):
+        add_checks(parts[f"task.{name}"])
     for name, gate in GATES.items():
         _describe(parts[f"gate.{name}"], gate)
     return {
@@ -168,15 +171,15 @@ def _of_other_engine(part: Json, own: Json) -> None:
 
 def _model(other: Json) -> Json:
     """Return what an entry under ``models:`` is: its engine says which keys it has."""
-    engine = {**_TEXT, "description": other["properties"]["engine"]["description"]}
+    engine = {**_TEXT, "minLength": 1, "description": other["properties"]["engine"]["description"]}
     engine |= {"default": DEFAULT_ENGINE, "examples": [*OPTIONS]}
     # Without a key its condition holds, so that an entry that names no engine has the default one.
     cases = [
-        ({"properties": {"engine": {"const": name}}, **_if_named(name)}, _ref(f"engine.{name}"))
+        ({"properties": {"engine": {"const": name}}, **_if_named(name)}, ref(f"engine.{name}"))
         for name in OPTIONS
     ]
     whole = {"type": "object", "properties": {"engine": engine}}
-    return {**whole, **_cases(cases, _ref("engine.other"))}
+    return {**whole, **_cases(cases, ref("engine.other"))}
 
 
 def _if_named(engine: str) -> Json:
@@ -185,15 +188,15 @@ def _if_named(engine: str) -> Json:
 
 def _eval(none: Json) -> Json:
     """Return what an entry under ``evals:`` is: its task says which keys it has."""
-    of_harness = {**_TEXT, "pattern": f"^{PREFIX}"}
+    of_harness = {**_TEXT, "pattern": f"^{PREFIX}."}
     task = {"anyOf": [{"enum": [*TASKS]}, of_harness, {"type": "null"}]}
     task["description"] = none["properties"]["task"]["description"]
     said = {"type": "object", "required": ["task"]}
     cases: list[tuple[Json, Json]] = [
-        ({**said, "properties": {"task": {"const": name}}}, _ref(f"task.{name}")) for name in TASKS
+        ({**said, "properties": {"task": {"const": name}}}, ref(f"task.{name}")) for name in TASKS
     ]
-    cases.append(({**said, "properties": {"task": of_harness}}, _ref("task.lm_eval")))
-    cases.append(({"properties": {"task": {"type": "null"}}}, _ref("task.none")))
+    cases.append(({**said, "properties": {"task": of_harness}}, ref("task.lm_eval")))
+    cases.append(({"properties": {"task": {"type": "null"}}}, ref("task.none")))
     none["type"] = ["object", "null"]
     return {"type": ["object", "null"], "properties": {"task": task}, **_cases(cases, {})}
 
@@ -219,9 +222,9 @@ def _of_task(part: Json, name: str, task: type[Task]) -> None:
         _drop_sampled(keys["metrics"])
     suited = [metric.name for metric in task.metrics]
     others = [metric for metric in BUILT_IN if metric not in suited]
-    _replace(keys["metrics"], _TEXT, {**_TEXT, "examples": suited, "not": {"enum": others}})
+    replace(keys["metrics"], _TEXT, {**_TEXT, "examples": suited, "not": {"enum": others}})
     if task.guess != "choice":
-        _replace(keys["chance"]["anyOf"], {"const": "uniform", **_TEXT}, None)
+        replace(keys["chance"]["anyOf"], {"const": "uniform", **_TEXT}, None)
 
 
 def _shapes(hint: Any) -> Iterator[str]:
@@ -242,14 +245,14 @@ def _describe(part: Json, kind: type) -> None:
 def _drop_sampled(metrics: Json) -> None:
     """Take away the metrics of several samples, where a task has one of each example."""
     for kind in ("PassAtMetric", "MajorityMetric"):
-        _replace(metrics, _ref(kind), None)
+        replace(metrics, ref(kind), None)
 
 
 def _criterion(parts: Json) -> Json:
     """Return what an entry under ``criteria:`` is: gates, each asked once or several times."""
     gates = {}
     for name, gate in GATES.items():
-        once = _ref(f"gate.{name}")
+        once = ref(f"gate.{name}")
         forms = [once, {"type": "array", "items": once}]
         forms += [] if parts[f"gate.{name}"].get("required") else [{"type": "null"}]
         about = " ".join((gate.__doc__ or "").partition("\n")[0].replace("``", "`").split())
@@ -279,20 +282,3 @@ def _tasks_of_running_models() -> Json:
 
 def _entries(entry: Json) -> Json:
     return {"minProperties": 1, "propertyNames": _NAME, "additionalProperties": entry}
-
-
-def _ref(name: str) -> Json:
-    return {"$ref": f"#/definitions/{name}"}
-
-
-def _replace(within: Any, old: Json, new: Json | None) -> None:
-    """Put `new` in the place of every part that is `old`; None: take it out of its list."""
-    if isinstance(within, list):
-        within[:] = [
-            new if part == old else part for part in within if part != old or new is not None
-        ]
-    for key, part in within.items() if isinstance(within, dict) else enumerate(within):
-        if part == old and new is not None:
-            within[key] = new
-        elif isinstance(part, dict | list) and part != new:
-            _replace(part, old, new)

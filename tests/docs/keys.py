@@ -196,7 +196,7 @@ def _kinds(said: Json) -> Iterator[str]:
 def _of_type(kind: str, said: Json) -> str:
     if kind == "array" and said.get("items"):
         return _list_of([*dict.fromkeys(_kinds(said["items"]))], said.get("minItems"))
-    prefix = re.fullmatch(r"\^(\w+:)", said.get("pattern", ""))
+    prefix = re.fullmatch(r"\^(\w+:)\.?", said.get("pattern", ""))
     if prefix:
         return f"`{prefix[1]}...`"
     if kind == "string" and said.get("format") == "date":

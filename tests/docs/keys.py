@@ -195,7 +195,7 @@ def _kinds(said: Json) -> Iterator[str]:
 
 def _of_type(kind: str, said: Json) -> str:
     if kind == "array" and said.get("items"):
-        return _list_of([*dict.fromkeys(_kinds(said["items"]))], said.get("minItems"))
+        return _list_of([*dict.fromkeys(_kinds(said["items"]))], _number_of(said))
     prefix = re.fullmatch(r"\^(\w+:)\.?", said.get("pattern", ""))
     if prefix:
         return f"`{prefix[1]}...`"
@@ -204,9 +204,15 @@ def _of_type(kind: str, said: Json) -> str:
     return " ".join((_NAMES[kind], *_bounds(said)))
 
 
-def _list_of(kinds: Sequence[str], number: int | None = None) -> str:
+def _number_of(said: Json) -> str:
+    """Return how many entries a list has."""
+    least, most = said.get("minItems", 0), said.get("maxItems")
+    return f"{least} " if least == most else f"{least} or more " if least > 1 else ""
+
+
+def _list_of(kinds: Sequence[str], number: str = "") -> str:
     several = f"{kinds[0]}s" if len(kinds) == 1 and kinds[0] in _COUNTED else f"({_either(kinds)})"
-    return f"list of {'' if number is None else f'{number} '}{several}"
+    return f"list of {number}{several}"
 
 
 _COUNTED = ("text", "number", "whole number", "mapping")

@@ -72,7 +72,15 @@ def test_the_default_metric_of_a_task_stands_first() -> None:
             {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
             "text, or a list",
         ),
-        ({"type": "array", "items": {"type": "number"}, "minItems": 2}, "list of 2 numbers"),
+        (
+            {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+            "list of 2 numbers",
+        ),
+        (
+            {"type": "array", "items": {"type": "string"}, "minItems": 2},
+            "list of 2 or more texts",
+        ),
+        ({"type": "array", "items": {"type": "string"}, "minItems": 1}, "list of texts"),
     ],
 )
 def test_a_type_is_told_in_words(said: dict[str, object], words: str) -> None:

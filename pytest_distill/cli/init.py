@@ -1,6 +1,6 @@
 """``python -m pytest_distill init``: a first project, made of your models or predictions.
 
-Writes distill.yaml and test_ship.py. Files that are there already are left as they are.
+Writes distill.yaml and test_ship.py, or nothing where one of them is there already.
 """
 
 from __future__ import annotations

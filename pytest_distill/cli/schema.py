@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,23 @@ def run(given: argparse.Namespace) -> Iterator[str]:
     if given.output is None:
         yield from text.splitlines()
         return
+    if given.output.is_dir():
+        raise ConfigError(
+            f"{one_line(str(given.output))}: is a folder; name a file: -o "
+            f"{one_line(shlex.quote(str(given.output / NAME)))}"
+        )
     if given.output.exists() and not is_ours(given.output):
         raise ConfigError(
             f"{one_line(str(given.output))}: is no schema of distill.yaml: delete it, or name "
             "another file with -o; nothing was written"
         )
-    write_atomically(given.output, text)
+    try:
+        write_atomically(given.output, text)
+    except OSError as error:
+        raise ConfigError(
+            f"{one_line(str(given.output))}: can't be written ({error.strerror}): name another "
+            "file with -o"
+        ) from None
     yield f"{one_line(str(given.output))}: the schema of distill.yaml"
 
 

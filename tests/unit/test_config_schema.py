@@ -292,3 +292,13 @@ def test_the_command_writes_the_schema_anew(
         assert main(["schema", "-o", str(path)]) == 1
         assert "is no schema of distill.yaml: delete it" in capsys.readouterr().err
         assert path.read_text(encoding="utf-8") == other
+
+
+def test_where_no_file_can_be_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With what to write in its place: nobody is told to delete a folder."""
+    assert main(["schema", "-o", str(tmp_path)]) == 1
+    name = tmp_path / "distill.schema.json"
+    assert capsys.readouterr().err == f"error: {tmp_path}: is a folder; name a file: -o {name}\n"
+    name.write_text(shipped(), encoding="utf-8")
+    assert main(["schema", "-o", str(name / "x.json")]) == 1
+    assert "x.json: can't be written (" in capsys.readouterr().err

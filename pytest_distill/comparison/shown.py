@@ -9,7 +9,8 @@ from typing import Any
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import Answer
-from pytest_distill.evals.requests import Request
+from pytest_distill.evals.requests import Prediction, Request
+from pytest_distill.evals.tasks.tool_calls import as_text
 
 MOST_NUMBERS = 8
 """Of a vector."""
@@ -35,12 +36,24 @@ def shown_target(on: Eval, example: Example, answer: Answer[Any] | None) -> str:
 
 
 def shown_answer(answer: Answer[Any]) -> str:
-    """Return what a model said; of several samples the first, and the whole text where more is."""
-    said = shown_value(answer.predicted)
-    text = answer.prediction.text
-    if text is None or text.strip() == said.strip():
-        return said
-    return f"{said}\n\n{text}" if said else text
+    """Return what a model said; of several samples the first, and the whole text where more is.
+
+    Calls of tools that stand beside a text follow it.
+    """
+    said, beside = shown_value(answer.predicted), answer.prediction
+    parts = [said]
+    if beside.text and beside.text.strip() != said.strip():
+        parts.append(beside.text)
+    if beside.text and beside.tool_calls:
+        parts.append(as_text(beside.tool_calls))
+    return "\n\n".join(filter(None, parts))
+
+
+def shown_prediction(prediction: Prediction) -> str:
+    """Return what a model gave, where that is no answer in the gold set's words."""
+    calls = [as_text(prediction.tool_calls)] if prediction.tool_calls else []
+    parts = (prediction.prediction, prediction.text, *calls)
+    return "\n\n".join(dict.fromkeys(part for part in parts if part))
 
 
 def shown_value(value: object) -> str:
@@ -55,15 +68,21 @@ def shown_value(value: object) -> str:
         if all(isinstance(each, float) for each in value) and len(value) > MOST_NUMBERS:
             head = ", ".join(f"{each:g}" for each in value[:MOST_NUMBERS])
             return f"[{head}, ... {len(value):,} numbers]"
-    if isinstance(value, float):
-        return f"{value:g}"
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _content(message: Mapping[str, Any]) -> str:
     told = {key: value for key, value in message.items() if key not in ("role", "content")}
-    parts = [shown_value(message["content"])] if message.get("content") else []
+    content = message.get("content")
+    if isinstance(content, Sequence) and all(map(_is_text, content)):
+        content = "\n".join(str(part["text"]) for part in content)
+    parts = [shown_value(content)] if content else []
     return " ".join([*parts, *([shown_value(told)] if told else [])])
+
+
+def _is_text(part: object) -> bool:
+    """Return whether a part of a message's content holds a text and nothing else."""
+    return isinstance(part, Mapping) and set(part) == {"type", "text"}
 
 
 def _asked(request: Request) -> str:

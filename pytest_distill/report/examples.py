@@ -5,12 +5,15 @@ They are no part of the JSON report: of a large gold set they are larger than al
 
 from __future__ import annotations
 
+import json
+import operator
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter
 
+from pytest_distill.report.records import PairRow, record_of
 from pytest_distill.report.share import Listing, index_in
 
 
@@ -56,14 +59,14 @@ _TABLES = TypeAdapter(list[ExampleTable])
 
 
 def packed(tables: list[ExampleTable]) -> bytes:
-    """Return the tables as they cross processes."""
-    return zlib.compress(_TABLES.dump_json(tables), level=1)
+    """Return the tables as they cross processes; half a surrogate pair does so escaped."""
+    return zlib.compress(json.dumps(_TABLES.dump_python(tables)).encode(), level=1)
 
 
 def unpacked(told: bytes) -> list[ExampleTable]:
     """Return what `packed` made; ValueError where it is none."""
     try:
-        return _TABLES.validate_json(zlib.decompress(told))
+        return _TABLES.validate_python(json.loads(zlib.decompress(told)))
     except zlib.error as error:
         raise ValueError(str(error)) from None
 
@@ -84,6 +87,26 @@ def joined(
             found[table.key] = replace(known, models=tuple(models.values()), right_or_wrong=either)
     ordered = sorted(found.values(), key=lambda table: _place(table, listings))
     return tuple(_with_gains(table, listings) for table in ordered)
+
+
+def pair_rows(tables: Iterable[ExampleTable]) -> Iterator[PairRow]:
+    """Yield on how many examples each student does better and worse than each other role."""
+    for table in tables:
+        better = operator.gt if table.higher_is_better else operator.lt
+        for mine in (model for model in table.models if model.role == "student"):
+            for its in (model for model in table.models if model.role != "student"):
+                wins = sum(map(better, mine.scores, its.scores))
+                losses = sum(map(better, its.scores, mine.scores))
+                yield record_of(
+                    PairRow,
+                    table,
+                    model=mine.model,
+                    other=its.model,
+                    other_role=its.role,
+                    wins=wins,
+                    losses=losses,
+                    ties=len(table.ids) - wins - losses,
+                )
 
 
 def _place(table: ExampleTable, listings: Mapping[str, Listing]) -> tuple[str, int]:

@@ -16,7 +16,7 @@ from pytest_distill.gates.all import GATES
 from pytest_distill.gates.verdict import Outcome, finite
 from pytest_distill.report.attempt import TestRun
 from pytest_distill.report.changes import drift_sentences
-from pytest_distill.report.examples import ExampleTable, joined
+from pytest_distill.report.examples import ExampleTable, joined, pair_rows
 from pytest_distill.report.gate_changes import gate_changes
 from pytest_distill.report.outcomes import (
     ASKED_NOTHING,
@@ -132,6 +132,8 @@ class Ledger:
 
     def report(self) -> Report:
         """Return all that the run found out, and what it comes to."""
+        # One process may have evaluated the student and another one the SFT student.
+        self.known.add(Share(pairs=[*pair_rows(self.side_by_side())]))
         known, gates, compared = self.known, self.gates(), self.compared()
         told = {note for gate in gates for note in gate.notes}
         outcome, reasons = self._decision(gates)

@@ -181,6 +181,7 @@ class Share:
             "eval": [*listing.evals],
             "metric": listing.evals.get(getattr(row, "eval", ""), ()),
             "model": listing.models,
+            "other": listing.models,
         }
         parts = (part for part in KEYS[type(row)] if part in orders)
         return row.config, tuple(index_in(orders[part], getattr(row, part)) for part in parts)

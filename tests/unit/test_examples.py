@@ -11,6 +11,7 @@ from pytest_distill.report.examples import (
     ModelAnswers,
     joined,
     packed,
+    pair_rows,
     unpacked,
 )
 from pytest_distill.report.share import Listing
@@ -24,7 +25,7 @@ TABLE = ExampleTable(
     higher_is_better=True,
     right_or_wrong=True,
     ids=("e0", "e1"),
-    inputs=("<script>", "\u2028"),
+    inputs=("<script>\x00", "\u2028\ud800"),
     targets=("a", "b"),
     slices={"lang": ("de", "en")},
     models=(STUDENT,),
@@ -67,3 +68,14 @@ def test_without_a_teacher_nobody_gained() -> None:
     """A student alone has scores, and nothing to hold them against."""
     (found,) = joined([TABLE], LISTINGS)
     assert found.models == (STUDENT,)
+
+
+def test_a_student_is_counted_against_models_of_other_processes() -> None:
+    """Also where lower is better; students are not held against each other."""
+    sft = ModelAnswers("sft", "sft", (), (0.0, 0.5))
+    table = replace(TABLE, models=(TEACHER, STUDENT, sft))
+    found = [(row.other, row.wins, row.losses, row.ties) for row in pair_rows([table])]
+    assert found == [("teacher", 0, 1, 1), ("sft", 1, 1, 0)]
+    lower = replace(table, higher_is_better=False)
+    found = [(row.other, row.wins, row.losses, row.ties) for row in pair_rows([lower])]
+    assert found == [("teacher", 1, 0, 1), ("sft", 1, 1, 0)]

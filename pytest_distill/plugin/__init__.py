@@ -178,12 +178,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         # Where this fails the controlling process hears of no share, and nothing ships.
         from pytest_distill.plugin.sharing import share_of
 
-        output[OUTPUT] = json.dumps(asdict(share_of(own)), allow_nan=False)
+        share = share_of(own)
         if shows_examples(session.config):
             from pytest_distill.plugin.standing import example_tables
             from pytest_distill.report.examples import packed
 
-            output[EXAMPLES] = packed([*example_tables(own)])
+            output[EXAMPLES] = packed(example_tables(own, share))
+        output[OUTPUT] = json.dumps(asdict(share), allow_nan=False)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -191,11 +191,12 @@ class Reporting:
             self._ledger.named = own.collected.named
             self._ledger.scopes = own.collected.scopes
             self._ledger.rootdir = own.places.in_repository(self._config.rootpath)
-            self._ledger.take(share_of(own))
+            share = share_of(own)
             if shows_examples(self._config):
                 from pytest_distill.plugin.standing import example_tables
 
-                self._ledger.examples += example_tables(own)
+                self._ledger.examples += example_tables(own, share)
+            self._ledger.take(share)
         self._report = self._ledger.report()
         if status not in ENDS and self._report.outcome == "SHIP":
             self._ledger.troubles.append(f"pytest ended with status {status}")
@@ -240,6 +241,8 @@ class Reporting:
                 file.end(self._told(), self._ledger.side_by_side())
         except OSError as error:
             self._problem = f"{file.path}: cannot be written: {error.strerror}"
+        except Exception as error:  # noqa: BLE001 (the other files tell it)
+            self._problem = f"{file.path}: cannot be made: {type(error).__name__}: {error}"
 
 
 def _published(properties: Sequence[tuple[str, object]]) -> TestRun | None:

@@ -9,9 +9,14 @@ from typing import Any
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.evidence import retention_evidence
 from pytest_distill.comparison.routing import judged_probabilities
-from pytest_distill.comparison.shown import shown_answer, shown_input, shown_target
+from pytest_distill.comparison.shown import (
+    shown_answer,
+    shown_input,
+    shown_prediction,
+    shown_target,
+)
 from pytest_distill.comparison.slices import SliceScores, slice_scores
-from pytest_distill.errors import DistillError
+from pytest_distill.errors import DistillError, one_line
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Answer, Metric
 from pytest_distill.evaluation.measured import MeasuredEvaluation
@@ -51,8 +56,20 @@ def add_standing(share: Share, project: Project, config: str) -> None:
                 share.pairs.extend(_pairs(config, on, metric, found, name))
 
 
-def example_tables(session: DistillSession) -> Iterator[ExampleTable]:
-    """Yield the examples of each eval with the answers that this process knows."""
+def example_tables(session: DistillSession, share: Share) -> list[ExampleTable]:
+    """Return the examples of each eval with the answers that this process knows.
+
+    Where that fails the share says so: all else that was found out stands.
+    """
+    try:
+        return [*_tables(session)]
+    except Exception as error:  # noqa: BLE001 (the report says it, whatever it is)
+        told = f"{type(error).__name__}: {error}"
+        share.late.append(one_line(f"the answers cannot be shown: {told}"))
+        return []
+
+
+def _tables(session: DistillSession) -> Iterator[ExampleTable]:
     for path, project in session.projects.items():
         for on, found in _by_eval(project):
             if all(evaluation.has_scores(on.metrics[0]) for _, evaluation in found.values()):
@@ -160,6 +177,7 @@ def _table(config: str, on: Eval, found: Measured) -> ExampleTable:
     metric = on.metrics[0]
     scores = {name: evaluation.scores(metric) for name, (_, evaluation) in found.items()}
     answers = {name: _answers(evaluation) for name, (_, evaluation) in found.items()}
+    said = {name: _said(evaluation, answers[name]) for name, (_, evaluation) in found.items()}
     told: Sequence[Answer[Any] | None] = next(
         (each for each in answers.values() if each), [None] * len(on.gold)
     )
@@ -178,7 +196,7 @@ def _table(config: str, on: Eval, found: Measured) -> ExampleTable:
             ModelAnswers(
                 name,
                 model.role,
-                () if on.task.only_rates else tuple(map(shown_answer, answers[name])),
+                said[name],
                 tuple(scores[name].tolist()),
             )
             for name, (model, _) in found.items()
@@ -187,7 +205,21 @@ def _table(config: str, on: Eval, found: Measured) -> ExampleTable:
 
 
 def _answers(evaluation: MeasuredEvaluation) -> Sequence[Answer[Any]]:
-    return evaluation.answers if evaluation.predictions else ()
+    """Return a model's answers; none where it has only scores, or answers that cannot be read.
+
+    Those are no error beside ready scores, for which nobody reads them.
+    """
+    with suppress(DistillError):
+        return evaluation.answers if evaluation.predictions else ()
+    return ()
+
+
+def _said(evaluation: MeasuredEvaluation, answers: Sequence[Answer[Any]]) -> tuple[str, ...]:
+    if evaluation.eval.task.only_rates:
+        return ()
+    if answers:
+        return tuple(map(shown_answer, answers))
+    return tuple(map(shown_prediction, evaluation.predictions))
 
 
 def _values(on: Eval, field: str) -> tuple[str, ...]:

@@ -5,6 +5,10 @@ What a browser shows of it: ``tests/browser``.
 
 from __future__ import annotations
 
+import gzip
+import json
+import re
+from base64 import b64decode
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +18,7 @@ from sklearn.calibration import calibration_curve
 
 from pytest_distill.statistics.calibration import BINS
 
-from .project import SFT, STUDENT, TEACHER, N, Project, Run, gold, said, write_gates
+from .project import SFT, STUDENT, TEACHER, N, Project, Run, answers, gold, said, write_gates
 
 OPTIONS = ("--distill-html", "out.html", "--distill-json", "out.json")
 
@@ -161,3 +165,43 @@ def test_a_metric_of_the_users_is_asked_while_a_gate_runs(project: Project, run:
     result = run(*OPTIONS)
     assert result.ret == 0
     assert "20 examples" in (project.path / "out.html").read_text()
+
+
+def answers_of(project: Project) -> list[dict[str, Any]]:
+    """Return what the page holds of each eval's examples."""
+    page = (project.path / "out.html").read_text(encoding="utf-8")
+    found = re.findall(r'class="rows">([^<]*)</script>', page)
+    return [json.loads(gzip.decompress(b64decode(each))) for each in found]
+
+
+def test_answers_that_cannot_be_read_are_shown_as_they_are(project: Project, run_both: Run) -> None:
+    """Beside ready scores they are no error: the report is the same with the page and without."""
+    for name, right in (("teacher", TEACHER), ("student", STUDENT), ("sft", SFT)):
+        rows = [
+            {**row, "scores": {"judge": float(i in right)}} for i, row in enumerate(answers(right))
+        ]
+        rows[3]["prediction"] = "neither"
+        project.rows(f"{name}.jsonl", rows)
+    project.evals["reviews"]["metrics"] = [{"name": "judge", "range": [0, 1]}]
+    project.save()
+    write_gates(project, keeps="assert_quality_retained(0.9)")
+    run_both(*OPTIONS[2:])
+    report = project.json()
+    run_both(*OPTIONS)
+    assert project.json() == report
+    (table,) = answers_of(project)
+    assert table["texts"][2][3] == "neither"
+    assert [sum(scores) for scores in table["scores"]] == [len(TEACHER), len(STUDENT)]
+
+
+def test_a_file_that_cannot_be_made_leaves_the_others(project: Project, run_apart: Run) -> None:
+    """They say that the run is no SHIP, and why."""
+    patch = "from pytest_distill.report import html_file\nhtml_file.text = lambda *given: 1 / 0\n"
+    project.file("conftest.py", patch)
+    write_gates(project, keeps="assert_quality_retained(0.9)")
+    result = run_apart(*OPTIONS)
+    assert result.ret == 1
+    report = project.json()
+    assert report["outcome"] == "INCOMPLETE"
+    assert "out.html: cannot be made: ZeroDivisionError" in report["reason"]
+    assert [gate["outcome"] for gate in report["gates"]] == ["PASSED"]

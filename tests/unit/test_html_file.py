@@ -18,6 +18,7 @@ from pytest_distill._util.format import score_text, shown_score
 from pytest_distill.errors import printable
 from pytest_distill.report.examples import ExampleTable, ModelAnswers
 from pytest_distill.report.html.packing import LOST_KEEP, packed
+from pytest_distill.report.html.told import gates_told
 from pytest_distill.report.html_file import text
 from pytest_distill.report.records import PairRow, Reason, Report
 from tests.unit.test_markdown_file import (
@@ -313,3 +314,11 @@ def test_few_long_texts_are_cut_evenly_and_no_more_than_they_must() -> None:
     assert 0.9 * 1_400_000 < len(made.tables[0]) <= 1_400_000 + 300 * 30
     whole = packed([many(300, words=5)])
     assert whole.cut is None
+
+
+def test_a_gate_leads_to_the_answers_that_it_looked_at() -> None:
+    """By another metric, or within a budget of tokens, other examples are lost."""
+    kept = replace(PASSED, lost=1)
+    asked = (kept, replace(kept, metric="macro_f1"), replace(kept, at_tokens=64))
+    told = gates_told(replace(REPORT, gates=asked), [TABLE])
+    assert [gate.table for gate in told] == [0, None, None]

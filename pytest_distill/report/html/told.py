@@ -157,7 +157,9 @@ def _gate(row: GateRow, place: int, is_open: bool, examples: Sequence[ExampleTab
 def _table_of(row: GateRow, examples: Sequence[ExampleTable]) -> int | None:
     """Return the place of the table where a student's lost examples stand; None without any."""
     for place, table in enumerate(examples):
-        if (table.config, table.eval) == (row.config, row.eval) and row.lost:
+        # By another metric, or within a budget, other examples are lost.
+        told = table.key == (row.config, row.eval, row.metric) and row.at_tokens is None
+        if told and row.lost:
             lost = [model for model in table.models if model.model == row.model]
             return place if any(gain < 0 for model in lost for gain in model.gains) else None
     return None

@@ -395,6 +395,8 @@ def prepare() -> None:
     write("no-ids.jsonl", ({"prediction": row["label"]} for row in GOLD))
     write("texts.jsonl", ({"id": i, "text": "42"} for i in range(N)))
     write("bare.jsonl", ({"id": i, "x": f"t {i}", "z": "a"} for i in range(N)))
+    write("squad.jsonl", ({"id": i, "answers": {"text": ["a"]}} for i in range(N)))
+    write("judged.jsonl", ({"id": i, "scores": {"grade": 4}} for i in range(N)))
     write("unlabelled.jsonl", [*GOLD[:-1], {**GOLD[-1], "label": None}])
     write("rated.jsonl", ({**row, "label": i / 10} for i, row in enumerate(GOLD)))
     Path("empty.jsonl").write_text("", encoding="utf-8")
@@ -477,6 +479,8 @@ def prepare() -> None:
             "student.jsonl --gold rated.jsonl",
             "('label' has numbers that are no labels; any other task is judged by its scores",
         ),
+        ("student.jsonl --gold squad.jsonl", "('answers' has mappings in it, and no texts): say"),
+        ("judged.jsonl", "judged.jsonl: has scores that were given elsewhere, and no answers"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(
@@ -531,6 +535,11 @@ def test_messages_are_named_though_they_are_called_so() -> None:
     [
         ({"label": "good", "score": 0.8}, {}, "small.jsonl:1: no 'id', which would say of which"),
         ({"id": "x{i}", "prediction": "good"}, {}, "small.jsonl: none of its ids (x0, x1"),
+        (
+            {"id": "r{i}", "prediction": "GOOD"},
+            {},
+            "small.jsonl: gold.jsonl:1 (id 'r0'): predicted labels that no gold example has",
+        ),
         (
             {"id": "r{i}", "prediction": "good"},
             {"options": ["a", "b"], "label": "A"},

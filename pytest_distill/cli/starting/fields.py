@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -222,11 +222,12 @@ class GoldFields:
         if partly is not None:
             first = next(n for n, row in enumerate(self.rows, 1) if row.get(partly) is None)
             return f" ('{one_line(partly)}' is not in every row: row {first} has none)"
-        named = (name for name in self.names if name.lower() in known)
-        number = next((n for n in named if any(isinstance(r[n], float) for r in self.rows)), None)
-        if what != "target" or number is None:
+        named = next((name for name in self.names if name.lower() in known), None)
+        if what != "target" or named is None or self._right(named):
             return ""
-        return f" ('{one_line(number)}' has numbers that are no labels; {OTHER_TASKS})"
+        if any(isinstance(row[named], Mapping) for row in self.rows):
+            return f" ('{one_line(named)}' has mappings in it, and no texts)"
+        return f" ('{one_line(named)}' has numbers that are no labels; {OTHER_TASKS})"
 
 
 def tasks_of_all(models: Sequence[FirstModel], asked: str | None) -> list[str]:

@@ -152,9 +152,15 @@ def _answered_by(path: Path, rows: Sequence[Row]) -> tuple[str, ...]:
             f"{_shown(path)}: has the answers of {' and '.join(models)} in columns: write a file "
             "for each model, with the columns id and prediction"
         )
+    if "scores" in row:
+        raise ConfigError(
+            f"{_shown(path)}: has scores that were given elsewhere, and no answers: what they are "
+            'is for you to say in distill.yaml (docs/engines.md, "Ready scores")'
+        )
+    answers = ", ".join(name for name in ANSWERS if name != "scores")
+    its = f"its fields are {some_of([*map(one_line, row)])}" if row else "its first row is empty"
     raise ConfigError(
-        f"{_shown(path)}: no field of it is an answer of a model: a row has one of "
-        f"{', '.join(ANSWERS)}; its fields are {some_of([*map(one_line, row)])}"
+        f"{_shown(path)}: no field of it is an answer of a model: a row has one of {answers}; {its}"
     )
 
 

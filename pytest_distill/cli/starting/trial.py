@@ -10,6 +10,7 @@ from pytest_distill.config import load_config
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import DistillError
 from pytest_distill.evals.eval import Eval
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.sources.recorded import RecordedModel
 from pytest_distill.project.evals import read_eval
 
@@ -36,6 +37,8 @@ def amiss(config: Path, eval: str, models: Sequence[FirstModel]) -> Iterator[str
         return
     for role, path in recorded.items():
         try:
-            RecordedModel(ModelInfo(role, role), {eval: path}.__getitem__).evaluate(on)
+            found = RecordedModel(ModelInfo(role, role), {eval: path}.__getitem__).evaluate(on)
+            if isinstance(found, MeasuredEvaluation):
+                found.exact_score(on.metrics[0])
         except DistillError as error:
             yield str(error)

@@ -334,6 +334,9 @@ def test_a_gguf_file_is_named_beside_its_folder() -> None:
     Path("student/q4.gguf").touch()
     said = init("teacher", "student")
     assert said["models"]["student"] == {"path": "student", "gguf_file": "q4.gguf"}
+    assert main(["init", "teacher", "student/q4.gguf", "-o", "again"]) == 0
+    again = load_config(Path("again/distill.yaml").resolve()).models["student"]
+    assert again.model_dump()["path"] == "../student"
     assert the_eval(said)["task"] == "generation"
 
 
@@ -406,6 +409,10 @@ def prepare() -> None:
     classifiers("scorer", id2label={"0": "LABEL_0"})
     classifiers("tags", problem_type="multi_label_classification")
     write("samples_arc_easy_2025-01-01T00-00-00.000000.jsonl", GOLD)
+    Path("tagger/model.safetensors").touch()
+    Path("loop").symlink_to("loop")
+    Path("tag-lora").mkdir()
+    Path("tag-lora/adapter_config.json").write_text('{"task_type": "TOKEN_CLS"}', encoding="utf-8")
     Path("hub/snapshot").mkdir(parents=True)
     Path("hub/snapshot/config.json").write_text("{}", encoding="utf-8")
     Path("packed").mkdir()
@@ -451,7 +458,7 @@ def prepare() -> None:
             "lora",
             "lora: is an adapter, and its adapter_config.json does not say of what base",
         ),
-        ("packed", "packed: has several GGUF files: write one into distill.yaml"),
+        ("packed", "packed: has several GGUF files: name one of them (a.gguf, b.gguf)"),
         ("classifier texts.jsonl", "no task suits all models (classifier: classification; texts"),
         ("student.jsonl --task chat", "--task: no task is called 'chat'"),
         ("classifier --task generation", "--task generation: does not suit all (classifier: class"),
@@ -480,6 +487,9 @@ def prepare() -> None:
             "('label' has numbers that are no labels; any other task is judged by its scores",
         ),
         ("student.jsonl --gold squad.jsonl", "('answers' has mappings in it, and no texts): say"),
+        ("tagger/model.safetensors", "model.safetensors: is a file of weights: name its folder"),
+        ("tag-lora", "tag-lora: is an adapter for TOKEN_CLS, which no task asks (any other task"),
+        ("student=loop", "loop: no such file or folder"),
         ("judged.jsonl", "judged.jsonl: has scores that were given elsewhere, and no answers"),
     ],
 )

@@ -14,6 +14,9 @@ from pytest_distill.evals.requests import CAUSAL, SEQ2SEQ
 from pytest_distill.evals.tasks.classification import ClassificationRequest
 from pytest_distill.evals.tasks.elsewhere import OTHER_TASKS
 
+GGUF = ".gguf"
+"""How such a file's name ends."""
+
 _CLASSIFIES = ("classification",)
 _CAUSAL = ("generation", "multiple_choice", "perplexity")
 _CLASSIFIER = ClassificationRequest.heads[0]
@@ -63,6 +66,11 @@ def _without_config(role: Role, path: Path) -> FirstModel:
         said = _read(path / "adapter_config.json")
         base = said.get("base_model_name_or_path")
         tasks = _OF_ADAPTERS.get(str(said.get("task_type")))
+        if tasks is None and said.get("task_type"):
+            raise ConfigError(
+                f"{_shown(path)}: is an adapter for {one_line(str(said['task_type']))}, which no "
+                f"task asks ({OTHER_TASKS})"
+            )
         if tasks is None or not isinstance(base, str) or not base:
             raise ConfigError(
                 f"{_shown(path)}: is an adapter, and its adapter_config.json does not say of what "
@@ -70,14 +78,19 @@ def _without_config(role: Role, path: Path) -> FirstModel:
                 f"adapter: {_shown(path)}"
             )
         return FirstModel(role, path, tasks, base=base)
-    packed = sorted(path.glob("*.gguf"))
-    if len(packed) == 1:
-        return FirstModel(role, path, _CAUSAL, gguf_file=packed[0].name)
+    files = sorted(file for file in path.glob("*") if file.suffix.lower() == GGUF)
+    if len(files) == 1:
+        return packed(role, files[0])
     inside = sorted(p.parent.name for p in path.glob("*/config.json"))
-    several = "has several GGUF files: write one into distill.yaml, path: and gguf_file:"
+    several = f"has several GGUF files: name one of them ({some_of([f.name for f in files])})"
     meant = f"; did you mean one of the folders in it ({some_of(inside)})?" if inside else ""
     plain = f"has no config.json, and so is no checkpoint of transformers{meant}"
-    raise ConfigError(f"{_shown(path)}: {several if packed else plain}")
+    raise ConfigError(f"{_shown(path)}: {several if files else plain}")
+
+
+def packed(role: Role, file: Path) -> FirstModel:
+    """Return the model in a GGUF file."""
+    return FirstModel(role, file.parent, _CAUSAL, gguf_file=file.name)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from pytest_distill.cli.starting.checkpoints import checkpoint
+from pytest_distill.cli.starting.checkpoints import GGUF, checkpoint, packed
 from pytest_distill.cli.starting.first_model import TARGETS, FirstModel
 from pytest_distill.engines import Role
 from pytest_distill.errors import ConfigError, did_you_mean, one_line, refuse_unknown, some_of
@@ -23,6 +24,9 @@ ROLES: tuple[Role, ...] = get_args(Role)
 _CLASSIFIED = "classification"
 _STATED = (_CLASSIFIED, "generation", "multiple_choice")
 """The tasks that a bare ``prediction`` may answer."""
+
+
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 
 
 def models_of(texts: Sequence[str]) -> list[FirstModel]:
@@ -45,9 +49,9 @@ def models_of(texts: Sequence[str]) -> list[FirstModel]:
 
 def _refuse_one_path(paths: Mapping[Role, Path]) -> None:
     """Raise ConfigError where two roles have the same folder or file."""
-    known: dict[Path, Role] = {}
+    known: dict[str, Role] = {}
     for role, path in paths.items():
-        other = known.setdefault(path.resolve(), role)
+        other = known.setdefault(os.path.realpath(path), role)
         if other != role:
             raise ConfigError(
                 f"{_shown(path)}: is {other} and {role} at once: a comparison of a model with "
@@ -113,11 +117,15 @@ def model_at(role: Role, path: Path) -> FirstModel:
         meant = did_you_mean(path.name, beside, listed=False)
         hub = "a model of the hub is named in distill.yaml by hand, as path: ORG/NAME"
         raise ConfigError(f"{_shown(path)}: no such file or folder; {meant or hub}")
+    if path.suffix.lower() == GGUF:
+        return packed(role, path)
     if (tool := written_by(path)) is not None:
         raise ConfigError(
             f"{_shown(path)}: {tool} wrote this: python -m pytest_distill import {tool} makes "
             "plain files of it, and the lines of distill.yaml"
         )
+    if path.suffix.lower() in _WEIGHTS:
+        raise ConfigError(f"{_shown(path)}: is a file of weights: name its folder")
     if path.suffix.lower() not in KINDS:
         raise ConfigError(
             f"{_shown(path)}: is neither a folder with a model nor a file with predictions "

@@ -284,6 +284,7 @@ def test_labels_that_nobody_can_match_are_left_to_the_user(
         ("LlamaForCausalLM", "generation"),
         ("GPT2LMHeadModel", "generation"),
         ("T5ForConditionalGeneration", "generation"),
+        ("EncoderDecoderModel", "generation"),
         ("BertForSequenceClassification", "classification"),
     ],
 )
@@ -309,6 +310,9 @@ def test_a_causal_model_is_asked_what_the_gold_set_holds() -> None:
     assert the_eval(init("teacher", "student", "--gold", "asked.jsonl"))["task"] == (
         "multiple_choice"
     )
+    checkpoint("sees", "Gemma3ForConditionalGeneration")  # a decoder that reads pictures too
+    assert main(["init", "sees", "--gold", "asked.jsonl", "-o", "seen"]) == 0
+    assert load_config(Path("seen/distill.yaml").resolve()).evals["asked"].task == "multiple_choice"
     write("texts.jsonl", ({"text": f"text {i}"} for i in range(N)))
     assert main(["init", "teacher", "student", "--gold", "texts.jsonl", "-o", "rated"]) == 0
     config = load_config(Path("rated/distill.yaml").resolve())
@@ -410,6 +414,7 @@ def prepare() -> None:
     classifiers("tags", problem_type="multi_label_classification")
     write("samples_arc_easy_2025-01-01T00-00-00.000000.jsonl", GOLD)
     Path("tagger/model.safetensors").touch()
+    classifiers("misnamed", id2label=["bad", "good"])
     Path("loop").symlink_to("loop")
     Path("tag-lora").mkdir()
     Path("tag-lora/adapter_config.json").write_text('{"task_type": "TOKEN_CLS"}', encoding="utf-8")
@@ -489,6 +494,7 @@ def prepare() -> None:
         ("student.jsonl --gold squad.jsonl", "('answers' has mappings in it, and no texts): say"),
         ("tagger/model.safetensors", "model.safetensors: is a file of weights: name its folder"),
         ("tag-lora", "tag-lora: is an adapter for TOKEN_CLS, which no task asks (any other task"),
+        ("misnamed", "misnamed/config.json: id2label must give each output, by its number, a name"),
         ("student=loop", "loop: no such file or folder"),
         ("judged.jsonl", "judged.jsonl: has scores that were given elsewhere, and no answers"),
     ],

@@ -26,6 +26,7 @@ _OF_CLASSES: Mapping[str, tuple[str, ...]] = {
     CAUSAL.suffix: _CAUSAL,
     "LMHeadModel": _CAUSAL,
     SEQ2SEQ.suffix: ("generation",),
+    "EncoderDecoderModel": ("generation",),
 }
 """How a class of transformers ends -> the tasks that ask such a model, the usual one first."""
 
@@ -40,24 +41,36 @@ def checkpoint(role: Role, path: Path) -> FirstModel:
     if not (path / "config.json").is_file():
         return _without_config(role, path)
     said = _read(path / "config.json")
-    try:
-        (architecture, *_) = said["architectures"]
-        names = said.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
-        labels = tuple(str(names[number]) for number in sorted(names, key=int))
-    except (ValueError, LookupError, TypeError, AttributeError):
+    listed = said.get("architectures")
+    if not isinstance(listed, list) or not listed:
         raise ConfigError(
             f"{_shown(path / 'config.json')}: names no architecture: save the model with "
             "save_pretrained"
-        ) from None
-    tasks = next((of for end, of in _OF_CLASSES.items() if str(architecture).endswith(end)), None)
+        )
+    architecture, labels = str(listed[0]), _labels(path / "config.json", said)
+    tasks = next((of for end, of in _OF_CLASSES.items() if architecture.endswith(end)), None)
+    if architecture.endswith(SEQ2SEQ.suffix) and not said.get("is_encoder_decoder"):
+        tasks = _CAUSAL  # a decoder that reads pictures too
     many = said.get("problem_type") == "multi_label_classification"
     if tasks is None or (tasks == _CLASSIFIES and (many or len(labels) < 2)):
         kind = "" if tasks is None else " of several labels at once" if many else " of one output"
         raise ConfigError(
-            f"{_shown(path)}: is a {one_line(str(architecture))}{kind}, which no task asks "
+            f"{_shown(path)}: is a {one_line(architecture)}{kind}, which no task asks "
             f"({OTHER_TASKS})"
         )
     return FirstModel(role, path, tasks, labels if tasks == _CLASSIFIES else ())
+
+
+def _labels(config: Path, said: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a checkpoint calls its outputs."""
+    names = said.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
+    try:
+        return tuple(str(names[number]) for number in sorted(names, key=int))
+    except (ValueError, LookupError, TypeError):
+        raise ConfigError(
+            f"{_shown(config)}: id2label must give each output, by its number, a name: save the "
+            "model with save_pretrained"
+        ) from None
 
 
 def _without_config(role: Role, path: Path) -> FirstModel:

@@ -415,6 +415,9 @@ def prepare() -> None:
     write("samples_arc_easy_2025-01-01T00-00-00.000000.jsonl", GOLD)
     Path("tagger/model.safetensors").touch()
     classifiers("misnamed", id2label=["bad", "good"])
+    for split in ("train", "test"):
+        Path("saved", split).mkdir(parents=True)
+        Path("saved", split, "state.json").touch()
     Path("loop").symlink_to("loop")
     Path("tag-lora").mkdir()
     Path("tag-lora/adapter_config.json").write_text('{"task_type": "TOKEN_CLS"}', encoding="utf-8")
@@ -495,6 +498,7 @@ def prepare() -> None:
         ("tagger/model.safetensors", "model.safetensors: is a file of weights: name its folder"),
         ("tag-lora", "tag-lora: is an adapter for TOKEN_CLS, which no task asks (any other task"),
         ("misnamed", "misnamed/config.json: id2label must give each output, by its number, a name"),
+        ("student.jsonl --gold saved", "saved: has several splits (test, train): name the folder"),
         ("student=loop", "loop: no such file or folder"),
         ("judged.jsonl", "judged.jsonl: has scores that were given elsewhere, and no answers"),
     ],

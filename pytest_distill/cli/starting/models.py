@@ -137,6 +137,12 @@ def model_at(role: Role, path: Path) -> FirstModel:
 
 def rows_of(path: Path) -> tuple[Row, ...]:
     """Return the rows of a file; GoldSetError where they can't be read, or there are none."""
+    splits = sorted(file.parent.name for file in path.glob("*/state.json"))
+    if len(splits) > 1:
+        raise ConfigError(
+            f"{_shown(path)}: has several splits ({some_of([*map(one_line, splits)])}): name the "
+            f"folder of one, as {_shown(path / splits[-1])}"
+        )
     rows = tuple(row for _, row in open_rows(path, None).rows)
     if not rows:
         raise ConfigError(f"{_shown(path)}: has no rows")

@@ -322,3 +322,12 @@ def test_a_gate_leads_to_the_answers_that_it_looked_at() -> None:
     asked = (kept, replace(kept, metric="macro_f1"), replace(kept, at_tokens=64))
     told = gates_told(replace(REPORT, gates=asked), [TABLE])
     assert [gate.table for gate in told] == [0, None, None]
+
+
+def test_one_text_that_is_longer_than_all_others_is_cut() -> None:
+    """Wherever it stands: not all texts are looked at to see how long they may be."""
+    texts = [""] * 3000
+    texts[99] = "".join(f"{random.Random(i).getrandbits(64):x}" for i in range(180_000))  # noqa: S311
+    made = packed([replace(many(3000, words=1), inputs=tuple(texts))])
+    assert made.cut is not None
+    assert len(made.tables[0]) <= 1_400_000 + 3000 * 30

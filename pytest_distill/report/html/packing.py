@@ -12,6 +12,7 @@ import math
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 from typing import Any
 
 from pytest_distill._util.format import score_text, shown_score
@@ -55,9 +56,12 @@ def packed(tables: Sequence[ExampleTable]) -> Packed:
     cut = _longest_cut(sheets, room)
     while True:
         found = tuple(sheet.packed(cut) for sheet in sheets)
-        if cut is None or cut <= LEAST_CUT or sum(map(len, found)) <= room:
+        size = sum(map(len, found))
+        if size <= room or (cut is not None and cut <= LEAST_CUT):
             return Packed(found, cut)
-        cut = max(LEAST_CUT, int(cut * 0.9))  # the estimate was too bold
+        # The estimate was too bold.
+        longest = cut or max(sheet.longest for sheet in sheets)
+        cut = max(LEAST_CUT, int(longest * min(0.9, room / size)))
 
 
 def _longest_cut(sheets: Sequence[_Sheet], room: int) -> int | None:
@@ -95,16 +99,24 @@ class _Sheet:
         places = range(0, len(table.ids), step)
         self._sample = [i for start in places for i in range(start, start + BLOCK)]
         self._sample = [i for i in self._sample if i < len(table.ids)]
+        lengths = [sum(map(_length, row)) for row in zip(*self._texts, strict=True)]
+        self._longest = nlargest(BLOCK, range(len(lengths)), key=lengths.__getitem__)
+        self.longest = max((_length(text) for column in self._texts for text in column), default=0)
         self._size = _size(self._whole)
 
     def estimate(self, cut: int | None) -> float:
         """Return about how many characters it takes."""
         if not self._sample:
             return self._size
-        texts = [[column[i] for i in self._sample] for column in self._texts]
-        lost = [self._lost[i] for i in self._sample]
-        share = len(self._lost) / len(self._sample)
-        return self._size + share * _size(_cut(texts, lost, cut))
+        sampled = [i for i in self._sample if i not in self._longest]
+        share = (len(self._lost) - len(self._longest)) / max(1, len(sampled))
+        # A few texts may be longer than all others.
+        rest = share * self._size_of(sampled, cut)
+        return self._size + self._size_of(self._longest, cut) + rest
+
+    def _size_of(self, places: Sequence[int], cut: int | None) -> int:
+        texts = [[column[i] for i in places] for column in self._texts]
+        return _size(_cut(texts, [self._lost[i] for i in places], cut))
 
     def packed(self, cut: int | None) -> str:
         """Return it as base64."""
@@ -174,6 +186,10 @@ def _lost(table: ExampleTable) -> list[bool]:
             for place, gain in enumerate(model.gains):
                 lost[place] = lost[place] or gain < 0
     return lost
+
+
+def _length(text: str | int) -> int:
+    return len(text) if isinstance(text, str) else 0
 
 
 def _told_once(columns: Sequence[Sequence[str]]) -> Texts:

@@ -378,3 +378,22 @@ def test_colours_can_be_seen_on_their_paper(paper: int) -> None:
         light, dark = sorted((luminance(of[paper]), luminance(COLOURS["paper"][paper])))
         if name not in ("paper", "grid"):
             assert (dark + 0.05) / (light + 0.05) >= 4.5, name
+
+
+def test_tables_tell_apart_what_several_projects_call_alike() -> None:
+    """An eval of one name in two of them has two rows that differ in more than their numbers."""
+    rows = [
+        replace(each, config=config)
+        for config in ("a/distill.yaml", "b/distill.yaml")
+        for each in (retained("m", 0.9), retained("m", 0.9, slice="lang=de"))
+    ]
+    pairs = [replace(pair("m", 1, 2), config=row.config) for row in rows[::2]]
+    told = [
+        chart
+        for chart in charts(Report(retained=tuple(rows), pairs=tuple(pairs)))
+        if chart.key in ("retained", "pairs")
+    ]
+    assert [chart.key for chart in told] == ["retained", "pairs"]
+    for chart in told:
+        evals = [row[chart.columns.index("eval")] for row in chart.rows]
+        assert evals == [f"{EVAL} (a/distill.yaml)", f"{EVAL} (b/distill.yaml)"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import altair as alt
@@ -81,7 +81,7 @@ def _by_eval(rows: Iterable[RetainedRow], *, several: bool) -> list[_Band]:
     found: dict[str, list[RetainedRow]] = {}
     for row in rows:
         name = f"{row.eval} ({row.config})" if several else row.eval
-        found.setdefault(name, []).append(row)
+        found.setdefault(name, []).append(replace(row, eval=name))
     return [_Band(name, each) for name, each in found.items()]
 
 

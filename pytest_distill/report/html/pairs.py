@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 import altair as alt
@@ -38,8 +39,10 @@ def pair_charts(rows: Sequence[PairRow]) -> Iterator[Chart]:
     """Yield one chart of all pairs."""
     if not rows:
         return
+    if len({row.config for row in rows}) > 1:
+        rows = [replace(row, eval=f"{row.eval} ({row.config})") for row in rows]
     shown = rows[:MOST]
-    several = len({(row.config, row.eval) for row in rows}) > 1
+    several = len({row.eval for row in rows}) > 1
     summary = summed_up([*map(_sentence, shown)])
     rooms = (size.with_(height=len(shown) * STEP - GAP) for size in (WIDE, NARROW))
     wide, narrow = both(partial(_layers, shown, several), rooms, "pairs", summary)

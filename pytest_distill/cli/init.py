@@ -153,8 +153,8 @@ def _refuse_those_there(folder: Path) -> None:
     if there:
         shown = " and ".join(one_line(str(folder / name)) for name in there)
         raise ConfigError(
-            f"{shown}: there already, and nothing is written over: delete it, or name another "
-            "folder with -o; nothing was written"
+            f"{shown}: there already, and nothing is written over: name another folder with -o, or "
+            f"delete {'it' if len(there) == 1 else 'them'}; nothing was written"
         )
 
 

@@ -354,6 +354,7 @@ def test_a_student_alone_has_a_score() -> None:
     Path("test_ship.py").unlink()
     init("student=small.jsonl", "sft.jsonl", "--gold", "gold.jsonl")
     assert gates() == ["assert_score", "assert_beats_sft"]
+    assert "'parameters: 66_000_000' beside" in Path("distill.yaml").read_text(encoding="utf-8")
 
 
 def test_a_model_may_run_where_another_is_recorded() -> None:

@@ -26,6 +26,7 @@ _STATED = (_CLASSIFIED, "generation", "multiple_choice")
 """The tasks that a bare ``prediction`` may answer."""
 
 
+_WHOSE: Mapping[Role, str] = {"teacher": "teacher's", "sft": "SFT student's"}
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 
 
@@ -39,9 +40,10 @@ def models_of(texts: Sequence[str]) -> list[FirstModel]:
     """
     paths = _by_role([_split(text) for text in texts])
     if "student" not in paths:
+        role, path = next(iter(paths.items()))
         raise ConfigError(
-            f"{_shown(next(iter(paths.values())))}: is the {next(iter(paths))}'s, and a student is "
-            "what gates judge: name its folder or file too, as student=PATH"
+            f"{_shown(path)}: is the {_WHOSE[role]}, and a student is what gates judge: name its "
+            "folder or file too, as student=PATH"
         )
     _refuse_one_path(paths)
     return [model_at(role, paths[role]) for role in ROLES if role in paths]

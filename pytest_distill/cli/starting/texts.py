@@ -82,6 +82,8 @@ def config_lines(
     yield from yaml_lines({"models": entries})
     if "sft" not in entries:
         yield from _ADD_SFT.splitlines()
+    elif any(model.recorded for model in models if model.role != "teacher"):
+        yield from _ADD_SIZES.splitlines()
     yield "evals:"
     yield f"  {yaml_key(on.name)}:"
     yield from (f"    {line}" for line in _eval_lines(models, on, folder))
@@ -159,6 +161,10 @@ def test_lines(models: Sequence[FirstModel], on: FirstEval) -> Iterator[str]:
 _ADD_SFT = """\
   # Was distilling worth it? Add a student of the same size that was fine-tuned without the
   # teacher, as 'sft', and ask assert_beats_sft() in test_ship.py."""
+
+_ADD_SIZES = """\
+  # How large are they? Nobody can count what is recorded: 'parameters: 66_000_000' beside
+  # 'predictions' says it, and assert_beats_sft() refuses an SFT student of another size."""
 
 _ADD_GOLD = """\
 # TODO: there is no gold set yet, and no gate runs without one. Put labelled examples into

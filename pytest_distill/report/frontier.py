@@ -6,7 +6,7 @@ import math
 from string import ascii_lowercase
 
 from pytest_distill._util.format import floor_text, score_text, size_text
-from pytest_distill.report.records import Frontier, GateRow
+from pytest_distill.report.records import Frontier, FrontierPoint, GateRow
 from pytest_distill.report.tables import Columns, retained_text, shortened, table, wrapped
 
 HEIGHT, WIDTH = 7, 50
@@ -17,12 +17,18 @@ _LETTERS = ascii_lowercase
 
 def several_students(frontier: Frontier) -> bool:
     """Return whether there is a choice to make: a table tells two or three models as well."""
-    return sum(point.role == "student" for point in frontier.points) > 1
+    return sum(point.role == "student" for point, _ in _sized(frontier)) > 1
+
+
+def _sized(frontier: Frontier) -> list[tuple[FrontierPoint, int]]:
+    """Return the models of known size with it, as many as there are letters."""
+    known = [(point, point.parameters) for point in frontier.points]
+    return [(point, size) for point, size in known if size is not None][: len(_LETTERS)]
 
 
 def frontier_lines(frontier: Frontier, width: int) -> list[str]:
     """Return a drawing, size to the right (logarithmic) and quality up, and its legend."""
-    points = frontier.points[: len(_LETTERS)]
+    points = [point for point, _ in _sized(frontier)]
     title = f"size and quality on {frontier.eval} ({frontier.metric})"
     legend: Columns = {
         "": list(_LETTERS[: len(points)]),
@@ -44,9 +50,10 @@ def frontier_lines(frontier: Frontier, width: int) -> list[str]:
 
 
 def _drawing(frontier: Frontier) -> list[str]:
-    points = frontier.points[: len(_LETTERS)]
+    sized = _sized(frontier)
+    points = [point for point, _ in sized]
     sign = 1 if frontier.higher_is_better else -1
-    across = _places([math.log(point.parameters) for point in points], WIDTH)
+    across = _places([math.log(size) for _, size in sized], WIDTH)
     up = _places([sign * point.score for point in points], HEIGHT)
     cells: dict[tuple[int, int], str] = {}
     for letter, x, y in zip(_LETTERS, across, up, strict=False):

@@ -188,11 +188,12 @@ class FiguresRow:
 
 @dataclass(frozen=True, slots=True)
 class FrontierPoint:
-    """One model by size and quality."""
+    """One model by what it costs and quality."""
 
     model: str
     role: str
-    parameters: int
+    parameters: int | None
+    """None where only the latency is known."""
     score: float
     """By the eval's headline metric."""
     retained: float | None
@@ -211,7 +212,7 @@ class FrontierPoint:
 
 @dataclass(frozen=True, slots=True)
 class Frontier(_ByMetric):
-    """The models of one eval by size and quality, the smallest first."""
+    """The models of one eval by size, or latency, and quality; the smallest first."""
 
     points: tuple[FrontierPoint, ...]
 

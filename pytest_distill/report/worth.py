@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_distill.evaluation.efficiency import same_device
@@ -89,7 +90,10 @@ def frontiers(
     models: Sequence[ModelRow],
     figures: Sequence[FiguresRow] = (),
 ) -> list[Frontier]:
-    """Return the frontier of every eval on which at least two models ran, both of known size."""
+    """Return the frontier of every eval on which at least two models ran whose cost is known.
+
+    That is their size, or else their latency.
+    """
     headline: dict[tuple[str, str], ComparisonRow] = {}
     for row in compared:  # the first metric of an eval is its headline metric
         headline.setdefault((row.config, row.eval), row)
@@ -103,12 +107,13 @@ def frontiers(
             and model.parameters is not None
         }
         roles = {model.name: model.role for model in models if model.config == row.config}
-        if len(sizes) < 2:
-            continue
         latencies = _latencies(row, models, figures)
+        timed = {name: time for name, time in latencies.items() if name in row.scores}
+        if max(len(sizes), len(timed)) < 2:
+            continue
         points = sorted(
-            (_point(name, roles[name], sizes, latencies, row) for name in sizes),
-            key=lambda point: (point.parameters, bool(point.dominated)),
+            (_point(name, roles[name], sizes, timed, row) for name in {**sizes, **timed}),
+            key=lambda point: (point.parameters or math.inf, bool(point.dominated)),
         )
         found.append(record_of(Frontier, row, points=tuple(points)))
     return found
@@ -142,7 +147,7 @@ def _point(
     return FrontierPoint(
         model=name,
         role=role,
-        parameters=sizes[name],
+        parameters=sizes.get(name),
         score=row.scores[name],
         retained=row.retained.get(name),
         infinite=name in row.retained and row.retained[name] is None,

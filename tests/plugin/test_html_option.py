@@ -105,6 +105,26 @@ def test_the_frontier_is_of_every_eval_with_two_sizes(project: Project, run: Run
     assert "size and quality" not in said(result)
 
 
+def test_the_frontier_is_of_latency_where_no_size_is_known(project: Project, run: Run) -> None:
+    """As of models behind an API; the terminal draws sizes alone."""
+    for name, entry in project.models.items():
+        del entry["parameters"]
+        entry["latency_ms"] = {"teacher": 40, "student": 4, "sft": 5}[name]
+    project.save()
+    write_gates(
+        project,
+        keeps="assert_quality_retained(0.9)",
+        other="assert_score(0.1, model='sft')",
+    )
+    result = run("--distill-report", "-v", *OPTIONS)
+    (frontier,) = project.json()["frontiers"]
+    points = {each["model"]: (each["parameters"], each["outpaced"]) for each in frontier["points"]}
+    beaten = "student is better and faster"
+    assert points == {"teacher": (None, ""), "student": (None, ""), "sft": (None, beaten)}
+    assert "Latency and quality" in (project.path / "out.html").read_text()
+    assert "size and quality" not in said(result)
+
+
 def test_the_extra_is_named_where_it_is_missing(project: Project, run_apart: Run) -> None:
     """In one line, before any test runs."""
     write_gates(project, keeps="open('ran', 'w').close()")

@@ -419,6 +419,8 @@ def prepare() -> None:
     for split in ("train", "test"):
         Path("saved", split).mkdir(parents=True)
         Path("saved", split, "state.json").touch()
+    Path("results/small").mkdir(parents=True)
+    Path("results/small/samples_arc_easy_2025-01-01T00-00-00.000000.jsonl").touch()
     Path("loop").symlink_to("loop")
     Path("tag-lora").mkdir()
     Path("tag-lora/adapter_config.json").write_text('{"task_type": "TOKEN_CLS"}', encoding="utf-8")
@@ -460,8 +462,9 @@ def prepare() -> None:
         ("tags", "tags: is a BertForSequenceClassification of several labels at once, which no"),
         (
             "samples_arc_easy_2025-01-01T00-00-00.000000.jsonl",
-            "lm-eval wrote this: python -m pytest_distill import lm-eval makes plain files of it",
+            "lm-eval wrote this: python -m pytest_distill import lm-eval samples_arc_easy_2025",
         ),
+        ("results", "lm-eval wrote this: python -m pytest_distill import lm-eval results makes"),
         ("hub/snapshot", "hub/snapshot/config.json: names no architecture: save the model with"),
         (
             "lora",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -113,6 +114,10 @@ def _called(path: Path) -> Role | None:
 def model_at(role: Role, path: Path) -> FirstModel:
     """Return the model at a path; ConfigError where there is none."""
     if path.is_dir():
+        found = (written_by(file) for file in (*path.glob("*.*"), *path.glob("*/*.*")))
+        tool = next(filter(None, found), None)
+        if tool is not None and not any(path.glob("*config.json")):
+            raise _of_tool(path, tool)
         return checkpoint(role, path)
     if not path.is_file():
         beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
@@ -122,10 +127,7 @@ def model_at(role: Role, path: Path) -> FirstModel:
     if path.suffix.lower() == GGUF:
         return packed(role, path)
     if (tool := written_by(path)) is not None:
-        raise ConfigError(
-            f"{_shown(path)}: {tool} wrote this: python -m pytest_distill import {tool} makes "
-            "plain files of it, and the lines of distill.yaml"
-        )
+        raise _of_tool(path, tool)
     if path.suffix.lower() in _WEIGHTS:
         raise ConfigError(f"{_shown(path)}: is a file of weights: name its folder")
     if path.suffix.lower() not in KINDS:
@@ -135,6 +137,13 @@ def model_at(role: Role, path: Path) -> FirstModel:
         )
     rows = rows_of(path)
     return FirstModel(role, path, _answered_by(path, rows), rows=rows)
+
+
+def _of_tool(path: Path, tool: str) -> ConfigError:
+    return ConfigError(
+        f"{_shown(path)}: {tool} wrote this: python -m pytest_distill import {tool} "
+        f"{one_line(shlex.quote(str(path)))} makes plain files of it, and the lines of distill.yaml"
+    )
 
 
 def rows_of(path: Path) -> tuple[Row, ...]:

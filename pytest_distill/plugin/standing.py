@@ -46,13 +46,12 @@ def add_standing(share: Share, project: Project, config: str) -> None:
         for model, evaluation in found.values():
             row = _calibration(config, on, model, evaluation)
             share.calibration.extend([] if row is None else [row])
-        if not all(is_ready(metric, evaluation) for _, evaluation in found.values()):
-            continue
+        scored = all(evaluation.has_scores(metric) for _, evaluation in found.values())
+        ready = all(is_ready(metric, evaluation) for _, evaluation in found.values())
         for name, (model, _) in found.items():
-            if model.role == "teacher":
-                continue
-            share.retained.extend(_retained(config, on, metric, found, name))
-            if model.role == "student":
+            if ready and model.role != "teacher":
+                share.retained.extend(_retained(config, on, metric, found, name))
+            if scored and model.role == "student":
                 share.pairs.extend(_pairs(config, on, metric, found, name))
 
 

@@ -171,7 +171,7 @@ def test_a_metric_of_the_users_is_asked_while_a_gate_runs(project: Project, run:
     )
     project.evals["reviews"]["metrics"] = ["own:share"]
     project.save()
-    write_gates(project, keeps="assert_score(0.8, model='student')")
+    write_gates(project, keeps="assert_quality_retained(0.8)")
     project.file(
         "conftest.py",
         """
@@ -182,8 +182,12 @@ def test_a_metric_of_the_users_is_asked_while_a_gate_runs(project: Project, run:
             sys.modules["own"].Share.scores = None
         """,
     )
-    result = run(*OPTIONS)
-    assert result.ret == 0
+    assert run(*OPTIONS[2:]).ret == 0
+    (pair,) = project.json()["pairs"]
+    wins, losses = len(set(STUDENT) - set(TEACHER)), len(set(TEACHER) - set(STUDENT))
+    assert (pair["other"], pair["wins"], pair["losses"]) == ("teacher", wins, losses)
+    assert run(*OPTIONS).ret == 0
+    assert project.json()["pairs"] == [pair]
     assert "20 examples" in (project.path / "out.html").read_text()
 
 

@@ -26,14 +26,17 @@ from pytest_distill.plugin.session import DistillSession
 from pytest_distill.plugin.since import evaluated, is_ready
 from pytest_distill.project.project import Project
 from pytest_distill.report.examples import ExampleTable, ModelAnswers
-from pytest_distill.report.records import CalibrationBin, CalibrationRow, PairRow, RetainedRow
+from pytest_distill.report.records import (
+    SLICES_OF_EACH,
+    CalibrationBin,
+    CalibrationRow,
+    PairRow,
+    RetainedRow,
+)
 from pytest_distill.report.share import Share
 from pytest_distill.statistics.calibration import calibration_bins, calibration_error
 from pytest_distill.statistics.multiple import intervals
 from pytest_distill.statistics.scoring import zero_or_one
-
-MOST_SLICES = 40
-"""Of an eval and a student: those where it kept least."""
 
 Measured = dict[str, tuple[Model, MeasuredEvaluation]]
 """Name of a model -> it, and what it answered on one eval."""
@@ -129,7 +132,7 @@ def _worst(comparison: Comparison, on: Eval, metric: Metric, name: str) -> list[
     ranked = sorted(
         (row for row in every if row.retained is not None), key=lambda row: row.retained or 0
     )
-    return ranked[:MOST_SLICES]
+    return ranked[:SLICES_OF_EACH]
 
 
 def _evidence(comparison: Comparison, metric: Metric, row: SliceScores, name: str) -> Any:

@@ -217,6 +217,10 @@ class Frontier(_ByMetric):
     points: tuple[FrontierPoint, ...]
 
 
+SLICES_OF_EACH = 40
+"""Of an eval and a model that have a `RetainedRow`: those where it kept least."""
+
+
 @dataclass(frozen=True, slots=True)
 class RetainedRow(_ByMetric):
     """What a model kept of the teacher's quality, on all examples of an eval or on a slice."""

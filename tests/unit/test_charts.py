@@ -263,7 +263,9 @@ def test_many_slices_are_all_in_the_table() -> None:
     (chart,) = charts(Report(retained=rows))
     assert len(chart.rows) == 40
     assert len(points(chart.wide)) == 30
-    assert "10 more slices are in the table." in chart.caption
+    assert "10 more slices are in the table. Of each model only the 40 slices" in chart.caption
+    (few,) = charts(Report(retained=rows[:39]))
+    assert few.caption.endswith("9 more slices are in the table.")
     height = re.search(r'height="(\d+)"', chart.wide)
     assert height is not None
     assert int(height[1]) < 1000

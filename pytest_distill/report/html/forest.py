@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,7 +30,7 @@ from pytest_distill.report.html.drawing import (
     summed_up,
 )
 from pytest_distill.report.html.placing import Span
-from pytest_distill.report.records import Report, RetainedRow
+from pytest_distill.report.records import SLICES_OF_EACH, Report, RetainedRow
 from pytest_distill.report.tables import retained_text
 
 GAP = 10
@@ -94,13 +95,17 @@ def _chart(
     rooms = (room.with_(height=_height(shown, room)) for room in ROOMS)
     wide, narrow = both(partial(_layers, shown, roles, span), rooms, key, summary)
     rest = len(bands) - len(shown)
+    more = f" {rest:,} more {what} are in the table." if rest > 0 else ""
+    of_each = Counter(row.model for band in bands for row in band.rows)
+    if what == "slices" and max(of_each.values()) >= SLICES_OF_EACH:
+        more += f" Of each model only the {SLICES_OF_EACH} slices stand there where it kept least."
     return Chart(
         key=key,
         kind=key.partition("-")[0],
         title=title,
         caption="A point is the share of the teacher's quality that a model retained, its line the "
         "two-sided 95 % interval, the upright stroke the floor that a gate asks for. At 1 a model "
-        "is as good as the teacher." + (f" {rest:,} more {what} are in the table." if rest else ""),
+        "is as good as the teacher." + more,
         summary=summary,
         wide=wide,
         narrow=narrow,

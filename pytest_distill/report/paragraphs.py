@@ -220,7 +220,9 @@ def _rests_on(row: GateRow) -> Iterator[str]:
     for part in filter(None, row.basis.split("; ")):
         yield _capital(_spoken(part))
     failed = [
-        each["slice"] for each in row.details.get("slices", ()) if each["outcome"] == Outcome.FAILED
+        each["slice"]
+        for each in row.details.get("slices", ())
+        if each.get("outcome") == Outcome.FAILED
     ]
     if failed:
         rest = len(failed) - MOST_SLICES

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 BINS = 15
 
@@ -39,12 +39,7 @@ def calibration_bins(confidences: ArrayLike, correct: ArrayLike, bins: int = BIN
     bins : int
         How many; bin m holds the confidences in ((m - 1) / bins, m / bins], 0 is in the first.
     """
-    confidence, right = np.asarray(confidences, np.float64), np.asarray(correct, np.float64)
-    if not len(confidence):
-        raise ValueError("no example to judge")
-    if not ((confidence >= 0) & (confidence <= 1)).all():
-        raise ValueError("confidences beyond [0, 1]: calibration is about probabilities")
-    place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence, side="left")
+    confidence, right, place = _placed(confidences, correct, bins)
     counts = np.bincount(place, minlength=bins)
     sums = (np.bincount(place, weights=each, minlength=bins) for each in (confidence, right))
     return [
@@ -70,6 +65,19 @@ def calibration_error(confidences: ArrayLike, correct: ArrayLike, bins: int = BI
     bins : int
         M.
     """
-    found = calibration_bins(confidences, correct, bins)
-    gaps = sum(each.n * abs(each.right - each.confidence) for each in found)
-    return gaps / sum(each.n for each in found)
+    confidence, right, place = _placed(confidences, correct, bins)
+    gaps = np.bincount(place, weights=right - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def _placed(
+    confidences: ArrayLike, correct: ArrayLike, bins: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]:
+    """Return both as arrays, and the bin of each answer, from 0."""
+    confidence, right = np.asarray(confidences, np.float64), np.asarray(correct, np.float64)
+    if not len(confidence):
+        raise ValueError("no example to judge")
+    if not ((confidence >= 0) & (confidence <= 1)).all():
+        raise ValueError("confidences beyond [0, 1]: calibration is about probabilities")
+    place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence, side="left")
+    return confidence, right, place

@@ -19,7 +19,7 @@ OTHERS = ("--html", "tests.html", "--self-contained-html")
 """The report of pytest-html, beside the page."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # as long as it is open, nothing else runs an event loop
 def browser() -> Iterator[Browser]:
     """Return a Chromium that is installed; none is downloaded."""
     path = chromium()

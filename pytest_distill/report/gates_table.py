@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pytest_distill.report.blocks import observed_text, outcome_text, required_text
+from pytest_distill.report.blocks import numbers_text, outcome_text
 from pytest_distill.report.markup import LONGEST_NOTE, code, plain
 from pytest_distill.report.outcomes import subject_of
 from pytest_distill.report.records import GateRow
@@ -52,10 +52,9 @@ def gates_page(rows: Sequence[GateRow]) -> str:
 
 def _row(row: GateRow) -> str:
     outcome = outcome_text(row)
-    numbers = ("", "") if row.outcome == "NOT RUN" else (observed_text(row), required_text(row))
     cells = (
         f'<b style="color:{COLOURS[outcome]}">{outcome}</b>',
-        *map(plain, numbers),
+        *map(plain, numbers_text(row)),
         "<br>".join(filter(None, (code(row.gate or ""), plain(subject_of(row))))),
         "<br>".join(plain(text, LONGEST_NOTE) for text in _rests_on(row)),
     )

@@ -48,17 +48,13 @@ class SliceScores:
         return len(self.positions)
 
 
-def slice_scores(
-    comparison: Comparison, metric: Metric, by: str, model: str = "student"
-) -> list[SliceScores]:
+def slice_scores(comparison: Comparison, metric: Metric, by: str) -> list[SliceScores]:
     """Return all slices of a field, the one where the student kept least first.
 
     Parameters
     ----------
     by : str
         A field of the gold set, or ``field:quartiles`` for one with numbers.
-    model : str
-        Name or role of the model in the student's place.
 
     Raises
     ------
@@ -68,7 +64,7 @@ def slice_scores(
     on = comparison.on
     if not isinstance(on, Eval):
         raise ConfigError(f"eval '{on.name}' has only reported scores, and so no slices")
-    teacher, student = comparison.pair("teacher", model)
+    teacher, student = comparison.pair("teacher", "student")
     found = []
     for name, positions in slice_positions(on, by).items():
         t, s = teacher.exact_score(metric, positions), student.exact_score(metric, positions)

@@ -15,7 +15,7 @@ from pytest_distill.comparison.shown import (
     shown_prediction,
     shown_target,
 )
-from pytest_distill.comparison.slices import SliceScores, slice_scores
+from pytest_distill.comparison.slices import SliceScores, worst_slices
 from pytest_distill.errors import DistillError, one_line
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Answer, Metric
@@ -25,7 +25,7 @@ from pytest_distill.gates.verdict import as_float, finite
 from pytest_distill.plugin.session import DistillSession
 from pytest_distill.plugin.since import evaluated, is_ready
 from pytest_distill.project.project import Project
-from pytest_distill.report.examples import ExampleTable, ModelAnswers
+from pytest_distill.report.examples import ExampleTable, ModelAnswers, counted, signs
 from pytest_distill.report.records import (
     SLICES_OF_EACH,
     CalibrationBin,
@@ -107,7 +107,7 @@ def _retained(
             comparison.exact_score(name, metric),
             comparison.exact_retained(metric, model=name),
         )
-        rows = [whole, *_worst(comparison, on, metric, name)]
+        rows = [whole, *worst_slices(comparison, metric, SLICES_OF_EACH)]
         ratios = [_evidence(comparison, metric, row, name) for row in rows]
         for row, interval in zip(rows, intervals(ratios), strict=True):
             if row.retained is not None:
@@ -125,16 +125,6 @@ def _retained(
                 )
 
 
-def _worst(comparison: Comparison, on: Eval, metric: Metric, name: str) -> list[SliceScores]:
-    every = [
-        row for field in on.slices for row in slice_scores(comparison, metric, field, model=name)
-    ]
-    ranked = sorted(
-        (row for row in every if row.retained is not None), key=lambda row: row.retained or 0
-    )
-    return ranked[:SLICES_OF_EACH]
-
-
 def _evidence(comparison: Comparison, metric: Metric, row: SliceScores, name: str) -> Any:
     with suppress(DistillError):
         return retention_evidence(comparison, metric, row.positions, name)
@@ -143,12 +133,10 @@ def _evidence(comparison: Comparison, metric: Metric, row: SliceScores, name: st
 
 def _pairs(config: str, on: Eval, metric: Metric, found: Measured, name: str) -> Iterator[PairRow]:
     """Yield the examples that a student wins and loses against the teacher and each SFT student."""
-    sign = 1 if metric.higher_is_better else -1
-    mine = found[name][1].scores(metric)
+    mine = found[name][1].scores(metric).tolist()
     for model, evaluation in found.values():
         if model.role != "student":
-            gains = sign * (mine - evaluation.scores(metric))
-            wins, losses = int((gains > 0).sum()), int((gains < 0).sum())
+            its = evaluation.scores(metric).tolist()
             yield PairRow(
                 config=config,
                 eval=on.name,
@@ -157,9 +145,7 @@ def _pairs(config: str, on: Eval, metric: Metric, found: Measured, name: str) ->
                 model=name,
                 other=model.name,
                 other_role=model.role,
-                wins=wins,
-                losses=losses,
-                ties=len(gains) - wins - losses,
+                **counted(signs(mine, its, metric.higher_is_better)),
             )
 
 

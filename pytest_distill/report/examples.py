@@ -6,15 +6,18 @@ They are no part of the JSON report: of a large gold set they are larger than al
 from __future__ import annotations
 
 import json
-import operator
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from pydantic import TypeAdapter
 
 from pytest_distill.report.records import PairRow, record_of
 from pytest_distill.report.share import Listing, index_in
+
+LOST, SAME, WON = "-", "=", "+"
+"""Whether a model is worse, as good or better than another on an example."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +58,21 @@ class ExampleTable:
         return self.config, self.eval, self.metric
 
 
-_TABLES = TypeAdapter(list[ExampleTable])
+@cache
+def _adapter() -> TypeAdapter[list[ExampleTable]]:
+    """Return what reads and writes tables; made where one crosses processes, and not before."""
+    return TypeAdapter(list[ExampleTable])
 
 
 def packed(tables: list[ExampleTable]) -> bytes:
     """Return the tables as they cross processes; half a surrogate pair does so escaped."""
-    return zlib.compress(json.dumps(_TABLES.dump_python(tables)).encode(), level=1)
+    return zlib.compress(json.dumps(_adapter().dump_python(tables)).encode(), level=1)
 
 
 def unpacked(told: bytes) -> list[ExampleTable]:
     """Return what `packed` made; ValueError where it is none."""
     try:
-        return _TABLES.validate_python(json.loads(zlib.decompress(told)))
+        return _adapter().validate_python(json.loads(zlib.decompress(told)))
     except zlib.error as error:
         raise ValueError(str(error)) from None
 
@@ -89,23 +95,32 @@ def joined(
     return tuple(_with_gains(table, listings) for table in ordered)
 
 
+def signs(mine: Sequence[float], its: Sequence[float], higher_is_better: bool) -> str:
+    """Return on each example whether one model is worse, as good or better than another."""
+    better, worse = (WON, LOST) if higher_is_better else (LOST, WON)
+    return "".join(
+        SAME if one == other else better if one > other else worse
+        for one, other in zip(mine, its, strict=True)
+    )
+
+
+def counted(found: str) -> dict[str, int]:
+    """Return on how many examples of `signs` a model wins, loses and ties."""
+    return {"wins": found.count(WON), "losses": found.count(LOST), "ties": found.count(SAME)}
+
+
 def pair_rows(tables: Iterable[ExampleTable]) -> Iterator[PairRow]:
     """Yield on how many examples each student does better and worse than each other role."""
     for table in tables:
-        better = operator.gt if table.higher_is_better else operator.lt
         for mine in (model for model in table.models if model.role == "student"):
             for its in (model for model in table.models if model.role != "student"):
-                wins = sum(map(better, mine.scores, its.scores))
-                losses = sum(map(better, its.scores, mine.scores))
                 yield record_of(
                     PairRow,
                     table,
                     model=mine.model,
                     other=its.model,
                     other_role=its.role,
-                    wins=wins,
-                    losses=losses,
-                    ties=len(table.ids) - wins - losses,
+                    **counted(signs(mine.scores, its.scores, table.higher_is_better)),
                 )
 
 

@@ -16,7 +16,7 @@ from heapq import nlargest
 from typing import Any
 
 from pytest_distill._util.format import score_text, shown_score
-from pytest_distill.report.examples import ExampleTable, ModelAnswers
+from pytest_distill.report.examples import ExampleTable, signs
 
 ROOM = 1_400_000
 """Characters of a page, of whatever size the gold sets are."""
@@ -31,9 +31,6 @@ SAMPLE, BLOCK = 1000, 50
 have much in common."""
 CLOSE = 1.02
 """How near the longest cut that fits is looked for."""
-
-LOST, SAME, WON = "-", "=", "+"
-"""Whether a model is worse, as good or better than another on an example."""
 
 Texts = list[list[str | int]]
 
@@ -168,14 +165,8 @@ def _pairs(table: ExampleTable) -> Iterator[dict[str, Any]]:
     for place, model in enumerate(table.models):
         for against, other in enumerate(table.models):
             if model.role != "teacher" and other.role != "student" and model is not other:
-                signs = "".join(_signs(model, other, table.higher_is_better))
-                yield {"model": place, "other": against, "signs": signs}
-
-
-def _signs(model: ModelAnswers, other: ModelAnswers, higher_is_better: bool) -> Iterator[str]:
-    better, worse = (WON, LOST) if higher_is_better else (LOST, WON)
-    for mine, its in zip(model.scores, other.scores, strict=True):
-        yield SAME if mine == its else better if mine > its else worse
+                found = signs(model.scores, other.scores, table.higher_is_better)
+                yield {"model": place, "other": against, "signs": found}
 
 
 def _lost(table: ExampleTable) -> list[bool]:

@@ -26,6 +26,7 @@ from pytest_distill.plugin.session import SESSION
 from pytest_distill.plugin.workers import EXAMPLES, OUTPUT
 from pytest_distill.report.attempt import TestRun
 from pytest_distill.report.blocks import Line
+from pytest_distill.report.examples import ExampleTable
 from pytest_distill.report.ledger import Ledger
 from pytest_distill.report.reading import read_run, read_share
 from pytest_distill.report.records import Reason, Report
@@ -69,6 +70,7 @@ class Reporting:
         self._job = ActionsJob(config)
         self._warning = ""
         self._report = Report()
+        self._examples: Sequence[ExampleTable] = ()
         self._lines: list[Line] = []
         self._last = ""
 
@@ -197,6 +199,7 @@ class Reporting:
 
                 self._ledger.examples += example_tables(own, share)
             self._ledger.take(share)
+            self._examples = self._ledger.side_by_side()
         self._report = self._ledger.report()
         if status not in ENDS and self._report.outcome == "SHIP":
             self._ledger.troubles.append(f"pytest ended with status {status}")
@@ -238,7 +241,7 @@ class Reporting:
                 return
             # A path such as /dev/stdout means pytest's own, not what it captures.
             with capture.global_and_fixture_disabled() if capture else nullcontext():
-                file.end(self._told(), self._ledger.side_by_side())
+                file.end(self._told(), self._examples)
         except OSError as error:
             self._problem = f"{file.path}: cannot be written: {error.strerror}"
         except Exception as error:  # noqa: BLE001 (the other files tell it)

@@ -276,6 +276,7 @@ def _in_yaml(hint: Any) -> Any:
         return Shots | None
     if get_origin(arguments[0]) is Mapping:
         return Any
+    # The types of what a tuple holds are known as the program runs, not to a type checker.
     if arguments[-1] is ...:
         return Annotated[list[arguments[0]], Listed()]  # type: ignore[valid-type]
     n = len(arguments)

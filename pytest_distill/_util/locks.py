@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from filelock import FileLock
+
+_TRIES = 40
+_PAUSE_S = 0.05
 
 
 def locked(path: Path, who: str, tell: Callable[[str], None], *, again: bool = False) -> FileLock:
@@ -48,7 +52,9 @@ def locked(path: Path, who: str, tell: Callable[[str], None], *, again: bool = F
 
 
 def _text(holder: Path) -> str:
-    try:
-        return holder.read_text(errors="replace") or "another process"
-    except OSError:
-        return "another process"
+    for _ in range(_TRIES):  # who has just taken the lock is about to write its name
+        with suppress(OSError):
+            if text := holder.read_text(errors="replace"):
+                return text
+        time.sleep(_PAUSE_S)
+    return "another process"

@@ -26,6 +26,7 @@ from pytest_distill.config.schema import CheckpointModel, File, ModelConfig, Own
 from pytest_distill.config.task_checks import add_checks
 from pytest_distill.engines import Role
 from pytest_distill.engines.lookup import DEFAULT as DEFAULT_ENGINE
+from pytest_distill.engines.openai.options import OpenAIOptions
 from pytest_distill.engines.transformers.options import TransformersOptions
 from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.lm_eval.harness import PREFIX
@@ -43,6 +44,7 @@ DIALECT = "http://json-schema.org/draft-07/schema#"
 
 OPTIONS: Mapping[str, tuple[type[ModelConfig], type[BaseModel]]] = {
     "transformers": (CheckpointModel, TransformersOptions),
+    "openai": (OwnModel, OpenAIOptions),
     "recorded": (SourceModel, RecordedOptions),
     "reported": (SourceModel, ReportedOptions),
 }

@@ -14,6 +14,7 @@ from pytest_distill.errors import ConfigError
 
 ENGINES: Mapping[str, str] = {
     "transformers": "pytest_distill.engines.transformers:TransformersEngine",
+    "openai": "pytest_distill.engines.openai:OpenAIEngine",
     "recorded": "pytest_distill.evaluation.sources.recorded:RecordedModel",
     "reported": "pytest_distill.evaluation.sources.reported:ReportedModel",
 }

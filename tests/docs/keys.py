@@ -9,7 +9,7 @@ from functools import cache, partial
 from typing import Any
 
 from pytest_distill._util.docstrings import described_parameters
-from pytest_distill.config.json_schema import schema
+from pytest_distill.config.json_schema import OPTIONS, schema
 from pytest_distill.evals.tasks import TASKS
 from pytest_distill.gates.gate import MetricGate
 
@@ -255,10 +255,9 @@ TABLES: Mapping[str, tuple[Callable[[], Json], Keys]] = {
     "the_file": (whole, frozenset),
     "models": (every_model, frozenset),
     "trained": (_named("Trained"), frozenset),
-    **{
-        name: (_named(f"engine.{name}"), _keys(every_model))
-        for name in ("transformers", "recorded", "reported")
-    },
+    **{name: (_named(f"engine.{name}"), _keys(every_model)) for name in OPTIONS},
+    "timeouts": (_named("Timeouts"), frozenset),
+    "prices": (_named("Prices"), frozenset),
     "evals": (every_eval, frozenset),
     "declared": (_named("DeclaredMetric"), frozenset),
     "samples": (samples, frozenset),

@@ -249,6 +249,7 @@ def with_any_value() -> Iterator[dict[str, Any]]:
     parts = json.loads(schema())["definitions"]
     models: dict[str, dict[str, Any]] = {
         "transformers": {"path": "x"},
+        "openai": {"base_url": "http://127.0.0.1:1/v1", "model": "m"},
         "recorded": {"predictions": "p"},
         "reported": {"scores": {}},
         "a.b:C": {},

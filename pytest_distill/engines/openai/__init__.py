@@ -1,0 +1,113 @@
+"""A model behind a server that speaks OpenAI's API: a vendor's, or one of the team's own.
+
+Nothing is sent before the first prediction is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from pytest_distill.engines.info import ModelInfo
+from pytest_distill.engines.openai.calls import Send
+from pytest_distill.engines.openai.options import OpenAIOptions
+from pytest_distill.engines.openai.running import Ask, answers
+from pytest_distill.engines.spec import ModelSpec
+from pytest_distill.errors import ModelError
+from pytest_distill.evals.requests import Prediction, Request
+
+REVISION = 1
+"""Raised when this engine's own code changes what it asks, so that nothing older is believed."""
+
+
+class OpenAIEngine:
+    """Asks a model behind an OpenAI-compatible server.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        The model's entry in ``distill.yaml``.
+
+    Attributes
+    ----------
+    notes : list of str
+        Sentences about how the predictions came about that a reader should see.
+    """
+
+    Options = OpenAIOptions
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+        given: Any = spec.options
+        own = isinstance(given, OpenAIOptions)
+        self.options: OpenAIOptions = given if own else OpenAIOptions(**given)
+        self.notes: list[str] = []
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Where the server is, what it calls the model, and what is sent with every request."""
+        return {
+            "model": self.options.model,
+            "server": self.host + urlsplit(self.options.base_url).path.rstrip("/"),
+            "engine": "openai",
+            "revision": REVISION,
+            "extra_body": self.options.extra_body,
+            "pin": self.options.pin,
+        }
+
+    @property
+    def host(self) -> str:
+        """The server's host, with its port where that is given."""
+        return urlsplit(self.options.base_url).netloc.rpartition("@")[2]
+
+    @property
+    def info(self) -> ModelInfo:
+        """What is known of the model: where it is asked."""
+        path = f"{self.options.model} at {self.host}"
+        return ModelInfo(self.spec.name, self.spec.role, path=path)
+
+    def predict(self, requests: Sequence[Request]) -> Iterator[Prediction]:
+        """Yield one prediction a request, each as soon as its answer is there, in any order.
+
+        Parameters
+        ----------
+        requests : sequence of Request
+            All of one kind.
+
+        Raises
+        ------
+        ModelError
+            Where the server cannot be reached, refuses, or does not honour what is asked.
+        """
+        if requests:
+            ask = _asker(self.spec.name, type(requests[0]))
+
+            @asynccontextmanager
+            async def opened() -> AsyncIterator[Ask[Request, Prediction]]:
+                from pytest_distill.engines.openai.server import connected
+
+                async with connected(self.spec.name, self.options) as send:
+                    yield lambda request: ask(send, request)
+
+            yield from answers(opened, requests, self.options.max_concurrency)
+
+    def close(self) -> None:
+        """Hold nothing: connections are closed when the last answer is there."""
+
+
+def _asker(name: str, kind: type[Request]) -> Callable[[Send, Any], Awaitable[Prediction]]:
+    """Return what asks for a kind of request."""
+    from pytest_distill.engines.openai.texts import generate
+    from pytest_distill.evals.tasks.generation import GenerationRequest
+
+    kinds: Mapping[type[Request], Callable[[Send, Any], Awaitable[Prediction]]] = {
+        GenerationRequest: generate
+    }
+    if kind not in kinds:
+        raise ModelError(f"model '{name}': engine openai cannot do the task {kind.task}")
+    return kinds[kind]
+
+
+__all__ = ["OpenAIEngine"]

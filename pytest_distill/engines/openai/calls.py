@@ -1,0 +1,33 @@
+"""One HTTP request for one example, and what came back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is sent for one example.
+
+    Parameters
+    ----------
+    id : str
+        The example's id, for messages.
+    path : str
+        What follows the base URL, as ``chat/completions``.
+    body : mapping
+        The JSON of the request, without what every request of the model has.
+    most : int
+        At most how many tokens are written for it.
+    """
+
+    id: str
+    path: str
+    body: Mapping[str, Any]
+    most: int = 0
+
+
+Send = Callable[[Call], Awaitable[Mapping[str, Any]]]
+"""Sends one call, tries again where that may help, and returns the JSON of its answer."""

@@ -1,0 +1,1 @@
+"""Servers on loopback for the tests of `engine: openai`."""

@@ -43,6 +43,9 @@ class ModelSpec:
     resolved : dict
         Hub id and revision -> the commit that they stand for. All models of a run share it, so
         that a branch that moves meanwhile stays what it was.
+    kept : dict
+        What an engine of this model leaves for the next one of the same run: an engine is closed
+        where others need the room, and made anew.
     folder : Path
         The folder of ``distill.yaml``, from which relative paths in `options` start.
     """
@@ -58,6 +61,7 @@ class ModelSpec:
     options: Any = field(default_factory=dict)
     began: datetime = field(default_factory=datetime.now, compare=False)
     resolved: dict[tuple[str, str | None], Found] = field(default_factory=dict, compare=False)
+    kept: dict[str, Any] = field(default_factory=dict, compare=False)
     folder: Path = Path()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import KW_ONLY, dataclass, field
@@ -107,6 +108,7 @@ class Project:
         self._reading: list[FileDigests] = []
         self._cards = Cards(self._shared_cards, self._runnable, self.tell)
         self._resolved: dict[tuple[str, str | None], Found] = {}
+        self._kept: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         self._entries = {
             name: self._pointed(name, entry) for name, entry in self.config.models.items()
         }
@@ -378,6 +380,7 @@ class Project:
             hash_file=digests,
             began=self.began,
             resolved=self._resolved,
+            kept=self._kept[name],
         )
         with unless_ours(kind, f"the engine of model '{name}'", ModelError):
             engine: Engine = kind(spec)

@@ -5,13 +5,24 @@ Nothing is sent before the first prediction is asked for.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Hashable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from pytest_distill.engines.info import ModelInfo
 from pytest_distill.engines.openai.calls import Send
+from pytest_distill.engines.openai.checks import Checks, Trial
+from pytest_distill.engines.openai.money import Purse
 from pytest_distill.engines.openai.options import OpenAIOptions
 from pytest_distill.engines.openai.running import Ask, answers
 from pytest_distill.engines.spec import ModelSpec
@@ -44,6 +55,18 @@ class OpenAIEngine:
         own = isinstance(given, OpenAIOptions)
         self.options: OpenAIOptions = given if own else OpenAIOptions(**given)
         self.notes: list[str] = []
+        kept = spec.kept
+        self.purse: Purse = kept.setdefault("purse", Purse(spec.name, self.options, spec.workers))
+        self._checks = Checks(spec.name, self.options, self._note, kept.setdefault("tried", set()))
+
+    def _note(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
+
+    @property
+    def spent(self) -> str:
+        """What was asked and spent in this run, in a sentence; empty where nothing was."""
+        return self.purse.told
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -82,14 +105,15 @@ class OpenAIEngine:
             Where the server cannot be reached, refuses, or does not honour what is asked.
         """
         if requests:
-            ask = _asker(self.spec.name, type(requests[0]))
+            kind = _kind(self.spec.name, type(requests[0]))
 
             @asynccontextmanager
             async def opened() -> AsyncIterator[Ask[Request, Prediction]]:
                 from pytest_distill.engines.openai.server import connected
 
-                async with connected(self.spec.name, self.options) as send:
-                    yield lambda request: ask(send, request)
+                async with connected(self.spec.name, self.options, self.purse) as send:
+                    await self._checks.run(send, kind.trials(requests))
+                    yield lambda request: kind.ask(send, request)
 
             yield from answers(opened, requests, self.options.max_concurrency)
 
@@ -97,14 +121,21 @@ class OpenAIEngine:
         """Hold nothing: connections are closed when the last answer is there."""
 
 
-def _asker(name: str, kind: type[Request]) -> Callable[[Send, Any], Awaitable[Prediction]]:
-    """Return what asks for a kind of request."""
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of request: how one is asked, and what a server must honour for it."""
+
+    ask: Callable[[Send, Any], Awaitable[Prediction]]
+    trials: Callable[[Sequence[Any]], Mapping[Hashable, Trial]]
+
+
+def _kind(name: str, kind: type[Request]) -> _Kind:
+    """Return how a kind of request is asked."""
+    from pytest_distill.engines.openai.text_trials import trials
     from pytest_distill.engines.openai.texts import generate
     from pytest_distill.evals.tasks.generation import GenerationRequest
 
-    kinds: Mapping[type[Request], Callable[[Send, Any], Awaitable[Prediction]]] = {
-        GenerationRequest: generate
-    }
+    kinds: Mapping[type[Request], _Kind] = {GenerationRequest: _Kind(generate, trials)}
     if kind not in kinds:
         raise ModelError(f"model '{name}': engine openai cannot do the task {kind.task}")
     return kinds[kind]

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from pytest_distill._util.strict import STRICT, PositiveCount
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+Accepted = Literal["max_tokens", "seed", "stop", "temperature", "tools"]
+"""What a server can be seen not to honour; in the order of the alphabet, for messages."""
+MOST_KEYS = ("max_completion_tokens", "max_tokens")
+"""What servers call the greatest number of tokens that are written."""
+OURS = ("messages", "model", "n", "best_of", "prompt", "stream", "stream_options")
+"""What no ``extra_body`` says: it is what is asked, or the form of the answer."""
 
 
 class Prices(BaseModel):
@@ -62,7 +70,33 @@ class OpenAIOptions(BaseModel):
     max_cost: Money | None = Field(default=None, exclude=True)
     """What a run may spend at most, in the currency of `prices`; it stops before that is
     exceeded."""
+    accept: list[Accepted] = Field(default=[], exclude=True)
+    """What the server need not honour: a note in place of an error where it does not."""
     noise_check: PositiveCount | None = Field(default=None, exclude=True)
     """How many examples of each eval are asked twice, to tell how far the model is from itself."""
     insecure: bool = Field(default=False, exclude=True)
     """Whether plain http is fine to another machine than this one."""
+
+    @field_validator("extra_body")
+    @classmethod
+    def _leaves_ours(cls, given: dict[str, Any]) -> dict[str, Any]:
+        for key in (key for key in OURS if key in given):
+            raise ValueError(f"'{key}' is the engine's to say: leave it out")
+        return given
+
+    @field_validator("max_cost")
+    @classmethod
+    def _can_be_kept(cls, limit: float | None, info: ValidationInfo) -> float | None:
+        """Refuse a limit that nothing could be counted against."""
+        if limit is not None and info.data.get("prices", ...) is None:
+            raise ValueError(
+                "needs prices: {input: ..., output: ...}, what a million tokens of each cost"
+            )
+        body = info.data.get("extra_body", {})
+        unbounded = [key for key in MOST_KEYS if key in body and type(body[key]) is not int]
+        if limit is not None and unbounded and not any(type(body.get(k)) is int for k in MOST_KEYS):
+            raise ValueError(
+                f"cannot be kept where extra_body takes {unbounded[0]} out of the requests: an "
+                "answer could be of any length"
+            )
+        return limit

@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from pytest_distill.engines.openai.calls import Call, Send
+from pytest_distill.engines.openai.money import Purse
 from pytest_distill.engines.openai.options import OpenAIOptions
 from pytest_distill.errors import ModelError
 
 
 @asynccontextmanager
-async def connected(name: str, options: OpenAIOptions) -> AsyncIterator[Send]:
+async def connected(name: str, options: OpenAIOptions, purse: Purse) -> AsyncIterator[Send]:
     """Give what sends calls to the server, as long as the block lasts.
 
     Parameters
@@ -22,6 +23,8 @@ async def connected(name: str, options: OpenAIOptions) -> AsyncIterator[Send]:
         The model's, for messages.
     options : OpenAIOptions
         Where the server is, and how it is asked.
+    purse : Purse
+        Counts what is spent.
     """
     import httpx2
 
@@ -33,13 +36,20 @@ async def connected(name: str, options: OpenAIOptions) -> AsyncIterator[Send]:
             said = {"model": options.model, **call.body, **options.extra_body}
             body = {key: value for key, value in said.items() if value is not None}
             url = f"{options.base_url.rstrip('/')}/{call.path}"
-            response = await client.post(url, json=body)
+            reserved = await purse.reserve(call)
+            try:
+                response = await client.post(url, json=body)
+            except BaseException:
+                reserved.unknown()
+                raise
             if response.status_code != 200:
+                reserved.free()
                 raise ModelError(
                     f"model '{name}': {url} answered {response.status_code} for example "
                     f"'{call.id}': {response.text:.300}"
                 )
             found: Mapping[str, Any] = response.json()
+            reserved.paid(found)
             return found
 
         yield send

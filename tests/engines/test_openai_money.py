@@ -1,0 +1,151 @@
+"""What a run spends at a server: exact, and stopped before it is too much."""
+
+from __future__ import annotations
+
+import asyncio
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from pytest_distill import ModelError
+from pytest_distill.engines.openai.calls import Call
+from pytest_distill.engines.openai.money import Purse, Usage, money_text, usage_of
+from pytest_distill.engines.openai.options import OpenAIOptions
+
+
+def purse(workers: int = 1, **options: Any) -> Purse:
+    """Return the purse of a model called ``teacher``."""
+    given = {"base_url": "http://127.0.0.1/v1", "model": "m", **options}
+    return Purse("teacher", OpenAIOptions(**given), workers)
+
+
+def call(id: str = "e", most: int = 10) -> Call:
+    """Return a call of few bytes."""
+    return Call(id, "completions", {"prompt": "a"}, most)
+
+
+def answer(read: int, written: int) -> dict[str, Any]:
+    """Return an answer that was billed so many tokens."""
+    return {"usage": {"prompt_tokens": read, "completion_tokens": written}}
+
+
+def test_a_million_answers_cost_what_they_cost() -> None:
+    """Prices that no float holds, summed over many answers, are exact."""
+    kept = purse(prices={"input": 0.1, "output": 0.3})
+
+    async def ask() -> None:
+        for _ in range(10_000):
+            (await kept.reserve(call())).paid(answer(7, 1))
+
+    asyncio.run(ask())
+    assert kept.cost == Fraction(10_000 * (7 * 1 + 3), 10 * 10**6)
+    assert kept.told == (
+        "teacher: 10,000 requests, 70,000 tokens read and 10,000 written, 0.01 spent"
+    )
+
+
+def test_what_is_in_flight_is_held_back_and_waited_for() -> None:
+    """A second request waits where the first may still cost too much, and goes when it did not."""
+    kept = purse(prices={"input": 0, "output": 1_000_000}, max_cost=15)
+
+    async def ask() -> list[str]:
+        told = []
+        first = await kept.reserve(call("first"))
+
+        async def second() -> None:
+            reserved = await kept.reserve(call("second"))
+            told.append("second")
+            reserved.paid(answer(1, 10))
+
+        waiting = asyncio.create_task(second())
+        await asyncio.sleep(0.01)
+        told.append("first")
+        first.paid(answer(1, 5))
+        await waiting
+        with pytest.raises(ModelError, match=r"'third'.*15\.00.*15\.00 is spent.*up to 10\.00"):
+            await kept.reserve(call("third"))
+        return told
+
+    assert asyncio.run(ask()) == ["first", "second"]
+    assert kept.cost == 15
+
+
+def test_what_may_have_been_billed_counts_whole_and_what_was_not_counts_nothing() -> None:
+    """So do answers that do not say what they cost; nothing is counted twice."""
+    kept = purse(prices={"input": 0, "output": 1_000_000}, max_cost=100)
+
+    async def ask() -> None:
+        (await kept.reserve(call())).free()
+        (await kept.reserve(call())).unknown()
+        silent = await kept.reserve(call())
+        silent.paid({"usage": None})
+        silent.free()
+
+    asyncio.run(ask())
+    assert kept.cost == 20
+    assert "of 2 requests nothing tells the tokens" in kept.told
+
+
+def test_the_prompt_is_held_back_by_its_bytes_and_what_answers_showed() -> None:
+    """A chat template that writes more than was thought is reckoned with from then on."""
+    kept = purse(prices={"input": 1_000_000, "output": 0}, max_cost=2_999)
+
+    async def ask() -> None:
+        (await kept.reserve(call())).paid(answer(1_500, 1))
+        with pytest.raises(ModelError, match="may cost up to 1500"):
+            await kept.reserve(call("second"))
+
+    asyncio.run(ask())
+
+
+def test_several_workers_have_their_share_each() -> None:
+    """Together they stay within the limit."""
+    kept = purse(3, prices={"input": 0, "output": 1_000_000}, max_cost=29)
+    with pytest.raises(ModelError, match="3 workers share it"):
+        asyncio.run(kept.reserve(call()))
+
+
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        ({"prompt_tokens": 3, "completion_tokens": 4}, Usage(3, 4)),
+        ({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 90}, Usage(3, 87)),
+        ({"prompt_tokens": 3, "total_tokens": 3}, Usage(3, 0)),
+        ({"prompt_tokens": 3}, None),
+        ({"prompt_tokens": True, "completion_tokens": 4}, None),
+        ({"prompt_tokens": -3, "completion_tokens": 4}, None),
+        ([], None),
+    ],
+)
+def test_the_tokens_of_an_answer(usage: object, counted: Usage | None) -> None:
+    """What a model thought counts where only the total has it; what is no count is unknown."""
+    assert usage_of({"usage": usage}) == counted
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        ("0", "0.00"),
+        ("1.234", "1.24"),
+        ("0.83", "0.83"),
+        ("0.00123", "0.0013"),
+        ("1e-9", "0.000001"),
+    ],
+)
+def test_an_amount_never_looks_smaller_than_it_is(amount: str, text: str) -> None:
+    """It is raised, with two digits at least."""
+    assert money_text(Fraction(amount)) == text
+
+
+def test_without_prices_tokens_are_counted_alone() -> None:
+    """No amount is told, and what cannot be known is not guessed."""
+    kept = purse()
+
+    async def ask() -> None:
+        (await kept.reserve(call())).paid(answer(7, 1))
+        (await kept.reserve(call())).unknown()
+
+    asyncio.run(ask())
+    assert kept.told == "teacher: 2 requests, 7 tokens read and 1 written"
+    assert kept.status == ""

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_distill.errors import ModelError
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -31,3 +33,21 @@ class Call:
 
 Send = Callable[[Call], Awaitable[Mapping[str, Any]]]
 """Sends one call, tries again where that may help, and returns the JSON of its answer."""
+
+
+class CallRefusedError(ModelError):
+    """A server refused a call by a status of 4xx: the same call is refused again.
+
+    Parameters
+    ----------
+    message : str
+        What is told the user.
+    status : int
+        Of HTTP.
+    said : str
+        What the server said.
+    """
+
+    def __init__(self, message: str, status: int, said: str) -> None:
+        super().__init__(message)
+        self.status, self.said = status, said

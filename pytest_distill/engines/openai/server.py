@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from pytest_distill.engines.openai.calls import Call, Send
+from pytest_distill.engines.openai.calls import Call, CallRefusedError, Send
 from pytest_distill.engines.openai.money import Purse
 from pytest_distill.engines.openai.options import OpenAIOptions
-from pytest_distill.errors import ModelError
 
 
 @asynccontextmanager
@@ -44,10 +43,11 @@ async def connected(name: str, options: OpenAIOptions, purse: Purse) -> AsyncIte
                 raise
             if response.status_code != 200:
                 reserved.free()
-                raise ModelError(
+                told = (
                     f"model '{name}': {url} answered {response.status_code} for example "
                     f"'{call.id}': {response.text:.300}"
                 )
+                raise CallRefusedError(told, response.status_code, response.text)
             found: Mapping[str, Any] = response.json()
             reserved.paid(found)
             return found

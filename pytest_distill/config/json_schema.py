@@ -22,7 +22,14 @@ from pytest_distill._util.docstrings import described_parameters
 from pytest_distill.config.criteria import arguments_of
 from pytest_distill.config.evals import EvalConfig, HarnessEval, eval_of
 from pytest_distill.config.json_parts import Json, ref, replace
-from pytest_distill.config.schema import CheckpointModel, File, ModelConfig, OwnModel, SourceModel
+from pytest_distill.config.schema import (
+    CheckpointModel,
+    File,
+    ModelConfig,
+    OwnModel,
+    ServedModel,
+    SourceModel,
+)
 from pytest_distill.config.task_checks import add_checks
 from pytest_distill.engines import Role
 from pytest_distill.engines.lookup import DEFAULT as DEFAULT_ENGINE
@@ -44,7 +51,7 @@ DIALECT = "http://json-schema.org/draft-07/schema#"
 
 OPTIONS: Mapping[str, tuple[type[ModelConfig], type[BaseModel]]] = {
     "transformers": (CheckpointModel, TransformersOptions),
-    "openai": (OwnModel, OpenAIOptions),
+    "openai": (ServedModel, OpenAIOptions),
     "recorded": (SourceModel, RecordedOptions),
     "reported": (SourceModel, ReportedOptions),
 }

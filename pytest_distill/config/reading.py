@@ -25,6 +25,7 @@ from pytest_distill.config.schema import (
     File,
     ModelConfig,
     OwnModel,
+    ServedModel,
     SourceModel,
 )
 from pytest_distill.config.suites import Suite, spread, suite_of
@@ -309,4 +310,6 @@ def _kind_of(engine: Any) -> type[ModelConfig]:
     """Return what every model of an engine may say."""
     if isinstance(engine, type) and issubclass(engine, Source):
         return SourceModel
-    return CheckpointModel if getattr(engine, "loads_checkpoint", False) else OwnModel
+    if getattr(engine, "loads_checkpoint", False):
+        return CheckpointModel
+    return ServedModel if hasattr(engine, "asked_at") else OwnModel

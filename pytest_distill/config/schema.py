@@ -94,12 +94,6 @@ class SourceModel(DeclaredSize):
 class EngineModel(ModelConfig):
     """A model that an engine runs."""
 
-    path: str = ""
-    """A folder or file with the model, or a hub id."""
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
-    """`auto`, `cpu`, `cuda` or `cuda:N`. `auto` is CUDA where there is one, else the CPU; `cuda`
-    without CUDA is an error."""
-
     def spec(self, name: str, folder: Path, **of_the_run: Any) -> ModelSpec:
         """Return what the engine is built with; relative paths start from `folder`.
 
@@ -113,31 +107,51 @@ class EngineModel(ModelConfig):
             What this run adds: threads, worker, hash_file, began.
         """
         further = isinstance(self.options, FurtherKeys)
+        path = self.where_it_lies
         return ModelSpec(
             name=name,
             role=self.role,
-            path=located(self.path, folder) if self.path else "",
-            device=self.device,
+            path=located(path, folder) if path else "",
+            device=getattr(self, "device", "auto"),
             options=self.options.model_extra if further else self.options,
             folder=folder,
             **of_the_run,
         )
 
     @property
+    def where_it_lies(self) -> str:
+        """Its path as it is written; empty where there is none."""
+        return str(getattr(self, "path", ""))
+
+    @property
     def written(self) -> dict[str, Any]:
         """What the entry says that may change an answer: engine, path as it is written, options."""
-        said = {"engine": self.engine, "path": self.path, **self.options.model_dump()}
+        said = {"engine": self.engine, "path": self.where_it_lies, **self.options.model_dump()}
         return dict(json.loads(json.dumps(said, default=str)))  # a date of yaml's is text in JSON
 
 
-class CheckpointModel(EngineModel):
+class PlacedModel(EngineModel):
+    """A model that runs on this machine."""
+
+    path: str = ""
+    """A folder or file with the model, or a hub id."""
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    """`auto`, `cpu`, `cuda` or `cuda:N`. `auto` is CUDA where there is one, else the CPU; `cuda`
+    without CUDA is an error."""
+
+
+class CheckpointModel(PlacedModel):
     """A model that its engine loads from a checkpoint, which says how large it is."""
 
     path: Annotated[str, Field(min_length=1)]
     """A folder with the checkpoint, or a hub id."""
 
 
-class OwnModel(EngineModel, DeclaredSize):
+class ServedModel(EngineModel, DeclaredSize):
+    """A model that runs elsewhere and is asked from here: no file of it lies on this machine."""
+
+
+class OwnModel(PlacedModel, DeclaredSize):
     """A model that any other engine runs."""
 
 

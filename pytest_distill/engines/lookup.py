@@ -74,14 +74,14 @@ def options_class(engine: Any, shared: Collection[str], where: str) -> type[Base
 
 
 def is_here(engine: Any, spec: ModelSpec) -> bool:
-    """Return whether a model's weights are on this machine, as far as its entry tells.
+    """Return whether a model can be run or asked on this machine, as far as its entry tells.
 
     Where its path is neither file nor folder, its engine may know better, by ``is_here(spec)``.
     """
-    if not spec.path or Path(spec.path).exists():
+    if spec.path and Path(spec.path).exists():
         return True
     asked = getattr(engine, "is_here", None)
-    return asked is not None and bool(asked(spec))
+    return not spec.path if asked is None else bool(asked(spec))
 
 
 def shared_cards(engine: Any, spec: ModelSpec) -> tuple[str, ...]:

@@ -53,6 +53,18 @@ class Dated(Protocol):
 
 
 @runtime_checkable
+class Elsewhere(Protocol):
+    """An engine whose model runs elsewhere and is asked from here.
+
+    Its entries have neither ``path`` nor ``device``, and its speed and memory are not measured.
+    """
+
+    @property
+    def asked_at(self) -> str:
+        """What it is asked as, and where: ``teacher-7b at 127.0.0.1:8000``."""
+
+
+@runtime_checkable
 class Measurable(Protocol):
     """An engine that can say how fast it is and what it holds, and where."""
 

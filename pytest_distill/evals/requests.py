@@ -136,6 +136,11 @@ class Prediction:
         harness's ``is_greedy``.
     tool_calls : tuple of ToolCall, optional
         The calls of tools, where they were told apart from the text, as servers do it.
+    fingerprint : str, optional
+        What a server calls the state that it answered in, as OpenAI's ``system_fingerprint``. It is
+        no part of the answer.
+    answered_as : str, optional
+        What a server called the model that answered, where that is not what it was asked for.
     """
 
     id: str
@@ -149,3 +154,5 @@ class Prediction:
     thinking_tokens: int | None = None
     greedy: tuple[bool, ...] | None = None
     tool_calls: tuple[ToolCall, ...] | None = None
+    fingerprint: str | None = None
+    answered_as: str | None = None

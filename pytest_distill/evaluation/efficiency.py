@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pytest_distill.engines import Engine, Measurable, Memory, Timing, host, plain
+from pytest_distill.engines import Elsewhere, Engine, Measurable, Memory, Timing, host, plain
 from pytest_distill.errors import ComparisonError, ModelError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.request_keys import request_key
@@ -216,8 +216,14 @@ def memory(model: Model, on: Eval, examples: int) -> MemoryFigure:
 
 
 def runnable(model: Model) -> RunModel:
-    """Return a model that runs here; ComparisonError where only its answers are known."""
+    """Return a model that runs here; ComparisonError where it does not."""
     if isinstance(model, RunModel):
+        if isinstance(model.runner, Elsewhere):
+            raise ComparisonError(
+                f"model '{model.name}' is asked elsewhere, as {model.runner.asked_at}: how fast it "
+                "answers is the network's and the other users' doing too, so that its speed and "
+                f"memory are not measured: declare models.{model.name}.latency_ms in distill.yaml"
+            )
         return model
     raise ComparisonError(
         f"model '{model.name}' does not run here, so its speed and memory cannot be measured: "

@@ -11,7 +11,16 @@ from functools import cached_property
 from typing import Any
 
 from pytest_distill._util.user_code import unless_ours, user_code, warn_of
-from pytest_distill.engines import Dated, Engine, FileDigests, Identified, ModelInfo, Role, plain
+from pytest_distill.engines import (
+    Dated,
+    Elsewhere,
+    Engine,
+    FileDigests,
+    Identified,
+    ModelInfo,
+    Role,
+    plain,
+)
 from pytest_distill.errors import (
     ComparisonError,
     DistillError,
@@ -190,6 +199,8 @@ class RunModel(Model):
                 known = self._described()
             with self.asking():
                 here = getattr(getattr(self.runner, "spec", None), "path", None)
+                if isinstance(self.runner, Elsewhere):
+                    here = self.runner.asked_at
                 path = str(here) if here else known.path
             known = replace(known, name=self.name, role=self.role, path=path)
             self._info = with_declared(known, self.declared)

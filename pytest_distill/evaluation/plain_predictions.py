@@ -33,10 +33,11 @@ def plain_prediction(prediction: Prediction, who: str) -> Prediction:
 
 
 def _is_plain(prediction: Prediction) -> bool:
-    texts = (prediction.prediction, prediction.text)
+    texts = (prediction.prediction, prediction.text, prediction.fingerprint)
     return (
         type(prediction.id) is str
         and all(value is None or type(value) is str for value in texts)
+        and prediction.answered_as is None
         and _are_counts(prediction.thinking_tokens, prediction.tokens)
         and _holds(prediction.labels, str)
         and _holds(prediction.probabilities, float)
@@ -115,5 +116,7 @@ _PREDICTION: Mapping[str, Callable[[Any], Any]] = {
     "thinking_tokens": _count,
     "greedy": lambda value: tuple(map(_truth, plain.sequence(value))),
     "tool_calls": lambda value: tuple(map(_call, plain.sequence(value))),
+    "fingerprint": plain.text,
+    "answered_as": plain.text,
 }
 """Field of a prediction -> what makes it a built-in type."""

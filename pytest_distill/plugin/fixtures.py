@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_distill.errors import ConfigError, ModelError
+from pytest_distill.errors import ConfigError
 from pytest_distill.plugin.records import state_of
 from pytest_distill.plugin.running import note_look
 from pytest_distill.plugin.session import SESSION, OwnFixture, running_test
@@ -43,12 +43,12 @@ class ModelHandle(OwnFixture):
 
     @property
     def model(self) -> Any:
-        """The loaded transformers model, on its device."""
+        """The loaded model, where the engine gives one: that of transformers is on its device."""
         return self._of_engine("model")
 
     @property
     def tokenizer(self) -> Any:
-        """The loaded transformers tokenizer."""
+        """The loaded tokenizer, where the engine gives one."""
         return self._of_engine("tokenizer")
 
     def evaluate(self, eval: str | None = None) -> Evaluation:
@@ -61,11 +61,9 @@ class ModelHandle(OwnFixture):
         return evaluation
 
     def _of_engine(self, attribute: str) -> Any:
-        model = self._resolve()
-        try:
-            return getattr(model.engine, attribute)
-        except AttributeError:
-            raise ModelError(f"the engine of model '{model.name}' gives no .{attribute}") from None
+        from pytest_distill.evaluation.parts import part_of
+
+        return part_of(self._resolve(), attribute)
 
     def _resolve(self) -> Model:
         session, item = running_test(f"fixture {self._role}")

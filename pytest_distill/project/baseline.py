@@ -17,7 +17,7 @@ from pytest_distill.comparison.baseline.file import (
 )
 from pytest_distill.comparison.baseline.scored import accepted_eval
 from pytest_distill.config import Config
-from pytest_distill.config.schema import EngineModel
+from pytest_distill.config.schema import PlacedModel
 from pytest_distill.errors import ConfigError, EvaluationError, one_line, some_of
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
@@ -101,7 +101,7 @@ def paths_of(config: Config, report: Report) -> dict[str, str]:
     found = {}
     for row in report.models:
         entry = config.models.get(row.name)
-        if not isinstance(entry, EngineModel) or not row.path or not Path(row.path).is_dir():
+        if not isinstance(entry, PlacedModel) or not row.path or not Path(row.path).is_dir():
             continue
         if entry.spec(row.name, config.folder).path != row.path:
             found[row.name] = row.path

@@ -16,7 +16,7 @@ from pytest_distill.comparison.baseline.accepted import Accepted
 from pytest_distill.comparison.comparison import Comparison, Confidence
 from pytest_distill.comparison.lookup import find_model
 from pytest_distill.config import Config
-from pytest_distill.config.schema import EngineModel, ModelConfig, SourceModel
+from pytest_distill.config.schema import EngineModel, ModelConfig, PlacedModel, SourceModel
 from pytest_distill.engines import Engine, FileDigests, ModelInfo, Role
 from pytest_distill.engines.lookup import is_here, shared_cards, weights_named
 from pytest_distill.errors import (
@@ -225,9 +225,11 @@ class Project:
                 continue
             known = named.setdefault((entry.engine, *key), model)
             if known.role != model.role:
+                what = entry.where_it_lies or " at ".join(map(str, key))
                 raise ComparisonError(
-                    f"'{known.name}' and '{name}' have the same weights (both are {entry.path}): a "
-                    "comparison of a model with itself says nothing; correct a path in distill.yaml"
+                    f"'{known.name}' and '{name}' have the same weights (both are {what}): a "
+                    "comparison of a model with itself says nothing; correct an entry in "
+                    "distill.yaml"
                 )
 
     def model(
@@ -301,9 +303,12 @@ class Project:
     def _pointed(self, name: str, entry: ModelConfig) -> ModelConfig:
         """Return a model's entry with this run's path and device in it."""
         path = self.paths.get(name)
-        if not isinstance(entry, EngineModel):
+        if not isinstance(entry, PlacedModel):
             if path is not None:
-                raise ConfigError(f"--distill-model {name}={path}: '{name}' is {entry.engine}")
+                raise ConfigError(
+                    f"--distill-model {name}={path}: '{name}' is {entry.engine}, whose models have "
+                    "no path: leave the option out, or correct the entry in distill.yaml"
+                )
             return entry
         changes = {"path": path, "device": self.device}
         return entry.model_copy(update={k: v for k, v in changes.items() if v is not None})

@@ -53,6 +53,7 @@ def test_links_inside_the_project_resolve(page: Path) -> None:
     "entry",
     [
         schema.OwnModel,
+        schema.ServedModel,
         TransformersOptions,
         RecordedOptions,
         ReportedOptions,

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, field_validator
 
 from pytest_distill.config import Config, Extensions, load_config
 from pytest_distill.config.evals import MeasuredEval
-from pytest_distill.config.schema import EngineModel
+from pytest_distill.config.schema import EngineModel, PlacedModel
 from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.errors import ConfigError
@@ -42,7 +42,7 @@ def test_defaults(tmp_path: Path) -> None:
     """An entry named like a role has it; the engine is transformers, the metric the first."""
     config = load(tmp_path, MODELS + EVALS)
     teacher = config.models["teacher"]
-    assert isinstance(teacher, EngineModel)
+    assert isinstance(teacher, PlacedModel)
     assert (teacher.role, teacher.engine, teacher.device, teacher.options.dtype) == (
         *("teacher", "transformers"),
         *("auto", "auto"),
@@ -333,7 +333,7 @@ def test_a_merge_key_is_no_duplicate(tmp_path: Path) -> None:
         "  student:\n    <<: *base\n    path: b\n" + EVALS,
     )
     student = config.models["student"]
-    assert isinstance(student, EngineModel)
+    assert isinstance(student, PlacedModel)
     assert (student.path, student.options.dtype) == ("b", "float32")
 
 

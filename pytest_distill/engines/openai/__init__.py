@@ -17,16 +17,17 @@ from collections.abc import (
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from pytest_distill.engines.info import ModelInfo
+from pytest_distill.engines.openai.answered import signed
 from pytest_distill.engines.openai.calls import Send
 from pytest_distill.engines.openai.checks import Checks, Trial
 from pytest_distill.engines.openai.money import Purse
 from pytest_distill.engines.openai.options import OpenAIOptions
+from pytest_distill.engines.openai.places import can_be_asked, host_of, server_of
 from pytest_distill.engines.openai.running import Ask, answers
 from pytest_distill.engines.spec import ModelSpec
-from pytest_distill.errors import ModelError
+from pytest_distill.errors import ModelError, one_line
 from pytest_distill.evals.requests import Prediction, Request
 
 REVISION = 1
@@ -54,7 +55,11 @@ class OpenAIEngine:
         given: Any = spec.options
         own = isinstance(given, OpenAIOptions)
         self.options: OpenAIOptions = given if own else OpenAIOptions(**given)
-        self.notes: list[str] = []
+        self.notes: list[str] = [
+            f"{spec.name}: asked at {one_line(self.host)} as {one_line(self.options.model)}: its "
+            "weights cannot be digested, so that a change behind that name shows only in the "
+            "system_fingerprint of its answers, where the server gives one"
+        ]
         kept = spec.kept
         self.purse: Purse = kept.setdefault("purse", Purse(spec.name, self.options, spec.workers))
         self._checks = Checks(spec.name, self.options, self._note, kept.setdefault("tried", set()))
@@ -73,7 +78,7 @@ class OpenAIEngine:
         """Where the server is, what it calls the model, and what is sent with every request."""
         return {
             "model": self.options.model,
-            "server": self.host + urlsplit(self.options.base_url).path.rstrip("/"),
+            "server": server_of(self.options.base_url),
             "engine": "openai",
             "revision": REVISION,
             "extra_body": self.options.extra_body,
@@ -83,13 +88,32 @@ class OpenAIEngine:
     @property
     def host(self) -> str:
         """The server's host, with its port where that is given."""
-        return urlsplit(self.options.base_url).netloc.rpartition("@")[2]
+        return host_of(self.options.base_url)
+
+    @property
+    def asked_at(self) -> str:
+        """What the model is called where it is asked, and where that is."""
+        return f"{one_line(self.options.model)} at {one_line(self.host)}"
+
+    @property
+    def _who(self) -> str:
+        return f"model '{self.spec.name}' ({self.asked_at})"
+
+    @staticmethod
+    def is_here(spec: ModelSpec) -> bool:
+        """Return whether the model can be asked from here: its key is given, or its server runs."""
+        return can_be_asked(spec.options)
+
+    @staticmethod
+    def weights_named(spec: ModelSpec) -> tuple[object, ...]:
+        """Return what names the weights of a model: its name, and the server that has it."""
+        options = spec.options
+        return (options.model, server_of(options.base_url, loopback="127.0.0.1"))
 
     @property
     def info(self) -> ModelInfo:
         """What is known of the model: where it is asked."""
-        path = f"{self.options.model} at {self.host}"
-        return ModelInfo(self.spec.name, self.spec.role, path=path)
+        return ModelInfo(self.spec.name, self.spec.role, path=self.asked_at)
 
     def predict(self, requests: Sequence[Request]) -> Iterator[Prediction]:
         """Yield one prediction a request, each as soon as its answer is there, in any order.
@@ -113,7 +137,7 @@ class OpenAIEngine:
 
                 async with connected(self.spec.name, self.options, self.purse) as send:
                     await self._checks.run(send, kind.trials(requests))
-                    yield lambda request: kind.ask(send, request)
+                    yield signed(kind.ask, send, self._who, self.options)
 
             yield from answers(opened, requests, self.options.max_concurrency)
 

@@ -58,6 +58,8 @@ def prediction_of(row: Example) -> Prediction:
         thinking_tokens=_thinking_tokens(row, tokens),
         greedy=_greedy(row),
         tool_calls=calls,
+        fingerprint=_text(row, "fingerprint") or _text(row, "system_fingerprint"),
+        answered_as=_text(row, "answered_as"),
     )
 
 
@@ -105,6 +107,12 @@ def number(row: Example, name: str, value: Any) -> float:
     if isinstance(value, str):
         raise row.answer_error(f"{name} has {value!r:.60}, not a finite number")
     return cell(row, name, value)
+
+
+def _text(row: Example, name: str) -> str | None:
+    """Return a field that is text; one that is not is something else of the same name."""
+    value = row.fields.get(name)
+    return value if isinstance(value, str) and value else None
 
 
 def _finish(row: Example) -> Finish | None:

@@ -26,6 +26,7 @@ from pytest_distill.engines.openai.money import Purse
 from pytest_distill.engines.openai.options import OpenAIOptions
 from pytest_distill.engines.openai.places import can_be_asked, host_of, server_of
 from pytest_distill.engines.openai.running import Ask, answers
+from pytest_distill.engines.openai.seen import Seen
 from pytest_distill.engines.spec import ModelSpec
 from pytest_distill.errors import ModelError, one_line
 from pytest_distill.evals.requests import Prediction, Request
@@ -62,6 +63,7 @@ class OpenAIEngine:
         ]
         kept = spec.kept
         self.purse: Purse = kept.setdefault("purse", Purse(spec.name, self.options, spec.workers))
+        self._seen: Seen = kept.setdefault("seen", Seen())
         self._checks = Checks(spec.name, self.options, self._note, kept.setdefault("tried", set()))
 
     def _note(self, note: str) -> None:
@@ -135,9 +137,18 @@ class OpenAIEngine:
             async def opened() -> AsyncIterator[Ask[Request, Prediction]]:
                 from pytest_distill.engines.openai.server import connected
 
-                async with connected(self.spec.name, self.options, self.purse) as send:
+                async with connected(self.spec.name, self.options, self.purse, self._seen) as send:
                     await self._checks.run(send, kind.trials(requests))
-                    yield signed(kind.ask, send, self._who, self.options)
+                    signing = signed(kind.ask, send, self._who, self.options)
+
+                    async def ask(request: Request) -> Prediction:
+                        try:
+                            return await signing(request)
+                        except Exception:
+                            send.stop()
+                            raise
+
+                    yield ask
 
             yield from answers(opened, requests, self.options.max_concurrency)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from pytest_distill._util.strict import STRICT, PositiveCount
+from pytest_distill.engines.openai.addresses import refuse_address
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -49,8 +51,11 @@ class Timeouts(BaseModel):
 class OpenAIOptions(BaseModel):
     """The keys of ``engine: openai``; those that change no answer are left out of exports."""
 
-    model_config = STRICT
+    # A key that somebody wrote where it does not belong is not repeated.
+    model_config = STRICT | ConfigDict(hide_input_in_errors=True)
 
+    insecure: bool = Field(default=False, exclude=True)
+    """Whether plain http is fine to another machine than this one."""
     base_url: Annotated[str, Field(min_length=1)]
     """Where the server is, as in `https://api.example.com/v1`."""
     model: Annotated[str, Field(min_length=1)]
@@ -74,8 +79,21 @@ class OpenAIOptions(BaseModel):
     """What the server need not honour: a note in place of an error where it does not."""
     noise_check: PositiveCount | None = Field(default=None, exclude=True)
     """How many examples of each eval are asked twice, to tell how far the model is from itself."""
-    insecure: bool = Field(default=False, exclude=True)
-    """Whether plain http is fine to another machine than this one."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_safe(cls, base_url: str, info: ValidationInfo) -> str:
+        refuse_address(base_url, insecure=info.data.get("insecure", False))
+        return base_url
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _is_a_name(cls, named: str | None) -> str | None:
+        if named is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", named):
+            raise ValueError(
+                "must be the name of an environment variable, as OPENAI_API_KEY, never a key"
+            )
+        return named
 
     @field_validator("extra_body")
     @classmethod

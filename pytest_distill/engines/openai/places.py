@@ -39,8 +39,8 @@ def server_of(base_url: str, *, loopback: str | None = None) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine."""
-    if host == "localhost" or host.endswith(".localhost"):
+    """Return whether a host is this machine: localhost, 127.0.0.0/8 or ::1, and no other name."""
+    if host == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback

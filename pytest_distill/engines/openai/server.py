@@ -2,19 +2,54 @@
 
 from __future__ import annotations
 
-import os
+import asyncio
+import json
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from pytest_distill.engines.openai.calls import Call, CallRefusedError, Send
+from pytest_distill._util.format import count_text
+from pytest_distill._util.packages import Package
+from pytest_distill.engines.openai.addresses import is_here
+from pytest_distill.engines.openai.calls import Call, CallRefusedError
+from pytest_distill.engines.openai.line import Line
 from pytest_distill.engines.openai.money import Purse
 from pytest_distill.engines.openai.options import OpenAIOptions
+from pytest_distill.engines.openai.pacing import Pace, StoppedError, spread
+from pytest_distill.engines.openai.places import host_of
+from pytest_distill.engines.openai.replies import (
+    ASKED_CODING,
+    Again,
+    Answer,
+    Moved,
+    Patience,
+    Refused,
+    Reply,
+)
+from pytest_distill.engines.openai.safety import key_of, variable
+from pytest_distill.engines.openai.seen import Seen
+from pytest_distill.errors import ModelError
+
+_HTTP = Package("httpx2", "httpx2", "openai")
+_OTHER_HTTP = Package("httpx", "httpx2", "openai")
+_TENACITY = Package("tenacity", "tenacity", "openai")
+_MOST_TRIES = 10
+"""Of one request that the server answers badly, though it answers: with a fault in every fifth
+answer, one in ten million requests needs more."""
+_SERVER_SECONDS = 20.0
+_REQUEST_SECONDS = 2.0
+"""The longest pauses before another try, for a server that is away and for a bad answer."""
 
 
 @asynccontextmanager
-async def connected(name: str, options: OpenAIOptions, purse: Purse) -> AsyncIterator[Send]:
+async def connected(
+    name: str, options: OpenAIOptions, purse: Purse, seen: Seen | None = None
+) -> AsyncIterator[Sender]:
     """Give what sends calls to the server, as long as the block lasts.
+
+    Each request has a connection of its own: a response that a server sends twice would otherwise
+    be taken for the answer to the next request.
 
     Parameters
     ----------
@@ -24,32 +59,209 @@ async def connected(name: str, options: OpenAIOptions, purse: Purse) -> AsyncIte
         Where the server is, and how it is asked.
     purse : Purse
         Counts what is spent.
+    seen : Seen, optional
+        The answers of this engine so far.
+
+    Raises
+    ------
+    ModelError
+        Where the key is missing.
     """
-    import httpx2
+    http = (_HTTP if _HTTP.is_installed else _OTHER_HTTP).load("engine: openai")
+    key = key_of(name, options)
+    times = options.timeouts
+    headers = {**key.headers, "Connection": "close", "Accept-Encoding": ASKED_CODING}
+    own: dict[str, Any] = {}
+    limits = http.Limits(max_connections=None, max_keepalive_connections=0)
+    if is_here(options.base_url):  # what is on this machine is not behind a proxy
+        own["transport"] = http.AsyncHTTPTransport(limits=limits)
+    async with http.AsyncClient(
+        headers=headers,
+        timeout=http.Timeout(times.first_byte, connect=times.connect, pool=None),
+        limits=limits,
+        follow_redirects=False,
+        **own,
+    ) as client:
+        yield Sender(name, options, Line(http, client, key), purse, seen or Seen())
 
-    key = os.environ.get(options.api_key_env) if options.api_key_env else None
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    async with httpx2.AsyncClient(headers=headers, timeout=options.timeouts.total) as client:
 
-        async def send(call: Call) -> Mapping[str, Any]:
-            said = {"model": options.model, **call.body, **options.extra_body}
-            body = {key: value for key, value in said.items() if value is not None}
-            url = f"{options.base_url.rstrip('/')}/{call.path}"
-            reserved = await purse.reserve(call)
-            try:
-                response = await client.post(url, json=body)
-            except BaseException:
-                reserved.unknown()
-                raise
-            if response.status_code != 200:
-                reserved.free()
-                told = (
-                    f"model '{name}': {url} answered {response.status_code} for example "
-                    f"'{call.id}': {response.text:.300}"
-                )
-                raise CallRefusedError(told, response.status_code, response.text)
-            found: Mapping[str, Any] = response.json()
-            reserved.paid(found)
-            return found
+class Sender:
+    """Sends calls.
 
-        yield send
+    Parameters
+    ----------
+    name : str
+        The model's, for messages.
+    options : OpenAIOptions
+        Where the server is, and how it is asked.
+    line : Line
+        Sends one try.
+    purse : Purse
+        Counts what is spent.
+    seen : Seen
+        The answers so far.
+    """
+
+    def __init__(
+        self, name: str, options: OpenAIOptions, line: Line, purse: Purse, seen: Seen
+    ) -> None:
+        self.pace = Pace(options.max_concurrency)
+        self._name, self._options = name, options
+        self._line, self._purse, self._seen = line, purse, seen
+        self._tenacity = _TENACITY.load("engine: openai")
+
+    async def __call__(self, call: Call) -> Mapping[str, Any]:
+        """Return the JSON of the answer to a call.
+
+        Raises
+        ------
+        ModelError
+            Where the server refuses, answers badly every time, or not before the deadline.
+        """
+        tries = _Tries(call, self._content(call), self._options.timeouts.deadline)
+        retrying = self._tenacity.AsyncRetrying(
+            retry=self._tenacity.retry_if_result(lambda reply: isinstance(reply, Again)),
+            stop=lambda state: self._is_over(tries, state.outcome.result()),
+            wait=self._pause,
+            sleep=self.pace.rest,
+            retry_error_callback=lambda state: state.outcome.result(),
+        )
+        reply: Reply = await retrying(self._try, tries)
+        if isinstance(reply, Answer):
+            return reply.json
+        problem = self._problem(tries, reply)
+        if isinstance(reply, Refused) and reply.status is not None:
+            raise CallRefusedError(problem, reply.status, reply.why)
+        raise ModelError(problem)
+
+    def stop(self) -> None:
+        """Send nothing further; what is on its way is waited for."""
+        self.pace.stop()
+
+    async def _try(self, tries: _Tries) -> Reply:
+        """Send a call once, when the server can take it."""
+        try:
+            async with asyncio.timeout_at(tries.ends_at) as limit, self.pace.turn():
+                limit.reschedule(tries.begin())
+                reply = await self._counted(tries)
+        except TimeoutError:
+            return tries.last or Again("was not answered", Patience.SERVER)
+        except StoppedError:
+            tries.stopped = True
+            return tries.last or Again("was not sent", Patience.SERVER)
+        if isinstance(reply, Again):
+            tries.failed(reply, self.pace.answered)
+        return reply
+
+    async def _counted(self, tries: _Tries) -> Reply:
+        """Send a call once, and count what that cost, whatever happens."""
+        reserved = await self._purse.reserve(tries.call)
+        try:
+            reply = await self._once(tries)
+        except BaseException:
+            reserved.unknown()
+            raise
+        if isinstance(reply, Answer | Again) and reply.json is not None:
+            reserved.paid(reply.json)
+        elif isinstance(reply, Again) and reply.may_be_paid:
+            reserved.unknown()
+        else:
+            reserved.free()
+        return reply
+
+    async def _once(self, tries: _Tries) -> Reply:
+        sent_at = time.monotonic()
+        reply = await self._line.send(self._url(tries.call), tries.content, self._total)
+        if isinstance(reply, Answer) and self._seen.is_of_another(reply.json, tries.content):
+            why = "was answered with the answer to another request, told by its id"
+            reply = Again(why, Patience.REQUEST, may_be_paid=True)
+        if isinstance(reply, Answer):
+            self.pace.answer()
+        elif isinstance(reply, Again) and reply.patience is not Patience.REQUEST:
+            self.pace.busy(sent_at, reply.why, reply.pause)
+        return reply
+
+    @property
+    def _total(self) -> float:
+        return self._options.timeouts.total
+
+    def _url(self, call: Call) -> str:
+        return f"{self._options.base_url.rstrip('/')}/{call.path}"
+
+    def _content(self, call: Call) -> bytes:
+        """Return what is sent: a key of `extra_body` that is null leaves out what is ours."""
+        said = {"model": self._options.model, **call.body, **self._options.extra_body}
+        return json.dumps({k: v for k, v in said.items() if v is not None}).encode()
+
+    def _is_over(self, tries: _Tries, reply: Again) -> bool:
+        """Whether another try is of no use, or too late."""
+        if tries.stopped or tries.bad >= _MOST_TRIES or tries.ends_at is None:
+            return True
+        return asyncio.get_running_loop().time() + (reply.pause or 0.0) >= tries.ends_at
+
+    def _pause(self, state: Any) -> float:
+        """Return how long to wait before another try."""
+        reply: Again = state.outcome.result()
+        of_server = reply.patience is not Patience.REQUEST
+        step, most = (0.25, _SERVER_SECONDS) if of_server else (0.05, _REQUEST_SECONDS)
+        grown: float = self._tenacity.wait_random_exponential(multiplier=step, max=most)(state)
+        return grown if reply.pause is None else max(spread(reply.pause), grown)
+
+    def _problem(self, tries: _Tries, reply: Again | Refused | Moved) -> str:
+        """Return what to say of a call that has no answer."""
+        begin, id = f"model '{self._name}' at {host_of(self._options.base_url)}: ", tries.call.id
+        if isinstance(reply, Refused):
+            return begin + self._refusal(tries.call, reply)
+        if isinstance(reply, Moved):
+            return (
+                f"{begin}example '{id}' was redirected to {self._line.shown(reply.to)}, and that "
+                "is not followed: write where the server is into base_url"
+            )
+        if tries.bad >= _MOST_TRIES:
+            return f"{begin}example '{id}' {reply.why} ({tries.count} tries, the last one told)"
+        deadline = self._options.timeouts.deadline
+        asked = f"; it asks to wait for {reply.pause:,.0f} s" if reply.pause else ""
+        return (
+            f"{begin}example '{id}' has no answer within timeouts.deadline, {deadline:g} s, after "
+            f"{count_text(tries.count, 'try', 'tries')}; at last it {reply.why}{asked}"
+        )
+
+    def _refusal(self, call: Call, reply: Refused) -> str:
+        told = f"example '{call.id}' {reply.why}"
+        if reply.status in (401, 403):
+            if self._options.api_key_env is None:
+                return f"{told}; no key was sent: name the variable that holds it as 'api_key_env'"
+            return f"{told}; the key is that of {variable(self._options)}"
+        if reply.status == 404:
+            return (
+                f"{told}; asked was {self._options.base_url.rstrip('/')}/{call.path} for the model "
+                f"'{self._options.model}': one of base_url and model is wrong"
+            )
+        return told
+
+
+class _Tries:
+    """The tries of one call."""
+
+    def __init__(self, call: Call, content: bytes, deadline: float) -> None:
+        self.call, self.content = call, content
+        self.count = self.bad = 0
+        self.last: Again | None = None
+        self.stopped = False
+        self.ends_at: float | None = None
+        self._deadline = deadline
+        self._answered = 0
+
+    def begin(self) -> float:
+        """Count a try, and return when the last one ends: the deadline runs from the first on."""
+        if self.ends_at is None:
+            self.ends_at = asyncio.get_running_loop().time() + self._deadline
+        self.count += 1
+        return self.ends_at
+
+    def failed(self, reply: Again, answered: int) -> None:
+        """Take note of a try that failed, when so many other requests had been answered."""
+        others = self.last is not None and answered > self._answered
+        if reply.patience is Patience.REQUEST or (reply.patience is Patience.GATEWAY and others):
+            self.bad += 1
+        self.last, self._answered = reply, answered

@@ -1,0 +1,90 @@
+"""One try of a request: what is sent over a connection of its own, and what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urljoin
+
+from pytest_distill.engines.openai.addresses import origin
+from pytest_distill.engines.openai.replies import Again, Moved, Patience, Refused, Reply, reply_of
+from pytest_distill.engines.openai.safety import Key
+from pytest_distill.errors import one_line
+
+_MOST_MOVES = 5
+
+
+class Line:
+    """Sends one try to one server.
+
+    Parameters
+    ----------
+    http : module
+        httpx2 or httpx.
+    client : httpx2.AsyncClient
+        Knows the key.
+    key : Key
+        What must not be in what is told.
+    """
+
+    def __init__(self, http: Any, client: Any, key: Key) -> None:
+        self._http, self._client, self._key = http, client, key
+
+    async def send(self, url: str, content: bytes, seconds: float) -> Reply:
+        """Return what a server replies; redirects are followed where they lead to the same one."""
+        to = url
+        try:
+            async with asyncio.timeout(seconds):
+                for _ in range(_MOST_MOVES):
+                    reply = await self._post(to, content)
+                    if not isinstance(reply, Moved):
+                        return reply
+                    to = urljoin(to, reply.to)
+                    if not reply.keeps_method or origin(to) != origin(url):
+                        return Moved(to, keeps_method=False)
+                return Refused(None, "was redirected without end")
+        except TimeoutError:
+            why = f"had no whole answer within timeouts.total, {seconds:g} s"
+            return Again(why, Patience.REQUEST, may_be_paid=True)
+
+    async def _post(self, url: str, content: bytes) -> Reply:
+        http = self._http
+        headers = {"Content-Type": "application/json"}
+        choices = url.endswith("completions")
+        try:
+            async with self._client.stream("POST", url, content=content, headers=headers) as got:
+                return await reply_of(got, self._key, choices=choices)
+        except (http.ConnectError, http.ConnectTimeout, http.ProxyError) as error:
+            return self._not_sent(error)
+        except http.ReadTimeout:
+            why = "was not answered within timeouts.first_byte, nor went on so long"
+            return Again(why, Patience.REQUEST, may_be_paid=True)
+        except (http.TransportError, http.DecodingError, OSError, EOFError) as error:
+            why = f"had its answer cut off: {self.shown(str(error) or type(error).__name__)}"
+            return Again(why, Patience.REQUEST, may_be_paid=True)
+
+    def _not_sent(self, error: Exception) -> Reply:
+        """Return what it means that there is no connection."""
+        why = f"could not be sent: {self.shown(str(error) or type(error).__name__)}"
+        causes = list(_causes(error))
+        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+            return Refused(None, f"{why}; SSL_CERT_FILE names a file of certificates to trust")
+        if "WRONG_VERSION_NUMBER" in str(error):
+            return Refused(None, f"{why}; the server does not speak https there")
+        if any(isinstance(cause, socket.gaierror) for cause in causes):
+            return Again(why, Patience.GATEWAY)
+        return Again(why, Patience.SERVER)
+
+    def shown(self, text: str) -> str:
+        """Return a text of the server's, in one line and without the key."""
+        return one_line(self._key.hidden_in(text)[:300])
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what it came of."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,114 @@
+"""The client of `engine: openai`: what is tried again, what is refused, and what is never sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+
+import pytest
+
+from pytest_distill.engines import ModelSpec
+from pytest_distill.engines.openai import OpenAIEngine
+from pytest_distill.errors import ModelError
+from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from tests.servers.served import Asked, Reply, completion, served
+
+SECRET = "sk-proj-A1b2C3d4E5f6G7h8J9k0LmNoPqRsTuVw"  # noqa: S105 (opens nothing)
+
+
+def requests(number: int) -> list[GenerationRequest]:
+    """Return requests whose prompts are all different."""
+    return [GenerationRequest(f"e{n}", f"p{n}", False, Decoding(4)) for n in range(number)]
+
+
+def engine(url: str, **options: object) -> OpenAIEngine:
+    """Return an engine for the model ``m`` of a server."""
+    said = {"base_url": url, "model": "m", **options}
+    return OpenAIEngine(ModelSpec("teacher", "teacher", options=said))
+
+
+def texts(asked: OpenAIEngine, number: int) -> dict[str, str | None]:
+    """Return what is answered to so many requests."""
+    return {answer.id: answer.text for answer in asked.predict(requests(number))}
+
+
+def after(faults: list[Reply]) -> Callable[[Asked], Reply]:
+    """Return what answers with faults first, and then with the prompt itself."""
+    left, numbers = iter(faults), count()
+
+    def handle(asked: Asked) -> Reply:
+        fault = next(left, None)
+        return fault or Reply(completion(asked.body["prompt"], next(numbers)))
+
+    return handle
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Reply({"error": {"message": "slow down"}}, 429, {"retry-after": "0"}),
+        Reply({"error": {"message": "slow down"}}, 429),
+        Reply(b"", 408),
+        Reply(b"", 409),
+        Reply(b"", 425),
+        Reply(b"oh", 500),
+        Reply(b"<html>Bad gateway</html>", 502),
+        Reply(b"", 503, {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}),
+        Reply(b"", 504),
+        Reply(b"", 529),
+        Reply(b'{"id": "x", "choi'),
+        Reply(b"[" * 100_000),
+        Reply(b"\xff\xfe\xfa"),
+        Reply([]),
+        Reply({"id": "x", "choices": []}),
+        Reply({"id": "x", "choices": None}),
+        Reply({"error": {"message": "upstream"}}),
+        Reply(b"", 204),
+        Reply(b"x", 200, {"content-encoding": "br"}),
+        Reply(b"x", 200, {"content-encoding": "gzip"}),
+    ],
+    ids=lambda reply: f"{reply.status} {reply.raw[:20]!r}",
+)
+def test_what_may_pass_is_asked_again(fault: Reply) -> None:
+    """A fault that comes once is outlived, and the answer is the right one."""
+    with served(after([fault])) as server:
+        assert texts(engine(server.url), 1) == {"e0": "p0"}
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422, 402])
+def test_what_will_not_pass_is_told_at_once(status: int) -> None:
+    """With the example's id and the server's own words."""
+    fault = Reply({"error": {"message": "no such thing", "code": "odd"}}, status)
+    with served(lambda _: fault) as server:
+        with pytest.raises(ModelError) as caught:
+            texts(engine(server.url, max_concurrency=1), 9)
+        said = str(caught.value)
+    assert len(server.asked) == 1
+    assert f"example 'e0' was answered {status}: no such thing (odd)" in said
+    assert ("base_url" in said) == (status == 404)
+    assert ("api_key_env" in said) == (status in (401, 403))
+
+
+@pytest.fixture
+def secret(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Hold a key in the environment."""
+    monkeypatch.setenv("TEST_KEY", SECRET)
+    return SECRET
+
+
+def test_a_bad_answer_to_one_request_ends_well_before_the_deadline() -> None:
+    """Though the server answers all others."""
+    numbers = count()
+
+    def handle(asked: Asked) -> Reply:
+        bad = asked.body["prompt"] == "p3"
+        return Reply(b"<html>") if bad else Reply(completion(asked.body["prompt"], next(numbers)))
+
+    got: list[str] = []
+    with served(handle) as server:
+        asked = engine(server.url, max_concurrency=4)
+        with pytest.raises(ModelError, match="example 'e3' was answered with what is not JSON"):
+            got.extend(answer.id for answer in asked.predict(requests(8)))
+    assert sum(asked.body["prompt"] == "p3" for asked in server.asked) == 10
+    assert got

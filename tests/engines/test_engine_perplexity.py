@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pytest_distill import ModelError
-from pytest_distill.engines.transformers.perplexity import windows
+from pytest_distill.engines.windows import windows
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 from .tiny import CORPUS, Make, predicted

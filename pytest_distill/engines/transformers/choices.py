@@ -9,8 +9,9 @@ from itertools import islice
 from pytest_distill.engines.transformers.encoding import encode_pairs, in_blocks
 from pytest_distill.engines.transformers.fast.tree_choices import score_in_trees
 from pytest_distill.engines.transformers.fast.trees import Part, by_row
-from pytest_distill.engines.transformers.likelihood import Likelihood, Span, score_rows
+from pytest_distill.engines.transformers.likelihood import Likelihood, score_rows
 from pytest_distill.engines.transformers.loaded import Loaded
+from pytest_distill.engines.windows import Span
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest

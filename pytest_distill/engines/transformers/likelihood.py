@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, islice
 from math import fsum
 from typing import Any, NamedTuple
@@ -15,24 +14,10 @@ from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.neighbours import answers_of_rows
 from pytest_distill.engines.transformers.trials import differ
+from pytest_distill.engines.windows import Span
 
 _CHUNK = 512  # positions whose logits become float32 at a time
 _BLOCK = 256  # tokens of a vocabulary whose highest score is looked for at a time
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Some tokens to score: where they begin to be predicted, and what they are."""
-
-    start: int
-    targets: tuple[int, ...]
-
-
-class Reading(NamedTuple):
-    """What a model reads in one go, and what is scored in it."""
-
-    row: list[int]
-    span: Span
 
 
 class Likelihood(NamedTuple):

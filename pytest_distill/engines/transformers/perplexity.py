@@ -8,9 +8,10 @@ from itertools import chain
 
 from pytest_distill.engines.transformers.encoding import encode, prefix_token
 from pytest_distill.engines.transformers.fast.shared_cache import Window, score_stretches, stretches
-from pytest_distill.engines.transformers.likelihood import Reading, Span, score_rows
+from pytest_distill.engines.transformers.likelihood import score_rows
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.quiet import quiet
+from pytest_distill.engines.windows import Reading, windows
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
@@ -63,37 +64,6 @@ def score_texts(loaded: Loaded, requests: Sequence[PerplexityRequest]) -> Iterat
             yield Prediction(
                 id=requests[index].id, loglikelihoods=(totals[index],), tokens=len(texts[index])
             )
-
-
-def windows(tokens: Sequence[int], prefix: int, window: int, stride: int) -> Iterator[Reading]:
-    """Yield what the model reads and what is scored in it, so that every token is scored once.
-
-    Parameters
-    ----------
-    tokens : sequence of int
-        The text.
-    prefix : int
-        The token that the first one is predicted from.
-    window : int
-        How many tokens the model reads at most.
-    stride : int
-        How many tokens are scored in every window after the first, which scores all of its own.
-        With ``stride == window`` the windows are disjoint, as in lm-evaluation-harness, except
-        that the last one is filled up with context; a smaller stride gives every token at least
-        ``window - stride`` tokens of context, for more windows.
-
-    Notes
-    -----
-    What a layer keeps of a token depends on all that stood before it in its window: read like
-    this, no two windows have anything in common. See `shared_cache` for the other way.
-    """
-    end = min(window, len(tokens))
-    if end:
-        yield Reading([prefix, *tokens[: end - 1]], Span(0, tuple(tokens[:end])))
-    while end < len(tokens):
-        begin, end = end, min(end + stride, len(tokens))
-        row = list(tokens[end - window - 1 : end - 1])
-        yield Reading(row, Span(window - (end - begin), tuple(tokens[begin:end])))
 
 
 def window_and_stride(loaded: Loaded, request: PerplexityRequest) -> tuple[int, int]:

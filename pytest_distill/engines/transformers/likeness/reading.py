@@ -10,9 +10,9 @@ from pytest_distill.engines.transformers.encoding import (
     encode_prompts,
     prefix_token,
 )
-from pytest_distill.engines.transformers.likelihood import Reading, Span
 from pytest_distill.engines.transformers.loaded import Loaded
-from pytest_distill.engines.transformers.perplexity import window_and_stride, windows
+from pytest_distill.engines.transformers.perplexity import window_and_stride
+from pytest_distill.engines.windows import Reading, Span, windows
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import GoldText
 from pytest_distill.evals.tasks.generation import GenerationRequest

@@ -1,0 +1,189 @@
+"""Whether a server scores prompts, and how: tried before the first example is asked.
+
+A 200 says nothing of it. Servers are known that leave out ``logprobs``, that give each token the
+log-probability of its neighbour, or that round them. So a few tokens are written, and read again as
+a part of the prompt: both times they must be as likely.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pytest_distill.engines.openai.calls import Send
+from pytest_distill.engines.openai.echoes import Echo, Manner, echoes, written
+from pytest_distill.errors import ModelError
+from pytest_distill.evals.requests import Request
+
+TRIAL = "(tried first)"
+"""What stands for an example's id in what is sent before any example."""
+_PROMPTS = ("The capital of France is", "1, 2, 3, 4,", "Once upon a time there was")
+_TOKENS = 8
+_WORD = "a b"
+_SAME = 0.2
+"""How far a log-probability may be from itself: a server computes in bfloat16, in batches."""
+_DIGITS = 3
+_TINY = 1e-6
+
+
+@dataclass
+class Scoring:
+    """How one model's server scores prompts.
+
+    Parameters
+    ----------
+    who : str
+        The model and where it is asked, for messages.
+    bos : str, optional
+        The token that stands before the first one of a text, as ``distill.yaml`` has it.
+
+    Attributes
+    ----------
+    manner : Manner
+        How it takes them.
+    adds_prefix : bool
+        Whether it puts a token before every text by itself.
+    """
+
+    who: str
+    bos: str | None = None
+    manner: Manner = field(default=Manner(), init=False)
+    adds_prefix: bool = field(default=False, init=False)
+    _prefix: str | None = field(default=None, init=False)
+
+    def prefix_for(self, what: str) -> str:
+        """Return the text of the token that stands before the first one of a text.
+
+        Raises
+        ------
+        ModelError
+            Where it is not known, with `what` it is needed for.
+        """
+        if self._prefix is None:
+            raise ModelError(
+                f"{self.who}: {what}, and the server puts none there: say which, the tokenizer's "
+                "BOS token or else its EOS token, as in 'bos: <s>'"
+            )
+        return self._prefix
+
+    def sent(self, text: str) -> str:
+        """Return a text without the token at its beginning that the server adds by itself."""
+        return text.removeprefix(self._prefix or "") if self.adds_prefix else text
+
+    async def find_out(self, send: Send, kind: type[Request]) -> None:
+        """Try how the server scores prompts.
+
+        Raises
+        ------
+        ModelError
+            Where it does not, or not rightly.
+        """
+        try:
+            await _refuse_lies(send, self.who)
+            await self._find_prefix(send)
+        except ModelError as error:
+            raise ModelError(
+                f"{error}. The task {kind.task} needs a server that scores prompts: one with "
+                "/completions that honours echo and logprobs, as vLLM's; with a model that is only "
+                "talked to, ask for its text: task generation"
+            ) from None
+        self.manner = await _manner(send, self.who)
+
+    async def _find_prefix(self, send: Send) -> None:
+        """Find out which token stands before a text, and whether the server puts it there."""
+        word = await _read(send, _WORD, self.who)
+        first = next((n for n, token in enumerate(word.tokens) if _WORD[0] in token), None)
+        self.adds_prefix = bool(first)
+        self._prefix = self.bos
+        if first:
+            self._prefix = "".join(word.tokens[:first])
+            if first > 1 or self.bos not in (None, self._prefix):
+                raise ModelError(
+                    f"{self.who}: the server puts {self._prefix!r} before every text"
+                    + (f", not bos: {self.bos}" if first == 1 else ", more than one token")
+                )
+        elif self.bos:
+            begun = await _read(send, self.bos + _WORD, self.who)
+            if begun.tokens[1:] != word.tokens:
+                raise ModelError(
+                    f"{self.who}: bos: {self.bos!r} is not one token of this model, of its own"
+                )
+
+
+async def _read(send: Send, text: str, who: str) -> Echo:
+    (echo,) = await echoes(send, TRIAL, [text], Manner(), who)
+    return echo
+
+
+async def _refuse_lies(send: Send, who: str) -> None:
+    """Raise ModelError where what is written has other log-probabilities when it is read."""
+    seen: list[float] = []
+    tried = 0
+    for prompt in _PROMPTS:
+        text, new = await written(send, TRIAL, prompt, _TOKENS, who)
+        whole = await _read(send, prompt + text, who)
+        seen += [value for value in whole.values if value is not None and value < -_TINY]
+        told = _without_end(new, text)
+        start = len(whole.tokens) - len(told.tokens)
+        if not told.tokens or start < 1 or whole.tokens[start:] != told.tokens:
+            continue  # read as other tokens than they were written
+        if None in told.values or None in whole.values[1:]:
+            raise ModelError(f"{who}: the server leaves out the log-probabilities of some tokens")
+        if not _alike(told, whole, start):
+            shifts = [shift for shift in (-1, 1) if _alike(told, whole, start + shift)]
+            how = (
+                "each token has its neighbour's: they are shifted by one token" if shifts else ""
+            )
+            raise ModelError(
+                f"{who}: the log-probabilities of a prompt's tokens are not those of the same "
+                f"tokens when they are written{': ' + how if how else ''} "
+                f"({_shown(told)} written, {_shown(whole.after(start))} read)"
+            )
+        tried += not any(_alike(told, whole, start + shift) for shift in (-1, 1))
+    if not tried:
+        raise ModelError(
+            f"{who}: whether the log-probabilities of a prompt's tokens are right could not be "
+            "tried: the server reads what the model wrote as other tokens"
+        )
+    if len(seen) >= _TOKENS and all(round(value, _DIGITS) == value for value in seen):
+        raise ModelError(f"{who}: the server rounds log-probabilities, to {_shown(whole)}")
+
+
+def _without_end(new: Echo, text: str) -> Echo:
+    """Return what was written without the token that ended it, which is no part of the text."""
+    last = len(new.tokens) - 1
+    ended = last >= 0 and new.tokens[last] and not text.endswith(new.tokens[last])
+    return new.before(last) if ended else new
+
+
+def _alike(told: Echo, whole: Echo, start: int) -> bool:
+    """Return whether tokens are as likely as those from a place on in a prompt."""
+    there = whole.values[start : start + len(told.values)]
+    pairs = [
+        (a, b) for a, b in zip(told.values, there, strict=False) if a is not None and b is not None
+    ]
+    return bool(pairs) and all(abs(a - b) <= _SAME for a, b in pairs)
+
+
+def _shown(echo: Echo) -> str:
+    return ", ".join("nothing" if v is None else f"{v:.3f}" for v in echo.values[:4])
+
+
+async def _manner(send: Send, who: str) -> Manner:
+    """Return how a server can be asked: each way must give what the plain one does."""
+    single = [await _read(send, text, who) for text in _PROMPTS[:2]]
+    found = Manner()
+    for manner in (Manner(lists=True), Manner(lists=True, as_ids=True), Manner(as_ids=True)):
+        try:
+            several = await echoes(send, TRIAL, _PROMPTS[:2], manner, who)
+        except ModelError:  # refused: the plain way stays
+            continue
+        same = all(
+            len(a.tokens) == len(b.tokens) and _alike(a.after(1), b.after(1), 0)
+            for a, b in zip(single, several, strict=True)
+        )
+        ids = all(token.startswith("token_id:") for echo in several for token in echo.tokens)
+        if same and (ids or not manner.as_ids):
+            found = Manner(found.lists or manner.lists, found.as_ids or manner.as_ids)
+        if found == Manner(lists=True, as_ids=True):
+            break
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ class Lies:
 
     shifted: int = 0
     """By how many tokens the log-probabilities of a prompt are off."""
+    late: bool = False
+    """Has how likely each token is after itself."""
     no_logprobs: bool = False
     """Leaves them out, without a word."""
     rounded: bool = False
@@ -54,6 +56,9 @@ class Lies:
     """Which of `LABEL_KEYS` are ignored, without a word."""
 
 
+HONEST = Lies()
+
+
 @dataclass
 class Scored:
     """A causal model as a server has it.
@@ -63,14 +68,11 @@ class Scored:
     folder : Path
         The checkpoint.
     lies : Lies
-        What the server does not do as it should.
-    adds : str
-        What the server's tokenizer puts before every text.
+        What its server does not do as it should.
     """
 
     folder: Path
-    lies: Lies = field(default=Lies())
-    adds: str = ""
+    lies: Lies = HONEST
 
     def __post_init__(self) -> None:
         self.model = hf.AutoModelForCausalLM.from_pretrained(self.folder).eval()
@@ -81,8 +83,7 @@ class Scored:
         """Return the tokens of a prompt."""
         if not isinstance(prompt, str):
             return list(prompt)
-        whole = (self.adds if special else "") + prompt
-        found: list[int] = self.tokenizer(whole, add_special_tokens=False)["input_ids"]
+        found: list[int] = self.tokenizer(prompt, add_special_tokens=special)["input_ids"]
         return found
 
     @torch.inference_mode()
@@ -140,14 +141,14 @@ class Scored:
         tops: list[dict[str, float] | None] = [None]
         for place in range(1, len(row)):
             own, best = row[place], int(logs[place - 1].argmax())
-            value = logs[place - 1, own].item()
+            value = logs[place - (not self.lies.late or place >= start), own].item()
             tops.append({name(own): value, name(best): logs[place - 1, best].item()})
             if self.lies.rounded:
                 value = round(value, 2)
             values.append(None if self.lies.top_only and own != best else value)
         if self.lies.shifted:
-            read = values[:start]
-            values[:start] = read[self.lies.shifted :] + read[: self.lies.shifted]
+            read = values[1:start]
+            values[1:start] = read[self.lies.shifted :] + read[: self.lies.shifted]
         said = {"tokens": [name(token) for token in row[first:]], "token_logprobs": values[first:]}
         return said if self.lies.no_tops else {**said, "top_logprobs": tops[first:]}
 
@@ -188,7 +189,8 @@ class Scored:
 
 
 @contextmanager
-def scoring(folder: Path, lies: Lies = Lies(), adds: str = "") -> Iterator[Served]:  # noqa: B008
+def scoring(model: Scored, lies: Lies = HONEST) -> Iterator[Served]:
     """Run a server of a model as long as the block lasts."""
-    with served(Scored(folder, lies, adds).handle) as server:
+    model.lies = lies
+    with served(model.handle) as server:
         yield server

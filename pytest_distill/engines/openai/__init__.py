@@ -5,30 +5,20 @@ Nothing is sent before the first prediction is asked for.
 
 from __future__ import annotations
 
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Hashable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from pytest_distill.engines.info import ModelInfo
 from pytest_distill.engines.openai.answered import signed
-from pytest_distill.engines.openai.calls import Send
-from pytest_distill.engines.openai.checks import Checks, Trial
+from pytest_distill.engines.openai.checks import Checks
 from pytest_distill.engines.openai.money import Purse
 from pytest_distill.engines.openai.options import OpenAIOptions
 from pytest_distill.engines.openai.places import can_be_asked, host_of, server_of
 from pytest_distill.engines.openai.running import Ask, answers
 from pytest_distill.engines.openai.seen import Seen
 from pytest_distill.engines.spec import ModelSpec
-from pytest_distill.errors import ModelError, one_line
+from pytest_distill.errors import one_line
 from pytest_distill.evals.requests import Prediction, Request
 
 REVISION = 1
@@ -84,6 +74,7 @@ class OpenAIEngine:
             "engine": "openai",
             "revision": REVISION,
             "extra_body": self.options.extra_body,
+            "bos": self.options.bos,
             "pin": self.options.pin,
         }
 
@@ -131,7 +122,9 @@ class OpenAIEngine:
             Where the server cannot be reached, refuses, or does not honour what is asked.
         """
         if requests:
-            kind = _kind(self.spec.name, type(requests[0]))
+            from pytest_distill.engines.openai.kinds import kind_of
+
+            kind = kind_of(type(requests[0]), self._who, self.options, self.spec.kept)
 
             @asynccontextmanager
             async def opened() -> AsyncIterator[Ask[Request, Prediction]]:
@@ -154,26 +147,6 @@ class OpenAIEngine:
 
     def close(self) -> None:
         """Hold nothing: connections are closed when the last answer is there."""
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """A kind of request: how one is asked, and what a server must honour for it."""
-
-    ask: Callable[[Send, Any], Awaitable[Prediction]]
-    trials: Callable[[Sequence[Any]], Mapping[Hashable, Trial]]
-
-
-def _kind(name: str, kind: type[Request]) -> _Kind:
-    """Return how a kind of request is asked."""
-    from pytest_distill.engines.openai.text_trials import trials
-    from pytest_distill.engines.openai.texts import generate
-    from pytest_distill.evals.tasks.generation import GenerationRequest
-
-    kinds: Mapping[type[Request], _Kind] = {GenerationRequest: _Kind(generate, trials)}
-    if kind not in kinds:
-        raise ModelError(f"model '{name}': engine openai cannot do the task {kind.task}")
-    return kinds[kind]
 
 
 __all__ = ["OpenAIEngine"]

@@ -39,6 +39,8 @@ def signed(
 
         async def heard_of(call: Call) -> Mapping[str, Any]:
             answer = await send(call)
+            if call.aside:
+                return answer
             refuse_other(answer, call, who, to.pin)
             heard.append(answer)
             return answer

@@ -23,12 +23,15 @@ class Call:
         The JSON of the request, without what every request of the model has.
     most : int
         At most how many tokens are written for it.
+    aside : bool
+        Whether the answer is none of the model's: a text's tokens. It has no fingerprint.
     """
 
     id: str
     path: str
     body: Mapping[str, Any]
     most: int = 0
+    aside: bool = False
 
 
 Send = Callable[[Call], Awaitable[Mapping[str, Any]]]

@@ -18,9 +18,15 @@ Prompt = str | Sequence[int]
 """A text, or the ids of its tokens."""
 
 PATH = "completions"
+AS_ID = "token_id:"
+"""What stands before a token's id where tokens are told by theirs."""
 UNKNOWN = -9999.0
 """What servers write for a token whose log-probability is not known to them, or is minus infinity:
 the least that OpenAI's API writes."""
+
+
+class UnfitAnswerError(ModelError):
+    """An answer that has not, or not rightly, what was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,7 @@ async def echoes(
 
     Raises
     ------
-    ModelError
+    UnfitAnswerError
         Where the answer has not what is asked for.
     """
     where = f"{who}: example '{id}'"
@@ -132,7 +138,7 @@ async def written(send: Send, id: str, prompt: str, most: int, who: str) -> tupl
     (choice,) = _choices(await send(Call(id, PATH, body, most)), 1, where)
     text = choice.get("text")
     if not isinstance(text, str):
-        raise ModelError(f"{where}: the answer has no text")
+        raise UnfitAnswerError(f"{where}: the answer has no text")
     return text, _echo(choice, where)
 
 
@@ -140,10 +146,10 @@ def _choices(answer: Mapping[str, Any], count: int, where: str) -> list[Mapping[
     """Return the choices of an answer in the order of the prompts."""
     choices = answer.get("choices")
     if not isinstance(choices, list) or not all(isinstance(one, Mapping) for one in choices):
-        raise ModelError(f"{where}: the answer has no choices")
+        raise UnfitAnswerError(f"{where}: the answer has no choices")
     by_index = {one.get("index", place): one for place, one in enumerate(choices)}
     if len(choices) != count or by_index.keys() != set(range(count)):
-        raise ModelError(
+        raise UnfitAnswerError(
             f"{where}: the answer has {len(choices)} choices for {count} "
             f"{'prompt' if count == 1 else 'prompts'}"
         )
@@ -153,10 +159,10 @@ def _choices(answer: Mapping[str, Any], count: int, where: str) -> list[Mapping[
 def _echo(choice: Mapping[str, Any], where: str) -> Echo:
     said = choice.get("logprobs")
     if not isinstance(said, Mapping):
-        raise ModelError(f"{where}: the answer has no logprobs, though they were asked for")
+        raise UnfitAnswerError(f"{where}: the answer has no logprobs, though they were asked for")
     tokens, values = said.get("tokens"), said.get("token_logprobs")
     if not isinstance(tokens, list) or not isinstance(values, list) or len(tokens) != len(values):
-        raise ModelError(
+        raise UnfitAnswerError(
             f"{where}: the answer's logprobs have not one of tokens and token_logprobs a token"
         )
     tops = said.get("top_logprobs")
@@ -183,7 +189,7 @@ def _written(answer: Mapping[str, Any], where: str) -> int:
     usage = answer.get("usage")
     count = usage.get("completion_tokens") if isinstance(usage, Mapping) else None
     if type(count) is not int or count < 0:
-        raise ModelError(
+        raise UnfitAnswerError(
             f"{where}: the answer does not say in usage how many tokens were written, so that they "
             "cannot be told from the prompt's"
         )

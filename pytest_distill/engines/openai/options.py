@@ -64,6 +64,9 @@ class OpenAIOptions(BaseModel):
     """Name of the environment variable that holds the key; none is sent without it."""
     extra_body: dict[str, Any] = {}
     """What is sent with every request beside; `null` leaves out what would be sent."""
+    bos: Annotated[str, Field(min_length=1)] | None = None
+    """The text of the token that stands before the first one of a text, the tokenizer's BOS or
+    else its EOS token; for tasks that take log-likelihoods, where the server puts none there."""
     pin: str | None = None
     """The `system_fingerprint` that every answer must have."""
     max_concurrency: PositiveCount = Field(default=16, exclude=True)

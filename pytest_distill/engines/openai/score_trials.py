@@ -8,9 +8,17 @@ a part of the prompt: both times they must be as likely.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import takewhile
 
-from pytest_distill.engines.openai.calls import Send
-from pytest_distill.engines.openai.echoes import Echo, Manner, echoes, written
+from pytest_distill.engines.openai.calls import CallRefusedError, Send
+from pytest_distill.engines.openai.echoes import (
+    AS_ID,
+    Echo,
+    Manner,
+    UnfitAnswerError,
+    echoes,
+    written,
+)
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Request
 
@@ -80,7 +88,7 @@ class Scoring:
         try:
             await _refuse_lies(send, self.who)
             await self._find_prefix(send)
-        except ModelError as error:
+        except (CallRefusedError, UnfitAnswerError) as error:
             raise ModelError(
                 f"{error}. The task {kind.task} needs a server that scores prompts: one with "
                 "/completions that honours echo and logprobs, as vLLM's; with a model that is only "
@@ -97,14 +105,14 @@ class Scoring:
         if first:
             self._prefix = "".join(word.tokens[:first])
             if first > 1 or self.bos not in (None, self._prefix):
-                raise ModelError(
+                raise UnfitAnswerError(
                     f"{self.who}: the server puts {self._prefix!r} before every text"
                     + (f", not bos: {self.bos}" if first == 1 else ", more than one token")
                 )
         elif self.bos:
             begun = await _read(send, self.bos + _WORD, self.who)
             if begun.tokens[1:] != word.tokens:
-                raise ModelError(
+                raise UnfitAnswerError(
                     f"{self.who}: bos: {self.bos!r} is not one token of this model, of its own"
                 )
 
@@ -120,39 +128,43 @@ async def _refuse_lies(send: Send, who: str) -> None:
     tried = 0
     for prompt in _PROMPTS:
         text, new = await written(send, TRIAL, prompt, _TOKENS, who)
-        whole = await _read(send, prompt + text, who)
+        alone, whole = await _read(send, prompt, who), await _read(send, prompt + text, who)
         seen += [value for value in whole.values if value is not None and value < -_TINY]
-        told = _without_end(new, text)
-        start = len(whole.tokens) - len(told.tokens)
-        if not told.tokens or start < 1 or whole.tokens[start:] != told.tokens:
-            continue  # read as other tokens than they were written
+        start = len(alone.tokens)
+        read = whole.after(start)
+        told = new.before(_read_alike(new, read))
+        if not told.tokens or whole.tokens[:start] != alone.tokens:
+            continue
         if None in told.values or None in whole.values[1:]:
-            raise ModelError(f"{who}: the server leaves out the log-probabilities of some tokens")
+            raise UnfitAnswerError(
+                f"{who}: the server leaves out the log-probabilities of some tokens"
+            )
+        off = [shift for shift in (-1, 1) if _alike(told, whole, start + shift)]
         if not _alike(told, whole, start):
-            shifts = [shift for shift in (-1, 1) if _alike(told, whole, start + shift)]
-            how = (
-                "each token has its neighbour's: they are shifted by one token" if shifts else ""
+            how = ": each token has its neighbour's" if off else ""
+            raise UnfitAnswerError(
+                f"{who}: the log-probabilities of a prompt's tokens are not those that the same "
+                f"tokens have when they are written{how} ({_shown(told)} written, {_shown(read)} "
+                "read)"
             )
-            raise ModelError(
-                f"{who}: the log-probabilities of a prompt's tokens are not those of the same "
-                f"tokens when they are written{': ' + how if how else ''} "
-                f"({_shown(told)} written, {_shown(whole.after(start))} read)"
-            )
-        tried += not any(_alike(told, whole, start + shift) for shift in (-1, 1))
+        tried += not off
     if not tried:
-        raise ModelError(
+        raise UnfitAnswerError(
             f"{who}: whether the log-probabilities of a prompt's tokens are right could not be "
             "tried: the server reads what the model wrote as other tokens"
         )
     if len(seen) >= _TOKENS and all(round(value, _DIGITS) == value for value in seen):
-        raise ModelError(f"{who}: the server rounds log-probabilities, to {_shown(whole)}")
+        raise UnfitAnswerError(f"{who}: the server rounds log-probabilities, to {_shown(whole)}")
 
 
-def _without_end(new: Echo, text: str) -> Echo:
-    """Return what was written without the token that ended it, which is no part of the text."""
-    last = len(new.tokens) - 1
-    ended = last >= 0 and new.tokens[last] and not text.endswith(new.tokens[last])
-    return new.before(last) if ended else new
+def _read_alike(new: Echo, read: Echo) -> int:
+    """Return how many of the tokens that were written are read as the same ones.
+
+    From some place on they may be others. Parts of characters may have the same text as others.
+    """
+    pairs = zip(new.tokens, read.tokens, strict=False)
+    alike = takewhile(lambda pair: pair[0] == pair[1] and pair[0] and pair[0].isascii(), pairs)
+    return len(list(alike))
 
 
 def _alike(told: Echo, whole: Echo, start: int) -> bool:
@@ -175,13 +187,13 @@ async def _manner(send: Send, who: str) -> Manner:
     for manner in (Manner(lists=True), Manner(lists=True, as_ids=True), Manner(as_ids=True)):
         try:
             several = await echoes(send, TRIAL, _PROMPTS[:2], manner, who)
-        except ModelError:  # refused: the plain way stays
+        except (CallRefusedError, UnfitAnswerError):  # refused: the plain way stays
             continue
         same = all(
             len(a.tokens) == len(b.tokens) and _alike(a.after(1), b.after(1), 0)
             for a, b in zip(single, several, strict=True)
         )
-        ids = all(token.startswith("token_id:") for echo in several for token in echo.tokens)
+        ids = all(token.startswith(AS_ID) for echo in several for token in echo.tokens)
         if same and (ids or not manner.as_ids):
             found = Manner(found.lists or manner.lists, found.as_ids or manner.as_ids)
         if found == Manner(lists=True, as_ids=True):

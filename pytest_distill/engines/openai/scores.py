@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from math import fsum, isnan
 
 from pytest_distill.engines.openai.calls import Call, Send
-from pytest_distill.engines.openai.echoes import Echo, Prompt, echoes
+from pytest_distill.engines.openai.echoes import AS_ID, Echo, Prompt, echoes
 from pytest_distill.engines.openai.score_trials import Scoring
 from pytest_distill.engines.windows import windows
 from pytest_distill.errors import ModelError
@@ -31,24 +31,26 @@ async def score_choices(scoring: Scoring, send: Send, request: ChoiceRequest) ->
     ModelError
         Where the server does not give them, or a continuation adds no token to its context.
     """
-    prompts: dict[str, None] = {}  # each is sent once
-    pairs = []
-    for context, continuations in request.asked:
-        bare = scoring.sent(context.rstrip()) if context else None
-        if bare:
-            prompts[bare] = None
-        for more in continuations:
-            whole = scoring.sent(context + more) if context else _begun(scoring, request.id, more)
-            prompts[whole] = None
-            pairs.append((bare, whole))
-    if not all(prompts):
-        raise ModelError(_no_token(scoring, request, [whole for _, whole in pairs].index("")))
+    pairs = [
+        _texts(scoring, request.id, context, more)
+        for context, continuations in request.asked
+        for more in continuations
+    ]
+    for choice, (_, whole) in enumerate(pairs):
+        if not whole:
+            raise ModelError(_no_token(scoring, request, choice))
+    prompts = dict.fromkeys(text for pair in pairs for text in pair if text)  # each is sent once
     found = await echoes(send, request.id, list(prompts), scoring.manner, scoring.who)
     echo_of = dict(zip(prompts, found, strict=True))
-    scored = [
-        _scored(scoring, request, choice, echo_of.get(bare or ""), echo_of[whole])
-        for choice, (bare, whole) in enumerate(pairs)
-    ]
+    scored = await _scored(
+        scoring,
+        send,
+        request,
+        [
+            _context_and_whole(scoring, request, choice, echo_of.get(bare), echo_of[whole])
+            for choice, (bare, whole) in enumerate(pairs)
+        ],
+    )
     told = tuple(greedy for one in scored if (greedy := one.greedy) is not None)
     return Prediction(
         request.id,
@@ -57,27 +59,75 @@ async def score_choices(scoring: Scoring, send: Send, request: ChoiceRequest) ->
     )
 
 
-def _begun(scoring: Scoring, id: str, more: str) -> str:
-    """Return a continuation that begins a text, as it is sent."""
+def _texts(scoring: Scoring, id: str, context: str, more: str) -> tuple[str, str]:
+    """Return a context and all of the text as they are sent.
+
+    Spaces at the end of the context belong to the continuation.
+    """
+    if context:
+        return scoring.sent(context.rstrip()), scoring.sent(context + more)
     prefix = scoring.prefix_for(f"example '{id}' has an empty context")
     more = more.removeprefix(prefix)
-    return more if scoring.adds_prefix else prefix + more
+    return "", more if scoring.adds_prefix else prefix + more
 
 
-def _scored(
+def _context_and_whole(
     scoring: Scoring, request: ChoiceRequest, choice: int, context: Echo | None, whole: Echo
-) -> Echo:
-    """Return what is said of the tokens of one continuation."""
-    bare = request.contexts[choice] if request.contexts else request.context
-    if context is not None:
-        count = len(context.tokens)
-        _refuse_cut(scoring, request.id, bare, context, whole)
-    else:  # the token before the first one alone, if any
-        count = 1 if scoring.adds_prefix or not bare else 0
-    continuation = whole.after(count)
-    if not count or not continuation.tokens:
+) -> tuple[Echo, Echo]:
+    """Return what is said of the context's tokens, and of those of all of the text."""
+    text = request.contexts[choice] if request.contexts else request.context
+    if context is None:  # the token before the first one stands alone, if any
+        context = whole.before(1 if scoring.adds_prefix or not text else 0)
+    elif len(text.split()) > 1 and whole.tokens[:1] != context.tokens[:1]:
+        raise ModelError(
+            f"{scoring.who}: example '{request.id}': the answer has not the beginning of the "
+            "prompt: the server cuts what is too long for it; shorten the prompt"
+        )
+    if not 0 < len(context.tokens) < len(whole.tokens):
         raise ModelError(_no_token(scoring, request, choice))
-    return _known(scoring, request.id, continuation)
+    return context, whole
+
+
+async def _scored(
+    scoring: Scoring, send: Send, request: ChoiceRequest, pairs: Sequence[tuple[Echo, Echo]]
+) -> list[Echo]:
+    """Return what is said of the tokens of each continuation after those of its context.
+
+    Where a token of the whole text reaches across the seam, the two are not what the server read:
+    it is asked again, for the tokens themselves.
+    """
+    counts = [len(context.tokens) for context, _ in pairs]
+    rows = [
+        context.tokens + whole.tokens[count:]
+        for (context, whole), count in zip(pairs, counts, strict=True)
+    ]
+    alike = [whole.tokens == row for (_, whole), row in zip(pairs, rows, strict=True)]
+    apart = list(dict.fromkeys(row for row, same in zip(rows, alike, strict=True) if not same))
+    if apart and not scoring.manner.as_ids:
+        choice = rows.index(apart[0])
+        raise ModelError(
+            f"{scoring.who}: example '{request.id}': the prompt's last token and the first one of "
+            f"choice {choice} ({request.continuations[choice]!r}) are one where they stand "
+            "together, and this server neither tells nor takes the ids of tokens, as vLLM's does: "
+            "end the prompt where a word ends"
+        )
+    prompts = [[int(token.removeprefix(AS_ID)) for token in row] for row in apart]
+    found = await echoes(send, request.id, prompts, scoring.manner, scoring.who)
+    for row, echo in zip(apart, found, strict=True):
+        _refuse_other_tokens(scoring, request.id, row, echo)
+    again = dict(zip(apart, found, strict=True))
+    return [
+        _known(scoring, request.id, (whole if same else again[row]).after(count))
+        for (_, whole), row, same, count in zip(pairs, rows, alike, counts, strict=True)
+    ]
+
+
+def _refuse_other_tokens(scoring: Scoring, id: str, asked: Sequence[str], echo: Echo) -> None:
+    if tuple(asked) != echo.tokens:
+        raise ModelError(
+            f"{scoring.who}: example '{id}': the answer is about {len(echo.tokens)} tokens, which "
+            f"are not the {len(asked)} that were asked for by their ids"
+        )
 
 
 def _no_token(scoring: Scoring, request: ChoiceRequest, choice: int) -> str:
@@ -85,18 +135,6 @@ def _no_token(scoring: Scoring, request: ChoiceRequest, choice: int) -> str:
         f"{scoring.who}: example '{request.id}': choice {choice} "
         f"({request.continuations[choice]!r}) adds no token to the prompt, so it has no likelihood"
     )
-
-
-def _refuse_cut(scoring: Scoring, id: str, text: str, context: Echo, whole: Echo) -> None:
-    """Raise ModelError where the server left out the beginning of a prompt that is too long.
-
-    What follows may change the last word's tokens, and no more.
-    """
-    if len(text.split()) > 1 and whole.tokens[:1] != context.tokens[:1]:
-        raise ModelError(
-            f"{scoring.who}: example '{id}': the answer has not the beginning of the prompt: the "
-            "server cuts what is too long for it; shorten the prompt"
-        )
 
 
 def _known(scoring: Scoring, id: str, echo: Echo) -> Echo:
@@ -140,6 +178,11 @@ async def _in_windows(
     scoring: Scoring, send: Send, request: PerplexityRequest, prefix: str
 ) -> list[Echo]:
     """Return what is said of the tokens that are scored in each window."""
+    if not scoring.manner.as_ids:
+        raise ModelError(
+            f"{scoring.who}: example '{request.id}': a text is read in windows of tokens, and this "
+            "server neither tells nor takes their ids, as vLLM's does; leave out window"
+        )
     window = request.window or 1
     stride = request.stride or window
     special = not request.text.startswith(prefix)
@@ -154,12 +197,7 @@ async def _in_windows(
     prompts: list[Prompt] = [[*one.row, one.span.targets[-1]] for one in read]
     found = await echoes(send, request.id, prompts, scoring.manner, scoring.who)
     for prompt, echo in zip(prompts, found, strict=True):
-        if len(prompt) != len(echo.tokens):
-            raise ModelError(
-                f"{scoring.who}: example '{request.id}': the answer has {len(echo.tokens)} tokens "
-                f"for a prompt of {len(prompt)}: the server does not take the ids of tokens as "
-                "they are; leave out window"
-            )
+        _refuse_other_tokens(scoring, request.id, [f"{AS_ID}{token}" for token in prompt], echo)
     return [echo.after(one.span.start + 1) for one, echo in zip(read, found, strict=True)]
 
 
@@ -168,7 +206,7 @@ async def _tokens(
 ) -> Sequence[int]:
     """Return the ids of a text's tokens, as the server tells them."""
     body = {"prompt": text, "add_special_tokens": special}
-    answer: Mapping[str, object] = await send(Call(id, _TOKENIZE, body))
+    answer: Mapping[str, object] = await send(Call(id, _TOKENIZE, body, aside=True))
     tokens = answer.get("tokens")
     if not isinstance(tokens, list) or not all(type(token) is int for token in tokens):
         raise ModelError(

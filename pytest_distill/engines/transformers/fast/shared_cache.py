@@ -16,14 +16,13 @@ from pytest_distill.engines.transformers.failures import FAILURES, is_out_of_mem
 from pytest_distill.engines.transformers.fast import caching
 from pytest_distill.engines.transformers.likelihood import (
     Place,
-    Reading,
-    Span,
     score_places,
     score_spans,
 )
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.memory import in_batches
+from pytest_distill.engines.windows import Reading, Span
 from pytest_distill.errors import ModelError
 
 # Much attention rests on the first tokens of a text, whatever they are. Xiao et al. (2024),

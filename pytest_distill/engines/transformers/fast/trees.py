@@ -17,10 +17,10 @@ from pytest_distill.engines.transformers.fast.caching import Cached, filled, goi
 from pytest_distill.engines.transformers.likelihood import (
     Likelihood,
     Place,
-    Span,
     score_places,
 )
 from pytest_distill.engines.transformers.loaded import Loaded
+from pytest_distill.engines.windows import Span
 
 _HEAD = 32  # examples that begin with the same tokens, so many, may share a prefix
 

@@ -1,0 +1,64 @@
+"""The kinds of requests that a server can be asked: how, and what it must honour for it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from pytest_distill.engines.openai import text_trials
+from pytest_distill.engines.openai.calls import Send
+from pytest_distill.engines.openai.checks import Checks, Trial
+from pytest_distill.engines.openai.options import OpenAIOptions
+from pytest_distill.engines.openai.score_trials import Scoring
+from pytest_distill.engines.openai.scores import score_choices, score_text
+from pytest_distill.engines.openai.texts import generate
+from pytest_distill.errors import ModelError
+from pytest_distill.evals.requests import Prediction, Request
+from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
+from pytest_distill.evals.tasks.perplexity import PerplexityRequest
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of request: how one is asked, and what a server must honour for it."""
+
+    ask: Callable[[Send, Any], Awaitable[Prediction]]
+    trials: Callable[[Sequence[Any]], Mapping[Hashable, Trial]]
+
+
+def kind_of(
+    kind: type[Request], who: str, options: OpenAIOptions, kept: MutableMapping[str, Any]
+) -> Kind:
+    """Return how a kind of request is asked.
+
+    Parameters
+    ----------
+    kind : type
+        The request's.
+    who : str
+        The model and where it is asked, for messages.
+    options : OpenAIOptions
+        How it is asked.
+    kept : mapping
+        What was found out of its server so far, which is added to.
+    """
+    if kind is GenerationRequest:
+        return Kind(generate, text_trials.trials)
+    scoring: Scoring = kept.setdefault("scoring", Scoring(who, options.bos))
+    if kind is ChoiceRequest:
+        return Kind(partial(score_choices, scoring), partial(_scores, scoring))
+    if kind is PerplexityRequest:
+        return Kind(partial(score_text, scoring), partial(_scores, scoring))
+    raise ModelError(f"{who}: engine openai cannot do the task {kind.task}")
+
+
+def _scores(scoring: Scoring, requests: Sequence[Request]) -> Mapping[Hashable, Trial]:
+    """Return what is tried before prompts are scored."""
+
+    async def trial(send: Send, checks: Checks) -> None:  # noqa: ARG001 (nothing can be accepted)
+        await scoring.find_out(send, type(requests[0]))
+
+    return {"scores": trial}

@@ -27,6 +27,8 @@ TRIAL = "(tried first)"
 _PROMPTS = ("The capital of France is", "1, 2, 3, 4,", "Once upon a time there was")
 _TOKENS = 8
 _WORD = "a b"
+_SPACES = " \u2581\u0120"
+"""How tokenizers write the space before a word."""
 _SAME = 0.2
 """How far a log-probability may be from itself: a server computes in bfloat16, in batches."""
 _DIGITS = 3
@@ -99,22 +101,19 @@ class Scoring:
     async def _find_prefix(self, send: Send) -> None:
         """Find out which token stands before a text, and whether the server puts it there."""
         word = await _read(send, _WORD, self.who)
-        first = next((n for n, token in enumerate(word.tokens) if _WORD[0] in token), None)
-        self.adds_prefix = bool(first)
-        self._prefix = self.bos
-        if first:
-            self._prefix = "".join(word.tokens[:first])
-            if first > 1 or self.bos not in (None, self._prefix):
-                raise UnfitAnswerError(
-                    f"{self.who}: the server puts {self._prefix!r} before every text"
-                    + (f", not bos: {self.bos}" if first == 1 else ", more than one token")
-                )
-        elif self.bos:
+        begins = [_WORD.startswith(token.strip(_SPACES) or "?") for token in word.tokens]
+        count = begins.index(True) if True in begins else 0
+        self.adds_prefix = count > 0
+        self._prefix = "".join(word.tokens[:count]) or self.bos
+        if count > 1 or self.bos not in (None, self._prefix):
+            raise ModelError(
+                f"{self.who}: the server puts {self._prefix!r} before every text, "
+                + ("which is more than one token" if count > 1 else f"not bos: {self.bos}")
+            )
+        if self.bos and not count:
             begun = await _read(send, self.bos + _WORD, self.who)
             if begun.tokens[1:] != word.tokens:
-                raise UnfitAnswerError(
-                    f"{self.who}: bos: {self.bos!r} is not one token of this model, of its own"
-                )
+                raise ModelError(f"{self.who}: bos: {self.bos} is not one token of this model")
 
 
 async def _read(send: Send, text: str, who: str) -> Echo:

@@ -14,7 +14,7 @@ import pytest_distill
 PACKAGE = Path(pytest_distill.__file__).parent
 ROOMS = (
     *("errors", "_util", "statistics", "evals", "engines", "evaluation", "comparison", "gates"),
-    *("report", "config", "project", "plugin", "cli", "__main__"),
+    *("report", "config", "project", "testing", "plugin", "cli", "__main__"),
 )
 """Folders and top modules: each imports from itself and from those before it."""
 HEAVY = {"torch", "transformers", "pytest", "_pytest"}

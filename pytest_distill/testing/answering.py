@@ -1,0 +1,169 @@
+"""Checks of what an engine answers to one kind of requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from pytest_distill.engines import Engine
+from pytest_distill.errors import ModelError
+from pytest_distill.evals.requests import Prediction, Request
+from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.testing import points
+from pytest_distill.testing.answers import (
+    Answers,
+    answered,
+    named,
+    once_each,
+    refusal,
+    refuse_other,
+    sound,
+    taken,
+)
+from pytest_distill.testing.asked import Group, too_long
+from pytest_distill.testing.held import Running, left_running
+from pytest_distill.testing.results import Book, NotKeptError, UncheckedError, calling
+
+UNSTEADY = "the same requests do not get the same answers twice"
+SEEDS = (101, 102, 103, 104, 105, 106)
+
+
+@dataclass
+class Answering:
+    """Checks on one kind of requests.
+
+    Parameters
+    ----------
+    engine : Engine
+        What is asked.
+    group : Group
+        The requests.
+    book : Book
+        Takes down what comes of it.
+    tolerance : float
+        By how much log-likelihoods and probabilities may differ.
+    """
+
+    engine: Engine
+    group: Group
+    book: Book
+    tolerance: float
+    refused: str | None = field(default=None, init=False)
+    """Why the engine does not do it, where it says so."""
+
+    def first(self) -> Answers | None:
+        """Return the answers to all requests; None where they are not sound, or not given."""
+        asked, name = self.group.requests, self.group.name
+        came = None
+        with self.book.checking(points.TASKS, name), calling(named(asked)):
+            try:
+                came = taken(self.engine, asked)
+            except ModelError as error:
+                self.refused = str(error)
+                raise UncheckedError(f"not offered: {error}") from None
+        if came is None:
+            return None
+        predictions = None
+        with self.book.checking(points.PREDICTIONS, name):
+            predictions = sound(came, asked)
+        if predictions is None:
+            return None
+        with self.book.checking(points.ONCE, name):
+            once_each(predictions, asked)
+        if self.book.is_broken(name, points.ONCE):
+            return None
+        return {prediction.id: prediction for prediction in predictions}
+
+    def all(self, before: Answers) -> None:
+        """Check all points that one engine can be asked for."""
+        asked, name = self.group.requests, self.group.name
+        with self.book.checking(points.ALIKE, name):
+            alike = {asked[0].id: replace(before[asked[-1].id], id=asked[0].id)}
+            refuse_other(f"{named(asked)}, of which the last is as the first", alike, before, 1e-3)
+        with self.book.checking(points.NOTHING, name):
+            answered(self.engine, ())
+        with self.book.checking(points.AGAIN, name):
+            self._same(asked, before, "once more")
+        if self.book.is_broken(name, points.AGAIN):
+            for point in (points.BATCHES, points.CANCEL):
+                with self.book.checking(point, name):
+                    raise UncheckedError(UNSTEADY)
+            return
+        with self.book.checking(points.BATCHES, name):
+            self._batches(before)
+        with self.book.checking(points.CANCEL, name):
+            self._cancel(before)
+        if self.group.sampled:
+            with self.book.checking(points.SEEDS, name):
+                self._seeds()
+
+    def _same(self, requests: Sequence[Request], before: Answers, how: str) -> None:
+        now = answered(self.engine, requests)
+        refuse_other(f"{named(requests)}, {how}", now, before, self.tolerance)
+
+    def _batches(self, before: Answers) -> None:
+        """Ask in reverse, in two mixes, and each alone."""
+        asked = self.group.requests
+        self._same(asked[::-1], before, "in reverse order")
+        self._same(asked[1::2], before, "every second one")
+        for request in asked[:-1]:
+            self._same([request], before, "alone")
+
+    def _cancel(self, before: Answers) -> None:
+        """Stop after one answer, and before the first; then ask for another one."""
+        asked = self.group.requests
+        running = Running.now()
+        for take in (1, 0):
+            with calling(f"{named(asked)}, and the iterator closed after {take} answers"):
+                answers = iter(self.engine.predict(list(asked)))
+                for _ in range(take):
+                    next(answers)
+                close(answers)
+                del answers
+        if left := left_running(running):
+            raise NotKeptError(
+                f"{named(asked)}, and the iterator closed early",
+                f"still running: {', '.join(left)}",
+            )
+        self._same(asked[-1:], before, "after another iterator was closed early")
+
+    def _seeds(self) -> None:
+        """Ask one thing by several seeds: an engine that reads none gives one text."""
+        of = self.group.requests[0]
+        assert isinstance(of, GenerationRequest)  # noqa: S101 (it is sampled)
+        asked = [
+            replace(of, id=f"seed {seed}", decoding=replace(of.decoding, seed=seed))
+            for seed in SEEDS
+        ]
+        came = answered(self.engine, asked)
+        if len({replace(each, id="") for each in came.values()}) == 1:
+            raise UncheckedError(
+                f"{len(SEEDS)} seeds gave one text: the model is sure of it, or the engine does "
+                "not read the seed"
+            )
+
+
+def close(answers: Iterator[Prediction]) -> None:
+    """Close an iterator early, where it can be closed."""
+    closing = getattr(answers, "close", None)
+    if closing is not None:
+        closing()
+
+
+def check_impossible(engine: Engine, group: Group, given: Request | None, before: Answers) -> None:
+    """Ask for what cannot be answered, among what can: the error must name it."""
+    request = given or too_long(group)
+    if request is None:
+        raise UncheckedError("no request is known that it cannot answer: give impossible=")
+    asked = [group.requests[0], request]
+    error = refusal(engine, asked)
+    if error is None:
+        if given is None:
+            raise UncheckedError(
+                "it answers a text of 600 words: give impossible=, a request that it cannot answer"
+            )
+        raise NotKeptError(named([request]), "an answer, and no error")
+    if not isinstance(error, ModelError) or f"'{request.id}'" not in str(error):
+        raise NotKeptError(named([request]), f"{type(error).__name__}: {error}")
+    now = answered(engine, group.requests[:1])
+    refuse_other(f"{named(group.requests[:1])}, after an error", now, before, 1e-3)

@@ -1,0 +1,146 @@
+"""Checks of what an engine says of itself: identity, info, dated prompts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from pytest_distill._util.apart import Apart, FailedApartError, LimitExceededError
+from pytest_distill.engines import Dated, Engine, ModelInfo, plain
+from pytest_distill.errors import ModelError
+from pytest_distill.evals.request_keys import canonical_sha256
+from pytest_distill.evals.requests import Request
+from pytest_distill.evaluation.models import identity_of
+from pytest_distill.testing.answers import named
+from pytest_distill.testing.asked import Group
+from pytest_distill.testing.held import LEAST
+from pytest_distill.testing.results import NotKeptError, UncheckedError, calling
+from pytest_distill.testing.subject import NAME, Subject
+
+NO_IDENTITY = "it has no identity, so that nothing that it answers is stored"
+_SECONDS = 600
+"""Of processor time for an identity: it may hash all the weights."""
+_MEMORY = 1 << 46
+
+
+def identity(engine: Engine, asked: str = "identity") -> dict[str, Any]:
+    """Return an engine's identity in JSON's types; UncheckedError where it has none."""
+    with calling(asked):
+        try:
+            found = identity_of(NAME, engine)
+        except ModelError as error:
+            raise NotKeptError(asked, str(error)) from None
+    if found is None:
+        raise UncheckedError(NO_IDENTITY)
+    return found
+
+
+def refuse_other_identity(asked: str, now: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+    """Raise NotKeptError where an identity is not what it was; order counts for nothing."""
+    if canonical_sha256(now).digest() == canonical_sha256(before).digest():
+        return
+    odd = [key for key in {**before, **now} if now.get(key) != before.get(key)]
+    told = "; ".join(
+        f"'{key}' is {plain.shown(now.get(key))}, before {plain.shown(before.get(key))}"
+        for key in odd[:3]
+    )
+    raise NotKeptError(asked, told)
+
+
+def check_unloaded(held: int | None, loaded: int) -> None:
+    """Compare what is held once identity is known with what is held once all is answered."""
+    if held is None:
+        raise UncheckedError(NO_IDENTITY)
+    if loaded < LEAST:
+        raise UncheckedError("it leads to no arrays that would tell whether its model is loaded")
+    if held >= loaded / 2:
+        raise NotKeptError(
+            "identity of a new engine",
+            f"it holds {held:,} bytes of arrays then, and {loaded:,} after it answered",
+        )
+
+
+def check_elsewhere(subject: Subject, here: Mapping[str, Any]) -> None:
+    """Ask for the identity in a process of its own, where texts have other hashes."""
+    if "<" in subject.name or subject.name.startswith("__main__"):
+        raise UncheckedError(f"{subject.name} cannot be imported in another process")
+    asked = "identity in another process"
+    apart = Apart(f"{__name__}:identity_here", seconds=_SECONDS, memory=_MEMORY)
+    try:
+        there = apart(subject.name, dict(subject.model))
+    except TypeError as error:
+        raise UncheckedError(f"its entry cannot be handed to another process: {error}") from None
+    except (FailedApartError, LimitExceededError) as error:
+        raise NotKeptError(asked, str(error) or "its process ended") from None
+    finally:
+        apart.close()
+    if there is None:
+        raise NotKeptError(asked, "none")
+    refuse_other_identity(asked, there, here)
+
+
+def identity_here(name: str, model: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the identity of an engine by its dotted path: what runs in the other process."""
+    sys.path.insert(0, "")
+    engine = Subject(name, model).start(datetime.now())
+    return identity_of(NAME, engine)
+
+
+def check_other(engine: Engine, before: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+    """Ask the engine of another entry for its identity."""
+    now = identity(engine, "identity of the other entry")
+    if canonical_sha256(now).digest() == canonical_sha256(before).digest():
+        raise NotKeptError(
+            f"identity of an entry with {plain.shown(dict(changes))}", "that of the other entry"
+        )
+
+
+def info(engine: Engine) -> ModelInfo:
+    """Return what an engine says of its model; NotKeptError where that is no ModelInfo."""
+    with calling("info"):
+        found: object = engine.info
+    if not isinstance(found, ModelInfo):
+        raise NotKeptError("info", f"{plain.shown(found)}, which is no ModelInfo")
+    return found
+
+
+def check_info(before: ModelInfo, after: ModelInfo) -> None:
+    """Compare two, but for where the model lies, which may not be known before."""
+    if replace(before, device=None) != replace(after, device=None):
+        raise NotKeptError("info after predict()", f"{after}, before {before}")
+
+
+def dated(engine: Engine, requests: Sequence[Request]) -> dict[str, str]:
+    """Return an engine's dated prompts; none where it has no such method."""
+    if not isinstance(engine, Dated):
+        return {}
+    asked = f"dated_prompts of {named(requests)}"
+    with calling(asked):
+        given: object = engine.dated_prompts(list(requests))
+        if not isinstance(given, Mapping) or not all(
+            isinstance(text, str) for pair in given.items() for text in pair
+        ):
+            raise NotKeptError(asked, f"{plain.shown(given)}, which does not map ids to texts")
+        odd = sorted({*given} - {request.id for request in requests})
+    if odd:
+        raise NotKeptError(asked, f"a prompt of '{odd[0]}', which was not asked")
+    return dict(given)
+
+
+def check_dated(
+    engine: Engine, groups: Sequence[Group], before: Mapping[str, Mapping[str, str]]
+) -> None:
+    """Compare an engine's dated prompts with those that another one of the same run had."""
+    if not isinstance(engine, Dated):
+        raise UncheckedError("it has no dated_prompts()")
+    for group in groups:
+        now, had = dated(engine, group.requests), before.get(group.name, {})
+        if now != had:
+            odd = next(id for id in {**had, **now} if had.get(id) != now.get(id))
+            raise NotKeptError(
+                f"dated_prompts of {named(group.requests)}, of two engines with one spec.began",
+                f"for '{odd}' {plain.shown(now.get(odd))}, before {plain.shown(had.get(odd))}",
+            )

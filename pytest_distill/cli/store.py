@@ -17,6 +17,7 @@ from pytest_distill.errors import ConfigError, EvaluationError, ModelError, prin
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.request_keys import request_key
+from pytest_distill.evaluation.again import asked_again
 from pytest_distill.evaluation.models import RunModel, identity_of
 from pytest_distill.evaluation.sources.exported import (
     DATED,
@@ -90,6 +91,8 @@ def _listed(store: Store) -> Iterator[str]:
     for found in runs:
         identity = found.identity
         about = f"{identity.get('engine', '?')}, {identity.get('dtype', '?')}"
+        if "asked" in identity:
+            about += ", asked again"
         digest = str(identity.get("model", "?"))[:12]
         yield f"{found.info.name}  {digest}  {found.n:,} predictions  {about}  {found.made}"
     for looks in store.all_looks():
@@ -168,7 +171,8 @@ def _request_of(row: Example) -> bytes:
 def _prune(store: Store, project: Project) -> Iterator[str]:
     identities = _identities(project)
     absent = {name for name, identity in identities.items() if identity is None}
-    present = {run_key(identity) for identity in identities.values() if identity is not None}
+    known = [identity for identity in identities.values() if identity is not None]
+    present = {run_key(each) for of in known for each in (of, asked_again(of))}
     # Which predictions are those of a model whose weights are not here cannot be told.
     old = [r.run for r in store.runs() if r.run not in present and r.info.name not in absent]
     yield f"{len(old)} models and {store.forget(old):,} predictions dropped"

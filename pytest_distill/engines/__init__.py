@@ -16,6 +16,7 @@ from pytest_distill.engines.port import (
     Identified,
     Measurable,
     TokenLikeness,
+    Unsteady,
 )
 from pytest_distill.engines.spec import ModelSpec, Role
 
@@ -35,6 +36,7 @@ __all__ = [
     "Role",
     "Timing",
     "TokenLikeness",
+    "Unsteady",
     "file_digest",
     "info_from",
 ]

@@ -65,6 +65,15 @@ class Elsewhere(Protocol):
 
 
 @runtime_checkable
+class Unsteady(Protocol):
+    """An engine whose model may answer the same question otherwise when it is asked again."""
+
+    @property
+    def noise_check(self) -> int | None:
+        """How many examples of each eval are asked twice, to tell how far it is from itself."""
+
+
+@runtime_checkable
 class Measurable(Protocol):
     """An engine that can say how fast it is and what it holds, and where."""
 

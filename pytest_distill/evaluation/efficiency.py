@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pytest_distill.engines import Elsewhere, Engine, Measurable, Memory, Timing, host, plain
+from pytest_distill.engines import Engine, Measurable, Memory, Timing, host, plain
 from pytest_distill.errors import ComparisonError, ModelError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.request_keys import request_key
@@ -215,14 +215,20 @@ def memory(model: Model, on: Eval, examples: int) -> MemoryFigure:
     return found
 
 
+def runs_here(model: Model) -> bool:
+    """Return whether a model runs on this machine, so that it can be measured."""
+    return isinstance(model, RunModel) and model.elsewhere is None
+
+
 def runnable(model: Model) -> RunModel:
     """Return a model that runs here; ComparisonError where it does not."""
     if isinstance(model, RunModel):
-        if isinstance(model.runner, Elsewhere):
+        if model.elsewhere is not None:
             raise ComparisonError(
-                f"model '{model.name}' is asked elsewhere, as {model.runner.asked_at}: how fast it "
+                f"model '{model.name}' is asked elsewhere, as {model.elsewhere}: how fast it "
                 "answers is the network's and the other users' doing too, so that its speed and "
-                f"memory are not measured: declare models.{model.name}.latency_ms in distill.yaml"
+                "memory are not measured; its latency can be declared in distill.yaml, as "
+                f"models.{model.name}.latency_ms"
             )
         return model
     raise ComparisonError(

@@ -60,6 +60,10 @@ class MeasuredEvaluation(Evaluation):
         All samples of each example, where the eval has repeats; else empty.
     budgets : mapping
         Budget of tokens -> the evaluation of the answers within it.
+    elsewhere : bool
+        Whether the model runs elsewhere, so that nobody here knows its bytes.
+    again : tuple of MeasuredEvaluation, optional
+        Of some of the examples these answers, and those of the model when it was asked again.
     """
 
     info: ModelInfo
@@ -74,6 +78,8 @@ class MeasuredEvaluation(Evaluation):
     from_store: int = 0
     samples: tuple[tuple[Prediction, ...], ...] = ()
     budgets: Mapping[int, MeasuredEvaluation] = field(default_factory=dict)
+    elsewhere: bool = False
+    again: tuple[MeasuredEvaluation, MeasuredEvaluation] | None = None
     _known_scores: dict[int, KnownScore | None] = field(
         default_factory=dict, init=False, repr=False
     )

@@ -19,6 +19,7 @@ from pytest_distill.engines import (
     Identified,
     ModelInfo,
     Role,
+    Unsteady,
     plain,
 )
 from pytest_distill.errors import (
@@ -31,6 +32,7 @@ from pytest_distill.errors import (
 )
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Prediction, Request
+from pytest_distill.evaluation.again import among, asked_again, some_of_eval
 from pytest_distill.evaluation.alignment import aligned
 from pytest_distill.evaluation.cards import Cards
 from pytest_distill.evaluation.evaluation import Evaluation, ReportedEval
@@ -199,12 +201,16 @@ class RunModel(Model):
                 known = self._described()
             with self.asking():
                 here = getattr(getattr(self.runner, "spec", None), "path", None)
-                if isinstance(self.runner, Elsewhere):
-                    here = self.runner.asked_at
-                path = str(here) if here else known.path
+            path = self.elsewhere or (str(here) if here else known.path)
             known = replace(known, name=self.name, role=self.role, path=path)
             self._info = with_declared(known, self.declared)
         return replace(self._info, device=self._placed or self._info.device)
+
+    @property
+    def elsewhere(self) -> str | None:
+        """As what and where it is asked; None where it runs on this machine."""
+        with self.asking():
+            return str(self.runner.asked_at) if isinstance(self.runner, Elsewhere) else None
 
     @property
     def placement(self) -> Mapping[str, Any]:
@@ -317,8 +323,32 @@ class RunModel(Model):
         who = f"{self.name} on {on.name}"
         if self.reads_ahead:
             self.read_ahead()
+        made = self._measured(on, who, self.identity)
+        if not (twice := self._noise_check):
+            return made
+        some = some_of_eval(on, twice)
+        identity = None if self.identity is None else asked_again(self.identity)
+        if self.keeper is not None and identity is not None:
+            self.keeper.info(identity, lambda: self.info)
+        second = self._measured(some, f"{who}, asked again", identity)
+        return replace(made, again=(among(made, some), second))
+
+    @property
+    def _noise_check(self) -> int:
+        """How many examples of an eval are asked twice."""
+        with self.asking():
+            if not isinstance(self.runner, Unsteady) or self.runner.noise_check is None:
+                return 0
+            try:
+                return plain.whole(self.runner.noise_check)
+            except ValueError as error:
+                raise ModelError(f"{self._who('noise_check')}: {error}") from None
+
+    def _measured(
+        self, on: Eval, who: str, identity: Mapping[str, Any] | None
+    ) -> MeasuredEvaluation:
+        """Return the evaluation of an eval's answers, which are stored under an identity."""
         requests = on.all_requests()
-        identity = self.identity
         if self.keeper is not None and identity is not None:
             try:
                 found = self.keeper.evaluate(
@@ -332,7 +362,8 @@ class RunModel(Model):
             except BaseException as error:
                 # What it made may be of other bytes, or depend on what else it was asked.
                 if isinstance(error, UnsoundAnswersError) or self._changed():
-                    self.keeper.take_back(identity)
+                    for each in (identity, self.identity or identity):
+                        self.keeper.take_back(each)
                 raise
         else:
             self.dated_prompts(requests)  # for its note
@@ -341,7 +372,12 @@ class RunModel(Model):
         predictions = aligned(found.predictions, on, source)
         self._keep_notes()
         return MeasuredEvaluation.of(
-            self.info, on, predictions, source=source, from_store=found.from_store
+            self.info,
+            on,
+            predictions,
+            source=source,
+            from_store=found.from_store,
+            elsewhere=self.elsewhere is not None,
         )
 
     def dated_prompts(self, requests: Sequence[Request]) -> Mapping[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from inspect import getattr_static
 from typing import Any
 
-from pytest_distill.engines import Elsewhere, Engine
+from pytest_distill.engines import Engine
 from pytest_distill.errors import ModelError
 from pytest_distill.evaluation.models import Model, RunModel
 
@@ -33,9 +33,9 @@ def part_of(model: Model, attribute: str) -> Any:
         )
     with model.asking():
         runner = model.runner
-        if isinstance(runner, Elsewhere):
+        if model.elsewhere is not None:
             raise ModelError(
-                f"model '{model.name}' runs elsewhere and is asked as {runner.asked_at}: {instead}"
+                f"model '{model.name}' runs elsewhere and is asked as {model.elsewhere}: {instead}"
             )
         if not _has(runner, attribute):
             raise ModelError(f"the engine of model '{model.name}' gives no .{attribute}: {instead}")

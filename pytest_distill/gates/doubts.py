@@ -22,12 +22,14 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Answer
 from pytest_distill.evals.metrics.endings import FINISHED
 from pytest_distill.evals.requests import Prediction
+from pytest_distill.evaluation.answered import mixed_notes
 from pytest_distill.evaluation.evaluation import Evaluation
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.models import Model, RunModel
 from pytest_distill.evaluation.sources.recorded import RecordedModel
 from pytest_distill.gates.gate import Gate
 from pytest_distill.gates.lengths import Length
+from pytest_distill.gates.noise import noise_notes
 from pytest_distill.gates.verdict import Doubt, Verdict
 
 ROLES = ("teacher", "student")
@@ -76,6 +78,8 @@ def _remarks(gate: Gate, comparison: Comparison) -> list[str]:
         *comparison.on.notes,
         *_tie_notes(different),
         *_never_predicted(different),
+        *(note for each in different for note in mixed_notes(each)),
+        *noise_notes(gate, comparison, different),
     ]
 
 

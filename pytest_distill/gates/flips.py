@@ -6,15 +6,18 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import ClassVar
 
-from pytest_distill._util.numbers import bounded
+from pytest_distill._util.numbers import bounded, exact
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.evidence import lost_rate
+from pytest_distill.comparison.itself import Itself
+from pytest_distill.engines import Role
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import decide, observed
 from pytest_distill.gates.gate import MetricGate, listed
+from pytest_distill.gates.noise import share_beyond
 from pytest_distill.gates.verdict import Verdict
 from pytest_distill.statistics.scoring import zero_or_one
 
@@ -37,6 +40,12 @@ class Flips(MetricGate):
     asks: ClassVar[str] = "Does {model} lose {what} of the examples to the teacher?"
 
     max_lost: float | None = None
+
+    def beyond_noise(self, itself: Itself, role: Role) -> str | None:  # noqa: ARG002 (any)
+        """Return a note where fewer examples may be lost than a model loses to itself."""
+        if self.max_lost is None:
+            return None
+        return share_beyond(exact(self.max_lost, "max_lost"), itself)
 
     def judge(self, comparison: Comparison) -> Verdict:
         """Count what was lost."""

@@ -11,6 +11,8 @@ from pytest_distill._util.docstrings import with_inherited_parameters
 from pytest_distill._util.units import Unit
 from pytest_distill.comparison.comparison import Comparison, Confidence, Slice
 from pytest_distill.comparison.flips import lost_rows
+from pytest_distill.comparison.itself import Itself
+from pytest_distill.engines import Role
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.groups import EvalGroup
 from pytest_distill.evals.metrics import Metric
@@ -136,6 +138,18 @@ class Gate(ABC):
 
     def scored_by(self, comparison: Comparison) -> Metric | None:  # noqa: ARG002
         """Return the metric whose scores are looked at; None where none is."""
+        return None
+
+    def beyond_noise(self, itself: Itself, role: Role) -> str | None:  # noqa: ARG002
+        """Return a note where it asks for more than what is between two answers of one model.
+
+        Parameters
+        ----------
+        itself : Itself
+            What a model that was looked at retains of itself.
+        role : str
+            Of that model.
+        """
         return None
 
     def verdict(

@@ -23,7 +23,7 @@ from pytest_distill.comparison.sameness import refuse_same_identity
 from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evaluation import efficiency
-from pytest_distill.evaluation.models import Model, RunModel
+from pytest_distill.evaluation.models import Model
 from pytest_distill.gates import explain
 from pytest_distill.gates.arguments import check_option, checked_count
 from pytest_distill.gates.deciding import Decision, observed, within
@@ -347,7 +347,7 @@ def _pair(comparison: Comparison, examples: int) -> tuple[_Times, _Times]:
     """Return the times of teacher and student, interleaved where both run here."""
     pair = (comparison.model("teacher"), comparison.model("student"))
     refuse_same_identity(*pair)
-    if not all(isinstance(model, RunModel) for model in pair):
+    if not all(map(efficiency.runs_here, pair)):
         teacher, student = (_alone(comparison, m, "example", examples) for m in pair)
         return teacher, student
     taken = efficiency.latencies(pair, examples_of(comparison), checked_count(examples, "examples"))
@@ -371,7 +371,7 @@ def _pair(comparison: Comparison, examples: int) -> tuple[_Times, _Times]:
 
 def _alone(comparison: Comparison, model: Model, of: Of, examples: int) -> _Times:
     """Return one model's times, the declared one where it does not run here."""
-    if not isinstance(model, RunModel) and model.info.latency_ms is not None and of == "example":
+    if not efficiency.runs_here(model) and model.info.latency_ms is not None and of == "example":
         return _Times(model.name, np.array([model.info.latency_ms / 1000]), np.zeros(1, np.intp))
     count = checked_count(examples, "examples")
     (latency,) = efficiency.latencies((model,), examples_of(comparison), count)

@@ -9,12 +9,14 @@ from fractions import Fraction
 from typing import ClassVar, Literal
 
 from pytest_distill._util.format import count_text, floor_text, score_text
-from pytest_distill._util.numbers import bounded
+from pytest_distill._util.numbers import bounded, exact
 from pytest_distill.comparison.baseline.accepted import NoBaselineError
 from pytest_distill.comparison.baseline.change import Change
 from pytest_distill.comparison.baseline.file import SAVE, AcceptedModel
 from pytest_distill.comparison.baseline.held import Held, counterpart, gold_change, held
 from pytest_distill.comparison.comparison import Comparison
+from pytest_distill.comparison.itself import Itself
+from pytest_distill.engines import Role
 from pytest_distill.errors import ComparisonError, ConfigError, one_line, some_of
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.measured import MeasuredEvaluation
@@ -22,6 +24,7 @@ from pytest_distill.gates import explain
 from pytest_distill.gates.arguments import check_option
 from pytest_distill.gates.deciding import Decision, decide
 from pytest_distill.gates.gate import MetricGate, Row
+from pytest_distill.gates.noise import drop_beyond
 from pytest_distill.gates.verdict import Doubt, Outcome, Verdict
 
 
@@ -65,6 +68,12 @@ class NotWorse(MetricGate):
             }
             for place, then, now in found.worse()
         ]
+
+    def beyond_noise(self, itself: Itself, role: Role) -> str | None:
+        """Return a note where a smaller drop is allowed than the student has beside itself."""
+        if role != "student":
+            return None
+        return drop_beyond(exact(self.max_drop, "max_drop"), itself)
 
     def judge(self, comparison: Comparison) -> Verdict:
         """Compare the exact paired difference with the limit, or its bound with a confidence."""

@@ -13,14 +13,16 @@ from pytest_distill.comparison import routing
 from pytest_distill.comparison.comparison import Comparison, Confidence
 from pytest_distill.comparison.confidences import confidence_name, confidences
 from pytest_distill.comparison.flips import lost_rows
+from pytest_distill.comparison.itself import Itself
 from pytest_distill.comparison.routing import DeferralPoint, Pair, Routing
-from pytest_distill.engines import ModelInfo
+from pytest_distill.engines import ModelInfo, Role
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation import efficiency
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import Decision
 from pytest_distill.gates.gate import EvalGate, Row
+from pytest_distill.gates.noise import floor_beyond
 from pytest_distill.gates.threshold import keep_threshold
 from pytest_distill.gates.verdict import Outcome, Verdict, as_float, finite
 from pytest_distill.statistics.calibration import BINS
@@ -90,6 +92,10 @@ class Routable(EvalGate):
         by_id = {e.id: float(value) for e, value in zip(pair.on.gold, sure, strict=True)}
         told: list[dict[str, Any]] = [{**row, "confidence": by_id[str(row["id"])]} for row in rows]
         return sorted(told, key=lambda row: -float(row["confidence"]))
+
+    def beyond_noise(self, itself: Itself, role: Role) -> str | None:  # noqa: ARG002 (any)
+        """Return a note where the floor lies above what a model retains of itself."""
+        return floor_beyond(retained_floor(self.retained, "retained"), itself)
 
     def judge(self, comparison: Comparison) -> Verdict:
         """Choose the threshold, and compare what the student handles there with what is asked."""

@@ -13,13 +13,16 @@ from pytest_distill._util.numbers import retained_floor
 from pytest_distill.comparison.comparison import Comparison, Confidence
 from pytest_distill.comparison.evidence import retention_evidence
 from pytest_distill.comparison.flips import lost_rows
+from pytest_distill.comparison.itself import Itself
 from pytest_distill.comparison.slices import SliceScores, slice_scores
+from pytest_distill.engines import Role
 from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
 from pytest_distill.gates.arguments import check_flag, checked_count
 from pytest_distill.gates.deciding import Decision, headline, within
 from pytest_distill.gates.gate import BudgetGate, Row
+from pytest_distill.gates.noise import floor_beyond
 from pytest_distill.gates.verdict import Outcome, Verdict, as_float, finite
 from pytest_distill.statistics.multiple import intervals, slices_below
 from pytest_distill.statistics.results import FloorTest, RetentionInterval, shown
@@ -100,6 +103,10 @@ class SlicesRetained(BudgetGate):
     def lost(self, comparison: Comparison) -> list[Row]:
         """Return the examples that the student lost to the teacher."""
         return lost_rows(comparison, comparison.metric(self.metric), "teacher")
+
+    def beyond_noise(self, itself: Itself, role: Role) -> str | None:  # noqa: ARG002 (any)
+        """Return a note where the floor lies above what a model retains of itself."""
+        return floor_beyond(retained_floor(self.min, "min"), itself)
 
     def judge(self, comparison: Comparison) -> Verdict:
         """Judge every slice, and all of them together."""

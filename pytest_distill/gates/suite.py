@@ -12,6 +12,8 @@ from pytest_distill._util.format import floor_text
 from pytest_distill._util.numbers import Ratio, geometric_mean, retained_floor
 from pytest_distill.comparison.comparison import Comparison, Confidence
 from pytest_distill.comparison.evidence import suite_evidence
+from pytest_distill.comparison.itself import Itself
+from pytest_distill.engines import Role
 from pytest_distill.errors import MOST_KNOWN, ComparisonError, ConfigError, some_of
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
@@ -19,6 +21,7 @@ from pytest_distill.gates.arguments import check_option
 from pytest_distill.gates.averages import average_notes, names_of
 from pytest_distill.gates.deciding import decide, unless_observed
 from pytest_distill.gates.gate import Asked, Gate
+from pytest_distill.gates.noise import floor_beyond
 from pytest_distill.gates.verdict import Verdict, as_float, finite
 
 Aggregate = Literal["ratio_of_averages", "average_of_ratios", "geometric", "minimum"]
@@ -92,6 +95,10 @@ class SuiteRetained(Gate):
     def as_method_of(self, comparison: Comparison, asked: Asked) -> Sequence[Comparison]:  # noqa: ARG002
         """Return the comparison of each eval, whoever asks."""
         return self.comparisons(asked)
+
+    def beyond_noise(self, itself: Itself, role: Role) -> str | None:  # noqa: ARG002 (any)
+        """Return a note where the floor lies above what a model retains of itself."""
+        return floor_beyond(retained_floor(self.min, "min"), itself)
 
     def judge(self, comparison: Comparison) -> Verdict:
         """Judge a suite of one eval."""

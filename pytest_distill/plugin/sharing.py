@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from pytest_distill.comparison.itself import Itself, beside_itself
 from pytest_distill.evals.eval import Eval
+from pytest_distill.evaluation.answered import answered_notes, fingerprints_of
 from pytest_distill.evaluation.efficiency import LatencyFigure
 from pytest_distill.evaluation.evaluation import Evaluation, ReportedEvaluation
 from pytest_distill.evaluation.lengths import KnownLengths, known_lengths
@@ -13,6 +15,7 @@ from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.models import Model
 from pytest_distill.gates.doubts import late_doubts
 from pytest_distill.gates.latency import QUANTILES
+from pytest_distill.gates.verdict import as_float, finite
 from pytest_distill.plugin.session import DistillSession
 from pytest_distill.plugin.since import add_changes
 from pytest_distill.plugin.standing import add_standing
@@ -20,6 +23,7 @@ from pytest_distill.project.project import Project
 from pytest_distill.report.records import (
     EvaluationRow,
     FiguresRow,
+    ItselfRow,
     JudgedRow,
     MemoryRow,
     ModelRow,
@@ -158,9 +162,13 @@ def _quantiles(latency: LatencyFigure) -> dict[str, dict[str, Quantile]]:
 def _evaluation_row(config: str, model: Model, evaluation: Evaluation) -> EvaluationRow:
     gold = evaluation.eval.gold if isinstance(evaluation.eval, Eval) else None
     evaluated = stored = None
-    texts = KnownLengths()
+    texts, notes = KnownLengths(), [f"gold set: {gold.origin}"] if gold and gold.origin else []
+    fingerprints: dict[str, int] = {}
+    itself = [beside_itself(evaluation, metric) for metric in evaluation.eval.metrics]
     if isinstance(evaluation, MeasuredEvaluation):
         texts = known_lengths(evaluation)
+        fingerprints = fingerprints_of(evaluation)
+        notes += [*answered_notes(evaluation), *(str(each) for each in itself[:1] if each)]
     if isinstance(evaluation, MeasuredEvaluation) and evaluation.file is None:
         stored = evaluation.from_store
         evaluated = evaluation.asked - stored
@@ -172,8 +180,21 @@ def _evaluation_row(config: str, model: Model, evaluation: Evaluation) -> Evalua
         left_out=len(gold.left_out) if gold else 0,
         evaluated=evaluated,
         from_store=stored,
-        notes=(f"gold set: {gold.origin}",) if gold and gold.origin else (),
+        notes=tuple(notes),
+        fingerprints=fingerprints,
+        itself=tuple(_itself_row(each) for each in itself if each is not None),
         **{name: None if v is None else float(v) for name, v in asdict(texts).items()},
+    )
+
+
+def _itself_row(itself: Itself) -> ItselfRow:
+    retained = itself.retained
+    return record_of(
+        ItselfRow,
+        itself,
+        first=float(itself.first),
+        second=float(itself.second),
+        retained=None if retained is None else finite(as_float(retained, ">=")),
     )
 
 

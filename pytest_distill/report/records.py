@@ -102,6 +102,26 @@ class BudgetRow(ComparisonRow):
 
 
 @dataclass(frozen=True, slots=True)
+class ItselfRow:
+    """What a model retains of itself by a metric, on the examples that it was asked twice."""
+
+    metric: str
+    n: int
+    first: float
+    """The score of the answers that are judged."""
+    second: float
+    """The score of the answers when it was asked again."""
+    retained: float | None
+    """The second score as a share of the first; None where no share exists, or it is infinite."""
+    lower: float | None
+    """The two-sided bounds at 95 %; None where these examples give none."""
+    upper: float | None
+    lost: int
+    """On how many of the examples the second answer did worse."""
+    won: int
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluationRow:
     """One model on one eval."""
 
@@ -124,6 +144,11 @@ class EvaluationRow:
     """How many of these stand before the answer; None where that is not known of all."""
     finished: float | None = field(default=None, metadata=LATER)
     """The share of texts that ended by themselves; None where that is not known of all."""
+    fingerprints: dict[str, int] = field(default_factory=dict, metadata=LATER)
+    """A server's ``system_fingerprint`` -> how many answers have it; ``none`` for those without
+    one. Empty where no answer has one."""
+    itself: tuple[ItselfRow, ...] = field(default=(), metadata=LATER)
+    """A row a metric where examples were asked twice."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,11 @@ class OpenAIEngine:
         }
 
     @property
+    def noise_check(self) -> int | None:
+        """How many examples of each eval are asked twice."""
+        return self.options.noise_check
+
+    @property
     def host(self) -> str:
         """The server's host, with its port where that is given."""
         return host_of(self.options.base_url)

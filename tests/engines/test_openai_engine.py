@@ -35,10 +35,11 @@ def test_every_request_gets_the_answer_to_it() -> None:
             answers = {p.id: p.text for p in engine(server.url).predict(requests)}
             assert answers == {f"e{n}": f"{kind} prompt {n}" for n in range(50)}
     assert {asked.body["model"] for asked in server.asked} == {"m"}
-    assert server.asked[0].body | {"messages": []} == {
+    assert {
         "model": "m",
-        "messages": [],
+        "messages": [{"role": "user", "content": "prompt 7"}],
         "max_tokens": 5,
         "temperature": 0,
         "stop": ["\n"],
-    }
+        "logprobs": True,
+    } in [asked.body for asked in server.asked]

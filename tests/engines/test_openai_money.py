@@ -109,9 +109,9 @@ def test_several_workers_have_their_share_each() -> None:
 @pytest.mark.parametrize(
     ("usage", "counted"),
     [
-        ({"prompt_tokens": 3, "completion_tokens": 4}, Usage(3, 4)),
-        ({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 90}, Usage(3, 87)),
-        ({"prompt_tokens": 3, "total_tokens": 3}, Usage(3, 0)),
+        ({"prompt_tokens": 3, "completion_tokens": 4}, Usage(3, 4, 4)),
+        ({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 90}, Usage(3, 87, 4)),
+        ({"prompt_tokens": 3, "total_tokens": 3}, Usage(3, 0, 0)),
         ({"prompt_tokens": 3}, None),
         ({"prompt_tokens": True, "completion_tokens": 4}, None),
         ({"prompt_tokens": -3, "completion_tokens": 4}, None),

@@ -9,9 +9,12 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import uvicorn
+
+from pytest_distill.engines.openai.text_trials import PROMPT
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,11 @@ class Asked:
     path: str
     body: Any
     headers: Mapping[str, str]
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether it is no example's, but sent to see what the server honours."""
+        return PROMPT in json.dumps(self.body)
 
 
 @dataclass(frozen=True)
@@ -55,10 +63,19 @@ class Served:
 
 
 @contextmanager
-def served(handle: Handle) -> Iterator[Served]:
-    """Run a server as long as the block lasts."""
+def served(handle: Handle, *, trials: bool = False) -> Iterator[Served]:
+    """Run a server as long as the block lasts.
+
+    Parameters
+    ----------
+    handle : callable
+        Answers one request.
+    trials : bool
+        Whether it answers trials too; by default they find a server that honours all, and are not
+        among what was asked.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
-    running = Served(listener.getsockname()[1])
+    running, numbers = Served(listener.getsockname()[1]), count()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         content, more = b"", True
@@ -67,8 +84,10 @@ def served(handle: Handle) -> Iterator[Served]:
             content, more = content + message.get("body", b""), message.get("more_body", False)
         headers = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
         asked = Asked(scope["path"], json.loads(content) if content else None, headers)
-        running.asked.append(asked)
-        given = handle(asked)
+        tried = asked.is_trial and not trials
+        if not tried:
+            running.asked.append(asked)
+        given = _honoured(asked, next(numbers)) if tried else handle(asked)
         reply = await given if inspect.isawaitable(given) else given
         sent = {"content-type": "application/json", **reply.headers}
         pairs = [(name.encode(), value.encode("latin-1")) for name, value in sent.items()]
@@ -90,6 +109,14 @@ def running_app(app: Any, listener: socket.socket) -> Iterator[None]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+def _honoured(asked: Asked, number: int) -> Reply:
+    """Return what a server answers to a trial that honours temperature and seed."""
+    drawn = asked.body["temperature"] > 0
+    text = f"{asked.body['seed']} ships" if drawn else "a ship"
+    answer = chat_answer if asked.path.endswith("chat/completions") else completion
+    return Reply(answer(text) | {"id": f"trial-{number}"})
 
 
 def chat_answer(text: str, number: int = 0, **more: Any) -> dict[str, Any]:

@@ -129,7 +129,7 @@ class OpenAIEngine:
         if requests:
             from pytest_distill.engines.openai.kinds import kind_of
 
-            kind = kind_of(type(requests[0]), self._who, self.options, self.spec.kept)
+            kind = kind_of(type(requests[0]), self._who, self._checks, self.spec.kept)
 
             @asynccontextmanager
             async def opened() -> AsyncIterator[Ask[Request, Prediction]]:

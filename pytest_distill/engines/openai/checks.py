@@ -48,23 +48,24 @@ class Checks:
                 await trial(send, self)
                 self.done.add(about)
 
-    def refuse(self, what: Accepted, seen: str) -> None:
+    def refuse(self, what: Accepted, problem: str, seen: str) -> None:
         """Raise ModelError where `what` is not honoured; a note where that is accepted.
 
         Parameters
         ----------
         what : str
             Its name in ``accept``.
+        problem : str
+            What is wrong, as a sentence without its end: the note, the same for all examples.
         seen : str
-            What was seen, as a sentence without its end.
+            What of it was seen.
         """
-        if what in self.options.accept:
-            self.note(f"{self.name}: {seen} (accepted: {what})")
-            return
-        raise ModelError(
-            f"model '{self.name}': {seen}; ask a server that honours it, or say accept: [{what}] "
-            "to make this a note in the report"
-        )
+        if what not in self.options.accept:
+            raise ModelError(
+                f"model '{self.name}': {problem}: {seen}; ask a server that honours it, or say "
+                f"accept: [{what}] to make this a note in the report"
+            )
+        self.note(f"{self.name}: {problem} (accept: [{what}])")
 
 
 Trial = Callable[[Send, Checks], Awaitable[None]]

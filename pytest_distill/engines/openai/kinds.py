@@ -10,10 +10,10 @@ from typing import Any
 from pytest_distill.engines.openai import text_trials
 from pytest_distill.engines.openai.calls import Send
 from pytest_distill.engines.openai.checks import Checks, Trial
-from pytest_distill.engines.openai.options import OpenAIOptions
+from pytest_distill.engines.openai.dialects import Dialect, Learnt
 from pytest_distill.engines.openai.score_trials import Scoring
 from pytest_distill.engines.openai.scores import score_choices, score_text
-from pytest_distill.engines.openai.texts import generate
+from pytest_distill.engines.openai.texts import Texts
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks.generation import GenerationRequest
@@ -29,9 +29,7 @@ class Kind:
     trials: Callable[[Sequence[Any]], Mapping[Hashable, Trial]]
 
 
-def kind_of(
-    kind: type[Request], who: str, options: OpenAIOptions, kept: MutableMapping[str, Any]
-) -> Kind:
+def kind_of(kind: type[Request], who: str, checks: Checks, kept: MutableMapping[str, Any]) -> Kind:
     """Return how a kind of request is asked.
 
     Parameters
@@ -40,14 +38,16 @@ def kind_of(
         The request's.
     who : str
         The model and where it is asked, for messages.
-    options : OpenAIOptions
-        How it is asked.
+    checks : Checks
+        How it is asked, and what its server need not honour.
     kept : mapping
         What was found out of its server so far, which is added to.
     """
     if kind is GenerationRequest:
-        return Kind(generate, text_trials.trials)
-    scoring: Scoring = kept.setdefault("scoring", Scoring(who, options.bos))
+        dialect = Dialect(checks.name, checks.note, kept.setdefault("learnt", Learnt()))
+        texts = Texts(checks, dialect)
+        return Kind(texts.predict, partial(text_trials.trials, texts))
+    scoring: Scoring = kept.setdefault("scoring", Scoring(who, checks.options.bos))
     if kind is ChoiceRequest:
         return Kind(partial(score_choices, scoring), partial(_scores, scoring))
     if kind is PerplexityRequest:

@@ -28,10 +28,19 @@ _MOST_PLACES = 6
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How many tokens an answer was billed for."""
+    """How many tokens an answer was billed for.
+
+    Parameters
+    ----------
+    input, output : int
+        Those that were read and written.
+    told : int
+        ``completion_tokens``: of some servers less than `output`, without what was thought.
+    """
 
     input: int
     output: int
+    told: int
 
 
 def usage_of(answer: Mapping[str, Any]) -> Usage | None:
@@ -47,7 +56,8 @@ def usage_of(answer: Mapping[str, Any]) -> Usage | None:
     total = _count(said, "total_tokens")
     if asked is None or (written is None and total is None):
         return None
-    return Usage(asked, max(written or 0, (total or 0) - asked))
+    output = max(written or 0, (total or 0) - asked)
+    return Usage(asked, output, output if written is None else written)
 
 
 def _count(said: Mapping[str, Any], key: str) -> int | None:
@@ -178,7 +188,7 @@ class Purse:
                     self._overhead = max(self._overhead, usage.input - reserved.size)
                 else:
                     self.unsure += 1
-                    usage = Usage(reserved.input, reserved.output)
+                    usage = Usage(reserved.input, reserved.output, reserved.output)
                 self.input += usage.input
                 self.output += usage.output
 

@@ -43,7 +43,7 @@ class Identified(Protocol):
 
 @runtime_checkable
 class Dated(Protocol):
-    """An engine whose prompts may depend on the clock: then a request doesn't say all it asks."""
+    """An engine whose requests don't say all it asks: prompts may hold the date, or the labels."""
 
     def dated_prompts(self, requests: Sequence[Request]) -> Mapping[str, str]:
         """Return by id the whole prompt of each request that depends on more than the request says.

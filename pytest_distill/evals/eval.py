@@ -75,7 +75,7 @@ class Eval:
 
         Every field that the task reads is checked, the target included.
         """
-        found = [self.task.request(example) for example in self.gold]
+        found = self.task.requests(self.gold)
         if "repeated" not in vars(self):  # as the cached property would, without asking again
             vars(self)["repeated"] = self._repeated(found)
         return found

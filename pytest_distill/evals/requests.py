@@ -10,6 +10,10 @@ LATER: dict[str, Any] = {"later": True}
 """Metadata of a field of a request or a task that earlier versions had not: as long as it says
 nothing, it is no part of the digest of either, so that what is stored is found again."""
 
+ASIDE: dict[str, Any] = {"aside": True}
+"""Metadata of a field of a request that not every engine reads, so that it is no part of its
+digest: an engine whose answers depend on it says so, see ``Dated``."""
+
 Finish = Literal["end", "stop", "length", "tool_call"]
 """Why a text ended: at an end token, a stop string, the greatest length, or a call of a tool."""
 FINISHES: tuple[Finish, ...] = get_args(Finish)
@@ -17,6 +21,8 @@ FINISHES: tuple[Finish, ...] = get_args(Finish)
 
 def says(value: Any, of: dataclasses.Field[Any]) -> bool:
     """Return whether a field's value is a part of its owner's digest."""
+    if of.metadata.get("aside"):
+        return False
     return not (of.metadata.get("later") and value == of.default)
 
 

@@ -5,7 +5,7 @@ Nothing is sent before the first prediction is asked for.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -149,6 +149,12 @@ class OpenAIEngine:
                     yield ask
 
             yield from answers(opened, requests, self.options.max_concurrency)
+
+    def dated_prompts(self, requests: Sequence[Request]) -> Mapping[str, str]:
+        """Return by id all that is asked in a classification: its labels, and how it is asked."""
+        from pytest_distill.engines.openai.kinds import whole_prompts
+
+        return whole_prompts(requests, self._who, self.options, self.spec.kept)
 
     def close(self) -> None:
         """Hold nothing: connections are closed when the last answer is there."""

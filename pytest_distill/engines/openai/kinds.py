@@ -10,12 +10,15 @@ from typing import Any
 from pytest_distill.engines.openai import text_trials
 from pytest_distill.engines.openai.calls import Send
 from pytest_distill.engines.openai.checks import Checks, Trial
+from pytest_distill.engines.openai.classes import Classifier
 from pytest_distill.engines.openai.dialects import Dialect, Learnt
+from pytest_distill.engines.openai.options import OpenAIOptions
 from pytest_distill.engines.openai.score_trials import Scoring
 from pytest_distill.engines.openai.scores import score_choices, score_text
 from pytest_distill.engines.openai.texts import Texts
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction, Request
+from pytest_distill.evals.tasks.classification import ClassificationRequest
 from pytest_distill.evals.tasks.generation import GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
@@ -47,11 +50,14 @@ def kind_of(kind: type[Request], who: str, checks: Checks, kept: MutableMapping[
         dialect = Dialect(checks.name, checks.note, kept.setdefault("learnt", Learnt()))
         texts = Texts(checks, dialect)
         return Kind(texts.predict, partial(text_trials.trials, texts))
-    scoring: Scoring = kept.setdefault("scoring", Scoring(who, checks.options.bos))
+    scoring = _scoring(who, checks.options, kept)
     if kind is ChoiceRequest:
         return Kind(partial(score_choices, scoring), partial(_scores, scoring))
     if kind is PerplexityRequest:
         return Kind(partial(score_text, scoring), partial(_scores, scoring))
+    if kind is ClassificationRequest:
+        classifier = Classifier(who, checks.options, scoring)
+        return Kind(classifier.classify, classifier.trials)
     raise ModelError(f"{who}: engine openai cannot do the task {kind.task}")
 
 
@@ -62,3 +68,20 @@ def _scores(scoring: Scoring, requests: Sequence[Request]) -> Mapping[Hashable, 
         await scoring.find_out(send, type(requests[0]))
 
     return {"scores": trial}
+
+
+def whole_prompts(
+    requests: Sequence[Request], who: str, options: OpenAIOptions, kept: MutableMapping[str, Any]
+) -> dict[str, str]:
+    """Return by id all that is asked, of requests that do not say it: labels, and how."""
+    classifier = Classifier(who, options, _scoring(who, options, kept))
+    return {
+        request.id: classifier.whole(request)
+        for request in requests
+        if isinstance(request, ClassificationRequest)
+    }
+
+
+def _scoring(who: str, options: OpenAIOptions, kept: MutableMapping[str, Any]) -> Scoring:
+    found: Scoring = kept.setdefault("scoring", Scoring(who, options.bos))
+    return found

@@ -14,6 +14,8 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+Way = Literal["response_format", "structured_outputs", "loglikelihoods"]
+"""How a model is held to the labels of a classification."""
 Accepted = Literal["max_tokens", "seed", "stop", "temperature", "tools"]
 """What a server can be seen not to honour; in the order of the alphabet, for messages."""
 MOST_KEYS = ("max_completion_tokens", "max_tokens")
@@ -67,6 +69,13 @@ class OpenAIOptions(BaseModel):
     bos: Annotated[str, Field(min_length=1)] | None = None
     """The text of the token that stands before the first one of a text, the tokenizer's BOS or
     else its EOS token; for tasks that take log-likelihoods, where the server puts none there."""
+    classify_by: Way = "response_format"
+    """How a model is held to the labels of a classification: by a JSON schema
+    (`response_format`), by vLLM's `structured_outputs`, or by which label is the likeliest
+    (`loglikelihoods`)."""
+    instruction: str | None = None
+    """What stands before the text of a classification, in place of a sentence that names the
+    labels; with `""` nothing does."""
     pin: str | None = None
     """The `system_fingerprint` that every answer must have."""
     max_concurrency: PositiveCount = Field(default=16, exclude=True)

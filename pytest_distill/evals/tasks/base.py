@@ -59,6 +59,10 @@ class Task(ABC):
     def request(self, example: Example) -> Request:
         """Return what a model is asked; GoldSetError where a field is missing or wrong."""
 
+    def requests(self, gold: GoldSet) -> list[Request]:
+        """Return what a model is asked about all examples, in their order."""
+        return [self.request(example) for example in gold]
+
     @abstractmethod
     def answer(self, example: Example, prediction: Prediction) -> Answer[Any]:
         """Return the prediction in the gold set's words; EvaluationError where it cannot be."""

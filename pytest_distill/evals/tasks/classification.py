@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar, Literal
 
@@ -13,7 +13,7 @@ from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.metrics import Answer, Metric
 from pytest_distill.evals.metrics.labels import ACCURACY, MACRO_F1, MATTHEWS
 from pytest_distill.evals.normalisation import composed
-from pytest_distill.evals.requests import Head, Prediction, Request
+from pytest_distill.evals.requests import ASIDE, Head, Prediction, Request
 from pytest_distill.evals.tasks import fields
 from pytest_distill.evals.tasks.labels import Labels, UnknownLabelError, listed, read_labels
 from pytest_distill.evals.tasks.predictions import (
@@ -37,6 +37,8 @@ class ClassificationRequest(Request):
         What the model reads; `text_pair` is the second segment of a sentence-pair task.
     truncate : {"left", "right"}, optional
         Which end to cut off where the text is longer than the model's context; None: an error.
+    labels : tuple of str
+        All classes, for models that have no outputs of their own.
     """
 
     task: ClassVar[str] = "classification"
@@ -53,6 +55,7 @@ class ClassificationRequest(Request):
     text: str
     text_pair: str | None = None
     truncate: Literal["left", "right"] | None = None
+    labels: tuple[str, ...] = field(default=(), hash=False, metadata=ASIDE)
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,14 @@ class Classification(Prompted):
         else:
             text, pair = (fields.text(example, name) for name in self.input)
         return ClassificationRequest(example.id, text, pair, self.truncate)
+
+    def requests(self, gold: GoldSet) -> list[Request]:
+        """Return the texts to classify, each with all classes.
+
+        They are those that the eval declares, in its order, or else those of the whole gold set.
+        """
+        classes = self._labels.in_order or tuple(sorted(set(map(self._gold, gold.whole))))
+        return [replace(self.request(example), labels=classes) for example in gold]
 
     def expected(self, example: Example) -> str:
         """Return the gold label."""

@@ -46,6 +46,11 @@ class Labels:
         return self.names.get(label, label)
 
     @property
+    def in_order(self) -> tuple[str, ...]:
+        """Every class in the order in which the eval has them; empty where it does not."""
+        return self.outputs or (() if self.classes is None else tuple(self.written or ()))
+
+    @property
     def turned(self) -> str:
         """What to say of names that are numbers where outputs were meant; else empty.
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_distill.errors import ConfigError, EvaluationError, GoldSetError
-from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Classification
 from pytest_distill.evals.tasks.classification import ClassificationRequest
@@ -172,3 +172,23 @@ def test_settings_are_json() -> None:
             "truncate": None,
         }
     )
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (None, ("a", "b")),
+        (("b", "c", "a"), ("b", "c", "a")),
+        ({"a": 1, "b": 0}, ("b", "a")),
+        ({"LABEL_0": "b", "LABEL_1": "a"}, ("a", "b")),
+    ],
+)
+def test_requests_carry_all_classes(
+    labels: Any, expected: tuple[str, ...], example: Callable[..., Example]
+) -> None:
+    """Those that the eval declares, in its order; else the whole gold set's, also of a sample."""
+    examples = tuple(example(input="x", target=target) for target in "ba")
+    gold = GoldSet("gold.jsonl", examples[:1], rest=examples[1:])
+    (request,) = Classification(labels=labels).requests(gold)
+    assert isinstance(request, ClassificationRequest)
+    assert request.labels == expected

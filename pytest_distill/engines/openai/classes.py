@@ -1,0 +1,207 @@
+"""Classification by a model that writes: held to the labels, or asked which is the likeliest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_distill.engines.openai.calls import Call, CallRefusedError, Send
+from pytest_distill.engines.openai.checks import Checks, Trial
+from pytest_distill.engines.openai.echoes import UnfitAnswerError
+from pytest_distill.engines.openai.options import OpenAIOptions
+from pytest_distill.engines.openai.score_trials import TRIAL, Scoring
+from pytest_distill.engines.openai.scores import score_choices
+from pytest_distill.errors import ModelError, one_line, some_of
+from pytest_distill.evals.distributions import softmax
+from pytest_distill.evals.normalisation import composed
+from pytest_distill.evals.requests import Prediction
+from pytest_distill.evals.tasks.classification import ClassificationRequest
+from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
+
+_GAP = "\n\n"
+_ANSWER = "Label:"
+_SPARE = 32
+"""Tokens beside those of the longest label: blanks that JSON may have, and the end."""
+_UNLIKELY = ("qzxwv", "jgkpq")
+_SHOWN = 60
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """How one model is asked for labels.
+
+    Parameters
+    ----------
+    who : str
+        The model and where it is asked, for messages.
+    options : OpenAIOptions
+        What stands before a text, and how the model is held to the labels.
+    scoring : Scoring
+        How its server scores prompts.
+    """
+
+    who: str
+    options: OpenAIOptions
+    scoring: Scoring
+
+    def trials(self, requests: Sequence[ClassificationRequest]) -> Mapping[Hashable, Trial]:
+        """Return what is tried before these are asked, by what it is about."""
+        way = self.options.classify_by
+        if way == "loglikelihoods":
+            kind = type(requests[0])
+
+            async def scores(send: Send, checks: Checks) -> None:  # noqa: ARG001
+                await self.scoring.find_out(send, kind)
+
+            return {"scores": scores}
+
+        async def held(send: Send, checks: Checks) -> None:  # noqa: ARG001 (nothing is accepted)
+            await self._refuse_loose(send)
+
+        return {("labels", way): held}
+
+    async def _refuse_loose(self, send: Send) -> None:
+        """Raise ModelError where the server lets the model say what is no label.
+
+        It is held to words that no model says by itself.
+        """
+        way = self.options.classify_by
+        try:
+            said = await self._said(send, TRIAL, "Is snow white? Answer yes or no.", _UNLIKELY)
+        except (CallRefusedError, UnfitAnswerError) as error:
+            raise ModelError(f"{error}. {self._other_ways}") from None
+        if self._label_in(said) not in _UNLIKELY:
+            raise ModelError(
+                f"{self.who}: the server takes {way} without a word and does not hold the model to "
+                f"it: it answered {_shown(said)}, which is none of "
+                f"{' and '.join(map(repr, _UNLIKELY))}. {self._other_ways}"
+            )
+
+    @property
+    def _other_ways(self) -> str:
+        ways = {"response_format": "a JSON schema, as OpenAI's API has it"}
+        ways["structured_outputs"] = "vLLM's own key"
+        ways["loglikelihoods"] = "where the server scores prompts"
+        others = [
+            f"{way} ({what})" for way, what in ways.items() if way != self.options.classify_by
+        ]
+        return f"Set classify_by to another way for this model: {' or '.join(others)}"
+
+    async def classify(self, send: Send, request: ClassificationRequest) -> Prediction:
+        """Return the label of a text, with the labels' probabilities where they are known.
+
+        Raises
+        ------
+        ModelError
+            Where the answer is none of the labels, or it cannot be told by them.
+        """
+        labels = request.labels
+        if len(labels) < 2:
+            raise ModelError(
+                f"{self.who}: example '{request.id}': a model that writes is told the labels, and "
+                "there are no two: list all classes in the eval, as in 'labels: [no, yes]'"
+            )
+        if self.options.classify_by == "loglikelihoods":
+            return await self._likeliest(send, request)
+        said = await self._said(send, request.id, self.text(request), labels)
+        found = self._label_in(said)
+        label = {composed(label): label for label in labels}.get(composed(found or ""))
+        if label is None:
+            why = "" if found is not None else ' in the JSON that was asked for, {"label": ...}'
+            raise ModelError(
+                f"{self.who}: example '{request.id}': the answer {_shown(said)} is none of the "
+                f"labels ({some_of(labels)}){why}"
+            )
+        return Prediction(request.id, prediction=label)
+
+    def text(self, request: ClassificationRequest) -> str:
+        """Return all that the model reads."""
+        parts = [self._instruction(request), request.text, request.text_pair]
+        return _GAP.join(part for part in parts if part)
+
+    def _instruction(self, request: ClassificationRequest) -> str:
+        if self.options.instruction is not None:
+            return self.options.instruction
+        what = "text" if request.text_pair is None else "two texts"
+        labels = ", ".join(json.dumps(label, ensure_ascii=False) for label in request.labels)
+        return (
+            f"Which label fits the {what}? Answer with one of these labels and nothing else: "
+            f"{labels}"
+        )
+
+    def whole(self, request: ClassificationRequest) -> str:
+        """Return all that decides the answer, in one text: an answer is found again by it."""
+        return json.dumps([self.options.classify_by, self.text(request), list(request.labels)])
+
+    async def _said(self, send: Send, id: str, text: str, labels: Sequence[str]) -> str:
+        """Return what the model answers that is held to labels."""
+        way = self.options.classify_by
+        longest = max(len(json.dumps({"label": label})) for label in labels)
+        body: dict[str, Any] = {"messages": [{"role": "user", "content": text}], "temperature": 0}
+        body |= {"max_tokens": longest + _SPARE, way: _held(way, labels)}
+        said = _content(await send(Call(id, "chat/completions", body, longest + _SPARE)))
+        if said is None:
+            raise UnfitAnswerError(f"{self.who}: example '{id}': the answer has no text")
+        return said
+
+    def _label_in(self, said: str) -> str | None:
+        """Return what an answer gives as its label; None where it gives none."""
+        if self.options.classify_by == "structured_outputs":
+            return said
+        try:
+            label = json.loads(said)["label"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return None
+        return label if isinstance(label, str) else None
+
+    async def _likeliest(self, send: Send, request: ClassificationRequest) -> Prediction:
+        labels = request.labels
+        for one in labels:
+            longer = next((label for label in labels if label != one and label.startswith(one)), "")
+            if longer:
+                raise ModelError(
+                    f"{self.who}: the label {one!r} is the beginning of {longer!r}, so that it is "
+                    f"the likelier one after any text. {self._other_ways}"
+                )
+        text = self.text(request)
+        if self.options.instruction != "":
+            text += _GAP + _ANSWER
+        choices = tuple(f" {label}" for label in labels)
+        scored = await score_choices(self.scoring, send, ChoiceRequest(request.id, text, choices))
+        values = scored.loglikelihoods or ()
+        best = [label for label, value in zip(labels, values, strict=True) if value == max(values)]
+        return Prediction(
+            request.id,
+            prediction=best[0] if len(best) == 1 else None,  # else the task's rule decides
+            probabilities=tuple(map(float, softmax(values))),
+            labels=labels,
+        )
+
+
+def _held(way: str, labels: Sequence[str]) -> Mapping[str, Any]:
+    """Return what holds a model to labels."""
+    if way == "structured_outputs":
+        return {"choice": list(labels)}
+    label = {"type": "string", "enum": list(labels)}
+    schema = {"type": "object", "properties": {"label": label}, "required": ["label"]}
+    schema["additionalProperties"] = False
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": "label", "strict": True, "schema": schema},
+    }
+
+
+def _content(answer: Mapping[str, Any]) -> str | None:
+    """Return the text of a chat's answer; None where it has none."""
+    choices = answer.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    message = first.get("message") if isinstance(first, Mapping) else None
+    content = message.get("content") if isinstance(message, Mapping) else None
+    return content if isinstance(content, str) else None
+
+
+def _shown(said: str) -> str:
+    shown = one_line(repr(said))
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."

@@ -136,11 +136,11 @@ def test_what_a_server_does_not_honour_is_refused(
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ('{"label": "maybe"}', "the answer '{\"label\": \"maybe\"}' is none of the labels"),
+        ('{"label": "maybe"}', 'the answer \'{"label": "maybe"}\' is none of the labels'),
         ('{"label": "no"', "none of the labels .no, yes. in the JSON that was asked for"),
         ('{"label": 1}', "in the JSON that was asked for"),
         ("[]", "in the JSON that was asked for"),
-        (None, "the answer has no text"),
+        (None, "the message in the answer has neither"),
     ],
 )
 def test_an_answer_that_is_no_label_is_an_error(said: Any, message: str) -> None:

@@ -154,7 +154,7 @@ class OpenAIEngine:
         """Return by id all that is asked in a classification: its labels, and how it is asked."""
         from pytest_distill.engines.openai.kinds import whole_prompts
 
-        return whole_prompts(requests, self._who, self.options, self.spec.kept)
+        return whole_prompts(requests, self.options)
 
     def close(self) -> None:
         """Hold nothing: connections are closed when the last answer is there."""

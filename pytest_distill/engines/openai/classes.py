@@ -9,8 +9,10 @@ from typing import Any
 
 from pytest_distill.engines.openai.calls import Call, CallRefusedError, Send
 from pytest_distill.engines.openai.checks import Checks, Trial
-from pytest_distill.engines.openai.echoes import UnfitAnswerError
+from pytest_distill.engines.openai.conversations import CHAT
+from pytest_distill.engines.openai.dialects import Dialect
 from pytest_distill.engines.openai.options import OpenAIOptions
+from pytest_distill.engines.openai.reading import written
 from pytest_distill.engines.openai.score_trials import TRIAL, Scoring
 from pytest_distill.engines.openai.scores import score_choices
 from pytest_distill.errors import ModelError, one_line, some_of
@@ -40,11 +42,14 @@ class Classifier:
         What stands before a text, and how the model is held to the labels.
     scoring : Scoring
         How its server scores prompts.
+    dialect : Dialect
+        How its server wants to be asked.
     """
 
     who: str
     options: OpenAIOptions
     scoring: Scoring
+    dialect: Dialect
 
     def trials(self, requests: Sequence[ClassificationRequest]) -> Mapping[Hashable, Trial]:
         """Return what is tried before these are asked, by what it is about."""
@@ -70,7 +75,7 @@ class Classifier:
         way = self.options.classify_by
         try:
             said = await self._said(send, TRIAL, "Is snow white? Answer yes or no.", _UNLIKELY)
-        except (CallRefusedError, UnfitAnswerError) as error:
+        except CallRefusedError as error:
             raise ModelError(f"{error}. {self._other_ways}") from None
         if self._label_in(said) not in _UNLIKELY:
             raise ModelError(
@@ -105,7 +110,7 @@ class Classifier:
             )
         if self.options.classify_by == "loglikelihoods":
             return await self._likeliest(send, request)
-        said = await self._said(send, request.id, self.text(request), labels)
+        said = await self._said(send, request.id, text_of(self.options, request), labels)
         found = self._label_in(said)
         label = {composed(label): label for label in labels}.get(composed(found or ""))
         if label is None:
@@ -116,35 +121,15 @@ class Classifier:
             )
         return Prediction(request.id, prediction=label)
 
-    def text(self, request: ClassificationRequest) -> str:
-        """Return all that the model reads."""
-        parts = [self._instruction(request), request.text, request.text_pair]
-        return _GAP.join(part for part in parts if part)
-
-    def _instruction(self, request: ClassificationRequest) -> str:
-        if self.options.instruction is not None:
-            return self.options.instruction
-        what = "text" if request.text_pair is None else "two texts"
-        labels = ", ".join(json.dumps(label, ensure_ascii=False) for label in request.labels)
-        return (
-            f"Which label fits the {what}? Answer with one of these labels and nothing else: "
-            f"{labels}"
-        )
-
-    def whole(self, request: ClassificationRequest) -> str:
-        """Return all that decides the answer, in one text: an answer is found again by it."""
-        return json.dumps([self.options.classify_by, self.text(request), list(request.labels)])
-
     async def _said(self, send: Send, id: str, text: str, labels: Sequence[str]) -> str:
         """Return what the model answers that is held to labels."""
         way = self.options.classify_by
         longest = max(len(json.dumps({"label": label})) for label in labels)
         body: dict[str, Any] = {"messages": [{"role": "user", "content": text}], "temperature": 0}
         body |= {"max_tokens": longest + _SPARE, way: _held(way, labels)}
-        said = _content(await send(Call(id, "chat/completions", body, longest + _SPARE)))
-        if said is None:
-            raise UnfitAnswerError(f"{self.who}: example '{id}': the answer has no text")
-        return said
+        call = Call(id, CHAT, body, longest + _SPARE)
+        answer = await self.dialect.ask(send, call)
+        return written(answer, f"{self.who}: example '{id}'").text
 
     def _label_in(self, said: str) -> str | None:
         """Return what an answer gives as its label; None where it gives none."""
@@ -165,7 +150,7 @@ class Classifier:
                     f"{self.who}: the label {one!r} is the beginning of {longer!r}, so that it is "
                     f"the likelier one after any text. {self._other_ways}"
                 )
-        text = self.text(request)
+        text = text_of(self.options, request)
         if self.options.instruction != "":
             text += _GAP + _ANSWER
         choices = tuple(f" {label}" for label in labels)
@@ -180,26 +165,42 @@ class Classifier:
         )
 
 
+def text_of(options: OpenAIOptions, request: ClassificationRequest) -> str:
+    """Return all that the model reads of a classification."""
+    parts = [_instruction(options, request), request.text, request.text_pair]
+    return _GAP.join(part for part in parts if part)
+
+
+def _instruction(options: OpenAIOptions, request: ClassificationRequest) -> str:
+    if options.instruction is not None:
+        return options.instruction
+    what = "text" if request.text_pair is None else "two texts"
+    labels = ", ".join(json.dumps(label, ensure_ascii=False) for label in request.labels)
+    return (
+        f"Which label fits the {what}? Answer with one of these labels and nothing else: {labels}"
+    )
+
+
+def whole_prompt(options: OpenAIOptions, request: ClassificationRequest) -> str:
+    """Return all that decides the answer, in one text: an answer is found again by it."""
+    return json.dumps([options.classify_by, text_of(options, request), list(request.labels)])
+
+
 def _held(way: str, labels: Sequence[str]) -> Mapping[str, Any]:
     """Return what holds a model to labels."""
     if way == "structured_outputs":
         return {"choice": list(labels)}
     label = {"type": "string", "enum": list(labels)}
-    schema = {"type": "object", "properties": {"label": label}, "required": ["label"]}
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {"label": label},
+        "required": ["label"],
+    }
     schema["additionalProperties"] = False
     return {
         "type": "json_schema",
         "json_schema": {"name": "label", "strict": True, "schema": schema},
     }
-
-
-def _content(answer: Mapping[str, Any]) -> str | None:
-    """Return the text of a chat's answer; None where it has none."""
-    choices = answer.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else None
-    message = first.get("message") if isinstance(first, Mapping) else None
-    content = message.get("content") if isinstance(message, Mapping) else None
-    return content if isinstance(content, str) else None
 
 
 def _shown(said: str) -> str:

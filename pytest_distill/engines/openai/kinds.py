@@ -10,7 +10,7 @@ from typing import Any
 from pytest_distill.engines.openai import text_trials
 from pytest_distill.engines.openai.calls import Send
 from pytest_distill.engines.openai.checks import Checks, Trial
-from pytest_distill.engines.openai.classes import Classifier
+from pytest_distill.engines.openai.classes import Classifier, whole_prompt
 from pytest_distill.engines.openai.dialects import Dialect, Learnt
 from pytest_distill.engines.openai.options import OpenAIOptions
 from pytest_distill.engines.openai.score_trials import Scoring
@@ -46,8 +46,8 @@ def kind_of(kind: type[Request], who: str, checks: Checks, kept: MutableMapping[
     kept : mapping
         What was found out of its server so far, which is added to.
     """
+    dialect = Dialect(checks.name, checks.note, kept.setdefault("learnt", Learnt()))
     if kind is GenerationRequest:
-        dialect = Dialect(checks.name, checks.note, kept.setdefault("learnt", Learnt()))
         texts = Texts(checks, dialect)
         return Kind(texts.predict, partial(text_trials.trials, texts))
     scoring = _scoring(who, checks.options, kept)
@@ -56,7 +56,7 @@ def kind_of(kind: type[Request], who: str, checks: Checks, kept: MutableMapping[
     if kind is PerplexityRequest:
         return Kind(partial(score_text, scoring), partial(_scores, scoring))
     if kind is ClassificationRequest:
-        classifier = Classifier(who, checks.options, scoring)
+        classifier = Classifier(who, checks.options, scoring, dialect)
         return Kind(classifier.classify, classifier.trials)
     raise ModelError(f"{who}: engine openai cannot do the task {kind.task}")
 
@@ -70,13 +70,10 @@ def _scores(scoring: Scoring, requests: Sequence[Request]) -> Mapping[Hashable, 
     return {"scores": trial}
 
 
-def whole_prompts(
-    requests: Sequence[Request], who: str, options: OpenAIOptions, kept: MutableMapping[str, Any]
-) -> dict[str, str]:
+def whole_prompts(requests: Sequence[Request], options: OpenAIOptions) -> dict[str, str]:
     """Return by id all that is asked, of requests that do not say it: labels, and how."""
-    classifier = Classifier(who, options, _scoring(who, options, kept))
     return {
-        request.id: classifier.whole(request)
+        request.id: whole_prompt(options, request)
         for request in requests
         if isinstance(request, ClassificationRequest)
     }

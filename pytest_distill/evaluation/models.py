@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from pytest_distill._util.user_code import unless_ours, user_code, warn_of
+from pytest_distill._util.user_code import is_ours, unless_ours, user_code, warn_of
 from pytest_distill.engines import (
     Dated,
     Elsewhere,
@@ -39,6 +39,7 @@ from pytest_distill.evaluation.evaluation import Evaluation, ReportedEval
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.plain_predictions import plain_prediction
 from pytest_distill.evaluation.store.keeping import EvaluatedPredictions, Keeper, StoredFigure
+from pytest_distill.evaluation.unread import refuse_unread, watched
 
 _LOOK_SECONDS = 1.0
 """How often a model's files are looked at while it answers."""
@@ -405,9 +406,12 @@ class RunModel(Model):
         self.before_load(self)
         where = self._who("a prediction")
         looked = time.monotonic()
+        if not is_ours(self.runner):
+            requests = watched(requests)
         with self.progress(who, len(requests)) as advance:
             with self.asking():
                 predictions = iter(self.runner.predict(requests))
+            answered = False
             while True:
                 if time.monotonic() > looked + _LOOK_SECONDS:
                     self.refuse_changed()
@@ -422,6 +426,9 @@ class RunModel(Model):
                             "Prediction"
                         )
                     answer = plain_prediction(prediction, where)
+                if not answered and not is_ours(self.runner):
+                    refuse_unread(requests, f"the engine of model '{self.name}'")
+                answered = True
                 yield answer
                 advance(1)
         self.refuse_changed()

@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 from pytest_distill._util.numbers import Ratio, positive
 from pytest_distill.comparison.comparison import Comparison, Selection
 from pytest_distill.comparison.evidence import clusters_of, right_or_wrong
+from pytest_distill.comparison.itself import Itself
+from pytest_distill.engines import Role
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import decide, unless_observed
 from pytest_distill.gates.gate import MetricGate
+from pytest_distill.gates.noise import errors_beyond
 from pytest_distill.gates.verdict import Verdict
 from pytest_distill.statistics.proportions import ProportionRetention
 from pytest_distill.statistics.results import FloorTest, NoRatioError, Retention, RetentionInterval
@@ -45,6 +48,10 @@ class Errors(MetricGate):
     asks: ClassVar[str] = "Does {model} make {what} times as many errors as the teacher?"
 
     max_ratio: float
+
+    def beyond_noise(self, itself: Itself, role: Role) -> str | None:  # noqa: ARG002 (any)
+        """Return a note where a model makes more errors than are allowed of its own."""
+        return errors_beyond(positive(self.max_ratio, "max_ratio"), itself)
 
     def judge(self, comparison: Comparison) -> Verdict:
         """Count the errors of both on the same examples."""

@@ -62,6 +62,18 @@ def share_beyond(most: Fraction, itself: Itself) -> str | None:
     )
 
 
+def errors_beyond(most: Fraction, itself: Itself) -> str | None:
+    """Return a note where a model makes more errors than are allowed of its own."""
+    few, many = sorted((1 - itself.first, 1 - itself.second))
+    if few <= 0 or many <= few * max(most, Fraction(1)):
+        return None
+    return (
+        f"max_ratio {_number(most)} lies below what {itself.model} makes of its own errors, "
+        f"{ceil_text(many / few)} times as many on {itself.n:,} examples: by noise alone it would "
+        "break that limit itself"
+    )
+
+
 def drop_beyond(most: Fraction, itself: Itself) -> str | None:
     """Return a note where a smaller drop is allowed than a model has beside itself."""
     drop = abs(itself.first - itself.second)

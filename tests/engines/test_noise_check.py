@@ -21,6 +21,7 @@ from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.store.keeping import Keeper
 from pytest_distill.gates.doubts import with_remarks
+from pytest_distill.gates.errors import Errors
 from pytest_distill.gates.flips import Flips
 from pytest_distill.gates.gate import Gate
 from pytest_distill.gates.retention import QualityRetained
@@ -178,6 +179,8 @@ def test_a_number_that_is_none_is_refused(tmp_path: Path, twice: str) -> None:
         (SlicesRetained(0.99, by="lang"), "the floor 0.99 lies above"),
         (Flips(0.01), "the limit 0.01 lies below the share that teacher loses to itself, 0.1000"),
         (Flips(0.5), None),
+        (Errors(1.2), "max_ratio 1.2 lies below what teacher makes of its own errors"),
+        (Errors(9), None),
     ],
 )
 def test_a_gate_that_asks_for_more_than_noise_allows_says_so(

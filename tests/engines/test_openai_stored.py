@@ -1,0 +1,125 @@
+"""Answers of servers in the store, and judged where nobody can ask for them."""
+
+from __future__ import annotations
+
+import json
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from pytest_distill.cli import main
+from pytest_distill.comparison.comparison import Comparison
+from pytest_distill.config.reading import load_config
+from pytest_distill.errors import ConfigError, ModelError
+from pytest_distill.evaluation.answered import fingerprints_of
+from pytest_distill.evaluation.measured import MeasuredEvaluation
+from pytest_distill.evaluation.sources.exported import ExportedModel
+from pytest_distill.evaluation.store.keeping import Keeper
+from pytest_distill.project.project import Project
+from tests.servers.served import Asked, Reply, Served, completion, served
+
+KEY = "sk-very-secret-key-of-a-test"
+N = 6
+
+
+class Server:
+    """A server whose answers have the fingerprint that it has at the time."""
+
+    def __init__(self) -> None:
+        self.fingerprint: str | None = "fp_a"
+        self.numbers = count()
+
+    def __call__(self, asked: Asked) -> Reply:
+        """Answer with what stands in the prompt."""
+        said = asked.body["prompt"]
+        number = next(self.numbers)
+        return Reply(completion(said, number, system_fingerprint=self.fingerprint))
+
+
+def write(folder: Path, at: Served, **keys: str) -> Path:
+    """Write a project whose teacher is asked at a server."""
+    rows = [{"id": f"e{n}", "q": f"question {n}", "a": f"question {n}"} for n in range(N)]
+    (folder / "gold.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    teacher = {"engine": "openai", "base_url": at.url, "model": "m", **keys}
+    said = ", ".join(f"{key}: '{value}'" for key, value in teacher.items())
+    path = folder / "distill.yaml"
+    path.write_text(
+        f"models:\n  teacher: {{{said}}}\n"
+        "evals:\n  qa: {task: generation, data: gold.jsonl, input: q, target: a}\n"
+    )
+    return path
+
+
+def evaluated(path: Path, predictions: Path | None = None) -> MeasuredEvaluation:
+    """Return the teacher's evaluation, in a run of its own."""
+    keeper = Keeper(path.parent / ".distill", warn=pytest.fail, tell=pytest.fail)
+    project = Project(load_config(path), keeper=keeper, predictions=predictions)
+    try:
+        found = project.comparison(kind=Comparison).evaluation("teacher")
+    finally:
+        project.close()
+    assert isinstance(found, MeasuredEvaluation)
+    return found
+
+
+def test_a_pin_uses_no_answer_of_another_fingerprint(tmp_path: Path) -> None:
+    """Stored ones neither; without a pin old and new ones are counted."""
+    answering = Server()
+    with served(answering) as at:
+        plain = write(tmp_path, at)
+        assert fingerprints_of(evaluated(plain)) == {"fp_a": N}
+        asked = len(at.asked)
+        answering.fingerprint = "fp_b"
+        assert fingerprints_of(evaluated(plain)) == {"fp_a": N}
+        assert len(at.asked) == asked
+        rows = (tmp_path / "gold.jsonl").read_text()
+        (tmp_path / "gold.jsonl").write_text(rows + '{"id": "new", "q": "new", "a": "new"}\n')
+        assert fingerprints_of(evaluated(plain)) == {"fp_a": N, "fp_b": 1}
+        with pytest.raises(ModelError, match=r"has system_fingerprint fp_b, .* has pin: fp_a"):
+            evaluated(write(tmp_path, at, pin="fp_a"))
+        assert fingerprints_of(evaluated(write(tmp_path, at, pin="fp_b"))) == {"fp_b": N}
+
+
+def test_exported_answers_stand_in_where_there_is_no_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are of the server and the name in distill.yaml, and no file has the key."""
+    monkeypatch.setenv("KEY_OF_A_TEST", KEY)
+    exported = tmp_path / "predictions"
+    with served(Server()) as at:
+        path = write(tmp_path, at, api_key_env="KEY_OF_A_TEST")
+        here = evaluated(path)
+        assert at.asked[-1].headers["authorization"] == f"Bearer {KEY}"
+        monkeypatch.delenv("KEY_OF_A_TEST")
+        asked = len(at.asked)
+        store = ["store", "export", "--config", str(path), str(exported)]
+        assert main(store) == 0, capsys.readouterr().err
+        there = evaluated(path, exported)
+        other = write(tmp_path, at, api_key_env="KEY_OF_A_TEST", pin="fp_a")
+        with pytest.raises(ConfigError, match=r"pin: exported was None, .* says 'fp_a'"):
+            evaluated(other, exported)
+        assert len(at.asked) == asked
+    assert there.predictions == here.predictions
+    assert fingerprints_of(there) == {"fp_a": N}
+    manifest = json.loads((exported / "models.json").read_text())["teacher"]
+    assert manifest["model"]["base_url"] == at.url
+    assert manifest["identity"]["server"] == at.url.removeprefix("http://")
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert not [file for file in files if KEY.encode() in file.read_bytes()]
+
+
+def test_exported_answers_stand_in_where_nobody_listens(tmp_path: Path) -> None:
+    """A server without a key is asked as long as it takes connections."""
+    exported = tmp_path / "predictions"
+    with served(Server()) as at:
+        path = write(tmp_path, at)
+        evaluated(path)
+        assert main(["store", "export", "--config", str(path), str(exported)]) == 0
+        assert not isinstance(teacher(path, exported), ExportedModel)
+    assert isinstance(teacher(path, exported), ExportedModel)
+
+
+def teacher(path: Path, predictions: Path) -> object:
+    """Return what stands for the teacher."""
+    return Project(load_config(path), predictions=predictions).models["teacher"]

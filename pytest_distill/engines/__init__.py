@@ -15,6 +15,7 @@ from pytest_distill.engines.port import (
     Engine,
     Identified,
     Measurable,
+    Metered,
     TokenLikeness,
     Unsteady,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "Identified",
     "Measurable",
     "Memory",
+    "Metered",
     "ModelInfo",
     "ModelSpec",
     "Role",

@@ -74,6 +74,19 @@ class Unsteady(Protocol):
 
 
 @runtime_checkable
+class Metered(Protocol):
+    """An engine whose answers cost something: it counts that while it is asked."""
+
+    @property
+    def status(self) -> str:
+        """How fast answers come and what they cost so far, in a few words, for a bar."""
+
+    @property
+    def spent(self) -> str:
+        """What was asked and spent in this run, in a sentence for the report; empty for nothing."""
+
+
+@runtime_checkable
 class Measurable(Protocol):
     """An engine that can say how fast it is and what it holds, and where."""
 

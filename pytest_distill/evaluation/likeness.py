@@ -207,7 +207,7 @@ def _measured(teacher: Model, student: RunModel, texts: Sequence[GoldText], on: 
         theirs = captured if captured is not None else engines[1]
         for likeness in mine.token_likeness(theirs, texts):
             found[likeness.id] = likeness
-            advance(1)
+            advance(1, "")
     lacking = [text.id for text in texts if text.id not in found]
     if lacking:
         raise EvaluationError(

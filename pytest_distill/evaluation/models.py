@@ -17,6 +17,7 @@ from pytest_distill.engines import (
     Engine,
     FileDigests,
     Identified,
+    Metered,
     ModelInfo,
     Role,
     Unsteady,
@@ -44,8 +45,9 @@ from pytest_distill.evaluation.unread import refuse_unread, watched
 _LOOK_SECONDS = 1.0
 """How often a model's files are looked at while it answers."""
 
-Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""``with progress(what, total) as advance: ... advance(1)`` tells how far an evaluation is."""
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int, str], None]]]
+"""``with progress(what, total) as advance: ... advance(1, "")`` tells how far an evaluation is, and
+what its engine says of that."""
 
 
 NO_MORE = object()
@@ -53,9 +55,9 @@ NO_MORE = object()
 
 
 @contextmanager
-def silent(what: str, total: int) -> Iterator[Callable[[int], None]]:  # noqa: ARG001 (a Progress)
+def silent(what: str, total: int) -> Iterator[Callable[[int, str], None]]:  # noqa: ARG001 (a Progress)
     """Tell nothing."""
-    yield lambda _count: None
+    yield lambda _count, _status: None
 
 
 @dataclass(eq=False, repr=False)
@@ -170,6 +172,7 @@ class RunModel(Model):
     _started: Engine | None = field(default=None, init=False)
     _info: ModelInfo | None = field(default=None, init=False)
     _notes: list[str] = field(default_factory=list, init=False)
+    _spent: str = field(default="", init=False)
     _placed: str | None = field(default=None, init=False)
 
     @property
@@ -238,7 +241,7 @@ class RunModel(Model):
     @property
     def notes(self) -> Sequence[str]:
         """What the engine said of its own: what could not run the fast way, what did not fit."""
-        return self._notes
+        return [*self._notes, self._spent] if self._spent else self._notes
 
     def _keep_notes(self) -> None:
         """Keep what the engine says now: the report does not ask it, and notes outlive it.
@@ -248,6 +251,8 @@ class RunModel(Model):
         with self.asking():
             given = getattr(self.runner, "notes", ())
             said = [str(note) for note in ([given] if isinstance(given, str) else given)]
+            if isinstance(self.runner, Metered):
+                self._spent = str(self.runner.spent)
         self._notes = list(dict.fromkeys([*self._notes, *said]))
         self._placed = self.placement.get("device", self._placed)
 
@@ -411,6 +416,7 @@ class RunModel(Model):
         with self.progress(who, len(requests)) as advance:
             with self.asking():
                 predictions = iter(self.runner.predict(requests))
+                metered = self.runner if isinstance(self.runner, Metered) else None
             answered = False
             while True:
                 if time.monotonic() > looked + _LOOK_SECONDS:
@@ -426,11 +432,12 @@ class RunModel(Model):
                             "Prediction"
                         )
                     answer = plain_prediction(prediction, where)
+                    status = "" if metered is None else str(metered.status)
                 if not answered and not is_ours(self.runner):
                     refuse_unread(requests, f"the engine of model '{self.name}'")
                 answered = True
                 yield answer
-                advance(1)
+                advance(1, status)
         self.refuse_changed()
 
     def close(self) -> None:

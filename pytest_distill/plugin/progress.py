@@ -73,7 +73,7 @@ def progress_on(config: pytest.Config) -> Progress:
     capture = config.pluginmanager.get_plugin("capturemanager")
 
     @contextmanager
-    def shown(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    def shown(what: str, total: int) -> Iterator[Callable[[int, str], None]]:
         from tqdm import tqdm
 
         stream = _Uncaptured(capture)
@@ -89,6 +89,11 @@ def progress_on(config: pytest.Config) -> Progress:
             miniters=1,
         )
         with bar:
-            yield lambda count: (bar.update(count), None)[1]
+
+            def advance(count: int, status: str) -> None:
+                bar.set_postfix_str(status, refresh=False)
+                bar.update(count)
+
+            yield advance
 
     return shown

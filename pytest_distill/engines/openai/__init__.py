@@ -5,6 +5,7 @@ Nothing is sent before the first prediction is asked for.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -54,11 +55,20 @@ class OpenAIEngine:
         kept = spec.kept
         self.purse: Purse = kept.setdefault("purse", Purse(spec.name, self.options, spec.workers))
         self._seen: Seen = kept.setdefault("seen", Seen())
+        self._began = time.monotonic(), self.purse.output
         self._checks = Checks(spec.name, self.options, self._note, kept.setdefault("tried", set()))
 
     def _note(self, note: str) -> None:
         if note not in self.notes:
             self.notes.append(note)
+
+    @property
+    def status(self) -> str:
+        """How many tokens a second are written since it was asked, and what was spent so far."""
+        began, before = self._began
+        seconds, written = time.monotonic() - began, self.purse.output - before
+        rate = f"{written / seconds:,.0f} tokens/s" if written and seconds else ""
+        return ", ".join(part for part in (rate, self.purse.status) if part)
 
     @property
     def spent(self) -> str:
@@ -127,6 +137,7 @@ class OpenAIEngine:
             Where the server cannot be reached, refuses, or does not honour what is asked.
         """
         if requests:
+            self._began = time.monotonic(), self.purse.output
             from pytest_distill.engines.openai.kinds import kind_of
 
             kind = kind_of(type(requests[0]), self._who, self._checks, self.spec.kept)

@@ -304,9 +304,9 @@ def test_an_engine_may_answer_in_any_order() -> None:
     steps: list[int] = []
 
     @contextmanager
-    def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    def progress(what: str, total: int) -> Iterator[Callable[[int, str], None]]:
         told.append((what, total))
-        yield steps.append
+        yield lambda count, _status: steps.append(count)
 
     on = sampled([["a"] * 3] * 2, ["a", "a"]).eval
     found = RunModel("student", "student", Seeded, progress).evaluate(on)

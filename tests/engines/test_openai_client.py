@@ -11,9 +11,8 @@ from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.openai import OpenAIEngine
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from tests.servers.faults import FAULTS, faulty
 from tests.servers.served import Asked, Reply, completion, served
-
-SECRET = "sk-proj-A1b2C3d4E5f6G7h8J9k0LmNoPqRsTuVw"  # noqa: S105 (opens nothing)
 
 
 def requests(number: int) -> list[GenerationRequest]:
@@ -90,15 +89,11 @@ def test_what_will_not_pass_is_told_at_once(status: int) -> None:
     assert ("api_key_env" in said) == (status in (401, 403))
 
 
-@pytest.fixture
-def secret(monkeypatch: pytest.MonkeyPatch) -> str:
-    """Hold a key in the environment."""
-    monkeypatch.setenv("TEST_KEY", SECRET)
-    return SECRET
-
-
-def test_a_bad_answer_to_one_request_ends_well_before_the_deadline() -> None:
+def test_a_bad_answer_to_one_request_ends_well_before_the_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Though the server answers all others."""
+    monkeypatch.setattr("pytest_distill.engines.openai.server._REQUEST_SECONDS", 0.0)
     numbers = count()
 
     def handle(asked: Asked) -> Reply:
@@ -112,3 +107,16 @@ def test_a_bad_answer_to_one_request_ends_well_before_the_deadline() -> None:
             got.extend(answer.id for answer in asked.predict(requests(8)))
     assert sum(asked.body["prompt"] == "p3" for asked in server.asked) == 10
     assert got
+
+
+def test_every_answer_comes_once_and_right_whatever_the_server_does() -> None:
+    """Of 10,000 requests, of which every fifth meets a fault."""
+    number = 10_000
+    with faulty(0.2) as server:
+        asked = engine(server.url, max_concurrency=64)
+        got = [(answer.id, answer.text) for answer in asked.predict(requests(number))]
+        met = server.met
+    assert len(got) == number
+    assert dict(got) == {f"e{n}": f"p{n}" for n in range(number)}
+    assert min(met[fault] for fault in FAULTS) > 100
+    assert met[""] + met["slow"] == number + 2  # trials of what the server honours

@@ -55,27 +55,35 @@ class Served:
 
     port: int
     asked: list[Asked] = field(default_factory=list)
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
         """The base URL."""
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"{self.scheme}://127.0.0.1:{self.port}/v1"
 
 
 @contextmanager
-def served(handle: Handle, *, trials: bool = False) -> Iterator[Served]:
+def served(
+    handle: Handle, port: int = 0, certificate: str | None = None, *, trials: bool = False
+) -> Iterator[Served]:
     """Run a server as long as the block lasts.
 
     Parameters
     ----------
     handle : callable
         Answers one request.
+    port : int
+        Where it listens; a free port unless one is given.
+    certificate : str, optional
+        The file of one with its key, for TLS.
     trials : bool
         Whether it answers trials too; by default they find a server that honours all, and are not
         among what was asked.
     """
-    listener = socket.create_server(("127.0.0.1", 0))
-    running, numbers = Served(listener.getsockname()[1]), count()
+    listener = socket.create_server(("127.0.0.1", port))
+    running = Served(listener.getsockname()[1], scheme="https" if certificate else "http")
+    numbers = count()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         content, more = b"", True
@@ -94,14 +102,17 @@ def served(handle: Handle, *, trials: bool = False) -> Iterator[Served]:
         await send({"type": "http.response.start", "status": reply.status, "headers": pairs})
         await send({"type": "http.response.body", "body": reply.raw})
 
-    with running_app(app, listener):
+    with running_app(app, listener, certificate):
         yield running
 
 
 @contextmanager
-def running_app(app: Any, listener: socket.socket) -> Iterator[None]:
+def running_app(
+    app: Any, listener: socket.socket, certificate: str | None = None
+) -> Iterator[None]:
     """Run an ASGI application as long as the block lasts."""
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="error"))
+    config = uvicorn.Config(app, lifespan="off", log_level="error", ssl_certfile=certificate)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:

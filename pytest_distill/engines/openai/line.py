@@ -32,6 +32,7 @@ class Line:
 
     def __init__(self, http: Any, client: Any, key: Key) -> None:
         self._http, self._client, self._key = http, client, key
+        self._urls: dict[str, Any] = {}  # each is read once
 
     async def send(self, url: str, content: bytes, seconds: float) -> Reply:
         """Return what a server replies; redirects are followed where they lead to the same one."""
@@ -42,9 +43,9 @@ class Line:
                     reply = await self._post(to, content)
                     if not isinstance(reply, Moved):
                         return reply
+                    if not reply.keeps_method or not _leads_back(to, reply.to):
+                        return reply
                     to = urljoin(to, reply.to)
-                    if not reply.keeps_method or origin(to) != origin(url):
-                        return Moved(to, keeps_method=False)
                 return Refused(None, "was redirected without end")
         except TimeoutError:
             why = f"had no whole answer within timeouts.total, {seconds:g} s"
@@ -54,8 +55,12 @@ class Line:
         http = self._http
         headers = {"Content-Type": "application/json"}
         choices = url.endswith("completions")
+        if url not in self._urls:
+            self._urls[url] = http.URL(url)
         try:
-            async with self._client.stream("POST", url, content=content, headers=headers) as got:
+            async with self._client.stream(
+                "POST", self._urls[url], content=content, headers=headers
+            ) as got:
                 return await reply_of(got, self._key, choices=choices)
         except (http.ConnectError, http.ConnectTimeout, http.ProxyError) as error:
             return self._not_sent(error)
@@ -75,12 +80,20 @@ class Line:
         if "WRONG_VERSION_NUMBER" in str(error):
             return Refused(None, f"{why}; the server does not speak https there")
         if any(isinstance(cause, socket.gaierror) for cause in causes):
-            return Again(why, Patience.GATEWAY)
+            return Again(why, Patience.ADDRESS)
         return Again(why, Patience.SERVER)
 
     def shown(self, text: str) -> str:
         """Return a text of the server's, in one line and without the key."""
         return one_line(self._key.hidden_in(text)[:300])
+
+
+def _leads_back(url: str, to: str) -> bool:
+    """Whether a redirect leads to the server that was asked, by the same scheme."""
+    try:
+        return origin(urljoin(url, to)) == origin(url)
+    except ValueError:
+        return False
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

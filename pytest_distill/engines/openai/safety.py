@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from urllib.parse import quote
 
 from pytest_distill.engines.openai.options import OpenAIOptions
@@ -58,6 +60,28 @@ class Key:
             return re.sub(alone, SHOWN, text)
         masked = re.escape(self._value[:_START]) + _MASKED
         return _without(re.sub(masked, SHOWN, text), self._forms)
+
+    @contextmanager
+    def kept_from_logs(self, names: Iterable[str]) -> Iterator[None]:
+        """Keep the key out of what loggers say as long as the block lasts: a server may repeat it.
+
+        Parameters
+        ----------
+        names : iterable of str
+            The loggers of the package that speaks HTTP.
+        """
+        loggers = [logging.getLogger(name) for name in names] if self._value else []
+        for logger in loggers:
+            logger.addFilter(self._hidden_in_record)
+        try:
+            yield
+        finally:
+            for logger in loggers:
+                logger.removeFilter(self._hidden_in_record)
+
+    def _hidden_in_record(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = self.hidden_in(record.getMessage()), None
+        return True
 
 
 def _encoded(key: str) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ from typing import Any
 
 from pytest_distill._util.format import count_text
 from pytest_distill._util.packages import Package
-from pytest_distill.engines.openai.addresses import is_here
+from pytest_distill.engines.openai.addresses import is_here, origin
 from pytest_distill.engines.openai.calls import Call, CallRefusedError
 from pytest_distill.engines.openai.line import Line
 from pytest_distill.engines.openai.money import Purse
@@ -27,13 +28,15 @@ from pytest_distill.engines.openai.replies import (
     Refused,
     Reply,
 )
-from pytest_distill.engines.openai.safety import key_of, variable
+from pytest_distill.engines.openai.safety import Key, key_of, variable
 from pytest_distill.engines.openai.seen import Seen
 from pytest_distill.errors import ModelError
 
 _HTTP = Package("httpx2", "httpx2", "openai")
 _OTHER_HTTP = Package("httpx", "httpx2", "openai")
 _TENACITY = Package("tenacity", "tenacity", "openai")
+_LOGGERS = ("httpx2", *(f"httpcore2.{of}" for of in ("connection", "http11", "proxy", "socks")))
+"""Of the package that speaks HTTP; without the 2 those of its older one."""
 _MOST_TRIES = 10
 """Of one request that the server answers badly, though it answers: with a fault in every fifth
 answer, one in ten million requests needs more."""
@@ -69,20 +72,34 @@ async def connected(
     """
     http = (_HTTP if _HTTP.is_installed else _OTHER_HTTP).load("engine: openai")
     key = key_of(name, options)
+    try:
+        client = _client(http, key, options)
+    except (ImportError, OSError, ValueError, http.InvalidURL):
+        raise ModelError(
+            f"model '{name}': what the environment says of proxies or certificates cannot be used: "
+            "look at HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
+        ) from None
+    with key.kept_from_logs([*_LOGGERS, *(name.replace("2", "", 1) for name in _LOGGERS)]):
+        async with client:
+            yield Sender(name, options, Line(http, client, key), purse, seen or Seen())
+
+
+def _client(http: Any, key: Key, options: OpenAIOptions) -> Any:
+    """Return what speaks HTTP to one server, over a new connection for each request."""
     times = options.timeouts
-    headers = {**key.headers, "Connection": "close", "Accept-Encoding": ASKED_CODING}
-    own: dict[str, Any] = {}
     limits = http.Limits(max_connections=None, max_keepalive_connections=0)
+    own: dict[str, Any] = {"limits": limits}
     if is_here(options.base_url):  # what is on this machine is not behind a proxy
-        own["transport"] = http.AsyncHTTPTransport(limits=limits)
-    async with http.AsyncClient(
-        headers=headers,
+        if origin(options.base_url)[0] == "http":
+            # Reading the certificates of all authorities takes a while.
+            own["verify"] = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        own = {"transport": http.AsyncHTTPTransport(**own)}
+    return http.AsyncClient(
+        headers={**key.headers, "Connection": "close", "Accept-Encoding": ASKED_CODING},
         timeout=http.Timeout(times.first_byte, connect=times.connect, pool=None),
-        limits=limits,
         follow_redirects=False,
         **own,
-    ) as client:
-        yield Sender(name, options, Line(http, client, key), purse, seen or Seen())
+    )
 
 
 class Sender:
@@ -262,6 +279,10 @@ class _Tries:
     def failed(self, reply: Again, answered: int) -> None:
         """Take note of a try that failed, when so many other requests had been answered."""
         others = self.last is not None and answered > self._answered
-        if reply.patience is Patience.REQUEST or (reply.patience is Patience.GATEWAY and others):
-            self.bad += 1
+        self.bad += {
+            Patience.SERVER: False,
+            Patience.GATEWAY: others,
+            Patience.ADDRESS: not answered,
+            Patience.REQUEST: True,
+        }[reply.patience]
         self.last, self._answered = reply, answered

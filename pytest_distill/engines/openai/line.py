@@ -15,6 +15,7 @@ from pytest_distill.engines.openai.safety import Key
 from pytest_distill.errors import one_line
 
 _MOST_MOVES = 5
+_FEW = 10
 
 
 class Line:
@@ -32,7 +33,7 @@ class Line:
 
     def __init__(self, http: Any, client: Any, key: Key) -> None:
         self._http, self._client, self._key = http, client, key
-        self._urls: dict[str, Any] = {}  # each is read once
+        self._urls: dict[str, Any] = {}
 
     async def send(self, url: str, content: bytes, seconds: float) -> Reply:
         """Return what a server replies; redirects are followed where they lead to the same one."""
@@ -55,13 +56,12 @@ class Line:
         http = self._http
         headers = {"Content-Type": "application/json"}
         choices = url.endswith("completions")
-        if url not in self._urls:
-            self._urls[url] = http.URL(url)
         try:
-            async with self._client.stream(
-                "POST", self._urls[url], content=content, headers=headers
-            ) as got:
+            to = self._url(url)
+            async with self._client.stream("POST", to, content=content, headers=headers) as got:
                 return await reply_of(got, self._key, choices=choices)
+        except http.InvalidURL:
+            return Refused(None, "was redirected to what is no URL")
         except (http.ConnectError, http.ConnectTimeout, http.ProxyError) as error:
             return self._not_sent(error)
         except http.ReadTimeout:
@@ -70,6 +70,12 @@ class Line:
         except (http.TransportError, http.DecodingError, OSError, EOFError) as error:
             why = f"had its answer cut off: {self.shown(str(error) or type(error).__name__)}"
             return Again(why, Patience.REQUEST, may_be_paid=True)
+
+    def _url(self, url: str) -> Any:
+        """Return a URL as the client takes it; the few of every run are read once."""
+        if len(self._urls) < _FEW and url not in self._urls:
+            self._urls[url] = self._http.URL(url)
+        return self._urls.get(url, url)
 
     def _not_sent(self, error: Exception) -> Reply:
         """Return what it means that there is no connection."""

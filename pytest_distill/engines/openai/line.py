@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urljoin
 
@@ -54,11 +55,15 @@ class Line:
 
     async def _post(self, url: str, content: bytes) -> Reply:
         http = self._http
-        headers = {"Content-Type": "application/json"}
         choices = url.endswith("completions")
+        request = {"content": content, "headers": {"Content-Type": "application/json"}}
         try:
-            to = self._url(url)
-            async with self._client.stream("POST", to, content=content, headers=headers) as got:
+            async with (
+                _closed_where_cancelled(url) as extensions,
+                self._client.stream(
+                    "POST", self._url(url), **request, extensions=extensions
+                ) as got,
+            ):
                 return await reply_of(got, self._key, choices=choices)
         except http.InvalidURL:
             return Refused(None, "was redirected to what is no URL")
@@ -92,6 +97,29 @@ class Line:
     def shown(self, text: str) -> str:
         """Return a text of the server's, in one line and without the key."""
         return one_line(self._key.hidden_in(text)[:300])
+
+
+@asynccontextmanager
+async def _closed_where_cancelled(url: str) -> AsyncIterator[dict[str, Any]]:
+    """Close a connection whose handshake of TLS is cancelled: the client leaves it open.
+
+    Gives what a request is to be sent with, so that its connection is known.
+    """
+    if origin(url)[0] == "http":
+        yield {}
+        return
+    opened: list[Any] = []
+
+    async def trace(event: str, about: dict[str, Any]) -> None:
+        if event == "connection.connect_tcp.complete":
+            opened.append(about["return_value"])
+
+    try:
+        yield {"trace": trace}
+    except asyncio.CancelledError:
+        for stream in opened:
+            await stream.aclose()
+        raise
 
 
 def _leads_back(url: str, to: str) -> bool:

@@ -95,6 +95,11 @@ class Model(ABC):
         return self.info
 
     @property
+    def asked_at(self) -> str | None:
+        """As what and where it is asked; None where it runs on this machine, or nowhere."""
+        return None
+
+    @property
     def identity(self) -> Mapping[str, Any] | None:
         """What makes the model's answers; None where that is not known. Nothing is loaded."""
         return None
@@ -211,6 +216,12 @@ class RunModel(Model):
         return replace(self._info, device=self._placed or self._info.device)
 
     @property
+    def asked_at(self) -> str | None:
+        """As what and where it is asked, as far as its engine was looked at: none is started."""
+        told: str | None = vars(self).get("elsewhere")
+        return told
+
+    @cached_property
     def elsewhere(self) -> str | None:
         """As what and where it is asked; None where it runs on this machine."""
         with self.asking():

@@ -129,6 +129,7 @@ def _model_row(config: str, project: Project, model: Model) -> ModelRow:
         batch_tokens=getattr(entry, "batch_tokens", None) if own else None,
         notes=tuple(model.notes),
         trained=str(entry.trained) if entry and entry.trained else None,
+        asked_at=model.asked_at,
     )
 
 

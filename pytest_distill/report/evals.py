@@ -304,7 +304,8 @@ def _unlike(models: Sequence[ModelRow]) -> Iterator[str]:
         values = {m.name: getattr(m, setting) for m in models}
         known = {name: value for name, value in values.items() if value is not None}
         if len(set(known.values())) > 1:
-            each = ", ".join(f"{name} {value}" for name, value in known.items())
+            at = {m.name: f" ({m.asked_at})" for m in models if setting == "engine" and m.asked_at}
+            each = ", ".join(f"{name} {value}{at.get(name, '')}" for name, value in known.items())
             yield f"run under another {setting}: {each}"
 
 

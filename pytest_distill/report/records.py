@@ -55,6 +55,8 @@ class ModelRow:
     notes: tuple[str, ...]
     """What the engine says of this run."""
     trained: str | None
+    asked_at: str | None = field(default=None, metadata=LATER)
+    """What it is asked as, and where, where it runs elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)

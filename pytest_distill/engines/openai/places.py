@@ -6,7 +6,7 @@ import ipaddress
 import os
 import socket
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 _PORTS = {"http": 80, "https": 443}
 _PATIENCE = 2.0
@@ -33,7 +33,7 @@ def server_of(base_url: str, *, loopback: str | None = None) -> str:
     if loopback is not None and is_loopback(host):
         host = loopback
     shown = f"[{host}]" if ":" in host else host
-    port = _port(parts)
+    port = parts.port
     suffix = f":{port}" if port is not None and port != _PORTS.get(parts.scheme) else ""
     return f"{shown}{suffix}{parts.path.rstrip('/')}"
 
@@ -61,16 +61,9 @@ def can_be_asked(options: Any) -> bool:
     if options.api_key_env is not None:
         return bool(os.environ.get(options.api_key_env))
     parts = urlsplit(options.base_url)
-    address = (parts.hostname or "", _port(parts) or _PORTS.get(parts.scheme, 80))
+    address = (parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 80))
     try:
         socket.create_connection(address, timeout=_PATIENCE).close()
     except OSError:
         return False
     return True
-
-
-def _port(parts: SplitResult) -> int | None:
-    try:
-        return parts.port
-    except ValueError:  # it is told where the server is asked
-        return None

@@ -23,7 +23,7 @@ from pytest_distill.engines.openai.money import usage_of
 from pytest_distill.engines.openai.texts import Texts
 from pytest_distill.evals.tasks.generation import GenerationRequest
 
-PROMPT = "Tell a short story of a ship, a dog and a number, with names and places of your own:"
+PROMPT = "Tell a new story of a ship, a dog and a number:"
 _TOKENS = 32
 _MORE_TOKENS = 1024
 """Where a model thinks out of sight, before it says anything."""

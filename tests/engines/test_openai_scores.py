@@ -62,6 +62,7 @@ def running(model: Scored) -> Iterator[Served]:
 @pytest.fixture
 def server(model: Scored, running: Served) -> Iterator[Served]:
     """Return its server, which does what `model.lies` says for a test."""
+    running.asked.clear()
     yield running
     model.lies = HONEST
 
@@ -176,3 +177,17 @@ def test_a_server_is_tried_once(server: Served) -> None:
     list(asking.predict([PerplexityRequest("e1", "good")]))
     list(asking.predict(CHOICE))
     assert len(server.asked) - before == 2
+
+
+def test_a_texts_tokens_cost_nothing_and_have_no_fingerprint(server: Served, model: Scored) -> None:
+    """They are none of the model's answers."""
+    model.lies = Lies(fingerprint="fp_1")
+    asking = asked(server, pin="fp_1", prices={"input": 1, "output": 1})
+    (prediction,) = asking.predict(LONG)
+    assert prediction.fingerprint == "fp_1"
+    assert (
+        asking.purse.asked
+        == asking.purse.answers
+        == sum(one.path == "/v1/completions" for one in server.asked)
+    )
+    assert asking.purse.unsure == 0

@@ -52,6 +52,8 @@ class Lies:
     """Has chats alone."""
     cuts: int | None = None
     """To how many tokens a prompt is cut on the left, without a word."""
+    fingerprint: str | None = None
+    """What it calls the state that it answers in."""
     ignores: tuple[str, ...] = ()
     """Which of `LABEL_KEYS` are ignored, without a word."""
 
@@ -183,7 +185,9 @@ class Scored:
         return sum(logs[len(row) - 1 + n, token].item() for n, token in enumerate(more))
 
     def _answer(self, choices: list[Any], written: int) -> Reply:
-        answer = {"id": f"answer-{next(self._numbers)}", "choices": choices}
+        answer: dict[str, Any] = {"id": f"answer-{next(self._numbers)}", "choices": choices}
+        if self.lies.fingerprint is not None:
+            answer["system_fingerprint"] = self.lies.fingerprint
         usage = {"prompt_tokens": 1, "completion_tokens": written, "total_tokens": 1 + written}
         return Reply(answer if self.lies.no_usage else {**answer, "usage": usage})
 

@@ -24,7 +24,8 @@ class Call:
     most : int
         At most how many tokens are written for it.
     aside : bool
-        Whether the answer is none of the model's: a text's tokens. It has no fingerprint.
+        Whether the answer is none of the model's: a text's tokens. It has no fingerprint, and is
+        not billed.
     """
 
     id: str

@@ -172,6 +172,8 @@ class Sender:
 
     async def _counted(self, tries: _Tries) -> Reply:
         """Send a call once, and count what that cost, whatever happens."""
+        if tries.call.aside:
+            return await self._once(tries)
         reserved = await self._purse.reserve(tries.call)
         try:
             reply = await self._once(tries)

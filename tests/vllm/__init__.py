@@ -1,0 +1,1 @@
+"""What vLLM's own server answers: recorded by `record.sh`, and replayed."""

@@ -6,6 +6,7 @@ Started by ``record.sh``: ``python -m tests.vllm.record URL VERSIONS``.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from typing import Any
 
@@ -14,6 +15,7 @@ import transformers
 
 from pytest_distill.engines.transformers import TransformersEngine
 from pytest_distill.evals.distributions import softmax
+from pytest_distill.evals.requests import Prediction
 from tests.engines.tiny import predicted, spec_of
 from tests.servers.served import Asked, Reply, served
 from tests.smollm2 import smollm2
@@ -44,31 +46,35 @@ def record(url: str, versions: dict[str, str]) -> int:
             own = predicted(here, [plain_choice(request) for request in part.requests])
         recording.found[name] = {}
         for there, mine in zip(got, own, strict=True):
-            found = {"prediction": there.prediction}
-            if mine is not None:
-                values = mine.loglikelihoods
-                found |= {"loglikelihoods": values, "greedy": mine.greedy, "tokens": mine.tokens}
-                theirs = there.loglikelihoods
-                if theirs is None:
-                    theirs, values = there.probabilities, tuple(softmax(values))
-                off = max(abs(a - b) for a, b in zip(theirs, values, strict=True))
-                worst = max(worst, off)
-                agree = name == "loglikelihoods" or (there.greedy, there.tokens) == (
-                    mine.greedy,
-                    mine.tokens,
-                )
-                print(f"{name:20} {there.id:12} off by {off:.1e}{'' if agree else ', NOT ALIKE'}")
-                if not agree:
-                    worst = float("inf")
-            else:
+            recording.found[name][there.id] = {"prediction": there.prediction}
+            if mine is None:
                 print(f"{name:20} {there.id:12} {there.prediction!r}")
-            recording.found[name][there.id] = found
+                continue
+            recording.found[name][there.id] |= {
+                "loglikelihoods": mine.loglikelihoods,
+                "greedy": mine.greedy,
+                "tokens": mine.tokens,
+            }
+            off, alike = _difference(there, mine)
+            worst = max(worst, off if alike else math.inf)
+            print(f"{name:20} {there.id:12} off by {off:.1e}{'' if alike else ', NOT ALIKE'}")
     print(f"worst: {worst:.1e} (at most {SAME:.0e}); {recording.versions}")
     if worst > SAME:
         return 1
     recording.write()
     print(f"{FILE}: {FILE.stat().st_size:,} bytes, {len(recording.answers)} requests")
     return 0
+
+
+def _difference(there: Prediction, here: Prediction) -> tuple[float, bool]:
+    """Return how far the numbers are apart, and whether all else is the same."""
+    own = here.loglikelihoods or ()
+    if there.probabilities is not None:
+        pairs = zip(there.probabilities, softmax(own), strict=True)
+        return max(abs(a - b) for a, b in pairs), True
+    pairs = zip(there.loglikelihoods or (), own, strict=True)
+    alike = (there.greedy, there.tokens) == (here.greedy, here.tokens)
+    return max(abs(a - b) for a, b in pairs), alike
 
 
 if __name__ == "__main__":

@@ -169,29 +169,31 @@ def test_a_report_of_an_older_job_is_not_taken_for_this_one(job: Job, hub: Hub) 
 
 
 @pytest.mark.parametrize(
-    ("install", "installed"),
+    ("install", "lean", "installed"),
     [
-        ("", [str(ROOT)]),
-        (" \n", [str(ROOT)]),
-        ("-c constraints.txt\n.[gates]", ["-c", "constraints.txt", ".[gates]"]),
+        ("", "false", [[str(ROOT)]]),
+        (" \n", "false", [[str(ROOT)]]),
+        ("-c constraints.txt\n.[gates]", "false", [["-c", "constraints.txt", ".[gates]"]]),
+        ("", "true", [["-r", f"{ROOT}/requirements/lean.txt"], ["--no-deps", str(ROOT)]]),
     ],
 )
 def test_the_checkout_of_the_action_is_installed_unless_told(
-    job: Job, install: str, installed: list[str]
+    job: Job, install: str, lean: str, installed: list[list[str]]
 ) -> None:
-    """Then plugin and action are of one version."""
+    """Then plugin and action are of one version; lean, torch and transformers are left out."""
     job.project.file(
         "bin/python",
         f"""\
         #!/bin/sh
         [ "$1" = -m ] && [ "$2" = pip ] || exec {sys.executable} "$@"
-        printf '%s\\n' "$@" > asked
+        printf '%s\\n' "$@" end >> asked
         """,
     ).chmod(0o755)
     job.environment["PATH"] = f"{job.project.path / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    job.run(install=install)
-    _, _, command, _, *asked = (job.project.path / "asked").read_text().splitlines()
-    assert (command, asked) == ("install", installed)
+    job.run(install=install, lean=lean)
+    calls = (job.project.path / "asked").read_text().removesuffix("\nend\n").split("\nend\n")
+    common = ["-m", "pip", "install", "--disable-pip-version-check"]
+    assert [call.splitlines() for call in calls] == [[*common, *given] for given in installed]
 
 
 def test_what_cannot_be_installed_fails_the_check(job: Job, hub: Hub) -> None:

@@ -11,7 +11,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jsonschema
 import pytest
@@ -169,16 +169,24 @@ def review_eval(**keys: Any) -> dict[str, Any]:
     return {k: v for k, v in {**entry, **keys}.items() if v is not None}
 
 
+class HasPath(Protocol):
+    """What has a folder, as pytester does."""
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+
+
 class Project:
     """A project in pytester's folder; every method writes one thing anew.
 
     Parameters
     ----------
-    pytester : pytest.Pytester
+    pytester : HasPath
         Its folder is the project's.
     """
 
-    def __init__(self, pytester: pytest.Pytester) -> None:
+    def __init__(self, pytester: HasPath) -> None:
         self.path = pytester.path
         self.config: dict[str, Any] = {
             "models": {

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_distill._util.packages import is_installed, lacking_to_run_models
 from pytest_distill.engines import (
     FileDigests,
     Memory,
@@ -49,6 +50,11 @@ class TransformersEngine:
     spec : ModelSpec
         The model's entry in ``distill.yaml``. Nothing is read before it is needed.
 
+    Raises
+    ------
+    ModelError
+        Where torch or transformers is not installed.
+
     Attributes
     ----------
     notes : list of str
@@ -64,6 +70,9 @@ class TransformersEngine:
     loads_checkpoint = True
 
     def __init__(self, spec: ModelSpec) -> None:
+        lacking = lacking_to_run_models(f"model '{spec.name}': engine transformers")
+        if lacking is not None:
+            raise ModelError(lacking)
         self.spec = Spec.of(spec)
         self.notes: list[str] = []
         self._loaded: Loaded | None = None
@@ -76,7 +85,7 @@ class TransformersEngine:
     @staticmethod
     def shared_cards(spec: ModelSpec) -> tuple[str, ...]:
         """Return the GPUs that a model will use and that other workers of the run may use too."""
-        if spec.workers == 1:
+        if spec.workers == 1 or not is_installed("torch"):
             return ()
         from pytest_distill.engines.transformers import places
 

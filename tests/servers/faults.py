@@ -80,6 +80,8 @@ class FaultyApp:
         content, more = b"", True
         while more:
             message = await receive()
+            if message["type"] == "http.disconnect":
+                return
             content, more = content + message.get("body", b""), message.get("more_body", False)
         if scope["method"] == "GET":
             await _json(send, self.met)
@@ -270,10 +272,11 @@ async def _one(
 
 
 def bytes_of(answer: Any, status: int = 200, **headers: str) -> bytes:
-    """Return a whole response with the JSON of an answer."""
-    body = json.dumps(answer).encode()
-    more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
-    return f"HTTP/1.1 {status} X\r\ncontent-length: {len(body)}\r\n{more}\r\n".encode() + body
+    """Return a whole response with the JSON of an answer; one that is bytes is sent as it is."""
+    body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    length = "" if status == 204 else f"content-length: {len(body)}\r\n"
+    return f"HTTP/1.1 {status} X\r\n{length}{more}\r\n".encode() + body
 
 
 if __name__ == "__main__":

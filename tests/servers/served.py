@@ -89,6 +89,8 @@ def served(
         content, more = b"", True
         while more:
             message = await receive()
+            if message["type"] == "http.disconnect":
+                return
             content, more = content + message.get("body", b""), message.get("more_body", False)
         headers = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
         asked = Asked(scope["path"], json.loads(content) if content else None, headers)

@@ -99,6 +99,15 @@ def beside_itself(evaluation: Evaluation, metric: Metric) -> Itself | None:
     return known[key][1]
 
 
+def known_beside_itself(evaluation: Evaluation) -> list[Itself]:
+    """Return what was found by the eval's metrics: nothing is computed, no code of users runs."""
+    if not isinstance(evaluation, MeasuredEvaluation):
+        return []
+    known = _FOUND.get(evaluation, {})
+    found = (known.get(identity_of(metric)) for metric in evaluation.eval.metrics)
+    return [told[1] for told in found if told is not None and told[1] is not None]
+
+
 def _compared(first: MeasuredEvaluation, second: MeasuredEvaluation, metric: Metric) -> Itself:
     times = [_Once("teacher", first), _Once("student", second)]
     comparison = Comparison(first.eval, {time.name: time for time in times}, "student", metric)

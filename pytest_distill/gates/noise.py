@@ -30,6 +30,8 @@ def noise_notes(
     if metric is None:
         return
     for evaluation in evaluations:
+        for other in evaluation.eval.metrics:  # for the report, which computes nothing
+            beside_itself(evaluation, other)
         found = beside_itself(evaluation, metric)
         if found is not None:
             yield str(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from pytest_distill.comparison.itself import Itself, beside_itself
+from pytest_distill.comparison.itself import Itself, known_beside_itself
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evaluation.answered import answered_notes, fingerprints_of
 from pytest_distill.evaluation.efficiency import LatencyFigure
@@ -165,11 +165,11 @@ def _evaluation_row(config: str, model: Model, evaluation: Evaluation) -> Evalua
     evaluated = stored = None
     texts, notes = KnownLengths(), [f"gold set: {gold.origin}"] if gold and gold.origin else []
     fingerprints: dict[str, int] = {}
-    itself = [beside_itself(evaluation, metric) for metric in evaluation.eval.metrics]
+    itself = known_beside_itself(evaluation)
     if isinstance(evaluation, MeasuredEvaluation):
         texts = known_lengths(evaluation)
         fingerprints = fingerprints_of(evaluation)
-        notes += [*answered_notes(evaluation), *(str(each) for each in itself[:1] if each)]
+        notes += [*answered_notes(evaluation), *map(str, itself[:1])]
     if isinstance(evaluation, MeasuredEvaluation) and evaluation.file is None:
         stored = evaluation.from_store
         evaluated = evaluation.asked - stored
@@ -183,7 +183,7 @@ def _evaluation_row(config: str, model: Model, evaluation: Evaluation) -> Evalua
         from_store=stored,
         notes=tuple(notes),
         fingerprints=fingerprints,
-        itself=tuple(_itself_row(each) for each in itself if each is not None),
+        itself=tuple(map(_itself_row, itself)),
         **{name: None if v is None else float(v) for name, v in asdict(texts).items()},
     )
 

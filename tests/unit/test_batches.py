@@ -16,6 +16,7 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.requests import Prediction, ToolCall
 from pytest_distill.evals.tasks import Generation
+from pytest_distill.evaluation.answered import mixed_notes
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.sources.recorded import RecordedModel
 
@@ -104,6 +105,15 @@ def test_a_chat_completion(tmp_path: Path) -> None:
     parts = [{"type": "text", "text": "It is "}, {"type": "text", "text": "4."}]
     assert first(tmp_path, chat({"content": parts})).text == "It is 4."
     assert first(tmp_path, chat({"content": ""})).text == ""
+
+
+def test_who_answered(tmp_path: Path) -> None:
+    """What the server calls the state that it answered in; answers of several are told apart."""
+    bodies = [chat({"content": "x"}) | {"system_fingerprint": f"fp_{n}"} for n in range(2)]
+    found = evaluated(tmp_path, [line(bodies[0]), line(bodies[1], "q2")])
+    assert [p.fingerprint for p in found.predictions] == ["fp_0", "fp_1"]
+    (note,) = mixed_notes(found)
+    assert "differ in their system_fingerprint, fp_0 (1), fp_1 (1)" in note
 
 
 def test_calls_of_tools(tmp_path: Path) -> None:

@@ -108,6 +108,13 @@ def test_an_ending_that_is_unknown_is_an_error(tmp_path: Path, value: Any) -> No
         one(tmp_path, finish_reason=value)
 
 
+def test_a_fingerprint_is_text(tmp_path: Path) -> None:
+    """Under our name or OpenAI's; what is no text is something else of that name."""
+    assert one(tmp_path, fingerprint="fp_a").fingerprint == "fp_a"
+    assert one(tmp_path, system_fingerprint="fp_b").fingerprint == "fp_b"
+    assert one(tmp_path, fingerprint=17).fingerprint is None
+
+
 def test_two_endings_must_be_one(tmp_path: Path) -> None:
     """OpenAI's `stop` may be an end token; a length is neither."""
     assert one(tmp_path, finish="end", finish_reason="stop").finish == "end"

@@ -89,6 +89,7 @@ def _of_choices(choices: list[Any], body: Mapping[str, Any], error: Raise) -> It
         if said["text"] is None and not said.get("tool_calls"):
             raise error("a choice has neither a text nor calls of tools")
         said["finish_reason"] = choice.get("finish_reason")
+        said["system_fingerprint"] = body.get("system_fingerprint")
         if alone:  # of several answers only the sum is told
             said |= _lengths(body.get("usage"), "completion")
         else:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from pytest_distill.engines import Engine
+from pytest_distill.engines import Engine, plain
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks.generation import GenerationRequest
@@ -96,6 +97,11 @@ class Answering:
         if self.group.sampled:
             with self.book.checking(points.SEEDS, name):
                 self._seeds()
+        elif isinstance(asked[0], GenerationRequest):
+            with self.book.checking(points.STOPS, name):
+                self._stops(before)
+            with self.book.checking(points.LIMIT, name):
+                self._limit(before)
 
     def _same(self, requests: Sequence[Request], before: Answers, how: str) -> None:
         now = answered(self.engine, requests)
@@ -127,6 +133,41 @@ class Answering:
             )
         self._same(asked[-1:], before, "after another iterator was closed early")
 
+    def _stops(self, before: Answers) -> None:
+        """Ask again with a stop string that stands inside one of the texts."""
+        texts = {id: each.text for id, each in before.items() if each.text}
+        stop = next(filter(None, map(_inside, texts.values())), None)
+        if stop is None:
+            raise UncheckedError("no text has a character inside it that could be a stop string")
+        expected = {id: text.split(stop)[0] for id, text in texts.items() if text[0] != stop}
+        now = answered(self.engine, self._decoded(stop=(stop,)))
+        for id, text in expected.items():
+            if now[id].text != text:
+                raise NotKeptError(
+                    f"{self.group.task} of '{id}' with stop: [{stop!r}]",
+                    f"text {plain.shown(now[id].text)}, without the stop string "
+                    f"{plain.shown(texts[id])}",
+                )
+
+    def _limit(self, before: Answers) -> None:
+        """Ask again for at most one token."""
+        now = answered(self.engine, self._decoded(max_new_tokens=1))
+        for id, each in now.items():
+            if each.tokens is not None and each.tokens > 1:
+                raise NotKeptError(
+                    f"{self.group.task} of '{id}' with max_new_tokens: 1",
+                    f"{each.tokens} tokens: {plain.shown(each.text)}",
+                )
+        if all(each.text == before[id].text for id, each in now.items()):
+            raise UncheckedError(
+                "with max_new_tokens: 1 the texts are as long as before: they are short, or the "
+                "engine does not read it"
+            )
+
+    def _decoded(self, **changes: Any) -> list[Request]:
+        asked = [r for r in self.group.requests if isinstance(r, GenerationRequest)]
+        return [replace(r, decoding=replace(r.decoding, **changes)) for r in asked]
+
     def _seeds(self) -> None:
         """Ask one thing by several seeds: an engine that reads none gives one text."""
         of = self.group.requests[0]
@@ -143,11 +184,24 @@ class Answering:
             )
 
 
+def _inside(text: str) -> str | None:
+    """Return a character that a text has, but not at its start."""
+    kept = (c for c in text[1:] if c != text[0] and c.isascii() and c.isalnum())
+    return next(kept, None)
+
+
 def close(answers: Iterator[Prediction]) -> None:
     """Close an iterator early, where it can be closed."""
     closing = getattr(answers, "close", None)
     if closing is not None:
         closing()
+
+
+def check_many(engine: Engine, group: Group) -> None:
+    """Ask for more than the other checks do at once."""
+    if not group.variants:
+        raise UncheckedError(f"only {len(group.requests)} requests are given")
+    answered(engine, group.variants)
 
 
 def check_impossible(engine: Engine, group: Group, given: Request | None, before: Answers) -> None:

@@ -22,6 +22,10 @@ from pytest_distill.testing.results import NotKeptError, calling
 
 NUMBERS = ("loglikelihoods", "probabilities")
 """Fields of which two answers may differ within a tolerance."""
+_ANSWER = tuple(
+    f.name for f in fields(Prediction) if f.name not in ("id", "fingerprint", "answered_as")
+)
+"""Fields that are the answer: the others say who gave it."""
 _MORE = 10
 """By how many more answers than requests are taken before the engine is stopped."""
 
@@ -129,7 +133,7 @@ def _need(example: Example, wanted: str, *values: Any) -> None:
 
 def difference(one: Prediction, other: Prediction, tolerance: float) -> str | None:
     """Return in which field two answers differ; None where they are the same but for the id."""
-    for name in (f.name for f in fields(Prediction) if f.name != "id"):
+    for name in _ANSWER:
         a, b = getattr(one, name), getattr(other, name)
         if name in NUMBERS and a is not None and b is not None:
             if not close(a, b, tolerance):

@@ -23,6 +23,8 @@ TEXTS = (
     "The capital of France is Paris",
 )
 CHOICES = ((" bad", " good"), (" ten", " a dozen", " nine"), (" six", " five."), (".", "?"))
+MANY = 20
+"""More than are asked at once, or are in one batch, by many an engine."""
 LONG = "a word and another one " * 120
 """Longer than the context of many a small model; see `engine_contract`, `impossible`."""
 
@@ -41,11 +43,23 @@ class Group:
 
     name: str
     requests: tuple[Request, ...]
+    own: bool = True
+    """Whether the texts are ours."""
 
     @property
     def task(self) -> str:
         """The task that asks them."""
         return self.requests[0].task
+
+    @property
+    def variants(self) -> tuple[Request, ...]:
+        """Many requests that ask something else each; none where the texts are the user's."""
+        return tuple(_varied(self.requests[0], n) for n in range(MANY)) if self.own else ()
+
+    @property
+    def talks(self) -> bool:
+        """Whether conversations are asked."""
+        return any(getattr(request, "conversation", None) is not None for request in self.requests)
 
     @property
     def sampled(self) -> bool:
@@ -73,7 +87,9 @@ def groups_of(requests: Sequence[Request] | None, tasks: Sequence[str] | None) -
     if len({*ids}) < len(ids) or not ids:
         raise ConfigError("engine_contract: requests: must have some, each with an id of its own")
     return [
-        _group(kind.task, of) for kind, of in by_kind.items() if not tasks or kind.task in tasks
+        _group(kind.task, of, own=False)
+        for kind, of in by_kind.items()
+        if not tasks or kind.task in tasks
     ]
 
 
@@ -118,12 +134,23 @@ def _of_tasks(tasks: Sequence[str] | None) -> list[Group]:
     return [group for group in built if tasks is None or group.task in tasks]
 
 
-def _group(name: str, requests: Sequence[Request]) -> Group:
+def _group(name: str, requests: Sequence[Request], *, own: bool = True) -> Group:
     """Return a group whose last request asks the same as its first one."""
     twin, ids = TWIN, {request.id for request in requests}
     while twin in ids:
         twin += "'"
-    return Group(name, (*requests, replace(requests[0], id=twin)))
+    return Group(name, (*requests, replace(requests[0], id=twin)), own)
+
+
+def _varied(of: Request, number: int) -> Request:
+    of = replace(of, id=f"n{number}")
+    if isinstance(of, ClassificationRequest | PerplexityRequest):
+        return replace(of, text=f"{of.text} {number}")
+    if isinstance(of, ChoiceRequest):
+        return replace(of, context=f"{of.context} {number}")
+    if isinstance(of, GenerationRequest):
+        return replace(of, prompt=f"{of.prompt} {number}")
+    return of
 
 
 def too_long(group: Group) -> Request | None:

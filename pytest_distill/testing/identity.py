@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from pytest_distill._util.apart import Apart, FailedApartError, LimitExceededError
 from pytest_distill.engines import Dated, Engine, ModelInfo, plain
-from pytest_distill.errors import ModelError
+from pytest_distill.errors import ConfigError, DistillError, ModelError
 from pytest_distill.evals.request_keys import canonical_sha256
 from pytest_distill.evals.requests import Request
 from pytest_distill.evaluation.models import identity_of
@@ -21,6 +25,8 @@ from pytest_distill.testing.results import NotKeptError, UncheckedError, calling
 from pytest_distill.testing.subject import NAME, Subject
 
 NO_IDENTITY = "it has no identity, so that nothing that it answers is stored"
+MOST_COPIED = 1_000_000_000
+"""Bytes of a model that are copied to see what its identity goes by."""
 _SECONDS = 600
 """Of processor time for an identity: it may hash all the weights."""
 _MEMORY = 1 << 46
@@ -82,6 +88,36 @@ def check_elsewhere(subject: Subject, here: Mapping[str, Any]) -> None:
     refuse_other_identity(asked, there, here)
 
 
+def check_bytes(
+    subject: Subject, before: Mapping[str, Any], start: Callable[[Mapping[str, Any]], Engine]
+) -> None:
+    """Copy the model; ask for the identity of the copy, and again when a byte of it is another."""
+    path = Path(subject.spec.path)
+    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    if not subject.spec.path or not files:
+        raise UncheckedError("its path is no file or folder that is here")
+    size = sum(file.stat().st_size for file in files)
+    if size > MOST_COPIED:
+        raise UncheckedError(f"its files have {size:,} bytes, which are too many to copy")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, path.name)
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, copy)
+        asked = "identity of the same bytes at another path"
+        refuse_other_identity(asked, _of_another({"path": str(copy)}, asked, start), before)
+        largest = max(files, key=lambda file: file.stat().st_size)
+        _change_a_byte(copy / largest.relative_to(path))
+        asked = f"identity after a byte of {largest.name} was changed"
+        now = _of_another({"path": str(copy)}, asked, start)
+    if canonical_sha256(now).digest() == canonical_sha256(before).digest():
+        raise NotKeptError(asked, "that of the bytes before")
+
+
+def _change_a_byte(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    file.chmod(0o600)
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]) if content else b"x")
+
+
 def identity_here(name: str, model: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the identity of an engine by its dotted path: what runs in the other process."""
     sys.path.insert(0, "")
@@ -89,13 +125,31 @@ def identity_here(name: str, model: Mapping[str, Any]) -> dict[str, Any] | None:
     return identity_of(NAME, engine)
 
 
-def check_other(engine: Engine, before: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
-    """Ask the engine of another entry for its identity."""
-    now = identity(engine, "identity of the other entry")
+def check_other(
+    before: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    start: Callable[[Mapping[str, Any]], Engine],
+) -> None:
+    """Ask the engine of an entry with some keys changed for its identity."""
+    asked = f"identity of the entry with {plain.shown(dict(changes))}"
+    now = _of_another(changes, asked, start)
     if canonical_sha256(now).digest() == canonical_sha256(before).digest():
-        raise NotKeptError(
-            f"identity of an entry with {plain.shown(dict(changes))}", "that of the other entry"
-        )
+        raise NotKeptError(asked, "that of the entry without")
+
+
+def _of_another(
+    changes: Mapping[str, Any], asked: str, start: Callable[[Mapping[str, Any]], Engine]
+) -> dict[str, Any]:
+    try:
+        engine = start(changes)
+    except ConfigError:  # the test's own mistake
+        raise
+    except DistillError as error:
+        raise NotKeptError(asked, str(error)) from error
+    found = identity(engine, asked)
+    with suppress(Exception):  # told where closing is checked
+        engine.close()
+    return found
 
 
 def info(engine: Engine) -> ModelInfo:
@@ -111,6 +165,16 @@ def check_info(before: ModelInfo, after: ModelInfo) -> None:
     """Compare two, but for where the model lies, which may not be known before."""
     if replace(before, device=None) != replace(after, device=None):
         raise NotKeptError("info after predict()", f"{after}, before {before}")
+
+
+def check_notes(engine: Engine) -> None:
+    """Look at the notes of an engine that has some."""
+    with calling("notes"):
+        found: object = getattr(engine, "notes", None)
+    if found is None:
+        raise UncheckedError("it has no notes")
+    if not isinstance(found, list | tuple) or not all(isinstance(note, str) for note in found):
+        raise NotKeptError("notes", plain.shown(found))
 
 
 def dated(engine: Engine, requests: Sequence[Request]) -> dict[str, str]:

@@ -9,9 +9,10 @@ from typing import TypeVar
 
 from pytest_distill._util.user_code import said
 from pytest_distill.errors import printable
-from pytest_distill.testing.points import Point
+from pytest_distill.testing.points import ORDER, TASKS, Point
 
 KeyT = TypeVar("KeyT")
+ResultT = TypeVar("ResultT", "Kept", "Unchecked")
 
 
 class NotKeptError(Exception):
@@ -90,8 +91,12 @@ class ContractReport:
     unchecked: tuple[Unchecked, ...]
 
     def __str__(self) -> str:
-        """Return it as text, a point a line."""
-        lines = [f"engine {self.engine}", "kept", *(f"  {each}" for each in self.kept)]
+        """Return it as text, a point a line; kinds of requests where not all were looked at."""
+        offered = next((each.of for each in self.kept if each.point == TASKS.name), ())
+        kept = [
+            Kept(e.point) if e.of == offered and e.point != TASKS.name else e for e in self.kept
+        ]
+        lines = [f"engine {self.engine}", "kept", *(f"  {each}" for each in kept)]
         if self.unchecked:
             lines += ["not checked", *(f"  {each}" for each in self.unchecked)]
         return printable("\n".join(lines))
@@ -134,7 +139,7 @@ class Book:
     def report(self, engine: str) -> ContractReport:
         """Return what was found; AssertionError where a point is not kept."""
         __tracebackhide__ = True
-        kept = tuple(Kept(p.name, tuple(of)) for p, of in self.kept.items())
+        kept = [Kept(p.name, tuple(of)) for p, of in self.kept.items()]
         if self.broken:
             odd = {each.point for each in self.broken}
             count, checked = len(odd), len(odd | self.kept.keys())
@@ -149,8 +154,8 @@ class Book:
                     )
                 )
             )
-        unchecked = (Unchecked(p.name, why, tuple(of)) for (p, why), of in self.unchecked.items())
-        return ContractReport(engine, kept, tuple(unchecked))
+        lacks = [Unchecked(p.name, why, tuple(of)) for (p, why), of in self.unchecked.items()]
+        return ContractReport(engine, _ordered(kept), _ordered(lacks))
 
 
 @dataclass
@@ -169,6 +174,10 @@ class _Check(AbstractContextManager[None, bool]):
         elif error is None:
             _add(self.book.kept, self.point, self.of)
         return isinstance(error, NotKeptError | UncheckedError)
+
+
+def _ordered(found: list[ResultT]) -> tuple[ResultT, ...]:
+    return tuple(sorted(found, key=lambda each: ORDER[each.point]))
 
 
 def _add(book: dict[KeyT, list[str]], key: KeyT, of: str) -> None:

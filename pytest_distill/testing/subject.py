@@ -13,7 +13,7 @@ from typing import Any
 
 from pytest_distill.config import Config, Extensions, load_config
 from pytest_distill.config.schema import EngineModel
-from pytest_distill.engines import Engine
+from pytest_distill.engines import Engine, ModelSpec
 from pytest_distill.engines.lookup import engine_class
 from pytest_distill.errors import ConfigError
 from pytest_distill.evaluation.sources.source import Source
@@ -35,6 +35,8 @@ class Subject:
         The class, its dotted path, or the name of a built-in engine.
     model : mapping
         The entry as under ``models:``; relative paths start from the current folder.
+    called : str
+        The entry's name.
 
     Raises
     ------
@@ -44,6 +46,7 @@ class Subject:
 
     engine: Any
     model: Mapping[str, Any]
+    called: str = NAME
     config: Config = field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,7 +71,12 @@ class Subject:
     @property
     def kind(self) -> Any:
         """The engine's class."""
-        return self.config.engine_class(NAME)
+        return self.config.engine_class(self.called)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What the engine is built with, but for what a run adds."""
+        return self.entry.spec(self.called, self.config.folder)
 
     @property
     def _added(self) -> dict[str, Any]:
@@ -77,7 +85,7 @@ class Subject:
     @property
     def entry(self) -> EngineModel:
         """The validated entry."""
-        entry = self.config.models[NAME]
+        entry = self.config.models[self.called]
         assert isinstance(entry, EngineModel)  # noqa: S101 (see __post_init__)
         return entry
 
@@ -88,9 +96,11 @@ class Subject:
                 "engine_contract: model must be a mapping, an entry as under models: in "
                 f"distill.yaml, not {self.model!r}"
             )
-        entry = {**self.model, "role": self.model.get("role", NAME), "engine": self.name, **changes}
+        entry = {"role": NAME, **self.model, "engine": self.name, **changes}
         try:
-            text = json.dumps({"models": {NAME: entry}, "evals": _EVALS}, default=str, indent=1)
+            text = json.dumps(
+                {"models": {self.called: entry}, "evals": _EVALS}, default=str, indent=1
+            )
         except (TypeError, ValueError) as error:
             raise ConfigError(f"engine_contract: model: {error}") from None
         with tempfile.TemporaryDirectory() as folder:
@@ -99,7 +109,15 @@ class Subject:
             config = load_config(path, Extensions(engines=self._added))
         return replace(config, path=Path.cwd() / _FILE)
 
-    def start(self, began: datetime, changes: Mapping[str, Any] | None = None) -> Engine:
+    def start(
+        self, began: datetime, changes: Mapping[str, Any] | None = None, **of_the_run: Any
+    ) -> Engine:
         """Return a new engine, as a run that began then makes it."""
         config = self.config_of(changes) if changes else self.config
-        return Project(config, began=began).start(NAME)
+        return Project(config, began=began, **of_the_run).start(self.called)
+
+    def as_another(self, began: datetime) -> Engine:
+        """Return an engine of the same entry under another name and role, in another worker."""
+        role = "teacher" if self.entry.role != "teacher" else "student"
+        other = replace(self, model={**self.model, "role": role}, called=f"another {role}")
+        return other.start(began, worker=1, workers=2)

@@ -88,18 +88,30 @@ class Good:
         """Answer one request."""
         if isinstance(request, ClassificationRequest):
             self.refuse(request, request.text)
-            yes = self.number(request.text)
+            yes = self.number(f"{request.text}{request.text_pair or ''}")
             labels = ("no", "yes")
             return Prediction(request.id, probabilities=(1 - yes, yes), labels=labels)
         if isinstance(request, ChoiceRequest):
             self.refuse(request, request.context)
-            logs = [math.log(self.number(request.context + c)) for c in request.continuations]
+            pairs = [(context, one) for context, several in request.asked for one in several]
+            logs = [math.log(self.number(context + one)) for context, one in pairs]
             return Prediction(request.id, loglikelihoods=tuple(logs))
-        if not isinstance(request, GenerationRequest) or request.conversation is not None:
+        if not isinstance(request, GenerationRequest) or not self.can_do(request):
             raise ModelError(f"model '{self.spec.name}' cannot do {type(request).__name__}")
         self.refuse(request, request.prompt)
-        seed = request.decoding.seed
-        return Prediction(request.id, text=f"{self.number(f'{self.prompt(request)} {seed}'):.4f}")
+        decoding = request.decoding
+        text = f"{self.number(f'{self.prompt(request)} {decoding.seed}'):.4f}"
+        return self.ended(request, text[: decoding.max_new_tokens])
+
+    def ended(self, request: GenerationRequest, text: str) -> Prediction:
+        """Answer with a text, each of whose characters is a token, up to a stop string."""
+        for stop in request.decoding.stop:
+            text = text.split(stop)[0]
+        return Prediction(request.id, text=text, tokens=len(text))
+
+    def can_do(self, request: GenerationRequest) -> bool:
+        """Return whether it is asked for no more than a prompt."""
+        return request.conversation is None
 
     def refuse(self, request: Any, text: str) -> None:
         """Refuse a text that is too long."""
@@ -201,6 +213,32 @@ class Pairs(Good):
     def answer(self, request: Any) -> Any:
         """Answer one request."""
         return request.id, super().answer(request)
+
+
+class FirstText(Good):
+    """Reads the first text of a pair."""
+
+    def answer(self, request: Any) -> Any:
+        """Answer one request."""
+        one = isinstance(request, ClassificationRequest)
+        return super().answer(replace(request, text_pair=None) if one else request)
+
+
+class OneContext(Good):
+    """Reads the context that all choices have."""
+
+    def answer(self, request: Any) -> Any:
+        """Answer one request."""
+        one = isinstance(request, ChoiceRequest)
+        return super().answer(replace(request, contexts=()) if one else request)
+
+
+class PromptAlone(Good):
+    """Reads prompts, also where there are conversations."""
+
+    def can_do(self, request: GenerationRequest) -> bool:  # noqa: ARG002
+        """Return whether it is asked for what it knows."""
+        return True
 
 
 class Drops(Good):
@@ -306,6 +344,41 @@ class Seedless(Good):
         if isinstance(request, GenerationRequest):
             request = replace(request, decoding=replace(request.decoding, seed=7))
         return super().answer(request)
+
+
+class Unstopped(Good):
+    """Goes on after a stop string."""
+
+    def ended(self, request: GenerationRequest, text: str) -> Prediction:
+        """Answer with the whole text."""
+        return Prediction(request.id, text=text, tokens=len(text))
+
+
+class StopIncluded(Good):
+    """Leaves the stop string in the text."""
+
+    def ended(self, request: GenerationRequest, text: str) -> Prediction:
+        """Answer with a text that ends in the stop string."""
+        found = super().ended(request, text)
+        return replace(found, text=text[: len(found.text or "") + 1])
+
+
+class Unlimited(Good):
+    """Reads no limit."""
+
+    def answer(self, request: Any) -> Any:
+        """Answer one request."""
+        if isinstance(request, GenerationRequest):
+            request = replace(request, decoding=replace(request.decoding, max_new_tokens=9))
+        return super().answer(request)
+
+
+class Sixteen(Good):
+    """Answers sixteen requests, and no more."""
+
+    def predict(self, requests: Sequence[Any]) -> Iterator[Any]:
+        """Answer them."""
+        yield from super().predict(requests[:16])
 
 
 class LeavesThread(Good):
@@ -436,6 +509,42 @@ class IdentityLoads(Good):
         return super().identity
 
 
+class IdentityByRole(Good):
+    """Takes its role for a part of what answers."""
+
+    @property
+    def identity(self) -> Any:
+        """Its identity."""
+        return {**super().identity, "role": self.spec.role}
+
+
+class IdentityByWorker(Good):
+    """Takes its place among others for a part of what answers."""
+
+    @property
+    def identity(self) -> Any:
+        """Its identity."""
+        return {**super().identity, "worker": self.spec.worker}
+
+
+class IdentityByPath(Good):
+    """Goes by the path."""
+
+    @property
+    def identity(self) -> Any:
+        """Its identity."""
+        return {**super().identity, "path": self.spec.path}
+
+
+class IdentityBySize(Good):
+    """Goes by the size of its weights."""
+
+    @property
+    def identity(self) -> Any:
+        """Its identity."""
+        return {**super().identity, "model": Path(self.spec.path).stat().st_size}
+
+
 class IdentityByHash(Good):
     """Lists words in the order of their hashes, which another process does not share."""
 
@@ -527,6 +636,39 @@ def time_of_run() -> Any:
     from datetime import datetime, timedelta
 
     return datetime.now() + timedelta(days=1)
+
+
+class Single(Good):
+    """Is there once in a process."""
+
+    made: ClassVar[list[Any]] = []
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(spec)
+        if self.made:
+            raise RuntimeError("there is one")
+        self.made.append(self)
+
+
+class ClosedUsed(Good):
+    """Cannot be closed before it was asked."""
+
+    def close(self) -> None:
+        """Free the weights."""
+        if not hasattr(self, "asked"):
+            raise AttributeError("asked")
+        super().close()
+
+    def load(self) -> None:
+        """Read the weights."""
+        super().load()
+        self.asked = True
+
+
+class NotesByKey(Good):
+    """Has notes in another form."""
+
+    notes: ClassVar[Any] = {"note": "a sentence"}
 
 
 class ClosedOnce(Good):

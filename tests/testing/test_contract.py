@@ -27,6 +27,7 @@ from .engines import WEIGHTS, Good
 
 OF_THREE = ("classification", "multiple_choice", "generation", "generation, sampled")
 CHAT = "generation, chat"
+OF_ALL = (*OF_THREE, CHAT)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,10 @@ def broken(kind: Any, weights: Path, **more: Any) -> dict[str, str]:
         r"^- (.*?)(?: \(.*\))?\n  asked: .*\n  came: +(.*)\n  the port: .+", said, re.M
     )
     assert found, said
-    return dict(reversed(found))
+    points: dict[str, str] = {}
+    for point, came in found:
+        points[point] = f"{points.get(point, '')}{came} "
+    return points
 
 
 def test_a_good_engine_keeps_every_point(weights: Path) -> None:
@@ -79,7 +83,7 @@ def test_a_good_engine_keeps_every_point(weights: Path) -> None:
     assert {point: of for point, of in kept.items() if not of} == dict.fromkeys(
         [
             *("identity", "info", "identity unloaded", "close", "dated prompts", "options"),
-            *("identity elsewhere", "identity of another"),
+            *("identity elsewhere", "identity of another", "identity of bytes", "made"),
         ],
         (),
     )
@@ -89,9 +93,13 @@ def test_a_good_engine_keeps_every_point(weights: Path) -> None:
                 *("tasks", "predictions", "once each", "alike", "no requests", "asked again"),
                 *("batches", "cancel", "another object", "resume"),
             ],
-            (*OF_THREE, CHAT),
+            OF_ALL,
         ),
         "seeds": ("generation, sampled",),
+        "whole requests": OF_THREE[:2],
+        "stop strings": ("generation", CHAT),
+        "max_new_tokens": ("generation", CHAT),
+        "many": OF_THREE[:3],
         "impossible requests": OF_THREE[:3],
         "reference": OF_THREE[:2],
     }
@@ -99,8 +107,19 @@ def test_a_good_engine_keeps_every_point(weights: Path) -> None:
         "tasks (perplexity): not offered: model 'student' cannot do PerplexityRequest",
         "tasks (generation, conversation): not offered: model 'student' cannot do "
         "GenerationRequest",
+        "whole requests (generation; generation, sampled): these requests have no other form",
+        "whole requests (generation, chat): a conversation in place of chat is refused: model "
+        "'student' cannot do GenerationRequest",
+        "notes: it has no notes",
     ]
-    assert str(report).startswith("engine tests.testing.engines:Good\nkept\n  identity\n")
+    told = str(report).splitlines()
+    assert told[:3] == [
+        "engine tests.testing.engines:Good",
+        "kept",
+        f"  tasks: {'; '.join(OF_ALL)}",
+    ]
+    assert "  once each" in told
+    assert "  seeds: generation, sampled" in told
 
 
 ONE = "classification"
@@ -119,10 +138,17 @@ BROKEN: list[tuple[Any, str, str, str]] = [
     (engines.Unlikely, ONE, "predictions", "the probability -1.0 is not between 0 and 1"),
     (engines.Speechless, ONE, "predictions", "the task needs probabilities, or prediction"),
     (engines.Pairs, ONE, "predictions", r"\(tuple\), which is no Prediction"),
+    (engines.FirstText, ONE, "whole requests", "the same probabilities as without"),
+    (engines.OneContext, "multiple_choice", "whole requests", "loglikelihoods .* before"),
+    (engines.PromptAlone, TEXT, "whole requests", "without a look at request.conversation"),
     (engines.NeedsSome, ONE, "no requests", r"raised IndexError: .*engines\.py:\d+, in predict"),
     (engines.Counts, TEXT, "asked again", "for .*: text"),
     (engines.Padded, ONE, "batches", "probabilities .* before"),
     (engines.Positional, TEXT, "batches", "text .* before"),
+    (engines.Unstopped, TEXT, "stop strings", "text '0.*, without the stop string '0"),
+    (engines.StopIncluded, TEXT, "stop strings", "text '0.*, without the stop string '0"),
+    (engines.Unlimited, TEXT, "max_new_tokens", "6 tokens: '0"),
+    (engines.Sixteen, ONE, "many", "no answer to 'n16', 'n17', 'n18', 'n19'"),
     (engines.LeavesThread, ONE, "cancel", "still running: thread 'worker'"),
     (engines.LeavesSocket, ONE, "cancel", "still running: 1 open socket"),
     (engines.KeepsQueue, ONE, "cancel", "an answer that nobody asked for, to 'É'"),
@@ -133,6 +159,10 @@ BROKEN: list[tuple[Any, str, str, str]] = [
     (engines.IdentityOfObjects, ONE, "identity", "must be text, numbers, lists or mappings"),
     (engines.IdentityByObject, ONE, "identity", "'object' is"),
     (engines.IdentityByTime, ONE, "identity", "'now' is"),
+    (engines.IdentityByRole, ONE, "identity", "'role' is 'teacher'.*, before 'student'"),
+    (engines.IdentityByWorker, ONE, "identity", r"'worker' is 1 .*, before 0"),
+    (engines.IdentityByPath, ONE, "identity of bytes", "'path' is"),
+    (engines.IdentityBySize, ONE, "identity of bytes", "that of the bytes before"),
     (engines.IdentityLoads, ONE, "identity unloaded", "holds 65,.* bytes of arrays"),
     (engines.Silent, TEXT, "another object", "for 'É': text"),
     (engines.ByObject, ONE, "another object", "probabilities"),
@@ -140,6 +170,9 @@ BROKEN: list[tuple[Any, str, str, str]] = [
     (engines.InfoMapping, ONE, "info", r"\(dict\), which is no ModelInfo"),
     (engines.InfoLater, ONE, "info", "parameters=8192.*before.*parameters=None"),
     (engines.Remembers, ONE, "resume", "no answer to"),
+    (engines.Single, ONE, "made", "raised RuntimeError: there is one"),
+    (engines.NotesByKey, ONE, "notes", r"\(dict\)"),
+    (engines.ClosedUsed, ONE, "close", "raised AttributeError: asked"),
     (engines.ClosedOnce, ONE, "close", "raised AttributeError"),
     (engines.KeepsWeights, ONE, "close", "still holds 65,.* bytes of arrays"),
     (engines.KeepsProcess, ONE, "close", r"still running: process \d+"),
@@ -165,7 +198,7 @@ def test_what_an_engine_does_not_keep_is_told(
 def test_what_an_engine_cannot_do_is_a_model_error(weights: Path) -> None:
     """Any other error is told; what it does is checked."""
     found = broken(engines.RaisesOtherwise, weights)
-    assert found.keys() == {"tasks", "impossible requests"}
+    assert found.keys() == {"tasks", "impossible requests", "whole requests"}
     assert re.search(r"raised KeyError: .*cannot do .*engines\.py:\d+", found["tasks"])
 
 
@@ -185,7 +218,7 @@ def test_the_user_s_own_requests_are_asked(weights: Path) -> None:
     kept = {each.point: each.of for each in report.kept}
     assert kept["once each"] == ("classification", "multiple_choice")
     found = broken(engines.Cuts, weights, requests=asked[:1], impossible=long)
-    assert found == {"impossible requests": "an answer, and no error"}
+    assert found == {"impossible requests": "an answer, and no error "}
     report = contract(engines.Cuts, weights, requests=asked[:1])
     assert "impossible requests" not in {each.point for each in report.kept}
 
@@ -206,7 +239,7 @@ def test_an_identity_is_the_same_in_another_process(weights: Path) -> None:
 def test_an_option_that_identity_lacks_is_told(weights: Path) -> None:
     """Where the test says which one matters."""
     found = broken(engines.IdentityLacks, weights, tasks=[ONE], other={"salt": "s"})
-    assert found == {"identity of another": "that of the other entry"}
+    assert found == {"identity of another": "that of the entry without "}
 
 
 def test_seeds_that_change_nothing_are_no_pass(weights: Path) -> None:

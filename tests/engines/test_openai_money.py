@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
+from itertools import count
 from typing import Any
 
 import pytest
 
 from pytest_distill import ModelError
+from pytest_distill.engines import ModelSpec
+from pytest_distill.engines.openai import OpenAIEngine
 from pytest_distill.engines.openai.calls import Call
 from pytest_distill.engines.openai.money import Purse, Usage, money_text, usage_of
 from pytest_distill.engines.openai.options import OpenAIOptions
+from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.goldset import Example, GoldSet
+from pytest_distill.evals.tasks.generation import Generation
+from pytest_distill.evaluation.models import RunModel
+from tests.servers.served import Reply, chat_answer, served
 
 
 def purse(workers: int = 1, **options: Any) -> Purse:
@@ -136,6 +147,30 @@ def test_the_tokens_of_an_answer(usage: object, counted: Usage | None) -> None:
 def test_an_amount_never_looks_smaller_than_it_is(amount: str, text: str) -> None:
     """It is raised, with two digits at least."""
     assert money_text(Fraction(amount)) == text
+
+
+def test_the_bar_tells_how_fast_texts_come_and_what_they_cost() -> None:
+    """After every answer; in the end the model's notes say what was spent."""
+    rows = [{"input": f"p{n}", "target": "a"} for n in range(3)]
+    gold = GoldSet("gold", tuple(Example(f"e{n}", row, "gold") for n, row in enumerate(rows)))
+    on = Eval("e", Generation(chat=True), gold, Generation.metrics[:1])
+    told: list[str] = []
+
+    @contextmanager
+    def progress(_what: str, _total: int) -> Iterator[Callable[[int, str], None]]:
+        yield lambda _count, status: told.append(status)
+
+    numbers = count()
+    with served(lambda _: Reply(chat_answer("a", next(numbers)))) as server:
+        prices = {"input": 100_000, "output": 0}
+        said = {"base_url": server.url, "model": "m", "prices": prices}
+        spec = ModelSpec("teacher", "teacher", options=said)
+        model = RunModel("teacher", "teacher", lambda: OpenAIEngine(spec), progress)
+        model.evaluate(on)
+    # two trials and three examples, of three tokens each, at a tenth for a token
+    assert all(re.fullmatch(r"\d+ tokens/s, [01]\.\d0 spent", status) for status in told)
+    assert told[-1].endswith(" 1.50 spent")
+    assert model.notes[-1] == "teacher: 5 requests, 15 tokens read and 5 written, 1.50 spent"
 
 
 def test_without_prices_tokens_are_counted_alone() -> None:

@@ -22,10 +22,13 @@ class Learnt:
         What it calls the greatest number of tokens that are written.
     scored : bool
         Whether it can be asked for log-probabilities.
+    seeded : bool
+        Whether a greedy request may have a seed: only trials have one, and not all servers know it.
     """
 
     limit: str = "max_tokens"
     scored: bool = True
+    seeded: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class Dialect:
             body[self.learnt.limit] = body.pop("max_tokens")
         if not self.learnt.scored:
             body = {key: value for key, value in body.items() if key not in _LIKELY}
+        if not self.learnt.seeded and body.get("temperature") == 0:
+            body.pop("seed", None)
         return replace(call, body=body)
 
     def _learnt(self, said: Call, error: CallRefusedError) -> bool:
@@ -83,5 +88,8 @@ class Dialect:
                 f"{self.name}: its server refuses logprobs, so that how sure the model is of a "
                 "text is not known"
             )
+            return True
+        if "seed" in said.body and said.body["temperature"] == 0 and "seed" in error.said:
+            self.learnt.seeded = False
             return True
         return False

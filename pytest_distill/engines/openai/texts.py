@@ -180,4 +180,9 @@ def _remedy(call: Call, error: CallRefusedError, truncate: str | None) -> str:
     if error.status == 413 or "context" in error.said.lower():
         cut = "; a server cuts no prompt, also with 'truncate: left'" if truncate else ""
         return f"{cut}; if the prompt is too long, shorten it or set a smaller max_new_tokens"
+    if "temperature" in call.body and "temperature" in error.said:
+        return (
+            "; extra_body: {temperature: null} leaves it out: what is not greedy then is refused, "
+            "or accepted by accept: [temperature]"
+        )
     return ""

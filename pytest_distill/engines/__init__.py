@@ -16,6 +16,7 @@ from pytest_distill.engines.port import (
     Identified,
     Measurable,
     Metered,
+    Patient,
     TokenLikeness,
     Unsteady,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "Metered",
     "ModelInfo",
     "ModelSpec",
+    "Patient",
     "Role",
     "Timing",
     "TokenLikeness",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -84,6 +84,14 @@ class Metered(Protocol):
     @property
     def spent(self) -> str:
         """What was asked and spent in this run, in a sentence for the report; empty for nothing."""
+
+
+@runtime_checkable
+class Patient(Metered, Protocol):
+    """A metered engine that may wait for long, as for a server that has too much to do."""
+
+    while_waiting: Callable[[], None]
+    """Called now and then while no answer comes, in the thread that takes the answers."""
 
 
 @runtime_checkable

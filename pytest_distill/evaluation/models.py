@@ -19,6 +19,7 @@ from pytest_distill.engines import (
     Identified,
     Metered,
     ModelInfo,
+    Patient,
     Role,
     Unsteady,
     plain,
@@ -47,7 +48,7 @@ _LOOK_SECONDS = 1.0
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int, str], None]]]
 """``with progress(what, total) as advance: ... advance(1, "")`` tells how far an evaluation is, and
-what its engine says of that."""
+what its engine says of that; 0 that it goes on, though no further answer is there."""
 
 
 NO_MORE = object()
@@ -428,6 +429,9 @@ class RunModel(Model):
             with self.asking():
                 predictions = iter(self.runner.predict(requests))
                 metered = self.runner if isinstance(self.runner, Metered) else None
+                patient: object = self.runner
+                if isinstance(patient, Patient):
+                    patient.while_waiting = lambda: advance(0, str(patient.status))
             answered = False
             while True:
                 if time.monotonic() > looked + _LOOK_SECONDS:

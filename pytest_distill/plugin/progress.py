@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TextIO
@@ -93,6 +94,9 @@ def progress_on(config: pytest.Config) -> Progress:
             def advance(count: int, status: str) -> None:
                 bar.set_postfix_str(status, refresh=False)
                 bar.update(count)
+                if not count and time.time() - bar.last_print_t >= bar.mininterval:
+                    bar.refresh()
+                    bar.last_print_t = time.time()
 
             yield advance
 

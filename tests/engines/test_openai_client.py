@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import count
 from typing import Any
 
@@ -121,3 +122,24 @@ def test_every_answer_comes_once_and_right_whatever_the_server_does() -> None:
     assert dict(got) == {f"e{n}": f"p{n}" for n in range(number)}
     assert min(met[fault] for fault in FAULTS) > 100
     assert met[""] + met["slow"] == number + 2  # trials of what the server honours
+
+
+@pytest.mark.usefixtures("at_once")
+def test_who_waits_for_a_server_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it lasts, and in a note where it lasted."""
+    monkeypatch.setattr("pytest_distill.engines.openai.running._WAITING_SECONDS", 0.05)
+    monkeypatch.setattr("pytest_distill.engines.openai.pacing._WORTH_TELLING", 0.5)
+    began, told = time.monotonic(), list[str]()
+
+    def answer(asked: Any) -> list[bytes | float]:
+        if time.monotonic() < began + 1.5:
+            return [bytes_of({"error": "too busy"}, 503)]
+        return [bytes_of(completion(asked["prompt"]))]
+
+    with raw(answer) as server:
+        asked = engine(server.url)
+        asked.while_waiting = lambda: told.append(asked.status)
+        assert texts(asked, 1) == {"e0": "p0"}
+    waiting = "waiting for the server for 1 s: was answered 503: too busy"
+    assert any(said.endswith(waiting) for said in told)
+    assert "waited for up to" in asked.notes[-1]

@@ -6,7 +6,7 @@ Nothing is sent before the first prediction is asked for.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from pytest_distill.engines.openai.answered import signed
 from pytest_distill.engines.openai.checks import Checks
 from pytest_distill.engines.openai.money import Purse
 from pytest_distill.engines.openai.options import OpenAIOptions
+from pytest_distill.engines.openai.pacing import Pace
 from pytest_distill.engines.openai.places import can_be_asked, host_of, server_of
 from pytest_distill.engines.openai.running import Ask, answers
 from pytest_distill.engines.openai.seen import Seen
@@ -54,6 +55,8 @@ class OpenAIEngine:
         ]
         kept = spec.kept
         self.purse: Purse = kept.setdefault("purse", Purse(spec.name, self.options, spec.workers))
+        self.while_waiting: Callable[[], None] = lambda: None
+        self._pace: Pace | None = None
         self._seen: Seen = kept.setdefault("seen", Seen())
         self._began = time.monotonic(), self.purse.output
         self._checks = Checks(spec.name, self.options, self._note, kept.setdefault("tried", set()))
@@ -68,7 +71,8 @@ class OpenAIEngine:
         began, before = self._began
         seconds, written = time.monotonic() - began, self.purse.output - before
         rate = f"{written / seconds:,.0f} tokens/s" if written and seconds else ""
-        return ", ".join(part for part in (rate, self.purse.status) if part)
+        waiting = self._pace.status if self._pace is not None else ""
+        return ", ".join(part for part in (rate, self.purse.status, waiting) if part)
 
     @property
     def spent(self) -> str:
@@ -147,6 +151,7 @@ class OpenAIEngine:
                 from pytest_distill.engines.openai.server import connected
 
                 async with connected(self.spec.name, self.options, self.purse, self._seen) as send:
+                    self._pace = send.pace
                     await self._checks.run(send, kind.trials(requests))
                     signing = signed(kind.ask, send, self._who, self.options)
 
@@ -159,7 +164,12 @@ class OpenAIEngine:
 
                     yield ask
 
-            yield from answers(opened, requests, self.options.max_concurrency)
+            at_once = self.options.max_concurrency
+            try:
+                yield from answers(opened, requests, at_once, lambda: self.while_waiting())
+            finally:
+                if self._pace is not None and self._pace.told:
+                    self._note(f"{self.spec.name}: {self._pace.told}")
 
     def dated_prompts(self, requests: Sequence[Request]) -> Mapping[str, str]:
         """Return by id all that is asked in a classification: its labels, and how it is asked."""

@@ -9,6 +9,9 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Generic, TypeVar
 
+_WAITING_SECONDS = 1.0
+"""How often it is told that answers are waited for."""
+
 R = TypeVar("R")
 A = TypeVar("A")
 
@@ -20,6 +23,7 @@ def answers(
     opened: Callable[[], AbstractAsyncContextManager[Ask[R, A]]],
     requests: Sequence[R],
     at_once: int,
+    while_waiting: Callable[[], None] = lambda: None,
 ) -> Iterator[A]:
     """Yield the answers to all requests, each as soon as it is there.
 
@@ -38,12 +42,14 @@ def answers(
         What is asked.
     at_once : int
         How many may be on their way.
+    while_waiting : callable
+        Called about once a second while no answer comes.
     """
     work = _Work(opened, requests, at_once)
     thread = threading.Thread(target=work.run, name="distill-requests", daemon=True)
     thread.start()
     try:
-        while (done := work.done.get()) is not None:
+        while (done := work.next_done(while_waiting)) is not None:
             yield done.answer
             done.take()
     finally:
@@ -97,6 +103,14 @@ class _Work(Generic[R, A]):
             self.error = self.error or error
         finally:
             self.done.put(None)
+
+    def next_done(self, while_waiting: Callable[[], None]) -> _Done[A] | None:
+        """Return the next answer, in the caller's thread; None where there is no further one."""
+        while True:
+            try:
+                return self.done.get(timeout=_WAITING_SECONDS)
+            except queue.Empty:
+                while_waiting()
 
     def cancel(self) -> None:
         """Give up what is on its way; nothing where all is done."""

@@ -108,7 +108,7 @@ def test_the_likeliest_label_is_that_of_the_same_model_here(
             Lies(shifted=1),
             {"classify_by": "loglikelihoods"},
             REQUESTS[0],
-            "neighbour's.*The task classification needs a server that scores prompts",
+            "neighbour's.*task classification needs a server that scores.*Set classify_by",
         ),
         (
             HONEST,
@@ -153,6 +153,38 @@ def test_an_answer_that_is_no_label_is_an_error(said: Any, message: str) -> None
     request = ClassificationRequest("e1", "x", labels=("no", "yes"))
     with served(handle) as server, pytest.raises(ModelError, match=f"example 'e1'.*{message}"):
         list(asked(server.url).predict([request]))
+
+
+@pytest.mark.parametrize("tried", [True, False])
+def test_a_model_that_thinks_needs_room(tried: bool) -> None:
+    """An answer that is cut before it begins is no lie of the server."""
+
+    def handle(call: Asked) -> Reply:
+        if "snow" in call.body["messages"][0]["content"] and not tried:
+            return Reply(chat_answer('{"label": "qzxwv"}'))
+        message = {"role": "assistant", "content": "", "reasoning_content": "Let me think"}
+        return Reply({"choices": [{"message": message, "finish_reason": "length"}]})
+
+    with (
+        served(handle) as server,
+        pytest.raises(ModelError, match=r"thinks first.*'extra_body: {max_tokens: 4096}'"),
+    ):
+        list(asked(server.url).predict(REQUESTS[:1]))
+
+
+def test_a_text_that_is_too_long_is_an_error_with_its_id() -> None:
+    """Nothing is cut."""
+
+    def handle(call: Asked) -> Reply:
+        if "snow" in call.body["messages"][0]["content"]:
+            return Reply(chat_answer('{"label": "qzxwv"}'))
+        return Reply({"error": {"message": "the maximum context length is 8 tokens"}}, 400)
+
+    with (
+        served(handle) as server,
+        pytest.raises(ModelError, match=r"'one'.*context length is 8 tokens.*shorten it"),
+    ):
+        list(asked(server.url).predict(REQUESTS[:1]))
 
 
 def test_a_refusal_of_the_way_names_the_others() -> None:

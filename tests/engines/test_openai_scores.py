@@ -106,11 +106,11 @@ def test_a_server_may_put_a_token_before_every_text(engine: Make, with_bos: Path
             same(asked(server, bos=None), engine(with_bos), requests)
 
 
-@pytest.mark.parametrize("lies", [Lies(no_ids=True, no_lists=True), Lies(first_of_list=True)])
+@pytest.mark.parametrize("lies", [Lies(no_ids=True, longest_list=2), Lies(first_of_list=True)])
 def test_what_a_server_cannot_do_is_done_without(
     server: Served, model: Scored, engine: Make, lies: Lies
 ) -> None:
-    """It refuses lists of prompts and ids of tokens, or answers of a list the first alone."""
+    """It refuses long lists of prompts and ids of tokens, or answers of a list the first alone."""
     model.lies = lies
     asking, made = asked(server), engine(model.folder)
     same(asking, made, [request for request in CHOICES if request.id != "inside"])
@@ -119,6 +119,7 @@ def test_what_a_server_cannot_do_is_done_without(
 
 CHOICE = [ChoiceRequest("e1", "Question: what is the capital?\nAnswer:", (" Paris", " a worm"))]
 INSIDE = [ChoiceRequest("e1", "Question: what is the cap", ("tain", "ital? Answer: Paris"))]
+LONG_CHOICE = [ChoiceRequest("e1", CORPUS, (" x",))]
 LONG = [PerplexityRequest("e1", CORPUS, 16)]
 
 
@@ -134,7 +135,8 @@ LONG = [PerplexityRequest("e1", CORPUS, 16)]
         (Lies(no_echo=True), CHOICE, "could not be tried"),
         (Lies(no_completions=True), CHOICE, "404.*multiple_choice needs a server"),
         (Lies(no_usage=True), CHOICE, "does not say in usage how many tokens were written"),
-        (Lies(cuts=30), [ChoiceRequest("e1", CORPUS, (" x",))], "cuts what is too"),
+        (Lies(cuts=30), LONG_CHOICE, "cuts what is too"),
+        (Lies(longest=40), LONG_CHOICE, "'e1'.*context length is 40, not.*shorten it"),
         (Lies(no_ids=True), INSIDE, "example 'e1': the prompt's last token and the first one"),
         (Lies(no_ids=True), LONG, "example 'e1': a text is read in windows"),
         (Lies(no_tokenize=True), LONG, "404"),
@@ -167,6 +169,17 @@ def test_without_the_likeliest_tokens_nothing_is_said_of_them(
     assert prediction.greedy is None
     assert prediction.loglikelihoods is not None
     assert all(math.isfinite(value) for value in prediction.loglikelihoods)
+
+
+def test_an_answer_is_found_again_by_the_token_before_it() -> None:
+    """Where there is one; what was asked without it does not depend on it."""
+    requests = [*CHOICES, *TEXTS]
+    nowhere = Served(1)
+    first, second = (asked(nowhere, bos=bos).dated_prompts(requests) for bos in ("<s>", "</s>"))
+    assert first.keys() == {"empty", *(request.id for request in TEXTS)}
+    assert set(second.values()) == {"</s>"}
+    assert asked(nowhere, bos=None).dated_prompts(requests) == {}
+    assert asked(nowhere).identity == asked(nowhere, bos=None).identity
 
 
 def test_a_server_is_tried_once(server: Served) -> None:

@@ -44,6 +44,10 @@ class Lies:
     """Answers the first prompt of a list alone."""
     no_ids: bool = False
     """Refuses to write tokens as ids."""
+    longest: int | None = None
+    """How many tokens a prompt may have."""
+    longest_list: int | None = None
+    """How many prompts a list may have."""
     no_tokenize: bool = False
     """Has no /tokenize."""
     no_usage: bool = False
@@ -113,6 +117,11 @@ class Scored:
         if several and self.lies.no_lists:
             return Reply({"error": "prompt must be a text"}, 400)
         prompts = prompt if several else [prompt]
+        if len(prompts) > (self.lies.longest_list or len(prompts)):
+            return Reply({"error": "too many prompts"}, 400)
+        longest = max(len(self.ids(one)) for one in prompts)
+        if longest > (self.lies.longest or longest):
+            return Reply({"error": f"context length is {self.lies.longest}, not {longest}"}, 400)
         if self.lies.first_of_list:
             prompts = prompts[:1]
         choices = [self._choice(n, body, self.ids(one)) for n, one in enumerate(prompts)]

@@ -88,7 +88,6 @@ class OpenAIEngine:
             "engine": "openai",
             "revision": REVISION,
             "extra_body": self.options.extra_body,
-            "bos": self.options.bos,
             "pin": self.options.pin,
         }
 
@@ -172,7 +171,7 @@ class OpenAIEngine:
                     self._note(f"{self.spec.name}: {self._pace.told}")
 
     def dated_prompts(self, requests: Sequence[Request]) -> Mapping[str, str]:
-        """Return by id all that is asked in a classification: its labels, and how it is asked."""
+        """Return by id what is asked beside what requests say: labels, a first token."""
         from pytest_distill.engines.openai.kinds import whole_prompts
 
         return whole_prompts(requests, self.options)

@@ -8,6 +8,8 @@ from typing import Any
 
 from pytest_distill.errors import ModelError
 
+_TOO_LARGE = 413
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -55,3 +57,8 @@ class CallRefusedError(ModelError):
     def __init__(self, message: str, status: int, said: str) -> None:
         super().__init__(message)
         self.status, self.said = status, said
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether the prompt may be longer than the model's context."""
+        return self.status == _TOO_LARGE or "context" in self.said.lower()

@@ -11,8 +11,9 @@ from pytest_distill.engines.openai.calls import Call, CallRefusedError, Send
 from pytest_distill.engines.openai.checks import Checks, Trial
 from pytest_distill.engines.openai.conversations import CHAT
 from pytest_distill.engines.openai.dialects import Dialect
+from pytest_distill.engines.openai.echoes import CUTS_NOTHING
 from pytest_distill.engines.openai.options import OpenAIOptions
-from pytest_distill.engines.openai.reading import written
+from pytest_distill.engines.openai.reading import Written, written
 from pytest_distill.engines.openai.score_trials import TRIAL, Scoring
 from pytest_distill.engines.openai.scores import score_choices
 from pytest_distill.errors import ModelError, one_line, some_of
@@ -51,14 +52,13 @@ class Classifier:
     scoring: Scoring
     dialect: Dialect
 
-    def trials(self, requests: Sequence[ClassificationRequest]) -> Mapping[Hashable, Trial]:
+    def trials(self, requests: Sequence[ClassificationRequest]) -> Mapping[Hashable, Trial]:  # noqa: ARG002
         """Return what is tried before these are asked, by what it is about."""
         way = self.options.classify_by
         if way == "loglikelihoods":
-            kind = type(requests[0])
 
             async def scores(send: Send, checks: Checks) -> None:  # noqa: ARG001
-                await self.scoring.find_out(send, kind)
+                await self.scoring.find_out(send, ClassificationRequest.task, self._other_ways)
 
             return {"scores": scores}
 
@@ -77,10 +77,12 @@ class Classifier:
             said = await self._said(send, TRIAL, "Is snow white? Answer yes or no.", _UNLIKELY)
         except CallRefusedError as error:
             raise ModelError(f"{error}. {self._other_ways}") from None
-        if self._label_in(said) not in _UNLIKELY:
+        if self._label_in(said.text) not in _UNLIKELY:
+            if cut := self._if_cut(said):
+                raise ModelError(f"{self.who}: no label was answered{cut}")
             raise ModelError(
                 f"{self.who}: the server takes {way} without a word and does not hold the model to "
-                f"it: it answered {_shown(said)}, which is none of "
+                f"it: it answered {_shown(said.text)}, which is none of "
                 f"{' and '.join(map(repr, _UNLIKELY))}. {self._other_ways}"
             )
 
@@ -110,18 +112,23 @@ class Classifier:
             )
         if self.options.classify_by == "loglikelihoods":
             return await self._likeliest(send, request)
-        said = await self._said(send, request.id, text_of(self.options, request), labels)
-        found = self._label_in(said)
+        try:
+            said = await self._said(send, request.id, text_of(self.options, request), labels)
+        except CallRefusedError as error:
+            if not error.is_too_long:
+                raise
+            raise ModelError(f"{error}; {CUTS_NOTHING}") from None
+        found = self._label_in(said.text)
         label = {composed(label): label for label in labels}.get(composed(found or ""))
         if label is None:
             why = "" if found is not None else ' in the JSON that was asked for, {"label": ...}'
             raise ModelError(
-                f"{self.who}: example '{request.id}': the answer {_shown(said)} is none of the "
-                f"labels ({some_of(labels)}){why}"
+                f"{self.who}: example '{request.id}': the answer {_shown(said.text)} is none of "
+                f"the labels ({some_of(labels)}){why}{self._if_cut(said)}"
             )
         return Prediction(request.id, prediction=label)
 
-    async def _said(self, send: Send, id: str, text: str, labels: Sequence[str]) -> str:
+    async def _said(self, send: Send, id: str, text: str, labels: Sequence[str]) -> Written:
         """Return what the model answers that is held to labels."""
         way = self.options.classify_by
         longest = max(len(json.dumps({"label": label})) for label in labels)
@@ -129,7 +136,16 @@ class Classifier:
         body |= {"max_tokens": longest + _SPARE, way: _held(way, labels)}
         call = Call(id, CHAT, body, longest + _SPARE)
         answer = await self.dialect.ask(send, call)
-        return written(answer, f"{self.who}: example '{id}'").text
+        return written(answer, f"{self.who}: example '{id}'")
+
+    def _if_cut(self, said: Written) -> str:
+        """Return what to say of an answer that had no room; empty where it had."""
+        if said.ended != "length" or said.text.strip():
+            return ""
+        return (
+            "; it ended before it said anything: a model that thinks first needs more tokens, as "
+            f"in 'extra_body: {{{self.dialect.learnt.limit}: 4096}}'"
+        )
 
     def _label_in(self, said: str) -> str | None:
         """Return what an answer gives as its label; None where it gives none."""

@@ -7,17 +7,19 @@ not every server writes none where it is asked for none.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import fsum, isfinite
 from typing import Any
 
-from pytest_distill.engines.openai.calls import Call, Send
+from pytest_distill.engines.openai.calls import Call, CallRefusedError, Send
 from pytest_distill.errors import ModelError
 
 Prompt = str | Sequence[int]
 """A text, or the ids of its tokens."""
 
 PATH = "completions"
+CUTS_NOTHING = "a server cuts no prompt, whatever 'truncate' says: shorten it"
 AS_ID = "token_id:"
 """What stands before a token's id where tokens are told by theirs."""
 UNKNOWN = -9999.0
@@ -111,13 +113,19 @@ async def echoes(
     """
     where = f"{who}: example '{id}'"
     if manner.lists and len(prompts) > 1:
-        answer = await send(_call(id, list(prompts), len(prompts), manner))
-        choices = _choices(answer, len(prompts), where)
-        if _written(answer, where) == len(prompts):  # else some may have ended at once
-            return [_without_written(_echo(choice, where), 1) for choice in choices]
+        with suppress(CallRefusedError):  # there may be too many for it, or one too long
+            answer = await send(_call(id, list(prompts), len(prompts), manner))
+            choices = _choices(answer, len(prompts), where)
+            if _written(answer, where) == len(prompts):  # else some may have ended at once
+                return [_without_written(_echo(choice, where), 1) for choice in choices]
     found = []
     for prompt in prompts:
-        answer = await send(_call(id, prompt, 1, manner))
+        try:
+            answer = await send(_call(id, prompt, 1, manner))
+        except CallRefusedError as error:
+            if not error.is_too_long:
+                raise
+            raise ModelError(f"{error}; {CUTS_NOTHING}") from None
         (choice,) = _choices(answer, 1, where)
         found.append(_without_written(_echo(choice, where), _written(answer, where)))
     return found

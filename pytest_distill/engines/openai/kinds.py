@@ -14,7 +14,7 @@ from pytest_distill.engines.openai.classes import Classifier, whole_prompt
 from pytest_distill.engines.openai.dialects import Dialect, Learnt
 from pytest_distill.engines.openai.options import OpenAIOptions
 from pytest_distill.engines.openai.score_trials import Scoring
-from pytest_distill.engines.openai.scores import score_choices, score_text
+from pytest_distill.engines.openai.scores import needs_prefix, score_choices, score_text
 from pytest_distill.engines.openai.texts import Texts
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction, Request
@@ -65,18 +65,23 @@ def _scores(scoring: Scoring, requests: Sequence[Request]) -> Mapping[Hashable, 
     """Return what is tried before prompts are scored."""
 
     async def trial(send: Send, checks: Checks) -> None:  # noqa: ARG001 (nothing can be accepted)
-        await scoring.find_out(send, type(requests[0]))
+        await scoring.find_out(send, type(requests[0]).task)
 
     return {"scores": trial}
 
 
 def whole_prompts(requests: Sequence[Request], options: OpenAIOptions) -> dict[str, str]:
-    """Return by id all that is asked, of requests that do not say it: labels, and how."""
-    return {
-        request.id: whole_prompt(options, request)
-        for request in requests
-        if isinstance(request, ClassificationRequest)
-    }
+    """Return by id all that is asked, of requests that do not say it: they need keys of the model.
+
+    Those are the labels and how they are asked for, and the token before a text.
+    """
+    found = {}
+    for request in requests:
+        if isinstance(request, ClassificationRequest):
+            found[request.id] = whole_prompt(options, request)
+        elif options.bos is not None and needs_prefix(request):
+            found[request.id] = options.bos
+    return found
 
 
 def _scoring(who: str, options: OpenAIOptions, kept: MutableMapping[str, Any]) -> Scoring:

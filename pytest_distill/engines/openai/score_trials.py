@@ -20,12 +20,12 @@ from pytest_distill.engines.openai.echoes import (
     written,
 )
 from pytest_distill.errors import ModelError
-from pytest_distill.evals.requests import Request
 
 TRIAL = "(tried first)"
 """What stands for an example's id in what is sent before any example."""
 _PROMPTS = ("The capital of France is", "1, 2, 3, 4,", "Once upon a time there was")
 _TOKENS = 8
+_OTHERWISE = "With a model that is only talked to, ask for its text: task generation"
 _WORD = "a b"
 _SPACES = " \u2581\u0120"
 """How tokenizers write the space before a word."""
@@ -79,8 +79,17 @@ class Scoring:
         """Return a text without the token at its beginning that the server adds by itself."""
         return text.removeprefix(self._prefix or "") if self.adds_prefix else text
 
-    async def find_out(self, send: Send, kind: type[Request]) -> None:
+    async def find_out(self, send: Send, task: str, otherwise: str = _OTHERWISE) -> None:
         """Try how the server scores prompts.
+
+        Parameters
+        ----------
+        send : callable
+            Sends a call.
+        task : str
+            What needs it.
+        otherwise : str
+            What to do where the server does not.
 
         Raises
         ------
@@ -92,9 +101,8 @@ class Scoring:
             await self._find_prefix(send)
         except (CallRefusedError, UnfitAnswerError) as error:
             raise ModelError(
-                f"{error}. The task {kind.task} needs a server that scores prompts: one with "
-                "/completions that honours echo and logprobs, as vLLM's; with a model that is only "
-                "talked to, ask for its text: task generation"
+                f"{error}. The task {task} needs a server that scores prompts: one with "
+                f"/completions that honours echo and logprobs, as vLLM's. {otherwise}"
             ) from None
         self.manner = await _manner(send, self.who)
 

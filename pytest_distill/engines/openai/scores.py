@@ -15,12 +15,19 @@ from pytest_distill.engines.openai.echoes import AS_ID, Echo, Prompt, echoes
 from pytest_distill.engines.openai.score_trials import Scoring
 from pytest_distill.engines.windows import windows
 from pytest_distill.errors import ModelError
-from pytest_distill.evals.requests import Prediction
+from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 _TOKENIZE = "../tokenize"
 """Where vLLM's server gives the tokens of a text; it stands beside the API's own paths."""
+
+
+def needs_prefix(request: Request) -> bool:
+    """Return whether a token stands before the first one of what is scored."""
+    if isinstance(request, ChoiceRequest):
+        return any(not context for context, _ in request.asked)
+    return isinstance(request, PerplexityRequest)
 
 
 async def score_choices(scoring: Scoring, send: Send, request: ChoiceRequest) -> Prediction:

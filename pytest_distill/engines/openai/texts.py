@@ -177,7 +177,7 @@ def _remedy(call: Call, error: CallRefusedError, truncate: str | None) -> str:
             "; where the server has chats alone, ask by them: 'chat: true' in the eval makes the "
             "prompt a message of the user"
         )
-    if error.status == 413 or "context" in error.said.lower():
+    if error.is_too_long:
         cut = "; a server cuts no prompt, also with 'truncate: left'" if truncate else ""
         return f"{cut}; if the prompt is too long, shorten it or set a smaller max_new_tokens"
     if "temperature" in call.body and "temperature" in error.said:

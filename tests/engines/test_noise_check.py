@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -221,3 +222,70 @@ def test_answers_of_several_fingerprints_are_told(tmp_path: Path) -> None:
     verdict = with_remarks(gate.judge(comparison), gate, [comparison])
     (told,) = (said for said in verdict.notes if "fingerprint" in said)
     assert "its answers differ in their system_fingerprint, fp (34), fp_b (5), none (1)" in told
+
+
+def of_eval(folder: Path, keys: str, answer: Callable[[Any, int], Prediction]) -> Itself:
+    """Return what a teacher retains of itself on 30 examples of an eval, asked 10 of them twice."""
+    rows = [{"id": f"e{n}", "q": f"question {n}", "a": "ab"[n % 2]} for n in range(30)]
+    (folder / "gold.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "distill.yaml").write_text(
+        "models:\n  teacher: {engine: own, noise_check: 10}\n"
+        f"evals:\n  qa: {{data: gold.jsonl, {keys}}}\n"
+    )
+    asked: Counter[str] = Counter()
+
+    class Own(Wavering):
+        def predict(self, requests: Sequence[Request]) -> Iterator[Prediction]:
+            for request in requests:
+                asked[request.id] += 1
+                yield answer(request, asked[request.id])
+
+    config = load_config(folder / "distill.yaml", Extensions(engines={"own": Own}))
+    return itself(Project(config))
+
+
+def test_samples_and_budgets(tmp_path: Path) -> None:
+    """All samples of an example are asked again; answers within budgets are not."""
+    seen: Counter[tuple[str, int]] = Counter()
+
+    def answer(request: Any, time: int) -> Prediction:
+        seen[request.id, request.decoding.max_new_tokens] += 1
+        right = "ab"[int(request.prompt.split()[1]) % 2]
+        return Prediction(request.id, text=right if time == 1 else "c", tokens=1)
+
+    keys = "task: generation, input: q, target: a, repeats: 2, do_sample: true, seed: 1, "
+    found = of_eval(tmp_path, f"{keys} max_new_tokens: 9, at_tokens: [4]", answer)
+    assert (found.n, found.lost, found.won, found.retained) == (10, 10, 0, 0)
+    assert Counter(seen.values()) == {1: 40 + 60, 2: 20}
+    assert {tokens for (_, tokens), times in seen.items() if times == 2} == {9}
+
+
+def test_lower_is_better(tmp_path: Path) -> None:
+    """A text that is less likely the second time is lost."""
+
+    def answer(request: Any, time: int) -> Prediction:
+        return Prediction(request.id, loglikelihoods=(-2.0 * time,), tokens=2)
+
+    found = of_eval(tmp_path, "task: perplexity, input: q", answer)
+    assert (found.n, found.lost, found.won) == (10, 10, 0)
+    assert float(found.retained or 0) == pytest.approx(float(found.first / found.second))
+    assert float(found.retained or 0) < 1
+
+
+def test_classes(tmp_path: Path) -> None:
+    """By a metric over all examples, such as the mean of F1."""
+
+    def answer(request: Any, time: int) -> Prediction:
+        number = int(request.text.split()[1])
+        return Prediction(request.id, prediction="ab"[(number + (number % 5 == time == 2)) % 2])
+
+    keys = "task: classification, input: q, target: a, metrics: [macro_f1]"
+    found = of_eval(tmp_path, keys, answer)
+    assert found.metric == "macro_f1"
+    assert found.first == 1
+    assert found.lost == len([n for n in sampled(30, 10) if n % 5 == 2])
+
+
+def sampled(of: int, count: int) -> list[int]:
+    """Return which examples are asked twice: those whose ids have the least digests."""
+    return sorted(range(of), key=lambda n: hashlib.sha256(f"e{n}".encode()).digest())[:count]

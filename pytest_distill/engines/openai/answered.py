@@ -60,7 +60,7 @@ def refuse_other(answer: Mapping[str, Any], call: Call, who: str, pin: str | Non
     if pin is None:
         return
     met = fingerprint_of(answer)
-    if met != pin:
+    if met != _name(pin):
         what = "no system_fingerprint" if met is None else f"system_fingerprint {met}"
         remedy = (
             "this server gives none: remove pin"

@@ -76,7 +76,7 @@ class OpenAIOptions(BaseModel):
     instruction: str | None = None
     """What stands before the text of a classification, in place of a sentence that names the
     labels; with `""` nothing does."""
-    pin: str | None = None
+    pin: Annotated[str, Field(pattern=r"\S")] | None = None
     """The `system_fingerprint` that every answer must have."""
     max_concurrency: PositiveCount = Field(default=16, exclude=True)
     """At most how many requests are on their way at once."""

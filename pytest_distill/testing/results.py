@@ -66,10 +66,14 @@ class Unchecked:
     why: str
     of: tuple[str, ...] = ()
 
+    @property
+    def what(self) -> str:
+        """The point, with the kinds of requests in brackets."""
+        return f"{self.point} ({'; '.join(self.of)})" if self.of else self.point
+
     def __str__(self) -> str:
         """Return it in one line."""
-        of = f" ({'; '.join(self.of)})" if self.of else ""
-        return f"{self.point}{of}: {self.why}"
+        return f"{self.what}: {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +101,11 @@ class ContractReport:
             Kept(e.point) if e.of == offered and e.point != TASKS.name else e for e in self.kept
         ]
         lines = [f"engine {self.engine}", "kept", *(f"  {each}" for each in kept)]
-        if self.unchecked:
-            lines += ["not checked", *(f"  {each}" for each in self.unchecked)]
+        why: dict[str, list[str]] = {}
+        for lack in self.unchecked:
+            why.setdefault(lack.why, []).append(lack.what)
+        lines += ["not checked"] if why else []
+        lines += [f"  {', '.join(what)}: {reason}" for reason, what in why.items()]
         return printable("\n".join(lines))
 
 

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_distill import ModelError
+from pytest_distill import ConfigError, ModelError
+from pytest_distill.config.reading import load_config
 from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.openai import OpenAIEngine
 from pytest_distill.engines.openai.calls import Call
@@ -171,6 +173,32 @@ def test_the_bar_tells_how_fast_texts_come_and_what_they_cost() -> None:
     assert all(re.fullmatch(r"\d+ tokens/s, [01]\.\d0 spent", status) for status in told)
     assert told[-1].endswith(" 1.50 spent")
     assert model.notes[-1] == "teacher: 5 requests, 15 tokens read and 5 written, 1.50 spent"
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("max_cost: 5", r"max_cost: needs prices: \{input: ..., output: ...\}"),
+        (
+            "prices: {input: 1, output: 2}, extra_body: {max_tokens: null}, max_cost: 5",
+            "max_cost: cannot be kept where extra_body takes max_tokens out",
+        ),
+        ("prices: {input: -1, output: 2}", "prices.input: should be greater than or equal to 0"),
+        ("prices: {input: 1}", "prices.output: is missing"),
+        ("extra_body: {n: 2}", r"extra_body: 'n' is the engine's to say"),
+        ("accept: [seeds]", r"accept\S*: should be 'max_tokens', 'seed', 'stop'"),
+    ],
+)
+def test_what_cannot_be_is_told_when_it_is_read(tmp_path: Path, keys: str, said: str) -> None:
+    """With file, line and key."""
+    path = tmp_path / "distill.yaml"
+    model = "engine: openai, base_url: 'http://127.0.0.1:9/v1', model: m"
+    path.write_text(
+        f"models:\n  teacher: {{{model}, {keys}}}\n  student: {{path: models/student}}\n"
+        "evals:\n  qa: {task: generation, data: gold.jsonl}\n"
+    )
+    with pytest.raises(ConfigError, match=rf"distill.yaml:2: models.teacher.{said}"):
+        load_config(path)
 
 
 def test_without_prices_tokens_are_counted_alone() -> None:

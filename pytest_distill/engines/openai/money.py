@@ -230,9 +230,9 @@ class Purse:
             f"model '{self._name}': stopped before example '{call.id}', so that max_cost "
             f"{money_text(decimal(self._options.max_cost or 0))}{share} is not exceeded: "
             f"{money_text(self.cost)} is spent, and this request may cost up to "
-            f"{money_text(most)}; {count_text(self.answers, 'answer')} came in this run "
-            "and are kept, where the store is on: run again with a greater max_cost, and only what "
-            "is missing is asked"
+            f"{money_text(most)}; {count_text(self.answers, 'answer')} came in this run, "
+            "and where the store is on it keeps those to examples: run again with a greater "
+            "max_cost, and only what is missing is asked"
         )
 
     @property

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imported
 
@@ -20,6 +20,10 @@ from tests import smollm2 as smollm2_135m
 from tests.smollm2 import package
 
 from .tiny import CHAT_TEMPLATE, CORPUS, SPECIAL_TOKENS, Make, Template, hf, saved, spec_of
+
+if TYPE_CHECKING:  # what runs a server need not be there for the tests without one
+    from tests.servers.scoring import Scored
+    from tests.servers.served import Served
 
 hf.utils.logging.disable_progress_bar()
 torch.set_num_threads(1)  # more threads cost tiny models more than they give
@@ -62,6 +66,32 @@ def causal_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> P
         initializer_range=0.3,  # sharp enough that no two tokens are a rounding error apart
     )
     return _save(tmp_path_factory, hf.LlamaForCausalLM(config), tokenizer)
+
+
+@pytest.fixture(scope="session")
+def model(causal_folder: Path) -> Scored:
+    """Return that model as a server has it; what the server does wrong is `model.lies`."""
+    from tests.servers.scoring import Scored
+
+    return Scored(causal_folder)
+
+
+@pytest.fixture(scope="session")
+def running(model: Scored) -> Iterator[Served]:
+    """Run its server."""
+    from tests.servers.scoring import scoring
+
+    with scoring(model) as server:
+        yield server
+
+
+@pytest.fixture
+def server(model: Scored, running: Served) -> Iterator[Served]:
+    """Return its server, which was asked nothing and is honest; after the test it is so again."""
+    honest = model.lies
+    running.asked.clear()
+    yield running
+    model.lies = honest
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from pytest_distill.evals.distributions import softmax
 from pytest_distill.evals.request_keys import request_key
 from pytest_distill.evals.tasks.classification import ClassificationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
-from tests.servers.scoring import HONEST, LABEL_KEYS, Lies, Scored, scoring
+from tests.servers.scoring import HONEST, LABEL_KEYS, Lies, Scored
 from tests.servers.served import Asked, Reply, Served, chat_answer, served
 
 from .tiny import Make, predicted
@@ -27,27 +26,6 @@ REQUESTS = [
     ClassificationRequest("pair", "A stitch", "in time", labels=("no", "yes", "maybe")),
     ClassificationRequest("odd", "The quick brown fox", labels=ODD),
 ]
-
-
-@pytest.fixture(scope="module")
-def model(causal_folder: Path) -> Scored:
-    """Return a tiny model as a server has it."""
-    return Scored(causal_folder)
-
-
-@pytest.fixture(scope="module")
-def running(model: Scored) -> Iterator[Served]:
-    """Run its server."""
-    with scoring(model) as server:
-        yield server
-
-
-@pytest.fixture
-def server(model: Scored, running: Served) -> Iterator[Served]:
-    """Return its server, which does what `model.lies` says for a test."""
-    running.asked.clear()
-    yield running
-    model.lies = HONEST
 
 
 def asked(url: str, **options: object) -> OpenAIEngine:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from pytest_distill.engines import Engine, ModelSpec
 from pytest_distill.engines.openai import OpenAIEngine
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
-from tests.servers.scoring import HONEST, Lies, Scored, scoring
+from tests.servers.scoring import Lies, Scored, scoring
 from tests.servers.served import Served
 
 from .test_engine_choices import REQUESTS
@@ -44,27 +43,6 @@ TEXTS = [
     PerplexityRequest("one window", "one, two", 50, 10),
     PerplexityRequest("wide", CORPUS[:60], 30, 1, share_cache=False),
 ]
-
-
-@pytest.fixture(scope="module")
-def model(causal_folder: Path) -> Scored:
-    """Return a tiny model as a server has it, whose tokenizer puts no token before a text."""
-    return Scored(causal_folder)
-
-
-@pytest.fixture(scope="module")
-def running(model: Scored) -> Iterator[Served]:
-    """Run its server."""
-    with scoring(model) as server:
-        yield server
-
-
-@pytest.fixture
-def server(model: Scored, running: Served) -> Iterator[Served]:
-    """Return its server, which does what `model.lies` says for a test."""
-    running.asked.clear()
-    yield running
-    model.lies = HONEST
 
 
 def asked(server: Served, **options: object) -> OpenAIEngine:

@@ -8,7 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ANYTHING = "..."
@@ -25,10 +25,12 @@ class Console:
     ----------
     folder : Path
         Where commands run.
+    places : mapping, optional
+        What the page says -> what is true here: of what is printed, the page has the former.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, places: Mapping[str, str] | None = None) -> None:
+        self.folder, self.places = folder, places or {}
         # Makes the folder pytest's rootdir, whatever stands above it.
         (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
         self.status = 0
@@ -57,7 +59,10 @@ class Console:
             check=False,
         )
         self.status = done.returncode
-        return done.stdout
+        printed = done.stdout
+        for told, true in self.places.items():
+            printed = printed.replace(true, told)
+        return printed
 
 
 def _environment() -> dict[str, str]:

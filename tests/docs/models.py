@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from pathlib import Path
 
+from tests.servers.served import Asked, Reply, chat_answer, served
 from tests.smollm2 import smollm2, without_layer
 
 from .console import Console
@@ -19,6 +22,41 @@ MODELS: Mapping[str, Mapping[str, Callable[[], Path]]] = {
 QUICKSTART = ROOT / "docs" / "quickstart.md"
 SHORTENED = {"README.md", "docs/index.md"}
 """Pages that show the quickstart's gates alone, without its gold set and predictions."""
+
+
+STAND_IN = "127.0.0.1:8000"
+"""Where pages say that their server is."""
+SERVED = {"docs/openai.md"}
+"""Pages beside which a server stands."""
+CAPITALS = {
+    "France": "Paris",
+    "Italy": "Rome",
+    "Spain": "Madrid",
+    "Japan": "Tokyo",
+    "Egypt": "Cairo",
+}
+"""What that server knows."""
+
+
+@contextmanager
+def beside(page: Path) -> Iterator[str]:
+    """Run the server of a page as long as the block lasts; gives where it is in truth."""
+    if str(page.relative_to(ROOT)) not in SERVED:
+        yield STAND_IN
+        return
+    numbers = count()
+
+    def handle(asked: Asked) -> Reply:
+        question = asked.body["messages"][-1]["content"]
+        said = next(capital for land, capital in CAPITALS.items() if land in question)
+        choice = {"logprobs": {"content": [{"token": said, "logprob": -0.25}]}}
+        usage = {"prompt_tokens": len(question.split()), "completion_tokens": 1}
+        answer = chat_answer(said, next(numbers), usage=usage, system_fingerprint="fp_1")
+        answer["choices"][0] |= choice
+        return Reply(answer)
+
+    with served(handle) as server:
+        yield f"127.0.0.1:{server.port}"
 
 
 def provide(page: Path, folder: Path) -> None:

@@ -16,7 +16,7 @@ The convention, which readers of the pages see too:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,8 +122,21 @@ def steps(block: Block) -> list[Step]:
     return [Step(command, tuple(expected)) for command, expected in found]
 
 
-def write(block: Block, folder: Path) -> None:
-    """Put a block where the page says it stands."""
+def write(block: Block, folder: Path, places: Mapping[str, str] | None = None) -> None:
+    """Put a block where the page says it stands.
+
+    Parameters
+    ----------
+    block : Block
+        A file of a page.
+    folder : Path
+        Where the page's files are.
+    places : mapping, optional
+        What the page says -> what is true here, such as where its server is.
+    """
     file = folder / str(block.name)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(block.text, encoding="utf-8")
+    text = block.text
+    for told, true in (places or {}).items():
+        text = text.replace(told, true)
+    file.write_text(text, encoding="utf-8")

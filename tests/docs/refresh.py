@@ -9,18 +9,24 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from .console import ANYTHING, Console, difference
 from .generated import with_parts
-from .models import provide
+from .models import STAND_IN, beside, provide
 from .pages import Block, Step, blocks, steps, write
 
 
 def refreshed(page: Path, folder: Path) -> str:
     """Return the text of a page with the outputs, and the generated parts, of now."""
+    with beside(page) as server:
+        return _refreshed(page, folder, {STAND_IN: server})
+
+
+def _refreshed(page: Path, folder: Path, places: Mapping[str, str]) -> str:
     lines = page.read_text(encoding="utf-8").splitlines()
-    console = Console(folder)
+    console = Console(folder, places)
     provide(page, folder)
     edits: list[tuple[Block, list[str]]] = []
     for block in blocks(page):
@@ -30,7 +36,7 @@ def refreshed(page: Path, folder: Path) -> str:
             shown = [line for step in steps(block) for line in output(step, console, block)]
             edits.append((block, shown))
         elif block.name:
-            write(block, folder)
+            write(block, folder, places)
     for block, shown in reversed(edits):
         start = int(block.place.rpartition(":")[2])
         indent = lines[start - 1].partition("```")[0]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ import yaml
 from pytest_distill.config import load_config
 
 from .console import Console, difference
-from .models import provide
+from .models import STAND_IN, beside, provide
 from .pages import FOR_READING, ROOT, Block, blocks, pages_with_examples, steps, write
 
 Parser = Callable[[str], object]
@@ -32,7 +32,13 @@ PARSERS: dict[str, Parser] = {
 )
 def test_the_examples_of_a_page_do_what_it_says(page: Path, tmp_path: Path) -> None:
     """Its files, put into one folder from top to bottom, make its commands print its outputs."""
-    console = Console(tmp_path)
+    with beside(page) as server:
+        run_page(page, tmp_path, {STAND_IN: server})
+
+
+def run_page(page: Path, tmp_path: Path, places: Mapping[str, str]) -> None:
+    """Write the files of a page, run its commands, and compare what they print."""
+    console = Console(tmp_path, places)
     provide(page, tmp_path)
     never_run: set[str] = set()
     for block in blocks(page):
@@ -44,7 +50,7 @@ def test_the_examples_of_a_page_do_what_it_says(page: Path, tmp_path: Path) -> N
             continue
         parse(block, tmp_path)
         if block.name and not block.parse_only:
-            write(block, tmp_path)
+            write(block, tmp_path, places)
             if block.name.endswith((".py", "distill.yaml")):
                 never_run.add(f"{block.name} ({block.place})")
     assert not never_run, "written, but no console block runs them"

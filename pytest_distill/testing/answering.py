@@ -80,7 +80,9 @@ class Answering:
         asked, name = self.group.requests, self.group.name
         with self.book.checking(points.ALIKE, name):
             alike = {asked[0].id: replace(before[asked[-1].id], id=asked[0].id)}
-            refuse_other(f"{named(asked)}, of which the last is as the first", alike, before, 1e-3)
+            refuse_other(
+                f"{named(asked)}, of which the last is as the first", alike, before, self.tolerance
+            )
         with self.book.checking(points.NOTHING, name):
             answered(self.engine, ())
         with self.book.checking(points.AGAIN, name):
@@ -204,7 +206,9 @@ def check_many(engine: Engine, group: Group) -> None:
     answered(engine, group.variants)
 
 
-def check_impossible(engine: Engine, group: Group, given: Request | None, before: Answers) -> None:
+def check_impossible(
+    engine: Engine, group: Group, given: Request | None, before: Answers, tolerance: float
+) -> None:
     """Ask for what cannot be answered, among what can: the error must name it."""
     request = given or too_long(group)
     if request is None:
@@ -220,4 +224,4 @@ def check_impossible(engine: Engine, group: Group, given: Request | None, before
     if not isinstance(error, ModelError) or f"'{request.id}'" not in str(error):
         raise NotKeptError(named([request]), f"{type(error).__name__}: {error}")
     now = answered(engine, group.requests[:1])
-    refuse_other(f"{named(group.requests[:1])}, after an error", now, before, 1e-3)
+    refuse_other(f"{named(group.requests[:1])}, after an error", now, before, tolerance)

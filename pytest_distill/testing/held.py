@@ -15,6 +15,8 @@ from pathlib import Path
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
 
+SEES_ALL = Path("/proc/self/fd").exists()
+"""Whether this system tells of processes and sockets; threads are seen everywhere."""
 PATIENCE = 2.0
 """Seconds in which what was ended may go."""
 LEAST = 32_768

@@ -80,6 +80,8 @@ class Interrupted:
         asked = f"{named(group.requests)}, after a run that broke off"
         with calling(asked):
             found = self._evaluate(engine, group, predict)
+        if not again:
+            raise UncheckedError("too few requests to break off among them")
         if twice := [id for id in again if id in got]:
             raise NotKeptError(
                 asked, f"{quoted(twice)} asked for once more, though the store has it"

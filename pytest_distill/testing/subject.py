@@ -13,7 +13,7 @@ from typing import Any
 
 from pytest_distill.config import Config, Extensions, load_config
 from pytest_distill.config.schema import EngineModel
-from pytest_distill.engines import Engine, ModelSpec
+from pytest_distill.engines import Engine, ModelSpec, plain
 from pytest_distill.engines.lookup import engine_class
 from pytest_distill.errors import ConfigError
 from pytest_distill.evaluation.sources.source import Source
@@ -50,6 +50,7 @@ class Subject:
     config: Config = field(init=False)
 
     def __post_init__(self) -> None:
+        self._refuse_mistaken()
         found = None
         with suppress(ConfigError):  # told below, as for a `distill.yaml`
             found = engine_class(self.name, self._added, _FILE)
@@ -60,6 +61,24 @@ class Subject:
             )
         object.__setattr__(self, "config", self.config_of({}))
         _ = self.kind  # that it can be imported
+
+    def _refuse_mistaken(self) -> None:
+        """Raise ConfigError where an argument is of another kind."""
+        if not isinstance(self.engine, str | type):
+            raise ConfigError(
+                f"{_FILE}: engine must be a class, its dotted path or the name of a built-in "
+                f"engine, not {plain.shown(self.engine)}"
+            )
+        if not isinstance(self.model, Mapping):
+            raise ConfigError(
+                f"{_FILE}: model must be a mapping, an entry as under models: in distill.yaml, "
+                f"not {plain.shown(self.model)}"
+            )
+        named = self.model.get("engine", self.name)
+        if named != self.name:
+            raise ConfigError(
+                f"{_FILE}: model has engine: {named}, and the engine is {self.name}: leave it out"
+            )
 
     @property
     def name(self) -> str:
@@ -91,18 +110,13 @@ class Subject:
 
     def config_of(self, changes: Mapping[str, Any]) -> Config:
         """Return what a ``distill.yaml`` with this model, some keys changed, comes to."""
-        if not isinstance(self.model, Mapping):
-            raise ConfigError(
-                "engine_contract: model must be a mapping, an entry as under models: in "
-                f"distill.yaml, not {self.model!r}"
-            )
         entry = {"role": NAME, **self.model, "engine": self.name, **changes}
         try:
             text = json.dumps(
                 {"models": {self.called: entry}, "evals": _EVALS}, default=str, indent=1
             )
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"engine_contract: model: {error}") from None
+            raise ConfigError(f"{_FILE}: model: {error}") from None
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, _FILE)
             path.write_text(text, encoding="utf-8")

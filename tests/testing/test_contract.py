@@ -223,6 +223,14 @@ def test_the_user_s_own_requests_are_asked(weights: Path) -> None:
     assert "impossible requests" not in {each.point for each in report.kept}
 
 
+def test_one_request_cannot_be_broken_off(weights: Path) -> None:
+    """So that nothing is said of what comes after."""
+    report = contract(Good, weights, requests=[ClassificationRequest("a", "x")])
+    told = {each.point: each.why for each in report.unchecked}
+    assert told["resume"] == "too few requests to break off among them"
+    assert told["many"] == "only 2 requests are given"
+
+
 def test_an_identity_is_the_same_in_another_process(weights: Path) -> None:
     """Where texts have other hashes; a class that cannot be imported there is not checked."""
     found = broken(engines.IdentityByHash, weights, tasks=[ONE], elsewhere=True)
@@ -281,6 +289,8 @@ def test_an_engine_without_identity_is_stored_nowhere(weights: Path) -> None:
     ("engine", "model", "more", "said"),
     [
         (Good, {"slat": "s"}, {}, "models.student.slat: unknown key; did you mean 'salt'?"),
+        (Good(ModelSpec("a", "student")), {}, {}, "engine must be a class, its dotted path or"),
+        (Good, {"engine": "openai"}, {}, "model has engine: openai, and the engine is tests."),
         (Good, ["path"], {}, "model must be a mapping, an entry as under models:"),
         ("recorded", {"predictions": {"e": "e.jsonl"}}, {}, "'recorded' runs no model"),
         ("reported", {"scores": {"e": {"accuracy": 1}}}, {}, "'reported' runs no model"),

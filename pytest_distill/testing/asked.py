@@ -23,6 +23,8 @@ TEXTS = (
     "The capital of France is Paris",
 )
 CHOICES = ((" bad", " good"), (" ten", " a dozen", " nine"), (" six", " five."), (".", "?"))
+LABELS = ("negative", "positive")
+"""For models that have no outputs of their own."""
 MANY = 20
 """More than are asked at once, or are in one batch, by many an engine."""
 LONG = "a word and another one " * 120
@@ -99,7 +101,10 @@ def _of_tasks(tasks: Sequence[str] | None) -> list[Group]:
     talks = [Conversation([{"role": "user", "content": text}]) for text in TEXTS]
     pairs = list(zip(IDS, TEXTS, strict=True))
     built = [
-        _group("classification", [ClassificationRequest(id, text) for id, text in pairs]),
+        _group(
+            "classification",
+            [ClassificationRequest(id, text, labels=LABELS) for id, text in pairs],
+        ),
         _group(
             "multiple_choice",
             [

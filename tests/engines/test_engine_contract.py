@@ -39,7 +39,10 @@ CHATS = [
     )
     for number, text in enumerate(["the quick brown fox", "Paris"])
 ]
-LABELS = [ClassificationRequest("l1", "a great film"), ClassificationRequest("l2", "good, bad")]
+LABELS = [
+    ClassificationRequest("l1", "a great film", labels=("no", "yes")),
+    ClassificationRequest("l2", "good, bad", labels=("no", "yes")),
+]
 
 
 def kept(report: ContractReport) -> dict[str, tuple[str, ...]]:
@@ -109,12 +112,12 @@ def test_servers_are_asked_as_the_port_says(causal_folder: Path) -> None:
         report = engine_contract(
             "openai",
             {"base_url": server.url, "model": "tiny", "bos": "<s>"},
-            requests=[*CHOICES, *TEXTS, *CHATS],
+            requests=[*CHOICES, *TEXTS, *CHATS, *LABELS],
             other={"model": "another"},
             reference={"path": str(causal_folder)},
             elsewhere=False,
         )
     found = kept(report)
     assert found["reference"] == ("multiple_choice", "perplexity")
-    assert found["cancel"] == ("multiple_choice", "perplexity", "generation")
+    assert found["cancel"] == ("multiple_choice", "perplexity", "generation", "classification")
     assert {"identity of another", "resume", "close"} <= found.keys()

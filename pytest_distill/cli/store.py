@@ -90,10 +90,11 @@ def _listed(store: Store) -> Iterator[str]:
     runs = store.runs()
     for found in runs:
         identity = found.identity
-        about = f"{identity.get('engine', '?')}, {identity.get('dtype', '?')}"
+        server = identity.get("server")
+        about = f"{identity.get('engine', '?')}, {server or identity.get('dtype', '?')}"
         if "asked" in identity:
             about += ", asked again"
-        digest = str(identity.get("model", "?"))[:12]
+        digest = str(identity.get("model", "?"))[: 60 if server else 12]  # a name, or a digest
         yield f"{found.info.name}  {digest}  {found.n:,} predictions  {about}  {found.made}"
     for looks in store.all_looks():
         names = [printable(name) for name in looks.evals] or ["?"]

@@ -326,6 +326,7 @@ class RunModel(Model):
             evaluation = super().evaluate(on)
             if (
                 not known
+                and self.elsewhere is None  # where there is nothing to be loaded
                 and isinstance(evaluation, MeasuredEvaluation)
                 and evaluation.from_store < evaluation.asked
             ):

@@ -412,12 +412,14 @@ class Project:
     def _make_room(self, wanted: running.RunModel) -> None:
         """Free the models that no test holds: two big ones need not fit beside each other.
 
+        One that runs elsewhere needs no room.
+
         While one is loaded and asked, the files of the others are read for their digests; of
         several processes each reads its own.
         """
         for model in self.all_models:
             if isinstance(model, running.RunModel) and model is not wanted:
-                if not model.pinned:
+                if not model.pinned and wanted.elsewhere is None and model.asked_at is None:
                     model.close()
                 if self.worker is None and model.reads_ahead:
                     model.read_ahead()

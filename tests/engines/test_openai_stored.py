@@ -37,12 +37,12 @@ class Server:
         return Reply(completion(said, number, system_fingerprint=self.fingerprint))
 
 
-def write(folder: Path, at: Served, **keys: str) -> Path:
+def write(folder: Path, at: Served, **keys: object) -> Path:
     """Write a project whose teacher is asked at a server."""
     rows = [{"id": f"e{n}", "q": f"question {n}", "a": f"question {n}"} for n in range(N)]
     (folder / "gold.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     teacher = {"engine": "openai", "base_url": at.url, "model": "m", **keys}
-    said = ", ".join(f"{key}: '{value}'" for key, value in teacher.items())
+    said = ", ".join(f"{key}: {json.dumps(value)}" for key, value in teacher.items())
     path = folder / "distill.yaml"
     path.write_text(
         f"models:\n  teacher: {{{said}}}\n"
@@ -123,3 +123,36 @@ def test_exported_answers_stand_in_where_nobody_listens(tmp_path: Path) -> None:
 def teacher(path: Path, predictions: Path) -> object:
     """Return what stands for the teacher."""
     return Project(load_config(path), predictions=predictions).models["teacher"]
+
+
+def test_the_store_lists_where_it_was_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """First and second answers are told apart, and what is used is not pruned."""
+    with served(Server()) as at:
+        path = write(tmp_path, at, noise_check=3)
+        assert evaluated(path).again is not None
+        asked = len(at.asked)
+        store = ["--config", str(path)]
+        assert main(["store", "prune", *store]) == 0
+        assert main(["store", "list", *store]) == 0
+        assert evaluated(path).again is not None
+        assert len(at.asked) == asked
+    told = capsys.readouterr().out
+    where = f"openai, {at.url.removeprefix('http://')}"
+    assert "0 models and 0 predictions dropped" in told
+    assert f"teacher  m  {N} predictions  {where}  " in told
+    assert f"teacher  m  3 predictions  {where}, asked again  " in told
+
+
+def test_only_what_is_asked_for_is_paid_for(tmp_path: Path) -> None:
+    """A model here runs all selected evals while it is loaded; one elsewhere those alone."""
+    with served(Server()) as at:
+        path = write(tmp_path, at)
+        path.write_text(path.read_text() + "  other: {task: generation, data: gold.jsonl, "
+                        "input: q, target: a, prompt: 'other: {{ q }}'}\n")  # fmt: skip
+        project = Project(load_config(path))
+        project.selected.update(("qa", "other"))
+        project.comparison("qa", kind=Comparison).evaluation("teacher")
+        project.close()
+    assert not [asked for asked in at.asked if asked.body["prompt"].startswith("other: ")]

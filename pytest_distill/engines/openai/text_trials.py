@@ -143,21 +143,30 @@ class _Trying:
 
 
 async def _tools(texts: Texts, request: GenerationRequest, send: Send, checks: Checks) -> None:
-    """See whether tools reach the model: with them a prompt has more tokens."""
+    """See whether tools reach the model: with them a prompt has more tokens.
+
+    Where it has not, the same is asked with more words: a server that counts no more tokens for
+    these tells nothing.
+    """
     call = replace(call_of(request, f"model '{texts.name}', example '{request.id}'"), most=1)
     with_tools = {**call.body, "max_tokens": 1}
     without = {key: value for key, value in with_tools.items() if key != "tools"}
-    sizes = []
-    for body in (with_tools, without):
+    *others, last = without["messages"]
+    longer = {**without, "messages": [*others, {**last, "content": f"{last['content']} {PROMPT}"}]}
+
+    async def size(body: Mapping[str, Any]) -> int | None:
         usage = usage_of(await texts.dialect.ask(send, replace(call, body=body)))
-        if usage is None:
-            return
-        sizes.append(usage.input)
-    if sizes[0] <= sizes[1]:
+        return None if usage is None else usage.input
+
+    told, untold = await size(with_tools), await size(without)
+    if told is None or untold is None or told > untold:
+        return
+    more = await size(longer)
+    if more is not None and more > untold:
         checks.refuse(
             "tools",
             "its server does not tell the model of the tools",
-            f"the prompt has {sizes[0]} tokens with them and {sizes[1]} without",
+            f"the prompt has {told} tokens with them and {untold} without",
         )
 
 

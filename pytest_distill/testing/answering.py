@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pytest_distill.engines import Engine, plain
@@ -26,6 +27,8 @@ from pytest_distill.testing.held import Running, left_running
 from pytest_distill.testing.results import Book, NotKeptError, UncheckedError, calling
 
 UNSTEADY = "the same requests do not get the same answers twice"
+_WARM = 3
+"""How often something must be left running: a pool may still be growing before."""
 SEEDS = (101, 102, 103, 104, 105, 106)
 
 
@@ -85,6 +88,8 @@ class Answering:
             )
         with self.book.checking(points.NOTHING, name):
             answered(self.engine, ())
+        with self.book.checking(points.UNALTERED, name):
+            self._unaltered()
         with self.book.checking(points.AGAIN, name):
             self._same(asked, before, "once more")
         if self.book.is_broken(name, points.AGAIN):
@@ -109,6 +114,16 @@ class Answering:
         now = answered(self.engine, requests)
         refuse_other(f"{named(requests)}, {how}", now, before, self.tolerance)
 
+    def _unaltered(self) -> None:
+        """Hand in copies, and look at them again."""
+        asked = list(self.group.requests[:2])
+        given = deepcopy(asked)
+        with calling(named(asked)):
+            for _ in self.engine.predict(given):
+                pass
+        if [*map(asdict, given)] != [*map(asdict, asked)]:
+            raise NotKeptError(named(asked), "other requests in the list that was handed in")
+
     def _batches(self, before: Answers) -> None:
         """Ask in reverse, in two mixes, and each alone."""
         asked = self.group.requests
@@ -120,18 +135,22 @@ class Answering:
     def _cancel(self, before: Answers) -> None:
         """Stop after one answer, and before the first; then ask for another one."""
         asked = self.group.requests
-        running = Running.now()
-        for take in (1, 0):
-            with calling(f"{named(asked)}, and the iterator closed after {take} answers"):
-                answers = iter(self.engine.predict(list(asked)))
-                for _ in range(take):
-                    next(answers)
-                close(answers)
-                del answers
-        if left := left_running(running):
+        for _ in range(_WARM):
+            running = Running.now()
+            for take in (1, 0):
+                with calling(f"{named(asked)}, and the iterator closed after {take} answers"):
+                    answers = iter(self.engine.predict(list(asked)))
+                    for _ in range(take):
+                        next(answers)
+                    close(answers)
+                    del answers
+            left = left_running(running)
+            if not left:
+                break
+        else:
             raise NotKeptError(
                 f"{named(asked)}, and the iterator closed early",
-                f"still running: {', '.join(left)}",
+                f"still there: {', '.join(left)}",
             )
         self._same(asked[-1:], before, "after another iterator was closed early")
 
@@ -199,11 +218,13 @@ def close(answers: Iterator[Prediction]) -> None:
         closing()
 
 
-def check_many(engine: Engine, group: Group) -> None:
-    """Ask for more than the other checks do at once."""
+def check_many(engine: Engine, group: Group, tolerance: float) -> None:
+    """Ask for more than the other checks do at once, and then for some of them."""
     if not group.variants:
         raise UncheckedError(f"only {len(group.requests)} requests are given")
-    answered(engine, group.variants)
+    many = answered(engine, group.variants)
+    some = group.variants[:: len(group.variants) // 5]
+    refuse_other(f"{named(some)}, before among many", answered(engine, some), many, tolerance)
 
 
 def check_impossible(

@@ -170,7 +170,7 @@ def refusal(engine: Engine, requests: Iterable[Request]) -> DistillError | None:
     asked = [*requests]
     try:
         with calling(named(asked)):
-            taken(engine, asked)
+            once_each(sound(taken(engine, asked), asked), asked)
     except NotKeptError as error:
         if isinstance(error.__cause__, DistillError):
             return error.__cause__

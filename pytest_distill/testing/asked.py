@@ -25,8 +25,8 @@ TEXTS = (
 CHOICES = ((" bad", " good"), (" ten", " a dozen", " nine"), (" six", " five."), (".", "?"))
 LABELS = ("negative", "positive")
 """For models that have no outputs of their own."""
-MANY = 20
-"""More than are asked at once, or are in one batch, by many an engine."""
+MANY = 41
+"""More than are in one batch of many an engine, and a number that no batch divides."""
 LONG = "a word and another one " * 120
 """Longer than the context of many a small model; see `engine_contract`, `impossible`."""
 

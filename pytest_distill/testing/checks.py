@@ -102,7 +102,7 @@ class Checks:
         self._refuse_unoffered(tasks)
         for group in self._one_a_task():
             with self.book.checking(points.MANY, group.name):
-                check_many(engine, group)
+                check_many(engine, group, self.tolerance)
             of = given if isinstance(given, type(group.requests[0])) else None
             with self.book.checking(points.IMPOSSIBLE, group.name):
                 check_impossible(engine, group, of, self.answers[group.name], self.tolerance)
@@ -265,7 +265,7 @@ class Checks:
                     "close()", f"it still holds {held:,} of {self.loaded:,} bytes of arrays"
                 )
             if left := left_running(running):
-                raise NotKeptError("close()", f"still running: {', '.join(left)}")
+                raise NotKeptError("close()", f"still there: {', '.join(left)}")
 
     def _close(self, engine: Engine) -> None:
         with self.book.checking(points.CLOSE), calling("close()"):

@@ -1,4 +1,4 @@
-"""What an engine holds and has running: arrays within its reach, threads, processes, sockets."""
+"""What an engine holds and has running: arrays in reach, threads, processes, sockets, files."""
 
 from __future__ import annotations
 
@@ -75,26 +75,31 @@ class Running:
         Its child processes that have not ended.
     sockets : frozenset of str
         Its open sockets.
+    files : frozenset of str
+        Its open files and pipes, each with the number that it has here.
     """
 
     threads: frozenset[threading.Thread]
     processes: frozenset[int]
     sockets: frozenset[str]
+    files: frozenset[tuple[str, str]]
 
     @classmethod
     def now(cls) -> Running:
         """Return what runs now."""
-        return cls(frozenset(threading.enumerate()), _children(), _sockets())
+        return cls(frozenset(threading.enumerate()), _children(), _sockets(), _files())
 
     def more_than(self, before: Running) -> list[str]:
         """Return in words what runs now and did not before."""
         threads = sorted(thread.name for thread in self.threads - before.threads)
         processes = sorted(self.processes - before.processes)
         sockets = self.sockets - before.sockets
+        files = sorted(target for _, target in self.files - before.files)
         return [
             *(f"thread '{name}'" for name in threads),
             *(f"process {pid}" for pid in processes),
             *([f"{len(sockets)} open socket{'s' if len(sockets) > 1 else ''}"] if sockets else []),
+            *(f"open file {target}" for target in files),
         ]
 
 
@@ -128,12 +133,7 @@ def _sockets() -> frozenset[str]:
 
     The sides of a server in this process are none of what asks it: they end when it has noticed.
     """
-    found = set()
-    for link in _listed(Path("/proc/self/fd")):
-        with suppress(OSError):
-            target = str(link.readlink())
-            if target.startswith("socket:["):
-                found.add(target)
+    found = {target for _, target in _open() if target.startswith("socket:[")}
     of_port: dict[str, set[str]] = {}
     served = set()
     for port, state, inode in _connections():
@@ -143,6 +143,23 @@ def _sockets() -> frozenset[str]:
             if state == _LISTENS:
                 served.add(port)
     return frozenset(found.difference(*(of_port[port] for port in served)))
+
+
+def _files() -> frozenset[tuple[str, str]]:
+    """Return this process's open files and pipes, without devices and what the system tells."""
+    others = ("/dev/", "/proc/", "/sys/")
+    return frozenset(
+        (number, target)
+        for number, target in _open()
+        if target.startswith(("/", "pipe:[")) and not target.startswith(others)
+    )
+
+
+def _open() -> Iterator[tuple[str, str]]:
+    """Yield number and target of whatever this process has open; nothing without /proc."""
+    for link in _listed(Path("/proc/self/fd")):
+        with suppress(OSError):
+            yield link.name, str(link.readlink())
 
 
 def _connections() -> Iterator[tuple[str, str, str]]:

@@ -39,6 +39,7 @@ AGAIN = Point("asked again", "the same requests get the same answers; so does th
 SEEDS = Point("seeds", "the seed of a request says what sampling draws")
 STOPS = Point("stop strings", "a generated text ends before the first stop string in it")
 LIMIT = Point("max_new_tokens", "a generated text has at most so many tokens")
+UNALTERED = Point("requests as they are", "predict() alters neither the requests nor their list")
 MANY = Point("many", "predict() takes all requests of an eval at once, and yields one for each")
 BATCHES = Point(
     "batches", "what a model makes of one example does not depend on what else is asked, or when"

@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_distill.engines import Engine
 from pytest_distill.evals.requests import Prediction, Request
+from pytest_distill.evaluation.plain_predictions import plain_prediction
 from pytest_distill.evaluation.store.keeping import Keeper, Predict
 from pytest_distill.testing.answering import close
 from pytest_distill.testing.answers import (
@@ -49,7 +50,7 @@ class Interrupted:
             answers = iter(engine.predict(list(missing)))
             for prediction in answers:
                 got.append(prediction.id)
-                yield prediction
+                yield plain_prediction(prediction, "a prediction")
                 if len(got) == half:
                     break
             if not by_error:
@@ -73,8 +74,8 @@ class Interrupted:
             again.extend(request.id for request in missing)
             came = []
             for prediction in engine.predict(list(missing)):
-                came.append(prediction)
-                yield prediction
+                came.append(plain_prediction(prediction, "a prediction"))
+                yield came[-1]
             once_each(sound(came, missing), missing)
 
         asked = f"{named(group.requests)}, after a run that broke off"

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -406,6 +407,90 @@ class LeavesThread(Good):
             if isinstance(each, ModelError):
                 raise each
             yield each
+
+
+class FirstBatch(Good):
+    """Answers no more than fit into one batch."""
+
+    def predict(self, requests: Sequence[Any]) -> Iterator[Any]:
+        """Answer them."""
+        yield from super().predict(requests[:32])
+
+
+class SwapsInBatches(Good):
+    """Gives two answers of a big batch to each other's request."""
+
+    def predict(self, requests: Sequence[Any]) -> Iterator[Any]:
+        """Answer them."""
+        found = list(super().predict(requests))
+        if len(found) > 8:
+            a, b = found[:2]
+            found[:2] = replace(a, id=b.id), replace(b, id=a.id)
+        yield from found
+
+
+class Takes(Good):
+    """Takes what it answers out of the list of requests."""
+
+    def predict(self, requests: Any) -> Iterator[Any]:
+        """Answer them."""
+        self.load()
+        while requests:
+            yield self.answer(requests.pop())
+
+
+class EndsEarly(Good):
+    """Ends without a word where it should refuse."""
+
+    def predict(self, requests: Sequence[Any]) -> Iterator[Any]:
+        """Answer them."""
+        self.load()
+        return map(self.answer, requests)
+
+    def refuse(self, request: Any, text: str) -> None:  # noqa: ARG002
+        """Refuse a text that is too long."""
+        if len(text) > 1_000:
+            raise StopIteration
+
+
+class LeavesFile(Good):
+    """Opens a file for each object, and does not close it."""
+
+    kept: ClassVar[list[Any]] = []
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(spec)
+        self.kept.append(Path(spec.path).open("rb"))  # noqa: SIM115 (that is the fault)
+
+
+class Numpy(Good):
+    """Gives arrays, as an engine may."""
+
+    def answer(self, request: Any) -> Any:
+        """Answer one request."""
+        found = super().answer(request)
+        values = found.probabilities
+        return replace(found, probabilities=None if values is None else np.array(values))
+
+
+class Pool(Good):
+    """Has threads that wait for work, and may be more with each call, as an engine may."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(spec)
+        self.pool = ThreadPoolExecutor(16)
+
+    def predict(self, requests: Sequence[Any]) -> Iterator[Any]:
+        """Answer them."""
+        self.load()
+        asked = [self.pool.submit(self.answer, request) for request in requests]
+        for each in asked:
+            yield each.result()
+
+    def close(self) -> None:
+        """End the threads."""
+        self.pool.shutdown()
+        super().close()
 
 
 class LeavesSocket(Good):

@@ -9,6 +9,7 @@ import threading
 import time
 import traceback
 import zlib
+from email.utils import formatdate
 from itertools import count
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from urllib.parse import quote
 import pytest
 
 from pytest_distill.engines.openai.options import OpenAIOptions
+from pytest_distill.engines.openai.pacing import seconds_of
 from pytest_distill.engines.openai.safety import Key
 from pytest_distill.engines.openai.seen import Seen
 from pytest_distill.errors import ModelError
@@ -387,6 +389,34 @@ def test_each_timeout_ends_what_it_is_for(
     with raw(lambda _: parts) as server, pytest.raises(ModelError, match=said):
         texts(engine(server.url, timeouts={"deadline": 0.6, **times}), 1)
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        (None, None),
+        ("7", 7),
+        ("0.5", 0.5),
+        ("-3", 0),
+        ("soon", None),
+        ("", None),
+        ("nan", None),
+        ("1e999", None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
+        ("Wed, 21 Oct 2015 07:28:00", 0),
+        ("Wed, 99 Oct 2015 07:28:00 GMT", None),
+    ],
+)
+def test_how_long_a_server_wants_to_be_left_alone(said: str | None, seconds: float | None) -> None:
+    """In seconds or as a date; anything else says nothing."""
+    assert seconds_of(said) == seconds
+
+
+def test_a_date_to_come_is_waited_for() -> None:
+    """To within the second that it is written in."""
+    found = seconds_of(formatdate(time.time() + 60, usegmt=True))
+    assert found is not None
+    assert 58 < found <= 60
 
 
 def test_a_storm_is_outlived_by_waiting_as_long_as_the_server_says() -> None:

@@ -158,8 +158,7 @@ class Purse:
                 read = size + self._overhead if self._prices else 0
                 reserved = Reserved(self, size, read, self._most(call) if self._prices else 0)
                 most = self._cost_of(reserved.input, reserved.output)
-                held = sum(self._held.values(), Fraction())
-                if self._limit is None or self.cost + held + most <= self._limit:
+                if self._limit is None or self._spoken_for + most <= self._limit:
                     self._held[reserved] = most
                     return reserved
                 if not self._held:
@@ -167,6 +166,11 @@ class Purse:
                 waiting = _Waiting()
                 self._waiting.append(waiting)
             await waiting.woken.wait()
+
+    @property
+    def _spoken_for(self) -> Fraction:
+        """What is spent, and what may be by what is on its way."""
+        return self.cost + sum(self._held.values(), Fraction())
 
     def settle(self, reserved: Reserved, usage: Usage | None, *, answered: bool) -> None:
         """Count what a call was billed, in place of what was held back for it.

@@ -161,7 +161,7 @@ def seconds_of(said: str | None) -> float | None:
     except ValueError:
         try:
             when = parsedate_to_datetime(said)
-        except ValueError:
+        except (ValueError, TypeError, OverflowError):
             return None
         when = when if when.tzinfo else when.replace(tzinfo=UTC)
         seconds = (when - datetime.now(UTC)).total_seconds()

@@ -30,6 +30,7 @@ from pytest_distill.engines.openai.replies import (
 )
 from pytest_distill.engines.openai.safety import Key, key_of, variable
 from pytest_distill.engines.openai.seen import Seen
+from pytest_distill.engines.openai.tries import MOST_TRIES, Tries
 from pytest_distill.errors import ModelError
 
 _HTTP = Package("httpx2", "httpx2", "openai")
@@ -37,9 +38,6 @@ _OTHER_HTTP = Package("httpx", "httpx2", "openai")
 _TENACITY = Package("tenacity", "tenacity", "openai")
 _LOGGERS = ("httpx2", *(f"httpcore2.{of}" for of in ("connection", "http11", "proxy", "socks")))
 """Of the package that speaks HTTP; without the 2 those of its older one."""
-_MOST_TRIES = 10
-"""Of one request that the server answers badly, though it answers: with a fault in every fifth
-answer, one in ten million requests needs more."""
 _SERVER_SECONDS = 20.0
 _REQUEST_SECONDS = 2.0
 """The longest pauses before another try, for a server that is away and for a bad answer."""
@@ -135,15 +133,10 @@ class Sender:
         ModelError
             Where the server refuses, answers badly every time, or not before the deadline.
         """
-        tries = _Tries(call, self._content(call), self._options.timeouts.deadline)
-        retrying = self._tenacity.AsyncRetrying(
-            retry=self._tenacity.retry_if_result(lambda reply: isinstance(reply, Again)),
-            stop=lambda state: self._is_over(tries, state.outcome.result()),
-            wait=self._pause,
-            sleep=self.pace.rest,
-            retry_error_callback=lambda state: state.outcome.result(),
-        )
-        reply: Reply = await retrying(self._try, tries)
+        tries = Tries(call, self._content(call), self._options.timeouts.deadline)
+        reply = await self._try(tries)
+        if isinstance(reply, Again):
+            reply = await self._tried_again(tries, reply)
         if isinstance(reply, Answer):
             return reply.json
         problem = self._problem(tries, reply)
@@ -151,11 +144,28 @@ class Sender:
             raise CallRefusedError(problem, reply.status, reply.why)
         raise ModelError(problem)
 
+    async def _tried_again(self, tries: Tries, first: Again) -> Reply:
+        """Return what comes of further tries, after one that failed."""
+        failed = iter([first])
+
+        async def again() -> Reply:
+            return next(failed, None) or await self._try(tries)
+
+        retrying = self._tenacity.AsyncRetrying(
+            retry=self._tenacity.retry_if_result(lambda reply: isinstance(reply, Again)),
+            stop=lambda state: self._is_over(tries, state.outcome.result()),
+            wait=self._pause,
+            sleep=self.pace.rest,
+            retry_error_callback=lambda state: state.outcome.result(),
+        )
+        reply: Reply = await retrying(again)
+        return reply
+
     def stop(self) -> None:
         """Send nothing further; what is on its way is waited for."""
         self.pace.stop()
 
-    async def _try(self, tries: _Tries) -> Reply:
+    async def _try(self, tries: Tries) -> Reply:
         """Send a call once, when the server can take it."""
         try:
             async with asyncio.timeout_at(tries.ends_at) as limit, self.pace.turn():
@@ -170,7 +180,7 @@ class Sender:
             tries.failed(reply, self.pace.answered)
         return reply
 
-    async def _counted(self, tries: _Tries) -> Reply:
+    async def _counted(self, tries: Tries) -> Reply:
         """Send a call once, and count what that cost, whatever happens."""
         if tries.call.aside:
             return await self._once(tries)
@@ -188,7 +198,7 @@ class Sender:
             reserved.free()
         return reply
 
-    async def _once(self, tries: _Tries) -> Reply:
+    async def _once(self, tries: Tries) -> Reply:
         sent_at = time.monotonic()
         reply = await self._line.send(self._url(tries.call), tries.content, self._total)
         if isinstance(reply, Answer) and self._seen.is_of_another(reply.json, tries.content):
@@ -212,9 +222,9 @@ class Sender:
         said = {"model": self._options.model, **call.body, **self._options.extra_body}
         return json.dumps({k: v for k, v in said.items() if v is not None}).encode()
 
-    def _is_over(self, tries: _Tries, reply: Again) -> bool:
+    def _is_over(self, tries: Tries, reply: Again) -> bool:
         """Whether another try is of no use, or too late."""
-        if tries.stopped or tries.bad >= _MOST_TRIES or tries.ends_at is None:
+        if tries.stopped or tries.bad >= MOST_TRIES or tries.ends_at is None:
             return True
         return asyncio.get_running_loop().time() + (reply.pause or 0.0) >= tries.ends_at
 
@@ -226,7 +236,7 @@ class Sender:
         grown: float = self._tenacity.wait_random_exponential(multiplier=step, max=most)(state)
         return grown if reply.pause is None else max(spread(reply.pause), grown)
 
-    def _problem(self, tries: _Tries, reply: Again | Refused | Moved) -> str:
+    def _problem(self, tries: Tries, reply: Again | Refused | Moved) -> str:
         """Return what to say of a call that has no answer."""
         begin, id = f"model '{self._name}' at {host_of(self._options.base_url)}: ", tries.call.id
         if isinstance(reply, Refused):
@@ -236,7 +246,7 @@ class Sender:
                 f"{begin}example '{id}' was redirected to {self._line.shown(reply.to)}, and that "
                 "is not followed: write where the server is into base_url"
             )
-        if tries.bad >= _MOST_TRIES:
+        if tries.bad >= MOST_TRIES:
             return f"{begin}example '{id}' {reply.why} ({tries.count} tries, the last one told)"
         deadline = self._options.timeouts.deadline
         asked = f"; it asks to wait for {reply.pause:,.0f} s" if reply.pause else ""
@@ -257,34 +267,3 @@ class Sender:
                 f"'{self._options.model}': one of base_url and model is wrong"
             )
         return told
-
-
-class _Tries:
-    """The tries of one call."""
-
-    def __init__(self, call: Call, content: bytes, deadline: float) -> None:
-        self.call, self.content = call, content
-        self.count = self.bad = 0
-        self.last: Again | None = None
-        self.stopped = False
-        self.ends_at: float | None = None
-        self._deadline = deadline
-        self._answered = 0
-
-    def begin(self) -> float:
-        """Count a try, and return when the last one ends: the deadline runs from the first on."""
-        if self.ends_at is None:
-            self.ends_at = asyncio.get_running_loop().time() + self._deadline
-        self.count += 1
-        return self.ends_at
-
-    def failed(self, reply: Again, answered: int) -> None:
-        """Take note of a try that failed, when so many other requests had been answered."""
-        others = self.last is not None and answered > self._answered
-        self.bad += {
-            Patience.SERVER: False,
-            Patience.GATEWAY: others,
-            Patience.ADDRESS: not answered,
-            Patience.REQUEST: True,
-        }[reply.patience]
-        self.last, self._answered = reply, answered

@@ -167,7 +167,7 @@ BROKEN: list[tuple[Any, str, str, str]] = [
     (engines.IdentityByRole, ONE, "identity", "'role' is 'teacher'.*, before 'student'"),
     (engines.IdentityByWorker, ONE, "identity", r"'worker' is 1 .*, before 0"),
     (engines.IdentityByPath, ONE, "identity of bytes", "'path' is"),
-    (engines.IdentityBySize, ONE, "identity of bytes", "that of the bytes before"),
+    (engines.IdentityBySize, ONE, "identity of bytes", "the same"),
     (engines.IdentityLoads, ONE, "identity unloaded", "holds 65,.* bytes of arrays"),
     (engines.Silent, TEXT, "another object", "for 'É': text"),
     (engines.ByObject, ONE, "another object", "probabilities"),
@@ -232,6 +232,22 @@ def test_the_user_s_own_requests_are_asked(weights: Path) -> None:
     assert found == {"impossible requests": "an answer, and no error "}
     report = contract(engines.Cuts, weights, requests=asked[:1])
     assert "impossible requests" not in {each.point for each in report.kept}
+
+
+def test_a_file_that_identity_does_not_go_by_is_named(tmp_path: Path) -> None:
+    """What lies beside a model need be none of it; the weights may be, though."""
+
+    class OfFolder(Good):
+        """Has its weights in a folder."""
+
+        def __init__(self, spec: ModelSpec) -> None:
+            super().__init__(replace(spec, path=str(Path(spec.path) / "weights.bin")))
+
+    (tmp_path / "weights.bin").write_bytes(bytes(8 * WEIGHTS))
+    (tmp_path / "optimizer.bin").write_bytes(bytes(9 * WEIGHTS))
+    report = contract(OfFolder, tmp_path, tasks=[ONE])
+    (told,) = [each.why for each in report.unchecked if each.point == "identity of bytes"]
+    assert "a byte of weights.bin was changed, but not of optimizer.bin, the largest" in told
 
 
 def test_one_request_cannot_be_broken_off(weights: Path) -> None:

@@ -13,7 +13,7 @@ from .project import Project, Run, answers, report_of
 def test_the_report_says_where_a_model_is_asked_and_how_far_it_is_from_itself(
     project: Project, run: Run
 ) -> None:
-    """Also where workers share the run; nothing is asked more than twice."""
+    """On the terminal and in the JSON report; nothing is asked more than twice."""
     asked: Counter[str] = Counter()
     numbers = count()
 
@@ -54,7 +54,7 @@ def test_the_report_says_where_a_model_is_asked_and_how_far_it_is_from_itself(
         teacher = {"engine": "openai", "base_url": server.url, "model": "m", "noise_check": 20}
         project.models["teacher"] = teacher
         project.save()
-        result = run("-n2", "-v", "--distill-report", "--distill-json=report.json")
+        result = run("-v", "--distill-report", "--distill-json=report.json")
     result.assert_outcomes(passed=2)
     at = f"m at 127.0.0.1:{server.port}"
     told = " ".join(" ".join(report_of(result)).split())

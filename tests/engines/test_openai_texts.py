@@ -106,7 +106,9 @@ def test_sampling_is_sent_with_its_seed(ask: Ask) -> None:
     """And what `extra_body` takes out is not sent."""
     drawn = Decoding(8, do_sample=True, temperature=0.5, top_p=0.9, seed=7)
     request = GenerationRequest("e", "p", True, drawn)
-    (sent,) = ask(chat({"content": "a"}), request, extra_body={"logprobs": None, "top_k": 5})[2]
+    body = {"logprobs": None, "top_k": 5}
+    _, engine, (sent,) = ask(chat({"content": "a"}), request, extra_body=body)
+    assert not any("logprobs" in note for note in engine.notes)
     assert sent.body == {
         "model": "m",
         "messages": [{"role": "user", "content": "p"}],
@@ -142,6 +144,7 @@ THINKS = ("<think>", "</think>")
         ({"content": None, "reasoning": "2+2"}, "length", "<think>2+2"),
         ({"content": "2+2</think>4"}, "stop", "<think>2+2</think>4"),
         ({"content": "<think>2+2</think>4"}, "stop", "<think>2+2</think>4"),
+        ({"content": "<think>2+2</think>4", "reasoning": "2+2"}, "stop", "<think>2+2</think>4"),
         ({"content": "4"}, "stop", "4"),
     ],
 )

@@ -67,7 +67,9 @@ class Texts:
         finish = _FINISHES.get(said.ended)
         if stopped:
             finish = "stop"
-        if finish in ("end", "stop") and (said.calls or _calls_a_tool(request, text)):
+        if finish in (None, "end", "stop") and said.calls:
+            finish = "tool_call"
+        if finish in ("end", "stop") and _calls_a_tool(request, text):
             finish = "tool_call"
         return Prediction(
             request.id,
@@ -96,7 +98,7 @@ class Texts:
         text = said.text
         if request.thinking is not None:
             start, end = request.thinking
-            if said.thinking:
+            if said.thinking and start not in text:  # some say it twice
                 unended = not text and not said.calls and said.ended == "length"
                 text = f"{start}{said.thinking}{'' if unended else end}{text}"
             elif end in text and start not in text:  # the template wrote the start
@@ -113,10 +115,11 @@ class Texts:
         first the rest stands for all, without the second nothing is known.
         """
         if said.likely is None:
-            self.checks.note(
-                f"{self.name}: its server gives no logprobs, so that how sure the model is of a "
-                "text is not known"
-            )
+            if "logprobs" not in self.checks.options.extra_body:  # there they are not asked for
+                self.checks.note(
+                    f"{self.name}: its server gives no logprobs, so that how sure the model is of "
+                    "a text is not known"
+                )
             return None, said.tokens
         count = len(said.likely)
         tokens = max(said.tokens or 0, count)

@@ -128,6 +128,7 @@ def test_several_workers_have_their_share_each() -> None:
         ({"prompt_tokens": 3}, None),
         ({"prompt_tokens": True, "completion_tokens": 4}, None),
         ({"prompt_tokens": -3, "completion_tokens": 4}, None),
+        ({"prompt_tokens": 10**40, "completion_tokens": 4}, None),
         ([], None),
     ],
 )

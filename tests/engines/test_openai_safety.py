@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import logging
 import socket
 import threading
@@ -18,7 +19,7 @@ import pytest
 
 from pytest_distill.engines.openai.options import OpenAIOptions
 from pytest_distill.engines.openai.pacing import seconds_of
-from pytest_distill.engines.openai.safety import Key
+from pytest_distill.engines.openai.safety import SHOWN, Key
 from pytest_distill.engines.openai.seen import Seen
 from pytest_distill.errors import ModelError
 from tests.engines.test_openai_client import engine, requests, texts
@@ -184,11 +185,36 @@ def test_the_key_is_sent_and_shown_nowhere(secret: str, caplog: pytest.LogCaptur
     assert "[key]" in shown[0]
 
 
+@pytest.mark.parametrize("shape", ["escaped", "slashed", "other bytes", "in a URL"])
+def test_a_key_is_no_part_of_an_answer_however_it_is_written(shape: str) -> None:
+    """Of what goes into the store, as of what is told of a bad one."""
+    secret = "sk-Proj/abc+DEF_98765432-zyxWVU"  # noqa: S105 (nobody's)
+    key = Key(secret)
+    escaped = "".join(f"\\u{ord(char):04x}" for char in secret)
+    found = {
+        "choices": [{"text": f"so: {secret}"}],
+        "model": secret,
+        secret: 1,
+        "odd": float("inf"),
+    }
+    body = json.dumps(found).encode()
+    body = {
+        "escaped": body.replace(secret.encode(), escaped.encode()),
+        "slashed": body.replace(b"/", b"\\/"),
+        "other bytes": json.dumps(found).encode("utf-16"),
+        "in a URL": body.replace(secret.encode(), quote(secret, safe="").encode()),
+    }[shape]
+    assert secret not in str(key.taken_from(json.loads(body)))
+    said = {"escaped": escaped, "slashed": secret.replace("/", "\\/")}.get(shape, secret)
+    for wrapped in (said, quote(quote(said)), "".join(f"&#{ord(char)};" for char in said)):
+        assert key.hidden_in(f"bad: {wrapped} of you").split() == ["bad:", SHOWN, "of", "you"]
+
+
 def test_a_short_key_is_hidden_as_a_word_alone() -> None:
     """``EMPTY`` stands in answers too, and is no secret there."""
     key = Key("EMPTY")
     assert key.hidden_in("no key EMPTY, but EMPTYING it") == "no key [key], but EMPTYING it"
-    assert key.taken_from(b'{"text": "EMPTY"}') == b'{"text": "EMPTY"}'
+    assert key.taken_from({"text": "EMPTY"}) == {"text": "EMPTY"}
     assert "EMPTY" not in repr(key)
     assert Key("").hidden_in("as it is") == "as it is"
 
@@ -448,10 +474,18 @@ def test_a_storm_without_end_is_told_at_the_deadline() -> None:
     assert time.monotonic() - began < 5
 
 
-def test_an_empty_account_is_not_waited_for() -> None:
-    """Some servers say so by 429."""
-    broke = Reply({"error": {"message": "no credit", "code": "insufficient_quota"}}, 429)
-    said = r"answered 429: no credit \(insufficient_quota\)"
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ({"code": "insufficient_quota"}, r"no credit \(insufficient_quota\)"),
+        ({"type": "insufficient_quota", "code": None}, "no credit"),
+        ({"message": "Insufficient balance. " * 40}, "Insufficient balance"),
+    ],
+)
+def test_an_empty_account_is_not_waited_for(error: dict[str, Any], said: str) -> None:
+    """Some servers say so by 429, each where it likes."""
+    broke = Reply({"error": {"message": "no credit", **error}}, 429)
+    said = f"answered 429: {said}"
     with served(lambda _: broke) as server, pytest.raises(ModelError, match=said):
         texts(engine(server.url, max_concurrency=1), 3)
     assert len(server.asked) == 1

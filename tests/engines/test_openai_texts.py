@@ -214,12 +214,14 @@ def test_the_log_likelihood_is_that_of_the_whole_text(
     ("answer", "said"),
     [
         (chat({"content": "a"}, "content_filter"), "content filter"),
+        (chat({"content": "a"}, "SAFETY"), "content filter"),
         (chat({"content": None}), "neither content nor tool_calls"),
         (chat({}), "neither content nor tool_calls"),
         (chat({"content": 5}), "neither content nor tool_calls"),
         (chat({"content": "a"}, choice={"message": None}), "neither a message nor a text"),
         (chat({"content": "a", "tool_calls": [{"function": {}}]}), "has no name"),
         (chat({"content": "a"}, choice=likely([0.5], chats=True)), "0.5 for its log-probability"),
+        (chat({"content": "a"}, choice=likely([-(10**400)], chats=True)), "which is none"),
         (lambda _: Reply(chat_answer("a", choices=[{}, {}])), "asked was for one answer, and 2"),
     ],
 )

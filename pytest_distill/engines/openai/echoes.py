@@ -6,10 +6,11 @@ not every server writes none where it is asked for none.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from math import fsum, isfinite
+from math import fsum
 from typing import Any
 
 from pytest_distill.engines.openai.calls import Call, CallRefusedError, Send
@@ -182,7 +183,7 @@ def _echo(choice: Mapping[str, Any], where: str) -> Echo:
 def _value(said: object) -> float | None:
     if isinstance(said, bool) or not isinstance(said, int | float):
         return None
-    return float(said) if isfinite(said) and said > UNKNOWN else None
+    return float(said) if UNKNOWN < said <= sys.float_info.max else None
 
 
 def _greatest(said: object) -> float | None:

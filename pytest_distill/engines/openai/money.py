@@ -22,6 +22,8 @@ _MILLION = 1_000_000
 _OVERHEAD = 256
 """How many tokens beside the bytes that are sent a chat template may write, before any answer said
 more: a system's turn of its own, what stands around each turn and each tool."""
+MOST_COUNTED = 10**12
+"""Tokens; more is no count of any answer's."""
 _PLACES = 2
 _MOST_PLACES = 6
 
@@ -62,7 +64,7 @@ def usage_of(answer: Mapping[str, Any]) -> Usage | None:
 
 def _count(said: Mapping[str, Any], key: str) -> int | None:
     value = said.get(key)
-    return value if type(value) is int and value >= 0 else None
+    return value if type(value) is int and 0 <= value <= MOST_COUNTED else None
 
 
 def money_text(amount: Fraction) -> str:

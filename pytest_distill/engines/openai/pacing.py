@@ -161,10 +161,10 @@ def seconds_of(said: str | None) -> float | None:
     except ValueError:
         try:
             when = parsedate_to_datetime(said)
+            when = when if when.tzinfo else when.replace(tzinfo=UTC)
+            seconds = (when - datetime.now(UTC)).total_seconds()
         except (ValueError, TypeError, OverflowError):
             return None
-        when = when if when.tzinfo else when.replace(tzinfo=UTC)
-        seconds = (when - datetime.now(UTC)).total_seconds()
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 

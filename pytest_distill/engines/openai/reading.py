@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_distill.engines.openai.money import usage_of
+from pytest_distill.engines.openai.money import MOST_COUNTED, usage_of
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import ToolCall
 
@@ -66,7 +66,7 @@ def written(answer: Mapping[str, Any], who: str) -> Written:
     choice = one_choice(answer, who)
     ended = choice.get("finish_reason")
     ended = ended if isinstance(ended, str) else ""
-    if ended == "content_filter":
+    if ended.lower() in _FILTERED:
         raise ModelError(
             f"{who}: the server's content filter took the answer away or cut it: ask another "
             "server, or leave the example out of the gold set"
@@ -115,8 +115,8 @@ def _said(
         text = message.get("refusal")
     if isinstance(text, Sequence) and not isinstance(text, str):
         text = "".join(map(_part, text))
-    if text is None and (calls or (ended == "length" and (thinking or thought))):
-        text = ""  # all that it was allowed to write is calls, or thinking
+    if text is None and (calls or (ended in ("length", "stop") and (thinking or thought))):
+        text = ""  # all that it wrote is calls, or thinking
     if not isinstance(text, str):
         raise ModelError(
             f"{who}: the message in the answer has neither content nor tool_calls: "
@@ -157,7 +157,7 @@ def _thought(answer: Mapping[str, Any]) -> int | None:
     usage = answer.get("usage")
     details = usage.get("completion_tokens_details") if isinstance(usage, Mapping) else None
     count = details.get("reasoning_tokens") if isinstance(details, Mapping) else None
-    return count if type(count) is int and count >= 0 else None
+    return count if type(count) is int and 0 <= count <= MOST_COUNTED else None
 
 
 def _likely(choice: Mapping[str, Any], who: str) -> tuple[float, ...] | None:
@@ -173,7 +173,7 @@ def _likely(choice: Mapping[str, Any], who: str) -> tuple[float, ...] | None:
         return None
     for value in values:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or value > _ROUNDING:
+        if not number or not -sys.float_info.max <= value <= _ROUNDING:
             raise ModelError(
                 f"{who}: a token of the answer has {_shown(value)} for its log-probability, which "
                 "is none: leave them out by extra_body: {logprobs: null}"
@@ -181,6 +181,8 @@ def _likely(choice: Mapping[str, Any], who: str) -> tuple[float, ...] | None:
     return tuple(map(float, values))
 
 
+_FILTERED = frozenset({"blocklist", "content_filter", "prohibited_content", "recitation", "safety"})
+"""What servers give as the reason where a filter ended an answer."""
 _ROUNDING = 1e-3
 """How far above zero a log-probability may be by rounding."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import aclosing
@@ -21,6 +22,14 @@ _MOST_READ = 4_000
 _MOST_SHOWN = 300
 ASKED_CODING = "gzip"
 _CODINGS = ("", "identity", ASKED_CODING)
+_BROKE = re.compile(
+    rb"insufficient[ _-](user[ _-])?(quota|balance|credit|fund)|exceeded_current_quota"
+    rb"|billing[ _-](hard[ _-]limit|not[ _-]active)|out of credit",
+    re.IGNORECASE,
+)
+"""What a 429 says where the account is empty, which waiting does not mend."""
+_BROKEN = frozenset({"abort", "aborted", "cancelled", "canceled", "error"})
+"""What servers give as the reason of an end that is none: something failed on the way."""
 
 
 class Patience(Enum):
@@ -110,7 +119,7 @@ async def reply_of(response: Any, key: Key, *, choices: bool) -> Reply:
     status = response.status_code
     if status == 200:
         try:
-            return _answer(key.taken_from(await _body(response, MOST_BYTES)), key, choices=choices)
+            return _answer(await _body(response, MOST_BYTES), key, choices=choices)
         except UnreadableError as problem:
             return Again(f"was answered with {problem}", Patience.REQUEST, may_be_paid=True)
     if 300 <= status < 400 and "location" in response.headers:
@@ -119,15 +128,15 @@ async def reply_of(response: Any, key: Key, *, choices: bool) -> Reply:
         body = await _body(response, _MOST_OF_AN_ERROR, cut=True)
     except UnreadableError:
         body = b""
-    return _error(response, _said(body, key))
+    return _error(response, _said(body, key), broke=_BROKE.search(body) is not None)
 
 
-def _error(response: Any, said: str) -> Reply:
-    """Return what an answer without 200 is."""
+def _error(response: Any, said: str, *, broke: bool) -> Reply:
+    """Return what an answer without 200 is; who is `broke` has nothing to wait for."""
     status = response.status_code
     why = f"was answered {status}{said}"
     pause = seconds_of(response.headers.get("retry-after"))
-    if status in (429, 503) and not _is_out_of_money(said):
+    if status in (429, 503) and not broke:
         return Again(why, Patience.SERVER, pause=pause)
     if status in (502, 504) or status > 504:
         return Again(why, Patience.GATEWAY, may_be_paid=True, pause=pause)
@@ -138,30 +147,30 @@ def _error(response: Any, said: str) -> Reply:
     return Refused(status, why)
 
 
-def _is_out_of_money(said: str) -> bool:
-    """Whether a 429 says that the account is empty, which waiting does not mend."""
-    return "insufficient_quota" in said or "billing_hard_limit" in said
-
-
 def _answer(body: bytes, key: Key, *, choices: bool) -> Reply:
     """Return what the body of a 200 is."""
     try:
-        found = json.loads(body)
+        found = key.taken_from(json.loads(body))
     except (ValueError, RecursionError):
         why = f"was answered with what is not JSON{_said(body, key)}"
         return Again(why, Patience.REQUEST, may_be_paid=True)
     if not isinstance(found, dict):
         why = f"was answered with JSON that is no mapping{_said(body, key)}"
         return Again(why, Patience.REQUEST, may_be_paid=True)
-    if choices and not _has_choices(found):
-        why = f"was answered without choices{_said(body, key)}"
-        return Again(why, Patience.REQUEST, json=found)
+    if choices and (lacking := _lacking(found)):
+        return Again(f"was answered {lacking}{_said(body, key)}", Patience.REQUEST, json=found)
     return Answer(found)
 
 
-def _has_choices(found: Mapping[str, Any]) -> bool:
+def _lacking(found: Mapping[str, Any]) -> str:
+    """Return why an answer is none, as a part of a sentence; empty where it is one."""
     given = found.get("choices")
-    return isinstance(given, list) and bool(given) and all(isinstance(c, dict) for c in given)
+    if not (isinstance(given, list) and given and all(isinstance(one, dict) for one in given)):
+        return "without choices"
+    ends = [one.get("finish_reason") for one in given]
+    if found.get("error") or any(isinstance(end, str) and end.lower() in _BROKEN for end in ends):
+        return "with an error"
+    return ""
 
 
 async def _body(response: Any, most: int, *, cut: bool = False) -> bytes:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import html
+import json
 import logging
 import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from urllib.parse import quote
+from typing import Any
+from urllib.parse import quote, unquote
 
 from pytest_distill.engines.openai.options import OpenAIOptions
 from pytest_distill.engines.openai.places import host_of
@@ -22,6 +25,9 @@ _PART = 8
 _SECRET = 16
 """A key with fewer characters, as ``EMPTY``, is no secret, and may be what a model writes."""
 _START = 3
+_ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})|\\[/\"\\]")
+_MOST_ESCAPED = 3
+"""How often a text may be escaped: what went through so many hands."""
 _MASKED = r"\S*(?:\*{2,}|\.{3,}|…|x{4,}|X{4,})\S*"
 
 
@@ -45,16 +51,32 @@ class Key:
         """What is sent to tell it to the server."""
         return {"Authorization": f"Bearer {self._value}"} if self._value else {}
 
-    def taken_from(self, body: bytes) -> bytes:
-        """Return what a server answered without the key: it goes into the store."""
+    def taken_from(self, found: Any) -> Any:
+        """Return the JSON of what a server answered without the key: it goes into the store.
+
+        However its letters were escaped: what was read is looked at, not what was sent.
+        """
         if len(self._value) < _SECRET:
-            return body
-        return body.replace(self._value.encode(), SHOWN.encode())
+            return found
+        text = plain = json.dumps(found, ensure_ascii=False)
+        for form in self._forms:
+            plain = plain.replace(json.dumps(form, ensure_ascii=False)[1:-1], SHOWN)
+        return found if plain == text else json.loads(plain)
 
     def hidden_in(self, text: str) -> str:
-        """Return a text without the key, its parts, and what tells it in other letters."""
+        """Return a text without the key, its parts, and what tells it in other letters.
+
+        Where the text is escaped, and the key is in what that stands for, this is returned.
+        """
         if not self._value:
             return text
+        for plain in _unescaped(text):
+            shown = self._hidden_in(plain)
+            if shown != plain:
+                return shown
+        return text
+
+    def _hidden_in(self, text: str) -> str:
         if len(self._value) < _PART:
             alone = rf"(?<![A-Za-z0-9]){re.escape(self._value)}(?![A-Za-z0-9])"
             return re.sub(alone, SHOWN, text)
@@ -82,6 +104,21 @@ class Key:
     def _hidden_in_record(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = self.hidden_in(record.getMessage()), None
         return True
+
+
+def _unescaped(text: str) -> Iterator[str]:
+    """Yield what a text stands for, once its escapes are read: all of them, or none."""
+    plain = text
+    for _ in range(_MOST_ESCAPED):
+        plain = html.unescape(unquote(_ESCAPED.sub(_letter, plain)))
+    if plain != text:
+        yield plain
+    yield text
+
+
+def _letter(escaped: re.Match[str]) -> str:
+    code = escaped[1]
+    return chr(int(code, 16)) if code else escaped[0][1:]
 
 
 def _encoded(key: str) -> Iterator[str]:

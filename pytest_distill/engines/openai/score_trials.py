@@ -29,6 +29,10 @@ _OTHERWISE = "With a model that is only talked to, ask for its text: task genera
 _WORD = "a b"
 _SPACES = " \u2581\u0120"
 """How tokenizers write the space before a word."""
+CUT = (
+    "the answer has not the beginning of the text: the server cuts what is too long for it; "
+    "shorten it"
+)
 _SAME = 0.2
 """How far a log-probability may be from itself: a server computes in bfloat16, in batches."""
 _DIGITS = 3
@@ -59,6 +63,7 @@ class Scoring:
     manner: Manner = field(default=Manner(), init=False)
     adds_prefix: bool = field(default=False, init=False)
     _prefix: str | None = field(default=None, init=False)
+    _first: str = field(default="", init=False)
 
     def prefix_for(self, what: str) -> str:
         """Return the text of the token that stands before the first one of a text.
@@ -78,6 +83,15 @@ class Scoring:
     def sent(self, text: str) -> str:
         """Return a text without the token at its beginning that the server adds by itself."""
         return text.removeprefix(self._prefix or "") if self.adds_prefix else text
+
+    def begun(self, text: str) -> str:
+        """Return a text as it is sent so that one token stands before it."""
+        return text if self.adds_prefix else f"{self._prefix}{text}"
+
+    def refuse_cut(self, id: str, echo: Echo) -> None:
+        """Raise ModelError where the token before a text's first one is missing in an answer."""
+        if echo.tokens[:1] != (self._first,):
+            raise ModelError(f"{self.who}: example '{id}': {CUT}")
 
     async def find_out(self, send: Send, task: str, otherwise: str = _OTHERWISE) -> None:
         """Try how the server scores prompts.
@@ -105,6 +119,10 @@ class Scoring:
                 f"/completions that honours echo and logprobs, as vLLM's. {otherwise}"
             ) from None
         self.manner = await _manner(send, self.who)
+        if self._prefix is not None:
+            texts = [self.begun(_WORD)]
+            (echo,) = await echoes(send, TRIAL, texts, self.manner, self.who)
+            self._first = echo.tokens[0]
 
     async def _find_prefix(self, send: Send) -> None:
         """Find out which token stands before a text, and whether the server puts it there."""

@@ -12,7 +12,7 @@ from math import fsum, isnan
 
 from pytest_distill.engines.openai.calls import Call, Send
 from pytest_distill.engines.openai.echoes import AS_ID, Echo, Prompt, echoes
-from pytest_distill.engines.openai.score_trials import Scoring
+from pytest_distill.engines.openai.score_trials import CUT, Scoring
 from pytest_distill.engines.windows import windows
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction, Request
@@ -75,7 +75,7 @@ def _texts(scoring: Scoring, id: str, context: str, more: str) -> tuple[str, str
         return scoring.sent(context.rstrip()), scoring.sent(context + more)
     prefix = scoring.prefix_for(f"example '{id}' has an empty context")
     more = more.removeprefix(prefix)
-    return "", more if scoring.adds_prefix else prefix + more
+    return "", scoring.begun(more) if more else ""
 
 
 def _context_and_whole(
@@ -83,13 +83,12 @@ def _context_and_whole(
 ) -> tuple[Echo, Echo]:
     """Return what is said of the context's tokens, and of those of all of the text."""
     text = request.contexts[choice] if request.contexts else request.context
+    if not text:
+        scoring.refuse_cut(request.id, whole)
     if context is None:  # the token before the first one stands alone, if any
         context = whole.before(1 if scoring.adds_prefix or not text else 0)
     elif len(text.split()) > 1 and whole.tokens[:1] != context.tokens[:1]:
-        raise ModelError(
-            f"{scoring.who}: example '{request.id}': the answer has not the beginning of the "
-            "prompt: the server cuts what is too long for it; shorten the prompt"
-        )
+        raise ModelError(f"{scoring.who}: example '{request.id}': {CUT}")
     if not 0 < len(context.tokens) < len(whole.tokens):
         raise ModelError(_no_token(scoring, request, choice))
     return context, whole
@@ -170,6 +169,7 @@ async def score_text(scoring: Scoring, send: Send, request: PerplexityRequest) -
         if not (scoring.adds_prefix and text.startswith(prefix)):
             text = prefix + text
         (echo,) = await echoes(send, request.id, [text], scoring.manner, scoring.who)
+        scoring.refuse_cut(request.id, echo)
         found = [echo.after(1)]
     else:
         found = await _in_windows(scoring, send, request, prefix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from itertools import count
 from typing import Any
@@ -146,3 +147,23 @@ def test_who_waits_for_a_server_is_told_so(monkeypatch: pytest.MonkeyPatch) -> N
     waiting = "waiting for the server for 1 s: was answered 503: too busy"
     assert any(said.endswith(waiting) for said in told)
     assert "waited for up to" in asked.notes[-1]
+
+
+def test_no_more_is_sent_at_once_than_a_server_can_take() -> None:
+    """Which shows in how few of the requests it must refuse."""
+    number, room, going, refused = 300, 4, 0, 0
+
+    async def handle(asked: Asked) -> Reply:
+        nonlocal going, refused
+        if going >= room:
+            refused += 1
+            return Reply(b"", 429, {"retry-after": "0"})
+        going += 1
+        await asyncio.sleep(0.01)
+        going -= 1
+        return Reply(completion(asked.body["prompt"], len(server.asked)))
+
+    with served(handle) as server:
+        got = texts(engine(server.url, max_concurrency=32), number)
+    assert got == {f"e{n}": f"p{n}" for n in range(number)}
+    assert 0 < refused < number / 2

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import os
+import signal
 import socket
 import threading
 import time
@@ -539,3 +541,16 @@ def test_closing_early_leaves_nothing_behind() -> None:
         assert next(got).text == "p0"
         got.close()  # type: ignore[attr-defined]  # a generator
         assert threading.active_count() == before + 1
+
+
+def test_ctrl_c_ends_a_run_at_once() -> None:
+    """Though every answer is waited for; it leaves nothing behind either."""
+    before, began = threading.active_count(), time.monotonic()
+    with raw(lambda _: [30.0]) as server:
+        pressed = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+        pressed.start()
+        with pytest.raises(KeyboardInterrupt):
+            list(engine(server.url).predict(requests(4)))
+        pressed.join()
+        assert threading.active_count() == before + 1
+    assert time.monotonic() - began < 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from itertools import count
 from typing import Any
@@ -81,6 +82,15 @@ def test_what_may_pass_is_asked_again(fault: Reply) -> None:
     with raw(answer) as server:
         assert texts(engine(server.url), 1) == {"e0": "p0"}
     assert len(server.asked) == 2
+
+
+@pytest.mark.usefixtures("at_once")
+def test_where_nobody_ever_takes_a_connection_the_address_is_doubted() -> None:
+    """It is not waited for until the deadline: nothing tells that a server will be there."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(ModelError, match=r"'e\d' could not be sent: .*is base_url right\?$"):
+        texts(engine(f"http://127.0.0.1:{port}/v1"), 3)
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 422])

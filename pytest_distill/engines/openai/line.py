@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -90,9 +89,7 @@ class Line:
             return Refused(None, f"{why}; SSL_CERT_FILE names a file of certificates to trust")
         if "WRONG_VERSION_NUMBER" in str(error):
             return Refused(None, f"{why}; the server does not speak https there")
-        if any(isinstance(cause, socket.gaierror) for cause in causes):
-            return Again(why, Patience.ADDRESS)
-        return Again(why, Patience.SERVER)
+        return Again(why, Patience.ADDRESS)
 
     def shown(self, text: str) -> str:
         """Return a text of the server's, in one line and without the key."""

@@ -37,7 +37,7 @@ class Patience(Enum):
 
     SERVER = "until the server is there again"
     GATEWAY = "so too, but where others are answered it is this request"
-    ADDRESS = "so too where the server was there before, else its name is wrong"
+    ADDRESS = "so too where the server was there before, else its address is wrong"
     REQUEST = "a few times"
 
 

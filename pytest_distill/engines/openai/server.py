@@ -247,7 +247,10 @@ class Sender:
                 "is not followed: write where the server is into base_url"
             )
         if tries.bad >= MOST_TRIES:
-            return f"{begin}example '{id}' {reply.why} ({tries.count} tries, the last one told)"
+            ask = reply.patience is Patience.ADDRESS
+            remedy = ": does the server run, and is base_url right?" if ask else ""
+            told = f"{reply.why} ({tries.count} tries, the last one told)"
+            return f"{begin}example '{id}' {told}{remedy}"
         deadline = self._options.timeouts.deadline
         asked = f"; it asks to wait for {reply.pause:,.0f} s" if reply.pause else ""
         return (

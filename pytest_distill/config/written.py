@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import yaml
@@ -152,6 +154,10 @@ def advice(error: str, value: Any, scalar: Scalar | None) -> str:
     return ""
 
 
+_LEAST_WRITTEN = 1e-20
+"""Nobody counts the zeros of less."""
+
+
 def _number(value: str | float, *, whole: bool, quoted: bool) -> str:
     """Return which number to write for one with a unit, in quotes, or in another form."""
     found = _NUMBER.fullmatch(str(value).strip().lstrip("$€"))
@@ -167,7 +173,10 @@ def _number(value: str | float, *, whole: bool, quoted: bool) -> str:
     amount = float(digits) * scale
     if whole and not amount.is_integer():
         return ""
-    written = str(round(amount)) if amount.is_integer() else f"{amount:.12g}"
+    if not math.isfinite(amount) or 0 < abs(amount) < _LEAST_WRITTEN:
+        return ""
+    # YAML reads 1e-7 as a text.
+    written = str(round(amount)) if amount.is_integer() else f"{Decimal(f'{amount:.12g}'):f}"
     without = ", without quotes" if quoted and written == str(value) else ""
     return f"write {written}{without}"
 

@@ -112,6 +112,27 @@ def test_the_prompt_is_held_back_by_its_bytes_and_what_answers_showed() -> None:
     asyncio.run(ask())
 
 
+def test_the_greatest_answer_that_is_allowed_is_held_back() -> None:
+    """Whichever of two keys a server keeps to, and for each text that one request asks for."""
+    for body, most in (
+        ({"max_completion_tokens": 2}, 5),
+        ({"max_completion_tokens": 9}, 9),
+        ({"max_tokens": 3}, 3),
+        ({"max_tokens": None, "max_completion_tokens": 2}, 2),
+    ):
+        prices = {"input": 0, "output": 1_000_000}
+        kept = purse(prices=prices, max_cost=2 * most, extra_body=body)
+
+        async def ask(kept: Purse, most: int) -> None:
+            one = Call("e", "completions", {"prompt": "p", "max_tokens": 5}, 5)
+            two = Call("e", "completions", {"prompt": ["p", "q"], "max_tokens": 5}, 10)
+            assert (await kept.reserve(one)).output == most
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(kept.reserve(two), 0.01)
+
+        asyncio.run(ask(kept, most))
+
+
 def test_several_workers_have_their_share_each() -> None:
     """Together they stay within the limit."""
     kept = purse(3, prices={"input": 0, "output": 1_000_000}, max_cost=29)

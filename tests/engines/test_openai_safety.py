@@ -89,6 +89,8 @@ def test_a_safe_address_is_taken(url: str) -> None:
         ("a.example/v1", "must begin with https://"),
         ("ftp://a.example/v1", "must begin with https://"),
         ("https:a.example", "must begin with https://"),
+        ("https://a.example/v1/chat/completions", "end before /chat/completions"),
+        ("https://a.example/v1/completions/", "end before /completions/"),
         ("https://", "no host"),
         ("https:///v1", "no host"),
         ("https://a_%41.example", "no host"),

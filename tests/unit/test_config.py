@@ -370,6 +370,32 @@ def test_a_delimiter_stands_between_prompt_and_choice(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "problem"),
     [
+        ("extra_body: {max_tokens: -1}", "extra_body: 'max_tokens' must be a whole number"),
+        ("extra_body: {max_tokens: true}", "extra_body: 'max_tokens' must be a whole number"),
+        ("extra_body: {a: [2024-01-01]}", "extra_body: 'a[0]' is a date, which JSON has not"),
+        ("extra_body: {a: {b: .nan}}", "extra_body: 'a.b' must be a finite number"),
+        ("extra_body: {a: {1: 2}}", "extra_body: 'a.1' must be a text"),
+        ("extra_body: {h: {API-Key: s3}}", "extra_body: 'h.API-Key' would be stored with every"),
+        (
+            "prices: {input: 1e-7, output: 1}",
+            "prices.input: should be a valid number, not '1e-7'; write 0.0000001",
+        ),
+    ],
+)
+def test_a_served_model_says_what_is_wrong_with_its_keys(
+    tmp_path: Path, keys: str, problem: str
+) -> None:
+    """What no server could be sent is told where it is written, and never what may be a key."""
+    said = "engine: openai, base_url: 'http://127.0.0.1:9/v1', model: m"
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path, f"models:\n  teacher: {{{said}, {keys}}}\n" + EVALS)
+    assert f"distill.yaml:2: models.teacher.{problem}" in str(raised.value)
+    assert "s3" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
         ("task: generation, max_new_tokens: 0", "max_new_tokens: must be at least 1, not 0"),
         ("task: generation, max_new_tokens: '5'", "max_new_tokens: should be a valid integer"),
         ("task: generation, stop: [1]", "stop[0]: should be a valid string, not 1"),

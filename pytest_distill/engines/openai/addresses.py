@@ -10,6 +10,7 @@ from pytest_distill.engines.openai.places import is_loopback
 _WRITTEN = re.compile(r"[!-\[\]-~]+")
 """Printable ASCII without a backslash, which some readers of URLs take for a slash."""
 _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?\.?|\[[0-9a-f:.]+\]", re.IGNORECASE)
+_PAGE = re.compile(r"/(chat/)?completions/*$")
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -37,6 +38,10 @@ def refuse_address(url: str, *, insecure: bool) -> None:
         raise ValueError(
             "must not hold a name or a password: write the key into an environment variable, and "
             "that variable's name as 'api_key_env'"
+        )
+    if (page := _PAGE.search(parts.path)) is not None:
+        raise ValueError(
+            f"must end before {page[0]}, which the engine adds, as in https://api.example.com/v1"
         )
     if "?" in url or "#" in url:
         raise ValueError("must end with its path: no '?', no '#'")

@@ -227,8 +227,9 @@ class Purse:
 
     def _most(self, call: Call) -> int:
         """Return how many tokens are written at most."""
-        said = [self._options.extra_body.get(key) for key in MOST_KEYS]
-        return next((value for value in said if type(value) is int), call.most)
+        said = [{**call.body, **self._options.extra_body}.get(key) for key in MOST_KEYS]
+        texts = call.most // max(call.body.get("max_tokens") or call.most, 1)
+        return max((value * max(texts, 1) for value in said if value), default=call.most)
 
     def _refusal(self, call: Call, most: Fraction) -> str:
         share = f" ({self._workers} workers share it)" if self._workers > 1 else ""

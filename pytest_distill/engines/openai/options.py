@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any, Literal
 
@@ -22,6 +23,34 @@ MOST_KEYS = ("max_completion_tokens", "max_tokens")
 """What servers call the greatest number of tokens that are written."""
 OURS = ("messages", "model", "n", "best_of", "prompt", "stream", "stream_options")
 """What no ``extra_body`` says: it is what is asked, or the form of the answer."""
+
+
+_SECRETS = frozenset({"apikey", "authorization", "password", "secret", "xapikey"})
+"""What names a key, written small and without what joins words."""
+
+
+def _refuse_no_json(value: Any, at: str = "") -> None:
+    """Raise ValueError where a value holds what no JSON can, or a key."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            where = f"{at}.{key}" if at else str(key)
+            if not isinstance(key, str):
+                raise ValueError(f"'{where}' must be a text: write it in quotes")
+            if re.sub("[-_]", "", key.lower()) in _SECRETS:
+                raise ValueError(
+                    f"'{where}' would be stored with every answer: write a key into an environment "
+                    "variable, and that variable's name as 'api_key_env'"
+                )
+            _refuse_no_json(inner, where)
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            _refuse_no_json(inner, f"{at}[{place}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"'{at}' must be a finite number")
+    elif not (value is None or isinstance(value, str | int | float)):
+        raise ValueError(
+            f"'{at}' is a {type(value).__name__}, which JSON has not: write it in quotes"
+        )
 
 
 class Prices(BaseModel):
@@ -112,6 +141,10 @@ class OpenAIOptions(BaseModel):
     def _leaves_ours(cls, given: dict[str, Any]) -> dict[str, Any]:
         for key in (key for key in OURS if key in given):
             raise ValueError(f"'{key}' is the engine's to say: leave it out")
+        for key in (key for key in MOST_KEYS if given.get(key) is not None):
+            if type(given[key]) is not int or given[key] < 1:
+                raise ValueError(f"'{key}' must be a whole number of tokens, at least 1, or null")
+        _refuse_no_json(given)
         return given
 
     @field_validator("max_cost")

@@ -342,6 +342,8 @@ class RunModel(Model):
         who = f"{self.name} on {on.name}"
         if self.reads_ahead:
             self.read_ahead()
+        if self.elsewhere is not None:
+            _ = self.info  # of a run that fails the store lists what was paid for, too
         made = self._measured(on, who, self.identity)
         if not (twice := self._noise_check):
             return made

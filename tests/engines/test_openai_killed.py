@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.config.reading import load_config
 from pytest_distill.evaluation.measured import MeasuredEvaluation
+from pytest_distill.evaluation.store.file import Store
 from pytest_distill.evaluation.store.keeping import Keeper
 from pytest_distill.project.project import Project
 from tests.servers.served import Asked, Reply, completion, served
@@ -22,7 +24,7 @@ N, AT_ONCE = 80, 4
 
 
 def test_what_was_received_is_not_asked_again_after_kill_9(tmp_path: Path) -> None:
-    """At most as many as may be on their way are asked twice."""
+    """At most as many as may be on their way are asked twice; the store lists what is there."""
     rows = [{"id": f"e{n}", "q": f"q{n}", "a": f"q{n}"} for n in range(N)]
     (tmp_path / "gold.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "test_gate.py").write_text("def test_it(teacher):\n    teacher.evaluate('qa')\n")
@@ -51,6 +53,9 @@ def test_what_was_received_is_not_asked_again_after_kill_9(tmp_path: Path) -> No
         before = {asked.body["prompt"] for asked in server.asked}
         assert N // 2 <= len(before) < N
         del server.asked[:]
+        with closing(Store(tmp_path / ".distill", 0)) as store:
+            (kept,) = store.runs()
+        assert kept.n >= len(before) - AT_ONCE
         keeper = Keeper(tmp_path / ".distill", warn=print, tell=print)
         project = Project(load_config(tmp_path / "distill.yaml"), keeper=keeper)
         try:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
+from math import exp
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,10 @@ class Lies:
     """Has how likely each token is after itself."""
     no_logprobs: bool = False
     """Leaves them out, without a word."""
+    scale: float = 1.0
+    """What its log-probabilities are multiplied by: their logarithms are of another base."""
+    probabilities: bool = False
+    """Has probabilities in their place."""
     rounded: bool = False
     """Rounds them to two digits."""
     top_only: bool = False
@@ -153,7 +158,8 @@ class Scored:
         for place in range(1, len(row)):
             own, best = row[place], int(logs[place - 1].argmax())
             value = logs[place - (not self.lies.late or place >= start), own].item()
-            tops.append({name(own): value, name(best): logs[place - 1, best].item()})
+            value, top = map(self._told, (value, logs[place - 1, best].item()))
+            tops.append({name(own): value, name(best): top})
             if self.lies.rounded:
                 value = round(value, 2)
             values.append(None if self.lies.top_only and own != best else value)
@@ -162,6 +168,10 @@ class Scored:
             values[1:start] = read[self.lies.shifted :] + read[: self.lies.shifted]
         said = {"tokens": [name(token) for token in row[first:]], "token_logprobs": values[first:]}
         return said if self.lies.no_tops else {**said, "top_logprobs": tops[first:]}
+
+    def _told(self, value: float) -> float:
+        """Return what is said for a log-probability."""
+        return exp(value) if self.lies.probabilities else value * self.lies.scale
 
     def _chat(self, body: Mapping[str, Any]) -> Reply:
         prompt = self.tokenizer.apply_chat_template(

@@ -119,7 +119,9 @@ class Classifier:
                 raise
             raise ModelError(f"{error}; {CUTS_NOTHING}") from None
         found = self._label_in(said.text)
-        label = {composed(label): label for label in labels}.get(composed(found or ""))
+        label = {composed(label).strip(): label for label in labels}.get(
+            composed(found or "").strip()
+        )
         if label is None:
             why = "" if found is not None else ' in the JSON that was asked for, {"label": ...}'
             raise ModelError(
@@ -150,7 +152,7 @@ class Classifier:
     def _label_in(self, said: str) -> str | None:
         """Return what an answer gives as its label; None where it gives none."""
         if self.options.classify_by == "structured_outputs":
-            return said
+            return said.strip()  # tokens of words begin with a blank
         try:
             label = json.loads(said)["label"]
         except (ValueError, TypeError, KeyError, RecursionError):

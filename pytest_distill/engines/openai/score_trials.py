@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import takewhile
+from math import exp
 
 from pytest_distill.engines.openai.calls import CallRefusedError, Send
 from pytest_distill.engines.openai.echoes import (
@@ -36,6 +37,10 @@ CUT = (
 _SAME = 0.2
 """How far a log-probability may be from itself: a server computes in bfloat16, in batches."""
 _DIGITS = 3
+_ABOVE = 0.01
+"""How far above zero a log-probability may be by rounding."""
+_WHOLE = 1.05
+"""What the probabilities of two tokens cannot be together: 1, and how far both may be off."""
 _TINY = 1e-6
 
 
@@ -154,6 +159,7 @@ async def _refuse_lies(send: Send, who: str) -> None:
     for prompt in _PROMPTS:
         text, new = await written(send, TRIAL, prompt, _TOKENS, who)
         alone, whole = await _read(send, prompt, who), await _read(send, prompt + text, who)
+        _refuse_no_logarithms(whole, who)
         seen += [value for value in whole.values if value is not None and value < -_TINY]
         start = len(alone.tokens)
         read = whole.after(start)
@@ -180,6 +186,22 @@ async def _refuse_lies(send: Send, who: str) -> None:
         )
     if len(seen) >= _TOKENS and all(round(value, _DIGITS) == value for value in seen):
         raise UnfitAnswerError(f"{who}: the server rounds log-probabilities, to {_shown(whole)}")
+
+
+def _refuse_no_logarithms(whole: Echo, who: str) -> None:
+    """Raise UnfitAnswerError where numbers cannot be natural logarithms of probabilities."""
+    for value, top in zip(whole.values, whole.tops, strict=True):
+        if value is None:
+            continue
+        if value > _ABOVE:
+            what = f"{value:.3f} is above zero"
+        elif top is not None and value < top - _TINY and exp(value) + exp(top) > _WHOLE:
+            what = f"two tokens with {value:.3f} and {top:.3f} are likelier than all together"
+        else:
+            continue
+        raise UnfitAnswerError(
+            f"{who}: what the server gives for log-probabilities are no natural logarithms: {what}"
+        )
 
 
 def _read_alike(new: Echo, read: Echo) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import shutil
 from pathlib import Path
@@ -14,6 +15,8 @@ from tokenizers.processors import TemplateProcessing
 from pytest_distill import ModelError
 from pytest_distill.engines import Engine, ModelSpec
 from pytest_distill.engines.openai import OpenAIEngine
+from pytest_distill.engines.openai.calls import Call
+from pytest_distill.engines.openai.echoes import Echo, Manner, echoes
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 from tests.servers.scoring import Lies, Scored, scoring
@@ -133,6 +136,24 @@ def test_what_a_server_does_not_honour_is_refused(
     model.lies = lies
     with pytest.raises(ModelError, match=message):
         list(asked(server).predict(requests))
+
+
+@pytest.mark.parametrize("index", [[], {}, True, "0", 1, -1])
+def test_a_choice_is_that_of_the_prompt_that_it_names(index: object) -> None:
+    """Else it is no answer; where it names none, its place tells."""
+    logprobs = {"tokens": ["a", "b"], "token_logprobs": [None, -1.0]}
+    choice = {"text": "ab", "logprobs": logprobs}
+
+    def found(said: object) -> list[Echo]:
+        async def send(_: Call) -> dict[str, Any]:
+            choices = [{**choice, "index": said}]
+            return {"choices": choices, "usage": {"completion_tokens": 1}}
+
+        return asyncio.run(echoes(send, "e1", ["a"], Manner(), "m"))
+
+    assert found(None) == found(0) == [Echo(("a",), (None,), (None,))]
+    with pytest.raises(ModelError, match="example 'e1': the answer has 1 choices for 1 prompt"):
+        found(index)
 
 
 def test_a_first_token_needs_one_before_it(server: Served) -> None:

@@ -156,7 +156,9 @@ def _choices(answer: Mapping[str, Any], count: int, where: str) -> list[Mapping[
     choices = answer.get("choices")
     if not isinstance(choices, list) or not all(isinstance(one, Mapping) for one in choices):
         raise UnfitAnswerError(f"{where}: the answer has no choices")
-    by_index = {one.get("index", place): one for place, one in enumerate(choices)}
+    said = [one.get("index") for one in choices]
+    places = [place if at is None else at for place, at in enumerate(said)]
+    by_index = dict(zip((at if type(at) is int else -1 for at in places), choices, strict=True))
     if len(choices) != count or by_index.keys() != set(range(count)):
         raise UnfitAnswerError(
             f"{where}: the answer has {len(choices)} choices for {count} "

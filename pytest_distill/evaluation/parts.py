@@ -38,7 +38,7 @@ def part_of(model: Model, attribute: str) -> Any:
                 f"model '{model.name}' runs elsewhere and is asked as {model.elsewhere}: {instead}"
             )
         if not _has(runner, attribute):
-            raise ModelError(f"the engine of model '{model.name}' gives no .{attribute}: {instead}")
+            raise ModelError(f"the engine of model '{model.name}' hands none out: {instead}")
         return getattr(model.engine, attribute)
 
 

@@ -319,7 +319,7 @@ def test_an_engine_s_own_model_is_handed_out(project: Project, run: Run) -> None
     project.save()
     result = run()
     result.assert_outcomes(failed=2)
-    assert "the engine of model 'student' gives no .model" in said(result)
+    assert "the engine of model 'student' hands none out: there is no .model here" in said(result)
     assert "model 'teacher' does not run here" in said(result)
     refuse_package_frames(result)
 

@@ -72,7 +72,7 @@ def test_what_an_engine_has_not_is_said(engine: Callable[[], Any]) -> None:
     with pytest.raises(ModelError) as caught:
         part(engine, "tokenizer")
     assert str(caught.value) == (
-        "the engine of model 'teacher' gives no .tokenizer: there is no .tokenizer here; use "
+        "the engine of model 'teacher' hands none out: there is no .tokenizer here; use "
         ".evaluate() and .info, which every model has"
     )
 

@@ -27,6 +27,8 @@ PROMPT = "Tell a new story of a ship, a dog and a number:"
 _TOKENS = 32
 _MORE_TOKENS = 1024
 """Where a model thinks out of sight, before it says anything."""
+_TOLD = 60
+"""Characters of a text in a message."""
 _BY_CHANCE = 8
 """By so many characters two texts may agree further than two others do, by chance."""
 _SEEDS = (11, 22, 11, 22)
@@ -99,7 +101,7 @@ class _Trying:
             checks.refuse(
                 "temperature",
                 "its server does not honour temperature or seed, so that nothing is sampled",
-                f"two seeds at temperature 1 gave one text, {found[0]!r:.60}",
+                f"two seeds at temperature 1 gave one text, {_told(found[0])}",
             )
             return
         first, second, *again = found
@@ -191,4 +193,8 @@ def _alike(first: str, second: str) -> bool:
 def _both(found: Sequence[str]) -> str:
     one = found[0]
     other = next(text for text in found if text != one)
-    return f"{one!r:.60} and {other!r:.60}"
+    return f"{_told(one)} and {_told(other)}"
+
+
+def _told(text: str) -> str:
+    return repr(text if len(text) <= _TOLD else f"{text[:_TOLD]}...")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_distill.engines import ModelInfo, Role, file_digest, info_from, plain
+from pytest_distill.engines.lookup import DEFAULT
 from pytest_distill.errors import (
     ComparisonError,
     ConfigError,
@@ -73,6 +74,10 @@ class ExportedModel(Model):
         """Where the answers come from: nothing ran here."""
         told = f"{self.name}: its answers are those of the export in {self._folder.name}"
         dated = "; its chat template read the clock, so that its prompts hold the date of then"
+        if self._entry.model.get("engine") != DEFAULT:  # what depends on more is its own to say
+            dated = (
+                "; it was asked more than its requests say, such as labels or a date, as of then"
+            )
         return (told + dated if self._dated else told,)
 
     def _evaluate(self, on: Eval | ReportedEval) -> Evaluation:

@@ -11,6 +11,7 @@ from typing import Any
 from pytest_distill.engines.lookup import DEFAULT, engine_class
 from pytest_distill.errors import DistillError
 from pytest_distill.evals.requests import Prediction, Request
+from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 from pytest_distill.testing import points
 from pytest_distill.testing.answers import NUMBERS, Answers, close, shown, sound
 from pytest_distill.testing.asked import Group
@@ -88,5 +89,10 @@ def _compare(group: Group, answers: Answers, predict: Predict, tolerance: float)
                 raise NotKeptError(
                     f"{group.task} of '{id}'", f"{name} {shown(a)}, the reference {shown(b)}"
                 )
+        counted = None not in (own.tokens, of.tokens)
+        if group.task == PerplexityRequest.task and counted and own.tokens != of.tokens:
+            raise NotKeptError(
+                f"{group.task} of '{id}'", f"tokens {own.tokens}, the reference {of.tokens}"
+            )
     if not compared:
         raise UncheckedError("the reference has no such numbers of the same answers")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from pytest_distill import (
     ConfigError,
     ModelSpec,
     PerplexityRequest,
+    Prediction,
 )
 from pytest_distill.testing import ContractReport, engine_contract, held
 
@@ -293,6 +294,28 @@ def test_log_likelihoods_are_held_against_a_reference(weights: Path) -> None:
     assert "reference" in {each.point for each in report.kept}
     report = contract(Good, weights, tasks=[ONE], reference=lambda _: [])
     assert "reference (classification): the reference has no such numbers" in str(report)
+
+
+def test_tokens_of_a_perplexity_are_held_against_a_reference(weights: Path) -> None:
+    """Each token that is counted makes it another one."""
+
+    class Counting(Good):
+        """Counts the words of a text as its tokens."""
+
+        def answer(self, request: Any) -> Any:
+            """Answer one request."""
+            if not isinstance(request, PerplexityRequest):
+                return super().answer(request)
+            return Prediction(request.id, loglikelihoods=(-1.0,), tokens=len(request.text.split()))
+
+    def one_more(requests: Sequence[Any]) -> Iterator[Prediction]:
+        for request in requests:
+            count = len(request.text.split()) + 1
+            yield Prediction(request.id, loglikelihoods=(-1.0,), tokens=count)
+
+    found = broken(Counting, weights, tasks=["perplexity"], reference=one_more)
+    assert found.keys() == {"reference"}
+    assert found["reference"].strip() == "tokens 1, the reference 2"
 
 
 def test_an_engine_without_identity_is_stored_nowhere(weights: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +17,13 @@ from pytest_distill.comparison.baseline.accepted import Accepted
 from pytest_distill.comparison.comparison import Comparison, Confidence
 from pytest_distill.comparison.lookup import find_model
 from pytest_distill.config import Config
-from pytest_distill.config.schema import EngineModel, ModelConfig, PlacedModel, SourceModel
+from pytest_distill.config.schema import (
+    EngineModel,
+    ModelConfig,
+    PlacedModel,
+    ServedModel,
+    SourceModel,
+)
 from pytest_distill.engines import Engine, FileDigests, ModelInfo, Role
 from pytest_distill.engines.lookup import is_here, shared_cards, weights_named
 from pytest_distill.errors import (
@@ -359,7 +366,9 @@ class Project:
             )
         manifest = self.predictions / exported.MANIFEST
         exported.refuse_unlike(manifest, name, known[name].model, entry.written)
-        return exported.ExportedModel(name, entry.role, self.predictions, known[name])
+        asked = isinstance(entry, ServedModel)
+        start = partial(self._start, name, entry, self._digests()) if asked else None
+        return exported.ExportedModel(name, entry.role, self.predictions, known[name], start)
 
     def _engine_of(self, name: str) -> Any:
         """Return the class of a model's engine; None where it cannot be imported here."""

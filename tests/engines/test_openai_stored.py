@@ -11,13 +11,13 @@ import pytest
 from pytest_distill.cli import main
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.config.reading import load_config
-from pytest_distill.errors import ConfigError, ModelError
+from pytest_distill.errors import ConfigError, EvaluationError, ModelError
 from pytest_distill.evaluation.answered import fingerprints_of
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.sources.exported import ExportedModel
 from pytest_distill.evaluation.store.keeping import Keeper
 from pytest_distill.project.project import Project
-from tests.servers.served import Asked, Reply, Served, completion, served
+from tests.servers.served import Asked, Reply, Served, chat_answer, completion, served
 
 KEY = "sk-very-secret-key-of-a-test"
 N = 6
@@ -118,6 +118,32 @@ def test_exported_answers_stand_in_where_nobody_listens(tmp_path: Path) -> None:
         assert main(["store", "export", "--config", str(path), str(exported)]) == 0
         assert not isinstance(teacher(path, exported), ExportedModel)
     assert isinstance(teacher(path, exported), ExportedModel)
+
+
+def test_exported_answers_to_other_labels_are_refused(tmp_path: Path) -> None:
+    """What the model is told beside its requests is compared, and the report says who it was."""
+    numbers = count()
+
+    def first_label(asked: Asked) -> Reply:
+        return Reply(chat_answer(asked.body["structured_outputs"]["choice"][0], next(numbers)))
+
+    exported = tmp_path / "predictions"
+    with served(first_label) as at:
+        path = write(tmp_path, at, classify_by="structured_outputs")
+        as_labels = (
+            "data: gold.jsonl, task: classification, labels: [bad, good], input: q, target: a"
+        )
+        said = path.read_text()
+        path.write_text(said[: said.index("  qa:")] + f"  qa: {{{as_labels}}}\n")
+        gold = (tmp_path / "gold.jsonl").read_text()
+        (tmp_path / "gold.jsonl").write_text(gold.replace('"a": "question', '"a": "good", "b": "'))
+        evaluated(path)
+        assert main(["store", "export", "--config", str(path), str(exported)]) == 0
+    there = evaluated(path, exported)
+    assert there.info.path == f"m at 127.0.0.1:{at.port}"
+    path.write_text(path.read_text().replace("[bad, good]", "[good, bad]"))
+    with pytest.raises(EvaluationError, match=r"qa\.teacher\.jsonl:1 .*asked something else"):
+        evaluated(path, exported)
 
 
 def teacher(path: Path, predictions: Path) -> object:

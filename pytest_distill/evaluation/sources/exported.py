@@ -8,12 +8,24 @@ was asked.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pytest_distill.engines import ModelInfo, Role, file_digest, info_from, plain
+from pytest_distill._util.user_code import user_code
+from pytest_distill.engines import (
+    Dated,
+    Elsewhere,
+    Engine,
+    ModelInfo,
+    Role,
+    file_digest,
+    info_from,
+    plain,
+)
 from pytest_distill.engines.lookup import DEFAULT
 from pytest_distill.errors import (
     ComparisonError,
@@ -24,6 +36,7 @@ from pytest_distill.errors import (
     refuse_unknown,
 )
 from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.request_keys import request_key
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.evaluation import Evaluation, ReportedEval
@@ -50,14 +63,36 @@ class ExportedModel(Model):
         What was exported.
     entry : ManifestEntry
         What the manifest says of the model.
+    start : callable, optional
+        Builds the engine of a model that runs elsewhere, which is not asked: it says where the
+        model is, and what it would be told beside the requests.
     """
 
-    def __init__(self, name: str, role: Role, folder: Path, entry: ManifestEntry) -> None:
+    def __init__(
+        self,
+        name: str,
+        role: Role,
+        folder: Path,
+        entry: ManifestEntry,
+        start: Callable[[], Engine] | None = None,
+    ) -> None:
         super().__init__(name, role)
         self._folder = folder
         self._entry = entry
+        self._start = start
         self._info = replace(entry.info, name=name, role=role)
         self._dated = False
+
+    @cached_property
+    def _elsewhere(self) -> Engine | None:
+        return None if self._start is None else self._start()
+
+    @property
+    def asked_at(self) -> str | None:
+        """As what and where it was asked; None where it ran on a machine of its own."""
+        with self._asking():
+            engine = self._elsewhere
+            return str(engine.asked_at) if isinstance(engine, Elsewhere) else None
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -67,7 +102,7 @@ class ExportedModel(Model):
     @property
     def info(self) -> ModelInfo:
         """What the exporting machine knew of the model."""
-        return replace(self._info, **self.declared)
+        return replace(self._info, path=self.asked_at or self._info.path, **self.declared)
 
     @property
     def notes(self) -> Sequence[str]:
@@ -100,9 +135,10 @@ class ExportedModel(Model):
         return self._evaluated(recorded.in_full, on, **about)
 
     def _evaluated(self, recorded: RecordedRows, on: Eval, **about: Any) -> MeasuredEvaluation:
-        rows = recorded.of(on)
-        for row, request in zip(rows, on.all_requests(), strict=False):
-            if row.fields.get("request") != request_key(request).hex():
+        rows, requests = recorded.of(on), on.all_requests()
+        whole = self._whole_prompts(requests)
+        for row, request in zip(rows, requests, strict=False):
+            if not _answers(row, request, whole):
                 raise EvaluationError(
                     f"{row.where} (id '{row.id}'): the model was asked something else than eval "
                     f"'{on.name}' asks now; evaluate and export again"
@@ -110,6 +146,26 @@ class ExportedModel(Model):
         if any(DATED in row.fields for row in rows):
             self._dated = True
         return MeasuredEvaluation.of(self.info, on, [*map(prediction_of, rows)], **about)
+
+    def _whole_prompts(self, requests: Sequence[Request]) -> Mapping[str, str] | None:
+        """Return by id what would be asked now where requests don't say it; None if not known."""
+        with self._asking():
+            engine = self._elsewhere
+            return engine.dated_prompts(requests) if isinstance(engine, Dated) else None
+
+    def _asking(self) -> AbstractContextManager[None]:
+        return user_code(f"the engine of model '{self.name}'", ModelError)
+
+
+def _answers(row: Example, request: Request, whole: Mapping[str, str] | None) -> bool:
+    """Whether a row answers a request, and where that is known the whole prompt of it."""
+    if row.fields.get("request") != request_key(request).hex():
+        return False
+    if whole is None:
+        return True
+    prompt = whole.get(request.id)
+    asked = None if prompt is None else request_key(request, prompt).hex()
+    return row.fields.get(DATED) == asked
 
 
 def _within_budgets(recorded: RecordedRows, on: Eval) -> dict[int, RecordedRows]:

@@ -12,3 +12,6 @@ STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docs
 What stands below a key is what editors and the reference say of it."""
 
 PositiveCount = Annotated[int, Field(ge=1)]
+NOT_BLANK = r"\S"
+"""The pattern of a text that says something."""
+Said = Annotated[str, Field(pattern=NOT_BLANK)]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, Tag
 from pydantic_core import ErrorDetails
 
+from pytest_distill._util.strict import NOT_BLANK
 from pytest_distill.errors import did_you_mean
+
+_CLASS = re.compile(r" or instance of \w+$")
+"""Nobody writes an object of ours into a file."""
 
 
 def known_keys(kind: type[BaseModel], path: Sequence[str | int]) -> list[str]:
@@ -42,7 +47,10 @@ def sentence(error: ErrorDetails, known: Collection[str]) -> str:
             return "is missing"
         case "value_error":
             return str(error["ctx"]["error"])
+        case "string_pattern_mismatch" if error["ctx"]["pattern"] == NOT_BLANK:
+            return "must not be empty"
     message = error["msg"].removeprefix("Input ").replace("valid dictionary", "mapping")
+    message = _CLASS.sub("", message)
     return f"{message[0].lower()}{message[1:]}, not {error['input']!r}"
 
 

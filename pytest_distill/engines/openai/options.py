@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from pytest_distill._util.strict import STRICT, PositiveCount
+from pytest_distill._util.strict import STRICT, PositiveCount, Said
 from pytest_distill.engines.openai.addresses import refuse_address
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -89,7 +89,7 @@ class OpenAIOptions(BaseModel):
     """Whether plain http is fine to another machine than this one."""
     base_url: Annotated[str, Field(min_length=1)]
     """Where the server is, as in `https://api.example.com/v1`."""
-    model: Annotated[str, Field(min_length=1)]
+    model: Said
     """What the server calls the model."""
     api_key_env: Annotated[str, Field(min_length=1)] | None = Field(default=None, exclude=True)
     """Name of the environment variable that holds the key; none is sent without it."""
@@ -105,7 +105,7 @@ class OpenAIOptions(BaseModel):
     instruction: str | None = None
     """What stands before the text of a classification, in place of a sentence that names the
     labels; with `""` nothing does."""
-    pin: Annotated[str, Field(pattern=r"\S")] | None = None
+    pin: Said | None = None
     """The `system_fingerprint` that every answer must have."""
     max_concurrency: PositiveCount = Field(default=16, exclude=True)
     """At most how many requests are on their way at once."""

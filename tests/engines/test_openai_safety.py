@@ -12,6 +12,7 @@ import threading
 import time
 import traceback
 import zlib
+from collections.abc import Iterator
 from email.utils import formatdate
 from itertools import count
 from typing import Any
@@ -545,6 +546,15 @@ def test_closing_early_leaves_nothing_behind() -> None:
         assert threading.active_count() == before + 1
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Let Ctrl-C be heeded, which a process in the background may have been told to ignore."""
+    was = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, was)
+
+
+@pytest.mark.usefixtures("heeded")
 def test_ctrl_c_ends_a_run_at_once() -> None:
     """Though every answer is waited for; it leaves nothing behind either."""
     before, began = threading.active_count(), time.monotonic()

@@ -103,7 +103,11 @@ def test_tools_that_never_reach_the_model_are_refused(base_url: str, causal_fold
 
 
 def test_a_gate_with_a_served_teacher_ships_and_asks_nothing_twice(
-    base_url: str, causal_folder: Path, engine: Make, pytester: pytest.Pytester
+    base_url: str,
+    causal_folder: Path,
+    engine: Make,
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The second run has every answer from the store; what was spent is told where it was."""
     asked = [GenerationRequest(f"e{n}", text, True, Decoding(6)) for n, text in enumerate(TEXTS)]
@@ -134,6 +138,8 @@ evals:
             assert_quality_retained(min=1)
         """
     )
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
+        monkeypatch.delenv(name, raising=False)  # of the tests' own workers
     arguments = ("-p", "no:cacheprovider", "--distill-report", "-v")
     runs = [pytester.runpytest_inprocess(*arguments) for _ in range(2)]
     first, second = (" ".join(run.stdout.str().split()) for run in runs)

@@ -205,28 +205,29 @@ def raw(answer: Callable[[Any], list[bytes | float]]) -> Iterator[Raw]:
     """
     listener = socket.create_server(("127.0.0.1", 0), backlog=256)
     running = Raw(listener.getsockname()[1])
-    serving: set[asyncio.Task[None]] = set()
+    serving: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
     ended = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        serving.add(task)
+        serving[task] = writer
         try:
             while await _one(reader, writer, running, answer):
                 pass
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
-            serving.discard(task)
             writer.close()
 
     async def run() -> None:
         server = await asyncio.start_server(serve, sock=listener)
         await ended.wait()
         server.close()
-        for task in serving:
+        await asyncio.sleep(0.01)  # who was accepted just now begins, to be ended like the others
+        for task, writer in serving.items():
             task.cancel()
+            writer.transport.abort()
         await asyncio.gather(*serving)
 
     loop = asyncio.new_event_loop()
@@ -237,7 +238,7 @@ def raw(answer: Callable[[Any], list[bytes | float]]) -> Iterator[Raw]:
     finally:
         loop.call_soon_threadsafe(ended.set)
         thread.join()
-        loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(asyncio.sleep(0.01))
         loop.close()
 
 

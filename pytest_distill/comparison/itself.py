@@ -34,7 +34,7 @@ class Itself:
 
     Parameters
     ----------
-    model, eval, metric : str
+    model, role, eval, metric : str
         What was asked, and by what it is compared.
     n : int
         Number of examples.
@@ -50,6 +50,7 @@ class Itself:
     """
 
     model: str
+    role: Role
     eval: str
     metric: str
     n: int
@@ -121,6 +122,7 @@ def _compared(first: MeasuredEvaluation, second: MeasuredEvaluation, metric: Met
             lower, upper = map(_finite, (interval.lower, interval.upper))
     return Itself(
         model=first.info.name,
+        role=first.info.role,
         eval=first.eval.name,
         metric=metric.name,
         n=len(first.eval.gold),

@@ -14,7 +14,6 @@ from pytest_distill._util.numbers import Ratio, positive
 from pytest_distill.comparison.comparison import Comparison, Selection
 from pytest_distill.comparison.evidence import clusters_of, right_or_wrong
 from pytest_distill.comparison.itself import Itself
-from pytest_distill.engines import Role
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
@@ -49,7 +48,7 @@ class Errors(MetricGate):
 
     max_ratio: float
 
-    def beyond_noise(self, itself: Itself, role: Role) -> str | None:  # noqa: ARG002 (any)
+    def beyond_noise(self, itself: Itself) -> str | None:
         """Return a note where a model makes more errors than are allowed of its own."""
         return errors_beyond(positive(self.max_ratio, "max_ratio"), itself)
 

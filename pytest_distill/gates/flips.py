@@ -10,7 +10,6 @@ from pytest_distill._util.numbers import bounded, exact
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.evidence import lost_rate
 from pytest_distill.comparison.itself import Itself
-from pytest_distill.engines import Role
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
@@ -41,7 +40,7 @@ class Flips(MetricGate):
 
     max_lost: float | None = None
 
-    def beyond_noise(self, itself: Itself, role: Role) -> str | None:  # noqa: ARG002 (any)
+    def beyond_noise(self, itself: Itself) -> str | None:
         """Return a note where fewer examples may be lost than a model loses to itself."""
         if self.max_lost is None:
             return None

@@ -12,7 +12,6 @@ from pytest_distill._util.units import Unit
 from pytest_distill.comparison.comparison import Comparison, Confidence, Slice
 from pytest_distill.comparison.flips import lost_rows
 from pytest_distill.comparison.itself import Itself
-from pytest_distill.engines import Role
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.groups import EvalGroup
 from pytest_distill.evals.metrics import Metric
@@ -140,7 +139,7 @@ class Gate(ABC):
         """Return the metric whose scores are looked at; None where none is."""
         return None
 
-    def beyond_noise(self, itself: Itself, role: Role) -> str | None:  # noqa: ARG002
+    def beyond_noise(self, itself: Itself) -> str | None:  # noqa: ARG002 (most ask for no share)
         """Return a note where it asks for more than what is between two answers of one model.
 
         Parameters

@@ -35,7 +35,7 @@ def noise_notes(
         found = beside_itself(evaluation, metric)
         if found is not None:
             yield str(found)
-            note = gate.beyond_noise(found, evaluation.info.role)
+            note = gate.beyond_noise(found)
             yield from () if note is None else (note,)
 
 

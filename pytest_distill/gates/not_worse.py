@@ -16,7 +16,6 @@ from pytest_distill.comparison.baseline.file import SAVE, AcceptedModel
 from pytest_distill.comparison.baseline.held import Held, counterpart, gold_change, held
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.itself import Itself
-from pytest_distill.engines import Role
 from pytest_distill.errors import ComparisonError, ConfigError, one_line, some_of
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.measured import MeasuredEvaluation
@@ -69,9 +68,9 @@ class NotWorse(MetricGate):
             for place, then, now in found.worse()
         ]
 
-    def beyond_noise(self, itself: Itself, role: Role) -> str | None:
+    def beyond_noise(self, itself: Itself) -> str | None:
         """Return a note where a smaller drop is allowed than the student has beside itself."""
-        if role != "student":
+        if itself.role != "student":
             return None
         return drop_beyond(exact(self.max_drop, "max_drop"), itself)
 

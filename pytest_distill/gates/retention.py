@@ -9,7 +9,6 @@ from pytest_distill._util.numbers import retained_floor
 from pytest_distill.comparison.comparison import Comparison, Slice
 from pytest_distill.comparison.evidence import above_chance, retention_evidence
 from pytest_distill.comparison.itself import Itself
-from pytest_distill.engines import Role
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import Decision, decide
@@ -36,7 +35,7 @@ class QualityRetained(MetricGate):
 
     min: float
 
-    def beyond_noise(self, itself: Itself, role: Role) -> str | None:  # noqa: ARG002 (any)
+    def beyond_noise(self, itself: Itself) -> str | None:
         """Return a note where the floor lies above what a model retains of itself."""
         return floor_beyond(retained_floor(self.min, "min"), itself)
 

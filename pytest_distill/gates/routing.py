@@ -15,7 +15,7 @@ from pytest_distill.comparison.confidences import confidence_name, confidences
 from pytest_distill.comparison.flips import lost_rows
 from pytest_distill.comparison.itself import Itself
 from pytest_distill.comparison.routing import DeferralPoint, Pair, Routing
-from pytest_distill.engines import ModelInfo, Role
+from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation import efficiency
@@ -93,7 +93,7 @@ class Routable(EvalGate):
         told: list[dict[str, Any]] = [{**row, "confidence": by_id[str(row["id"])]} for row in rows]
         return sorted(told, key=lambda row: -float(row["confidence"]))
 
-    def beyond_noise(self, itself: Itself, role: Role) -> str | None:  # noqa: ARG002 (any)
+    def beyond_noise(self, itself: Itself) -> str | None:
         """Return a note where the floor lies above what a model retains of itself."""
         return floor_beyond(retained_floor(self.retained, "retained"), itself)
 

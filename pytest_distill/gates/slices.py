@@ -15,7 +15,6 @@ from pytest_distill.comparison.evidence import retention_evidence
 from pytest_distill.comparison.flips import lost_rows
 from pytest_distill.comparison.itself import Itself
 from pytest_distill.comparison.slices import SliceScores, slice_scores
-from pytest_distill.engines import Role
 from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
@@ -104,7 +103,7 @@ class SlicesRetained(BudgetGate):
         """Return the examples that the student lost to the teacher."""
         return lost_rows(comparison, comparison.metric(self.metric), "teacher")
 
-    def beyond_noise(self, itself: Itself, role: Role) -> str | None:  # noqa: ARG002 (any)
+    def beyond_noise(self, itself: Itself) -> str | None:
         """Return a note where the floor lies above what a model retains of itself."""
         return floor_beyond(retained_floor(self.min, "min"), itself)
 

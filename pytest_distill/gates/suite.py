@@ -13,7 +13,6 @@ from pytest_distill._util.numbers import Ratio, geometric_mean, retained_floor
 from pytest_distill.comparison.comparison import Comparison, Confidence
 from pytest_distill.comparison.evidence import suite_evidence
 from pytest_distill.comparison.itself import Itself
-from pytest_distill.engines import Role
 from pytest_distill.errors import MOST_KNOWN, ComparisonError, ConfigError, some_of
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
@@ -96,7 +95,7 @@ class SuiteRetained(Gate):
         """Return the comparison of each eval, whoever asks."""
         return self.comparisons(asked)
 
-    def beyond_noise(self, itself: Itself, role: Role) -> str | None:  # noqa: ARG002 (any)
+    def beyond_noise(self, itself: Itself) -> str | None:
         """Return a note where the floor lies above what a model retains of itself."""
         return floor_beyond(retained_floor(self.min, "min"), itself)
 

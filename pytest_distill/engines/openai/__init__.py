@@ -11,12 +11,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from pytest_distill.engines.info import ModelInfo
+from pytest_distill.engines.openai.addresses import can_be_asked, host_of, server_of
 from pytest_distill.engines.openai.answered import signed
 from pytest_distill.engines.openai.checks import Checks
 from pytest_distill.engines.openai.money import Purse
 from pytest_distill.engines.openai.options import OpenAIOptions
 from pytest_distill.engines.openai.pacing import Pace
-from pytest_distill.engines.openai.places import can_be_asked, host_of, server_of
 from pytest_distill.engines.openai.running import Ask, answers
 from pytest_distill.engines.openai.seen import Seen
 from pytest_distill.engines.spec import ModelSpec
@@ -157,7 +157,7 @@ class OpenAIEngine:
                     async def ask(request: Request) -> Prediction:
                         try:
                             return await signing(request)
-                        except Exception:
+                        except Exception:  # those that wait for their turn are not sent either
                             send.stop()
                             raise
 

@@ -45,7 +45,7 @@ class Checks:
         """
         for about, trial in trials.items():
             if about not in self.done:
-                await trial(send, self)
+                await trial(send)
                 self.done.add(about)
 
     def refuse(self, what: Accepted, problem: str, seen: str) -> None:
@@ -68,5 +68,5 @@ class Checks:
         self.note(f"{self.name}: {problem} (accept: [{what}])")
 
 
-Trial = Callable[[Send, Checks], Awaitable[None]]
+Trial = Callable[[Send], Awaitable[None]]
 """Tries one thing, and says by `Checks.refuse` where it is not honoured."""

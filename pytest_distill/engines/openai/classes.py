@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_distill.engines.openai.calls import Call, CallRefusedError, Send
-from pytest_distill.engines.openai.checks import Checks, Trial
+from pytest_distill.engines.openai.checks import Trial
 from pytest_distill.engines.openai.conversations import CHAT
 from pytest_distill.engines.openai.dialects import Dialect
 from pytest_distill.engines.openai.echoes import CUTS_NOTHING
@@ -57,12 +57,12 @@ class Classifier:
         way = self.options.classify_by
         if way == "loglikelihoods":
 
-            async def scores(send: Send, checks: Checks) -> None:  # noqa: ARG001
+            async def scores(send: Send) -> None:
                 await self.scoring.find_out(send, ClassificationRequest.task, self._other_ways)
 
             return {"scores": scores}
 
-        async def held(send: Send, checks: Checks) -> None:  # noqa: ARG001 (nothing is accepted)
+        async def held(send: Send) -> None:
             await self._refuse_loose(send)
 
         return {("labels", way): held}

@@ -14,12 +14,12 @@ from math import fsum
 from typing import Any
 
 from pytest_distill.engines.openai.calls import Call, CallRefusedError, Send
+from pytest_distill.engines.openai.conversations import PLAIN
 from pytest_distill.errors import ModelError
 
 Prompt = str | Sequence[int]
 """A text, or the ids of its tokens."""
 
-PATH = "completions"
 CUTS_NOTHING = "a server cuts no prompt, whatever 'truncate' says: shorten it"
 AS_ID = "token_id:"
 """What stands before a token's id where tokens are told by theirs."""
@@ -137,14 +137,14 @@ def _call(id: str, prompt: Prompt | Sequence[Prompt], most: int, manner: Manner)
     body |= {"echo": True, "logprobs": 1}
     if manner.as_ids:
         body["return_tokens_as_token_ids"] = True
-    return Call(id, PATH, body, most)
+    return Call(id, PLAIN, body, most)
 
 
 async def written(send: Send, id: str, prompt: str, most: int, who: str) -> tuple[str, Echo]:
     """Return what the model writes after a prompt, and what the server says of its tokens."""
     where = f"{who}: example '{id}'"
     body = {"prompt": prompt, "max_tokens": most, "temperature": 0, "logprobs": 1}
-    (choice,) = _choices(await send(Call(id, PATH, body, most)), 1, where)
+    (choice,) = _choices(await send(Call(id, PLAIN, body, most)), 1, where)
     text = choice.get("text")
     if not isinstance(text, str):
         raise UnfitAnswerError(f"{where}: the answer has no text")

@@ -64,7 +64,7 @@ def kind_of(kind: type[Request], who: str, checks: Checks, kept: MutableMapping[
 def _scores(scoring: Scoring, requests: Sequence[Request]) -> Mapping[Hashable, Trial]:
     """Return what is tried before prompts are scored."""
 
-    async def trial(send: Send, checks: Checks) -> None:  # noqa: ARG001 (nothing can be accepted)
+    async def trial(send: Send) -> None:
         await scoring.find_out(send, type(requests[0]).task)
 
     return {"scores": trial}

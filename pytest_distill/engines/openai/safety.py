@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote, unquote
 
+from pytest_distill.engines.openai.addresses import host_of
 from pytest_distill.engines.openai.options import OpenAIOptions
-from pytest_distill.engines.openai.places import host_of
 from pytest_distill.errors import ModelError
 
 SHOWN = "[key]"

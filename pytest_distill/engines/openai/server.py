@@ -12,13 +12,12 @@ from typing import Any
 
 from pytest_distill._util.format import count_text
 from pytest_distill._util.packages import Package
-from pytest_distill.engines.openai.addresses import is_here, origin
+from pytest_distill.engines.openai.addresses import host_of, is_here, origin
 from pytest_distill.engines.openai.calls import Call, CallRefusedError
 from pytest_distill.engines.openai.line import Line
 from pytest_distill.engines.openai.money import Purse
 from pytest_distill.engines.openai.options import OpenAIOptions
 from pytest_distill.engines.openai.pacing import Pace, StoppedError, spread
-from pytest_distill.engines.openai.places import host_of
 from pytest_distill.engines.openai.replies import (
     ASKED_CODING,
     Again,

@@ -17,7 +17,7 @@ from itertools import combinations
 from typing import Any
 
 from pytest_distill.engines.openai.calls import Call, Send
-from pytest_distill.engines.openai.checks import Checks, Trial
+from pytest_distill.engines.openai.checks import Trial
 from pytest_distill.engines.openai.conversations import CHAT, PLAIN, call_of
 from pytest_distill.engines.openai.money import usage_of
 from pytest_distill.engines.openai.texts import Texts
@@ -66,39 +66,42 @@ class _Trying:
 
     def __init__(self, texts: Texts, path: str, id: str) -> None:
         self._texts, self._path, self._id = texts, path, id
+        self._checks = texts.checks
 
-    async def greedy(self, send: Send, checks: Checks) -> None:
+    async def greedy(self, send: Send) -> None:
         """See whether temperature 0 gives one text, whatever the seed."""
-        found = await self._all(send, checks, [{"temperature": 0, "seed": n} for n in _SEEDS[:2]])
+        found = await self._all(send, [{"temperature": 0, "seed": n} for n in _SEEDS[:2]])
         if found[0] == found[1]:
             return
-        found += await self._all(send, checks, [{"temperature": 0, "seed": n} for n in (33, 44)])
+        found += await self._all(send, [{"temperature": 0, "seed": n} for n in (33, 44)])
         pairs = [_alike(*pair) for pair in combinations(found, 2)]
         if sum(pairs) * 2 >= len(pairs):
-            checks.note(
-                f"{checks.name}: asked the same again, at temperature 0, its server gives another "
-                "text now and then: they begin alike"
+            self._checks.note(
+                f"{self._texts.name}: asked the same again, at temperature 0, its server gives "
+                "another text now and then: they begin alike"
             )
             return
-        checks.refuse(
+        self._checks.refuse(
             "temperature",
             "its server does not honour temperature 0, so that nothing is greedy",
             f"one prompt was answered {_both(found)}",
         )
 
-    async def sampled(self, send: Send, checks: Checks) -> None:
+    async def sampled(self, send: Send) -> None:
         """See whether sampling gives several texts, and one seed one text.
 
         All are asked at once, where the run does so too: a server may mix up the seeds of requests
         that it answers together.
         """
         asked = [{"temperature": 1, "top_p": 1, "seed": seed} for seed in _SEEDS]
-        found = await self._all(send, checks, asked)
+        found = await self._all(send, asked)
         if not any(found):
-            checks.note(f"{checks.name}: it says so little that sampling could not be tried")
+            self._checks.note(
+                f"{self._checks.name}: it says so little that sampling could not be tried"
+            )
             return
         if len(set(found)) == 1:
-            checks.refuse(
+            self._checks.refuse(
                 "temperature",
                 "its server does not honour temperature or seed, so that nothing is sampled",
                 f"two seeds at temperature 1 gave one text, {_told(found[0])}",
@@ -110,20 +113,18 @@ class _Trying:
         further = [_alike(*pair) and _shared(*pair) > other + _BY_CHANCE for pair in same]
         if not all(a == b or more for (a, b), more in zip(same, further, strict=True)):
             few = " (asked one at a time it may: max_concurrency: 1)"
-            checks.refuse(
+            self._checks.refuse(
                 "seed",
                 "its server does not honour seed, so that no text is sampled twice",
                 f"one seed gave {_both(next(list(pair) for pair in same if pair[0] != pair[1]))}"
-                f"{few if checks.options.max_concurrency > 1 else ''}",
+                f"{few if self._checks.options.max_concurrency > 1 else ''}",
             )
 
-    async def _all(
-        self, send: Send, checks: Checks, bodies: Sequence[Mapping[str, Any]]
-    ) -> list[str]:
+    async def _all(self, send: Send, bodies: Sequence[Mapping[str, Any]]) -> list[str]:
         """Return what is answered, each time to the same prompt; longer where all is silence."""
         for tokens in (_TOKENS, _MORE_TOKENS):
             asked = [partial(self._one, send, body, tokens) for body in bodies]
-            found = await together(asked, checks.options.max_concurrency)
+            found = await together(asked, self._checks.options.max_concurrency)
             if any(text for text, _ in found) or not any(thinks for _, thinks in found):
                 break
         return [text for text, _ in found]
@@ -139,12 +140,12 @@ class _Trying:
         if said.visible is not None and said.visible > tokens:
             seen = f"{said.visible} tokens, of {tokens} at most"
             problem = "its server does not honour max_tokens"
-            self._texts.checks.refuse("max_tokens", problem, seen)
+            self._checks.refuse("max_tokens", problem, seen)
         text = said.thinking + said.text
         return text, not text and said.ended == "length"
 
 
-async def _tools(texts: Texts, request: GenerationRequest, send: Send, checks: Checks) -> None:
+async def _tools(texts: Texts, request: GenerationRequest, send: Send) -> None:
     """See whether tools reach the model: with them a prompt has more tokens.
 
     Where it has not, the same is asked with more words: a server that counts no more tokens for
@@ -165,7 +166,7 @@ async def _tools(texts: Texts, request: GenerationRequest, send: Send, checks: C
         return
     more = await size(longer)
     if more is not None and more > untold:
-        checks.refuse(
+        texts.checks.refuse(
             "tools",
             "its server does not tell the model of the tools",
             f"the prompt has {told} tokens with them and {untold} without",

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from pytest_distill.report.examples import ExampleTable, ModelAnswers
 from pytest_distill.report.html_file import text
-from pytest_distill.report.records import Report
+from pytest_distill.report.records.report import Report
 from tests.browser.chromium import chromium
 
 WORDS = 25

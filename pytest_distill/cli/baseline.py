@@ -32,7 +32,8 @@ from pytest_distill.project.project import Project
 from pytest_distill.report.changes import change_row, drift_sentences
 from pytest_distill.report.gate_changes import changes_between, required_text
 from pytest_distill.report.reading import read_report
-from pytest_distill.report.records import ChangeRow, Report
+from pytest_distill.report.records.report import Report
+from pytest_distill.report.records.since import ChangeRow
 
 DEFAULT = "baseline.json"
 

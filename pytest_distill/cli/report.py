@@ -12,14 +12,9 @@ from pytest_distill.errors import ConfigError
 from pytest_distill.plugin.early import ReportFile
 from pytest_distill.report.formats import FORMATS
 from pytest_distill.report.reading import read_report
-from pytest_distill.report.records import Report
+from pytest_distill.report.records.report import Report
 from pytest_distill.report.tables import encodable
-from pytest_distill.report.terminal import (
-    last_line,
-    remark_lines,
-    report_lines,
-    terminal_width,
-)
+from pytest_distill.report.terminal import last_line, remark_lines, report_lines, terminal_width
 
 
 def add_to(commands: Any) -> None:

@@ -13,12 +13,7 @@ from pytest_distill._util.user_code import unless_ours
 from pytest_distill.config.config import Config, Extensions, task_of
 from pytest_distill.config.criteria import read_criterion
 from pytest_distill.config.document import Document
-from pytest_distill.config.evals import (
-    EvalConfig,
-    HarnessEval,
-    MeasuredEval,
-    eval_of,
-)
+from pytest_distill.config.evals import EvalConfig, HarnessEval, MeasuredEval, eval_of
 from pytest_distill.config.metrics import MetricReader
 from pytest_distill.config.schema import (
     CheckpointModel,

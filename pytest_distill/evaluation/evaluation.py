@@ -8,11 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from pytest_distill.engines import ModelInfo
-from pytest_distill.errors import (
-    ComparisonError,
-    ConfigError,
-    refuse_unknown,
-)
+from pytest_distill.errors import ComparisonError, ConfigError, refuse_unknown
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
 

@@ -15,10 +15,7 @@ from numpy.typing import NDArray
 
 from pytest_distill._util.gc import collector_paused
 from pytest_distill.engines import ModelInfo
-from pytest_distill.errors import (
-    DistillError,
-    EvaluationError,
-)
+from pytest_distill.errors import DistillError, EvaluationError
 from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Answer, MeanMetric, Metric, ScoredElsewhere

@@ -26,12 +26,7 @@ from pytest_distill.evaluation.evaluation import ReportedEvaluation
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.gates.deciding import Decision
 from pytest_distill.gates.verdict import FIRM, Evidence
-from pytest_distill.statistics import (
-    GapRecovered,
-    PairedTest,
-    Retention,
-    RetentionInterval,
-)
+from pytest_distill.statistics import GapRecovered, PairedTest, Retention, RetentionInterval
 
 FEW_EXAMPLES = 10
 FEW_TEXTS = 500

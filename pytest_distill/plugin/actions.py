@@ -10,7 +10,7 @@ import pytest
 from pytest_distill._util.files import append, is_stream, write_stream
 from pytest_distill.report.annotations import annotation_lines
 from pytest_distill.report.formats import as_text
-from pytest_distill.report.records import Report
+from pytest_distill.report.records.report import Report
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
 MOST_BYTES = 1024 * 1024

@@ -20,7 +20,7 @@ from pytest_distill.report.formats import FORMATS, as_text
 
 if TYPE_CHECKING:
     from pytest_distill.report.examples import ExampleTable
-    from pytest_distill.report.records import Report
+    from pytest_distill.report.records.report import Report
 
 TELLS_ONLY = (
     *("help", "version", "markers", "cacheshow"),
@@ -58,7 +58,9 @@ class ReportFile:
         """
         if is_stream(self.path):
             return
-        from pytest_distill.report.records import Report  # costs the start of those alone who ask
+        from pytest_distill.report.records.report import (
+            Report,  # costs the start of those alone who ask
+        )
 
         try:
             self._replace(as_text(self._format, Report()))

@@ -13,7 +13,7 @@ from pytest_distill.plugin.records import state_of
 from pytest_distill.plugin.session import SESSION
 
 if TYPE_CHECKING:
-    from pytest_distill.report.records import GateRow
+    from pytest_distill.report.records.gates import GateRow
 
 NAME = "gates"
 """What the table is called there."""

@@ -29,14 +29,9 @@ from pytest_distill.report.blocks import Line
 from pytest_distill.report.examples import ExampleTable
 from pytest_distill.report.ledger import Ledger
 from pytest_distill.report.reading import read_run, read_share
-from pytest_distill.report.records import Reason, Report
+from pytest_distill.report.records.report import Reason, Report
 from pytest_distill.report.tables import cells, encodable
-from pytest_distill.report.terminal import (
-    last_line,
-    remark_lines,
-    report_lines,
-    terminal_width,
-)
+from pytest_distill.report.terminal import last_line, remark_lines, report_lines, terminal_width
 
 HINT = "(more: -v, --distill-json)"
 COLOURS = {

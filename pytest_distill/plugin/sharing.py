@@ -20,20 +20,19 @@ from pytest_distill.plugin.session import DistillSession
 from pytest_distill.plugin.since import add_changes
 from pytest_distill.plugin.standing import add_standing
 from pytest_distill.project.project import Project
-from pytest_distill.report.records import (
+from pytest_distill.report.records.comparisons import RecommendationRow, ScoresRow
+from pytest_distill.report.records.models import (
     EvaluationRow,
     FiguresRow,
     ItselfRow,
-    JudgedRow,
     MemoryRow,
     ModelRow,
     ProvenanceRow,
     Quantile,
-    RecommendationRow,
-    ScoresRow,
     ThroughputRow,
-    record_of,
 )
+from pytest_distill.report.records.record import record_of
+from pytest_distill.report.records.report import JudgedRow
 from pytest_distill.report.share import Listing, Share
 from pytest_distill.report.verdicts import with_doubt
 from pytest_distill.statistics.quantiles import unit_interval

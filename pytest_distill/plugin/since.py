@@ -17,7 +17,7 @@ from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.models import Model
 from pytest_distill.project.project import Project
 from pytest_distill.report.changes import change_row
-from pytest_distill.report.records import BaselineRow, ChangeRow, GoldChangeRow
+from pytest_distill.report.records.since import BaselineRow, ChangeRow, GoldChangeRow
 from pytest_distill.report.share import Share
 
 

@@ -26,7 +26,7 @@ from pytest_distill.plugin.session import DistillSession
 from pytest_distill.plugin.since import evaluated, is_ready
 from pytest_distill.project.project import Project
 from pytest_distill.report.examples import ExampleTable, ModelAnswers, counted, signs
-from pytest_distill.report.records import (
+from pytest_distill.report.records.comparisons import (
     SLICES_OF_EACH,
     CalibrationBin,
     CalibrationRow,

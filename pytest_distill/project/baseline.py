@@ -9,12 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pytest_distill._util.git import commit_of
-from pytest_distill.comparison.baseline.file import (
-    AcceptedEval,
-    AcceptedModel,
-    BaselineFile,
-    utc,
-)
+from pytest_distill.comparison.baseline.file import AcceptedEval, AcceptedModel, BaselineFile, utc
 from pytest_distill.comparison.baseline.scored import accepted_eval
 from pytest_distill.config import Config
 from pytest_distill.config.schema import PlacedModel
@@ -31,7 +26,9 @@ from pytest_distill.evaluation.store.keeping import run_key
 from pytest_distill.project.looks import checkpoint_digest
 from pytest_distill.project.project import Project
 from pytest_distill.report.gate_changes import accepted_gates
-from pytest_distill.report.records import ComparisonRow, ModelRow, Report
+from pytest_distill.report.records.comparisons import ComparisonRow
+from pytest_distill.report.records.models import ModelRow
+from pytest_distill.report.records.report import Report
 
 RUN = "run the gates again with --distill-report and --distill-json, and save right after"
 

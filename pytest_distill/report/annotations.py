@@ -10,7 +10,8 @@ from collections.abc import Container
 from pytest_distill.errors import one_line
 from pytest_distill.report.blocks import numbers_text
 from pytest_distill.report.outcomes import answered_for, did_not_pass, subject_of, why
-from pytest_distill.report.records import GateRow, Report
+from pytest_distill.report.records.gates import GateRow
+from pytest_distill.report.records.report import Report
 
 MOST = 10
 """GitHub shows no more errors of one step."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_distill.report.records import GateRow
+    from pytest_distill.report.records.gates import GateRow
 
 ENDS = ("passed", "xfailed", "skipped", "failed", "error")
 """How setup, call or teardown can end, the worse the later."""

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from pytest_distill._util.format import INFINITE, floor_text, limit_text, quantity_text
 from pytest_distill.evals.tasks.budgets import budget_text
 from pytest_distill.report.frontier import deferral_lines
-from pytest_distill.report.records import GateRow, Report
+from pytest_distill.report.records.gates import GateRow
+from pytest_distill.report.records.report import Report
 from pytest_distill.report.tables import Columns, cells, few_lines, retained_text, table, wrapped
 
 LEAST_ROOM = 16

@@ -9,7 +9,7 @@ from pytest_distill._util.format import floor_text, score_text
 from pytest_distill._util.numbers import decimal, retained_share
 from pytest_distill.comparison.baseline.change import Change, bounds_of
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.report.records import ChangeRow
+from pytest_distill.report.records.since import ChangeRow
 
 
 def change_row(

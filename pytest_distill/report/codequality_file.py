@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_distill.errors import one_line
-from pytest_distill.report.records import Reason, Report
+from pytest_distill.report.records.report import Reason, Report
 
 if TYPE_CHECKING:
-    from pytest_distill.report.records import GateRow
+    from pytest_distill.report.records.gates import GateRow
 
 SEVERITIES = {"FAILED": "blocker", "INCONCLUSIVE": "critical", "NOT RUN": "major"}
 ANSWERED_FOR = "info"

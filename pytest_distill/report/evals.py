@@ -16,15 +16,9 @@ from pytest_distill._util.format import (
 )
 from pytest_distill._util.units import Unit
 from pytest_distill.gates.measured import setting_text
-from pytest_distill.report.records import (
-    BudgetRow,
-    ComparisonRow,
-    EvaluationRow,
-    FiguresRow,
-    LooksRow,
-    ModelRow,
-    Report,
-)
+from pytest_distill.report.records.comparisons import BudgetRow, ComparisonRow
+from pytest_distill.report.records.models import EvaluationRow, FiguresRow, ModelRow
+from pytest_distill.report.records.report import LooksRow, Report
 from pytest_distill.report.tables import Columns, cells, retained_text, shortened, table, wrapped
 
 _PARTS = {"example": "", "first_token": "first token ", "token": "token "}

@@ -13,7 +13,8 @@ from functools import cache
 
 from pydantic import TypeAdapter
 
-from pytest_distill.report.records import PairRow, record_of
+from pytest_distill.report.records.comparisons import PairRow
+from pytest_distill.report.records.record import record_of
 from pytest_distill.report.share import Listing, index_in
 
 LOST, SAME, WON = "-", "=", "+"

@@ -16,7 +16,7 @@ from pytest_distill._util.packages import Package
 
 if TYPE_CHECKING:
     from pytest_distill.report.examples import ExampleTable
-    from pytest_distill.report.records import Report
+    from pytest_distill.report.records.report import Report
 
 
 @dataclass(frozen=True, slots=True)

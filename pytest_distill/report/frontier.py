@@ -6,7 +6,8 @@ import math
 from string import ascii_lowercase
 
 from pytest_distill._util.format import floor_text, score_text, size_text
-from pytest_distill.report.records import Frontier, FrontierPoint, GateRow
+from pytest_distill.report.records.comparisons import Frontier, FrontierPoint
+from pytest_distill.report.records.gates import GateRow
 from pytest_distill.report.tables import Columns, retained_text, shortened, table, wrapped
 
 HEIGHT, WIDTH = 7, 50

@@ -12,7 +12,9 @@ from pytest_distill.comparison.baseline.file import AcceptedGate
 from pytest_distill.errors import one_line
 from pytest_distill.evals.tasks.budgets import budget_text
 from pytest_distill.gates.verdict import Outcome
-from pytest_distill.report.records import GateChangeRow, GateRow, record_of
+from pytest_distill.report.records.gates import GateRow
+from pytest_distill.report.records.record import record_of
+from pytest_distill.report.records.since import GateChangeRow
 
 Key = tuple[str | int | None, ...]
 

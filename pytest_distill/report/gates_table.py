@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pytest_distill.report.blocks import numbers_text, outcome_text
 from pytest_distill.report.markup import LONGEST_NOTE, code, plain
 from pytest_distill.report.outcomes import subject_of
-from pytest_distill.report.records import GateRow
+from pytest_distill.report.records.gates import GateRow
 
 COLUMNS = ("outcome", "observed", "required", "gate", "what it rests on")
 COLOURS = {

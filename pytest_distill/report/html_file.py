@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from pytest_distill.report.records import Report
+from pytest_distill.report.records.report import Report
 
 if TYPE_CHECKING:
     from pytest_distill.report.examples import ExampleTable

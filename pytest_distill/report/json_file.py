@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import asdict
 
-from pytest_distill.report.records import Report
+from pytest_distill.report.records.report import Report
 
 _HALF = re.compile("[\ud800-\udfff]")
 """What Python makes of a byte of a file's name that is no letter; most readers refuse it."""

@@ -26,21 +26,16 @@ from pytest_distill.report.outcomes import (
     names_of,
     run_rows,
 )
-from pytest_distill.report.records import (
-    BaselineRow,
+from pytest_distill.report.records.comparisons import (
     BudgetRow,
     ComparisonRow,
-    GateChangeRow,
-    GateRow,
-    JudgedRow,
-    LooksRow,
-    Reason,
-    Report,
     RetainedRow,
     ScoresRow,
-    Shipping,
-    record_of,
 )
+from pytest_distill.report.records.gates import GateRow
+from pytest_distill.report.records.record import record_of
+from pytest_distill.report.records.report import JudgedRow, LooksRow, Reason, Report, Shipping
+from pytest_distill.report.records.since import BaselineRow, GateChangeRow
 from pytest_distill.report.share import Share, index_in
 from pytest_distill.report.worth import frontiers, sentences
 from pytest_distill.statistics.multiple import each_of

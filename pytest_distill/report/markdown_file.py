@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from pytest_distill.report.markup import Part, fitted, items
-from pytest_distill.report.records import Reason, Report
+from pytest_distill.report.records.report import Reason, Report
 
 ROOM = 59_000
 """Bytes. GitHub takes 65,536 characters in a comment, and whoever posts one adds a few."""

@@ -6,16 +6,12 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from pytest_distill.report.blocks import (
-    numbers_text,
-    outcome_text,
-    slice_columns,
-    test_name,
-)
+from pytest_distill.report.blocks import numbers_text, outcome_text, slice_columns, test_name
 from pytest_distill.report.evals import EvalTable, eval_tables, looks_text
 from pytest_distill.report.markup import LONGEST_NOTE, Part, cells, code, items, plain, table
 from pytest_distill.report.outcomes import did_not_pass, subject_of, why
-from pytest_distill.report.records import GateRow, Report
+from pytest_distill.report.records.gates import GateRow
+from pytest_distill.report.records.report import Report
 from pytest_distill.report.since import LESS_STRICT, Since, since_the_baseline
 
 GATE_COLUMNS = ("outcome", "observed", "gate", "test")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pytest_distill.evals.tasks.budgets import budget_text
 from pytest_distill.gates.verdict import Outcome, called
 from pytest_distill.report.attempt import Attempt, TestRun
-from pytest_distill.report.records import GateRow
+from pytest_distill.report.records.gates import GateRow
 
 OWN_ASSERTION = "own_assertion"
 """The gate of a gate test that asserts something of its own of a model, and asks no gate."""

@@ -27,7 +27,7 @@ from pytest_distill.gates.suite import SuiteRetained
 from pytest_distill.gates.verdict import FIRM, IN_DOUBT, Outcome
 from pytest_distill.report.blocks import observed_text, test_name
 from pytest_distill.report.outcomes import OWN_ASSERTION
-from pytest_distill.report.records import GateRow, IntervalRow
+from pytest_distill.report.records.gates import GateRow, IntervalRow
 
 MOST_SLICES = 5
 """That did not pass; a table has all of them."""

@@ -15,7 +15,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pytest_distill.errors import ConfigError, one_line, some_of
 from pytest_distill.report.attempt import TestRun
 from pytest_distill.report.json_file import text as as_json
-from pytest_distill.report.records import SCHEMA, Report
+from pytest_distill.report.records.report import SCHEMA, Report
 from pytest_distill.report.share import Share
 
 
@@ -28,7 +28,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     """
     from pytest_distill._util.units import Unit  # noqa: F401
     from pytest_distill.gates.verdict import Outcome, Relation  # noqa: F401
-    from pytest_distill.report.records import GateRow  # noqa: F401
+    from pytest_distill.report.records.gates import GateRow  # noqa: F401
 
     return TypeAdapter(kind)
 

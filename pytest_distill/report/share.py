@@ -8,20 +8,16 @@ from typing import Any, TypeVar
 
 from pytest_distill.comparison.baseline.file import AcceptedGate
 from pytest_distill.report.attempt import TestRun
-from pytest_distill.report.records import (
-    BaselineRow,
+from pytest_distill.report.records.comparisons import (
     CalibrationRow,
-    ChangeRow,
-    EvaluationRow,
-    FiguresRow,
-    GoldChangeRow,
-    JudgedRow,
-    ModelRow,
     PairRow,
     RecommendationRow,
     RetainedRow,
     ScoresRow,
 )
+from pytest_distill.report.records.models import EvaluationRow, FiguresRow, ModelRow
+from pytest_distill.report.records.report import JudgedRow
+from pytest_distill.report.records.since import BaselineRow, ChangeRow, GoldChangeRow
 
 Row = TypeVar(
     "Row",

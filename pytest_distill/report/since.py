@@ -9,13 +9,8 @@ from datetime import UTC, datetime
 from pytest_distill._util.format import interval_text, score_text
 from pytest_distill.errors import some_of
 from pytest_distill.report.blocks import test_name
-from pytest_distill.report.records import (
-    BaselineRow,
-    ChangeRow,
-    GateChangeRow,
-    GoldChangeRow,
-    Report,
-)
+from pytest_distill.report.records.report import Report
+from pytest_distill.report.records.since import BaselineRow, ChangeRow, GateChangeRow, GoldChangeRow
 
 LESS_STRICT = ("removed", "lowered")
 ORDER = (*LESS_STRICT, "raised", "added")

@@ -9,7 +9,7 @@ from pytest_distill.errors import one_line
 from pytest_distill.report.blocks import Blocks, Line, test_name
 from pytest_distill.report.evals import eval_lines
 from pytest_distill.report.frontier import frontier_lines, several_students
-from pytest_distill.report.records import Report
+from pytest_distill.report.records.report import Report
 from pytest_distill.report.since import since_the_baseline
 from pytest_distill.report.tables import cells, few_lines, wrapped
 

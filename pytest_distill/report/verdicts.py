@@ -11,7 +11,8 @@ from typing import Any
 from pytest_distill.gates.all import GATES
 from pytest_distill.gates.verdict import Doubt, Verdict, finite, not_firm
 from pytest_distill.report.attempt import TestRun
-from pytest_distill.report.records import GapRow, GateRow, IntervalRow, record_of
+from pytest_distill.report.records.gates import GapRow, GateRow, IntervalRow
+from pytest_distill.report.records.record import record_of
 
 MOST_LOST = 5
 LONGEST_EXAMPLE = 400

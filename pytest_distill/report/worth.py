@@ -7,16 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_distill.evaluation.efficiency import same_device
 from pytest_distill.gates.all import GATES
-from pytest_distill.report.records import (
+from pytest_distill.report.records.comparisons import (
     ComparisonRow,
-    FiguresRow,
     Frontier,
     FrontierPoint,
-    GateRow,
-    ModelRow,
     RecommendationRow,
-    record_of,
 )
+from pytest_distill.report.records.gates import GateRow
+from pytest_distill.report.records.models import FiguresRow, ModelRow
+from pytest_distill.report.records.record import record_of
 
 
 def sentences(

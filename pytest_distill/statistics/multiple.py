@@ -15,17 +15,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from pytest_distill.statistics.proportions import (
-    ProportionRetention,
-    proportion_intervals,
-)
-from pytest_distill.statistics.results import (
-    Floats,
-    FloorTest,
-    Retention,
-    RetentionInterval,
-    shown,
-)
+from pytest_distill.statistics.proportions import ProportionRetention, proportion_intervals
+from pytest_distill.statistics.results import Floats, FloorTest, Retention, RetentionInterval, shown
 
 
 def each_of(k: int, alpha: float = 0.05) -> float:

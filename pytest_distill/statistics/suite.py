@@ -24,11 +24,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from pytest_distill.statistics.fieller import (
-    MeanTest,
-    least_level,
-    mean_test,
-)
+from pytest_distill.statistics.fieller import MeanTest, least_level, mean_test
 from pytest_distill.statistics.jackknife import PseudoValues
 from pytest_distill.statistics.multiple import holm
 from pytest_distill.statistics.results import (

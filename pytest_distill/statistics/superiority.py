@@ -22,11 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtrc, ndtr
 
-from pytest_distill.statistics.jackknife import (
-    Aggregate,
-    Clusters,
-    sum_by_cluster,
-)
+from pytest_distill.statistics.jackknife import Aggregate, Clusters, sum_by_cluster
 from pytest_distill.statistics.results import Floats
 from pytest_distill.statistics.score import difference_statistic
 from pytest_distill.statistics.unconditional import MOST, difference_tail

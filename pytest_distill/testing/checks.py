@@ -13,12 +13,7 @@ from pytest_distill.evals.request_keys import request_key
 from pytest_distill.evals.requests import Request
 from pytest_distill.testing import points
 from pytest_distill.testing.answering import UNSTEADY, Answering, check_impossible, check_many
-from pytest_distill.testing.answers import (
-    Answers,
-    answered,
-    named,
-    refuse_other,
-)
+from pytest_distill.testing.answers import Answers, answered, named, refuse_other
 from pytest_distill.testing.asked import Group
 from pytest_distill.testing.held import LEAST, SEES_ALL, Running, bytes_held, left_running
 from pytest_distill.testing.identity import (
@@ -37,12 +32,7 @@ from pytest_distill.testing.identity import (
 )
 from pytest_distill.testing.options import check_options
 from pytest_distill.testing.reading import check_read, check_watched
-from pytest_distill.testing.results import (
-    Book,
-    NotKeptError,
-    UncheckedError,
-    calling,
-)
+from pytest_distill.testing.results import Book, NotKeptError, UncheckedError, calling
 from pytest_distill.testing.storing import Interrupted
 from pytest_distill.testing.subject import Subject
 

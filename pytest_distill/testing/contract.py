@@ -9,9 +9,7 @@ from pytest_distill.evals.requests import Request
 from pytest_distill.testing.asked import groups_of
 from pytest_distill.testing.checks import Checks
 from pytest_distill.testing.reference import Reference, check_reference, reference_of
-from pytest_distill.testing.results import (
-    ContractReport,
-)
+from pytest_distill.testing.results import ContractReport
 from pytest_distill.testing.subject import Subject
 
 

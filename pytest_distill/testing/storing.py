@@ -13,14 +13,7 @@ from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.plain_predictions import plain_prediction
 from pytest_distill.evaluation.store.keeping import Keeper, Predict
 from pytest_distill.testing.answering import close
-from pytest_distill.testing.answers import (
-    Answers,
-    named,
-    once_each,
-    quoted,
-    refuse_other,
-    sound,
-)
+from pytest_distill.testing.answers import Answers, named, once_each, quoted, refuse_other, sound
 from pytest_distill.testing.asked import Group
 from pytest_distill.testing.identity import dated, identity
 from pytest_distill.testing.results import NotKeptError, UncheckedError, calling

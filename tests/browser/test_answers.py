@@ -10,18 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from .chromium import opened
-from .hostile import (
-    LANGUAGES,
-    SFT,
-    STUDENT,
-    TEACHER,
-    TEXTS,
-    N,
-    answer_of,
-    id_of,
-    language,
-    text_of,
-)
+from .hostile import LANGUAGES, SFT, STUDENT, TEACHER, TEXTS, N, answer_of, id_of, language, text_of
 
 LOST = TEACHER - STUDENT
 WON = STUDENT - TEACHER

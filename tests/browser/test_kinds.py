@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from pytest_distill.report.examples import ExampleTable, ModelAnswers
 from pytest_distill.report.html_file import text
-from pytest_distill.report.records import Report
+from pytest_distill.report.records.report import Report
 
 from .chromium import opened
 

@@ -8,17 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from .project import (
-    FAILS,
-    SHIPS,
-    Project,
-    Run,
-    decision_of,
-    recorded,
-    report_of,
-    said,
-    write_gates,
-)
+from .project import FAILS, SHIPS, Project, Run, decision_of, recorded, report_of, said, write_gates
 
 REPORT = "--distill-report"
 NO_OTHER = ("-p", "no:pytest_github_actions_annotate_failures")

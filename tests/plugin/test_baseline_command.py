@@ -15,7 +15,7 @@ import pytest
 from pytest_distill.cli import main
 from pytest_distill.comparison.baseline.file import read_baseline
 from pytest_distill.report.formats import as_text
-from pytest_distill.report.records import Report
+from pytest_distill.report.records.report import Report
 
 from .project import SHIPS, Project, Run, answers, gold, write_gates
 

@@ -6,17 +6,7 @@ from typing import Any
 
 import pytest
 
-from .project import (
-    ENGINE,
-    SHIPS,
-    Project,
-    Run,
-    decision_of,
-    gold,
-    report_of,
-    said,
-    write_gates,
-)
+from .project import ENGINE, SHIPS, Project, Run, decision_of, gold, report_of, said, write_gates
 
 REPORTS = ("--distill-report", "--distill-json", "out.json")
 

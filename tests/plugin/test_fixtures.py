@@ -2,15 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from .project import (
-    SHIPS,
-    Project,
-    Run,
-    own_engine,
-    refuse_package_frames,
-    rows_of,
-    said,
-)
+from .project import SHIPS, Project, Run, own_engine, refuse_package_frames, rows_of, said
 
 OVERRIDE = '''
     import pytest

@@ -5,15 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from .project import (
-    Project,
-    Run,
-    decision_of,
-    failing_lines,
-    gold,
-    outcomes_of,
-    write_gates,
-)
+from .project import Project, Run, decision_of, failing_lines, gold, outcomes_of, write_gates
 
 REPORTS = ("--distill-report", "--distill-json", "out.json")
 KEEPS = "assert_quality_retained(0.9)"

@@ -2,16 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from .project import (
-    SHIPS,
-    Project,
-    Run,
-    decision_of,
-    gates_of,
-    outcomes_of,
-    said,
-    write_gates,
-)
+from .project import SHIPS, Project, Run, decision_of, gates_of, outcomes_of, said, write_gates
 
 REPORTS = ("--distill-report", "--distill-json", "out.json")
 

@@ -2,16 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from .project import (
-    SHIPS,
-    Project,
-    Run,
-    decision_of,
-    outcomes_of,
-    report_of,
-    said,
-    write_gates,
-)
+from .project import SHIPS, Project, Run, decision_of, outcomes_of, report_of, said, write_gates
 
 REPORTS = ("--distill-report", "--distill-json", "out.json")
 KEPT = "assert_quality_retained(0.9)"

@@ -27,12 +27,7 @@ from pytest_distill.comparison.baseline.file import (
     rows_of,
     write_baseline,
 )
-from pytest_distill.comparison.baseline.packing import (
-    pack,
-    pack_digests,
-    unpack,
-    unpack_digests,
-)
+from pytest_distill.comparison.baseline.packing import pack, pack_digests, unpack, unpack_digests
 from pytest_distill.comparison.baseline.pairing import pair
 from pytest_distill.errors import ConfigError
 

@@ -24,17 +24,17 @@ from pytest_distill.report.html.drawing import (
     pixels,
 )
 from pytest_distill.report.html.placing import log_axis, log_span_around, placed
-from pytest_distill.report.records import (
+from pytest_distill.report.records.comparisons import (
     CalibrationBin,
     CalibrationRow,
     Frontier,
     FrontierPoint,
-    GateRow,
-    ModelRow,
     PairRow,
-    Report,
     RetainedRow,
 )
+from pytest_distill.report.records.gates import GateRow
+from pytest_distill.report.records.models import ModelRow
+from pytest_distill.report.records.report import Report
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = (

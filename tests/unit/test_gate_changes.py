@@ -10,7 +10,7 @@ import pytest
 from pytest_distill.comparison.baseline.file import AcceptedGate
 from pytest_distill.gates.verdict import Outcome
 from pytest_distill.report.gate_changes import accepted_gates, changes_between, gate_changes
-from pytest_distill.report.records import GateRow
+from pytest_distill.report.records.gates import GateRow
 
 GATE = AcceptedGate(
     nodeid="test_ship.py::test_it",

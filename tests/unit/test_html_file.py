@@ -20,7 +20,8 @@ from pytest_distill.report.examples import ExampleTable, ModelAnswers
 from pytest_distill.report.html.packing import LOST_KEEP, packed
 from pytest_distill.report.html.told import gates_told
 from pytest_distill.report.html_file import text
-from pytest_distill.report.records import PairRow, Reason, Report
+from pytest_distill.report.records.comparisons import PairRow
+from pytest_distill.report.records.report import Reason, Report
 from tests.unit.test_markdown_file import (
     FAILED,
     HOSTILE,

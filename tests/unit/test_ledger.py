@@ -13,7 +13,10 @@ from pytest_distill.gates.verdict import Outcome
 from pytest_distill.report.attempt import Attempt, TestRun
 from pytest_distill.report.json_file import text
 from pytest_distill.report.ledger import Ledger
-from pytest_distill.report.records import EvaluationRow, GateRow, ModelRow, Reason, ScoresRow
+from pytest_distill.report.records.comparisons import ScoresRow
+from pytest_distill.report.records.gates import GateRow
+from pytest_distill.report.records.models import EvaluationRow, ModelRow
+from pytest_distill.report.records.report import Reason
 from pytest_distill.report.share import Listing, Share
 from pytest_distill.report.tables import shortened
 from pytest_distill.report.terminal import last_line, report_lines

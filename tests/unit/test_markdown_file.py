@@ -14,18 +14,11 @@ import pytest
 from pytest_distill.errors import one_line
 from pytest_distill.gates.verdict import Outcome
 from pytest_distill.report.markdown_file import text
-from pytest_distill.report.records import (
-    BaselineRow,
-    ChangeRow,
-    ComparisonRow,
-    GateChangeRow,
-    GateRow,
-    GoldChangeRow,
-    LooksRow,
-    ModelRow,
-    Reason,
-    Report,
-)
+from pytest_distill.report.records.comparisons import ComparisonRow
+from pytest_distill.report.records.gates import GateRow
+from pytest_distill.report.records.models import ModelRow
+from pytest_distill.report.records.report import LooksRow, Reason, Report
+from pytest_distill.report.records.since import BaselineRow, ChangeRow, GateChangeRow, GoldChangeRow
 
 RAW_HTML = 1 << 17
 """CMARK_OPT_UNSAFE: GitHub reads raw HTML too, and takes away later what it does not allow."""
@@ -343,7 +336,7 @@ def test_a_report_that_has_begun_costs_no_start(format: str) -> None:
     """It is written before the options are checked, so the standard library does."""
     script = (
         "import sys; from pytest_distill.report.formats import as_text; "
-        "from pytest_distill.report.records import Report; "
+        "from pytest_distill.report.records.report import Report; "
         f"as_text('{format}', Report()); "
         "print({'numpy', 'scipy', 'pydantic', 'tabulate', 'wcwidth'} & {*sys.modules})"
     )

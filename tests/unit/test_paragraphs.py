@@ -9,7 +9,7 @@ import pytest
 from pytest_distill.gates.all import GATES
 from pytest_distill.gates.verdict import Outcome
 from pytest_distill.report.paragraphs import paragraph
-from pytest_distill.report.records import GateRow, IntervalRow
+from pytest_distill.report.records.gates import GateRow, IntervalRow
 
 BOUNDS = IntervalRow(
     one_sided_lower=0.91,

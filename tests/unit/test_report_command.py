@@ -12,7 +12,9 @@ import pytest
 from pytest_distill.cli import main
 from pytest_distill.gates.verdict import Outcome
 from pytest_distill.report.formats import FORMATS, as_text
-from pytest_distill.report.records import EvaluationRow, GateRow, Report
+from pytest_distill.report.records.gates import GateRow
+from pytest_distill.report.records.models import EvaluationRow
+from pytest_distill.report.records.report import Report
 
 GATE = GateRow(
     nodeid="test_a.py::test_keeps",

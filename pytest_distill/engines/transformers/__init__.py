@@ -13,14 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_distill._util.packages import is_installed, lacking_to_run_models
-from pytest_distill.engines import (
-    FileDigests,
-    Memory,
-    ModelInfo,
-    ModelSpec,
-    Timing,
-    TokenLikeness,
-)
+from pytest_distill.engines import FileDigests, Memory, ModelInfo, ModelSpec, Timing, TokenLikeness
 from pytest_distill.engines.transformers import hub
 from pytest_distill.engines.transformers.checkpoint import Checkpoint, locate
 from pytest_distill.engines.transformers.options import Spec, TransformersOptions

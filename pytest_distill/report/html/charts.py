@@ -10,7 +10,7 @@ from pytest_distill.report.html.forest import forest_charts
 from pytest_distill.report.html.frontiers import frontier_charts
 from pytest_distill.report.html.pairs import pair_charts
 from pytest_distill.report.html.reliability import reliability_charts
-from pytest_distill.report.records import Report
+from pytest_distill.report.records.report import Report
 
 
 def charts(report: Report) -> Sequence[Chart]:

@@ -27,7 +27,7 @@ from pytest_distill.report.html.drawing import (
     upward,
 )
 from pytest_distill.report.html.placing import Plane, Span, placed, span_around
-from pytest_distill.report.records import GateRow
+from pytest_distill.report.records.gates import GateRow
 from pytest_distill.report.tables import retained_text
 
 MOST_CHARTS = 6

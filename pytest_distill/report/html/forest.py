@@ -30,7 +30,8 @@ from pytest_distill.report.html.drawing import (
     summed_up,
 )
 from pytest_distill.report.html.placing import Span
-from pytest_distill.report.records import SLICES_OF_EACH, Report, RetainedRow
+from pytest_distill.report.records.comparisons import SLICES_OF_EACH, RetainedRow
+from pytest_distill.report.records.report import Report
 from pytest_distill.report.tables import retained_text
 
 GAP = 10

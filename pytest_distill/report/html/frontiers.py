@@ -37,7 +37,7 @@ from pytest_distill.report.html.placing import (
     placed,
     span_around,
 )
-from pytest_distill.report.records import Frontier, FrontierPoint
+from pytest_distill.report.records.comparisons import Frontier, FrontierPoint
 from pytest_distill.report.tables import retained_text
 
 MOST_CHARTS = 6

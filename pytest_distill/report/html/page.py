@@ -16,7 +16,7 @@ from pytest_distill.report.html.charts import charts
 from pytest_distill.report.html.drawing import COLOURS
 from pytest_distill.report.html.packing import LOST_KEEP, packed
 from pytest_distill.report.html.told import evals_told, gates_told, reasons_told
-from pytest_distill.report.records import Report
+from pytest_distill.report.records.report import Report
 from pytest_distill.report.since import LESS_STRICT, since_the_baseline
 
 if TYPE_CHECKING:

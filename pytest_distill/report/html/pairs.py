@@ -26,7 +26,7 @@ from pytest_distill.report.html.drawing import (
     pixels,
     summed_up,
 )
-from pytest_distill.report.records import PairRow
+from pytest_distill.report.records.comparisons import PairRow
 
 BAR = 16
 GAP = 14

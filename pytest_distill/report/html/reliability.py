@@ -28,7 +28,8 @@ from pytest_distill.report.html.drawing import (
     linear,
     summed_up,
 )
-from pytest_distill.report.records import CalibrationRow, Report
+from pytest_distill.report.records.comparisons import CalibrationRow
+from pytest_distill.report.records.report import Report
 
 MOST_CHARTS = 6
 MOST_MODELS = 12

@@ -16,7 +16,8 @@ from pytest_distill.report.evals import eval_tables
 from pytest_distill.report.examples import ExampleTable
 from pytest_distill.report.outcomes import did_not_pass, subject_of
 from pytest_distill.report.paragraphs import paragraph
-from pytest_distill.report.records import GateRow, Reason, Report
+from pytest_distill.report.records.gates import GateRow
+from pytest_distill.report.records.report import Reason, Report
 from pytest_distill.report.tables import Columns
 
 MOST_NAMES = 50

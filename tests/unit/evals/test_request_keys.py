@@ -6,13 +6,7 @@ import pytest
 
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
-from pytest_distill.evals.tasks import (
-    Classification,
-    Generation,
-    MultipleChoice,
-    Perplexity,
-    Task,
-)
+from pytest_distill.evals.tasks import Classification, Generation, MultipleChoice, Perplexity, Task
 
 
 def example(i: int, **fields: Any) -> Example:

@@ -14,11 +14,7 @@ from pytest_distill.engines.transformers.architecture import attention_window
 from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.failures import FAILURES, is_out_of_memory
 from pytest_distill.engines.transformers.fast import caching
-from pytest_distill.engines.transformers.likelihood import (
-    Place,
-    score_places,
-    score_spans,
-)
+from pytest_distill.engines.transformers.likelihood import Place, score_places, score_spans
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.memory import in_batches

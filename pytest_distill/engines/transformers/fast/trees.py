@@ -14,11 +14,7 @@ import torch
 
 from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.fast.caching import Cached, filled, going_on
-from pytest_distill.engines.transformers.likelihood import (
-    Likelihood,
-    Place,
-    score_places,
-)
+from pytest_distill.engines.transformers.likelihood import Likelihood, Place, score_places
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.windows import Span
 

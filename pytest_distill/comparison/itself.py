@@ -20,7 +20,7 @@ from pytest_distill.engines import ModelInfo, Role
 from pytest_distill.errors import ComparisonError, DistillError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.evals.metrics.base import identity_of
+from pytest_distill.evals.metrics.own import identity_of
 from pytest_distill.evaluation.evaluation import Evaluation, ReportedEval
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.models import Model

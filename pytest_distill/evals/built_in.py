@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.evals.metrics.base import check_metric
+from pytest_distill.evals.metrics.own import check_metric
 from pytest_distill.evals.tasks import TASKS
 
 BUILT_IN: Mapping[str, Metric] = MappingProxyType(

@@ -19,7 +19,8 @@ from pytest_distill.errors import DistillError, EvaluationError
 from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Answer, MeanMetric, Metric, ScoredElsewhere
-from pytest_distill.evals.metrics.base import as_number, identity_of
+from pytest_distill.evals.metrics.base import as_number
+from pytest_distill.evals.metrics.own import identity_of
 from pytest_distill.evals.metrics.samples import OfSamples
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evaluation.evaluation import Evaluation, Indices, KnownScore

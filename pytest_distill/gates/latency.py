@@ -23,6 +23,7 @@ from pytest_distill.comparison.sameness import refuse_same_identity
 from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evaluation import efficiency
+from pytest_distill.evaluation.figures import LatencyFigure, Provenance, device_text, runs_here
 from pytest_distill.evaluation.models import Model
 from pytest_distill.gates import explain
 from pytest_distill.gates.arguments import check_option, checked_count
@@ -324,7 +325,7 @@ class _Times:
     units: Units
     timed: int = 1
     independent: int = 1
-    provenance: efficiency.Provenance | None = None
+    provenance: Provenance | None = None
 
     @property
     def declared(self) -> bool:
@@ -347,7 +348,7 @@ def _pair(comparison: Comparison, examples: int) -> tuple[_Times, _Times]:
     """Return the times of teacher and student, interleaved where both run here."""
     pair = (comparison.model("teacher"), comparison.model("student"))
     refuse_same_identity(*pair)
-    if not all(map(efficiency.runs_here, pair)):
+    if not all(map(runs_here, pair)):
         teacher, student = (_alone(comparison, m, "example", examples) for m in pair)
         return teacher, student
     taken = efficiency.latencies(pair, examples_of(comparison), checked_count(examples, "examples"))
@@ -356,7 +357,7 @@ def _pair(comparison: Comparison, examples: int) -> tuple[_Times, _Times]:
         for model, latency in zip(pair, taken, strict=True)
     )
     where = {
-        one.model: efficiency.device_text(one.provenance.setting)
+        one.model: device_text(one.provenance.setting)
         for one in (teacher, student)
         if one.provenance
     }
@@ -371,16 +372,14 @@ def _pair(comparison: Comparison, examples: int) -> tuple[_Times, _Times]:
 
 def _alone(comparison: Comparison, model: Model, of: Of, examples: int) -> _Times:
     """Return one model's times, the declared one where it does not run here."""
-    if not efficiency.runs_here(model) and model.info.latency_ms is not None and of == "example":
+    if not runs_here(model) and model.info.latency_ms is not None and of == "example":
         return _Times(model.name, np.array([model.info.latency_ms / 1000]), np.zeros(1, np.intp))
     count = checked_count(examples, "examples")
     (latency,) = efficiency.latencies((model,), examples_of(comparison), count)
     return _measured(comparison, model, latency, of)
 
 
-def _measured(
-    comparison: Comparison, model: Model, latency: efficiency.LatencyFigure, of: Of
-) -> _Times:
+def _measured(comparison: Comparison, model: Model, latency: LatencyFigure, of: Of) -> _Times:
     """Return the times of a part of the answers; ComparisonError where there is no such part."""
     times = latency.times(of)
     if times is None:

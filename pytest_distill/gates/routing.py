@@ -18,7 +18,7 @@ from pytest_distill.comparison.routing import DeferralPoint, Pair, Routing
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.evaluation import efficiency
+from pytest_distill.evaluation.figures import same_device
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import Decision
 from pytest_distill.gates.gate import EvalGate, Row
@@ -207,11 +207,7 @@ def _known(comparison: Comparison) -> tuple[ModelInfo, ModelInfo, str]:
     key = (comparison.eval, "latency")
     taken = [model.figures[key] for model in models if key in model.figures]
     declared = any("latency_ms" in info.declared for info in (teacher, student))
-    if (
-        declared
-        or len(taken) < 2
-        or not efficiency.same_device(*(t.provenance.setting for t in taken))
-    ):
+    if declared or len(taken) < 2 or not same_device(*(t.provenance.setting for t in taken)):
         return teacher, student, "declared"
     means = [1000 * float(times.example.mean()) for times in taken]
     teacher, student = (

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pytest_distill.comparison.itself import Itself, known_beside_itself
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evaluation.answered import answered_notes, fingerprints_of
-from pytest_distill.evaluation.efficiency import LatencyFigure
 from pytest_distill.evaluation.evaluation import Evaluation, ReportedEvaluation
+from pytest_distill.evaluation.figures import LatencyFigure
 from pytest_distill.evaluation.lengths import KnownLengths, known_lengths
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.models import Model

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from pytest_distill.evaluation.efficiency import same_device
+from pytest_distill.evaluation.figures import same_device
 from pytest_distill.gates.all import GATES
 from pytest_distill.report.records.comparisons import (
     ComparisonRow,

@@ -16,7 +16,7 @@ from pytest_distill.engines import Memory, ModelInfo, Timing
 from pytest_distill.errors import ComparisonError, ModelError
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks.classification import ClassificationRequest
-from pytest_distill.evaluation import efficiency
+from pytest_distill.evaluation import efficiency, figures
 from pytest_distill.evaluation.models import RunModel
 from pytest_distill.evaluation.sources.recorded import RecordedModel
 from pytest_distill.evaluation.store.keeping import Keeper
@@ -254,7 +254,7 @@ def test_figures_are_compared_where_they_were_taken_on_as_many_devices(
 ) -> None:
     """One GPU is like another of its name; two, or one and the CPU, are something else."""
     settings = ({"device": device, "device_name": "a chip"} for device in (one, other))
-    assert efficiency.same_device(*settings) is same
+    assert figures.same_device(*settings) is same
 
 
 def test_an_engine_without_measuring_is_timed_from_outside() -> None:

@@ -22,7 +22,7 @@ from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.metrics import MeanMetric
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks import Classification, Generation, MultipleChoice, Perplexity
-from pytest_distill.evaluation.efficiency import LatencyFigure, Provenance
+from pytest_distill.evaluation.figures import LatencyFigure, Provenance
 from pytest_distill.evaluation.models import Model, RunModel
 from pytest_distill.gates.doubts import identical
 from pytest_distill.gates.retention import QualityRetained

@@ -13,14 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_distill.errors import EvaluationError
-from pytest_distill.evals.metrics.base import (
-    Answer,
-    MeanMetric,
-    Metric,
-    ScoredElsewhere,
-    as_number,
-    identity_of,
-)
+from pytest_distill.evals.metrics.base import Answer, MeanMetric, Metric, ScoredElsewhere, as_number
+from pytest_distill.evals.metrics.own import identity_of
 from pytest_distill.evals.normalisation import composed
 
 Right = NDArray[np.bool_]

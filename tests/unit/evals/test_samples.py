@@ -22,7 +22,7 @@ from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.metrics import Answer, MeanMetric, Metric
-from pytest_distill.evals.metrics.base import check_metric
+from pytest_distill.evals.metrics.own import check_metric
 from pytest_distill.evals.metrics.samples import Majority, PassAt, named_apart, pass_at
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Generation

@@ -6,36 +6,25 @@ torch and transformers are imported when a model is looked into or loaded, not w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_distill._util.packages import is_installed, lacking_to_run_models
-from pytest_distill.engines import FileDigests, Memory, ModelInfo, ModelSpec, Timing, TokenLikeness
-from pytest_distill.engines.transformers import hub
-from pytest_distill.engines.transformers.checkpoint import Checkpoint, locate
+from pytest_distill.engines import Memory, ModelSpec, Timing, TokenLikeness
+from pytest_distill.engines.transformers.checkpointed import CheckpointEngine
 from pytest_distill.engines.transformers.options import Spec, TransformersOptions
 from pytest_distill.engines.transformers.quantisation import versions
-from pytest_distill.engines.transformers.templates import (
-    has_own_code,
-    may_read,
-    may_read_clock,
-    unread,
-)
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import GoldText, Prediction, Request
 
 if TYPE_CHECKING:
-    from pytest_distill.engines.transformers.clocks import Clock
     from pytest_distill.engines.transformers.loaded import Loaded
 
 REVISION = 5
 """Raised when this engine's own code changes what it answers, so that nothing older is believed."""
 
 
-class TransformersEngine:
+class TransformersEngine(CheckpointEngine):
     """Runs one checkpoint with transformers.
 
     Parameters
@@ -60,61 +49,18 @@ class TransformersEngine:
     """
 
     Options = TransformersOptions
-    loads_checkpoint = True
+    name = "transformers"
 
     def __init__(self, spec: ModelSpec) -> None:
-        lacking = lacking_to_run_models(f"model '{spec.name}': engine transformers")
-        if lacking is not None:
-            raise ModelError(lacking)
-        self.spec = Spec.of(spec)
-        self.notes: list[str] = []
+        super().__init__(spec)
         self._loaded: Loaded | None = None
-
-    @staticmethod
-    def is_here(spec: ModelSpec) -> bool:
-        """Return whether the hub's cache holds a model whose path is no folder."""
-        return hub.in_cache(Spec.of(spec))
-
-    @staticmethod
-    def shared_cards(spec: ModelSpec) -> tuple[str, ...]:
-        """Return the GPUs that a model will use and that other workers of the run may use too."""
-        if spec.workers == 1 or not is_installed("torch"):
-            return ()
-        from pytest_distill.engines.transformers import places
-
-        return places.shared(Spec.of(spec))
-
-    @staticmethod
-    def weights_named(spec: ModelSpec) -> tuple[object, ...]:
-        """Return what names the weights of a model, before any file is looked at."""
-        of = Spec.of(spec).options
-        quantised = repr(of.load.get("quantization_config"))  # other weights of one file
-        return (spec.path, of.revision, of.adapter, of.gguf_file, quantised)
-
-    @cached_property
-    def checkpoint(self) -> Checkpoint:
-        """The model's files; its `digest` and `bytes` are known without importing torch."""
-        found = locate(self.spec)
-        self.notes += hub.told(self.spec)
-        if found.idle_adapter:
-            self.notes.append(
-                f"model '{self.spec.name}': the adapter in {found.adapter} changes nothing: its "
-                "weights are those that it had before any training, so that these are the base "
-                "model's answers"
-            )
-        return found
-
-    def read_ahead(self) -> None:
-        """Begin to read the files of a model that is here, for their digests."""
-        if isinstance(self.spec.hash_file, FileDigests) and Path(self.spec.path).is_dir():
-            self.spec.hash_file.begin(self.checkpoint.files)
 
     @property
     def identity(self) -> dict[str, Any]:
         """What makes the predictions: the model's bytes, the libraries, dtype and load settings."""
         return {
             "model": self.checkpoint.digest,
-            "engine": "transformers",
+            "engine": self.name,
             "revision": REVISION,
             "versions": {
                 **{name: version(name) for name in ("transformers", "torch")},
@@ -124,62 +70,12 @@ class TransformersEngine:
             "load": dict(self.spec.options.load),
         }
 
-    def dated_prompts(self, requests: Sequence[Request]) -> Mapping[str, str]:
-        """Return by id the prompts that the chat template wrote with a look at the clock.
-
-        Neither model nor tokenizer is loaded where no template reads it.
-        """
-        from pytest_distill.evals.tasks.generation import GenerationRequest
-
-        chats = [r for r in requests if isinstance(r, GenerationRequest) and r.is_chat]
-        talks = [r.conversation for r in chats if r.conversation is not None]
-        for argument in dict.fromkeys(key for talk in talks for key in talk.arguments):
-            if not may_read(self.spec, self.checkpoint, argument):
-                self._note(unread(self.spec.name, argument))
-        if not chats or not may_read_clock(self.spec, self.checkpoint):
-            return {}
-        from pytest_distill.engines.transformers.chats import Chat, each_once
-        from pytest_distill.engines.transformers.clocks import note_of
-
-        with self._running("its chat template is rendered"):
-            chat = Chat(self.spec.name, self._tokenizer, self._run_clock, self._note)
-            rendered = each_once(chat.dated, chats)
-        if told := self._run_clock.told:
-            self._note(note_of(self.spec.name, told))
-        every = has_own_code(self.spec, self.checkpoint)  # it may look at other clocks
-        of_each = zip(chats, rendered, strict=True)
-        return {request.id: text for request, (text, dated) in of_each if dated or every}
-
-    def _note(self, text: str) -> None:
-        if text not in self.notes:
-            self.notes.append(text)
-
-    @cached_property
-    def _run_clock(self) -> Clock:
-        """What the chat template is told of the time, in all of the run."""
-        from pytest_distill.engines.transformers.clocks import Clock
-
-        return Clock.of(self.spec.began)
-
     @cached_property
     def _tokenizer(self) -> Any:
         """The tokenizer alone; the model's own where that is loaded."""
         if self._loaded is not None:
             return self._loaded.tokenizer
-        from pytest_distill.engines.transformers.architecture import as_model_errors
-        from pytest_distill.engines.transformers.loading import load_tokenizer
-        from pytest_distill.engines.transformers.quiet import quiet
-
-        with quiet(), as_model_errors(self.spec):
-            return load_tokenizer(self.spec, self.checkpoint)
-
-    @cached_property
-    def info(self) -> ModelInfo:
-        """What is known of the model. Its weights are hashed, but not loaded."""
-        from pytest_distill.engines.transformers.info import describe
-
-        with self._running("its size is counted"):
-            return describe(self.spec, self.checkpoint)
+        return super()._tokenizer
 
     @property
     def model(self) -> Any:
@@ -319,46 +215,23 @@ class TransformersEngine:
 
         examine(loaded)
 
-    def _running(self, doing: str) -> AbstractContextManager[None]:
-        """Let what the model's own code raises in the block be one error, as of the model."""
-        from pytest_distill.engines.transformers.failures import model_code
-
-        return model_code(lambda: f"model '{self.spec.name}'{self._of_class}", doing)
-
     @property
     def _of_class(self) -> str:
         """The class of the model in brackets; empty where it is not known yet."""
         if self._loaded is not None:
             return f" ({self._loaded.architecture})"
-        found: Checkpoint | None = vars(self).get("checkpoint")
-        names = found.config.get("architectures") if found is not None else None
-        return f" ({names[0]})" if isinstance(names, list) and names else ""
+        return super()._of_class
 
     def _load(self) -> Loaded:
         if self._loaded is None:
             with self._running("it is loaded"):
-                self._loaded = self._load_unchanged()
+                self._loaded = self._loaded_unchanged(self._load_now)
         return self._loaded
 
-    def _load_unchanged(self) -> Loaded:
-        """Load the model; ModelError where its files changed meanwhile."""
+    def _load_now(self) -> Loaded:
         from pytest_distill.engines.transformers.loading import load
 
-        digests, files = self.spec.hash_file, self.checkpoint.files
-        if not isinstance(digests, FileDigests):  # the identity is not asked for
-            return load(self.spec, self.checkpoint, self.notes, self._run_clock)
-        digests.use(files)
-        digests.begin(files)
-        loaded = load(self.spec, self.checkpoint, self.notes, self._run_clock)
-        _ = self.checkpoint.digest  # of files that were read while the model was loaded
-        digests.refuse_changed()
-        if (now := locate(self.spec).files) != files:
-            odd = sorted({*now} ^ {*files})[0]
-            raise ModelError(
-                f"model '{self.spec.name}': {odd} came or went while the model was being "
-                "loaded: let what writes it finish, and run again"
-            )
-        return loaded
+        return load(self.spec, self.checkpoint, self.notes, self._run_clock)
 
     def _answer(self, requests: Sequence[Request]) -> Any:
         """Return the function that answers these requests; ModelError where the model cannot."""

@@ -6,7 +6,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from pytest_distill.engines.transformers.loaded import Loaded
+from pytest_distill.engines.transformers.reader import Reader
 from pytest_distill.engines.transformers.texts import Text
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Finish, Prediction
@@ -17,7 +17,7 @@ from pytest_distill.evals.tasks.tool_calls import MARKERS, calls_of
 _BY_ITSELF = ("end", "stop")
 
 
-def prediction(loaded: Loaded, request: GenerationRequest, prompt: str, text: Text) -> Prediction:
+def prediction(reader: Reader, request: GenerationRequest, prompt: str, text: Text) -> Prediction:
     """Return the answer to a request.
 
     Parameters
@@ -34,11 +34,11 @@ def prediction(loaded: Loaded, request: GenerationRequest, prompt: str, text: Te
     """
     if any(map(math.isnan, text.log_probabilities)):
         raise ModelError(
-            f"{loaded.who}, example '{request.id}': its logits are no numbers (NaN), so that no "
+            f"{reader.who}, example '{request.id}': its logits are no numbers (NaN), so that no "
             "token follows from them; use another dtype, or save it again"
         )
     kept = _kept(request)
-    said, finish = _said(loaded, text, kept)
+    said, finish = _said(reader, text, kept)
     if request.thinking is not None and prompt.rstrip().endswith(request.thinking[0].rstrip()):
         said = request.thinking[0] + said
     return Prediction(
@@ -47,18 +47,18 @@ def prediction(loaded: Loaded, request: GenerationRequest, prompt: str, text: Te
         loglikelihoods=(math.fsum(text.log_probabilities),),
         tokens=len(text.tokens),
         finish="tool_call" if finish in _BY_ITSELF and _calls(request, said) else finish,
-        thinking_tokens=_thinking_tokens(loaded, text, kept, request.thinking, said),
+        thinking_tokens=_thinking_tokens(reader, text, kept, request.thinking, said),
     )
 
 
-def _said(loaded: Loaded, text: Text, kept: Sequence[str]) -> tuple[str, Finish | None]:
+def _said(reader: Reader, text: Text, kept: Sequence[str]) -> tuple[str, Finish | None]:
     """Return what was generated up to an end token or a stop string, and why it ended."""
     end = next((at for at, token in enumerate(text.tokens) if token in text.ends), None)
-    told = _decoded(loaded, text.tokens[:end], kept)
+    told = _decoded(reader, text.tokens[:end], kept)
     found = [at for at in map(told.find, text.decoding.stop) if at >= 0]
     if found:
         return told[: min(found)], "stop"
-    return told, text.ending(loaded)
+    return told, text.ending(reader)
 
 
 def _kept(request: GenerationRequest) -> tuple[str, ...]:
@@ -67,14 +67,14 @@ def _kept(request: GenerationRequest) -> tuple[str, ...]:
     return (*(request.thinking or ()), *(MARKERS if tools else ()))
 
 
-def _decoded(loaded: Loaded, tokens: Sequence[int], kept: Sequence[str]) -> str:
+def _decoded(reader: Reader, tokens: Sequence[int], kept: Sequence[str]) -> str:
     """Return tokens as text without special tokens, but for those that make up a marker."""
-    special = loaded.special_tokens if kept else {}
+    special = reader.special_tokens if kept else {}
     staying = {at for at in special.keys() & set(tokens) if _is_of(special[at], kept)}
     if not staying:
-        return str(loaded.tokenizer.decode(tokens, skip_special_tokens=True))
+        return str(reader.tokenizer.decode(tokens, skip_special_tokens=True))
     shown = [token for token in tokens if token not in special or token in staying]
-    return str(loaded.tokenizer.decode(shown, skip_special_tokens=False))
+    return str(reader.tokenizer.decode(shown, skip_special_tokens=False))
 
 
 def _is_of(name: str, kept: Sequence[str]) -> bool:
@@ -89,7 +89,7 @@ def _calls(request: GenerationRequest, said: str) -> bool:
 
 
 def _thinking_tokens(
-    loaded: Loaded, text: Text, kept: Sequence[str], thinking: tuple[str, str] | None, said: str
+    reader: Reader, text: Text, kept: Sequence[str], thinking: tuple[str, str] | None, said: str
 ) -> int | None:
     """Return how many tokens were generated until the thinking's end stood there.
 
@@ -103,5 +103,5 @@ def _thinking_tokens(
     return bisect_left(
         range(len(text.tokens)),
         True,
-        key=lambda count: end in _decoded(loaded, text.tokens[:count], kept),
+        key=lambda count: end in _decoded(reader, text.tokens[:count], kept),
     )

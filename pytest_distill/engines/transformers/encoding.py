@@ -12,8 +12,8 @@ from itertools import islice
 from typing import TypeVar
 
 from pytest_distill.engines.transformers.chats import each_once
-from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.quiet import quiet
+from pytest_distill.engines.transformers.reader import Reader
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.tasks.generation import GenerationRequest
 
@@ -24,39 +24,39 @@ A = TypeVar("A")
 _BLOCK = 1024  # requests whose texts are tokenised together
 
 
-def prefix_token(loaded: Loaded) -> int:
+def prefix_token(reader: Reader) -> int:
     """Return the token that stands before the first one of a text: BOS, else EOS."""
-    tokenizer = loaded.tokenizer
+    tokenizer = reader.tokenizer
     for token in (tokenizer.bos_token_id, tokenizer.eos_token_id):
         if token is not None:
             return int(token)
     raise ModelError(
-        f"model '{loaded.name}': its tokenizer has neither a BOS nor an EOS token, so there is "
+        f"model '{reader.name}': its tokenizer has neither a BOS nor an EOS token, so there is "
         "nothing to predict the first token of a text from"
     )
 
 
-def encode(loaded: Loaded, texts: Sequence[str], *, bare: bool = False) -> list[list[int]]:
+def encode(reader: Reader, texts: Sequence[str], *, bare: bool = False) -> list[list[int]]:
     """Return the tokens of each text, with the special tokens that the tokenizer adds by itself.
 
     A text that already begins with the BOS token (a rendered chat) gets no second one; a `bare`
     text gets none. Each different text is tokenised once, and all in one call: a fast tokenizer
     has threads of its own.
     """
-    has_prefix = (loaded.tokenizer.bos_token_id, loaded.tokenizer.eos_token_id) != (None, None)
-    prefix = loaded.tokenizer.decode([prefix_token(loaded)]) if has_prefix else None
+    has_prefix = (reader.tokenizer.bos_token_id, reader.tokenizer.eos_token_id) != (None, None)
+    prefix = reader.tokenizer.decode([prefix_token(reader)]) if has_prefix else None
     added = {text: not (bare or (prefix and text.startswith(prefix))) for text in texts}
     tokens: dict[str, list[int]] = {}
     for special in (True, False):
         if chosen := [text for text, own in added.items() if own is special]:
-            encoded = loaded.tokenizer(
+            encoded = reader.tokenizer(
                 chosen, add_special_tokens=special, return_attention_mask=False, verbose=False
             )
             tokens |= zip(chosen, map(list, encoded["input_ids"]), strict=True)
     return [tokens[text] for text in texts]
 
 
-def encode_prompts(loaded: Loaded, requests: Sequence[GenerationRequest]) -> list[list[int]]:
+def encode_prompts(reader: Reader, requests: Sequence[GenerationRequest]) -> list[list[int]]:
     """Return the tokens of each prompt; a chat's special tokens are those that its template writes.
 
     Raises
@@ -64,28 +64,28 @@ def encode_prompts(loaded: Loaded, requests: Sequence[GenerationRequest]) -> lis
     ModelError
         When a chat cannot be rendered.
     """
-    return encode_rendered(loaded, requests, rendered(loaded, requests))
+    return encode_rendered(reader, requests, rendered(reader, requests))
 
 
-def rendered(loaded: Loaded, requests: Sequence[GenerationRequest]) -> list[str]:
+def rendered(reader: Reader, requests: Sequence[GenerationRequest]) -> list[str]:
     """Return the text of each prompt, a chat's as its template writes it; see `encode_prompts`."""
     chats = [request for request in requests if request.is_chat]
-    texts = iter(each_once(loaded.chat.render, chats))
+    texts = iter(each_once(reader.chat.render, chats))
     return [next(texts) if request.is_chat else request.prompt for request in requests]
 
 
 def encode_rendered(
-    loaded: Loaded, requests: Sequence[GenerationRequest], prompts: Sequence[str]
+    reader: Reader, requests: Sequence[GenerationRequest], prompts: Sequence[str]
 ) -> list[list[int]]:
     """Return the tokens of each prompt that was rendered before."""
     asked = list(zip(requests, prompts, strict=True))
-    chats = iter(encode(loaded, [text for request, text in asked if request.is_chat], bare=True))
-    plain = iter(encode(loaded, [text for request, text in asked if not request.is_chat]))
+    chats = iter(encode(reader, [text for request, text in asked if request.is_chat], bare=True))
+    plain = iter(encode(reader, [text for request, text in asked if not request.is_chat]))
     return [next(chats if request.is_chat else plain) for request in requests]
 
 
 def encode_pairs(
-    loaded: Loaded, asked: Sequence[tuple[str, Sequence[str]]]
+    reader: Reader, asked: Sequence[tuple[str, Sequence[str]]]
 ) -> Iterator[list[tuple[list[int], list[int]]]]:
     """Yield for each context the tokens of it and of the continuation, for every continuation.
 
@@ -93,7 +93,7 @@ def encode_pairs(
     encoded as one text and then split, because tokens may reach across the seam.
     """
     whole = encode(
-        loaded,
+        reader,
         [
             text
             for context, continuations in asked
@@ -102,13 +102,13 @@ def encode_pairs(
         ],
     )
     begun = [more for context, continuations in asked if not context for more in continuations]
-    rows, bare = iter(whole), iter(encode(loaded, begun, bare=True))
+    rows, bare = iter(whole), iter(encode(reader, begun, bare=True))
     for context, continuations in asked:
         if context:
             first, *rest = islice(rows, 1 + len(continuations))
             yield [(first, row[len(first) :]) for row in rest]
         else:
-            prefix = prefix_token(loaded)
+            prefix = prefix_token(reader)
             yield [
                 (row[:1], row[1:]) if row[:1] == [prefix] else ([prefix], row)
                 for row in islice(bare, len(continuations))
@@ -116,7 +116,7 @@ def encode_pairs(
 
 
 def in_blocks(
-    loaded: Loaded,
+    reader: Reader,
     requests: Sequence[R],
     read: Callable[[Sequence[R]], T],
     answer: Callable[[Sequence[R], T], Iterator[A]],
@@ -129,7 +129,7 @@ def in_blocks(
 
     Parameters
     ----------
-    loaded : Loaded
+    reader : Reader
         The model that is asked.
     requests : sequence
         One or more.
@@ -138,7 +138,7 @@ def in_blocks(
     answer : callable
         Yields the answers to a block.
     """
-    size = _BLOCK if getattr(loaded.tokenizer, "is_fast", False) else len(requests)
+    size = _BLOCK if getattr(reader.tokenizer, "is_fast", False) else len(requests)
     blocks = [requests[begin : begin + size] for begin in range(0, len(requests), size)]
     failed: list[BaseException] = []
 

@@ -11,16 +11,18 @@ import torch
 
 from pytest_distill.engines.transformers.answers import prediction
 from pytest_distill.engines.transformers.architecture import attention_window
-from pytest_distill.engines.transformers.encoding import encode_rendered, prefix_token, rendered
+from pytest_distill.engines.transformers.asked import fitting
+from pytest_distill.engines.transformers.encoding import encode_rendered, rendered
 from pytest_distill.engines.transformers.failures import FAILURES, first_line
 from pytest_distill.engines.transformers.fast.caching import cache_name
 from pytest_distill.engines.transformers.fast.continuous_batching import WrongTextError, run_all
 from pytest_distill.engines.transformers.findings import Company, Neighbours
 from pytest_distill.engines.transformers.hf_generate import generate_batches
-from pytest_distill.engines.transformers.loaded import Loaded, tokens_named
+from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.neighbours import WrongAloneError
 from pytest_distill.engines.transformers.quiet import quiet
+from pytest_distill.engines.transformers.reader import tokens_named
 from pytest_distill.engines.transformers.texts import Text, go_on
 from pytest_distill.engines.transformers.whole_texts import (
     crosses,
@@ -57,7 +59,7 @@ def generate(loaded: Loaded, requests: Sequence[GenerationRequest]) -> Iterator[
     """
     with quiet():
         prompts = rendered(loaded, requests)
-        rows = _fitting(loaded, requests, encode_rendered(loaded, requests, prompts))
+        rows = fitting(loaded, requests, encode_rendered(loaded, requests, prompts))
     ends = _end_tokens(loaded)
     every = [
         Text(index, rows[index], request.decoding, ends) for index, request in enumerate(requests)
@@ -175,36 +177,6 @@ def _give_up(loaded: Loaded, way: Literal["generate", "recompute"], reason: str)
         else "reads all of a text for every token that it generates, which is slow"
     )
     loaded.note(f"{loaded.who} {how}: {reason}")
-
-
-def _fitting(
-    loaded: Loaded, requests: Sequence[GenerationRequest], rows: Sequence[list[int]]
-) -> list[list[int]]:
-    """Return the tokens of every prompt, cut from the left where that is allowed."""
-    fitting = []
-    for request, row in zip(requests, rows, strict=True):
-        tokens = loaded.checked(request.id, row or [prefix_token(loaded)])
-        room = _room(loaded, request.decoding)
-        if room is not None and len(tokens) > room:
-            if request.truncate is None or room < 1:
-                cut = ", or set 'truncate: left'" if request.truncate is None else ""
-                raise ModelError(
-                    f"model '{loaded.name}', example '{request.id}': the prompt has {len(tokens)} "
-                    f"tokens and max_new_tokens is {request.decoding.max_new_tokens}, but the "
-                    f"model's context is {loaded.context}; shorten them{cut}"
-                )
-            tokens = tokens[-room:]
-        fitting.append(tokens)
-    return fitting
-
-
-def _room(loaded: Loaded, decoding: Decoding) -> int | None:
-    """Return how many tokens a prompt may have; None where nothing limits it."""
-    if loaded.context is None:
-        return None
-    if loaded.kind == "seq2seq":  # encoder and decoder have a context each
-        return loaded.context if decoding.max_new_tokens < loaded.context else 0
-    return loaded.context - decoding.max_new_tokens
 
 
 def _end_tokens(loaded: Loaded) -> list[int]:

@@ -88,6 +88,7 @@ def load(spec: Spec, checkpoint: Checkpoint, notes: list[str], clock: Clock) -> 
         )
     return Loaded(
         name=spec.name,
+        architecture=type(model).__name__,
         model=model,
         tokenizer=tokenizer,
         kind=kind,

@@ -6,17 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
+from pytest_distill.engines.transformers.asked import window_and_stride
 from pytest_distill.engines.transformers.encoding import encode, prefix_token
 from pytest_distill.engines.transformers.fast.shared_cache import Window, score_stretches, stretches
 from pytest_distill.engines.transformers.likelihood import score_rows
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.engines.windows import Reading, windows
-from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
-
-_WINDOW = 2048  # lm-evaluation-harness's, where neither config nor tokenizer states a context
 
 
 def score_texts(loaded: Loaded, requests: Sequence[PerplexityRequest]) -> Iterator[Prediction]:
@@ -64,21 +62,3 @@ def score_texts(loaded: Loaded, requests: Sequence[PerplexityRequest]) -> Iterat
             yield Prediction(
                 id=requests[index].id, loglikelihoods=(totals[index],), tokens=len(texts[index])
             )
-
-
-def window_and_stride(loaded: Loaded, request: PerplexityRequest) -> tuple[int, int]:
-    """Return how a text is read: as the request says, else as much at once as the model can."""
-    window = request.window or loaded.context or _WINDOW
-    stride = request.stride or window
-    where = f"model '{loaded.name}', example '{request.id}'"
-    if loaded.context is not None and window > loaded.context:
-        raise ModelError(
-            f"{where}: a window of {window} tokens is longer than the model's context of "
-            f"{loaded.context}"
-        )
-    if window < 1 or not 1 <= stride <= window:
-        raise ModelError(
-            f"{where}: a stride of {stride} doesn't fit a window of {window} tokens; it must be "
-            "between 1 and the window"
-        )
-    return window, stride

@@ -10,7 +10,7 @@ from functools import cached_property
 import torch
 import transformers
 
-from pytest_distill.engines.transformers.loaded import Loaded
+from pytest_distill.engines.transformers.reader import Reader
 from pytest_distill.evals.requests import Finish
 from pytest_distill.evals.tasks.generation import Decoding
 
@@ -96,11 +96,11 @@ class Text:
         """How long it is, how padded it was, and beside how many it stood; see `Neighbours`."""
         return self.size, self.padding, self.rows
 
-    def ending(self, loaded: Loaded) -> Finish | None:
+    def ending(self, reader: Reader) -> Finish | None:
         """Return why its last token ended it, the length last of all; None where it goes on."""
         if self.tokens[-1] in self.ends:
             return "end"
-        stop, decode = self.decoding.stop, loaded.tokenizer.decode
+        stop, decode = self.decoding.stop, reader.tokenizer.decode
         # Only generated text counts: a prompt that ends in half a stop string stops nothing.
         if (
             stop

@@ -11,8 +11,9 @@ import torch
 from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.failures import none_where_it_fails
 from pytest_distill.engines.transformers.fast.onednn import computing
-from pytest_distill.engines.transformers.loaded import Loaded, tokens_named
+from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.logits import logits_at
+from pytest_distill.engines.transformers.reader import tokens_named
 from pytest_distill.errors import ModelError, UnsoundAnswersError
 
 _HALF = 67  # tokens; prime, so that it is no border between blocks that are read together

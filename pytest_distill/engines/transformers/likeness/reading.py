@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pytest_distill.engines.transformers.asked import window_and_stride
 from pytest_distill.engines.transformers.encoding import (
     encode,
     encode_pairs,
@@ -11,7 +12,6 @@ from pytest_distill.engines.transformers.encoding import (
     prefix_token,
 )
 from pytest_distill.engines.transformers.loaded import Loaded
-from pytest_distill.engines.transformers.perplexity import window_and_stride
 from pytest_distill.engines.windows import Reading, Span, windows
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import GoldText

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,8 +11,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from pytest_distill.config.problems import known_keys, sentence, unknown_key
+from pytest_distill._util.keys import known_keys, names_of, unknown_key
+from pytest_distill.config.problems import sentence
 from pytest_distill.config.written import NULL, TEXT, Scalar, advice, syntax_advice
+from pytest_distill.engines.inner import misplaced
 from pytest_distill.errors import ConfigError, one_line
 
 Key = Sequence[str | int]
@@ -123,8 +125,10 @@ class Document:
                 if inside[: len(key)] == tuple(key) and (inside != tuple(key) or not scalar.is_key):
                     yield at, scalar
 
-    def validated(self, kind: type[ModelT], entry: Any, key: Key) -> ModelT:
-        """Return `entry`, which stands at `key`, as a `kind`.
+    def validated(
+        self, kind: type[ModelT], entry: Any, key: Key, context: Mapping[str, Any] | None = None
+    ) -> ModelT:
+        """Return `entry`, which stands at `key`, as a `kind`; its validators get `context`.
 
         Raises
         ------
@@ -136,7 +140,7 @@ class Document:
             advised = "; write a blank behind the ':'" if blank else ""
             raise self.error(key, f"must be a mapping, not {entry!r}{advised}")
         try:
-            return kind.model_validate(entry)
+            return kind.model_validate(entry, context=context)
         except ValidationError as error:
             raise ConfigError("\n".join(self._problems(kind, entry, key, error))) from None
 
@@ -167,6 +171,7 @@ class Document:
         shared: Collection[str],
         entry: dict[str, Any],
         key: Key,
+        context: Mapping[str, Any] | None = None,
     ) -> tuple[ModelT, OptionsT]:
         """Return an entry at `key`: its `shared` keys as a `kind`, all others as `options`.
 
@@ -176,7 +181,7 @@ class Document:
             With a line for everything that is wrong with it, also for keys that `options` would
             overlook.
         """
-        names = [field.alias or name for name, field in options.model_fields.items()]
+        names = names_of(options)
         known = [name for name in kind.model_fields if name in shared] + names
         any_name = options.model_config.get("extra") == "allow"
         said: dict[str, Any] = {}
@@ -188,12 +193,14 @@ class Document:
             elif any_name or name in names:
                 own[name] = value
             else:
-                problems.append(self._located([*key, name], unknown_key(str(name), known)))
+                inside = misplaced(str(name), options, entry, context)
+                problem = inside or unknown_key(str(name), known)
+                problems.append(self._located([*key, name], problem))
         made: list[Any] = []
         both: tuple[tuple[type[BaseModel], Any], ...] = ((kind, said), (options, own))
         for part, given in both:
             try:
-                made.append(self.validated(part, given, key))
+                made.append(self.validated(part, given, key, context))
             except ConfigError as error:
                 problems.append(str(error))
         if problems:

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, ValidationError, ValidationInfo
 
-from pytest_distill.config.problems import known_keys, sentence
+from pytest_distill._util.keys import known_keys
+from pytest_distill.config.problems import sentence
 from pytest_distill.config.schema import Count, Entry
 from pytest_distill.errors import ConfigError, did_you_mean
 from pytest_distill.evals.lm_eval import harness

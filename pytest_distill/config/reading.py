@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cached_property, partial
 from itertools import product
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pytest_distill._util.user_code import unless_ours
 from pytest_distill.config.config import Config, Extensions, task_of
 from pytest_distill.config.criteria import read_criterion
 from pytest_distill.config.document import Document
 from pytest_distill.config.evals import EvalConfig, HarnessEval, MeasuredEval, eval_of
 from pytest_distill.config.metrics import MetricReader
-from pytest_distill.config.schema import (
-    CheckpointModel,
-    File,
-    ModelConfig,
-    OwnModel,
-    ServedModel,
-    SourceModel,
-)
+from pytest_distill.config.models import ModelReader
+from pytest_distill.config.schema import File, ModelConfig, SourceModel
 from pytest_distill.config.suites import Suite, spread, suite_of
-from pytest_distill.engines import Role
-from pytest_distill.engines.lookup import DEFAULT as DEFAULT_ENGINE
-from pytest_distill.engines.lookup import ENGINES, engine_class, options_class
 from pytest_distill.errors import ConfigError, did_you_mean, name_problem, refuse_unknown
 from pytest_distill.evals.groups import EvalGroup
 from pytest_distill.evals.lm_eval.harness import PREFIX
@@ -34,7 +24,7 @@ from pytest_distill.evals.lm_eval.naming import meant_of_harness
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.tasks import TASKS
 from pytest_distill.evals.tasks.elsewhere import unknown_task
-from pytest_distill.evaluation.sources.source import Source, SourceOptions
+from pytest_distill.evaluation.sources.source import SourceOptions
 from pytest_distill.gates.all import GATES, names_a_gate
 
 
@@ -112,7 +102,12 @@ class _Reader:
 
     @cached_property
     def models(self) -> dict[str, ModelConfig]:
-        return {name: self.model(name, entry) for name, entry in self.file.models.items()}
+        read = ModelReader(self.document, self.extensions.engines).model
+        found = {name: read(name, entry) for name, entry in self.file.models.items()}
+        return {
+            name: model.model_copy(update={"options": spread(model.options, self.groups)})
+            for name, model in found.items()
+        }
 
     @cached_property
     def evals(self) -> dict[str, EvalConfig]:
@@ -155,47 +150,11 @@ class _Reader:
         suites = self.suites.items()
         return ("evals", next((entry for entry, of in suites if name in of.evals), name))
 
-    def model(self, name: str, entry: Any) -> ModelConfig:
-        key = ("models", name)
-        if not isinstance(entry, dict):
-            return self.document.validated(ModelConfig, entry, key)
-        entry = {"engine": DEFAULT_ENGINE, **entry}
-        if name in get_args(Role):
-            entry = {"role": name, **entry}
-        elif "role" not in entry:
-            raise self.document.error(key, "needs a role: teacher, student or sft")
-        engine = self.engine(str(entry["engine"]), key)
-        kind, where = _kind_of(engine), self.where(*key, "engine")
-        shared = kind.model_fields.keys() - {"options"}
-        options = options_class(engine, shared, where)
-        with unless_ours(engine, f"{where}: Options", ConfigError):
-            said, own = self.document.validated_in_two(kind, options, shared, entry, key)
-        return said.model_copy(update={"options": spread(own, self.groups)})
-
     @property
     def sources(self) -> dict[str, SourceOptions]:
         """The options of the models that nothing runs here."""
         models = self.models.items()
         return {name: model.options for name, model in models if isinstance(model, SourceModel)}
-
-    def engine(self, name: str, key: tuple[str, str]) -> Any:
-        """Return the class of an engine; None where it cannot be imported now, but when it is used.
-
-        A machine that judges predictions of another one need not have what the engine needs.
-        """
-        added = self.extensions.engines
-        if not (name in ENGINES or name in added or "." in name or ":" in name):
-            raise self.document.error(
-                (*key, "engine"),
-                f"unknown engine '{name}'; {did_you_mean(name, {*ENGINES, *added})} "
-                "(an engine of your own is a dotted path)",
-            )
-        with suppress(ConfigError):
-            return engine_class(name, added, self.where(*key, "engine"))
-        return None
-
-    def where(self, *key: str) -> str:
-        return f"{self.document.path.name}: {'.'.join(key)}"
 
     def eval(self, name: str, entry: Any) -> EvalConfig:
         key = ("evals", name)
@@ -299,12 +258,3 @@ class _Reader:
                 if on in self.groups:
                     raise at_eval(self.groups[on].named_for_one())
                 refuse_unknown(on, self.evals, "no such eval", at_eval)
-
-
-def _kind_of(engine: Any) -> type[ModelConfig]:
-    """Return what every model of an engine may say."""
-    if isinstance(engine, type) and issubclass(engine, Source):
-        return SourceModel
-    if getattr(engine, "loads_checkpoint", False):
-        return CheckpointModel
-    return ServedModel if hasattr(engine, "asked_at") else OwnModel

@@ -5,15 +5,16 @@ from __future__ import annotations
 import datetime
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, field_validator
 
 from pytest_distill._util.strict import STRICT, PositiveCount
 from pytest_distill.config.short import Listed, ShortFor
 from pytest_distill.engines import DECLARABLE, ModelSpec, Role
-from pytest_distill.engines.lookup import FurtherKeys
-from pytest_distill.engines.spec import located
+from pytest_distill.engines.inner import Inner, inner_of, key_of_inner
+from pytest_distill.engines.lookup import handed_on
+from pytest_distill.engines.spec import Device, located
 from pytest_distill.errors import one_line
 
 Names = Annotated[list[str], Listed()]
@@ -106,14 +107,13 @@ class EngineModel(ModelConfig):
         **of_the_run
             What this run adds: threads, worker, hash_file, began.
         """
-        further = isinstance(self.options, FurtherKeys)
-        path = self.where_it_lies
+        path = getattr(self, "path", "")
         return ModelSpec(
             name=name,
             role=self.role,
             path=located(path, folder) if path else "",
             device=getattr(self, "device", "auto"),
-            options=self.options.model_extra if further else self.options,
+            options=handed_on(self.options),
             folder=folder,
             **of_the_run,
         )
@@ -124,10 +124,20 @@ class EngineModel(ModelConfig):
         return str(getattr(self, "path", ""))
 
     @property
+    def answering(self) -> str:
+        """The engine that answers."""
+        return self.engine
+
+    @property
     def written(self) -> dict[str, Any]:
         """What the entry says that may change an answer: engine, path as it is written, options."""
-        said = {"engine": self.engine, "path": self.where_it_lies, **self.options.model_dump()}
-        return dict(json.loads(json.dumps(said, default=str)))  # a date of yaml's is text in JSON
+        return _json(
+            {"engine": self.engine, "path": self.where_it_lies, **self.options.model_dump()}
+        )
+
+    def pointed(self, **to: str) -> Self | None:  # noqa: ARG002 (it has neither)
+        """Return the entry with another path or device; None where it has neither."""
+        return None
 
 
 class PlacedModel(EngineModel):
@@ -135,9 +145,13 @@ class PlacedModel(EngineModel):
 
     path: str = ""
     """A folder or file with the model, or a hub id."""
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    device: Device = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:N`. `auto` is CUDA where there is one, else the CPU; `cuda`
     without CUDA is an error."""
+
+    def pointed(self, **to: str) -> Self | None:
+        """Return the entry with another path or device."""
+        return self.model_copy(update=to)
 
 
 class CheckpointModel(PlacedModel):
@@ -149,6 +163,39 @@ class CheckpointModel(PlacedModel):
 
 class ServedModel(EngineModel, DeclaredSize):
     """A model that runs elsewhere and is asked from here: no file of it lies on this machine."""
+
+
+class OuterModel(EngineModel, DeclaredSize):
+    """A model that its engine has another one run: all that may change an answer is that one's."""
+
+    @property
+    def inner(self) -> Inner:
+        """The entry of the engine that answers."""
+        found = inner_of(self.options)
+        assert found is not None  # noqa: S101 (what makes an entry one of this kind)
+        return found
+
+    @property
+    def answering(self) -> str:
+        """The engine that answers."""
+        return self.inner.engine
+
+    @property
+    def where_it_lies(self) -> str:
+        """Its path as it is written; empty where there is none."""
+        return self.inner.path
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """What is said of the model by the entry that answers: as if that stood alone."""
+        return _json(self.inner.written)
+
+    def pointed(self, **to: str) -> Self | None:
+        """Return the entry with another path or device of the engine that answers."""
+        key = key_of_inner(type(self.options))
+        inner = self.inner.model_copy(update=to)
+        options = self.options.model_copy(update={key: inner})
+        return self.model_copy(update={"options": options})
 
 
 class OwnModel(PlacedModel, DeclaredSize):
@@ -221,3 +268,8 @@ class File(Settings):
         if not entries:
             raise ValueError("must have at least one entry")
         return entries
+
+
+def _json(said: dict[str, Any]) -> dict[str, Any]:
+    """Return what was said as JSON has it: a date of yaml's is text there."""
+    return dict(json.loads(json.dumps(said, default=str)))

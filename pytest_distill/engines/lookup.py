@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pytest_distill._util.user_code import load_object
 from pytest_distill.engines.spec import ModelSpec
-from pytest_distill.errors import ConfigError
+from pytest_distill.errors import ConfigError, refuse_unknown
 
 ENGINES: Mapping[str, str] = {
     "transformers": "pytest_distill.engines.transformers:TransformersEngine",
@@ -55,7 +56,26 @@ def engine_class(name: str, added: Mapping[str, Any], where: str) -> Any:
     return found
 
 
-def options_class(engine: Any, shared: Collection[str], where: str) -> type[BaseModel]:
+def known_class(name: str, added: Mapping[str, Any]) -> Any:
+    """Return what `engine_class` does; None where it cannot be imported now, but when it is used.
+
+    A machine that judges predictions of another one need not have what the engine needs.
+
+    Raises
+    ------
+    ConfigError
+        Where no engine is called so.
+    """
+    if "." not in name and ":" not in name:
+        what = f"unknown engine '{name}'"
+        own = " (an engine of your own is a dotted path)"
+        refuse_unknown(name, {*ENGINES, *added}, what, lambda said: ConfigError(said + own))
+    with suppress(ConfigError):
+        return engine_class(name, added, "")
+    return None
+
+
+def options_class(engine: Any, shared: Collection[str]) -> type[BaseModel]:
     """Return what an engine declares of its own keys, beside those that all models share.
 
     Raises
@@ -64,13 +84,18 @@ def options_class(engine: Any, shared: Collection[str], where: str) -> type[Base
         Where it is no pydantic model, or declares one of the `shared` keys.
     """
     declared = getattr(engine, "Options", FurtherKeys)
-    who = f"{where}: Options of {getattr(engine, '__qualname__', engine)}"
+    who = f"Options of {getattr(engine, '__qualname__', engine)}"
     if not (isinstance(declared, type) and issubclass(declared, BaseModel)):
         raise ConfigError(f"{who} must be derived from pydantic.BaseModel, it is {declared!r}")
     for name in declared.model_fields:
         if name in shared:
             raise ConfigError(f"{who} has '{name}', which is a key of every model: rename it")
     return declared
+
+
+def handed_on(options: Any) -> Any:
+    """Return the options of an entry as its engine gets them: declared ones as they are."""
+    return options.model_extra if isinstance(options, FurtherKeys) else options
 
 
 def is_here(engine: Any, spec: ModelSpec) -> bool:

@@ -6,12 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from pytest_distill._util.hub import Found
 from pytest_distill.engines.file_digests import FileDigests
 
 Role = Literal["teacher", "student", "sft"]
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from pytest_distill.engines import (
     Unsteady,
     plain,
 )
+from pytest_distill.engines.inner import inner_path
 from pytest_distill.errors import (
     ComparisonError,
     DistillError,
@@ -210,8 +211,9 @@ class RunModel(Model):
             else:
                 known = self._described()
             with self.asking():
-                here = getattr(getattr(self.runner, "spec", None), "path", None)
-            path = self.elsewhere or (str(here) if here else known.path)
+                spec = getattr(self.runner, "spec", None)
+                inner, here = inner_path(spec), getattr(spec, "path", None)
+            path = inner or self.elsewhere or (str(here) if here else known.path)
             known = replace(known, name=self.name, role=self.role, path=path)
             self._info = with_declared(known, self.declared)
         return replace(self._info, device=self._placed or self._info.device)

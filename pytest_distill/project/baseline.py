@@ -12,7 +12,8 @@ from pytest_distill._util.git import commit_of
 from pytest_distill.comparison.baseline.file import AcceptedEval, AcceptedModel, BaselineFile, utc
 from pytest_distill.comparison.baseline.scored import accepted_eval
 from pytest_distill.config import Config
-from pytest_distill.config.schema import PlacedModel
+from pytest_distill.config.schema import EngineModel
+from pytest_distill.engines.spec import located
 from pytest_distill.errors import ConfigError, EvaluationError, one_line, some_of
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
@@ -98,9 +99,10 @@ def paths_of(config: Config, report: Report) -> dict[str, str]:
     found = {}
     for row in report.models:
         entry = config.models.get(row.name)
-        if not isinstance(entry, PlacedModel) or not row.path or not Path(row.path).is_dir():
+        lies = entry.where_it_lies if isinstance(entry, EngineModel) else ""
+        if not lies or not row.path or not Path(row.path).is_dir():
             continue
-        if entry.spec(row.name, config.folder).path != row.path:
+        if located(lies, config.folder) != row.path:
             found[row.name] = row.path
     return found
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from functools import partial
@@ -20,11 +20,11 @@ from pytest_distill.config import Config
 from pytest_distill.config.schema import (
     EngineModel,
     ModelConfig,
-    PlacedModel,
+    OuterModel,
     ServedModel,
     SourceModel,
 )
-from pytest_distill.engines import Engine, FileDigests, ModelInfo, Role
+from pytest_distill.engines import Engine, FileDigests, ModelInfo, ModelSpec, Role
 from pytest_distill.engines.lookup import is_here, shared_cards, weights_named
 from pytest_distill.errors import (
     ComparisonError,
@@ -226,11 +226,12 @@ class Project:
                 continue
             if not isinstance(entry, EngineModel):
                 continue
-            with self._asking(name) as engine:
-                key = weights_named(engine, entry.spec(name, self.config.folder))
+            engine, spec = self._answering(name, entry)
+            with self._asking(name, engine):
+                key = weights_named(engine, spec)
             if key is None:
                 continue
-            known = named.setdefault((entry.engine, *key), model)
+            known = named.setdefault((entry.answering, *key), model)
             if known.role != model.role:
                 what = entry.where_it_lies or " at ".join(map(str, key))
                 raise ComparisonError(
@@ -310,15 +311,15 @@ class Project:
     def _pointed(self, name: str, entry: ModelConfig) -> ModelConfig:
         """Return a model's entry with this run's path and device in it."""
         path = self.paths.get(name)
-        if not isinstance(entry, PlacedModel):
-            if path is not None:
-                raise ConfigError(
-                    f"--distill-model {name}={path}: '{name}' is {entry.engine}, whose models have "
-                    "no path: leave the option out, or correct the entry in distill.yaml"
-                )
-            return entry
         changes = {"path": path, "device": self.device}
-        return entry.model_copy(update={k: v for k, v in changes.items() if v is not None})
+        to = {key: value for key, value in changes.items() if value is not None}
+        pointed = entry.pointed(**to) if isinstance(entry, EngineModel) else None
+        if pointed is None and path is not None:
+            raise ConfigError(
+                f"--distill-model {name}={path}: '{name}' is {entry.engine}, whose models have "
+                "no path: leave the option out, or correct the entry in distill.yaml"
+            )
+        return pointed or entry
 
     def _model(self, name: str, entry: ModelConfig) -> running.Model:
         if isinstance(entry, SourceModel):
@@ -352,8 +353,9 @@ class Project:
         """Return the model of exported predictions, where they stand in for absent weights."""
         if self.predictions is None or not isinstance(entry, EngineModel):
             return None
-        with self._asking(name) as engine:
-            if is_here(engine, entry.spec(name, self.config.folder)):
+        engine, spec = self._answering(name, entry)
+        with self._asking(name, engine):
+            if is_here(engine, spec):
                 return None
         known = exported.read_manifest(self.predictions)
         if name not in known:
@@ -376,12 +378,16 @@ class Project:
             return self.config.engine_class(name)
         return None
 
-    @contextmanager
-    def _asking(self, name: str) -> Iterator[Any]:
-        """Give the class of a model's engine; what it raises in the block is the model's error."""
-        engine = self._engine_of(name)
-        with unless_ours(engine, f"the engine of model '{name}'", ModelError):
-            yield engine
+    def _answering(self, name: str, entry: EngineModel) -> tuple[Any, ModelSpec]:
+        """Return the class of the engine that answers, and what it is built with."""
+        spec = entry.spec(name, self.config.folder)
+        if isinstance(entry, OuterModel):
+            return entry.inner.kind_here, entry.inner.spec(spec)
+        return self._engine_of(name), spec
+
+    def _asking(self, name: str, engine: Any) -> AbstractContextManager[None]:
+        """Let what the class of a model's engine raises in the block be the model's error."""
+        return unless_ours(engine, f"the engine of model '{name}'", ModelError)
 
     def _start(self, name: str, entry: Any, digests: FileDigests) -> Engine:
         kind = self.config.engine_class(name)
@@ -409,7 +415,8 @@ class Project:
         if self.workers == 1 or not isinstance(entry, EngineModel):
             return ()
         spec = entry.spec(name, self.config.folder, worker=self.worker, workers=self.workers)
-        with suppress(DistillError), self._asking(name) as engine:
+        engine = self._engine_of(name)
+        with suppress(DistillError), self._asking(name, engine):
             return shared_cards(engine, spec)
         return ()
 

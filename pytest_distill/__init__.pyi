@@ -18,7 +18,7 @@ from pytest_distill.evals.metrics import MeanMetric as MeanMetric
 from pytest_distill.evals.metrics import Metric as Metric
 from pytest_distill.evals.requests import Prediction as Prediction
 from pytest_distill.evals.tasks.classification import ClassificationRequest as ClassificationRequest
-from pytest_distill.evals.tasks.generation import GenerationRequest as GenerationRequest
+from pytest_distill.evals.tasks.decoding import GenerationRequest as GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest as ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest as PerplexityRequest
 from pytest_distill.evaluation.evaluation import Evaluation as Evaluation

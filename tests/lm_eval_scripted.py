@@ -14,7 +14,7 @@ from typing import Any
 
 from pytest_distill.engines import ModelInfo
 from pytest_distill.evals.requests import Prediction, Request
-from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.evals.tasks.decoding import GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 from pytest_distill.evaluation.measured import MeasuredEvaluation

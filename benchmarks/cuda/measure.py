@@ -167,7 +167,7 @@ def generation(machine: Machine) -> Figures:
     """Generate greedily, sample, and let ``model.generate`` do the same in one batch."""
     import torch
 
-    from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+    from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 
     texts, engine = prompts()[: machine.some(149)], machine.engine("teacher")
     model, tokenizer = engine.model, engine.tokenizer

@@ -88,7 +88,7 @@ def gold(folder: Path, questions: int, texts: int, prompts: int) -> None:
     """
     from pytest_distill.engines import ModelSpec
     from pytest_distill.engines.transformers import TransformersEngine
-    from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+    from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
     from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 
     rows = list(data("ai2_arc/ARC-Easy/validation"))[:questions]

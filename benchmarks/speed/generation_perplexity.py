@@ -20,7 +20,7 @@ from common import SMOLLM2, Measured, best, data, header, interleaved, machine, 
 
 from pytest_distill.engines.transformers import TransformersEngine
 from pytest_distill.evals.requests import Request
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 STOP = ("\n", "Question:")

@@ -60,7 +60,7 @@ def ours(url: str, at_once: int) -> Callable[[list[str]], Answers]:
     """Return what asks with our engine."""
     from pytest_distill.engines import ModelSpec
     from pytest_distill.engines.openai import OpenAIEngine
-    from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+    from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 
     options = {"base_url": url, "model": "m", "max_concurrency": at_once}
     engine = OpenAIEngine(ModelSpec("teacher", "teacher", options=options))

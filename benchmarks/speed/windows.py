@@ -21,7 +21,7 @@ from common import SMOLLM2, Measured, interleaved, machine, options, our_engine
 from multiple_choice import Question, arc_easy, few_shot
 
 from pytest_distill.evals.requests import Request
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 
 hf: Any = transformers

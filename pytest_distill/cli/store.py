@@ -19,13 +19,12 @@ from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.request_keys import request_key
 from pytest_distill.evaluation.again import asked_again
 from pytest_distill.evaluation.models import RunModel, identity_of
-from pytest_distill.evaluation.sources.exported import (
-    DATED,
+from pytest_distill.evaluation.sources.exported import DATED, rows_of
+from pytest_distill.evaluation.sources.manifest import (
     MANIFEST,
     ManifestEntry,
     file_of,
     read_manifest,
-    rows_of,
 )
 from pytest_distill.evaluation.sources.recorded import read_predictions
 from pytest_distill.evaluation.store.file import FILE_NAME, Store

@@ -42,7 +42,7 @@ from pytest_distill.evaluation.sources.formats.all import FORMATS
 from pytest_distill.evaluation.sources.recorded import RecordedOptions
 from pytest_distill.evaluation.sources.reported import ReportedOptions
 from pytest_distill.gates.all import GATES
-from pytest_distill.gates.gate import BudgetGate
+from pytest_distill.gates.subjects import BudgetGate
 
 TITLE = "distill.yaml"
 

@@ -41,7 +41,8 @@ from pytest_distill.evaluation.cards import Cards
 from pytest_distill.evaluation.evaluation import Evaluation, ReportedEval
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.plain_predictions import plain_prediction
-from pytest_distill.evaluation.store.keeping import EvaluatedPredictions, Keeper, StoredFigure
+from pytest_distill.evaluation.store.keeping import Keeper
+from pytest_distill.evaluation.store.stored import EvaluatedPredictions, StoredFigure
 from pytest_distill.evaluation.unread import refuse_unread, watched
 
 _LOOK_SECONDS = 1.0

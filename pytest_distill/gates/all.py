@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 
 from pytest_distill import gates
-from pytest_distill.gates.gate import BudgetGate, Gate
+from pytest_distill.gates.gate import Gate
+from pytest_distill.gates.subjects import BudgetGate
 from pytest_distill.gates.verdict import called
 
 

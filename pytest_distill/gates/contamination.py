@@ -21,7 +21,8 @@ from pytest_distill.evals.normalisation import composed
 from pytest_distill.evals.rows import open_rows
 from pytest_distill.evals.tasks.messages import spoken
 from pytest_distill.gates.deciding import headline, observed
-from pytest_distill.gates.gate import EvalGate, Row, listed
+from pytest_distill.gates.gate import Row, listed
+from pytest_distill.gates.subjects import EvalGate
 from pytest_distill.gates.verdict import Verdict
 
 

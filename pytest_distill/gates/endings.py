@@ -11,8 +11,9 @@ from pytest_distill.errors import ConfigError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.metrics.endings import FINISHED
-from pytest_distill.gates.gate import AnswersGate, Row
+from pytest_distill.gates.gate import Row
 from pytest_distill.gates.retention import judge_retained
+from pytest_distill.gates.subjects import AnswersGate
 from pytest_distill.gates.verdict import Verdict
 
 

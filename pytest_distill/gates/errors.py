@@ -18,8 +18,8 @@ from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import decide, unless_observed
-from pytest_distill.gates.gate import MetricGate
 from pytest_distill.gates.noise import errors_beyond
+from pytest_distill.gates.subjects import MetricGate
 from pytest_distill.gates.verdict import Verdict
 from pytest_distill.statistics.proportions import ProportionRetention
 from pytest_distill.statistics.results import FloorTest, NoRatioError, Retention, RetentionInterval

@@ -15,8 +15,9 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import decide, observed
-from pytest_distill.gates.gate import MetricGate, listed
+from pytest_distill.gates.gate import listed
 from pytest_distill.gates.noise import share_beyond
+from pytest_distill.gates.subjects import MetricGate
 from pytest_distill.gates.verdict import Verdict
 from pytest_distill.statistics.scoring import zero_or_one
 

@@ -9,8 +9,7 @@ from typing import Any, ClassVar, Protocol
 
 from pytest_distill._util.docstrings import with_inherited_parameters
 from pytest_distill._util.units import Unit
-from pytest_distill.comparison.comparison import Comparison, Confidence, Slice
-from pytest_distill.comparison.flips import lost_rows
+from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.itself import Itself
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.groups import EvalGroup
@@ -81,6 +80,8 @@ class Gate(ABC):
     """How, where a confidence is asked for and neither one bound nor one p-value decides."""
     answers: ClassVar[bool] = True
     """Whether answers are looked at; else sizes, times or memory."""
+    within_budget: ClassVar[bool] = False
+    """Whether it can look at answers within a budget of tokens."""
     retention_floor: ClassVar[bool] = False
     """Whether it demands a share of the teacher's quality, which an SFT student may have too."""
 
@@ -109,7 +110,7 @@ class Gate(ABC):
             Where the arguments name another eval or student.
         """
         refuse_other(comparison, f"assert_{self.name}", getattr(self, "eval", None), self.student)
-        if comparison.at_tokens is not None and not isinstance(self, BudgetGate):
+        if comparison.at_tokens is not None and not self.within_budget:
             raise ConfigError(
                 f"assert_{self.name} looks at no budget of tokens: ask it without one"
             )
@@ -230,96 +231,6 @@ class Gate(ABC):
             details=details or {},
             unit=unit,
         )
-
-
-@dataclass(frozen=True)
-class EvalGate(Gate):
-    """A gate on one eval.
-
-    Parameters
-    ----------
-    eval : str, optional
-        Name of the eval; by default the marker's, else the only one in ``distill.yaml``.
-    """
-
-    _: KW_ONLY
-    eval: str | None = None
-
-    def comparisons(self, asked: Asked) -> Sequence[Comparison]:
-        """Return the comparison of that eval."""
-        return [asked.comparison(self.eval, self.student)]
-
-
-@dataclass(frozen=True)
-class BudgetGate(EvalGate):
-    """A gate on what the answers of one eval come to, also within a budget of tokens.
-
-    Parameters
-    ----------
-    at_tokens : int, optional
-        One of the eval's ``at_tokens:``: look at what the models answer within so many tokens.
-    """
-
-    _: KW_ONLY
-    at_tokens: int | None = None
-
-    def comparisons(self, asked: Asked) -> Sequence[Comparison]:
-        """Return the comparison of that eval, within the budget."""
-        return [*map(self._within, super().comparisons(asked))]
-
-    def as_method_of(self, comparison: Comparison, asked: Asked) -> Sequence[Comparison]:
-        """Return what is judged as a method of a comparison: that one, within the budget."""
-        return [*map(self._within, super().as_method_of(comparison, asked))]
-
-    def _within(self, comparison: Comparison) -> Comparison:
-        if self.at_tokens is None or self.at_tokens == comparison.at_tokens:
-            return comparison
-        if comparison.at_tokens is not None:
-            raise ConfigError(
-                f"at_tokens={self.at_tokens!r}: this comparison is at {comparison.at_tokens} tokens"
-            )
-        return comparison.at(self.at_tokens)
-
-
-@dataclass(frozen=True)
-class AnswersGate(BudgetGate):
-    """A gate on answers, of all examples or of a slice.
-
-    Parameters
-    ----------
-    slice : str or mapping, optional
-        Look only at the examples where a field has a value: ``"lang=de"`` or ``{"lang": "de"}``.
-    confidence : float, optional
-        None: the observed number decides. A number such as 0.95: the one-sided bound at that
-        confidence does, and the verdict may be INCONCLUSIVE. By default as the marker or
-        ``distill.yaml`` says, else None.
-    """
-
-    _: KW_ONLY
-    slice: Slice | None = None
-    confidence: Confidence = "default"
-
-
-@dataclass(frozen=True)
-class MetricGate(AnswersGate):
-    """A gate on the scores of one metric.
-
-    Parameters
-    ----------
-    metric : str or Metric, optional
-        By default the marker's, else the eval's first.
-    """
-
-    _: KW_ONLY
-    metric: str | Metric | None = None
-
-    def scored_by(self, comparison: Comparison) -> Metric | None:
-        """Return the metric."""
-        return comparison.metric(self.metric)
-
-    def lost(self, comparison: Comparison) -> list[Row]:
-        """Return the examples that the student lost to the teacher."""
-        return lost_rows(comparison, comparison.metric(self.metric), "teacher", self.slice)
 
 
 def refuse_other(

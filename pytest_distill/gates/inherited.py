@@ -21,7 +21,8 @@ from pytest_distill.evaluation.likeness import refuse_untold_answers
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import Decision, decide, headline
-from pytest_distill.gates.gate import MetricGate, Row
+from pytest_distill.gates.gate import Row
+from pytest_distill.gates.subjects import MetricGate
 from pytest_distill.gates.verdict import Outcome, Verdict
 from pytest_distill.statistics.rates import Rate
 from pytest_distill.statistics.superiority import mcnemar_p

@@ -4,45 +4,34 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, asdict, dataclass
 from fractions import Fraction
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pytest_distill._util.format import (
-    floor_text,
-    interval_text,
-    limit_text,
-    quantity_text,
-    range_text,
-)
+from pytest_distill._util.format import floor_text, interval_text, limit_text, range_text
 from pytest_distill._util.numbers import Ratio, decimal, positive
 from pytest_distill._util.units import Unit, quantity
 from pytest_distill.comparison.comparison import Comparison, Confidence
-from pytest_distill.comparison.sameness import refuse_same_identity
-from pytest_distill.errors import ComparisonError, ConfigError
+from pytest_distill.errors import ConfigError
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evaluation import efficiency
-from pytest_distill.evaluation.figures import LatencyFigure, Provenance, device_text, runs_here
-from pytest_distill.evaluation.models import Model
 from pytest_distill.gates import explain
-from pytest_distill.gates.arguments import check_option, checked_count
+from pytest_distill.gates.arguments import check_option
 from pytest_distill.gates.deciding import Decision, observed, within
-from pytest_distill.gates.gate import EvalGate
-from pytest_distill.gates.measured import EXAMPLES, examples_of, setting_text
-from pytest_distill.gates.verdict import Outcome, Relation, Verdict, finite
-from pytest_distill.statistics.quantiles import (
-    QuantileInterval,
-    SerialCorrelation,
-    needed_for_a_bound,
-    serial_correlation,
-    unit_interval,
-    unit_medians,
+from pytest_distill.gates.measured import EXAMPLES, examples_of
+from pytest_distill.gates.subjects import EvalGate
+from pytest_distill.gates.times import (
+    Of,
+    Times,
+    drift_notes,
+    pair_times,
+    seconds_text,
+    serial_of,
+    settings_of,
+    times_of,
 )
+from pytest_distill.gates.verdict import Outcome, Relation, Verdict, finite
+from pytest_distill.statistics.quantiles import QuantileInterval, needed_for_a_bound, unit_interval
 
-Floats = NDArray[np.float64]
-Units = NDArray[np.intp]
-Of = Literal["example", "first_token", "token"]
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
@@ -80,7 +69,7 @@ class Faster(EvalGate):
         """Measure both, or take what is declared, and judge the median of the ratios."""
         floor = positive(self.min_speedup, "min_speedup")
         confidence = comparison.confidence_level(self.confidence, default=0.95)
-        teacher, student = _pair(comparison, self.examples)
+        teacher, student = pair_times(comparison, self.examples)
         fixed = teacher.declared and student.declared
         ratios = teacher.seconds / student.seconds
         units = (teacher if student.declared else student).units
@@ -88,8 +77,8 @@ class Faster(EvalGate):
         decision = _decided(interval, ">=", floor, None if fixed else confidence)
         counted = _counted(interval.n, len(ratios), comparison, "pairs")
         basis = "" if fixed else f"median ratio of {counted}, {_bounds(interval)}"
-        serial = None if fixed else _serial(ratios, units)
-        drift = _drift_notes(serial)
+        serial = None if fixed else serial_of(ratios, units)
+        drift = drift_notes(serial)
         return self.verdict(
             comparison,
             decision,
@@ -107,7 +96,7 @@ class Faster(EvalGate):
                 *explain.note_lines(drift),
             ],
             details={
-                "settings": _settings(teacher, student),
+                "settings": settings_of(teacher, student),
                 "speedup": _as_details(interval),
                 "serial": serial and asdict(serial),
             },
@@ -158,7 +147,7 @@ class Latency(EvalGate):
             raise ConfigError("give p50=, p95= or p99=, such as p95='50 ms'")
         check_option(self.of, "of", get_args(Of))
         confidence = comparison.confidence_level(self.confidence, default=0.95)
-        student = _alone(comparison, comparison.model("student"), self.of, self.examples)
+        student = times_of(comparison, comparison.model("student"), self.of, self.examples)
         times, units = student.seconds, student.units
         fixed = student.declared
         found = {
@@ -173,13 +162,13 @@ class Latency(EvalGate):
             key=lambda each: (_BADNESS[each[1].outcome], each[1].observed / each[1].limit),
         )
         told = [
-            f"{name} {_seconds_text(found[name].estimate)} <= {limit_text(limit, 's')}"
+            f"{name} {seconds_text(found[name].estimate)} <= {limit_text(limit, 's')}"
             + ("" if fixed else f" ({_bounds(found[name], 's')})")
             for name, limit in given.items()
         ]
         interval = found[worst]
-        serial = None if fixed else _serial(times, units)
-        drift = _drift_notes(serial)
+        serial = None if fixed else serial_of(times, units)
+        drift = drift_notes(serial)
         counted = _counted(interval.n, len(times), comparison, "times")
         what = {"example": "an example", "first_token": "the first token", "token": "a token"}
         return self.verdict(
@@ -188,7 +177,7 @@ class Latency(EvalGate):
             decision.headline(
                 limit_text(given[worst], "s"),
                 f"{worst} latency of {what[self.of]}",
-                text=_seconds_text,
+                text=seconds_text,
             ),
             metric=f"latency {worst}",
             n=None if fixed else interval.n,
@@ -202,7 +191,7 @@ class Latency(EvalGate):
                 *explain.note_lines(drift),
             ],
             details={
-                "settings": _settings(student),
+                "settings": settings_of(student),
                 "quantiles": {name: _as_details(each) for name, each in found.items()},
                 "serial": serial and asdict(serial),
             },
@@ -240,17 +229,13 @@ def _speedup_text(value: Ratio) -> str:
     return floor_text(max(value, Fraction(0)))  # a lower bound that does not exist
 
 
-def _seconds_text(value: Ratio) -> str:
-    return quantity_text(value, "s", up=True)
-
-
 def _too_few(
     of: str,
     order: float,
     decision: Decision,
     interval: QuantileInterval,
     comparison: Comparison,
-    times: tuple[_Times, ...],
+    times: tuple[Times, ...],
 ) -> list[str]:
     """Return how many examples a bound needs, where it is for want of them that none exists."""
     bound, side = (
@@ -293,111 +278,6 @@ def _counted(n: int, taken: int, comparison: Comparison, what: Literal["pairs", 
     return (
         f"{counted} in {taken} pairs" if what == "pairs" else f"n = {counted}, timed {taken} times"
     )
-
-
-def _serial(values: Floats, units: Units) -> SerialCorrelation | None:
-    """Return how far the logarithms depend on those before; None where there are too few."""
-    usable = len(values) > 1 and bool((values > 0).all() and np.isfinite(values).all())
-    return serial_correlation(np.log(values), units) if usable else None
-
-
-def _drift_notes(found: SerialCorrelation | None) -> tuple[str, ...]:
-    if found is None or not found.shown:
-        return ()
-    return (
-        f"what was measured depends on what was measured just before (autocorrelation at lag 1 "
-        f"{found.lag_one:.2f}, more than 2 standard errors, {found.bound:.2f}): something else "
-        "ran on this machine, or it was throttled, and the bounds err more often than they say; "
-        "measure on an idle machine, with --distill-refresh",
-    )
-
-
-@dataclass(frozen=True)
-class _Times:
-    """A model's times in seconds, a single one where they are declared, and where they are from.
-
-    `units` tells of which independent example each is. So many of these were `timed`, of all that
-    the gold set has.
-    """
-
-    model: str
-    seconds: Floats
-    units: Units
-    timed: int = 1
-    independent: int = 1
-    provenance: Provenance | None = None
-
-    @property
-    def declared(self) -> bool:
-        return self.provenance is None
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        if not self.declared:
-            return ()
-        return (f"latency declared, not measured: {self.model}",)
-
-    @property
-    def line(self) -> str:
-        where = setting_text(**vars(self.provenance)) if self.provenance else "declared"
-        median = _seconds_text(float(np.median(unit_medians(self.seconds, self.units))))
-        return f"  {self.model}  median {median}, {where}"
-
-
-def _pair(comparison: Comparison, examples: int) -> tuple[_Times, _Times]:
-    """Return the times of teacher and student, interleaved where both run here."""
-    pair = (comparison.model("teacher"), comparison.model("student"))
-    refuse_same_identity(*pair)
-    if not all(map(runs_here, pair)):
-        teacher, student = (_alone(comparison, m, "example", examples) for m in pair)
-        return teacher, student
-    taken = efficiency.latencies(pair, examples_of(comparison), checked_count(examples, "examples"))
-    teacher, student = (
-        _measured(comparison, model, latency, "example")
-        for model, latency in zip(pair, taken, strict=True)
-    )
-    where = {
-        one.model: device_text(one.provenance.setting)
-        for one in (teacher, student)
-        if one.provenance
-    }
-    if len(set(where.values())) > 1:
-        told = " and ".join(f"'{name}' on {device}" for name, device in where.items())
-        raise ComparisonError(
-            f"model {told}: figures of different devices are not compared; give both models one "
-            "device, e.g. --distill-device cpu"
-        )
-    return teacher, student
-
-
-def _alone(comparison: Comparison, model: Model, of: Of, examples: int) -> _Times:
-    """Return one model's times, the declared one where it does not run here."""
-    if not runs_here(model) and model.info.latency_ms is not None and of == "example":
-        return _Times(model.name, np.array([model.info.latency_ms / 1000]), np.zeros(1, np.intp))
-    count = checked_count(examples, "examples")
-    (latency,) = efficiency.latencies((model,), examples_of(comparison), count)
-    return _measured(comparison, model, latency, of)
-
-
-def _measured(comparison: Comparison, model: Model, latency: LatencyFigure, of: Of) -> _Times:
-    """Return the times of a part of the answers; ComparisonError where there is no such part."""
-    times = latency.times(of)
-    if times is None:
-        raise ComparisonError(
-            f"of={of!r}: eval '{comparison.eval}' generates no text of several tokens with model "
-            f"'{model.name}': only the time of an example is known"
-        )
-    seconds, units = times
-    timed = len(units if latency.unit is None else np.unique(latency.unit))
-    return _Times(
-        model.name, seconds, units, timed, latency.independent or timed, latency.provenance
-    )
-
-
-def _settings(*times: _Times) -> dict[str, Any]:
-    return {
-        one.model: dict(one.provenance.setting) if one.provenance else "declared" for one in times
-    }
 
 
 def _bounds(interval: QuantileInterval, unit: Literal["", "s"] = "") -> str:

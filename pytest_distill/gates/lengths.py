@@ -18,7 +18,8 @@ from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import decide
 from pytest_distill.gates.endings import refuse_without_texts
-from pytest_distill.gates.gate import AnswersGate, Row
+from pytest_distill.gates.gate import Row
+from pytest_distill.gates.subjects import AnswersGate
 from pytest_distill.gates.verdict import Doubt, Outcome, Verdict
 from pytest_distill.statistics.inverse import Inverse
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pytest_distill._util.format import ceil_text, floor_text
 from pytest_distill._util.numbers import bounded
-from pytest_distill.comparison.comparison import Comparison, Confidence, Slice
+from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.evidence import clusters_of
 from pytest_distill.comparison.flips import example_row
 from pytest_distill.errors import ComparisonError
@@ -21,7 +21,8 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evaluation.likeness import Bounds, Likeness
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import decide
-from pytest_distill.gates.gate import EvalGate, Row
+from pytest_distill.gates.gate import Row
+from pytest_distill.gates.subjects import SliceGate
 from pytest_distill.gates.verdict import Doubt, Outcome, Relation, Verdict, as_float, finite
 from pytest_distill.statistics.rates import Rate
 
@@ -29,28 +30,15 @@ MOST_IDS = 3
 
 
 @dataclass(frozen=True)
-class LikenessGate(EvalGate):
+class LikenessGate(SliceGate):
     """A gate on the mean likeness of labels or tokens.
 
     Over labels or choices for classification and multiple choice. For perplexity and generation
     over the tokens of the gold text, on which both models are run beside each other.
-
-    Parameters
-    ----------
-    slice : str or mapping, optional
-        Look only at the examples where a field has a value: ``"lang=de"`` or ``{"lang": "de"}``.
-    confidence : float, optional
-        None: the observed mean decides. A number such as 0.95: the one-sided bound at that
-        confidence does, and the verdict may be INCONCLUSIVE. By default as the marker or
-        ``distill.yaml`` says, else None.
     """
 
     measure: ClassVar[str]
     relation: ClassVar[Relation]
-
-    _: KW_ONLY
-    slice: Slice | None = None
-    confidence: Confidence = "default"
 
     @property
     @abstractmethod

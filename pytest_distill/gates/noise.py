@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_distill._util.format import ceil_text, floor_text
+from pytest_distill._util.numbers import retained_floor
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.itself import Itself, beside_itself
 from pytest_distill.errors import DistillError
@@ -39,16 +40,28 @@ def noise_notes(
             yield from () if note is None else (note,)
 
 
-def floor_beyond(floor: Fraction, itself: Itself) -> str | None:
-    """Return a note where a floor of retention lies above what a model retains of itself."""
-    if itself.least is None or min(floor, Fraction(1)) <= itself.least:
-        return None
-    either = "" if itself.retained == itself.least else ", taken the other way round"
-    return (
-        f"the floor {_number(floor)} lies above what {itself.model} retains of itself, "
-        f"{floor_text(itself.least)} on {itself.n:,} examples{either}: by noise alone it would "
-        "miss that floor itself"
-    )
+class KeepsAShare:
+    """A gate with a floor of retention; one above what a model retains of itself asks too much."""
+
+    floor_key: ClassVar[str] = "min"
+    """Its parameter that is the floor."""
+
+    @property
+    def floor(self) -> Fraction:
+        """The floor as an exact number; ConfigError where it is none."""
+        return retained_floor(getattr(self, self.floor_key), self.floor_key)
+
+    def beyond_noise(self, itself: Itself) -> str | None:
+        """Return a note where the floor lies above what a model retains of itself."""
+        floor = self.floor
+        if itself.least is None or min(floor, Fraction(1)) <= itself.least:
+            return None
+        either = "" if itself.retained == itself.least else ", taken the other way round"
+        return (
+            f"the floor {_number(floor)} lies above what {itself.model} retains of itself, "
+            f"{floor_text(itself.least)} on {itself.n:,} examples{either}: by noise alone it would "
+            "miss that floor itself"
+        )
 
 
 def share_beyond(most: Fraction, itself: Itself) -> str | None:

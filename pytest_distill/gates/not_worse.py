@@ -22,8 +22,9 @@ from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.gates import explain
 from pytest_distill.gates.arguments import check_option
 from pytest_distill.gates.deciding import Decision, decide
-from pytest_distill.gates.gate import MetricGate, Row
+from pytest_distill.gates.gate import Row
 from pytest_distill.gates.noise import drop_beyond
+from pytest_distill.gates.subjects import MetricGate
 from pytest_distill.gates.verdict import Doubt, Outcome, Verdict
 
 

@@ -8,17 +8,16 @@ from typing import ClassVar
 from pytest_distill._util.numbers import retained_floor
 from pytest_distill.comparison.comparison import Comparison, Slice
 from pytest_distill.comparison.evidence import above_chance, retention_evidence
-from pytest_distill.comparison.itself import Itself
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import Decision, decide
-from pytest_distill.gates.gate import AnswersGate, MetricGate
-from pytest_distill.gates.noise import floor_beyond
+from pytest_distill.gates.noise import KeepsAShare
+from pytest_distill.gates.subjects import AnswersGate, MetricGate
 from pytest_distill.gates.verdict import Outcome, Verdict, as_float
 
 
 @dataclass(frozen=True)
-class QualityRetained(MetricGate):
+class QualityRetained(KeepsAShare, MetricGate):
     """The student kept at least `min` of the teacher's quality.
 
     Student score / teacher score, or teacher / student where lower is better, is compared exactly.
@@ -34,10 +33,6 @@ class QualityRetained(MetricGate):
     retention_floor: ClassVar[bool] = True
 
     min: float
-
-    def beyond_noise(self, itself: Itself) -> str | None:
-        """Return a note where the floor lies above what a model retains of itself."""
-        return floor_beyond(retained_floor(self.min, "min"), itself)
 
     def judge(self, comparison: Comparison) -> Verdict:
         """Compare the exact ratio with the floor, or its bounds where a confidence is asked for."""

@@ -8,21 +8,21 @@ from fractions import Fraction
 from typing import Any, ClassVar
 
 from pytest_distill._util.format import ceil_text, floor_text, p_text, score_text
-from pytest_distill._util.numbers import Ratio, bounded, retained_floor
+from pytest_distill._util.numbers import Ratio, bounded
 from pytest_distill.comparison import routing
+from pytest_distill.comparison.cascade import Pair
 from pytest_distill.comparison.comparison import Comparison, Confidence
 from pytest_distill.comparison.confidences import confidence_name, confidences
-from pytest_distill.comparison.flips import lost_rows
-from pytest_distill.comparison.itself import Itself
-from pytest_distill.comparison.routing import DeferralPoint, Pair, Routing
+from pytest_distill.comparison.routing import DeferralPoint, Routing
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.figures import same_device
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import Decision
-from pytest_distill.gates.gate import EvalGate, Row
-from pytest_distill.gates.noise import floor_beyond
+from pytest_distill.gates.gate import Row
+from pytest_distill.gates.noise import KeepsAShare
+from pytest_distill.gates.subjects import ScoresGate
 from pytest_distill.gates.threshold import keep_threshold
 from pytest_distill.gates.verdict import Outcome, Verdict, as_float, finite
 from pytest_distill.statistics.calibration import BINS
@@ -32,7 +32,7 @@ _FIGURES = {"latency_ms": ("latency", " ms a request", 2), "cost_per_1k": ("cost
 
 
 @dataclass(frozen=True)
-class Routable(EvalGate):
+class Routable(KeepsAShare, ScoresGate):
     """The student can answer most requests itself, the teacher only the hard ones.
 
     The student answers where its confidence is at least a threshold, else the teacher does. The
@@ -51,8 +51,6 @@ class Routable(EvalGate):
         the second most probable one is below it; ``mean_log_probability``: of the tokens of a
         generated text (the default for generation); ``field:NAME``: a field with numbers in the
         student's file of recorded predictions.
-    metric : str or Metric, optional
-        By default the marker's, else the eval's first.
     confidence : float, optional
         How sure it must be that the pair keeps `retained`; by default as the marker or
         ``distill.yaml`` says, else 0.95. Not None: a threshold needs evidence.
@@ -70,39 +68,31 @@ class Routable(EvalGate):
         "It answers where it is sure enough: at the lowest threshold for which the pair is shown, "
         "with a confidence of {confidence}, to keep that much"
     )
+    floor_key: ClassVar[str] = "retained"
 
     min_handled: float
     retained: float
     _: KW_ONLY
     by: str | None = None
-    metric: str | Metric | None = None
     confidence: Confidence = "default"
     save: str | os.PathLike[str] | None = None
-
-    def scored_by(self, comparison: Comparison) -> Metric | None:
-        """Return the metric."""
-        return comparison.metric(self.metric)
 
     def lost(self, comparison: Comparison) -> list[Row]:
         """Return what the student lost to the teacher, the surest first: it bars lower ones."""
         metric = comparison.metric(self.metric)
-        rows = lost_rows(comparison, metric, "teacher")
+        rows = super().lost(comparison)
         pair = Pair(comparison, metric)
         sure = confidences(pair.student, confidence_name(self.by, pair.on))
         by_id = {e.id: float(value) for e, value in zip(pair.on.gold, sure, strict=True)}
         told: list[dict[str, Any]] = [{**row, "confidence": by_id[str(row["id"])]} for row in rows]
         return sorted(told, key=lambda row: -float(row["confidence"]))
 
-    def beyond_noise(self, itself: Itself) -> str | None:
-        """Return a note where the floor lies above what a model retains of itself."""
-        return floor_beyond(retained_floor(self.retained, "retained"), itself)
-
     def judge(self, comparison: Comparison) -> Verdict:
         """Choose the threshold, and compare what the student handles there with what is asked."""
         wanted = bounded(
             self.min_handled, "min_handled", above=0, most=1, what="a share of the examples"
         )
-        floor = retained_floor(self.retained, "retained")
+        floor = self.floor
         confidence = comparison.confidence_level(self.confidence, default=0.95)
         if confidence is None:
             raise ConfigError(

@@ -11,7 +11,8 @@ from pytest_distill.comparison.evidence import score_evidence
 from pytest_distill.errors import ConfigError
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import decide, unless_observed
-from pytest_distill.gates.gate import MetricGate, Row
+from pytest_distill.gates.gate import Row
+from pytest_distill.gates.subjects import MetricGate
 from pytest_distill.gates.verdict import Relation, Verdict
 
 

@@ -10,13 +10,8 @@ from typing import ClassVar
 from pytest_distill._util.format import ceil_text, floor_text, p_equals, p_text, plain_text
 from pytest_distill._util.numbers import bounded
 from pytest_distill.comparison.comparison import Comparison
-from pytest_distill.comparison.evidence import (
-    gap_recovered,
-    needed_to_beat,
-    paired_test,
-    retention_evidence,
-)
-from pytest_distill.comparison.flips import lost_rows
+from pytest_distill.comparison.evidence import retention_evidence
+from pytest_distill.comparison.sft_evidence import gap_recovered, needed_to_beat, paired_test
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Metric
@@ -24,7 +19,7 @@ from pytest_distill.evaluation.models import Model
 from pytest_distill.gates import explain
 from pytest_distill.gates.arguments import check_flag
 from pytest_distill.gates.deciding import Decision, headline, no_examples
-from pytest_distill.gates.gate import MetricGate, Row
+from pytest_distill.gates.subjects import MetricGate
 from pytest_distill.gates.verdict import Evidence, Outcome, Verdict
 from pytest_distill.statistics.results import shown
 
@@ -49,6 +44,7 @@ class BeatsSft(MetricGate):
         "Is {model} better than a student of its size from plain supervised fine-tuning (SFT), "
         "by {what} in {metric}?"
     )
+    lost_to: ClassVar[str] = "sft"
 
     _: KW_ONLY
     min_gain: float = 0.0
@@ -58,10 +54,6 @@ class BeatsSft(MetricGate):
     def roles(self) -> tuple[str, ...]:
         """The SFT student."""
         return ("sft",)
-
-    def lost(self, comparison: Comparison) -> list[Row]:
-        """Return the examples that the student lost to the SFT student."""
-        return lost_rows(comparison, comparison.metric(self.metric), "sft", self.slice)
 
     def judge(self, comparison: Comparison) -> Verdict:
         """Compare the scores of two students of the same size, on the same examples."""

@@ -9,19 +9,16 @@ from fractions import Fraction
 from typing import ClassVar
 
 from pytest_distill._util.format import floor_text, interval_text
-from pytest_distill._util.numbers import retained_floor
 from pytest_distill.comparison.comparison import Comparison, Confidence
 from pytest_distill.comparison.evidence import retention_evidence
-from pytest_distill.comparison.flips import lost_rows
-from pytest_distill.comparison.itself import Itself
 from pytest_distill.comparison.slices import SliceScores, slice_scores
 from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
 from pytest_distill.gates.arguments import check_flag, checked_count
 from pytest_distill.gates.deciding import Decision, headline, within
-from pytest_distill.gates.gate import BudgetGate, Row
-from pytest_distill.gates.noise import floor_beyond
+from pytest_distill.gates.noise import KeepsAShare
+from pytest_distill.gates.subjects import BudgetGate, ScoresGate
 from pytest_distill.gates.verdict import Outcome, Verdict, as_float, finite
 from pytest_distill.statistics.multiple import intervals, slices_below
 from pytest_distill.statistics.results import FloorTest, RetentionInterval, shown
@@ -54,7 +51,7 @@ class SliceOutcome:
 
 
 @dataclass(frozen=True)
-class SlicesRetained(BudgetGate):
+class SlicesRetained(KeepsAShare, ScoresGate, BudgetGate):
     """In every slice the student kept at least `min` of the teacher's quality.
 
     By default a slice fails on evidence against it: its p-value, adjusted for the number of slices
@@ -74,8 +71,6 @@ class SlicesRetained(BudgetGate):
         Slices with fewer examples are too small to tell.
     strict : bool
         Whether slices that are too small to tell fail the gate.
-    metric : str or Metric, optional
-        By default the marker's, else the eval's first.
     confidence : float, optional
         By default as the marker or ``distill.yaml`` says, else 0.95. None: observed ratios decide.
     """
@@ -92,24 +87,11 @@ class SlicesRetained(BudgetGate):
     by: str
     min_examples: int = MIN_EXAMPLES
     strict: bool = False
-    metric: str | Metric | None = None
     confidence: Confidence = "default"
-
-    def scored_by(self, comparison: Comparison) -> Metric | None:
-        """Return the metric."""
-        return comparison.metric(self.metric)
-
-    def lost(self, comparison: Comparison) -> list[Row]:
-        """Return the examples that the student lost to the teacher."""
-        return lost_rows(comparison, comparison.metric(self.metric), "teacher")
-
-    def beyond_noise(self, itself: Itself) -> str | None:
-        """Return a note where the floor lies above what a model retains of itself."""
-        return floor_beyond(retained_floor(self.min, "min"), itself)
 
     def judge(self, comparison: Comparison) -> Verdict:
         """Judge every slice, and all of them together."""
-        floor = retained_floor(self.min, "min")
+        floor = self.floor
         if not isinstance(self.by, str):
             raise ConfigError(f"by={self.by!r}: must be the name of a field, such as 'lang'")
         checked_count(self.min_examples, "min_examples")

@@ -9,10 +9,9 @@ from fractions import Fraction
 from typing import ClassVar, Literal, get_args
 
 from pytest_distill._util.format import floor_text
-from pytest_distill._util.numbers import Ratio, geometric_mean, retained_floor
+from pytest_distill._util.numbers import Ratio, geometric_mean
 from pytest_distill.comparison.comparison import Comparison, Confidence
 from pytest_distill.comparison.evidence import suite_evidence
-from pytest_distill.comparison.itself import Itself
 from pytest_distill.errors import MOST_KNOWN, ComparisonError, ConfigError, some_of
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
@@ -20,7 +19,7 @@ from pytest_distill.gates.arguments import check_option
 from pytest_distill.gates.averages import average_notes, names_of
 from pytest_distill.gates.deciding import decide, unless_observed
 from pytest_distill.gates.gate import Asked, Gate
-from pytest_distill.gates.noise import floor_beyond
+from pytest_distill.gates.noise import KeepsAShare
 from pytest_distill.gates.verdict import Verdict, as_float, finite
 
 Aggregate = Literal["ratio_of_averages", "average_of_ratios", "geometric", "minimum"]
@@ -38,7 +37,7 @@ class EvalScores:
 
 
 @dataclass(frozen=True)
-class SuiteRetained(Gate):
+class SuiteRetained(KeepsAShare, Gate):
     """Over several evals the student kept at least `min` of the teacher's quality.
 
     Each eval counts by its first metric. All four aggregates are shown; one decides.
@@ -95,17 +94,13 @@ class SuiteRetained(Gate):
         """Return the comparison of each eval, whoever asks."""
         return self.comparisons(asked)
 
-    def beyond_noise(self, itself: Itself) -> str | None:
-        """Return a note where the floor lies above what a model retains of itself."""
-        return floor_beyond(retained_floor(self.min, "min"), itself)
-
     def judge(self, comparison: Comparison) -> Verdict:
         """Judge a suite of one eval."""
         return self.judge_all([comparison])
 
     def judge_all(self, comparisons: Sequence[Comparison]) -> Verdict:
         """Compare the aggregate with the floor, and say whether the choice of it matters."""
-        floor = retained_floor(self.min, "min")
+        floor = self.floor
         check_option(self.aggregate, "aggregate", get_args(Aggregate))
         rows = [_row(comparison) for comparison in comparisons]
         values = aggregates(rows)

@@ -39,7 +39,8 @@ from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation import models as running
 from pytest_distill.evaluation.cards import Cards
 from pytest_distill.evaluation.evaluation import ReportedEval, choose_metric
-from pytest_distill.evaluation.sources import exported
+from pytest_distill.evaluation.sources.exported import ExportedModel
+from pytest_distill.evaluation.sources.manifest import MANIFEST, read_manifest, refuse_unlike
 from pytest_distill.evaluation.sources.source import Source
 from pytest_distill.evaluation.store.keeping import Keeper
 from pytest_distill.gates.recommendation import Recommendation
@@ -349,7 +350,7 @@ class Project:
             after_load=self._run_selected,
         )
 
-    def _exported_model(self, name: str, entry: ModelConfig) -> exported.ExportedModel | None:
+    def _exported_model(self, name: str, entry: ModelConfig) -> ExportedModel | None:
         """Return the model of exported predictions, where they stand in for absent weights."""
         if self.predictions is None or not isinstance(entry, EngineModel):
             return None
@@ -357,7 +358,7 @@ class Project:
         with self._asking(name, engine):
             if is_here(engine, spec):
                 return None
-        known = exported.read_manifest(self.predictions)
+        known = read_manifest(self.predictions)
         if name not in known:
             return None
         if name in self.paths:
@@ -366,11 +367,11 @@ class Project:
                 f"predictions in {self.predictions} are of another checkpoint: correct the path, "
                 "or leave the option out to judge what was exported"
             )
-        manifest = self.predictions / exported.MANIFEST
-        exported.refuse_unlike(manifest, name, known[name].model, entry.written)
+        manifest = self.predictions / MANIFEST
+        refuse_unlike(manifest, name, known[name].model, entry.written)
         asked = isinstance(entry, ServedModel)
         start = partial(self._start, name, entry, self._digests()) if asked else None
-        return exported.ExportedModel(name, entry.role, self.predictions, known[name], start)
+        return ExportedModel(name, entry.role, self.predictions, known[name], start)
 
     def _engine_of(self, name: str) -> Any:
         """Return the class of a model's engine; None where it cannot be imported here."""

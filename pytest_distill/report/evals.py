@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from pytest_distill._util.format import (
-    ceil_text,
-    floor_text,
-    interval_text,
-    plain_text,
-    quantity_text,
-    score_text,
-    size_text,
-)
+from pytest_distill._util.format import ceil_text, floor_text, quantity_text, score_text, size_text
 from pytest_distill._util.units import Unit
-from pytest_distill.gates.measured import setting_text
+from pytest_distill.report.footnotes import (
+    declared_notes,
+    interval_notes,
+    looks_text,
+    setting_notes,
+    unlike_notes,
+)
 from pytest_distill.report.records.comparisons import BudgetRow, ComparisonRow
 from pytest_distill.report.records.models import EvaluationRow, FiguresRow, ModelRow
 from pytest_distill.report.records.report import LooksRow, Report
@@ -209,8 +207,8 @@ class EvalTable:
 
     def notes(self, *, more: bool) -> Iterator[str]:
         """Yield what a reader must know of the numbers."""
-        yield from _declared(self.models)
-        yield from _unlike(self.models)
+        yield from declared_notes(self.models)
+        yield from unlike_notes(self.models)
         yield from (note for m in self.models for note in m.notes)
         lower = [row.metric for row in self.compared if not row.higher_is_better]
         if lower:
@@ -226,19 +224,10 @@ class EvalTable:
         yield from (looks_text(row) for row in self.looks if row.students > 1)
         if more:
             yield from (f"{m.name}: trained: {m.trained}" for m in self.models if m.trained)
-            yield from _intervals(list(self.figures.values()))
-            yield from _settings(list(self.figures.values()))
+            yield from interval_notes(list(self.figures.values()))
+            yield from setting_notes(list(self.figures.values()))
         elif any(taken.earlier for row in self.figures.values() for taken in row.taken.values()):
             yield "speed and memory from the store; --distill-refresh measures anew"
-
-
-def looks_text(row: LooksRow) -> str:
-    """Return how often a gold set was looked at, and what that asks of each verdict."""
-    confidence = ceil_text(row.confidence, 6).rstrip("0")  # no less than it takes
-    return (
-        f"at least {row.students:,} students were judged on this gold set: to be wrong about any "
-        f"of them at most one time in 20, judge each with confidence={confidence}"
-    )
 
 
 def _length(name: str, value: float | None) -> str:
@@ -274,54 +263,3 @@ def _that_fit(first: Columns, others: Sequence[Columns], width: int) -> list[Col
         else:
             parts.append({**names, **columns})
     return parts
-
-
-def _declared(models: Sequence[ModelRow]) -> Iterator[str]:
-    """Yield what ``distill.yaml`` says of models where nothing was measured."""
-    stars = [m.name for m in models if {"parameters", "bytes"} & set(m.declared)]
-    if stars:
-        yield f"* declared, not measured: {', '.join(stars)}"
-    for model in models:
-        latency, cost = model.latency_ms, model.cost_per_1k
-        figures = {
-            "latency": "" if latency is None else f"{plain_text(latency)} ms",
-            "cost": "" if cost is None else f"{plain_text(cost)} per 1,000",
-        }
-        told = [f"{name} {figure}" for name, figure in figures.items() if figure]
-        if told:
-            yield f"{model.name}: {', '.join(told)}, declared, not measured"
-
-
-def _unlike(models: Sequence[ModelRow]) -> Iterator[str]:
-    """Yield what differs in how the models were run, which may differ in the scores too."""
-    for setting in ("engine", "device", "dtype", "batch_tokens"):
-        values = {m.name: getattr(m, setting) for m in models}
-        known = {name: value for name, value in values.items() if value is not None}
-        if len(set(known.values())) > 1:
-            at = {m.name: f" ({m.asked_at})" for m in models if setting == "engine" and m.asked_at}
-            each = ", ".join(f"{name} {value}{at.get(name, '')}" for name, value in known.items())
-            yield f"run under another {setting}: {each}"
-
-
-def _intervals(rows: Sequence[FiguresRow]) -> Iterator[str]:
-    """Yield the 95 % intervals of the quantiles of whole answers."""
-    for row in rows:
-        found = (row.latency or {}).get("example")
-        if found:
-            each = ", ".join(
-                f"{name} {interval_text(interval.lower, interval.upper, 's')}"
-                for name, interval in found.items()
-            )
-            yield f"{row.model}, 95 % intervals over {found['p50'].n}: {each}"
-
-
-def _settings(rows: Sequence[FiguresRow]) -> Iterator[str]:
-    """Yield on what, with what and when it was measured; told once where it is the same."""
-    told: dict[str, list[str]] = {}
-    for row in rows:
-        for taken in row.taken.values():
-            setting = setting_text(taken.setting, taken.made, taken.earlier)
-            names = told.setdefault(setting, [])
-            if row.model not in names:
-                names.append(row.model)
-    yield from (f"{', '.join(names)}: {setting}" for setting, names in told.items())

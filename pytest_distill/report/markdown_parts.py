@@ -7,7 +7,8 @@ from itertools import islice
 from typing import Any
 
 from pytest_distill.report.blocks import numbers_text, outcome_text, slice_columns, test_name
-from pytest_distill.report.evals import EvalTable, eval_tables, looks_text
+from pytest_distill.report.evals import EvalTable, eval_tables
+from pytest_distill.report.footnotes import looks_text
 from pytest_distill.report.markup import LONGEST_NOTE, Part, cells, code, items, plain, table
 from pytest_distill.report.outcomes import did_not_pass, subject_of, why
 from pytest_distill.report.records.gates import GateRow

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from pytest_distill.statistics.jackknife import PseudoValues
+from pytest_distill.statistics.not_seen import pairs_not_seen
 from pytest_distill.statistics.results import TWO_SIDED, Floats
-from pytest_distill.statistics.t_retention import TRetention, pairs_not_seen
+from pytest_distill.statistics.t_retention import TRetention
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 from pytest_distill.engines import Engine, plain
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction, Request
-from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.evals.tasks.decoding import GenerationRequest
 from pytest_distill.testing import points
 from pytest_distill.testing.answers import (
     Answers,

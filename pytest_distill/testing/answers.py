@@ -13,7 +13,7 @@ from pytest_distill.errors import DistillError, EvaluationError, some_of
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks.classification import ClassificationRequest
-from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.evals.tasks.decoding import GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 from pytest_distill.evals.tasks.predictions import check_loglikelihoods, check_outputs

@@ -11,7 +11,7 @@ from typing import Any
 from pytest_distill._util.docstrings import described_parameters
 from pytest_distill.config.json_schema import OPTIONS, schema
 from pytest_distill.evals.tasks import TASKS
-from pytest_distill.gates.gate import MetricGate
+from pytest_distill.gates.subjects import MetricGate
 
 from .pages import ROOT
 

@@ -14,7 +14,7 @@ from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers import TransformersEngine, clocks
 from pytest_distill.engines.transformers.encoding import encode_prompts
 from pytest_distill.engines.transformers.templates import may_read_clock
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 
 from .tiny import CHAT_TEMPLATE, Template, predicted, spec_of
 

@@ -12,7 +12,7 @@ import torch
 
 from pytest_distill.engines.transformers import TransformersEngine
 from pytest_distill.evals.requests import Prediction
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 
 from .scripted import scripted
 from .tiny import SMALL, TEXTS, Make, hf, predicted, saved

@@ -8,7 +8,7 @@ import torch
 
 from pytest_distill import ModelError
 from pytest_distill.engines.transformers.likelihood import top_tokens
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 
 from .tiny import TEXTS, Make, plain, predicted

@@ -17,7 +17,7 @@ from pytest_distill.engines.transformers import encoding
 from pytest_distill.engines.transformers.encoding import encode, encode_pairs, in_blocks
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.evals.requests import GoldText
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from tests.smollm2 import package
 

@@ -11,7 +11,7 @@ import torch
 
 from pytest_distill import ModelError
 from pytest_distill.errors import ConfigError
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 
 from .tiny import TEXTS, Make, predicted
 

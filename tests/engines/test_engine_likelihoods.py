@@ -12,7 +12,7 @@ import torch
 
 from pytest_distill.engines.transformers.fast.continuous_batching import run_all
 from pytest_distill.engines.transformers.texts import Text
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 
 from .tiny import TEXTS, Make, hf, one_each, predicted, saved
 

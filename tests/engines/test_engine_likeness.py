@@ -21,7 +21,7 @@ from pytest_distill.engines.transformers.likeness.comparing import compare
 from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.errors import EvaluationError
 from pytest_distill.evals.requests import GoldText
-from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.evals.tasks.decoding import GenerationRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 from .tiny import CORPUS, TEXTS, Make, hf, one_each, saved

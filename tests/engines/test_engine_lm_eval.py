@@ -13,7 +13,7 @@ import torch
 
 from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers import TransformersEngine
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 from tests.smollm2 import package

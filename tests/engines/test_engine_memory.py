@@ -39,7 +39,7 @@ from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.transformers import TransformersEngine
 from pytest_distill import ChoiceRequest, ClassificationRequest
 from pytest_distill import GenerationRequest, PerplexityRequest
-from pytest_distill.evals.tasks.generation import Decoding
+from pytest_distill.evals.tasks.decoding import Decoding
 
 kind, folder, text = sys.argv[1:]
 N = 1500

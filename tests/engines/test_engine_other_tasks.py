@@ -11,7 +11,7 @@ import pytest
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Request
 from pytest_distill.evals.tasks.classification import ClassificationRequest
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 
 from .tiny import SMALL, Make, hf, predicted, saved
 

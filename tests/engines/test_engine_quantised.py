@@ -24,7 +24,7 @@ from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.engines.transformers.quantisation import Packing
 from pytest_distill.engines.transformers.unpacking import bytes_held, run_once
 from pytest_distill.evals.tasks.classification import ClassificationRequest
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 

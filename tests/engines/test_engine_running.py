@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 
 from .tiny import CORPUS, TEXTS, Make, hf, predicted, saved
 

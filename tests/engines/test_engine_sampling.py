@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from pytest_distill.engines import transformers as own
 from pytest_distill.engines.transformers.texts import Text, drawn, uniform
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 from pytest_distill.evaluation.store.keeping import run_key
 
 from .tiny import TEXTS, Make, predicted

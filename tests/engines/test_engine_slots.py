@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from pytest_distill.engines.transformers.fast.continuous_batching import _Batch
 from pytest_distill.engines.transformers.fast.slots import Slots
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 
 from .tiny import CORPUS, SMALL, Make, greedy, hf, predicted, saved
 

@@ -15,7 +15,7 @@ from pytest_distill.engines.transformers.fast.caching import cache_name
 from pytest_distill.engines.transformers.findings import Company, Neighbours
 from pytest_distill.engines.transformers.neighbours import in_company, plan, unlike_alone
 from pytest_distill.evals.requests import Request
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 

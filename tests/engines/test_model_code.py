@@ -18,7 +18,7 @@ from pytest_distill.engines.transformers.failures import raised_here
 from pytest_distill.engines.transformers.fast.onednn import OneDNN
 from pytest_distill.evals.requests import GoldText, Request
 from pytest_distill.evals.tasks.classification import ClassificationRequest
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 

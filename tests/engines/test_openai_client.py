@@ -13,7 +13,7 @@ import pytest
 from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.openai import OpenAIEngine
 from pytest_distill.errors import ModelError
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 from tests.servers.faults import FAULTS, bytes_of, faulty, raw
 from tests.servers.served import Asked, Reply, completion, served
 

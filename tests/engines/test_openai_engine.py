@@ -6,7 +6,7 @@ from itertools import count
 
 from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.openai import OpenAIEngine
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 from tests.servers.served import Asked, Reply, chat_answer, completion, served
 
 

@@ -15,7 +15,7 @@ from pytest_distill.engines.openai import OpenAIEngine
 from pytest_distill.engines.openai.options import OpenAIOptions
 from pytest_distill.errors import ComparisonError, ConfigError, ModelError
 from pytest_distill.evals.requests import Prediction
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 from pytest_distill.project.project import Project
 from tests.servers.served import Asked, Reply, completion, served
 

@@ -12,7 +12,7 @@ import pytest
 from pytest_distill import ModelError
 from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.openai import OpenAIEngine
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 from tests.servers.served import Asked, Reply, chat_answer, served
 
 WORDS = ("ship", "dog", "seven", "harbour", "sea", "old", "grey", "bark", "sails", "north", "storm")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_distill import ConfigError
-from pytest_distill.evaluation.sources.exported import file_of
+from pytest_distill.evaluation.sources.manifest import file_of
 
 from .project import SHIPS, Project, Run, said
 

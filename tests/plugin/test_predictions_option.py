@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_distill.engines import file_digest
-from pytest_distill.evaluation.sources.exported import read_manifest
+from pytest_distill.evaluation.sources.manifest import read_manifest
 
 from .project import SHIPS, Project, Run, decision_of, refuse_package_frames, said
 

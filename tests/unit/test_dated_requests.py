@@ -15,7 +15,7 @@ from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.request_keys import request_key
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks import Generation
-from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.evals.tasks.decoding import GenerationRequest
 from pytest_distill.evaluation.models import RunModel, dated
 from pytest_distill.evaluation.store.keeping import Keeper
 

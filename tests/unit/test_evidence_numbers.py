@@ -12,20 +12,19 @@ import scipy.stats
 
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.evidence import (
-    gap_recovered,
     lost_rate,
-    needed_to_beat,
-    paired_test,
     retention_evidence,
     score_evidence,
     suite_evidence,
 )
+from pytest_distill.comparison.sft_evidence import gap_recovered, needed_to_beat, paired_test
 from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import MeanMetric
+from pytest_distill.statistics.least import LeastRetention
 from pytest_distill.statistics.proportions import ProportionRetention
 from pytest_distill.statistics.scoring import Scoring
-from pytest_distill.statistics.suite import LeastRetention, SuiteRetention
+from pytest_distill.statistics.suite import SuiteRetention
 from pytest_distill.statistics.superiority import proportion_test
 from tests.unit.conftest import MakeComparison
 from tests.unit.test_evidence import answers, perplexity

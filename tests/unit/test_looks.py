@@ -23,8 +23,9 @@ from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.tasks import Task
 from pytest_distill.evals.tasks.classification import Classification
 from pytest_distill.evals.tasks.multiple_choice import MultipleChoice
-from pytest_distill.evaluation.store.file import FILE_NAME, Store, StoredLooks
+from pytest_distill.evaluation.store.file import FILE_NAME, Store
 from pytest_distill.evaluation.store.keeping import Keeper
+from pytest_distill.evaluation.store.stored import StoredLooks
 from pytest_distill.statistics.multiple import each_of
 
 GOLD, STUDENTS = "a" * 64, ("1" * 64, "2" * 64)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pytest_distill.comparison.cascade import Pair
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.confidences import confidences, probabilities
-from pytest_distill.comparison.routing import Pair
 from pytest_distill.engines import ModelInfo, Role
 from pytest_distill.errors import ComparisonError, ConfigError, EvaluationError
 from pytest_distill.evals.built_in import BUILT_IN

@@ -19,11 +19,12 @@ import pytest
 from pytest_distill.evals.request_keys import request_key
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks.classification import ClassificationRequest
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 from pytest_distill.evaluation.store.file import FILE_NAME
-from pytest_distill.evaluation.store.keeping import EvaluatedPredictions, Keeper, run_key
+from pytest_distill.evaluation.store.keeping import Keeper, run_key
+from pytest_distill.evaluation.store.stored import EvaluatedPredictions
 
 IDENTITY = {"model": "d" * 64, "engine": "test", "dtype": "auto"}
 

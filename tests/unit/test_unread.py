@@ -13,7 +13,7 @@ from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks.conversations import Conversation
-from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.evals.tasks.decoding import GenerationRequest
 from pytest_distill.evaluation.models import RunModel
 
 ASKED = [

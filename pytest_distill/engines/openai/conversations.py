@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_distill.engines.openai.calls import Call
 from pytest_distill.errors import ModelError
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 
 CHAT, PLAIN = "chat/completions", "completions"
 """Where each is asked."""

@@ -19,7 +19,7 @@ from pytest_distill.engines.openai.texts import Texts
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks.classification import ClassificationRequest
-from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.evals.tasks.decoding import GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 

@@ -21,7 +21,7 @@ from pytest_distill.engines.openai.checks import Trial
 from pytest_distill.engines.openai.conversations import CHAT, PLAIN, call_of
 from pytest_distill.engines.openai.money import usage_of
 from pytest_distill.engines.openai.texts import Texts
-from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.evals.tasks.decoding import GenerationRequest
 
 PROMPT = "Tell a new story of a ship, a dog and a number:"
 _TOKENS = 32

@@ -13,7 +13,7 @@ from pytest_distill.engines.openai.dialects import Dialect
 from pytest_distill.engines.openai.reading import Written, written
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Finish, Prediction
-from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.evals.tasks.decoding import GenerationRequest
 from pytest_distill.evals.tasks.thinking import answer_in
 from pytest_distill.evals.tasks.tool_calls import calls_of
 

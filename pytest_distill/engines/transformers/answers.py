@@ -10,7 +10,7 @@ from pytest_distill.engines.transformers.reader import Reader
 from pytest_distill.engines.transformers.texts import Text
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Finish, Prediction
-from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.evals.tasks.decoding import GenerationRequest
 from pytest_distill.evals.tasks.thinking import answer_in
 from pytest_distill.evals.tasks.tool_calls import MARKERS, calls_of
 

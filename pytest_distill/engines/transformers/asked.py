@@ -10,7 +10,7 @@ from pytest_distill.engines.transformers.fast.trees import Part
 from pytest_distill.engines.transformers.reader import Reader
 from pytest_distill.engines.windows import Span
 from pytest_distill.errors import ModelError
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 

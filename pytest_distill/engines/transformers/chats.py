@@ -16,7 +16,7 @@ from pytest_distill.engines.transformers.failures import raised_here
 from pytest_distill.engines.transformers.templates import CLOCK, chance_in, names_in, unread
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.tasks.conversations import Conversation
-from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.evals.tasks.decoding import GenerationRequest
 
 T = TypeVar("T")
 

@@ -114,7 +114,7 @@ class CheckpointEngine:
 
         Neither model nor tokenizer is loaded where no template reads it.
         """
-        from pytest_distill.evals.tasks.generation import GenerationRequest
+        from pytest_distill.evals.tasks.decoding import GenerationRequest
 
         chats = [r for r in requests if isinstance(r, GenerationRequest) and r.is_chat]
         talks = [r.conversation for r in chats if r.conversation is not None]

@@ -15,7 +15,7 @@ from pytest_distill.engines.transformers.chats import each_once
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.engines.transformers.reader import Reader
 from pytest_distill.errors import ModelError
-from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.evals.tasks.decoding import GenerationRequest
 
 R = TypeVar("R")
 T = TypeVar("T")

@@ -32,7 +32,7 @@ from pytest_distill.engines.transformers.whole_texts import (
 )
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 
 
 def generate(loaded: Loaded, requests: Sequence[GenerationRequest]) -> Iterator[Prediction]:

@@ -12,7 +12,7 @@ import transformers
 
 from pytest_distill.engines.transformers.reader import Reader
 from pytest_distill.evals.requests import Finish
-from pytest_distill.evals.tasks.generation import Decoding
+from pytest_distill.evals.tasks.decoding import Decoding
 
 
 @dataclass(eq=False)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_distill.evals.lm_eval.generation import decoding_of
 from pytest_distill.evals.requests import Request
-from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.evals.tasks.decoding import GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 

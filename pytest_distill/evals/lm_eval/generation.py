@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_distill.errors import ConfigError
-from pytest_distill.evals.tasks.generation import Decoding
+from pytest_distill.evals.tasks.decoding import Decoding
 
 MOST_TOKENS = 256
 """Of an answer whose task states no greatest number: of lm-evaluation-harness's models."""

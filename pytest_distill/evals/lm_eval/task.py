@@ -27,7 +27,7 @@ from pytest_distill.evals.metrics.endings import FINISHED
 from pytest_distill.evals.requests import GoldText, Prediction, Request
 from pytest_distill.evals.tasks.base import Task
 from pytest_distill.evals.tasks.budgets import refuse_budgets
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 from pytest_distill.evals.tasks.repeats import seed_of
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pytest_distill.errors import EvaluationError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Request
-from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.evals.tasks.decoding import GenerationRequest
 
 
 class PromptedTexts:

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,59 +26,13 @@ from pytest_distill.evaluation.store.sqlite import (
     connect,
     error_of,
 )
+from pytest_distill.evaluation.store.stored import StoredLooks, StoredRun
 from pytest_distill.evaluation.store.tables import TABLES, of_version_1, set_up
 from pytest_distill.evaluation.store.writer import Writer, prediction_from
 
 FILE_NAME = "predictions.sqlite3"
 _LOOK = "a look at a gold set"
 _CHUNK = 500  # SQLite's least limit for variables in one statement is 999
-
-
-@dataclass(frozen=True, slots=True)
-class StoredLooks:
-    """The looks at one gold set, as the store knows them.
-
-    Parameters
-    ----------
-    gold : str
-        Digest of the gold set.
-    evals : tuple of str
-        What it was called.
-    students : int
-        How many students were judged on it.
-    first : float
-        When the first of them was, in seconds since 1970.
-    """
-
-    gold: str
-    evals: tuple[str, ...]
-    students: int
-    first: float
-
-
-@dataclass(frozen=True, slots=True)
-class StoredRun:
-    """One model under one setting, as the store knows it.
-
-    Parameters
-    ----------
-    run : str
-        Digest of `identity`.
-    identity : mapping
-        The model's digest, engine, versions, dtype.
-    info : ModelInfo
-        What is known of the model.
-    made : str
-        When it was first evaluated, in UTC.
-    n : int
-        Number of predictions.
-    """
-
-    run: str
-    identity: Mapping[str, Any]
-    info: ModelInfo
-    made: str
-    n: int
 
 
 class Store:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pytest_distill._util.files import make_folder
 from pytest_distill._util.locks import locked
@@ -19,6 +19,7 @@ from pytest_distill.evals.request_keys import canonical_sha256, request_key
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.store.file import FILE_NAME, Store, inode_of
 from pytest_distill.evaluation.store.sqlite import DamagedStoreError
+from pytest_distill.evaluation.store.stored import EvaluatedPredictions, StoredFigure
 
 Predict = Callable[[Sequence[Request]], Iterator[Prediction]]
 BIG_FILE = 10_000_000
@@ -33,30 +34,6 @@ _ATTEMPTS = 3
 def run_key(identity: Mapping[str, Any]) -> str:
     """Return the digest of a model's bytes and of the settings that it runs under."""
     return canonical_sha256(dict(identity)).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluatedPredictions:
-    """The predictions of one evaluation.
-
-    Parameters
-    ----------
-    predictions : list of Prediction
-        In any order.
-    from_store : int
-        How many examples were not evaluated anew.
-    """
-
-    predictions: list[Prediction]
-    from_store: int
-
-
-class StoredFigure(NamedTuple):
-    """What was measured, when (seconds since 1970), and whether that was before this run."""
-
-    value: Any
-    made: float
-    earlier: bool = False
 
 
 @dataclass(eq=False)

@@ -10,7 +10,8 @@ from typing import Any, Generic, ParamSpec
 
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.errors import did_you_mean
-from pytest_distill.gates.gate import EvalGate, Gate
+from pytest_distill.gates.gate import Gate
+from pytest_distill.gates.subjects import EvalGate
 from pytest_distill.plugin.assertions.asking import ask
 
 P = ParamSpec("P")

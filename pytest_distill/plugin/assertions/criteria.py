@@ -8,8 +8,9 @@ from itertools import islice
 
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.errors import DistillError
-from pytest_distill.gates.gate import EvalGate, Gate, refuse_other
+from pytest_distill.gates.gate import Gate, refuse_other
 from pytest_distill.gates.recommendation import Recommendation, recommended
+from pytest_distill.gates.subjects import EvalGate
 from pytest_distill.gates.verdict import Verdict
 from pytest_distill.plugin.assertions.asking import judge, record
 from pytest_distill.plugin.running import note_look

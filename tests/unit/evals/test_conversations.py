@@ -21,7 +21,7 @@ from pytest_distill.evals.request_keys import request_key
 from pytest_distill.evals.tasks import Generation
 from pytest_distill.evals.tasks.conversations import Conversation
 from pytest_distill.evals.tasks.conversing import TAKEN
-from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.evals.tasks.decoding import GenerationRequest
 from pytest_distill.evals.tasks.messages import spoken
 
 MakeExample = Callable[..., Example]

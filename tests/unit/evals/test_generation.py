@@ -10,7 +10,7 @@ from pytest_distill.errors import ConfigError, EvaluationError, GoldSetError
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Generation
-from pytest_distill.evals.tasks.generation import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 
 
 def test_request_is_greedy_by_default(example: Callable[..., Example]) -> None:

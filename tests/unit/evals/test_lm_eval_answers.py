@@ -16,7 +16,7 @@ from pytest_distill.evals.lm_eval import generation
 from pytest_distill.evals.lm_eval.task import LmEval
 from pytest_distill.evals.metrics import Answer
 from pytest_distill.evals.requests import Prediction
-from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.evals.tasks.decoding import GenerationRequest
 from pytest_distill.evaluation.likeness import label_likeness
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from tests.lm_eval_scripted import Made

@@ -11,11 +11,12 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
+from pytest_distill.statistics.least import LeastRetention
 from pytest_distill.statistics.likelihoods import likelihood_retention
 from pytest_distill.statistics.proportions import ProportionRetention
 from pytest_distill.statistics.results import FloorTest, Judgement
 from pytest_distill.statistics.scoring import Scoring
-from pytest_distill.statistics.suite import Combined, LeastRetention, suite_retention
+from pytest_distill.statistics.suite import Combined, suite_retention
 from pytest_distill.statistics.t_retention import TRetention
 
 ONCE = float(stats.norm.cdf(1))

@@ -24,9 +24,10 @@ from pytest_distill.evals.metrics.labels import MACRO_F1, MATTHEWS
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.statistics.jackknife import of_mean, of_metric, t_bounds
 from pytest_distill.statistics.likelihoods import likelihood_retention
+from pytest_distill.statistics.not_seen import pairs_not_seen
 from pytest_distill.statistics.results import Judgement, NoRatioError
 from pytest_distill.statistics.scoring import Scoring
-from pytest_distill.statistics.t_retention import TRetention, pairs_not_seen
+from pytest_distill.statistics.t_retention import TRetention
 
 Array = NDArray[np.float64]
 

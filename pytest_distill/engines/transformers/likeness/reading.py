@@ -15,7 +15,7 @@ from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.windows import Reading, Span, windows
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import GoldText
-from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.evals.tasks.decoding import GenerationRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 Row = Sequence[Reading]

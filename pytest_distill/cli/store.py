@@ -28,7 +28,8 @@ from pytest_distill.evaluation.sources.manifest import (
 )
 from pytest_distill.evaluation.sources.recorded import read_predictions
 from pytest_distill.evaluation.store.file import FILE_NAME, Store
-from pytest_distill.evaluation.store.keeping import MIGRATED, Keeper, run_key
+from pytest_distill.evaluation.store.keeping import Keeper, run_key
+from pytest_distill.evaluation.store.usable import MIGRATED
 from pytest_distill.project.project import Project
 
 

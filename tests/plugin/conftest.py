@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imported
 
@@ -23,8 +26,8 @@ import pytest_distill.plugin.assertions
 import pytest_distill.plugin.progress
 import pytest_distill.plugin.reporting
 import pytest_distill.project.project  # noqa: F401
+from tests.forking import MODELS, Forked, ForkedIO, Forks
 
-from .forking import ForkedIO, Forks
 from .project import Project, Run
 
 PLAINLY: tuple[str, ...] = ()
@@ -53,8 +56,16 @@ def project(pytester: pytest.Pytester) -> Project:
 
 @pytest.fixture(scope="session")
 def forks() -> Iterator[Forks]:
-    """Give what forks the workers of inner runs."""
+    """Give what forks the workers of inner runs, and runs in a process of their own."""
     made = Forks()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def model_forks() -> Iterator[Forks]:
+    """Give what forks runs in which torch and transformers are imported already."""
+    made = Forks(*MODELS)
     yield made
     made.close()
 
@@ -85,9 +96,35 @@ def run_both(request: pytest.FixtureRequest, run: Run) -> Run:
 
 @pytest.fixture
 def run_apart(pytester: pytest.Pytester) -> Run:
-    """Return a function that runs pytest in a process of its own."""
+    """Return a function that runs pytest in an interpreter of its own, which imports anew."""
 
     def inner(*args: str) -> pytest.RunResult:
         return pytester.runpytest_subprocess("-W", "error", *args, timeout=120)
+
+    return inner
+
+
+@pytest.fixture
+def run_forked(pytester: pytest.Pytester, forks: Forks) -> Run:
+    """Return a function that runs pytest in a process of its own, with its imports done."""
+    return _in_forks(pytester, forks)
+
+
+@pytest.fixture
+def run_models(pytester: pytest.Pytester, model_forks: Forks) -> Run:
+    """Return `run_forked` for runs that load models: with the imports of torch, too."""
+    return _in_forks(pytester, model_forks)
+
+
+def _in_forks(pytester: pytest.Pytester, forks: Forks) -> Run:
+    def popen(command: Sequence[str], stdout: IO[str], stderr: IO[str], **_: object) -> Forked:
+        assert list(command[:2]) == [sys.executable, "-mpytest"]
+        path = f"{Path.cwd()}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"  # as pytester's own
+        return forks.start("pytest", command[2:], stdout, stderr, os.environ | {"PYTHONPATH": path})
+
+    def inner(*args: str) -> pytest.RunResult:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(pytester, "popen", popen)
+            return pytester.runpytest_subprocess("-W", "error", *args, timeout=120)
 
     return inner

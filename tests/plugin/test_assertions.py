@@ -465,10 +465,10 @@ def test_works_in_a_fixture(project: Project, run: Run) -> None:
     assert decision_of(result)[0] == "DO NOT SHIP"
 
 
-def test_outside_of_a_test_there_is_nothing_to_judge(project: Project, run_apart: Run) -> None:
+def test_outside_of_a_test_there_is_nothing_to_judge(project: Project, run_forked: Run) -> None:
     """At import the functions say so."""
     project.file("test_ship.py", f"{HEAD}assert_quality_retained(min=0.9)\n")
-    result = run_apart()
+    result = run_forked()
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert "assert_quality_retained() judges the running test's models" in said(result)
     refuse_package_frames(result)

@@ -254,12 +254,12 @@ def test_odd():
     ],
 )
 def test_a_gate_that_is_asked_when_its_test_has_ended(
-    project: Project, run_apart: Run, start: str
+    project: Project, run_forked: Run, start: str
 ) -> None:
     """It has no verdict, and neither JSON nor exit status say that all went well."""
     project.file("test_ship.py", HEAD + THREADS.format(start=start))
     write_gates(project, file="test_kept.py", kept=KEPT)
-    result = run_apart("-W", "ignore::pytest.PytestUnhandledThreadExceptionWarning", *REPORTS)
+    result = run_forked("-W", "ignore::pytest.PytestUnhandledThreadExceptionWarning", *REPORTS)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert project.json()["outcome"] == "INCOMPLETE"
 
@@ -271,7 +271,7 @@ def test_a_thread_that_is_waited_for_may_ask(project: Project, run: Run) -> None
     assert decision_of(run(*REPORTS)) == ("SHIP", "")
 
 
-def test_the_end_of_a_run_waits_for_no_idle_pool(project: Project, run_apart: Run) -> None:
+def test_the_end_of_a_run_waits_for_no_idle_pool(project: Project, run_forked: Run) -> None:
     """An executor's threads end with the interpreter: waiting for them would wait in vain."""
     project.file(
         "conftest.py",
@@ -282,7 +282,7 @@ def test_the_end_of_a_run_waits_for_no_idle_pool(project: Project, run_apart: Ru
         "thread_name_prefix='mine'); pool.submit(print).result(); assert_quality_retained(0.9)"
     )
     project.file("test_ship.py", HEAD + THREADS.format(start=start))
-    assert decision_of(run_apart(*REPORTS)) == ("SHIP", "")
+    assert decision_of(run_forked(*REPORTS)) == ("SHIP", "")
 
 
 def test_a_gate_that_is_asked_outside_of_a_test(project: Project, run: Run) -> None:
@@ -300,7 +300,7 @@ def test_a_gate_that_is_asked_outside_of_a_test(project: Project, run: Run) -> N
     )
 
 
-def test_a_gate_that_is_asked_in_a_child_process(project: Project, run_apart: Run) -> None:
+def test_a_gate_that_is_asked_in_a_child_process(project: Project, run_forked: Run) -> None:
     """A forked child's verdict would be lost: there it is an error."""
     write_gates(
         project,
@@ -310,7 +310,7 @@ def test_a_gate_that_is_asked_in_a_child_process(project: Project, run_apart: Ru
         "        os._exit(0)\n"
         f"os.wait()\n{KEPT}",
     )
-    run_apart(*REPORTS)
+    run_forked(*REPORTS)
     assert "in a child process of the test" in (project.path / "told").read_text()
 
 
@@ -378,11 +378,11 @@ def test_the_last_line_names_the_student(project: Project, run_both: Run) -> Non
     assert decision_of(run_both(*REPORTS)) == ("SHIP", "students student, tiny")
 
 
-def test_the_last_line_tells_of_ctrl_c(project: Project, run_apart: Run) -> None:
+def test_the_last_line_tells_of_ctrl_c(project: Project, run_forked: Run) -> None:
     """The gates before it have their verdicts; the run is not whole."""
     write_gates(project, kept=KEPT)
     project.file("test_z.py", "def test_z():\n    raise KeyboardInterrupt\n")
-    result = run_apart(*REPORTS)
+    result = run_forked(*REPORTS)
     assert "INCOMPLETE (interrupted by Ctrl-C)" in result.outlines
     assert project.json()["outcome"] == "INCOMPLETE"
     assert result.ret == pytest.ExitCode.INTERRUPTED
@@ -418,16 +418,16 @@ def test_odd():
 
 @pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["plainly", "n1"])
 def test_a_gate_that_a_pool_asks_too_late_is_told(
-    project: Project, run_apart: Run, workers: tuple[str, ...]
+    project: Project, run_forked: Run, workers: tuple[str, ...]
 ) -> None:
     """The test did not wait for it: what it says is waited for, in a worker too."""
     project.file("test_ship.py", HEAD + POOL.format(start="pool.submit(late)"))
-    result = run_apart(*workers, *REPORTS)
+    result = run_forked(*workers, *REPORTS)
     assert project.json()["outcome"] == "INCOMPLETE"
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
-def test_a_thread_that_runs_on_for_long_is_told(project: Project, run_apart: Run) -> None:
+def test_a_thread_that_runs_on_for_long_is_told(project: Project, run_forked: Run) -> None:
     """Nobody waits for it for ever, and what it may ask is not known."""
     project.file(
         "conftest.py",
@@ -435,7 +435,7 @@ def test_a_thread_that_runs_on_for_long_is_told(project: Project, run_apart: Run
     )
     start = "threading.Thread(target=time.sleep, args=(2,)).start()"
     project.file("test_ship.py", HEAD + POOL.format(start=start))
-    result = run_apart("-n", "1", *REPORTS)
+    result = run_forked("-n", "1", *REPORTS)
     assert "a thread of test_ship.py::test_odd still runs" in decision_of(result)[1]
 
 
@@ -447,7 +447,7 @@ def test_tests_may_share_a_pool(project: Project, run: Run) -> None:
     assert decision_of(run(*REPORTS)) == ("SHIP", "")
 
 
-def test_a_gate_of_a_forked_child_is_told_to_its_parent(project: Project, run_apart: Run) -> None:
+def test_a_gate_of_a_forked_child_is_told_to_its_parent(project: Project, run_forked: Run) -> None:
     """Though the parent's own gates pass: one was asked that nobody heard."""
     write_gates(
         project,
@@ -456,19 +456,19 @@ def test_a_gate_of_a_forked_child_is_told_to_its_parent(project: Project, run_ap
         "target=assert_quality_retained, args=(0.99999,))\n"
         "child.start(); child.join()\nassert_smaller(0.5)",
     )
-    result = run_apart(*REPORTS)
+    result = run_forked(*REPORTS)
     result.assert_outcomes(failed=1)
     assert decision_of(result) == ("INCOMPLETE", "1 gate did not run: test_odd")
 
 
-def test_a_gate_at_the_end_of_the_interpreter_is_told(project: Project, run_apart: Run) -> None:
+def test_a_gate_at_the_end_of_the_interpreter_is_told(project: Project, run_forked: Run) -> None:
     """What `atexit` asks comes after the report, which is taken back."""
     write_gates(
         project,
         odd="import atexit\natexit.register(lambda: assert_quality_retained(0.99999))\n"
         "assert_smaller(0.5)",
     )
-    result = run_apart(*REPORTS)
+    result = run_forked(*REPORTS)
     assert project.json()["outcome"] == "INCOMPLETE"
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 

@@ -135,11 +135,13 @@ def test_the_extra_is_named_where_it_is_missing(project: Project, run_apart: Run
     assert not (project.path / "ran").exists()
 
 
-def test_a_run_that_ends_early_leaves_a_page_that_says_so(project: Project, run_apart: Run) -> None:
+def test_a_run_that_ends_early_leaves_a_page_that_says_so(
+    project: Project, run_forked: Run
+) -> None:
     """The older page is not taken for this run's."""
     project.file("out.html", "<p>SHIP")
     write_gates(project, ends="os._exit(3)")
-    run_apart(*OPTIONS)
+    run_forked(*OPTIONS)
     page = (project.path / "out.html").read_text()
     assert "INCOMPLETE" in page
     assert "the run did not end" in page
@@ -218,12 +220,12 @@ def test_answers_that_cannot_be_read_are_shown_as_they_are(project: Project, run
     assert [sum(scores) for scores in table["scores"]] == [len(TEACHER), len(STUDENT)]
 
 
-def test_a_file_that_cannot_be_made_leaves_the_others(project: Project, run_apart: Run) -> None:
+def test_a_file_that_cannot_be_made_leaves_the_others(project: Project, run_forked: Run) -> None:
     """They say that the run is no SHIP, and why."""
     patch = "from pytest_distill.report import html_file\nhtml_file.text = lambda *given: 1 / 0\n"
     project.file("conftest.py", patch)
     write_gates(project, keeps="assert_quality_retained(0.9)")
-    result = run_apart(*OPTIONS)
+    result = run_forked(*OPTIONS)
     assert result.ret == 1
     report = project.json()
     assert report["outcome"] == "INCOMPLETE"

@@ -95,14 +95,14 @@ def test_is_relative_to_the_folder_where_pytest_was_started(
     assert project.json("gates/out.json")["outcome"] == "SHIP"
 
 
-def test_a_run_that_dies_leaves_incomplete_behind(project: Project, run_apart: Run) -> None:
+def test_a_run_that_dies_leaves_incomplete_behind(project: Project, run_forked: Run) -> None:
     """An older SHIP does not survive a run that was killed."""
     project.file("test_ship.py", SHIPS)
-    assert run_apart("--distill-json", "out.json").ret == pytest.ExitCode.OK
+    assert run_forked("--distill-json", "out.json").ret == pytest.ExitCode.OK
     assert project.json()["outcome"] == "SHIP"
     dies = "\n    def test_zz_dies():\n        import os\n        os._exit(0)\n"
     project.file("test_ship.py", SHIPS + dies)
-    run_apart("--distill-json", "out.json")
+    run_forked("--distill-json", "out.json")
     assert project.json()["outcome"] == "INCOMPLETE"
 
 

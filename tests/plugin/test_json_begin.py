@@ -61,11 +61,11 @@ def test_a_usage_error_leaves_no_older_verdict(project: Project, run: Run, args:
     ],
 )
 def test_a_run_that_is_broken_off_is_no_ship(
-    project: Project, run_apart: Run, conftest: str
+    project: Project, run_forked: Run, conftest: str
 ) -> None:
     """Whoever ends it, and with whatever status, before or after the last gate passed."""
     project.file("conftest.py", conftest)
-    result = run_apart(*REPORTS)
+    result = run_forked(*REPORTS)
     assert result.ret != pytest.ExitCode.OK
     assert project.json()["outcome"] == "INCOMPLETE"
     assert "SHIP" not in result.outlines

@@ -86,11 +86,11 @@ def own_code(project: Project) -> Project:
     ],
 )
 def test_code_that_fails_is_one_screen(
-    own_code: Project, run_apart: Run, built: str, run_: str, message: str
+    own_code: Project, run_models: Run, built: str, run_: str, message: str
 ) -> None:
     """The model, its class, what was raised and the line in its code; the gate did not run."""
     own_code.file("own/own.py", CODE.replace("BUILT", built).replace("RUN", run_))
-    result = run_apart(*REPORTS)
+    result = run_models(*REPORTS)
     told = failing_lines(result)[-1]
     assert "model 'student' (OwnForSequenceClassification) fails while" in told
     assert message in told
@@ -101,9 +101,9 @@ def test_code_that_fails_is_one_screen(
     assert len(said(result).splitlines()) < ONE_SCREEN
 
 
-def test_the_whole_traceback_can_be_had(own_code: Project, run_apart: Run) -> None:
+def test_the_whole_traceback_can_be_had(own_code: Project, run_models: Run) -> None:
     """Where pytest is asked for it."""
     own_code.file("own/own.py", CODE.replace("BUILT", "pass").replace("RUN", "return [][1]"))
-    printed = said(run_apart("--full-trace"))
+    printed = said(run_models("--full-trace"))
     assert "IndexError: list index out of range" in printed
     assert "The above exception was the direct cause" in printed

@@ -39,9 +39,7 @@ APART = Path(__file__).parents[2] / ".repeaters"
 
 
 @pytest.fixture(params=REPEATERS)
-def repeat(
-    request: pytest.FixtureRequest, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> Run:
+def repeat(request: pytest.FixtureRequest, run_forked: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return a function that runs pytest so that one of the plugins makes up to three attempts."""
     name: str = request.param
     if name != "rerunfailures":
@@ -51,7 +49,7 @@ def repeat(
     off = [part for other in OTHERS - {name} for part in ("-p", f"no:{other}")]
 
     def inner(*args: str) -> pytest.RunResult:
-        return pytester.runpytest_subprocess(*off, *REPEATERS[name], *args, timeout=120)
+        return run_forked("-W", "default", *off, *REPEATERS[name], *args)
 
     return inner
 

@@ -318,10 +318,10 @@ def test_the_engine_of_a_fixture_may_raise_too(project: Project, run: Run) -> No
 
 
 @pytest.mark.parametrize("how", ["error", "exit", "skip"])
-def test_an_error_in_close_is_a_warning(project: Project, run_apart: Run, how: str) -> None:
+def test_an_error_in_close_is_a_warning(project: Project, run_forked: Run, how: str) -> None:
     """What was answered and judged stands, and the warning names the line of the engine."""
     with_engine(project, f"def close(self):\n        {RAISES[how]}\n")
-    result = run_apart(*REPORTS, "-W", "default")
+    result = run_forked(*REPORTS, "-W", "default")
     assert result.ret == pytest.ExitCode.OK
     assert decision_of(result) == ("SHIP", "")
     words = f"ModelWarning: closing the engine of model 'student' raised {NAMES[how]}"

@@ -1,0 +1,210 @@
+"""The Ray engine on real clusters: two nodes on this machine, of which some are lost."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_distill import EvaluationError, ModelError
+from pytest_distill.engines import ModelSpec
+from pytest_distill.engines.ray import RayEngine
+from pytest_distill.engines.transformers import TransformersEngine
+from pytest_distill.evals.requests import Prediction
+from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
+
+from .tiny import TEXTS, one_each, predicted, spec_of
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read when Ray is imported
+pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+
+SOON = {
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 300,
+    "health_check_failure_threshold": 3,
+}
+"""How soon a cluster notices that a node is gone."""
+OWN = "tests.engines.ray_engines"
+"""Where the engines are that misbehave."""
+
+Ask = Callable[..., RayEngine]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Run two nodes of two CPUs each."""
+    kind: Any = import_module("ray.cluster_utils").Cluster
+    small = {"num_cpus": 2, "object_store_memory": 80 * 2**20}
+    made = kind(
+        initialize_head=True,
+        head_node_args={**small, "include_dashboard": False, "_system_config": SOON},
+    )
+    made.add_node(**small)
+    try:
+        yield made
+    finally:
+        made.shutdown()
+
+
+@pytest.fixture
+def engine(cluster: Any) -> Iterator[Ask]:
+    """Return what makes an engine whose actors are in the cluster, with the keys of its entry."""
+    made: list[RayEngine] = []
+
+    def make(of: dict[str, Any], **keys: Any) -> RayEngine:
+        options = {"of": of, "address": cluster.address, **keys}
+        made.append(RayEngine(ModelSpec("m", "teacher", options=options)))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def own(kind: str, **said: Any) -> dict[str, Any]:
+    """Return the entry of an engine that misbehaves."""
+    return {"engine": f"{OWN}:{kind}", **said}
+
+
+def refused(engine: RayEngine, count: int = 12) -> tuple[str, set[str]]:
+    """Return what an engine says that cannot answer all, and what it answered before."""
+    came: set[str] = set()
+    with pytest.raises(ModelError) as error:
+        came.update(each.id for each in engine.predict(choices(count)))
+    return str(error.value), came
+
+
+def choices(count: int) -> list[ChoiceRequest]:
+    """Return so many questions with choices of several lengths."""
+    return [
+        ChoiceRequest(
+            f"e{i}", TEXTS[i % len(TEXTS)][: 20 + i % 13], (" good", " bad, bad", " a fox")
+        )
+        for i in range(count)
+    ]
+
+
+def values(predictions: list[Prediction]) -> list[float]:
+    """Return all log-likelihoods."""
+    return [value for each in predictions for value in each.loglikelihoods or ()]
+
+
+def test_two_actors_answer_as_one_process_does(engine: Ask, causal_folder: Path) -> None:
+    """What a model answers in a cluster is what it answers here, under the same identity."""
+    here = TransformersEngine(spec_of(causal_folder, name="m", role="teacher"))
+    asked = choices(24)
+    there = engine({"path": str(causal_folder)}, actors=2, batch_size=4)
+    assert there.identity == here.identity
+    came = predicted(there, asked)
+    assert values(came) == pytest.approx(values(predicted(here, asked)), abs=1e-5)
+    assert there.info.digest == here.info.digest
+    assert there.placement == {"device": "cpu"}
+
+
+def test_predictions_do_not_wait_for_the_end_of_their_block(engine: Ask) -> None:
+    """One that is made is here, while its block and all others go on."""
+    slow = engine(own("Plain", sleep=0.25), batch_size=8)
+    answers = slow.predict(choices(8))
+    next(answers)
+    began = time.monotonic()
+    next(answers)
+    assert time.monotonic() - began < 1.5  # the block takes 2 s
+    assert "1 of 1 actor" in slow.status
+    answers.close()  # type: ignore[attr-defined]  # it is a generator
+
+
+def test_an_example_that_ends_its_actor_once_is_answered(engine: Ask, tmp_path: Path) -> None:
+    """Ray starts the actor anew, and each example counts once, those before it too."""
+    deadly = engine(own("Deadly", at="e5", marks=str(tmp_path), times=1), batch_size=6)
+    predicted(deadly, choices(12))
+    assert "1 actor was started anew" in deadly.spent
+    assert "asked again, each is counted once" in deadly.spent
+
+
+def test_an_example_that_always_ends_its_actor_is_given_up_by_its_id(
+    engine: Ask, tmp_path: Path
+) -> None:
+    """After three tries; what was answered before is not lost."""
+    said, came = refused(engine(own("Deadly", at="e5", marks=str(tmp_path)), batch_size=6))
+    assert "its actor ended 3 times while it answered example 'e5'" in said
+    assert "is given up" in said
+    assert {f"e{i}" for i in range(5)} <= came
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_model_that_cannot_be_made_says_so(engine: Ask, *, ends: bool) -> None:
+    """Whether it raises, or its process ends without a word."""
+    said, came = refused(engine(own("Unloadable", run=os.getpid(), ends=ends)))
+    assert ("ended 3 times while it was made" if ends else "its file is broken") in said
+    assert not came
+
+
+@pytest.mark.parametrize(
+    ("raises", "kind", "words"),
+    [
+        ("model", ModelError, "it went wrong"),
+        ("evaluation", EvaluationError, "it went wrong"),
+        ("other", ModelError, "raised ZeroDivisionError: it went wrong badly"),
+        ("exit", ModelError, "raised SystemExit"),
+    ],
+)
+def test_an_error_in_an_actor_is_raised_here(
+    engine: Ask, raises: str, kind: type[Exception], words: str
+) -> None:
+    """As what it is; one of none of ours says where it came from."""
+    with pytest.raises(kind, match=words) as error:
+        list(engine(own("Raising", at="e1", raises=raises)).predict(choices(4)))
+    assert error.type is kind
+    if raises == "other":
+        assert "on node " in str(error.value)
+        assert "ray_engines.py" in str(error.value)
+
+
+def test_another_model_on_a_node_is_refused(engine: Ask) -> None:
+    """Its identity is told with the key and both values."""
+    said, came = refused(engine(own("Named", differs=True)))
+    assert "versions.process is" in said
+    assert str(os.getpid()) in said
+    assert not came
+
+
+def test_an_engine_is_heard_and_asked_several_times(engine: Ask) -> None:
+    """What its actors note and hold is that of the engine; nothing asked is nothing started."""
+    made = engine(own("Plain"))
+    assert list(made.predict([])) == []
+    assert made.spent == ""
+    for count in (3, 5):
+        predicted(made, choices(count))
+    assert made.notes == ["answered by lengths"]
+    assert made.spent == "m: 8 answers came from 1 actor on 1 node of a Ray cluster"
+    assert made.identity is None
+
+
+def test_what_an_engine_leaves_out_or_answers_twice_is_seen(engine: Ask) -> None:
+    """Neither hangs, nor is it asked for again."""
+    without = engine(own("Omitting", without="e1"))
+    assert {each.id for each in without.predict(choices(3))} == {"e0", "e2"}
+    with pytest.raises(EvaluationError, match="two predictions for example 'e1'"):
+        list(engine(own("Omitting", twice="e1")).predict(choices(3)))
+
+
+def test_a_lost_node_loses_no_prediction(cluster: Any, engine: Ask, causal_folder: Path) -> None:
+    """Every example is answered once, as one process answers it, and the report tells of it."""
+    node = cluster.add_node(num_cpus=2, object_store_memory=80 * 2**20)
+    here = TransformersEngine(spec_of(causal_folder, name="m", role="teacher"))
+    asked = choices(60)
+    there = engine({"path": str(causal_folder)}, actors=4, batch_size=4)
+    came: list[Prediction] = []
+    for prediction in there.predict(asked):
+        came.append(prediction)
+        if len(came) == 20:
+            cluster.remove_node(node, allow_graceful=False)
+    came = one_each(asked, came)
+    assert values(came) == pytest.approx(values(predicted(here, asked)), abs=1e-5)
+    assert "1 node was lost" in there.spent

@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_distill.comparison.comparison import Comparison, Selection
+from pytest_distill.comparison.comparison import Comparison
+from pytest_distill.comparison.side_by_side import Selection
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import MeanMetric, Metric

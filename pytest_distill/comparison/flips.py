@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pytest_distill.comparison.comparison import Comparison, Selection
+from pytest_distill.comparison.comparison import Comparison
+from pytest_distill.comparison.side_by_side import Selection
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.metrics.samples import OfSamples

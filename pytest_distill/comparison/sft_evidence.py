@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pytest_distill.comparison.comparison import Comparison, Selection
+from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.evidence import align
+from pytest_distill.comparison.side_by_side import Selection
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.statistics import gap
 from pytest_distill.statistics.planning import examples_needed_to_beat

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_distill._util.numbers import Ratio, positive
-from pytest_distill.comparison.comparison import Comparison, Selection
+from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.evidence import clusters_of, right_or_wrong
 from pytest_distill.comparison.itself import Itself
+from pytest_distill.comparison.side_by_side import Selection
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain

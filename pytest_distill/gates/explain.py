@@ -17,7 +17,8 @@ from pytest_distill._util.format import (
     score_text,
 )
 from pytest_distill._util.units import Unit
-from pytest_distill.comparison.comparison import Comparison, Slice
+from pytest_distill.comparison.comparison import Comparison
+from pytest_distill.comparison.side_by_side import Slice
 from pytest_distill.comparison.slices import worst_slices
 from pytest_distill.errors import one_line, some_of
 from pytest_distill.evals.eval import Eval

@@ -11,7 +11,8 @@ import numpy as np
 from pytest_distill._util.format import floor_text, interval_text, limit_text, range_text
 from pytest_distill._util.numbers import Ratio, decimal, positive
 from pytest_distill._util.units import Unit, quantity
-from pytest_distill.comparison.comparison import Comparison, Confidence
+from pytest_distill.comparison.comparison import Comparison
+from pytest_distill.comparison.side_by_side import Confidence
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.gates import explain

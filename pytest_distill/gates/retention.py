@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from pytest_distill._util.numbers import retained_floor
-from pytest_distill.comparison.comparison import Comparison, Slice
+from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.evidence import above_chance, retention_evidence
+from pytest_distill.comparison.side_by_side import Slice
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import Decision, decide

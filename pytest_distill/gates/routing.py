@@ -11,9 +11,10 @@ from pytest_distill._util.format import ceil_text, floor_text, p_text, score_tex
 from pytest_distill._util.numbers import Ratio, bounded
 from pytest_distill.comparison import routing
 from pytest_distill.comparison.cascade import Pair
-from pytest_distill.comparison.comparison import Comparison, Confidence
+from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.confidences import confidence_name, confidences
 from pytest_distill.comparison.routing import DeferralPoint, Routing
+from pytest_distill.comparison.side_by_side import Confidence
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.metrics import Metric

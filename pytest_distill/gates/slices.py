@@ -9,8 +9,9 @@ from fractions import Fraction
 from typing import ClassVar
 
 from pytest_distill._util.format import floor_text, interval_text
-from pytest_distill.comparison.comparison import Comparison, Confidence
+from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.evidence import retention_evidence
+from pytest_distill.comparison.side_by_side import Confidence
 from pytest_distill.comparison.slices import SliceScores, slice_scores
 from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.metrics import Metric

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
-from pytest_distill.comparison.comparison import Comparison, Confidence, Slice
+from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.flips import lost_rows
+from pytest_distill.comparison.side_by_side import Confidence, Slice
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates.gate import Asked, Gate, Row

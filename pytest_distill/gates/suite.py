@@ -10,8 +10,9 @@ from typing import ClassVar, Literal, get_args
 
 from pytest_distill._util.format import floor_text
 from pytest_distill._util.numbers import Ratio, geometric_mean
-from pytest_distill.comparison.comparison import Comparison, Confidence
+from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.evidence import suite_evidence
+from pytest_distill.comparison.side_by_side import Confidence
 from pytest_distill.errors import MOST_KNOWN, ComparisonError, ConfigError, some_of
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain

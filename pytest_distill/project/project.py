@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 from pytest_distill._util.hub import Found
 from pytest_distill._util.user_code import unless_ours
 from pytest_distill.comparison.baseline.accepted import Accepted
-from pytest_distill.comparison.comparison import Comparison, Confidence
+from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.lookup import find_model
+from pytest_distill.comparison.side_by_side import Confidence
 from pytest_distill.config import Config
 from pytest_distill.config.schema import (
     EngineModel,

@@ -33,7 +33,8 @@ from pytest_distill.evals.metrics.corpus import BLEU, CHRF
 from pytest_distill.evals.metrics.labels import MACRO_F1, MATTHEWS
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks import Classification
-from pytest_distill.evaluation.models import Model, RunModel
+from pytest_distill.evaluation.model import Model
+from pytest_distill.evaluation.run_model import RunModel
 from pytest_distill.gates.gate import Gate
 from pytest_distill.gates.retention import QualityRetained
 from pytest_distill.gates.slices import SlicesRetained

@@ -23,7 +23,7 @@ from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.metrics.own import identity_of
 from pytest_distill.evaluation.evaluation import Evaluation, ReportedEval
 from pytest_distill.evaluation.measured import MeasuredEvaluation
-from pytest_distill.evaluation.models import Model
+from pytest_distill.evaluation.model import Model
 
 CONFIDENCE = 0.95
 

@@ -7,7 +7,7 @@ from typing import get_args
 
 from pytest_distill.engines import Role
 from pytest_distill.errors import ConfigError, did_you_mean, some_of
-from pytest_distill.evaluation.models import Model
+from pytest_distill.evaluation.model import Model
 
 
 def find_model(models: Mapping[str, Model], name: str, student: str | None) -> Model:

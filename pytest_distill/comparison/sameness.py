@@ -10,7 +10,7 @@ from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evaluation.evaluation import Evaluation
 from pytest_distill.evaluation.measured import MeasuredEvaluation
-from pytest_distill.evaluation.models import Model
+from pytest_distill.evaluation.model import Model
 
 SHOWN = 120
 """How many characters of an identity a message shows."""

@@ -32,7 +32,7 @@ from pytest_distill.evaluation.evaluation import (
     within_budget,
 )
 from pytest_distill.evaluation.measured import MeasuredEvaluation
-from pytest_distill.evaluation.models import Model
+from pytest_distill.evaluation.model import Model
 
 Slice = str | Mapping[str, object]
 

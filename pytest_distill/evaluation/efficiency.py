@@ -20,6 +20,7 @@ from pytest_distill.errors import ModelError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.request_keys import request_key
 from pytest_distill.evals.requests import Request
+from pytest_distill.evaluation.described_model import dated
 from pytest_distill.evaluation.figures import (
     LatencyFigure,
     MemoryFigure,
@@ -28,7 +29,8 @@ from pytest_distill.evaluation.figures import (
     runnable,
     setting_of,
 )
-from pytest_distill.evaluation.models import Model, RunModel, dated, together
+from pytest_distill.evaluation.model import Model
+from pytest_distill.evaluation.run_model import RunModel, together
 from pytest_distill.statistics.quantiles import Units
 
 FigureT = TypeVar("FigureT", Timing, Memory)

@@ -11,7 +11,8 @@ import numpy as np
 
 from pytest_distill.engines import Measurable, Memory, host, plain
 from pytest_distill.errors import ComparisonError, ModelError
-from pytest_distill.evaluation.models import Model, RunModel
+from pytest_distill.evaluation.model import Model
+from pytest_distill.evaluation.run_model import RunModel
 from pytest_distill.statistics.quantiles import Units
 from pytest_distill.statistics.results import Floats
 

@@ -22,8 +22,10 @@ from pytest_distill.evals.distributions import divergence, total_variation
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.request_keys import request_key
 from pytest_distill.evals.requests import GoldText
+from pytest_distill.evaluation.described_model import dated
 from pytest_distill.evaluation.measured import MeasuredEvaluation
-from pytest_distill.evaluation.models import Model, RunModel, dated, together
+from pytest_distill.evaluation.model import Model
+from pytest_distill.evaluation.run_model import RunModel, together
 from pytest_distill.evaluation.sources.captured import read_captured
 from pytest_distill.evaluation.sources.recorded import RecordedModel
 from pytest_distill.statistics.results import Floats

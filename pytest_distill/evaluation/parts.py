@@ -7,7 +7,8 @@ from typing import Any
 
 from pytest_distill.engines import Engine
 from pytest_distill.errors import ModelError
-from pytest_distill.evaluation.models import Model, RunModel
+from pytest_distill.evaluation.model import Model
+from pytest_distill.evaluation.run_model import RunModel
 
 
 def part_of(model: Model, attribute: str) -> Any:

@@ -25,7 +25,8 @@ from pytest_distill.evals.requests import Prediction
 from pytest_distill.evaluation.answered import mixed_notes
 from pytest_distill.evaluation.evaluation import Evaluation
 from pytest_distill.evaluation.measured import MeasuredEvaluation
-from pytest_distill.evaluation.models import Model, RunModel
+from pytest_distill.evaluation.model import Model
+from pytest_distill.evaluation.run_model import RunModel
 from pytest_distill.evaluation.sources.recorded import RecordedModel
 from pytest_distill.gates.gate import Gate
 from pytest_distill.gates.lengths import Length

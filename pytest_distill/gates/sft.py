@@ -15,7 +15,7 @@ from pytest_distill.comparison.sft_evidence import gap_recovered, needed_to_beat
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.evaluation.models import Model
+from pytest_distill.evaluation.model import Model
 from pytest_distill.gates import explain
 from pytest_distill.gates.arguments import check_flag
 from pytest_distill.gates.deciding import Decision, headline, no_examples

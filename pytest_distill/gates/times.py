@@ -15,7 +15,7 @@ from pytest_distill.comparison.sameness import refuse_same_identity
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evaluation import efficiency
 from pytest_distill.evaluation.figures import LatencyFigure, Provenance, device_text, runs_here
-from pytest_distill.evaluation.models import Model
+from pytest_distill.evaluation.model import Model
 from pytest_distill.gates.arguments import checked_count
 from pytest_distill.gates.measured import examples_of, setting_text
 from pytest_distill.statistics.quantiles import SerialCorrelation, serial_correlation, unit_medians

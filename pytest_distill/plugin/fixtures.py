@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_distill.engines import ModelInfo, Role
     from pytest_distill.evals.goldset import GoldSet
     from pytest_distill.evaluation.evaluation import Evaluation
-    from pytest_distill.evaluation.models import Model
+    from pytest_distill.evaluation.model import Model
     from pytest_distill.plugin.assertions import GateComparison
 
 REQUEST = "_distill_request"

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import pytest
 
-from pytest_distill.evaluation.models import Progress, silent
+from pytest_distill.evaluation.model import Progress, silent
 
 SECONDS_BETWEEN_LINES = 30.0
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pytest_distill.engines import Role
     from pytest_distill.evals.eval import Eval
     from pytest_distill.evaluation.evaluation import ReportedEval
-    from pytest_distill.evaluation.models import Model
+    from pytest_distill.evaluation.model import Model
     from pytest_distill.gates.verdict import Verdict
     from pytest_distill.project.project import Project
 

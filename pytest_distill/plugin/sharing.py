@@ -12,7 +12,7 @@ from pytest_distill.evaluation.evaluation import Evaluation, ReportedEvaluation
 from pytest_distill.evaluation.figures import LatencyFigure
 from pytest_distill.evaluation.lengths import KnownLengths, known_lengths
 from pytest_distill.evaluation.measured import MeasuredEvaluation
-from pytest_distill.evaluation.models import Model
+from pytest_distill.evaluation.model import Model
 from pytest_distill.gates.doubts import late_doubts
 from pytest_distill.gates.latency import QUANTILES
 from pytest_distill.gates.verdict import as_float, finite

@@ -14,7 +14,7 @@ from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import MeanMetric, Metric
 from pytest_distill.evaluation.measured import MeasuredEvaluation
-from pytest_distill.evaluation.models import Model
+from pytest_distill.evaluation.model import Model
 from pytest_distill.project.project import Project
 from pytest_distill.report.changes import change_row
 from pytest_distill.report.records.since import BaselineRow, ChangeRow, GoldChangeRow

@@ -20,7 +20,7 @@ from pytest_distill.errors import DistillError, one_line
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Answer, Metric
 from pytest_distill.evaluation.measured import MeasuredEvaluation
-from pytest_distill.evaluation.models import Model
+from pytest_distill.evaluation.model import Model
 from pytest_distill.gates.verdict import as_float, finite
 from pytest_distill.plugin.session import DistillSession
 from pytest_distill.plugin.since import evaluated, is_ready

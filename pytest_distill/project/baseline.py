@@ -21,7 +21,7 @@ from pytest_distill.evals.request_keys import request_key
 from pytest_distill.evaluation.alignment import aligned
 from pytest_distill.evaluation.evaluation import Evaluation, find_metric
 from pytest_distill.evaluation.measured import MeasuredEvaluation
-from pytest_distill.evaluation.models import RunModel
+from pytest_distill.evaluation.run_model import RunModel
 from pytest_distill.evaluation.store.file import FILE_NAME, Store
 from pytest_distill.evaluation.store.keeping import run_key
 from pytest_distill.project.looks import checkpoint_digest

@@ -14,7 +14,7 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.request_keys import canonical_sha256
 from pytest_distill.evaluation.evaluation import Evaluation, ReportedEvaluation
 from pytest_distill.evaluation.measured import MeasuredEvaluation
-from pytest_distill.evaluation.models import Model
+from pytest_distill.evaluation.model import Model
 from pytest_distill.evaluation.store.keeping import Keeper, run_key
 
 _DIGEST = re.compile("[0-9a-f]{16,128}")

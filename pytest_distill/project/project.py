@@ -37,9 +37,10 @@ from pytest_distill.errors import (
 )
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.evaluation import models as running
 from pytest_distill.evaluation.cards import Cards
 from pytest_distill.evaluation.evaluation import ReportedEval, choose_metric
+from pytest_distill.evaluation.model import Model, Progress, silent
+from pytest_distill.evaluation.run_model import RunModel
 from pytest_distill.evaluation.sources.exported import ExportedModel
 from pytest_distill.evaluation.sources.manifest import MANIFEST, read_manifest, refuse_unlike
 from pytest_distill.evaluation.sources.source import Source
@@ -92,7 +93,7 @@ class Project:
     paths: Mapping[str, str] = field(default_factory=dict)
     threads: int | None = None
     limit: int | None = None
-    progress: running.Progress = running.silent
+    progress: Progress = silent
     keeper: Keeper | None = None
     predictions: Path | None = None
     baseline: Path | None = None
@@ -113,7 +114,7 @@ class Project:
         self.looks = Looks(self.keeper, self.accepted)
         self._spread = self.worker is not None
         self._evals: dict[str, Eval | ReportedEval] = {}
-        self._adopted: dict[tuple[str, int], running.Model] = {}
+        self._adopted: dict[tuple[str, int], Model] = {}
         self._reading: list[FileDigests] = []
         self._cards = Cards(self._shared_cards, self._runnable, self.tell)
         self._resolved: dict[tuple[str, str | None], Found] = {}
@@ -213,14 +214,12 @@ class Project:
             on, models, chosen, metric, tolerance, confidence, self.config.folder, self.accepted
         )
 
-    def _refuse_one_checkpoint(
-        self, models: Mapping[str, running.Model], student: str | None
-    ) -> None:
+    def _refuse_one_checkpoint(self, models: Mapping[str, Model], student: str | None) -> None:
         """Raise ComparisonError where two roles name one checkpoint, whatever a gate compares.
 
         Only entries are looked at; what is the same under two names is told by its bytes.
         """
-        named: dict[tuple[object, ...], running.Model] = {}
+        named: dict[tuple[object, ...], Model] = {}
         for name, model in models.items():
             entry = self._entries.get(name)
             other_student = model.role == "student" and name != (student or name)
@@ -244,7 +243,7 @@ class Project:
 
     def model(
         self, name: str, student: str | None = None, engines: Mapping[Role, Engine] | None = None
-    ) -> running.Model:
+    ) -> Model:
         """Return a model by name or role; `student` and `engines` as for `comparison`."""
         models, chosen = self._models(student, engines)
         return find_model(models, name, chosen)
@@ -255,7 +254,7 @@ class Project:
             choose_metric(name, metric, self.config.metrics[name], self.config.suited(name))
 
     @property
-    def all_models(self) -> list[running.Model]:
+    def all_models(self) -> list[Model]:
         """Every model, those that fixtures put in place of others too."""
         return [*self.models.values(), *self._adopted.values()]
 
@@ -282,7 +281,7 @@ class Project:
 
     def _models(
         self, student: str | None, engines: Mapping[Role, Engine] | None
-    ) -> tuple[dict[str, running.Model], str | None]:
+    ) -> tuple[dict[str, Model], str | None]:
         """Return the models with `engines` in their places, and the name of the chosen student."""
         chosen = student if student is None else self.student_name(student)
         models = dict(self.models)
@@ -292,7 +291,7 @@ class Project:
             models[name] = self._adopt(name, role, engine)
         return models, chosen
 
-    def _adopt(self, name: str, role: Role, engine: Engine) -> running.Model:
+    def _adopt(self, name: str, role: Role, engine: Engine) -> Model:
         """Return a model that the given engine runs; the same one for the same engine."""
         with unless_ours(engine, f"the engine of fixture '{role}'", ModelError):
             if not isinstance(engine, Engine):
@@ -302,7 +301,7 @@ class Project:
                 )
         key = (name, id(engine))
         if key not in self._adopted:
-            model = running.RunModel(name, role, lambda: engine, self.progress)
+            model = RunModel(name, role, lambda: engine, self.progress)
             known = self.config.models.get(name)
             model.trained = _trained(known)
             model.declared = known.declared if known else {}
@@ -323,7 +322,7 @@ class Project:
             )
         return pointed or entry
 
-    def _model(self, name: str, entry: ModelConfig) -> running.Model:
+    def _model(self, name: str, entry: ModelConfig) -> Model:
         if isinstance(entry, SourceModel):
             info = ModelInfo(name, entry.role, declared=tuple(entry.declared), **entry.declared)
             alike = {
@@ -338,7 +337,7 @@ class Project:
             return exported_model
         digests = self._digests()
         self._reading.append(digests)
-        return running.RunModel(
+        return RunModel(
             name,
             entry.role,
             lambda: self._start(name, entry, digests),
@@ -408,8 +407,8 @@ class Project:
             engine: Engine = kind(spec)
         return engine
 
-    def _runnable(self) -> list[running.RunModel]:
-        return [model for model in self.models.values() if isinstance(model, running.RunModel)]
+    def _runnable(self) -> list[RunModel]:
+        return [model for model in self.models.values() if isinstance(model, RunModel)]
 
     def _shared_cards(self, name: str) -> tuple[str, ...]:
         """Return the GPUs that a model shares with other workers; none where it can't be told."""
@@ -427,7 +426,7 @@ class Project:
             return FileDigests(threads=self.threads)
         return self.keeper.file_digests(self.threads)
 
-    def _make_room(self, wanted: running.RunModel) -> None:
+    def _make_room(self, wanted: RunModel) -> None:
         """Free the models that no test holds: two big ones need not fit beside each other.
 
         One that runs elsewhere needs no room.
@@ -436,13 +435,13 @@ class Project:
         several processes each reads its own.
         """
         for model in self.all_models:
-            if isinstance(model, running.RunModel) and model is not wanted:
+            if isinstance(model, RunModel) and model is not wanted:
                 if not model.pinned and wanted.elsewhere is None and model.asked_at is None:
                     model.close()
                 if self.worker is None and model.reads_ahead:
                     model.read_ahead()
 
-    def _run_selected(self, model: running.RunModel) -> None:
+    def _run_selected(self, model: RunModel) -> None:
         """Run the selected evals of a model while it is loaded: it need not be loaded again.
 
         An eval that it cannot do is left alone: if a test asks for it, the test is told why.

@@ -17,7 +17,7 @@ from pytest_distill.engines import Dated, Engine, ModelInfo, plain
 from pytest_distill.errors import ConfigError, DistillError, ModelError
 from pytest_distill.evals.request_keys import canonical_sha256
 from pytest_distill.evals.requests import Request
-from pytest_distill.evaluation.models import identity_of
+from pytest_distill.evaluation.described_model import identity_of
 from pytest_distill.testing.answers import named
 from pytest_distill.testing.asked import Group
 from pytest_distill.testing.held import LEAST

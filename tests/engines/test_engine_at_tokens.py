@@ -13,7 +13,7 @@ from pytest_distill.evals.tasks import Generation
 from pytest_distill.evaluation.evaluation import Evaluation
 from pytest_distill.evaluation.lengths import known_lengths
 from pytest_distill.evaluation.measured import MeasuredEvaluation
-from pytest_distill.evaluation.models import RunModel
+from pytest_distill.evaluation.run_model import RunModel
 
 from .tiny import TEXTS, Make
 

@@ -23,7 +23,7 @@ from pytest_distill.engines.openai.options import OpenAIOptions
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.tasks.generation import Generation
-from pytest_distill.evaluation.models import RunModel
+from pytest_distill.evaluation.run_model import RunModel
 from tests.servers.served import Reply, chat_answer, served
 
 

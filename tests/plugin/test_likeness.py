@@ -15,7 +15,7 @@ import torch._dynamo  # comes by itself when a first model is made
 import transformers
 
 from pytest_distill.engines.transformers import TransformersEngine
-from pytest_distill.evaluation.models import RunModel
+from pytest_distill.evaluation.run_model import RunModel
 
 from .project import (
     HEAD,

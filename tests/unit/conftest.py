@@ -14,7 +14,8 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks import Classification
-from pytest_distill.evaluation.models import Model, RunModel
+from pytest_distill.evaluation.model import Model
+from pytest_distill.evaluation.run_model import RunModel
 
 LETTERS = tuple(string.ascii_letters)
 """Every letter is a class: a gold set of a few need not have all that a model says."""

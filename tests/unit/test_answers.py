@@ -16,7 +16,7 @@ from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.metrics import Answer, MeanMetric, Metric
 from pytest_distill.evals.requests import CAUSAL, Head, Prediction, Request
 from pytest_distill.evals.tasks import Task
-from pytest_distill.evaluation.models import RunModel
+from pytest_distill.evaluation.run_model import RunModel
 from pytest_distill.gates.inherited import InheritedErrors
 from pytest_distill.gates.likeness import Agreement
 from pytest_distill.gates.retention import QualityRetained

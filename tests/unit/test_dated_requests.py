@@ -16,7 +16,8 @@ from pytest_distill.evals.request_keys import request_key
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks import Generation
 from pytest_distill.evals.tasks.decoding import GenerationRequest
-from pytest_distill.evaluation.models import RunModel, dated
+from pytest_distill.evaluation.described_model import dated
+from pytest_distill.evaluation.run_model import RunModel
 from pytest_distill.evaluation.store.keeping import Keeper
 
 

@@ -17,7 +17,7 @@ from pytest_distill.errors import ComparisonError, ModelError
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks.classification import ClassificationRequest
 from pytest_distill.evaluation import efficiency, figures
-from pytest_distill.evaluation.models import RunModel
+from pytest_distill.evaluation.run_model import RunModel
 from pytest_distill.evaluation.sources.recorded import RecordedModel
 from pytest_distill.evaluation.store.keeping import Keeper
 from tests.unit.conftest import classification, gold_set, scripted

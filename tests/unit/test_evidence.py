@@ -20,7 +20,7 @@ from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Perplexity
 from pytest_distill.evaluation.evaluation import Evaluation, ReportedEval
 from pytest_distill.evaluation.measured import MeasuredEvaluation
-from pytest_distill.evaluation.models import Model
+from pytest_distill.evaluation.model import Model
 from pytest_distill.gates.doubts import with_remarks
 from pytest_distill.gates.retention import QualityRetained
 from pytest_distill.gates.sft import BeatsSft

@@ -21,7 +21,7 @@ from pytest_distill.evals.goldset import GoldSet
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks import Generation
 from pytest_distill.evaluation.measured import MeasuredEvaluation
-from pytest_distill.evaluation.models import RunModel
+from pytest_distill.evaluation.run_model import RunModel
 from pytest_distill.gates.endings import Finished
 from pytest_distill.gates.lengths import Length
 from pytest_distill.gates.retention import QualityRetained

@@ -11,8 +11,8 @@ import pytest
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction, Request
-from pytest_distill.evaluation.models import RunModel
 from pytest_distill.evaluation.parts import part_of
+from pytest_distill.evaluation.run_model import RunModel
 from pytest_distill.evaluation.sources.reported import ReportedModel
 
 

@@ -15,8 +15,8 @@ import pytest
 from pytest_distill import EvaluationError, ModelError, ModelInfo, Prediction
 from pytest_distill.engines import Memory, Timing, info_from, plain
 from pytest_distill.evals.requests import Request
-from pytest_distill.evaluation.models import RunModel
 from pytest_distill.evaluation.plain_predictions import plain_prediction
+from pytest_distill.evaluation.run_model import RunModel
 
 
 @pytest.mark.parametrize(

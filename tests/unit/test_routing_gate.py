@@ -23,7 +23,8 @@ from pytest_distill.evals.metrics import MeanMetric
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks import Classification, Generation, MultipleChoice, Perplexity
 from pytest_distill.evaluation.figures import LatencyFigure, Provenance
-from pytest_distill.evaluation.models import Model, RunModel
+from pytest_distill.evaluation.model import Model
+from pytest_distill.evaluation.run_model import RunModel
 from pytest_distill.gates.doubts import identical
 from pytest_distill.gates.retention import QualityRetained
 from pytest_distill.gates.routing import Routable

@@ -11,7 +11,7 @@ import pytest
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.engines import Memory, ModelInfo, Role, Timing
 from pytest_distill.evals.requests import Prediction, Request
-from pytest_distill.evaluation.models import RunModel
+from pytest_distill.evaluation.run_model import RunModel
 from pytest_distill.gates.gate import Gate
 from pytest_distill.gates.latency import Faster, Latency
 from pytest_distill.gates.verdict import Outcome

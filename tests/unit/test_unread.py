@@ -14,7 +14,7 @@ from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks.conversations import Conversation
 from pytest_distill.evals.tasks.decoding import GenerationRequest
-from pytest_distill.evaluation.models import RunModel
+from pytest_distill.evaluation.run_model import RunModel
 
 ASKED = [
     GenerationRequest(f"e{n}", "", conversation=Conversation([{"role": "user", "content": "hi"}]))

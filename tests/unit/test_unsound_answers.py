@@ -15,7 +15,7 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks import Generation
-from pytest_distill.evaluation.models import RunModel
+from pytest_distill.evaluation.run_model import RunModel
 from pytest_distill.evaluation.store.keeping import Keeper
 
 

@@ -25,7 +25,7 @@ from pytest_distill.evals.request_keys import request_key
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evaluation.evaluation import Evaluation, ReportedEval
 from pytest_distill.evaluation.measured import MeasuredEvaluation
-from pytest_distill.evaluation.models import Model
+from pytest_distill.evaluation.model import Model
 from pytest_distill.evaluation.sources.fields import prediction_of
 from pytest_distill.evaluation.sources.manifest import ManifestEntry, file_of
 from pytest_distill.evaluation.sources.rows import AT_TOKENS, REPEAT, RecordedRows, read_rows

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from pytest_distill._util.strict import STRICT
 from pytest_distill.engines import ModelInfo
-from pytest_distill.evaluation.models import Model
+from pytest_distill.evaluation.model import Model
 
 
 class SourceOptions(BaseModel):

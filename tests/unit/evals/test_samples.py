@@ -28,7 +28,7 @@ from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Generation
 from pytest_distill.evals.tasks.repeats import SampleIds, refuse_repeats, seed_of
 from pytest_distill.evaluation.measured import MeasuredEvaluation
-from pytest_distill.evaluation.models import RunModel
+from pytest_distill.evaluation.run_model import RunModel
 
 EXACT = BUILT_IN["exact_match"]
 

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from pytest_distill._util.gc import collector_paused
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import DistillError, EvaluationError
-from pytest_distill.evals.built_in import BUILT_IN
+from pytest_distill.evals.built_in import BUILT_IN, undeclared
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Answer, MeanMetric, Metric, ScoredElsewhere
-from pytest_distill.evals.metrics.base import as_number
 from pytest_distill.evals.metrics.own import identity_of
 from pytest_distill.evals.metrics.samples import OfSamples
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evaluation.evaluation import Evaluation, Indices, KnownScore
-from pytest_distill.statistics.exact import exact_sum, meant, widened
+from pytest_distill.evaluation.exact_scores import exact_corpus_score, exact_mean, means
+from pytest_distill.evaluation.metric_values import MetricValues, read_only
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,11 +139,11 @@ class MeasuredEvaluation(Evaluation):
     @property
     def asked(self) -> int:
         """Number of predictions: of each example one a repeat, and the same within each budget."""
-        return self._texts * (1 + len(self.budgets))
+        return self._values.asked * (1 + len(self.budgets))
 
-    @property
-    def _texts(self) -> int:
-        return self.n * self.eval.task.repeats
+    @cached_property
+    def _values(self) -> MetricValues:
+        return MetricValues(self.eval, self.source)
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -214,12 +214,12 @@ class MeasuredEvaluation(Evaluation):
         if key not in self._scores:
             recorded = self._recorded(metric)
             if recorded is None and isinstance(metric, OfSamples):
-                right = self._right_or_wrong(metric)
+                right = self._values.right_or_wrong(self.sample_scores(metric.of), metric)
                 self._exact[key] = metric.exact_scores(right, lambda: self.answers)
-                scores = _read_only(np.array([float(share) for share in self._exact[key]]))
+                scores = read_only(np.array([float(share) for share in self._exact[key]]))
             else:
                 rows = self.sample_scores(metric)
-                scores = rows[:, 0] if rows.shape[1] == 1 else _read_only(_means(rows))
+                scores = rows[:, 0] if rows.shape[1] == 1 else read_only(means(rows))
             self._scores[key] = metric, scores
             self.score_for_report([metric])
         return self._scores[key][1]
@@ -240,8 +240,7 @@ class MeasuredEvaluation(Evaluation):
         if key not in self._of_samples:
             recorded = self._recorded(metric)
             given = self._given(metric) if recorded is None else recorded.ravel()
-            scores = self._numbers(given, metric)
-            self._refuse_bad(scores, metric)
+            scores = self._values.scores(given, metric)
             self._of_samples[key] = metric, scores.reshape(self.n, -1)
         return self._of_samples[key][1]
 
@@ -252,26 +251,6 @@ class MeasuredEvaluation(Evaluation):
             return metric.scores(answers)
         except EvaluationError as error:
             raise EvaluationError(f"{self.source}: {error}") from error.__cause__
-
-    def _right_or_wrong(self, metric: OfSamples) -> NDArray[np.bool_]:
-        """Return which samples are right by the metric that `metric` is of, shape (n, repeats)."""
-        scores = self.sample_scores(metric.of)
-        odd = ~np.isin(scores, (0.0, 1.0))
-        if odd.any():
-            place = int(np.flatnonzero(odd.ravel())[0])
-            raise EvaluationError(
-                f"{self.source}: {metric.name} counts which samples are right, and "
-                f"{metric.of.name} of {self._sample_named(place)} is {scores.ravel()[place]:g}, "
-                "not 0 or 1; name a metric that says right or wrong, such as exact_match"
-            )
-        return np.asarray(scores == 1, np.bool_)
-
-    def _sample_named(self, place: int) -> str:
-        """Return what messages call one of all samples."""
-        at, number = divmod(place, self.eval.task.repeats)
-        several = self.eval.task.repeats > 1
-        id = self.eval.gold.examples[at].id
-        return f"example '{id}'" + (f" (sample {number})" if several else "")
 
     def exact_score(self, metric: Metric, indices: Indices | None = None) -> Fraction:
         """Return the metric over all examples, or over those at `indices`.
@@ -288,13 +267,7 @@ class MeasuredEvaluation(Evaluation):
         if isinstance(metric, MeanMetric):
             return self._exact_mean(metric, every)
         totals = self.statistics(metric)[every].sum(axis=0)
-        value = self._aggregated(metric, totals)
-        low, high = metric.range
-        if _outside(np.array(value), low, high):
-            raise EvaluationError(
-                f"{self.source}: {metric.name} is {value}, not a number in [{low:g}, {high:g}]"
-            )
-        return exact_corpus_score(metric, totals, value)
+        return exact_corpus_score(metric, totals, self._values.aggregated(metric, totals))
 
     def _exact_mean(self, metric: MeanMetric, every: slice | list[int]) -> Fraction:
         """Return the mean of the exact scores: two of three samples are 2/3, and no float."""
@@ -310,7 +283,7 @@ class MeasuredEvaluation(Evaluation):
         key = identity_of(metric)
         self._recorded(metric)
         if key not in self._statistics:
-            rows = self._numbers(metric.statistics(self.single_answers), metric)
+            rows = self._values.numbers(metric.statistics(self.single_answers), metric)
             self._statistics[key] = metric, self._summed(rows, self.n)
             self.score_for_report([metric])
         return self._statistics[key][1]
@@ -328,7 +301,7 @@ class MeasuredEvaluation(Evaluation):
             for model in models:
                 model._recorded(metric)
             answers = [answer for model in models for answer in model.single_answers]
-            rows = self._numbers(metric.statistics(answers), metric)
+            rows = self._values.numbers(metric.statistics(answers), metric)
             parts = np.split(self._summed(rows, self.n * len(models)), len(models))
             self._beside[key] = (metric, others), parts
         return self._beside[key][1]
@@ -337,7 +310,7 @@ class MeasuredEvaluation(Evaluation):
         """Return the sums of the rows of each example's samples, so that counts stay whole."""
         if not self.samples:
             return rows
-        return _read_only(rows.reshape(n, -1, rows.shape[1]).sum(axis=1))
+        return read_only(rows.reshape(n, -1, rows.shape[1]).sum(axis=1))
 
     def _recorded(self, metric: Metric) -> NDArray[np.float64] | None:
         """Return ready scores of a declared metric; EvaluationError where they are of another."""
@@ -345,113 +318,3 @@ class MeasuredEvaluation(Evaluation):
         if recorded is not None and not isinstance(metric, ScoredElsewhere):
             raise EvaluationError(f"{self.source}: {undeclared(metric, self.eval.name)}")
         return recorded
-
-    def _numbers(self, given: Any, metric: Metric) -> NDArray[np.float64]:
-        """Return what a metric gave, so that nothing can change it any more.
-
-        A metric of the user's may give the same array for every model, with other numbers in it:
-        what it gave is copied.
-
-        Raises
-        ------
-        EvaluationError
-            Where that is no number.
-        """
-        try:
-            found = np.asarray(given)
-        except ValueError:
-            raise EvaluationError(
-                f"{self.source}: metric '{metric.name}' gave rows of different lengths"
-            ) from None
-        if found.dtype.kind in "fiub":
-            own = BUILT_IN.get(metric.name) is not metric
-            if found.dtype.kind == "f" and found.dtype.itemsize < 8:
-                return _read_only(widened(found))
-            return _read_only(found.astype(np.float64, copy=own))
-        examples = [example for example in self.eval.gold for _ in range(self.eval.task.repeats)]
-        rows = zip(examples, given, strict=False)  # what is too short is refused by its shape
-        for example, row in rows:
-            cells = row if isinstance(row, np.ndarray | list | tuple) else [row]
-            for cell in cells:
-                as_number(cell, metric.name, example)
-        return _read_only(found.astype(np.float64))
-
-    def _aggregated(self, metric: Metric, totals: NDArray[np.float64]) -> float:
-        value = np.asarray(metric.aggregate(totals))
-        if value.shape != () or value.dtype.kind not in "fiub":
-            raise EvaluationError(
-                f"{self.source}: metric '{metric.name}' gave {value!r:.60} as the score of all "
-                "examples, not a number"
-            )
-        return float(value)
-
-    def _refuse_bad(self, scores: NDArray[np.float64], metric: Metric) -> None:
-        low, high = metric.range
-        if scores.shape != (self._texts,):
-            raise EvaluationError(
-                f"metric '{metric.name}' gives scores of shape {scores.shape}, not ({self._texts},)"
-            )
-        bad = _outside(scores, low, high)
-        if bad.any():
-            first = int(np.flatnonzero(bad)[0])
-            raise EvaluationError(
-                f"{self.source}: {metric.name} of {self._sample_named(first)} is {scores[first]}, "
-                f"not a number in [{low:g}, {high:g}]"
-                + (f" ({int(bad.sum())} {self._units} like it)" if bad.sum() > 1 else "")
-            )
-
-    @property
-    def _units(self) -> str:
-        return "samples" if self.eval.task.repeats > 1 else "examples"
-
-
-def undeclared(metric: Metric, eval: str) -> str:
-    """Return what is wrong with ready scores under the name of a metric that computes its own."""
-    if metric.name not in BUILT_IN and not isinstance(metric, MeanMetric):
-        return (
-            f"has ready scores of '{metric.name}', which computes its own and is no mean over "
-            "examples, so it needs recorded predictions, not scores"
-        )
-    ends = ", ".join(f"{end:g}".replace("inf", ".inf") for end in metric.range)  # as yaml says it
-    better = "" if metric.higher_is_better else "higher_is_better: false, "
-    kind = "a built-in metric" if metric.name in BUILT_IN else "a metric that computes its own"
-    return (
-        f"has ready scores of '{metric.name}', which is {kind}: what was scored "
-        f"elsewhere is declared in distill.yaml, in evals.{eval}.metrics: "
-        f"'- {{name: {metric.name}, {better}range: [{ends}]}}'; else record predictions alone"
-    )
-
-
-def _means(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the float next to the mean of the exact numbers of each row."""
-    if (rows == np.floor(rows)).all():
-        return np.asarray(rows.sum(axis=1) / rows.shape[1])
-    return np.array([float(exact_mean(row)) for row in rows])
-
-
-def exact_mean(scores: NDArray[np.float64]) -> Fraction:
-    """Return the mean of the numbers that the scores stand for, as an exact fraction."""
-    if not len(scores):
-        raise EvaluationError("no example to take a mean over")
-    return exact_sum(scores) / len(scores)
-
-
-def exact_corpus_score(metric: Metric, totals: NDArray[Any], value: float) -> Fraction:
-    """Return a corpus metric of summed statistics, of which `value` is the float.
-
-    Exactly where it is a fraction of counts; else, and for metrics of the user's, as what the
-    float stands for.
-    """
-    exact = metric.exact(totals)
-    return meant(value) if exact is None else exact
-
-
-def _read_only(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-    numbers.flags.writeable = False
-    return numbers
-
-
-def _outside(scores: NDArray[np.float64], low: float, high: float) -> NDArray[np.bool_]:
-    """Return which scores are not finite, or out of a range by more than rounding."""
-    slack = 1e-9 * np.maximum(1.0, np.abs(scores))
-    return np.asarray(~np.isfinite(scores) | (scores < low - slack) | (scores > high + slack))

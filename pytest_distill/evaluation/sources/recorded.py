@@ -14,14 +14,14 @@ from pydantic import field_validator
 from pytest_distill._util.gc import collector_paused
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ConfigError, EvaluationError, did_you_mean
-from pytest_distill.evals.built_in import BUILT_IN
+from pytest_distill.evals.built_in import BUILT_IN, undeclared
 from pytest_distill.evals.cells import real
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import ScoredElsewhere
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evaluation.evaluation import Evaluation, ReportedEval
-from pytest_distill.evaluation.measured import MeasuredEvaluation, undeclared
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.sources.fields import cell, number, prediction_of, prompts_of
 from pytest_distill.evaluation.sources.foreign import ForeignFiles, is_glob
 from pytest_distill.evaluation.sources.foreign_ids import with_ids_of

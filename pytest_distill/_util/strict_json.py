@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 MOST_NESTED = 100
@@ -94,3 +96,35 @@ def _is_deeper(value: Any, most: int) -> bool:
         if not level:
             return False
     return any(isinstance(value, dict | list) for value in level)
+
+
+def refuse_no_json(
+    value: Any, at: str = "", key: Callable[[str, str], None] = lambda _key, _where: None
+) -> None:
+    """Raise ValueError where a value holds what no JSON can.
+
+    Parameters
+    ----------
+    value
+        What YAML has for it.
+    at : str
+        Where it stands, for messages.
+    key : callable
+        Given each key and where that stands; raises ValueError where it must not be there.
+    """
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            where = f"{at}.{name}" if at else str(name)
+            if not isinstance(name, str):
+                raise ValueError(f"'{where}' must be a text: write it in quotes")
+            key(name, where)
+            refuse_no_json(inner, where, key)
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            refuse_no_json(inner, f"{at}[{place}]", key)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"'{at}' must be a finite number")
+    elif not (value is None or isinstance(value, str | int | float)):
+        raise ValueError(
+            f"'{at}' is a {type(value).__name__}, which JSON has not: write it in quotes"
+        )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from pytest_distill._util.strict import STRICT, PositiveCount, Said
+from pytest_distill._util.strict_json import refuse_no_json
 from pytest_distill.engines.openai.addresses import refuse_address
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -29,27 +29,12 @@ _SECRETS = frozenset({"apikey", "authorization", "password", "secret", "xapikey"
 """What names a key, written small and without what joins words."""
 
 
-def _refuse_no_json(value: Any, at: str = "") -> None:
-    """Raise ValueError where a value holds what no JSON can, or a key."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            where = f"{at}.{key}" if at else str(key)
-            if not isinstance(key, str):
-                raise ValueError(f"'{where}' must be a text: write it in quotes")
-            if re.sub("[-_]", "", key.lower()) in _SECRETS:
-                raise ValueError(
-                    f"'{where}' would be stored with every answer: write a key into an environment "
-                    "variable, and that variable's name as 'api_key_env'"
-                )
-            _refuse_no_json(inner, where)
-    elif isinstance(value, list):
-        for place, inner in enumerate(value):
-            _refuse_no_json(inner, f"{at}[{place}]")
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"'{at}' must be a finite number")
-    elif not (value is None or isinstance(value, str | int | float)):
+def _refuse_secret(key: str, where: str) -> None:
+    """Raise ValueError where a key is named as one that holds a secret."""
+    if re.sub("[-_]", "", key.lower()) in _SECRETS:
         raise ValueError(
-            f"'{at}' is a {type(value).__name__}, which JSON has not: write it in quotes"
+            f"'{where}' would be stored with every answer: write a key into an environment "
+            "variable, and that variable's name as 'api_key_env'"
         )
 
 
@@ -144,7 +129,7 @@ class OpenAIOptions(BaseModel):
         for key in (key for key in MOST_KEYS if given.get(key) is not None):
             if type(given[key]) is not int or given[key] < 1:
                 raise ValueError(f"'{key}' must be a whole number of tokens, at least 1, or null")
-        _refuse_no_json(given)
+        refuse_no_json(given, key=_refuse_secret)
         return given
 
     @field_validator("max_cost")

@@ -104,7 +104,7 @@ class TransformersEngine(CheckpointEngine):
         if requests:
             from pytest_distill.engines.transformers.trials import refuse_changed
 
-            with self._running(f"it answers {requests[0].task}"):
+            with self._in_model(f"it answers {requests[0].task}"):
                 yield from self._answer(requests)(self._load(), requests)
                 if self._loaded is not None:
                     refuse_changed(self._loaded)
@@ -129,14 +129,14 @@ class TransformersEngine(CheckpointEngine):
         """Answer one request alone, and return how long that took."""
         from pytest_distill.engines.transformers import measuring
 
-        with self._running("it is timed"):
+        with self._in_model("it is timed"):
             return measuring.time_one(self._load(), self._answer([request]), request)
 
     def time_all(self, requests: Sequence[Request], batch_tokens: int) -> float:
         """Return how many seconds all requests take in batches of at most `batch_tokens`."""
         from pytest_distill.engines.transformers import measuring
 
-        with self._running("it is timed"):
+        with self._in_model("it is timed"):
             return measuring.time_all(self._load(), self._answer(requests), requests, batch_tokens)
 
     def memory(self, requests: Sequence[Request]) -> Memory:
@@ -155,7 +155,7 @@ class TransformersEngine(CheckpointEngine):
         """Return what `memory` does, of this process."""
         from pytest_distill.engines.transformers import measuring
 
-        with self._running("its memory is measured"):
+        with self._in_model("its memory is measured"):
             return measuring.memory(self._load(), self._answer(requests), requests)
 
     def token_likeness(self, teacher: Any, texts: Sequence[GoldText]) -> Iterator[TokenLikeness]:
@@ -177,10 +177,10 @@ class TransformersEngine(CheckpointEngine):
         from pytest_distill.engines.transformers.likeness.comparing import compare, compare_captured
 
         if isinstance(teacher, TransformersEngine):
-            with self._running(f"it is compared with '{teacher.spec.name}'"):
+            with self._in_model(f"it is compared with '{teacher.spec.name}'"):
                 yield from compare(self._causal(), teacher._causal(), texts)
         elif isinstance(teacher, Mapping):
-            with self._running("it is compared with what was captured of its teacher"):
+            with self._in_model("it is compared with what was captured of its teacher"):
                 yield from compare_captured(self._causal(), teacher, texts)
         else:
             raise ModelError(
@@ -224,7 +224,7 @@ class TransformersEngine(CheckpointEngine):
 
     def _load(self) -> Loaded:
         if self._loaded is None:
-            with self._running("it is loaded"):
+            with self._in_model("it is loaded"):
                 self._loaded = self._loaded_unchanged(self._load_now)
         return self._loaded
 

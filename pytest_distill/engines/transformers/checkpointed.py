@@ -126,7 +126,7 @@ class CheckpointEngine:
         from pytest_distill.engines.transformers.chats import Chat, each_once
         from pytest_distill.engines.transformers.clocks import note_of
 
-        with self._running("its chat template is rendered"):
+        with self._in_model("its chat template is rendered"):
             chat = Chat(self.spec.name, self._tokenizer, self._run_clock, self._note)
             rendered = each_once(chat.dated, chats)
         if told := self._run_clock.told:
@@ -140,7 +140,7 @@ class CheckpointEngine:
         """What is known of the model. Its weights are hashed, but not loaded."""
         from pytest_distill.engines.transformers.info import describe
 
-        with self._running("its size is counted"):
+        with self._in_model("its size is counted"):
             return describe(self.spec, self.checkpoint)
 
     def _note(self, text: str) -> None:
@@ -164,7 +164,7 @@ class CheckpointEngine:
         with quiet(), as_model_errors(self.spec):
             return load_tokenizer(self.spec, self.checkpoint)
 
-    def _running(self, doing: str) -> AbstractContextManager[None]:
+    def _in_model(self, doing: str) -> AbstractContextManager[None]:
         """Let what the model's own code raises in the block be one error, as of the model."""
         from pytest_distill.engines.transformers.failures import model_code
 

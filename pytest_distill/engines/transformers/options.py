@@ -52,6 +52,11 @@ class Spec(ModelSpec):
             return spec
         said: Any = spec.options
         own = said if isinstance(said, TransformersOptions) else TransformersOptions(**said)
+        return cls.with_options(spec, own)
+
+    @classmethod
+    def with_options(cls, spec: ModelSpec, own: TransformersOptions) -> Spec:
+        """Return a spec with these options in place of its own."""
         paths = {
             key: located(path, spec.folder)
             for key in ("adapter", "tokenizer")

@@ -35,6 +35,7 @@ from pytest_distill.engines import Role
 from pytest_distill.engines.lookup import DEFAULT as DEFAULT_ENGINE
 from pytest_distill.engines.openai.options import OpenAIOptions
 from pytest_distill.engines.transformers.options import TransformersOptions
+from pytest_distill.engines.vllm.options import VLLMOptions
 from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.lm_eval.harness import PREFIX
 from pytest_distill.evals.tasks import TASKS, Task
@@ -51,6 +52,7 @@ DIALECT = "http://json-schema.org/draft-07/schema#"
 
 OPTIONS: Mapping[str, tuple[type[ModelConfig], type[BaseModel]]] = {
     "transformers": (CheckpointModel, TransformersOptions),
+    "vllm": (CheckpointModel, VLLMOptions),
     "openai": (ServedModel, OpenAIOptions),
     "recorded": (SourceModel, RecordedOptions),
     "reported": (SourceModel, ReportedOptions),

@@ -15,6 +15,7 @@ from pytest_distill.errors import ConfigError, refuse_unknown
 
 ENGINES: Mapping[str, str] = {
     "transformers": "pytest_distill.engines.transformers:TransformersEngine",
+    "vllm": "pytest_distill.engines.vllm:VLLMEngine",
     "openai": "pytest_distill.engines.openai:OpenAIEngine",
     "ray": "pytest_distill.engines.ray:RayEngine",
     "recorded": "pytest_distill.evaluation.sources.recorded:RecordedModel",

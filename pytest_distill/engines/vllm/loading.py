@@ -165,7 +165,7 @@ def load(
     if cache is not None:
         arguments["kv_cache_memory_bytes"] = int(cache * 2**30)
     try:
-        process = Process(arguments, _environment(spec, device))
+        process = Process(arguments, _environment(spec, options, device))
     except VLLMFailedError as error:
         raise load_error(spec, str(error)) from None
     if process.about["device"] != device.type:
@@ -237,7 +237,7 @@ def _end_tokens(checkpoint: Checkpoint, config: Any, tokenizer: Any) -> tuple[in
     return tuple(sorted(tokens_named(own.eos_token_id, tokenizer.eos_token_id)))
 
 
-def _environment(spec: Spec, device: torch.device) -> dict[str, str]:
+def _environment(spec: Spec, options: VLLMOptions, device: torch.device) -> dict[str, str]:
     """Return what vLLM finds in its environment: no network, no reports, no log but of errors."""
     found = {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # it has a process of its own as it is
@@ -250,6 +250,8 @@ def _environment(spec: Spec, device: torch.device) -> dict[str, str]:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "VLLM_HOST_IP": os.environ.get("VLLM_HOST_IP", "127.0.0.1"),
     }
+    if options.enforce_eager:
+        found["TORCH_COMPILE_DISABLE"] = "1"  # nothing at all is compiled
     if spec.threads is not None:
         found["OMP_NUM_THREADS"] = str(spec.threads)
     if device.type == "cuda" and device.index is not None:

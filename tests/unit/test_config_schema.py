@@ -139,6 +139,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "another engine's key": model(engine="recorded", predictions="p.jsonl", dtype="float32"),
     "parameters of a checkpoint": model(path="x", parameters=3),
     "no path": model(device="cpu"),
+    "another engine's key for vLLM": model(path="x", engine="vllm", batch_tokens=3),
     "unknown dtype": model(path="x", dtype="float8"),
     "unknown device": model(path="x", device="gpu"),
     "no predictions": model(engine="recorded"),
@@ -249,6 +250,7 @@ def with_any_value() -> Iterator[dict[str, Any]]:
     parts = json.loads(schema())["definitions"]
     models: dict[str, dict[str, Any]] = {
         "transformers": {"path": "x"},
+        "vllm": {"path": "x"},
         "openai": {"base_url": "http://127.0.0.1:1/v1", "model": "m"},
         "recorded": {"predictions": "p"},
         "reported": {"scores": {}},

@@ -33,6 +33,7 @@ _BESIDE = 2
 """How many tokens vLLM counts to a text that is scored and the model doesn't read: the last one,
 which is only predicted, and the one that vLLM has every model write."""
 _CPU_CACHE = 2.0  # GiB
+_SCALED_BY_TEXT = ("dynamic", "longrope")
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ def planned(
         raise ModelError(
             f"model '{spec.name}': max_model_len is {asked}, but the model's context is {stated}"
         )
+    _note_scaled(config, str(names[0]), spec, notes)
     context = asked or stated
     room = None if context is None else context + _BESIDE
     beyond = room is not None and stated is not None and room > stated
@@ -214,6 +216,18 @@ def _refuse_few_gpus(spec: Spec, options: VLLMOptions, device: torch.device) -> 
             f"model '{spec.name}': tensor_parallel_size is {wanted}, and {there} "
             f"GPU{'s are' if there > 1 else ' is'} here"
         )
+
+
+def _note_scaled(config: Any, name: str, spec: Spec, notes: list[str]) -> None:
+    """Tell that vLLM scales positions otherwise, where transformers does it for each text."""
+    rope = getattr(config, "rope_parameters", None)
+    scaled = rope.get("rope_type") if isinstance(rope, dict) else None
+    note = (
+        f"model '{spec.name}' ({name}): vLLM scales its positions (rope_type {scaled}) as for the "
+        "longest text, transformers for each text: its answers are not those of transformers"
+    )
+    if scaled in _SCALED_BY_TEXT and note not in notes:
+        notes.append(note)
 
 
 def _counts_on(config: Any) -> bool:

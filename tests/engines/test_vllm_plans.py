@@ -1,0 +1,80 @@
+"""How a checkpoint would be run by vLLM: told from its files, so that vLLM need not be there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pytest_distill.engines.transformers.checkpoint import locate
+from pytest_distill.engines.transformers.clocks import Clock
+from pytest_distill.engines.transformers.loading import load_tokenizer
+from pytest_distill.engines.vllm.loading import Plan, planned
+from pytest_distill.engines.vllm.options import VLLMOptions
+from pytest_distill.errors import ModelError
+
+from .tiny import hf, saved, spec_of
+
+
+def plan(folder: Path, notes: list[str] | None = None, **options: Any) -> Plan:
+    """Return how a checkpoint would be run."""
+    spec = spec_of(folder)
+    checkpoint = locate(spec)
+    tokenizer = load_tokenizer(spec, checkpoint)
+    clock = Clock.of(spec.began)
+    found = [] if notes is None else notes
+    return planned(spec, VLLMOptions(**options), checkpoint, tokenizer, clock, found)
+
+
+def test_a_context_of_plain_rotary_positions_is_made_longer_by_what_vllm_counts(
+    causal_folder: Path,
+) -> None:
+    """By two tokens, of which the model reads none that counts; a smaller one needs nothing."""
+    whole = plan(causal_folder)
+    assert (whole.reader.context, whole.length, whole.extended) == (96, 98, True)
+    assert whole.ends == (1,)
+    smaller = plan(causal_folder, max_model_len=94)
+    assert (smaller.reader.context, smaller.length, smaller.extended) == (94, 96, False)
+    with pytest.raises(ModelError, match=r"max_model_len is 97, but the model's context is 96$"):
+        plan(causal_folder, max_model_len=97)
+
+
+def test_a_table_of_positions_is_not_made_longer(tmp_path: Path, tokenizer: Any) -> None:
+    """There is no position beyond it."""
+    config = hf.GPT2Config(
+        vocab_size=len(tokenizer), n_embd=32, n_layer=1, n_head=2, n_positions=48
+    )
+    found = plan(saved(hf.GPT2LMHeadModel(config), tokenizer, tmp_path))
+    assert (found.reader.context, found.length, found.extended) == (48, 48, False)
+    assert found.reader.vocabulary == len(tokenizer)
+
+
+def test_positions_that_are_scaled_for_each_text_are_told_of(
+    tmp_path: Path, tokenizer: Any
+) -> None:
+    """VLLM scales them as for the longest one; no context is made longer then."""
+    torch.manual_seed(1)
+    rope = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
+    config = hf.LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=64,
+        rope_parameters=rope,
+    )
+    notes: list[str] = []
+    found = plan(saved(hf.LlamaForCausalLM(config), tokenizer, tmp_path), notes)
+    assert not found.extended
+    (note,) = notes
+    assert "rope_type dynamic" in note
+
+
+def test_models_of_other_kinds_are_refused(seq2seq_folder: Path, classifier_folder: Path) -> None:
+    """With the engine that runs them."""
+    for folder, name in ((seq2seq_folder, "T5"), (classifier_folder, "Bert")):
+        with pytest.raises(ModelError, match=rf"is a {name}.*set 'engine: transformers'$"):
+            plan(folder)

@@ -18,7 +18,7 @@ from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.engines.vllm.options import VLLMOptions
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction, Request
-from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.evals.tasks.decoding import GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 

@@ -17,7 +17,7 @@ from pytest_distill.engines.vllm.process import Answer, Job
 from pytest_distill.engines.vllm.scoring import refuse_refused
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction
-from pytest_distill.evals.tasks.generation import GenerationRequest
+from pytest_distill.evals.tasks.decoding import GenerationRequest
 
 _COLDEST = 0.01
 """The lowest temperature at which vLLM samples; it takes a lower one for this."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 Json = dict[str, Any]
+
+TEXT: Json = {"type": "string"}
 
 
 def ref(name: str) -> Json:
@@ -23,3 +26,10 @@ def replace(within: Any, old: Json, new: Json | None) -> None:
             within[key] = new
         elif isinstance(part, dict | list) and part != new:
             replace(part, old, new)
+
+
+def cases_of(cases: Iterable[tuple[Json, Json]], otherwise: Json) -> Json:
+    """Return what holds in the first case that is met."""
+    for condition, part in reversed([*cases]):
+        otherwise = {"if": condition, "then": part, **({"else": otherwise} if otherwise else {})}
+    return otherwise

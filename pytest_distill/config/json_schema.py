@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import fields
 from importlib.resources import files
@@ -21,27 +21,25 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pytest_distill._util.docstrings import described_parameters
 from pytest_distill.config.criteria import arguments_of
 from pytest_distill.config.evals import EvalConfig, HarnessEval, eval_of
-from pytest_distill.config.json_parts import Json, ref, replace
+from pytest_distill.config.json_models import (
+    OPTIONS,
+    add_options,
+    inner_parts,
+    model_part,
+    of_other_engine,
+)
+from pytest_distill.config.json_parts import TEXT, Json, cases_of, ref, replace
 from pytest_distill.config.schema import (
-    CheckpointModel,
     File,
     ModelConfig,
     OwnModel,
-    ServedModel,
-    SourceModel,
 )
 from pytest_distill.config.task_checks import add_checks
 from pytest_distill.engines import Role
-from pytest_distill.engines.lookup import DEFAULT as DEFAULT_ENGINE
-from pytest_distill.engines.openai.options import OpenAIOptions
-from pytest_distill.engines.transformers.options import TransformersOptions
-from pytest_distill.engines.vllm.options import VLLMOptions
 from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.lm_eval.harness import PREFIX
 from pytest_distill.evals.tasks import TASKS, Task
 from pytest_distill.evaluation.sources.formats.all import FORMATS
-from pytest_distill.evaluation.sources.recorded import RecordedOptions
-from pytest_distill.evaluation.sources.reported import ReportedOptions
 from pytest_distill.gates.all import GATES
 from pytest_distill.gates.subjects import BudgetGate
 
@@ -50,16 +48,6 @@ TITLE = "distill.yaml"
 DIALECT = "http://json-schema.org/draft-07/schema#"
 """What editors know; nothing of the later drafts is used."""
 
-OPTIONS: Mapping[str, tuple[type[ModelConfig], type[BaseModel]]] = {
-    "transformers": (CheckpointModel, TransformersOptions),
-    "vllm": (CheckpointModel, VLLMOptions),
-    "openai": (ServedModel, OpenAIOptions),
-    "recorded": (SourceModel, RecordedOptions),
-    "reported": (SourceModel, ReportedOptions),
-}
-"""Engine -> what its models share with those of others, and the keys of its own."""
-
-_TEXT: Json = {"type": "string"}
 _NAME: Json = {"pattern": r"^(?!::)[^\s./\\]([^/\\]*[^\s/\\])?$"}
 """Files are named after models, evals and criteria."""
 _SHAPES: Mapping[Any, str] = {Mapping: "object", tuple: "array", str: "string", type(None): "null"}
@@ -82,9 +70,9 @@ def schema() -> str:
     keys["evals"] |= _entries(ref("eval"))
     keys["criteria"] |= {"propertyNames": _NAME, "additionalProperties": ref("criterion")}
     for key in ("required_gates", "allow_reruns"):
-        replace(keys[key], _TEXT, ref("gate_or_test"))
-    replace(keys["baseline"], _TEXT, {**_TEXT, "minLength": 1})
-    replace(keys["allow_skipped"], _TEXT, {**_TEXT, "pattern": "^[^/]"})
+        replace(keys[key], TEXT, ref("gate_or_test"))
+    replace(keys["baseline"], TEXT, {**TEXT, "minLength": 1})
+    replace(keys["allow_skipped"], TEXT, {**TEXT, "pattern": "^[^/]"})
     whole = {
         "$schema": DIALECT,
         "title": TITLE,
@@ -132,9 +120,9 @@ def _parts() -> Json:
         _tidy(part)
     parts["Waiver"]["properties"]["gate"].update(ref("gate_or_test"), type="string")
     for name in OPTIONS:
-        _add_options(parts[f"engine.{name}"], parts.pop(f"options.{name}"))
+        add_options(parts[f"engine.{name}"], parts.pop(f"options.{name}"))
     parts["engine.recorded"]["properties"]["format"]["enum"] = [*FORMATS, None]
-    _of_other_engine(parts["engine.other"], parts.pop("engine.own"))
+    of_other_engine(parts["engine.other"], parts.pop("engine.own"))
     for name, task in TASKS.items():
         _of_task(parts[f"task.{name}"], name, task)
     for name in ("none", "lm_eval"):
@@ -145,7 +133,8 @@ def _parts() -> Json:
         _describe(parts[f"gate.{name}"], gate)
     return {
         **parts,
-        "model": _model(parts["engine.other"]),
+        **inner_parts(parts),
+        "model": model_part(parts["engine.other"]),
         "eval": _eval(parts["task.none"]),
         "criterion": _criterion(parts),
         "gate_or_test": _gate_or_test(),
@@ -162,44 +151,9 @@ def _tidy(part: Json) -> None:
             key["description"] = " ".join(key["description"].split())
 
 
-def _add_options(part: Json, options: Json) -> None:
-    """Put an engine's own keys beside those that its models share with others."""
-    del part["properties"]["options"]
-    part["properties"] |= options["properties"]
-    # A name of a role says it too, and an entry without an engine has the default one.
-    required = [*part.get("required", ()), *options.get("required", ())]
-    part["required"] = [key for key in required if key not in ("role", "engine")]
-
-
-def _of_other_engine(part: Json, own: Json) -> None:
-    """Allow what keys there may be; of those that only some engines share the type is theirs."""
-    del part["properties"]["options"]
-    for name, key in own["properties"].items():
-        if name != "options" and name not in part["properties"]:
-            part["properties"][name] = {"description": key["description"]}
-    part |= {"required": ["engine"], "additionalProperties": True}
-
-
-def _model(other: Json) -> Json:
-    """Return what an entry under ``models:`` is: its engine says which keys it has."""
-    engine = {**_TEXT, "minLength": 1, "description": other["properties"]["engine"]["description"]}
-    engine |= {"default": DEFAULT_ENGINE, "examples": [*OPTIONS]}
-    # Without a key its condition holds, so that an entry that names no engine has the default one.
-    cases = [
-        ({"properties": {"engine": {"const": name}}, **_if_named(name)}, ref(f"engine.{name}"))
-        for name in OPTIONS
-    ]
-    whole = {"type": "object", "properties": {"engine": engine}}
-    return {**whole, **_cases(cases, ref("engine.other"))}
-
-
-def _if_named(engine: str) -> Json:
-    return {} if engine == DEFAULT_ENGINE else {"required": ["engine"]}
-
-
 def _eval(none: Json) -> Json:
     """Return what an entry under ``evals:`` is: its task says which keys it has."""
-    of_harness = {**_TEXT, "pattern": f"^{PREFIX}."}
+    of_harness = {**TEXT, "pattern": f"^{PREFIX}."}
     task = {"anyOf": [{"enum": [*TASKS]}, of_harness, {"type": "null"}]}
     task["description"] = none["properties"]["task"]["description"]
     said = {"type": "object", "required": ["task"]}
@@ -209,14 +163,7 @@ def _eval(none: Json) -> Json:
     cases.append(({**said, "properties": {"task": of_harness}}, ref("task.lm_eval")))
     cases.append(({"properties": {"task": {"type": "null"}}}, ref("task.none")))
     none["type"] = ["object", "null"]
-    return {"type": ["object", "null"], "properties": {"task": task}, **_cases(cases, {})}
-
-
-def _cases(cases: Iterable[tuple[Json, Json]], otherwise: Json) -> Json:
-    """Return what holds in the first case that is met."""
-    for condition, part in reversed([*cases]):
-        otherwise = {"if": condition, "then": part, **({"else": otherwise} if otherwise else {})}
-    return otherwise
+    return {"type": ["object", "null"], "properties": {"task": task}, **cases_of(cases, {})}
 
 
 def _of_task(part: Json, name: str, task: type[Task]) -> None:
@@ -233,9 +180,9 @@ def _of_task(part: Json, name: str, task: type[Task]) -> None:
         _drop_sampled(keys["metrics"])
     suited = [metric.name for metric in task.metrics]
     others = [metric for metric in BUILT_IN if metric not in suited]
-    replace(keys["metrics"], _TEXT, {**_TEXT, "examples": suited, "not": {"enum": others}})
+    replace(keys["metrics"], TEXT, {**TEXT, "examples": suited, "not": {"enum": others}})
     if task.guess != "choice":
-        replace(keys["chance"]["anyOf"], {"const": "uniform", **_TEXT}, None)
+        replace(keys["chance"]["anyOf"], {"const": "uniform", **TEXT}, None)
 
 
 def _shapes(hint: Any) -> Iterator[str]:
@@ -276,14 +223,14 @@ def _gate_or_test() -> Json:
     """Return what names a gate, alone or within a budget, or a test by its node id."""
     budgets = [name for name, gate in GATES.items() if issubclass(gate, BudgetGate)]
     within = rf"^({'|'.join(budgets)}) at [1-9][0-9]{{0,9}}\b"
-    return {"anyOf": [{"enum": [*GATES]}, *({**_TEXT, "pattern": p} for p in (within, "::"))]}
+    return {"anyOf": [{"enum": [*GATES]}, *({**TEXT, "pattern": p} for p in (within, "::"))]}
 
 
 def _tasks_of_running_models() -> Json:
     """Return the rule that an eval has a task, but where all models are reported."""
     answering = [name for name, (_, own) in OPTIONS.items() if getattr(own, "answers", True)]
     running = {"type": "object", "properties": {"engine": {"enum": answering}}}
-    with_task = {"type": "object", "required": ["task"], "properties": {"task": _TEXT}}
+    with_task = {"type": "object", "required": ["task"], "properties": {"task": TEXT}}
     some = {"not": {"additionalProperties": {"not": running}}}
     return {
         "if": {"properties": {"models": some}},

@@ -60,8 +60,8 @@ class ModelConfig(Entry):
     supervised fine-tuning (SFT). By default the name of the entry, where that is a role."""
     engine: str
     """What runs the model, or where its answers or scores come from: `transformers`, `vllm`,
-    `openai`, `recorded`, `reported`, the name of an engine that a hook adds, or the dotted path
-    of a class."""
+    `openai`, `ray`, `recorded`, `reported`, the name of an engine that a hook adds, or the dotted
+    path of a class."""
     trained: Trained | None = None
     """What the model was trained on: a footnote of the report, and a note where the `sft` model had
     less."""

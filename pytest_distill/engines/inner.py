@@ -201,6 +201,8 @@ def _class_of(name: object, added: Mapping[str, Any]) -> Any:
     kind = known_class(name, added)
     if hasattr(kind, "declared_as"):
         raise ConfigError(f"'{name}' runs no model: its answers or scores are read from files")
+    if key_of_inner(getattr(kind, "Options", None)) is not None:
+        raise ConfigError(f"'{name}' has another engine run a model itself: write what it runs")
     if hasattr(kind, "asked_at"):
         raise ConfigError(
             f"'{name}' asks a model that runs elsewhere: write its keys beside 'engine', without "

@@ -20,7 +20,7 @@ from pytest_distill.engines import (
     Unsteady,
     plain,
 )
-from pytest_distill.engines.inner import inner_path
+from pytest_distill.engines.inner import inner_of, inner_path
 from pytest_distill.errors import ModelError, ModelWarning
 from pytest_distill.evals.requests import Request
 from pytest_distill.evaluation.model import Model, with_declared
@@ -93,6 +93,14 @@ class DescribedModel(Model):
         """As what and where it is asked; None where it runs on this machine."""
         with self.asking():
             return str(self.runner.asked_at) if isinstance(self.runner, Elsewhere) else None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether what answers is known here, though it runs elsewhere: its own engine says it."""
+        with self.asking():
+            return (
+                inner_of(getattr(getattr(self.runner, "spec", None), "options", None)) is not None
+            )
 
     @property
     def placement(self) -> Mapping[str, Any]:

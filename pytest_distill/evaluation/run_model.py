@@ -171,7 +171,7 @@ class RunModel(DescribedModel):
             predictions,
             source=source,
             from_store=found.from_store,
-            elsewhere=self.elsewhere is not None,
+            elsewhere=self.elsewhere is not None and not self.is_known,
         )
 
     def _predict(self, who: str, requests: Sequence[Request]) -> Iterator[Prediction]:

@@ -9,7 +9,8 @@ from functools import cache, partial
 from typing import Any
 
 from pytest_distill._util.docstrings import described_parameters
-from pytest_distill.config.json_schema import OPTIONS, schema
+from pytest_distill.config.json_models import OPTIONS
+from pytest_distill.config.json_schema import schema
 from pytest_distill.evals.tasks import TASKS
 from pytest_distill.gates.subjects import MetricGate
 
@@ -47,6 +48,11 @@ MORE: Mapping[str, str] = {
     "openai.prices": "openai.md#money",
     "openai.max_cost": "openai.md#money",
     "openai.accept": "openai.md#what-is-tried-on-first-use",
+    "ray.of": "ray.md#the-keys",
+    "ray.address": "ray.md#which-cluster",
+    "ray.actors": "ray.md#how-many-actors",
+    "ray.wait": "ray.md#how-many-actors",
+    "ray.runtime_env": "ray.md#where-the-files-lie",
     "recorded.predictions": "engines.md#recorded",
     "recorded.format": "engines.md#files-that-other-tools-wrote",
     "reported.scores": "engines.md#reported",
@@ -271,6 +277,8 @@ TABLES: Mapping[str, tuple[Callable[[], Json], Keys]] = {
     **{name: (_named(f"engine.{name}"), _keys(every_model)) for name in OPTIONS},
     "timeouts": (_named("Timeouts"), frozenset),
     "prices": (_named("Prices"), frozenset),
+    "of": (_named("inner.other"), frozenset),
+    "the_actors": (_named("Actors"), frozenset),
     "evals": (every_eval, frozenset),
     "declared": (_named("DeclaredMetric"), frozenset),
     "samples": (samples, frozenset),

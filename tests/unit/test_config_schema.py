@@ -120,6 +120,11 @@ def model(**keys: Any) -> dict[str, Any]:
     return file_with(models={**MODELS, "student": keys})
 
 
+def cluster(**keys: Any) -> dict[str, Any]:
+    """Return a file with an entry of a model that a cluster runs."""
+    return model(engine="ray", of=keys)
+
+
 def eval_of(task: str = "classification", **keys: Any) -> dict[str, Any]:
     """Return a file with an entry of an eval."""
     return file_with(evals={"e": {"task": task, "data": "gold.jsonl", **keys}})
@@ -149,6 +154,22 @@ WRONG: dict[str, dict[str, Any]] = {
     "a score that is text": model(engine="reported", scores={"e": {"accuracy": "0.9"}}),
     "no mapping": model() | {"models": {**MODELS, "student": "models/student"}},
     "unknown key of trained": model(path="x", trained={"epochs": 3}),
+    "nothing to run in a cluster": model(engine="ray"),
+    "a cluster's model by its path": model(engine="ray", of="x"),
+    "a path beside a cluster's model": model(engine="ray", of={"path": "x"}, path="x"),
+    "a cluster's model without a path": cluster(dtype="float32"),
+    "unknown key of a cluster's model": cluster(path="x", paht="y"),
+    "unknown dtype in a cluster": cluster(engine="transformers", path="x", dtype="float8"),
+    "unknown device in a cluster": cluster(path="x", device="gpu"),
+    "a server in a cluster": cluster(engine="openai", base_url="http://127.0.0.1:1", model="m"),
+    "a cluster in a cluster": cluster(engine="ray", of={"path": "x"}),
+    "a file in a cluster": cluster(engine="recorded", predictions="p"),
+    "an engine without a name in a cluster": cluster(engine=""),
+    "a role in a cluster": cluster(path="x", role="student"),
+    "a latency in a cluster, of one's own engine": cluster(engine="a.b:C", latency_ms=3),
+    "parameters of a cluster's checkpoint": model(engine="ray", of={"path": "x"}, parameters=3),
+    "no actor": model(engine="ray", of={"path": "x"}, actors=0),
+    "actors without a most": model(engine="ray", of={"path": "x"}, actors={"min": 1}),
     "unknown task": eval_of("clasification"),
     "no task": file_with(evals={"e": {"metrics": ["accuracy"]}}),
     "no data": file_with(evals={"e": {"task": "classification"}}),
@@ -212,6 +233,11 @@ def test_a_mistake_is_refused_by_both(content: dict[str, Any], tmp_path: Path) -
 
 RIGHT: dict[str, dict[str, Any]] = {
     "an engine of one's own": model(engine="my.module:Engine", url="x", tries=3),
+    "a cluster's engine of one's own": cluster(engine="my.module:Engine", url="x", tries=3),
+    "a cluster's size": model(engine="ray", of={"engine": "a.b:C"}, parameters=3, latency_ms=2),
+    "a cluster's actors": model(
+        engine="ray", of={"path": "x", "dtype": "float32"}, actors={"min": 1, "max": 3}
+    ),
     "one name for a list": eval_of(slices="lang", metrics="accuracy", must_keep=7),
     "labels of three kinds": eval_of(labels={"good": 1, "bad": 0}),
     "labels that are numbers": eval_of(labels=[0, 1]),
@@ -252,6 +278,7 @@ def with_any_value() -> Iterator[dict[str, Any]]:
         "transformers": {"path": "x"},
         "vllm": {"path": "x"},
         "openai": {"base_url": "http://127.0.0.1:1/v1", "model": "m"},
+        "ray": {"of": {"path": "x"}},
         "recorded": {"predictions": "p"},
         "reported": {"scores": {}},
         "a.b:C": {},
@@ -259,6 +286,9 @@ def with_any_value() -> Iterator[dict[str, Any]]:
     for engine, needed in models.items():
         for key in parts.get(f"engine.{engine}", parts["engine.other"])["properties"]:
             yield from (model(**{"engine": engine, **needed, key: value}) for value in VALUES)
+    for engine, needed in models.items():
+        for key in parts.get(f"inner.{engine}", parts["inner.other"])["properties"]:
+            yield from (cluster(**{"engine": engine, **needed, key: value}) for value in VALUES)
     for task in ("classification", "multiple_choice", "generation", "perplexity"):
         keys = [key for key in parts[f"task.{task}"]["properties"] if key != "task"]
         yield from (eval_of(task, **{key: value}) for key in keys for value in VALUES)

@@ -167,7 +167,7 @@ WRONG = {
     "engine: recorded, predictions: p": "of.engine: 'recorded' runs no model",
     "engine: reported, scores: {}": "of.engine: 'reported' runs no model",
     "engine: openai, base_url: x, model: m": "of.engine: 'openai' asks a model that runs elsewhere",
-    "engine: outer, of: {path: x}": "of.engine: 'outer' asks a model that runs elsewhere",
+    "engine: outer, of: {path: x}": "of.engine: 'outer' has another engine run a model",
     "path: x, role: student": "of.role: is said of the model whatever runs it: write it one level",
     "path: x, trained: {labels: 3}": "of.trained: is said of the model",
     "path: x, latency_ms: 3": "of.latency_ms: is said of the model",

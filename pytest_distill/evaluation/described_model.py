@@ -98,9 +98,8 @@ class DescribedModel(Model):
     def is_known(self) -> bool:
         """Whether what answers is known here, though it runs elsewhere: its own engine says it."""
         with self.asking():
-            return (
-                inner_of(getattr(getattr(self.runner, "spec", None), "options", None)) is not None
-            )
+            spec = getattr(self.runner, "spec", None)
+        return inner_of(getattr(spec, "options", None)) is not None
 
     @property
     def placement(self) -> Mapping[str, Any]:

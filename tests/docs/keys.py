@@ -126,6 +126,11 @@ def every_model() -> Json:
     return {"properties": {**keys, "engine": part("model")["properties"]["engine"]}}
 
 
+def of_inner() -> Json:
+    """Return the keys that all models have which another engine runs."""
+    return {"properties": part("inner.other")["properties"]}
+
+
 def every_eval() -> Json:
     """Return the keys that all evals with a gold set of their own share."""
     first, *others = (part(f"task.{name}") for name in TASKS)
@@ -277,7 +282,7 @@ TABLES: Mapping[str, tuple[Callable[[], Json], Keys]] = {
     **{name: (_named(f"engine.{name}"), _keys(every_model)) for name in OPTIONS},
     "timeouts": (_named("Timeouts"), frozenset),
     "prices": (_named("Prices"), frozenset),
-    "of": (_named("inner.other"), frozenset),
+    "of": (of_inner, frozenset),
     "the_actors": (_named("Actors"), frozenset),
     "evals": (every_eval, frozenset),
     "declared": (_named("DeclaredMetric"), frozenset),

@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from pytest_distill.config import evals, schema
+from pytest_distill.engines.ray.options import RayOptions
 from pytest_distill.engines.transformers.options import TransformersOptions
 from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.tasks import TASKS
@@ -53,8 +54,10 @@ def test_links_inside_the_project_resolve(page: Path) -> None:
     "entry",
     [
         schema.OwnModel,
+        schema.OuterModel,
         schema.ServedModel,
         TransformersOptions,
+        RayOptions,
         RecordedOptions,
         ReportedOptions,
         schema.Trained,

@@ -110,10 +110,11 @@ class RayEngine:
 
     @property
     def asked_at(self) -> str:
-        """What is asked, and in which cluster."""
-        inner = self.inner
-        path = str(getattr(getattr(inner, "spec", None), "path", "") or self.options.of.engine)
-        return f"{one_line(path)} in the Ray cluster {one_line(self.options.address)}"
+        """What is asked, as it is written, and in which cluster."""
+        of = self.options.of
+        return (
+            f"{one_line(of.path or of.engine)} in the Ray cluster {one_line(self.options.address)}"
+        )
 
     @property
     def status(self) -> str:

@@ -17,8 +17,8 @@ from typing import Any
 from pytest_distill._util.format import count_text
 from pytest_distill.cli import schema
 from pytest_distill.cli.starting.fields import (
-    Asked,
     Fields,
+    GivenFields,
     GoldFields,
     refuse_other_targets,
     tasks_of_all,
@@ -84,7 +84,7 @@ def run(given: argparse.Namespace) -> Iterator[str]:
     folder = given.output
     _refuse_those_there(folder)
     models = models_of(given.paths)
-    asked = Asked(given.task, given.id, given.input, given.target)
+    asked = GivenFields(given.task, given.id, given.input, given.target)
     found = _eval_of(models, given.gold, asked)
     files = {
         CONFIG: config_lines(models, found.eval, folder, schema.NAME),
@@ -113,7 +113,7 @@ class _Found:
     n: int = 0
 
 
-def _eval_of(models: Sequence[FirstModel], gold: Path | None, asked: Asked) -> _Found:
+def _eval_of(models: Sequence[FirstModel], gold: Path | None, asked: GivenFields) -> _Found:
     """Return the eval of a gold set, or of one that predictions have in them; else without one."""
     if gold is not None:
         return _with_gold(models, gold, rows_of(gold), asked)
@@ -128,7 +128,7 @@ def _eval_of(models: Sequence[FirstModel], gold: Path | None, asked: Asked) -> _
 
 
 def _with_gold(
-    models: Sequence[FirstModel], gold: Path, rows: Sequence[Any], asked: Asked
+    models: Sequence[FirstModel], gold: Path, rows: Sequence[Any], asked: GivenFields
 ) -> _Found:
     same = (model for model in models if model.path.resolve() == gold.resolve())
     answers = {name for model in same for name in model.answers}

@@ -25,7 +25,7 @@ from pytest_distill.plugin.records import PROPERTY, how_it_ended
 from pytest_distill.plugin.session import SESSION
 from pytest_distill.plugin.workers import EXAMPLES, OUTPUT
 from pytest_distill.report.attempt import TestRun
-from pytest_distill.report.blocks import Line
+from pytest_distill.report.blocks import ReportLine
 from pytest_distill.report.examples import ExampleTable
 from pytest_distill.report.ledger import Ledger
 from pytest_distill.report.reading import read_run, read_share
@@ -66,7 +66,7 @@ class Reporting:
         self._warning = ""
         self._report = Report()
         self._examples: Sequence[ExampleTable] = ()
-        self._lines: list[Line] = []
+        self._lines: list[ReportLine] = []
         self._last = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -201,7 +201,7 @@ class Reporting:
             self._report = self._ledger.report()
         if self._config.getoption("distill_report"):
             self._lines = report_lines(self._report, width, verbosity)
-        self._lines += map(Line, remark_lines(self._report, width))
+        self._lines += map(ReportLine, remark_lines(self._report, width))
         self._last = last_line(self._report, width)
         room = width - cells(self._last)
         if self._report.outcome == "SHIP" and verbosity == 0 and room >= len(HINT) + 2:

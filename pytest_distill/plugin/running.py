@@ -21,7 +21,7 @@ MOST_SECONDS = 10.0
 """How long the end of a run waits for threads that tests left running."""
 
 
-class Looks:
+class Onlookers:
     """Which tests and fixtures of one session look at a model.
 
     What such a test asserts of its own is about that model.
@@ -64,7 +64,7 @@ class Turns:
     """What one session knows of its running tests, and of gates that were asked too late."""
 
     def __init__(self) -> None:
-        self.looks = Looks()
+        self.looks = Onlookers()
         self.late: list[str] = []
         """What was asked too late, or may still be asked."""
         self.on_late: Callable[[], None] = lambda: None

@@ -17,6 +17,7 @@ from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.model import Model
 from pytest_distill.project.project import Project
 from pytest_distill.report.changes import change_row
+from pytest_distill.report.records.record import record_of
 from pytest_distill.report.records.since import BaselineRow, ChangeRow, GoldChangeRow
 from pytest_distill.report.share import Share
 
@@ -104,15 +105,7 @@ def is_ready(metric: Metric, evaluation: MeasuredEvaluation) -> bool:
 
 
 def _gold_row(config: str, eval: str, gold: GoldChange) -> GoldChangeRow:
-    found = gold.pairing
-    return GoldChangeRow(
-        config=config,
-        eval=eval,
-        common=found.common,
-        added=found.added,
-        gone=found.gone,
-        relabelled=found.relabelled,
-    )
+    return record_of(GoldChangeRow, gold.pairing, config=config, eval=eval)
 
 
 def _notes(

@@ -17,7 +17,7 @@ LEAST_ROOM = 16
 """Columns for what a verdict rests on; where there are fewer it stands below."""
 
 
-class Line(NamedTuple):
+class ReportLine(NamedTuple):
     """A line of the report, and the outcome at its start, which is coloured."""
 
     text: str
@@ -56,24 +56,24 @@ class Blocks:
         self._gate_width = max((len(g.gate or "") for g in self._gates), default=0)
         self._told: set[str] = set()
 
-    def lines(self) -> Iterator[Line]:
+    def lines(self) -> Iterator[ReportLine]:
         """Yield the blocks, each with an empty line below it."""
         for (config, file), rows in groupby(self._gates, lambda g: (g.config, _file(g))):
             if self._several_files or self._several_configs:
                 where = f" ({config})" if config and self._several_configs else ""
-                yield from map(Line, wrapped(f"{file}{where}:", self._width))
+                yield from map(ReportLine, wrapped(f"{file}{where}:", self._width))
             for (test, criterion), block in groupby(rows, lambda g: (_test(g), g.criterion)):
                 part_of = f" (criterion {criterion})" if criterion else ""
-                yield from map(Line, wrapped(f"{test}{part_of}", self._width))
+                yield from map(ReportLine, wrapped(f"{test}{part_of}", self._width))
                 for row in block:
                     yield from self._gate(row)
-            yield Line("")
+            yield ReportLine("")
 
     def _is_student(self, row: GateRow) -> bool:
         role = self._roles.get((row.config or "", row.model or ""), "student")
         return row.model is not None and role == "student"
 
-    def _gate(self, row: GateRow) -> Iterator[Line]:
+    def _gate(self, row: GateRow) -> Iterator[ReportLine]:
         outcome = outcome_text(row)
         left, right = numbers_text(row)
         parts = [f"  {outcome:<{self._outcome_width}}"]
@@ -89,12 +89,12 @@ class Blocks:
         # Where a word would be parted, or it takes many more lines, it stands below.
         longest = max(map(cells, (*beside, *rest.split())), default=0)
         if cells(head) + 2 + longest > self._width or len(beside) > len(below) + 1:
-            yield Line(head.rstrip(), outcome)
-            yield from (Line(indent + line) for line in below)
+            yield ReportLine(head.rstrip(), outcome)
+            yield from (ReportLine(indent + line) for line in below)
         else:
-            yield Line("  ".join([head, *beside[:1]]).rstrip(), outcome)
-            yield from (Line(" " * (cells(head) + 2) + line) for line in beside[1:])
-        yield from map(Line, self._below(row, indent))
+            yield ReportLine("  ".join([head, *beside[:1]]).rstrip(), outcome)
+            yield from (ReportLine(" " * (cells(head) + 2) + line) for line in beside[1:])
+        yield from map(ReportLine, self._below(row, indent))
 
     def _about(self, row: GateRow) -> list[str]:
         """Return what a gate looked at, as far as it is not clear: NOT RUN says why it did not."""

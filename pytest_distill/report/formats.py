@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class FileFormat:
     """One format.
 
     Parameters
@@ -39,10 +39,10 @@ class Format:
 
 
 FORMATS = {
-    "json": Format("write the report as JSON"),
-    "codequality": Format("write the gates that did not pass as GitLab's code quality report"),
-    "markdown": Format("write the report as Markdown, for a pull request: under 60,000 bytes"),
-    "html": Format(
+    "json": FileFormat("write the report as JSON"),
+    "codequality": FileFormat("write the gates that did not pass as GitLab's code quality report"),
+    "markdown": FileFormat("write the report as Markdown, for a pull request: under 60,000 bytes"),
+    "html": FileFormat(
         "write the report as one HTML page, with charts and the answers side by side",
         shows_examples=True,
         packages=(

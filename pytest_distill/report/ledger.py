@@ -11,7 +11,7 @@ from pytest_distill.gates.all import GATES
 from pytest_distill.gates.verdict import Outcome
 from pytest_distill.report.changes import drift_sentences
 from pytest_distill.report.examples import pair_rows
-from pytest_distill.report.found import Found
+from pytest_distill.report.findings import Findings
 from pytest_distill.report.gate_changes import gate_changes
 from pytest_distill.report.outcomes import (
     fell_short,
@@ -29,7 +29,7 @@ from pytest_distill.report.worth import frontiers, sentences
 from pytest_distill.statistics.multiple import each_of
 
 
-class Ledger(Found):
+class Ledger(Findings):
     """What one run found out, and what it comes to."""
 
     def report(self) -> Report:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_distill.report.markup import Part, fitted, items
+from pytest_distill.report.markup import MarkdownPart, fitted, items
 from pytest_distill.report.records.report import Reason, Report
 
 ROOM = 59_000
@@ -24,7 +24,7 @@ MOST_NAMES = 10
 
 def text(report: Report) -> str:
     """Return the document."""
-    parts: list[Part[Any]] = [_verdict(report)]
+    parts: list[MarkdownPart[Any]] = [_verdict(report)]
     if report != Report():  # not where the run did not end
         from pytest_distill.report.markdown_parts import parts_of  # knows the gates, numpy and all
 
@@ -32,7 +32,7 @@ def text(report: Report) -> str:
     return fitted(parts, ROOM)
 
 
-def _verdict(report: Report) -> Part[Any]:
+def _verdict(report: Report) -> MarkdownPart[Any]:
     mark = MARKS.get(report.outcome, NO_SHIP)
     title = f"## {mark} {report.outcome}\n"
     ships = report.outcome == "SHIP"
@@ -40,7 +40,11 @@ def _verdict(report: Report) -> Part[Any]:
     of, gates = "; ".join(report.scope), ", ".join(report.tally)
     told = [of, gates] if ships else [*map(_reason, reasons)]
     shown = [each for each in told if each]
-    return items(shown, f"{title}\n", "", SHARE) if shown else Part(title, (), str, "", "", SHARE)
+    return (
+        items(shown, f"{title}\n", "", SHARE)
+        if shown
+        else MarkdownPart(title, (), str, "", "", SHARE)
+    )
 
 
 def _reason(reason: Reason) -> str:

@@ -9,7 +9,15 @@ from typing import Any
 from pytest_distill.report.blocks import numbers_text, outcome_text, slice_columns, test_name
 from pytest_distill.report.evals import EvalTable, eval_tables
 from pytest_distill.report.footnotes import looks_text
-from pytest_distill.report.markup import LONGEST_NOTE, Part, cells, code, items, plain, table
+from pytest_distill.report.markup import (
+    LONGEST_NOTE,
+    MarkdownPart,
+    cells,
+    code,
+    items,
+    plain,
+    table,
+)
 from pytest_distill.report.outcomes import did_not_pass, subject_of, why
 from pytest_distill.report.records.gates import GateRow
 from pytest_distill.report.records.report import Report
@@ -21,7 +29,7 @@ MOST_MODELS = 12
 MOST_COLUMNS = 12
 
 
-def parts_of(report: Report) -> Iterator[Part[Any]]:
+def parts_of(report: Report) -> Iterator[MarkdownPart[Any]]:
     """Yield the parts; those of which there is nothing to tell are left out."""
     changed = [*since_the_baseline(report)]
     if changed:
@@ -33,14 +41,14 @@ def parts_of(report: Report) -> Iterator[Part[Any]]:
     evals = eval_tables(report)
     if evals:
         more = "<p>and {} more evals</p>\n"
-        yield Part("### Models\n\n", evals, _eval, more, share=10_000)
+        yield MarkdownPart("### Models\n\n", evals, _eval, more, share=10_000)
     looks = [f"{row.eval}: {looks_text(row)}" for row in report.looks if row.students > 1]
     if looks:
         yield items(looks, "### Looks\n\n", "", 2000)
     yield from _details(report, evals)
 
 
-def _changes(found: Sequence[Since]) -> Iterator[Part[Any]]:
+def _changes(found: Sequence[Since]) -> Iterator[MarkdownPart[Any]]:
     """Yield what changed since the accepted run: what is less strict now first, and in bold."""
     rows: list[tuple[str, str]] = []
     for since in found:
@@ -54,7 +62,9 @@ def _changes(found: Sequence[Since]) -> Iterator[Part[Any]]:
         strong = f"<b>{kind}</b> " if kind in LESS_STRICT else f"{kind} " if kind else ""
         return f"<li>{strong}{code(told)}</li>\n"
 
-    yield Part("### What changed\n\n<ul>\n", rows, tell, "<li>and {} more</li>\n", "</ul>\n", 8000)
+    yield MarkdownPart(
+        "### What changed\n\n<ul>\n", rows, tell, "<li>and {} more</li>\n", "</ul>\n", 8000
+    )
 
 
 def _eval(found: EvalTable) -> str:
@@ -78,7 +88,7 @@ def _eval(found: EvalTable) -> str:
     return f"<p>{code(found.title)}</p>\n<table>\n{''.join(lines)}</table>\n{rest}"
 
 
-def _details(report: Report, evals: Sequence[EvalTable]) -> Iterator[Part[Any]]:
+def _details(report: Report, evals: Sequence[EvalTable]) -> Iterator[MarkdownPart[Any]]:
     gates = report.gates
     if gates:
         before, after = _folded(f"All gates: {len(gates):,}")

@@ -35,7 +35,7 @@ def plain(text: str, most: int = LONGEST_NAME) -> str:
 
 
 @dataclass
-class Part(Generic[Row]):
+class MarkdownPart(Generic[Row]):
     """A part of the document, which is cut where there is no room for all of its rows.
 
     Parameters
@@ -92,10 +92,10 @@ def table(
     before: str,
     after: str,
     share: int,
-) -> Part[Row]:
+) -> MarkdownPart[Row]:
     """Return a table as a part; `tell` returns the cells of a row as HTML."""
     head = f"{before}<table>\n{cells(map(plain, names), 'th')}"
-    return Part(
+    return MarkdownPart(
         head,
         rows,
         lambda row: cells(tell(row)),
@@ -105,16 +105,18 @@ def table(
     )
 
 
-def items(texts: Sequence[str], before: str, after: str, share: int) -> Part[str]:
+def items(texts: Sequence[str], before: str, after: str, share: int) -> MarkdownPart[str]:
     """Return a list of texts from data as a part."""
 
     def tell(text: str) -> str:
         return f"<li>{code(text, LONGEST_NOTE)}</li>\n"
 
-    return Part(f"{before}<ul>\n", texts, tell, "<li>and {} more</li>\n", f"</ul>\n{after}", share)
+    return MarkdownPart(
+        f"{before}<ul>\n", texts, tell, "<li>and {} more</li>\n", f"</ul>\n{after}", share
+    )
 
 
-def fitted(parts: Iterable[Part[Any]], room: int) -> str:
+def fitted(parts: Iterable[MarkdownPart[Any]], room: int) -> str:
     """Return the parts in at most `room` bytes; what one doesn't take is left to the next ones."""
     told: list[str] = []
     may_take = 0

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 
 from pytest_distill.errors import one_line
-from pytest_distill.report.blocks import Blocks, Line, test_name
+from pytest_distill.report.blocks import Blocks, ReportLine, test_name
 from pytest_distill.report.evals import eval_lines
 from pytest_distill.report.frontier import frontier_lines, several_students
 from pytest_distill.report.records.report import Report
@@ -22,7 +22,7 @@ def terminal_width(columns: int | None = None) -> int:
     return min(max(wanted, LEAST_COLUMNS), MOST_COLUMNS)
 
 
-def report_lines(report: Report, width: int, verbosity: int = 0) -> list[Line]:
+def report_lines(report: Report, width: int, verbosity: int = 0) -> list[ReportLine]:
     """Return the report without its last line, no line longer than `width`.
 
     Parameters
@@ -43,11 +43,11 @@ def report_lines(report: Report, width: int, verbosity: int = 0) -> list[Line]:
         for frontier in report.frontiers:
             if several_students(frontier):
                 lines += frontier_lines(frontier, width)
-    found = [*map(Line, lines), *Blocks(report, width, verbosity).lines()]
+    found = [*map(ReportLine, lines), *Blocks(report, width, verbosity).lines()]
     if verbosity >= 0:
         worth = [line for note in report.worth for line in wrapped(note, width)]
-        found += map(Line, [*worth, *([""] if worth else [])])
-    return [Line(one_line(line.text), line.outcome) for line in found]
+        found += map(ReportLine, [*worth, *([""] if worth else [])])
+    return [ReportLine(one_line(line.text), line.outcome) for line in found]
 
 
 def remark_lines(report: Report, width: int) -> list[str]:

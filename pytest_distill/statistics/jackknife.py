@@ -173,8 +173,8 @@ def of_metric(
     _refuse_empty(rows)
     n, sizes = len(rows), None
     if clusters is not None:
-        sizes = sum_by_cluster(np.ones(n), clusters)
-        rows = sum_by_cluster(rows, clusters)
+        summed = sum_by_cluster(np.column_stack([rows, np.ones(n)]), clusters)
+        rows, sizes = summed[:, :-1], summed[:, -1]
     units, totals = len(rows), rows.sum(axis=0)
     estimate = float(aggregate(totals))
     step = max(_CHUNK // rows.shape[1], 1)
@@ -225,7 +225,7 @@ def of_sums(values: ArrayLike, sizes: ArrayLike, clusters: Clusters | None = Non
     _refuse_empty(sums)
     n = len(sums)
     if clusters is not None:
-        sums, weights = sum_by_cluster(sums, clusters), sum_by_cluster(weights, clusters)
+        sums, weights = sum_by_cluster(np.column_stack([sums, weights]), clusters).T
     groups = None if clusters is None else len(sums)
     return PseudoValues(float(sums.mean()), sums, n, weights, groups)
 

@@ -29,7 +29,7 @@ MOST_LETTERS = 60
 
 
 @dataclass(frozen=True)
-class Asked:
+class GivenFields:
     """What the user says, where names do not tell: None is found out."""
 
     task: str | None = None
@@ -58,7 +58,7 @@ class GoldFields:
         The file.
     rows : sequence of mapping
         Its rows.
-    asked : Asked
+    asked : GivenFields
         What the user says.
     answers : collection of str
         Fields that are a model's answers, where the file is one of predictions too.
@@ -70,7 +70,7 @@ class GoldFields:
         self,
         path: Path,
         rows: Sequence[Row],
-        asked: Asked,
+        asked: GivenFields,
         answers: Collection[str] = (),
         predicted: Collection[str] = (),
     ) -> None:

@@ -20,7 +20,7 @@ NO_FILTER = "none"
 
 
 @dataclass(frozen=True)
-class DeclaredMetric:
+class HarnessMetric:
     """One number of a task.
 
     Parameters
@@ -90,7 +90,7 @@ class DeclaredTask:
         return self.said.get("process_results") is not None
 
     @cached_property
-    def metrics(self) -> tuple[DeclaredMetric, ...]:
+    def metrics(self) -> tuple[HarnessMetric, ...]:
         """The numbers of the task, as lm-evaluation-harness prints them, in its order."""
         registry = harness.module("api.registry")
         listed = self.said.get("metric_list")
@@ -108,7 +108,7 @@ class DeclaredTask:
         return harness.module("api.registry").AGGREGATION_REGISTRY[said]  # type: ignore[no-any-return]
 
 
-def _metric(registry: Any, said: Mapping[str, Any], chosen: str) -> DeclaredMetric:
+def _metric(registry: Any, said: Mapping[str, Any], chosen: str) -> HarnessMetric:
     """Return a metric of one filter; a function stands there by the path of its file."""
     name = str(said["metric"])
     name = name.rpartition(".")[2] if "/" in name else name
@@ -139,7 +139,7 @@ def _metric(registry: Any, said: Mapping[str, Any], chosen: str) -> DeclaredMetr
             f"does not say of its metric '{name}' whether higher is better; say it by "
             "'override: {metric_list: ...}'"
         )
-    return DeclaredMetric(f"{name},{chosen}", str(aggregation), higher is not False, refused)
+    return HarnessMetric(f"{name},{chosen}", str(aggregation), higher is not False, refused)
 
 
 def _registered(registry: Any, name: str) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_distill.errors import ConfigError
-from pytest_distill.evals.lm_eval.declared import DeclaredMetric, DeclaredTask
+from pytest_distill.evals.lm_eval.declared import DeclaredTask, HarnessMetric
 from pytest_distill.evals.lm_eval.labels import TaskF1, TaskMatthews
 from pytest_distill.evals.lm_eval.overall import OverAll
 from pytest_distill.evals.lm_eval.translations import TRANSLATIONS
@@ -49,7 +49,7 @@ class Refused(Metric):
         raise ConfigError(self.reason)
 
 
-def metric_of(task: DeclaredTask, declared: DeclaredMetric) -> Metric:
+def metric_of(task: DeclaredTask, declared: HarnessMetric) -> Metric:
     """Return a number of a task as a metric: one that is `Refused` where it cannot be judged."""
     if declared.refused:
         return Refused(declared.name, f"task '{task.name}': {declared.refused}")
@@ -66,7 +66,7 @@ def judged(metrics: Iterable[Metric]) -> tuple[Metric, ...]:
     return found
 
 
-def _mean(task: DeclaredTask, declared: DeclaredMetric) -> Metric:
+def _mean(task: DeclaredTask, declared: HarnessMetric) -> Metric:
     """Return the mean of the documents' values.
 
     What a document's value is where the task's own code makes it is not known: ``acc`` may be a
@@ -82,7 +82,7 @@ def _mean(task: DeclaredTask, declared: DeclaredMetric) -> Metric:
     )
 
 
-def _brier(_: DeclaredTask, declared: DeclaredMetric) -> Metric:
+def _brier(_: DeclaredTask, declared: HarnessMetric) -> Metric:
     """Return the Brier score, which is the mean of the documents' own."""
 
     def score(answer: Answer[Any]) -> float:
@@ -93,7 +93,7 @@ def _brier(_: DeclaredTask, declared: DeclaredMetric) -> Metric:
     return MeanMetric(declared.name, score, declared.higher_is_better, (0.0, 2.0))
 
 
-def _over_all(task: DeclaredTask, declared: DeclaredMetric) -> Metric:
+def _over_all(task: DeclaredTask, declared: HarnessMetric) -> Metric:
     """Return what lm-evaluation-harness's own function, or the task's, makes of all values."""
     return OverAll(
         declared.name,
@@ -103,11 +103,11 @@ def _over_all(task: DeclaredTask, declared: DeclaredMetric) -> Metric:
     )
 
 
-def _f1(_: DeclaredTask, declared: DeclaredMetric) -> Metric:
+def _f1(_: DeclaredTask, declared: HarnessMetric) -> Metric:
     return TaskF1(declared.name, declared.key, declared.higher_is_better)
 
 
-def _matthews(_: DeclaredTask, declared: DeclaredMetric) -> Metric:
+def _matthews(_: DeclaredTask, declared: HarnessMetric) -> Metric:
     key, higher = declared.key, declared.higher_is_better
     return TaskMatthews(declared.name, key=key, higher_is_better=higher)
 
@@ -141,23 +141,23 @@ class TaskLikelihood(PerUnit):
         return -total / self.nats, units
 
 
-def _perplexity(_: DeclaredTask, declared: DeclaredMetric) -> Metric:
+def _perplexity(_: DeclaredTask, declared: HarnessMetric) -> Metric:
     return TaskLikelihood(declared.name, declared.key, declared.higher_is_better)
 
 
-def _bits(_: DeclaredTask, declared: DeclaredMetric) -> Metric:
+def _bits(_: DeclaredTask, declared: HarnessMetric) -> Metric:
     bits, ends = math.log(2), (0.0, math.inf)
     return TaskLikelihood(
         declared.name, declared.key, declared.higher_is_better, ends, "mean", bits
     )
 
 
-def _translation(_: DeclaredTask, declared: DeclaredMetric) -> Metric:
+def _translation(_: DeclaredTask, declared: HarnessMetric) -> Metric:
     make = TRANSLATIONS[declared.aggregation]
     return make(declared.name, declared.key, declared.higher_is_better)
 
 
-_AGGREGATIONS: dict[str, Callable[[DeclaredTask, DeclaredMetric], Metric]] = {
+_AGGREGATIONS: dict[str, Callable[[DeclaredTask, HarnessMetric], Metric]] = {
     "mean": _mean,
     "nanmean": _mean,
     "brier_score": _brier,

@@ -117,7 +117,7 @@ def _responses(
 
 
 def _reads_no_greedy(task: Any) -> bool:
-    """Return whether no score hangs on what the model would have generated.
+    """Return whether no score depends on what the model would have generated.
 
     lm-evaluation-harness looks at it for every choice all the same.
     """

@@ -15,7 +15,13 @@ from pytest_distill.evals.tasks import Classification, Generation
 from pytest_distill.evaluation.sources import batches
 from pytest_distill.evaluation.sources.fields import prediction_of
 from pytest_distill.evaluation.sources.gold_labels import LABEL, GoldLabels
-from pytest_distill.evaluation.sources.pipelines import PREFIXES, TEXTS, Labelled, Scored, texts_of
+from pytest_distill.evaluation.sources.pipelines import (
+    PREFIXES,
+    TEXTS,
+    Labelled,
+    ScoredLabels,
+    texts_of,
+)
 from pytest_distill.evaluation.sources.prompted import PromptedTexts
 
 SCORES = "scores"
@@ -145,7 +151,7 @@ class Forms:
             return row
         if len(labels) != len(given):
             return row
-        named = self._of_labels.named(Scored([*map(str, labels)], given))
+        named = self._of_labels.named(ScoredLabels([*map(str, labels)], given))
         if "probabilities" in named:
             return {**row, **named}
         if isinstance(structure(row["probabilities"]), list):  # the order is that of the outputs

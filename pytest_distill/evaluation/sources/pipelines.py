@@ -26,7 +26,7 @@ TEXTS = ("generated_text", "summary_text", "translation_text")
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredLabels:
     """Labels and their scores, of one row."""
 
     labels: Sequence[str]
@@ -82,7 +82,7 @@ class Labelled:
         named = self.named(columns)
         return named if "probabilities" in named else {}
 
-    def named(self, found: Scored) -> Row:
+    def named(self, found: ScoredLabels) -> Row:
         """Return probabilities by the names of their labels, where all of the eval's are there."""
         if self.task is None:
             return {"prediction": found.first}
@@ -96,7 +96,7 @@ class Labelled:
             return {"prediction": found.first}
         return {"probabilities": [by_label[named[name]] for name in order], "labels": [*order]}
 
-    def _columns(self, place: str, row: Row) -> Scored | None:
+    def _columns(self, place: str, row: Row) -> ScoredLabels | None:
         """Return the probabilities that stand in a column each."""
         if self.task is None:
             return None
@@ -121,10 +121,12 @@ class Labelled:
         for _, name, score in scores:
             if score is None:
                 raise EvaluationError(f"{place}: {name} has {row[name]!r:.60}, not a finite number")
-        return Scored([label for label, _, _ in scores], [score or 0.0 for _, _, score in scores])
+        return ScoredLabels(
+            [label for label, _, _ in scores], [score or 0.0 for _, _, score in scores]
+        )
 
 
-def _scored(place: str, row: Row) -> Scored | None:
+def _scored(place: str, row: Row) -> ScoredLabels | None:
     """Return the labels and scores in a row: its own, or those under one of its fields."""
     under = {}
     for name, value in row.items():
@@ -144,7 +146,7 @@ def _scored(place: str, row: Row) -> Scored | None:
     return next(iter(under.values()), None) or _of_mapping(place, row)
 
 
-def _of_mapping(place: str, said: Mapping[str, Any]) -> Scored | None:
+def _of_mapping(place: str, said: Mapping[str, Any]) -> ScoredLabels | None:
     """Return ``{"label", "score"}``, or ``{"labels", "scores"}`` of a zero-shot pipeline."""
     if _is_pair(said):
         return _pairs(place, [said])
@@ -157,7 +159,7 @@ def _of_mapping(place: str, said: Mapping[str, Any]) -> Scored | None:
     return _pairs(place, [{"label": label, "score": score} for label, score in pairs])
 
 
-def _pairs(place: str, pairs: Sequence[Mapping[str, Any]]) -> Scored:
+def _pairs(place: str, pairs: Sequence[Mapping[str, Any]]) -> ScoredLabels:
     labels = [str(pair["label"]) for pair in pairs]
     scores = [real(pair["score"]) for pair in pairs]
     for pair, score in zip(pairs, scores, strict=True):
@@ -166,7 +168,7 @@ def _pairs(place: str, pairs: Sequence[Mapping[str, Any]]) -> Scored:
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:
         raise EvaluationError(f"{place}: the label '{twice}' has two scores")
-    return Scored(labels, [score or 0.0 for score in scores])
+    return ScoredLabels(labels, [score or 0.0 for score in scores])
 
 
 def _is_pair(value: object) -> bool:

@@ -122,7 +122,7 @@ def read_rows(path: Path, on: Eval | None = None) -> RecordedRows:
         Naming line and id, where a row has no answer; where two rows have one id and no numbers
         in their field `repeat` that tell them apart.
     """
-    reader = _Reader(on)
+    reader = _RowReader(on)
     try:
         source, rows, _ = open_rows(path, None)
         for where, row in rows:
@@ -132,7 +132,7 @@ def read_rows(path: Path, on: Eval | None = None) -> RecordedRows:
     return reader.rows(source)
 
 
-class _Reader:
+class _RowReader:
     """The rows of one file as they are read."""
 
     def __init__(self, on: Eval | None) -> None:

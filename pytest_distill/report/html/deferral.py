@@ -26,7 +26,7 @@ from pytest_distill.report.html.drawing import (
     summed_up,
     upward,
 )
-from pytest_distill.report.html.placing import Plane, Span, placed, span_around
+from pytest_distill.report.html.placing import AxisSpan, Plane, placed, span_around
 from pytest_distill.report.records.gates import GateRow
 from pytest_distill.report.tables import retained_text
 
@@ -106,7 +106,7 @@ def _layers(gate: GateRow, curve: Curve, room: Room, base: Datasets) -> list[alt
     known = [point for point in curve if point["retained"] is not None]
     floor, least = float(gate.details["retained_required"]), gate.required or 0.0
     kept = span_around([floor, 1.0, *(point["retained"] for point in known)], beside=0.15)
-    plane = Plane(Span(0, 1), kept, room)
+    plane = Plane(AxisSpan(0, 1), kept, room)
     answers = alt.Axis(title="share that the student answers", tickCount=5, grid=False)
     x = across(plane.across.scale, answers)
     y = upward(

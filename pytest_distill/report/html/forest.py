@@ -29,7 +29,7 @@ from pytest_distill.report.html.drawing import (
     labels,
     summed_up,
 )
-from pytest_distill.report.html.placing import Span
+from pytest_distill.report.html.placing import AxisSpan
 from pytest_distill.report.records.comparisons import SLICES_OF_EACH, RetainedRow
 from pytest_distill.report.records.report import Report
 from pytest_distill.report.tables import retained_text
@@ -115,7 +115,7 @@ def _chart(
     )
 
 
-def _span(bands: Sequence[_Band]) -> Span:
+def _span(bands: Sequence[_Band]) -> AxisSpan:
     """Return the shares that are drawn: all points, and of the intervals what does not crowd."""
     rows = [row for band in bands for row in band.rows]
     points = [1.0, *_known(row.retained for row in rows), *_known(row.floor for row in rows)]
@@ -125,7 +125,7 @@ def _span(bands: Sequence[_Band]) -> Span:
     low = max(min(bounds), low - beside)
     high = min(max(bounds), high + beside)
     room = (high - low) * 0.04
-    return Span(low - room, high + room)
+    return AxisSpan(low - room, high + room)
 
 
 def _known(values: Iterable[float | None]) -> list[float]:
@@ -142,7 +142,7 @@ def _height(bands: Sequence[_Band], room: Room) -> int:
 
 
 def _layers(
-    bands: Sequence[_Band], roles: Roles, span: Span, room: Room, base: Datasets
+    bands: Sequence[_Band], roles: Roles, span: AxisSpan, room: Room, base: Datasets
 ) -> list[alt.Chart]:
     names, rows = _told(bands, roles, span, room)
     axis = alt.Axis(
@@ -179,7 +179,7 @@ def _layers(
 
 
 def _told(
-    bands: Sequence[_Band], roles: Roles, span: Span, room: Room
+    bands: Sequence[_Band], roles: Roles, span: AxisSpan, room: Room
 ) -> tuple[list[Row], list[Row]]:
     """Return the names of the bands, and the rows of all; each with its place."""
     models = labels(
@@ -204,7 +204,7 @@ def _told(
     return names, rows
 
 
-def _drawn(row: RetainedRow, span: Span) -> Row:
+def _drawn(row: RetainedRow, span: AxisSpan) -> Row:
     """Return where point, line and floor stand; an arrow where one goes on beyond the edge."""
     at = math.inf if row.retained is None else row.retained
     drawn: Row = {"at": span.held(at), "low": None, "floor": row.floor}

@@ -29,8 +29,8 @@ from pytest_distill.report.html.drawing import (
     upward,
 )
 from pytest_distill.report.html.placing import (
+    AxisSpan,
     Plane,
-    Span,
     log_axis,
     log_span_around,
     nearest_end,
@@ -208,9 +208,9 @@ def _layers(
     ]
 
 
-def _scores(points: Sequence[_Point], frontier: Frontier) -> Span:
+def _scores(points: Sequence[_Point], frontier: Frontier) -> AxisSpan:
     span = span_around((point.score for point in points), beside=0.12)
-    return Span(span.low, span.high, is_reversed=not frontier.higher_is_better)
+    return AxisSpan(span.low, span.high, is_reversed=not frontier.higher_is_better)
 
 
 def _names(

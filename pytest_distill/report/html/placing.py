@@ -25,7 +25,7 @@ FAR = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class AxisSpan:
     """The numbers that an axis shows."""
 
     low: float
@@ -67,8 +67,8 @@ class Span:
 class Plane:
     """What two axes show, in pixels from the upper left corner."""
 
-    across: Span
-    up: Span
+    across: AxisSpan
+    up: AxisSpan
     room: Room
 
     def pixels(self, x: float, y: float) -> tuple[float, float]:
@@ -80,30 +80,30 @@ class Plane:
         return self.across.at(x / self.room.width), self.up.at(1 - y / self.room.height)
 
 
-def span_around(values: Iterable[float], *, beside: float = 0.08, least: float = 0.02) -> Span:
+def span_around(values: Iterable[float], *, beside: float = 0.08, least: float = 0.02) -> AxisSpan:
     """Return a span with room `beside` its values, a share of it."""
     found = [*values]
     low, high = min(found), max(found)
     room = max((high - low) * beside, least * max(abs(low), abs(high)), 0.01)
-    return Span(low - room, high + room)
+    return AxisSpan(low - room, high + room)
 
 
-def log_span_around(values: Iterable[float]) -> Span:
+def log_span_around(values: Iterable[float]) -> AxisSpan:
     """Return the span of numbers above 0 that are compared by their ratio."""
     found = [*values]
     low, high = min(found), max(found)
     factor = max((high / low) ** 0.1, 1.5)
-    return Span(low / factor, high * factor, is_log=True)
+    return AxisSpan(low / factor, high * factor, is_log=True)
 
 
-def log_axis(span: Span, unit: Unit, title: str, most: int) -> alt.Axis:
+def log_axis(span: AxisSpan, unit: Unit, title: str, most: int) -> alt.Axis:
     """Return the axis of a span, with at most `most` round numbers told in a unit."""
     ticks = _ticks(span, most)
     told = {_as_script(tick): quantity_text(tick, unit, up=True) for tick in ticks}
     return alt.Axis(values=ticks, labelExpr=f"{json.dumps(told)}[datum.value]", title=title)
 
 
-def _ticks(span: Span, most: int) -> list[float]:
+def _ticks(span: AxisSpan, most: int) -> list[float]:
     first, last = math.floor(math.log10(span.low)), math.ceil(math.log10(span.high))
     for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)):
         found = [float(f"{step}e{power}") for power in range(first, last + 1) for step in steps]

@@ -10,7 +10,7 @@ from pytest_distill.errors import refuse_unknown
 from pytest_distill.evaluation.sources.formats.format import Format
 
 FORMATS: Mapping[str, str] = {
-    "lm-eval": "pytest_distill.evaluation.sources.formats.lm_eval:LmEval",
+    "lm-eval": "pytest_distill.evaluation.sources.formats.lm_eval:LmEvalSamples",
     "inspect": "pytest_distill.evaluation.sources.formats.inspect:InspectLogs",
     "lighteval": "pytest_distill.evaluation.sources.formats.lighteval:LightevalDetails",
 }

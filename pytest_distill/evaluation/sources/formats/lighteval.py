@@ -16,12 +16,16 @@ from pytest_distill.evals.rows import shown_path
 from pytest_distill.evaluation.sources.formats.format import ForeignRow, ForeignRun, Format
 from pytest_distill.evaluation.sources.formats.lighteval_documents import (
     Detail,
-    Document,
+    LightevalDocument,
     documents_of,
     query_digest,
 )
-from pytest_distill.evaluation.sources.formats.lighteval_gold import GoldForm
-from pytest_distill.evaluation.sources.formats.lighteval_results import Results, results_of, task_in
+from pytest_distill.evaluation.sources.formats.lighteval_gold import LightevalGold
+from pytest_distill.evaluation.sources.formats.lighteval_results import (
+    LightevalResults,
+    results_of,
+    task_in,
+)
 
 _STRUCTS = ("doc", "metric", "model_response")
 
@@ -78,7 +82,9 @@ def _run(path: Path) -> ForeignRun:
     documents = documents_of(details)
     results = results_of(path, task)
     scored = results.scored([(each.first.place, each.values) for each in documents], source)
-    form = GoldForm.of([each.first.doc for each in documents], [each.way for each in documents])
+    form = LightevalGold.of(
+        [each.first.doc for each in documents], [each.way for each in documents]
+    )
     return ForeignRun(
         source=source,
         files=(path,),
@@ -131,7 +137,10 @@ def _detail(place: str, row: Mapping[str, Any]) -> Detail:
 
 
 def _foreign_rows(
-    documents: Sequence[Document], results: Results, metrics: set[str], form: GoldForm
+    documents: Sequence[LightevalDocument],
+    results: LightevalResults,
+    metrics: set[str],
+    form: LightevalGold,
 ) -> Iterator[ForeignRow]:
     settings = results.settings
     for document in documents:

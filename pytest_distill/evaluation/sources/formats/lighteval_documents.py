@@ -32,7 +32,7 @@ class Detail:
 
 
 @dataclass
-class Document:
+class LightevalDocument:
     """A document with all that a model made of it.
 
     Parameters
@@ -113,21 +113,21 @@ def _likelihoods(detail: Detail) -> dict[str, Any]:
     return {"loglikelihoods": likelihoods, **told}
 
 
-def documents_of(details: Sequence[Detail]) -> list[Document]:
+def documents_of(details: Sequence[Detail]) -> list[LightevalDocument]:
     """Return the documents of some rows, in the order of the file.
 
     A document that a model was asked both for a text and for likelihoods stands in two rows, with
     the metrics of either. One that the data set has twice has two places in it.
     """
-    by_query: dict[str, list[Document]] = {}
-    found: list[Document] = []
+    by_query: dict[str, list[LightevalDocument]] = {}
+    found: list[LightevalDocument] = []
     for detail in details:
         query = detail.doc["query"]
         alike = by_query.setdefault(query, [])
         document = next((each for each in alike if each.takes(detail)), None)
         if document is None:
             number = len(alike) + 1
-            document = Document(
+            document = LightevalDocument(
                 query_digest(query) if number == 1 else f"{query_digest(query)}#{number}"
             )
             alike.append(document)
@@ -142,7 +142,7 @@ def query_digest(query: str) -> str:
     return hashlib.sha256(query.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS]
 
 
-def _refuse_uneven(documents: Sequence[Document]) -> None:
+def _refuse_uneven(documents: Sequence[LightevalDocument]) -> None:
     """Raise EvaluationError where a document lacks a metric that others have."""
     names = dict.fromkeys(name for document in documents for name in document.values)
     for document in documents:

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class GoldForm:
+class LightevalGold:
     """How the rows of a gold set are made of documents.
 
     Parameters
@@ -33,7 +33,7 @@ class GoldForm:
         return {**found, "target": golds[0] if len(golds) == 1 else golds}
 
     @classmethod
-    def of(cls, docs: Sequence[Mapping[str, Any]], ways: Sequence[str]) -> GoldForm:
+    def of(cls, docs: Sequence[Mapping[str, Any]], ways: Sequence[str]) -> LightevalGold:
         """Return the form of documents that a model was asked in these ways."""
         rights = [_right(doc) for doc in docs]
         if not all(rights) or len(set(ways)) != 1:

@@ -13,7 +13,13 @@ from typing import Any
 from pytest_distill.errors import EvaluationError, few
 from pytest_distill.evals.rows import shown_path
 from pytest_distill.evaluation.sources.formats.format import ForeignMetric
-from pytest_distill.evaluation.sources.formats.totals import Scored, range_of, refuse_other_total
+from pytest_distill.evaluation.sources.formats.totals import (
+    RunResults,
+    Scored,
+    mapping_of,
+    range_of,
+    refuse_other_total,
+)
 
 _NAME = re.compile(r"details_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(\.\d+)?)")
 """What a file of details is called; the file of results of the same run has the same date."""
@@ -39,24 +45,17 @@ AGGREGATIONS: Mapping[str, Callable[[Sequence[float]], float]] = {
 
 
 @dataclass(frozen=True)
-class Results:
+class LightevalResults(RunResults):
     """What is known of a run beside its details.
 
     Parameters
     ----------
-    shown : str, optional
-        What messages call the file of results; None where there is none.
-    task : str
-        The task.
-    said : mapping
-        What the file says.
+    shown, task, said
+        As for `RunResults`.
     folder : str, optional
         The model by the folder of the details.
     """
 
-    shown: str | None
-    task: str
-    said: Mapping[str, Any]
     folder: str | None
 
     @property
@@ -68,23 +67,19 @@ class Results:
     @property
     def settings(self) -> dict[str, Any]:
         """What was asked of every document: a system prompt, and decoding that is not greedy."""
-        config = _mapping(self._general.get("model_config"))
-        decoding = _mapping(config.get("generation_parameters"))
+        config = mapping_of(self._general.get("model_config"))
+        decoding = mapping_of(config.get("generation_parameters"))
         said = {name: decoding.get(name) for name in SETTINGS}
         said["system_prompt"] = config.get("system_prompt")
         return {name: value for name, value in said.items() if value}
 
     @property
     def _general(self) -> Mapping[str, Any]:
-        return _mapping(self.said.get("config_general"))
-
-    @property
-    def _totals(self) -> Mapping[str, Any]:
-        return _mapping(_mapping(self.said.get("results")).get(self.task))
+        return mapping_of(self.said.get("config_general"))
 
     def _told(self, metric: str, key: str) -> Any:
         """Return what the task says of a metric, which may be one of a group."""
-        config = _mapping(_mapping(self.said.get("config_tasks")).get(self.task))
+        config = self.of_task("config_tasks")
         listed = config.get("metrics") or config.get("metric")
         for told in listed if isinstance(listed, list) else ():
             names = told.get("metric_name") if isinstance(told, Mapping) else None
@@ -138,17 +133,13 @@ class Results:
 
     def _is_checked(self, name: str, how: str, values: Sequence[float], source: str) -> bool:
         """Return whether there is a total to check; EvaluationError where it is another."""
-        total = self._totals.get(name)
+        total = self.of_task("results").get(name)
         if not isinstance(total, int | float):
             return False
         printed = f"{name} of {self.task} in {self.shown} ({how} of {len(values):,} documents)"
         found = AGGREGATIONS[how](values)
         refuse_other_total(source, printed, float(total), found, "evaluate again")
         return True
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _numbers(name: str, documents: Sequence[tuple[str, Mapping[str, Any]]]) -> list[float] | None:
@@ -167,7 +158,7 @@ def task_in(path: Path) -> str | None:
     return found["task"] if found else None
 
 
-def results_of(path: Path, task: str) -> Results:
+def results_of(path: Path, task: str) -> LightevalResults:
     """Return what was printed of the run that a file of details is of.
 
     lighteval keeps details and results in two folders, and each again by model; on the hub they lie
@@ -184,14 +175,14 @@ def results_of(path: Path, task: str) -> Results:
     model = parts[at + 1 : -2] if at is not None else ()
     folder = "/".join(model) or None
     if found is None:
-        return Results(None, task, {}, folder)
+        return LightevalResults(None, task, {}, folder)
     name = f"results_{found['date']}.json"
     places = [path.parent / name, path.parent.parent / name]
     if at is not None:
         places.append(Path(*parts[:at], "results", *model, name))
     file = next((place for place in places if place.is_file()), None)
     if file is None:
-        return Results(None, task, {}, folder)
+        return LightevalResults(None, task, {}, folder)
     shown = shown_path(file)
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
@@ -199,4 +190,4 @@ def results_of(path: Path, task: str) -> Results:
         raise EvaluationError(f"{shown}: cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:
         raise EvaluationError(f"{shown}: not valid JSON: {error}") from None
-    return Results(shown, task, _mapping(said), folder)
+    return LightevalResults(shown, task, mapping_of(said), folder)

@@ -3,11 +3,40 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pytest_distill.errors import EvaluationError
 from pytest_distill.evaluation.sources.formats.format import ForeignMetric
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """What is known of a run beside what it made of each document.
+
+    Parameters
+    ----------
+    shown : str, optional
+        What messages call the file of results; None where there is none.
+    task : str
+        The task.
+    said : mapping
+        What the file says.
+    """
+
+    shown: str | None
+    task: str
+    said: Mapping[str, Any]
+
+    def of_task(self, section: str) -> Mapping[str, Any]:
+        """Return what a section says of the task."""
+        return mapping_of(mapping_of(self.said.get(section)).get(self.task))
+
+
+def mapping_of(value: object) -> Mapping[str, Any]:
+    """Return what a file says where it is a mapping, else an empty one."""
+    return value if isinstance(value, Mapping) else {}
 
 
 @dataclass(frozen=True)
@@ -36,7 +65,7 @@ class Scored:
 def refuse_other_total(source: str, name: str, printed: float, found: float, remedy: str) -> None:
     """Raise EvaluationError where a total is not that of its samples.
 
-    The last digits may differ: they hang on the order of a sum.
+    The last digits may differ: they depend on the order of a sum.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 """What lm-evaluation-harness writes with ``--log_samples --output_path``."""
 
-from pytest_distill.evaluation.sources.formats.lm_eval.format import LmEval
+from pytest_distill.evaluation.sources.formats.lm_eval.format import LmEvalSamples
 
-__all__ = ["LmEval"]
+__all__ = ["LmEvalSamples"]

@@ -17,7 +17,7 @@ Kind = Literal["choice", "continuation", "text", "generation", "other"]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedOfDocument:
     """What a model was asked about one document.
 
     Parameters
@@ -86,7 +86,7 @@ class Asked:
         return answer if len(numbers) == asked else {**answer, UNCONDITIONAL: list(numbers[asked:])}
 
 
-def asked_of(place: str, arguments: object, *, mutual: bool) -> Asked:
+def asked_of(place: str, arguments: object, *, mutual: bool) -> AskedOfDocument:
     """Return what the arguments of a line say.
 
     Parameters
@@ -116,7 +116,7 @@ def asked_of(place: str, arguments: object, *, mutual: bool) -> Asked:
         asked = requests
     kind = _kind(asked)
     prompts = {first for first in firsts if isinstance(first, str)}
-    return Asked(
+    return AskedOfDocument(
         kind=kind,
         first=firsts[0] if isinstance(firsts[0], str) else None,
         prompt=prompts.pop() if len(prompts) == 1 and isinstance(firsts[0], str) else None,

@@ -15,14 +15,14 @@ from pytest_distill.errors import EvaluationError
 from pytest_distill.evals.lm_eval.documents import DIGITS
 from pytest_distill.evals.rows import shown_path
 from pytest_distill.evaluation.sources.formats.format import ForeignRow, ForeignRun, Format
-from pytest_distill.evaluation.sources.formats.lm_eval.gold import GoldForm, GoldRow, gold_form
+from pytest_distill.evaluation.sources.formats.lm_eval.gold import GoldRow, HarnessGold, gold_form
 from pytest_distill.evaluation.sources.formats.lm_eval.results import results_of, task_in
 from pytest_distill.evaluation.sources.formats.lm_eval.samples import Sample, read_samples
 from pytest_distill.evaluation.sources.formats.lm_eval.scored import scored
 from pytest_distill.evaluation.sources.formats.totals import Scored
 
 
-class LmEval(Format):
+class LmEvalSamples(Format):
     """``samples_{task}_{date}.jsonl``, and ``results_{date}.json`` beside them.
 
     An example is a document of the task, whatever filters its answers went through: its id is the
@@ -49,7 +49,7 @@ class LmEval(Format):
 
 
 @dataclass(slots=True)
-class Document:
+class HarnessDocument:
     """What the lines of one document say, one a filter.
 
     Parameters
@@ -100,12 +100,12 @@ def _run(path: Path) -> ForeignRun:
             "'samples_*.jsonl'"
         )
     results = results_of(path, shown_path)
-    by_id: dict[int, Document] = {}
+    by_id: dict[int, HarnessDocument] = {}
     digests: dict[str, dict[int, str]] = {}
     for sample in read_samples(path, source):
         document = by_id.get(sample.doc_id)
         if document is None:
-            document = by_id[sample.doc_id] = Document(sample)
+            document = by_id[sample.doc_id] = HarnessDocument(sample)
         document.take(sample)
         digests.setdefault(sample.filter, {})[sample.doc_id] = sample.digests
     if not by_id:
@@ -132,7 +132,7 @@ def _run(path: Path) -> ForeignRun:
     )
 
 
-def _refuse_uneven(documents: Sequence[Document]) -> None:
+def _refuse_uneven(documents: Sequence[HarnessDocument]) -> None:
     """Raise EvaluationError where not all documents have the same filters and repeats."""
     first = documents[0]
     filters, repeats = first.where.keys(), len(first.first.answers)
@@ -153,7 +153,9 @@ def _refuse_uneven(documents: Sequence[Document]) -> None:
             )
 
 
-def _rows(documents: Sequence[Document], found: Scored, form: GoldForm) -> list[ForeignRow]:
+def _rows(
+    documents: Sequence[HarnessDocument], found: Scored, form: HarnessGold
+) -> list[ForeignRow]:
     seen: Counter[str] = Counter()
     rows = []
     for document in documents:

@@ -14,7 +14,7 @@ MOST_TOKENS = 256
 
 
 @dataclass(frozen=True)
-class GoldForm:
+class HarnessGold:
     """How the rows of a gold set are made of samples.
 
     Parameters
@@ -49,7 +49,7 @@ class GoldForm:
 class GoldRow(Mapping[str, Any]):
     """The row of a sample, which is made when it is looked at: to judge answers nobody needs it."""
 
-    form: GoldForm
+    form: HarnessGold
     sample: Sample
 
     def __getitem__(self, name: str) -> Any:
@@ -66,7 +66,7 @@ class GoldRow(Mapping[str, Any]):
         return self.form.row(self.sample).items()
 
 
-def gold_form(samples: Sequence[Sample], *, in_template: bool) -> GoldForm:
+def gold_form(samples: Sequence[Sample], *, in_template: bool) -> HarnessGold:
     """Return the form of a gold set.
 
     Where no task of ours asks the same it is that of texts, of which the scores alone are judged.
@@ -78,11 +78,11 @@ def gold_form(samples: Sequence[Sample], *, in_template: bool) -> GoldForm:
         delimiter = _delimiter(samples)
         if all(_is_choice(sample, delimiter) for sample in samples):
             said = {} if delimiter == " " else {"delimiter": delimiter}
-            return GoldForm({"task": "multiple_choice", **said}, delimiter, in_template)
+            return HarnessGold({"task": "multiple_choice", **said}, delimiter, in_template)
     if kind == "text" and all(sample.asked.prompt for sample in samples):
-        return GoldForm({"task": "perplexity"})
+        return HarnessGold({"task": "perplexity"})
     said = _generates(samples) if kind == "generation" else {}
-    return GoldForm({"task": "generation", **said}, in_template=in_template)
+    return HarnessGold({"task": "generation", **said}, in_template=in_template)
 
 
 def _delimiter(samples: Sequence[Sample]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from pytest_distill.errors import EvaluationError
 from pytest_distill.evaluation.sources.formats.lm_eval.samples import NO_FILTER
+from pytest_distill.evaluation.sources.formats.totals import RunResults
 
 _NAME = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(\.\d+)?)\.jsonl")
 """What the samples of a task are called."""
@@ -52,28 +53,8 @@ MEANS = ("mean", "nanmean")
 
 
 @dataclass(frozen=True)
-class Results:
-    """What is known of a run beside its samples.
-
-    Parameters
-    ----------
-    shown : str, optional
-        What messages call the file of results; None where there is none.
-    task : str
-        The task.
-    said : mapping
-        What the file says.
-    """
-
-    shown: str | None
-    task: str
-    said: Mapping[str, Any]
-
-    def of_task(self, section: str) -> Mapping[str, Any]:
-        """Return what a section says of the task."""
-        found = self.said.get(section)
-        said = found.get(self.task) if isinstance(found, Mapping) else None
-        return said if isinstance(said, Mapping) else {}
+class HarnessResults(RunResults):
+    """What is known of a run beside its samples."""
 
     @property
     def model(self) -> str | None:
@@ -154,7 +135,7 @@ def task_in(path: Path) -> str:
     return found["task"] if found else path.name.removesuffix(".jsonl").removeprefix("samples_")
 
 
-def results_of(path: Path, shown: Callable[[Path], str]) -> Results:
+def results_of(path: Path, shown: Callable[[Path], str]) -> HarnessResults:
     """Return what was printed of the run that a file of samples is of.
 
     Raises
@@ -166,7 +147,7 @@ def results_of(path: Path, shown: Callable[[Path], str]) -> Results:
     found = _NAME.fullmatch(path.name)
     beside = sorted(path.parent.glob(f"*_{found['date']}.json")) if found else []
     if not beside:
-        return Results(None, task, {})
+        return HarnessResults(None, task, {})
     file = beside[0]
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
@@ -175,4 +156,4 @@ def results_of(path: Path, shown: Callable[[Path], str]) -> Results:
         raise EvaluationError(f"{shown(file)}: cannot be read: {reason}") from None
     except (ValueError, RecursionError) as error:
         raise EvaluationError(f"{shown(file)}: not valid JSON: {error}") from None
-    return Results(shown(file), task, said if isinstance(said, dict) else {})
+    return HarnessResults(shown(file), task, said if isinstance(said, dict) else {})

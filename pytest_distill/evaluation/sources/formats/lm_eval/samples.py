@@ -17,7 +17,7 @@ from typing import Any
 
 from pytest_distill.errors import EvaluationError, some_of
 from pytest_distill.evals.readers import not_text
-from pytest_distill.evaluation.sources.formats.lm_eval.asked import Asked, asked_of
+from pytest_distill.evaluation.sources.formats.lm_eval.asked import AskedOfDocument, asked_of
 
 NO_FILTER = "none"
 """What the one filter of a task that has none is called."""
@@ -50,7 +50,7 @@ class Sample:
         The document.
     target : str
         The target, as text.
-    asked : Asked
+    asked : AskedOfDocument
         What the model was asked.
     answers : list of mapping
         Of each repeat the fields of a recorded row.
@@ -66,7 +66,7 @@ class Sample:
     digests: str
     doc: Mapping[str, Any]
     target: str
-    asked: Asked
+    asked: AskedOfDocument
     answers: list[dict[str, Any]]
     filter: str
     scores: Mapping[str, Any]
@@ -149,7 +149,7 @@ def _metrics(place: str, row: Mapping[str, Any]) -> Sequence[str]:
     return [str(name) for name in metrics]
 
 
-def _refuse_edited(place: str, row: Mapping[str, Any], doc: object, asked: Asked) -> None:
+def _refuse_edited(place: str, row: Mapping[str, Any], doc: object, asked: AskedOfDocument) -> None:
     """Raise EvaluationError where the digests in a line are not those of what stands in it."""
     try:
         document = indented(doc)

@@ -12,7 +12,7 @@ from pytest_distill.evaluation.sources.formats.lm_eval.results import (
     AGGREGATIONS,
     CLOSE,
     MEANS,
-    Results,
+    HarnessResults,
 )
 from pytest_distill.evaluation.sources.formats.lm_eval.samples import Sample
 from pytest_distill.evaluation.sources.formats.totals import Scored, refuse_other_total
@@ -25,7 +25,7 @@ class Valued(Protocol):
     scores: dict[str, Any]
 
 
-def scored(source: str, documents: Sequence[Valued], results: Results) -> Scored:
+def scored(source: str, documents: Sequence[Valued], results: HarnessResults) -> Scored:
     """Return the metrics whose values are scores of a document.
 
     Raises
@@ -72,7 +72,7 @@ def _values(name: str, documents: Sequence[Valued]) -> list[Any]:
     return values
 
 
-def _checked(source: str, name: str, values: Sequence[Any], results: Results) -> bool:
+def _checked(source: str, name: str, values: Sequence[Any], results: HarnessResults) -> bool:
     """Return whether a metric is the mean of its values; EvaluationError where a total differs."""
     aggregation = results.aggregation(name.partition(",")[0])
     total = results.total(name)
@@ -96,7 +96,7 @@ def _aggregated(aggregate: Any, values: Sequence[Any]) -> float | None:
         return None
 
 
-def _metric(name: str, values: Sequence[float], results: Results) -> ForeignMetric:
+def _metric(name: str, values: Sequence[float], results: HarnessResults) -> ForeignMetric:
     low, high = min(0.0, *values), max(1.0, *values)
     span: Mapping[bool, float] = {True: 0.0, False: -math.inf}
     return ForeignMetric(

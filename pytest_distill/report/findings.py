@@ -70,7 +70,7 @@ class TestRecord:
 
 
 @dataclass
-class Found:
+class Findings:
     """Everything that one run found out.
 
     The gates stand in the order in which their tests were collected, whichever worker ran them.

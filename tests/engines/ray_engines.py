@@ -12,6 +12,7 @@ from typing import Any
 from pytest_distill import EvaluationError, ModelError
 from pytest_distill.engines import ModelInfo, ModelSpec
 from pytest_distill.evals.requests import Prediction, Request
+from pytest_distill.evals.tasks.classification import ClassificationRequest
 
 
 class Plain:
@@ -29,10 +30,18 @@ class Plain:
 
     def predict(self, requests: Sequence[Request]) -> Iterator[Prediction]:
         """Answer one after the other."""
+        if "pids" in self.said:
+            (Path(self.said["pids"]) / str(os.getpid())).touch()
         for request in requests:
             time.sleep(self.said.get("sleep", 0))
             self.before(request)
-            yield Prediction(request.id, loglikelihoods=(-float(len(request.id)), -0.5))
+            yield self.answer(request)
+
+    def answer(self, request: Request) -> Prediction:
+        """Return the answer to either kind of request."""
+        if isinstance(request, ClassificationRequest):
+            return Prediction(request.id, prediction="a")
+        return Prediction(request.id, loglikelihoods=(-float(len(request.id)), -0.5))
 
     def before(self, request: Request) -> None:
         """Do what this engine is for."""
@@ -94,3 +103,12 @@ class Omitting(Plain):
                 yield prediction
             if prediction.id == self.said.get("twice"):
                 yield prediction
+
+
+class Shipped(Plain):
+    """Answers what its file and its environment say."""
+
+    def answer(self, request: Request) -> Prediction:
+        """Read both."""
+        known = Path(self.spec.path).read_text(), os.environ["DISTILL_TOLD"]
+        return Prediction(request.id, loglikelihoods=tuple(-float(each) for each in known))

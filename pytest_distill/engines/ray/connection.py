@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import socket
 import threading
@@ -38,6 +39,8 @@ class _Ours:
     asking: int = 0
 
 
+_LOG_LEVEL = "RAY_BACKEND_LOG_LEVEL"
+"""The environment variable that says what Ray's own library writes to the terminal."""
 _lock = threading.RLock()
 _ours: _Ours | None = None
 
@@ -147,6 +150,8 @@ def _connect(ray: Any, address: str, options: RayOptions, who: str) -> None:
     main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM) if main else None
     starts = {"include_dashboard": False} if address == "local" else {}
+    level = os.environ.get(_LOG_LEVEL)
+    os.environ.setdefault(_LOG_LEVEL, "fatal")  # read when the process connects
     try:
         ray.init(
             address=address,
@@ -163,6 +168,8 @@ def _connect(ray: Any, address: str, options: RayOptions, who: str) -> None:
             "node of that cluster, with its version of Ray and Python"
         ) from None
     finally:
+        if level is None:
+            os.environ.pop(_LOG_LEVEL, None)
         if main and before is not None:
             signal.signal(signal.SIGTERM, before)
 

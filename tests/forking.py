@@ -9,6 +9,7 @@ own. Tests of what a run imports, or does without, start their own (`run_apart`)
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import json
@@ -22,6 +23,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -102,6 +104,29 @@ class Forks:
             self._fork(told, [nothing.fileno(), stdout.fileno(), stderr.fileno(), telling])
         return Forked([module, *arguments], heard)
 
+    def run(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        *,
+        folder: Path | None = None,
+        safe_path: bool = False,
+        timeout: float = 120,
+    ) -> subprocess.CompletedProcess[str]:
+        """Do what `start` does to its end, and return what was printed."""
+        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+            process = self.start(
+                module, arguments, out, err, environment, folder=folder, safe_path=safe_path
+            )
+            try:
+                status = process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+            printed = [file.seek(0) or file.read() for file in (out, err)]
+        return subprocess.CompletedProcess([module, *arguments], status, *printed)
+
     def close(self) -> None:
         """End it."""
         self._asked.close()
@@ -112,6 +137,14 @@ class Forks:
         socket.send_fds(self._asked, [len(packed).to_bytes(_LENGTH)], files)
         self._asked.sendall(packed)
         return int.from_bytes(_received(self._asked, _LENGTH))
+
+
+@cache
+def forks(*modules: str) -> Forks:
+    """Return what forks for this process, as long as it lives."""
+    made = Forks(*modules)
+    atexit.register(made.close)
+    return made
 
 
 class Forked:

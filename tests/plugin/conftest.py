@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -26,7 +26,7 @@ import pytest_distill.plugin.assertions
 import pytest_distill.plugin.progress
 import pytest_distill.plugin.reporting
 import pytest_distill.project.project  # noqa: F401
-from tests.forking import MODELS, Forked, ForkedIO, Forks
+from tests.forking import MODELS, Forked, ForkedIO, Forks, forks
 
 from .project import Project, Run
 
@@ -54,27 +54,11 @@ def project(pytester: pytest.Pytester) -> Project:
     return made
 
 
-@pytest.fixture(scope="session")
-def forks() -> Iterator[Forks]:
-    """Give what forks the workers of inner runs, and runs in a process of their own."""
-    made = Forks()
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="session")
-def model_forks() -> Iterator[Forks]:
-    """Give what forks runs in which torch and transformers are imported already."""
-    made = Forks(*MODELS)
-    yield made
-    made.close()
-
-
 @pytest.fixture
-def run(pytester: pytest.Pytester, forks: Forks, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return a function that runs pytest in the project, in this process; warnings are errors."""
     monkeypatch.setattr(
-        "execnet.gateway_io.Popen2IOMaster", lambda _, model: ForkedIO(forks, model)
+        "execnet.gateway_io.Popen2IOMaster", lambda _, model: ForkedIO(forks(), model)
     )
 
     def inner(*args: str) -> pytest.RunResult:
@@ -105,22 +89,22 @@ def run_apart(pytester: pytest.Pytester) -> Run:
 
 
 @pytest.fixture
-def run_forked(pytester: pytest.Pytester, forks: Forks) -> Run:
+def run_forked(pytester: pytest.Pytester) -> Run:
     """Return a function that runs pytest in a process of its own, with its imports done."""
-    return _in_forks(pytester, forks)
+    return _in_forks(pytester, forks())
 
 
 @pytest.fixture
-def run_models(pytester: pytest.Pytester, model_forks: Forks) -> Run:
+def run_models(pytester: pytest.Pytester) -> Run:
     """Return `run_forked` for runs that load models: with the imports of torch, too."""
-    return _in_forks(pytester, model_forks)
+    return _in_forks(pytester, forks(*MODELS))
 
 
-def _in_forks(pytester: pytest.Pytester, forks: Forks) -> Run:
+def _in_forks(pytester: pytest.Pytester, made: Forks) -> Run:
     def popen(command: Sequence[str], stdout: IO[str], stderr: IO[str], **_: object) -> Forked:
         assert list(command[:2]) == [sys.executable, "-mpytest"]
         path = f"{Path.cwd()}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"  # as pytester's own
-        return forks.start("pytest", command[2:], stdout, stderr, os.environ | {"PYTHONPATH": path})
+        return made.start("pytest", command[2:], stdout, stderr, os.environ | {"PYTHONPATH": path})
 
     def inner(*args: str) -> pytest.RunResult:
         with pytest.MonkeyPatch.context() as patched:

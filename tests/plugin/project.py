@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ import yaml
 import pytest_distill
 from pytest_distill.report.formats import as_text
 from pytest_distill.report.reading import read_report
+from tests.forking import forks
 
 N = 20
 TEACHER = range(18)
@@ -350,3 +352,8 @@ def refuse_package_frames(result: pytest.RunResult) -> None:
 def failing_lines(result: pytest.RunResult) -> list[str]:
     """Return the lines that pytest marks with E, without the mark."""
     return [line.removeprefix("E").strip() for line in result.outlines if line.startswith("E  ")]
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Do what ``python -m pytest_distill`` does in this folder."""
+    return forks().run("pytest_distill", arguments)

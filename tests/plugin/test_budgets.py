@@ -10,8 +10,6 @@ from __future__ import annotations
 import datetime
 import json
 import shutil
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -20,6 +18,7 @@ from .project import (
     Project,
     Run,
     blocks_of,
+    command,
     decision_of,
     failing_lines,
     gates_of,
@@ -369,13 +368,6 @@ def test_samples_have_budgets_too(thinking: Project, run_both: Run) -> None:
     assert found["length"]["observed"] == pytest.approx(lengths[2] / lengths[1])
 
 
-def command(project: Project, *arguments: str) -> None:
-    """Run a command of the package in the project's folder."""
-    subprocess.run(
-        [sys.executable, "-m", "pytest_distill", *arguments], cwd=project.path, check=True
-    )
-
-
 def test_an_export_hands_the_answers_within_budgets_on(thinking: Project, run: Run) -> None:
     """A machine without the models judges them; a budget that was not exported is refused."""
     gate = "assert_quality_retained(min=0.5, at_tokens={})"
@@ -385,7 +377,7 @@ def test_an_export_hands_the_answers_within_budgets_on(thinking: Project, run: R
         entry["path"] = name
     thinking.save()
     run(*REPORTS)
-    command(thinking, "store", "export", "out")
+    assert command("store", "export", "out").returncode == 0
     before = thinking.calls("predict")
     for name in thinking.models:
         shutil.rmtree(thinking.path / name)
@@ -441,7 +433,7 @@ def test_a_baseline_keeps_a_gate_within_a_budget_apart(thinking: Project, run: R
     gates = "assert_quality_retained(min=0.9)\nassert_quality_retained(min={}, at_tokens=43)"
     write_gates(thinking, both=gates.format(0.5))
     run(*REPORTS)
-    command(thinking, "baseline", "save", "out.json")
+    assert command("baseline", "save", "out.json").returncode == 0
     write_gates(thinking, both=gates.format(0.4))
     (saved,) = thinking.path.glob("*baseline*.json")
     result = run(*REPORTS, "--distill-baseline", str(saved))

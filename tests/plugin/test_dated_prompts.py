@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 from pytest_distill.engines.transformers.likeness import comparing as likeness
 
 from .chat_models import write_chat_models
-from .project import HEAD, Project, Run, gates_of, said, write_gates
+from .project import HEAD, Project, Run, command, gates_of, said, write_gates
 
 MONDAY = datetime(2026, 3, 30, 23, 59)
 TUESDAY = datetime(2026, 3, 31, 0, 1)
@@ -134,13 +133,12 @@ def _counting(calls: list[int]) -> Any:
 @pytest.mark.usefixtures("chatting")
 @pytest.mark.parametrize("template", [DATED])
 def test_an_export_says_that_its_prompts_hold_a_date(
-    run: Run, monkeypatch: pytest.MonkeyPatch, pytester: pytest.Pytester
+    run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its answers can be used where the weights are absent; the report tells of the date."""
     _began(monkeypatch, datetime.now())
     run(*REPORTS)
-    exported = pytester.run(sys.executable, "-m", "pytest_distill", "store", "export", "out")
-    assert "4 predictions" in exported.stdout.str()
+    assert "4 predictions" in command("store", "export", "out").stdout
     rows = [json.loads(line) for line in Path("out/texts.student.jsonl").read_text().splitlines()]
     assert all(row["dated"] != row["request"] for row in rows)
     for file in Path("student").glob("*.safetensors"):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ import pytest
 from pytest_distill.engines import file_digest
 from pytest_distill.evaluation.sources.manifest import read_manifest
 
-from .project import SHIPS, Project, Run, decision_of, refuse_package_frames, said
+from .project import SHIPS, Project, Run, command, decision_of, refuse_package_frames, said
 
 STORED = '''
 import hashlib
@@ -55,21 +53,10 @@ def stored(project: Project) -> Project:
     return project
 
 
-def store(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run one command of the store in the project's folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "pytest_distill", "store", *arguments],
-        cwd=project.path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def export(project: Project, run: Run) -> Path:
     """Evaluate everything and export it."""
     assert run().ret == 0
-    done = store(project, "export", "exported")
+    done = command("store", "export", "exported")
     assert done.returncode == 0, done.stderr
     return project.path / "exported"
 
@@ -137,16 +124,17 @@ def test_an_import_fills_the_store(stored: Project, run: Run) -> None:
     export(stored, run)
     shutil.rmtree(stored.path / ".distill")
     (stored.path / "calls.jsonl").unlink()
-    done = store(stored, "import", "exported")
+    done = command("store", "import", "exported")
     assert done.stdout.splitlines()[0] == "teacher on reviews: 20 predictions"
     run("--distill-json=out.json")
     assert [e["from_store"] for e in stored.json()["evaluations"]] == [20, 20, 20]
 
 
-def test_the_list_names_every_model(stored: Project, run: Run) -> None:
+@pytest.mark.usefixtures("stored")
+def test_the_list_names_every_model(run: Run) -> None:
     """Name, number of predictions, then the gold sets that were looked at, and the sum."""
     run()
-    lines = store(stored, "list").stdout.splitlines()
+    lines = command("store", "list").stdout.splitlines()
     assert [line.split()[0] for line in lines[:-2]] == ["student", "teacher", "sft"]
     assert lines[-2].startswith("reviews  gold set ")
     assert lines[-1].startswith("3 models, 60 predictions, ")
@@ -157,8 +145,8 @@ def test_prune_drops_what_no_model_has(stored: Project, run: Run) -> None:
     run()
     stored.file("models/student/weights", "trained on")
     run()
-    assert store(stored, "prune").stdout == "1 models and 20 predictions dropped\n"
-    assert store(stored, "prune").stdout == "0 models and 0 predictions dropped\n"
+    assert command("store", "prune").stdout == "1 models and 20 predictions dropped\n"
+    assert command("store", "prune").stdout == "0 models and 0 predictions dropped\n"
 
 
 def test_a_checkpoint_overwritten_in_place_is_evaluated_again(stored: Project, run: Run) -> None:
@@ -175,7 +163,7 @@ def test_a_checkpoint_overwritten_in_place_is_evaluated_again(stored: Project, r
 
 def test_an_export_of_nothing_is_an_error(stored: Project) -> None:
     """Nothing was evaluated yet: exit status 1, and no folder that looks like an export."""
-    done = store(stored, "export", "exported")
+    done = command("store", "export", "exported")
     assert done.returncode == 1
     assert "no predictions are stored there" in done.stderr
     assert not (stored.path / "exported" / "models.json").exists()
@@ -251,7 +239,7 @@ def test_rows_that_were_not_exported_are_refused(stored: Project, run: Run) -> N
     folder = absent(stored, run)
     shutil.copy(folder / "reviews.teacher.jsonl", folder / "reviews.student.jsonl")
     refused(run, "reviews.student.jsonl: is not what was exported", "models.json says")
-    done = store(stored, "import", "exported")
+    done = command("store", "import", "exported")
     assert done.returncode == 1
     assert "reviews.student.jsonl: is not what was exported" in done.stderr
 
@@ -312,7 +300,7 @@ def test_an_import_of_rows_without_a_request_is_an_error(stored: Project, run: R
     entry = read_manifest(folder)["teacher"]
     again = replace(entry, files={path.name: file_digest(path)})
     (folder / "models.json").write_text(json.dumps(manifest | {"teacher": again.to_json()}))
-    done = store(stored, "import", "exported")
+    done = command("store", "import", "exported")
     assert done.returncode == 1
     assert "reviews.teacher.jsonl:3 (id 'e2'): no digest of what was asked" in done.stderr
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +10,7 @@ import pytest
 
 from pytest_distill.cli import main
 
-from .project import Project, Run, gates_of, recorded, said, write_gates
+from .project import Project, Run, command, gates_of, recorded, said, write_gates
 from .test_repeats import N, asked, counts, use_samples
 
 REPORTS = ("--distill-report", "--distill-json", "out.json")
@@ -45,15 +43,9 @@ TEACHER = ["aaaa", "aaaa", "aaab", "aabb", "aaaa", "bcbb"]
 STUDENT = ["aaaa", "aabb", "abaa", "abbb", "bbbb", "bbba"]
 
 
-def store(project: Project, *arguments: str) -> str:
+def store(*arguments: str) -> str:
     """Run a command of the store, and return what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest_distill", "store", *arguments],
-        cwd=project.path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = command("store", *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -63,14 +55,14 @@ def test_an_export_has_every_sample(project: Project, run: Run) -> None:
     use_samples(project)
     run(*REPORTS).assert_outcomes(passed=1)
     (row,), made = project.json()["comparisons"], len(asked(project))
-    printed = store(project, "export", "exported")
+    printed = store("export", "exported")
     assert f"sums.student.jsonl: {8 * N} predictions" in printed
     lines = (project.path / "exported" / "sums.student.jsonl").read_text().splitlines()
     assert [(json.loads(line)["id"], json.loads(line)["repeat"]) for line in lines] == [
         (f"q{i}", k) for i in range(N) for k in range(8)
     ]
-    assert "96 predictions" in store(project, "list")
-    store(project, "import", "exported", "--cache", "other")
+    assert "96 predictions" in store("list")
+    store("import", "exported", "--cache", "other")
     run(*REPORTS, "--distill-cache", "other").assert_outcomes(passed=1)
     assert len(asked(project)) == made
     assert counts(project)["student"] == (0, 8 * N)
@@ -90,7 +82,7 @@ def test_another_number_of_samples_is_exported_again(project: Project, run: Run)
         project.file(f"models/{name}/weights", name)
     project.save()
     run().assert_outcomes(passed=1)
-    store(project, "export", "exported")
+    store("export", "exported")
     (project.path / "models").rename(project.path / "moved")
     run("--distill-predictions", "exported").assert_outcomes(passed=1)
     project.evals["sums"]["repeats"] = 4

@@ -31,7 +31,10 @@ import pytest
 from execnet.gateway_base import Popen2IO
 from execnet.gateway_io import popen_bootstrapline
 
+TORCH = ("torch", "torch._dynamo", "torch.distributed.tensor")
+"""What a run that loads models imports before it reads the settings of the hub."""
 MODELS = (
+    *TORCH,
     "pytest_distill.engines.transformers.loading",
     "transformers.models.auto.modeling_auto",
     "transformers.models.auto.tokenization_auto",
@@ -124,8 +127,9 @@ class Forks:
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise
-            printed = [file.seek(0) or file.read() for file in (out, err)]
-        return subprocess.CompletedProcess([module, *arguments], status, *printed)
+            out.seek(0)
+            err.seek(0)
+            return subprocess.CompletedProcess([module, *arguments], status, out.read(), err.read())
 
     def close(self) -> None:
         """End it."""

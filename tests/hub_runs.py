@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from .forking import TORCH, forks
 from .hub_server import Hub
 
 NOWHERE = "http://127.0.0.1:9"
@@ -98,14 +98,9 @@ class Suite:
     def run(self, *args: str, **variables: str) -> Ended:
         """Run pytest; what the hub was asked before is forgotten."""
         self.hub.requests.clear()
-        ended = subprocess.run(
-            self.command(*args),
-            cwd=self.folder,
-            env=self.surroundings(**variables),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+        _, _, module, *arguments = self.command(*args)
+        ended = forks(*TORCH).run(
+            module, arguments, self.surroundings(**variables), folder=self.folder
         )
         text = ended.stdout + ended.stderr
         for word in ("Traceback", "pytest_distill/", "INTERNALERROR", "Captured"):

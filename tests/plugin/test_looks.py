@@ -16,6 +16,7 @@ from .project import (
     Project,
     Run,
     answers,
+    command,
     gold,
     recorded,
     review_eval,
@@ -23,7 +24,6 @@ from .project import (
     write_gates,
 )
 from .test_cache_option import use_stored_engine
-from .test_predictions_option import store
 
 JSON = ("--distill-json", "out.json")
 KEEPS = "assert_quality_retained(0.5)"
@@ -208,10 +208,10 @@ def test_the_store_lists_and_keeps_looks(judged: Project, run: Run) -> None:
     another_student(judged, 4)
     run(*JSON)
     digest = unordered_sha256([row["text"], row["label"]] for row in gold()).hexdigest()
-    for command in ("list", "prune", "list"):
-        done = store(judged, command)
+    for asked in ("list", "prune", "list"):
+        done = command("store", asked)
         assert (done.returncode, done.stderr) == (0, "")
-        if command == "list":
+        if asked == "list":
             line = done.stdout.splitlines()[0]
             assert line.startswith(f"reviews  gold set {digest[:12]}  2 students judged  20")
     another_student(judged, 5)

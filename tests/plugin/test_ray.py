@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 
-from .project import Project, Run, decision_of, report_of, said
-from .test_predictions_option import STORED, store
+from .project import Project, Run, command, decision_of, report_of, said
+from .test_predictions_option import STORED
 
 GATES = """
     import pytest
@@ -37,7 +37,7 @@ def test_one_process_and_a_cluster_answer_for_each_other(project: Project, run: 
     project.save()
     project.file("test_ship.py", GATES)
     assert run().ret == 0
-    assert store(project, "export", "exported").returncode == 0
+    assert command("store", "export", "exported").returncode == 0
     asked = project.calls("predict")
 
     teacher = project.models["teacher"]

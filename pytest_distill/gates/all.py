@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 
 from pytest_distill import gates
 from pytest_distill.gates.gate import Gate
-from pytest_distill.gates.subjects import BudgetGate
 from pytest_distill.gates.verdict import called
 
 
@@ -36,5 +35,4 @@ def names_a_gate(name: str) -> bool:
     if not budget or gate not in GATES:
         return name in GATES
     tokens = re.match(r"[1-9][0-9]{0,9}\b", budget)
-    within = issubclass(GATES[gate], BudgetGate)
-    return within and tokens is not None and name == called(gate, int(tokens[0]))
+    return GATES[gate].within_budget and tokens is not None and name == called(gate, int(tokens[0]))

@@ -240,8 +240,8 @@ def _holding_a_cpu() -> Any:
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ({"actors": 4}, "4 actors of 1 CPUs each and one whole CPU for reading: 3 would fit"),
-        ({"num_gpus": 1}, "1 actor of 1 CPUs and 1 GPUs each .* not even one fits"),
+        ({"actors": 4}, "4 actors of 1 CPU each and one whole CPU for reading: 3 would fit"),
+        ({"num_gpus": 1}, "1 actor of 1 CPU and 1 GPU each .* not even one fits"),
         ({"actors": {"min": 5, "max": 9}, "wait": 0.1}, r"5 actors .* \(after 0.1 s\)"),
     ],
 )

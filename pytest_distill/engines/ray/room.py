@@ -38,8 +38,7 @@ class Node:
     @property
     def has(self) -> str:
         """What it has, in words."""
-        gpus = f" and {plain_text(self.gpus)} GPUs" if self.gpus else ""
-        return f"{self.name} has {plain_text(self.cpus)} CPUs{gpus}"
+        return f"{self.name} has {_both(self.cpus, self.gpus)}"
 
 
 def alive(nodes: Sequence[Mapping[str, Any]]) -> list[Node]:
@@ -60,7 +59,7 @@ def fitting(nodes: Sequence[Node], cpus: float, gpus: float, reading: float = RE
     """Return how many actors fit beside so many CPUs for reading, on whichever node that suits."""
     whole = [_on(node, cpus, gpus, 0) for node in nodes]
     beside = [
-        sum(whole) - whole[place] + _on(node, cpus, gpus, reading)
+        sum([*whole[:place], _on(node, cpus, gpus, reading), *whole[place + 1 :]])
         for place, node in enumerate(nodes)
         if node.cpus >= reading
     ]
@@ -86,7 +85,7 @@ def lacking(
     fit = fitting(nodes, cpus, gpus)
     if fit >= actors:
         return None
-    of_each = f"{plain_text(cpus)} CPUs" + (f" and {plain_text(gpus)} GPUs" if gpus else "")
+    of_each = _both(cpus, gpus)
     fits = f"{fit:.0f} would fit" if fit else "not even one fits"
     told = "; ".join(node.has for node in nodes[:5])
     more = f"; and {len(nodes) - 5} more nodes" if len(nodes) > 5 else ""
@@ -95,3 +94,9 @@ def lacking(
         f"no room for {count_text(actors, 'actor')} of {of_each} each and one whole CPU for "
         f"reading: {fits} ({told}{more}); lower actors, num_cpus or num_gpus{wait}"
     )
+
+
+def _both(cpus: float, gpus: float) -> str:
+    """Return how many CPUs and GPUs, in words."""
+    told = ((cpus, "CPU"), *([(gpus, "GPU")] if gpus else []))
+    return " and ".join(f"{plain_text(n)} {unit}{'' if n == 1 else 's'}" for n, unit in told)

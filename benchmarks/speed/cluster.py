@@ -146,7 +146,13 @@ def main() -> None:
 
     import ray
 
-    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    ray.init(
+        address="local",
+        num_cpus=4,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
     versions = ", ".join(f"{name} {version(name)}" for name in ("ray", "torch", "transformers"))
     print(
         f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}; Python "

@@ -313,6 +313,12 @@ def test_the_minimum_s_needed_is_the_worst_eval_s() -> None:
     assert falls == math.ceil(seven / 100 * 1100)
 
 
+def test_no_number_of_examples_settles_a_minimum_at_the_floor() -> None:
+    """An eval that keeps just the floor never passes, however many examples the others have."""
+    assert ProportionRetention(95, 5, 0, 0).needed(0.95) is None
+    assert counts((100, 5), (100, 0)).needed(0.95) is None
+
+
 @pytest.mark.parametrize("aggregate", AGGREGATES)
 @pytest.mark.parametrize("sizes", [(50, 1000), (50,) * 5])
 def test_a_student_at_the_floor_seldom_passes(aggregate: Combined, sizes: tuple[int, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pytest_distill.engines.transformers.clocks import Clock
 from pytest_distill.engines.transformers.loading import load_tokenizer
 from pytest_distill.engines.vllm.loading import Plan, planned
 from pytest_distill.engines.vllm.options import VLLMOptions
+from pytest_distill.engines.vllm.weights import seen
 from pytest_distill.errors import ModelError
 
 from .tiny import hf, saved, spec_of
@@ -78,3 +80,21 @@ def test_models_of_other_kinds_are_refused(seq2seq_folder: Path, classifier_fold
     for folder, name in ((seq2seq_folder, "T5"), (classifier_folder, "Bert")):
         with pytest.raises(ModelError, match=rf"is a {name}.*set 'engine: transformers'$"):
             plan(folder)
+
+
+@pytest.mark.parametrize("beside", ["old.safetensors", "model.safetensors.index.json"])
+def test_weights_beside_those_of_the_model_are_out_of_sight(
+    causal_folder: Path, tmp_path: Path, beside: str
+) -> None:
+    """VLLM would load every file of weights in the folder, or those that the index names."""
+    folder = shutil.copytree(causal_folder, tmp_path / "m")
+    with seen(locate(spec_of(folder))) as own:
+        assert own == folder
+    (folder / beside).write_bytes((folder / "config.json").read_bytes())
+    checkpoint = locate(spec_of(folder))
+    with seen(checkpoint) as made:
+        assert [file.resolve() for file in made.glob("*.safetensors")] == [*checkpoint.weights]
+        assert (made / "config.json").read_bytes() == (folder / "config.json").read_bytes()
+        assert not (made / beside).exists()
+    assert not made.exists()
+    assert (folder / "model.safetensors").is_file()

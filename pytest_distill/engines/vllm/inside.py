@@ -53,8 +53,9 @@ class Asked:
         threading.Thread(target=self._follow, daemon=True).start()
 
     def _follow(self) -> None:
-        for line in self._lines:
-            self._read.put(json.loads(line))
+        with suppress(ValueError):  # torn: who asks has ended in the middle of a line
+            for line in self._lines:
+                self._read.put(json.loads(line))
         self._read.put(None)
         threading.Event().wait(PATIENCE)
         os.killpg(0, signal.SIGKILL)  # it leads its group: what it started ends too

@@ -26,6 +26,7 @@ from pytest_distill.engines.transformers.reader import Reader, tokens_named
 from pytest_distill.engines.vllm.failures import load_error
 from pytest_distill.engines.vllm.options import VLLMOptions
 from pytest_distill.engines.vllm.process import Process, VLLMFailedError
+from pytest_distill.engines.vllm.weights import seen
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import CAUSAL
 
@@ -143,7 +144,7 @@ def load(
     _refuse_few_gpus(spec, options, device)
     arguments = {
         **options.engine_args,
-        "model": str(checkpoint.folder),
+        "config_format": "hf",  # not Mistral's own, which may lie beside it
         "tokenizer": str(checkpoint.tokenizer),
         "skip_tokenizer_init": True,
         "load_format": "safetensors",
@@ -167,7 +168,10 @@ def load(
     if cache is not None:
         arguments["kv_cache_memory_bytes"] = int(cache * 2**30)
     try:
-        process = Process(arguments, _environment(spec, options, device))
+        with seen(checkpoint) as folder:
+            process = Process(
+                {**arguments, "model": str(folder)}, _environment(spec, options, device)
+            )
     except VLLMFailedError as error:
         raise load_error(spec, str(error)) from None
     if process.about["device"] != device.type:

@@ -27,10 +27,16 @@ _KEYS_CALLED: Mapping[str, str] = {
 }
 _FIXED: Mapping[str, str] = {
     "load_format": "nothing but safetensors is loaded",
+    "model_weights": "the weights are those in 'path'",
+    "ignore_patterns": "the weights are those in 'path'",
+    "hf_config_path": "the config is that in 'path'",
+    "config_format": "the config is that in 'path'",
     "skip_tokenizer_init": "texts are made into tokens here, as lm-evaluation-harness does",
     "tokenizer_mode": "texts are made into tokens here, as lm-evaluation-harness does",
     "logprobs_mode": "log-probabilities are the model's own, before temperature and penalties",
     "max_logprobs": "it is fixed",
+    "use_tqdm_on_load": "vLLM's log stays out of the terminal",
+    "disable_log_stats": "vLLM's log stays out of the terminal",
     "generation_config": "how a text is decoded is the eval's to say",
     "override_generation_config": "how a text is decoded is the eval's to say",
     "logits_processors": "how a text is decoded is the eval's to say",

@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from pytest_distill._util.user_code import unless_ours, user_code, warn_of
+from pytest_distill._util.user_code import is_ours, unless_ours, user_code, warn_of
 from pytest_distill.engines import (
     Dated,
     Elsewhere,
@@ -232,7 +232,9 @@ def identity_of(name: str, engine: Engine) -> dict[str, Any] | None:
     """
     if not isinstance(engine, Identified):
         return None
-    identity = engine.identity
+    identity: object = engine.identity
+    if identity is None and is_ours(engine):  # of one that has another one answer
+        return None
     where = _of_engine(name, engine, "identity")
     try:
         said = plain.json_able(identity)

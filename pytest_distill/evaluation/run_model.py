@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_distill._util.user_code import is_ours
 from pytest_distill.engines import Metered, Patient, plain
+from pytest_distill.engines.unread import refuse_unread, watched
 from pytest_distill.errors import (
     ComparisonError,
     DistillError,
@@ -28,7 +29,6 @@ from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.model import Progress, silent
 from pytest_distill.evaluation.plain_predictions import plain_prediction
 from pytest_distill.evaluation.store.stored import EvaluatedPredictions, StoredFigure
-from pytest_distill.evaluation.unread import refuse_unread, watched
 
 _LOOK_SECONDS = 1.0
 """How often a model's files are looked at while it answers."""

@@ -23,6 +23,8 @@ from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.ray import RayEngine, running
 from pytest_distill.engines.transformers import TransformersEngine
 from pytest_distill.evals.requests import Prediction
+from pytest_distill.evals.tasks.conversations import Conversation
+from pytest_distill.evals.tasks.decoding import GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.store.keeping import Keeper
@@ -366,3 +368,11 @@ def _project(folder: Path, teacher: dict[str, Any]) -> None:
     }
     (folder / "distill.yaml").write_text(json.dumps(told))
     (folder / "test_gate.py").write_text("def test_it(teacher):\n    teacher.evaluate('toy')\n")
+
+
+def test_an_engine_that_looks_into_no_conversation_is_refused(engine: Ask) -> None:
+    """In an actor as in one process: it would answer an empty prompt."""
+    talk = Conversation([{"role": "user", "content": "hi"}])
+    asked = [GenerationRequest("e1", "", conversation=talk)]
+    with pytest.raises(ModelError, match=r"answered example 'e1' without a look at"):
+        list(engine(own("Plain")).predict(asked))

@@ -16,7 +16,8 @@ import pytest
 from pydantic import ValidationError
 
 from pytest_distill import EvaluationError, ModelError
-from pytest_distill.engines.ray import addresses
+from pytest_distill.engines import ModelSpec
+from pytest_distill.engines.ray import RayEngine, addresses
 from pytest_distill.engines.ray.answering import differing, moved
 from pytest_distill.engines.ray.collector import MOST_WAITING, TRIES, Collector, Worker
 from pytest_distill.engines.ray.failures import Failure
@@ -30,6 +31,7 @@ from pytest_distill.evals.tasks.conversations import Conversation
 from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
+from pytest_distill.evaluation.described_model import identity_of
 
 OF = {"engine": "tests.engines.ray_engines:Plain"}
 
@@ -253,3 +255,14 @@ def test_requests_of_every_kind_travel_whole() -> None:
         came = pickle.loads(pickle.dumps(request))  # noqa: S301
         assert came == request
         assert request_key(came) == request_key(request)
+
+
+def test_what_the_inner_engine_raises_here_is_an_error_of_the_model() -> None:
+    """It is built in the run too, to tell what the model is."""
+    own = {"engine": "tests.engines.ray_engines:Unloadable"}  # it misses a key
+    engine = RayEngine(ModelSpec("m", "teacher", options={"of": own}))
+    with pytest.raises(ModelError, match=r"the engine of model 'm' raised KeyError: 'run'"):
+        _ = engine.info
+    engine.close()
+    plain = RayEngine(ModelSpec("m", "teacher", options={"of": OF}))
+    assert identity_of("m", plain) is None

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_distill._util.user_code import unless_ours
 from pytest_distill.engines import plain
 from pytest_distill.engines.file_digests import FileDigests
 from pytest_distill.engines.info import ModelInfo
@@ -20,7 +22,7 @@ from pytest_distill.engines.port import Dated, Engine, Identified, Unsteady
 from pytest_distill.engines.ray.options import RayOptions
 from pytest_distill.engines.ray.tally import Pace, Tally
 from pytest_distill.engines.spec import ModelSpec
-from pytest_distill.errors import one_line
+from pytest_distill.errors import ModelError, one_line
 from pytest_distill.evals.requests import Prediction, Request
 
 if TYPE_CHECKING:
@@ -74,8 +76,18 @@ class RayEngine:
     @cached_property
     def inner(self) -> Engine:
         """The engine of the model in this process, where it is never loaded."""
-        made: Engine = self.options.of.kind(self._inner_spec)
+        kind = self.options.of.kind
+        with unless_ours(kind, self._its_engine, ModelError):
+            made: Engine = kind(self._inner_spec)
         return made
+
+    def _asking(self) -> AbstractContextManager[None]:
+        """Let whatever that engine raises in the block be an error of the model."""
+        return unless_ours(self.inner, self._its_engine, ModelError)
+
+    @property
+    def _its_engine(self) -> str:
+        return f"the engine of {self._who}"
 
     @property
     def _inner_spec(self) -> ModelSpec:
@@ -84,24 +96,31 @@ class RayEngine:
     @property
     def notes(self) -> list[str]:
         """Sentences about how the predictions came about that a reader should see."""
-        given = getattr(self.inner, "notes", ())
-        said = [given] if isinstance(given, str) else map(str, given)
+        with self._asking():
+            given = getattr(self.inner, "notes", ())
+            said = [given] if isinstance(given, str) else [*map(str, given)]
         return list(dict.fromkeys([*said, *self._told]))
 
     @property
     def identity(self) -> Mapping[str, Any] | None:
         """What makes the answers: what its own engine says; None where that can't."""
-        return self.inner.identity if isinstance(self.inner, Identified) else None
+        with self._asking():
+            return self.inner.identity if isinstance(self.inner, Identified) else None
 
     @property
     def info(self) -> ModelInfo:
         """What is known of the model, without the device: that is one of the cluster's."""
-        return replace(self.inner.info, device=None)
+        with self._asking():
+            known: object = self.inner.info
+        if not isinstance(known, ModelInfo):
+            raise ModelError(f"{self._its_engine}: info: {plain.shown(known)} is no ModelInfo")
+        return replace(known, device=None)
 
     @property
     def noise_check(self) -> int | None:
         """How many examples of each eval are asked twice."""
-        return self.inner.noise_check if isinstance(self.inner, Unsteady) else None
+        with self._asking():
+            return self.inner.noise_check if isinstance(self.inner, Unsteady) else None
 
     @property
     def placement(self) -> dict[str, Any]:
@@ -128,7 +147,8 @@ class RayEngine:
 
     def dated_prompts(self, requests: Sequence[Request]) -> Mapping[str, str]:
         """Return by id what its own engine asks beside what requests say."""
-        return self.inner.dated_prompts(requests) if isinstance(self.inner, Dated) else {}
+        with self._asking():
+            return self.inner.dated_prompts(requests) if isinstance(self.inner, Dated) else {}
 
     def predict(self, requests: Sequence[Request]) -> Iterator[Prediction]:
         """Yield one prediction a request, each as it is made, in any order.
@@ -166,11 +186,15 @@ class RayEngine:
 
     def close(self) -> None:
         """End the connection to the cluster, where no other model uses it."""
-        self.inner.close()
-        if "pytest_distill.engines.ray.connection" in sys.modules:
-            from pytest_distill.engines.ray.connection import leave
+        try:
+            if "inner" in vars(self):
+                with self._asking():
+                    self.inner.close()
+        finally:
+            if "pytest_distill.engines.ray.connection" in sys.modules:
+                from pytest_distill.engines.ray.connection import leave
 
-            leave(self)
+                leave(self)
 
     @property
     def _who(self) -> str:

@@ -13,11 +13,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pytest_distill._util.user_code import raised
+from pytest_distill._util.user_code import is_ours, raised
 from pytest_distill.engines import Identified, plain
 from pytest_distill.engines.ray.collector import Order, Worker
 from pytest_distill.engines.ray.failures import Failure
 from pytest_distill.engines.ray.library import ray
+from pytest_distill.engines.unread import refuse_unread, watched
 from pytest_distill.errors import EvaluationError, ModelError, one_line
 from pytest_distill.evals.requests import Prediction, Request
 
@@ -119,12 +120,17 @@ class Answers:
     def _predict(self, requests: Sequence[Request], order: Order) -> None:
         if order.stop or not requests:
             return
-        who, seen = f"the engine of {self._work.who}", set()
-        for prediction in self._engine.predict(requests):
+        who = f"the engine of {self._work.who}"
+        seen: set[str] = set()
+        foreign = not is_ours(self._engine)
+        asked = watched(requests) if foreign else requests
+        for prediction in self._engine.predict(asked):
             if not isinstance(prediction, Prediction):
                 raise EvaluationError(f"{who} gave {prediction!r}, not a Prediction")
             if prediction.id in seen:
                 raise EvaluationError(f"{who} gave two predictions for example '{prediction.id}'")
+            if foreign and not seen:
+                refuse_unread(asked, who)
             seen.add(prediction.id)
             if not self._post.give(prediction):
                 return

@@ -13,10 +13,11 @@ from pytest_distill import EvaluationError, ModelError
 from pytest_distill.engines import ModelInfo, ModelSpec
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks.classification import ClassificationRequest
+from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 
 
 class Plain:
-    """Answers with the length of each id; every further key is `said`."""
+    """Answers with the length of each text; every further key is `said`."""
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
@@ -41,7 +42,10 @@ class Plain:
         """Return the answer to either kind of request."""
         if isinstance(request, ClassificationRequest):
             return Prediction(request.id, prediction="a")
-        return Prediction(request.id, loglikelihoods=(-float(len(request.id)), -0.5))
+        assert isinstance(request, ChoiceRequest)
+        contexts = request.contexts or [request.context] * len(request.continuations)
+        texts = (one + other for one, other in zip(contexts, request.continuations, strict=True))
+        return Prediction(request.id, loglikelihoods=tuple(-float(len(text)) for text in texts))
 
     def before(self, request: Request) -> None:
         """Do what this engine is for."""

@@ -29,6 +29,7 @@ from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.store.keeping import Keeper
 from pytest_distill.project.project import Project
+from pytest_distill.testing import engine_contract
 
 from .tiny import TEXTS, one_each, predicted, spec_of
 
@@ -183,6 +184,19 @@ def test_an_engine_is_heard_and_asked_several_times(engine: Ask) -> None:
     assert made.notes == ["answered by lengths"]
     assert made.spent == "m: 8 answers came from 1 actor on 1 node of a Ray cluster"
     assert made.identity is None
+
+
+def test_the_contract_of_an_engine_is_kept(cluster: Any) -> None:
+    """On a connection that is there already: Ray keeps a log and sockets open when one ends."""
+    ray: Any = import_module("ray")
+    ray.init(address=cluster.address, log_to_driver=False)
+    try:
+        report = engine_contract("ray", {"of": own("Named")}, requests=choices(2), elsewhere=False)
+        assert ray.is_initialized()
+    finally:
+        ray.shutdown()
+    found = {each.point for each in report.kept}
+    assert {"alike", "batches", "cancel", "close", "resume"} <= found, found
 
 
 def test_what_an_engine_leaves_out_or_answers_twice_is_seen(engine: Ask) -> None:

@@ -12,13 +12,14 @@ import scipy.stats
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.errors import ConfigError, DistillError
 from pytest_distill.evals.metrics import MeanMetric
+from pytest_distill.gates.deciding import within
 from pytest_distill.gates.flips import Flips
 from pytest_distill.gates.inherited import InheritedErrors
 from pytest_distill.gates.retention import QualityRetained
 from pytest_distill.gates.score import Score
 from pytest_distill.gates.sft import BeatsSft
 from pytest_distill.gates.slices import SlicesRetained
-from pytest_distill.gates.verdict import Outcome
+from pytest_distill.gates.verdict import Outcome, Relation
 from pytest_distill.statistics.proportions import ProportionRetention
 from tests.unit.conftest import MakeComparison
 
@@ -192,3 +193,21 @@ def test_sizes_that_are_not_known_are_told(
     """Whichever of the two is not known, a note names it."""
     comparison = make_comparison("aaab", "aaab", "aaab", "aabb", sizes=sizes)
     assert f"the size of {who} is not known" in BeatsSft().judge(comparison).notes
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "relation", "outcome"),
+    [
+        (5, 6, ">=", Outcome.PASSED),
+        (4, 5, ">=", Outcome.INCONCLUSIVE),
+        (3, 4, ">=", Outcome.FAILED),
+        (4, 5, "<=", Outcome.PASSED),
+        (5, 6, "<=", Outcome.INCONCLUSIVE),
+        (6, 7, "<=", Outcome.FAILED),
+    ],
+)
+def test_a_bound_on_the_limit_keeps_it(
+    low: int, high: int, relation: Relation, outcome: Outcome
+) -> None:
+    """A limit of 5 is kept by just 5: by the bound that must keep it, and by the one that may."""
+    assert within(Fraction(low), Fraction(high), relation, Fraction(5)) is outcome

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from pytest_distill.engines.transformers.checkpoint import locate
 from pytest_distill.engines.transformers.clocks import Clock
@@ -98,3 +100,47 @@ def test_weights_beside_those_of_the_model_are_out_of_sight(
         assert not (made / beside).exists()
     assert not made.exists()
     assert (folder / "model.safetensors").is_file()
+
+
+def with_weights(folder: Path, to: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """Return a copy of a checkpoint with other weights."""
+    shutil.copytree(folder, to)
+    weights = load_file(to / "model.safetensors")
+    change(weights)
+    save_file(weights, to / "model.safetensors", metadata={"format": "pt"})
+    return to
+
+
+def test_a_checkpoint_that_lacks_a_weight_is_refused(causal_folder: Path, tmp_path: Path) -> None:
+    """VLLM would run it with whatever stood there, and one with a layer too many without it."""
+    name = "model.layers.1.mlp.up_proj.weight"
+    lacking = with_weights(causal_folder, tmp_path / "lacking", lambda w: w.pop(name))
+    with pytest.raises(ModelError, match=r"lacks model\.layers\.1\.mlp\.up_proj\.weight; a Llama"):
+        plan(lacking)
+    deeper = name.replace(".1.", ".2.")
+    more = with_weights(
+        causal_folder, tmp_path / "more", lambda w: w.update({deeper: w[name].clone()})
+    )
+    with pytest.raises(ModelError, match=r"holds model\.layers\.2\..*has no place for"):
+        plan(more)
+
+
+def test_tied_weights_count_once_and_other_names_are_told_of(
+    causal_folder: Path, tmp_path: Path
+) -> None:
+    """A head that is stored alone stands for the table that is tied to it."""
+    table = "model.embed_tokens.weight"
+    tied = with_weights(
+        causal_folder, tmp_path / "t", lambda w: w.update({"lm_head.weight": w.pop(table)})
+    )
+    notes: list[str] = []
+    plan(tied, notes)
+    assert notes == []
+
+    def renamed(weights: dict[str, Any]) -> None:
+        for key in [*weights]:
+            weights[f"x.{key}"] = weights.pop(key)
+
+    plan(with_weights(causal_folder, tmp_path / "r", renamed), notes)
+    (note,) = notes
+    assert "not checked whether all are there" in note

@@ -23,6 +23,7 @@ from pytest_distill.engines.transformers.info import unpacked_on_meta
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.engines.transformers.reader import Reader, tokens_named
+from pytest_distill.engines.vllm.complete import check_weights
 from pytest_distill.engines.vllm.failures import load_error
 from pytest_distill.engines.vllm.options import VLLMOptions
 from pytest_distill.engines.vllm.process import Process, VLLMFailedError
@@ -104,6 +105,7 @@ def planned(
         names = getattr(config, "architectures", None) or [cls.__name__]
         _refuse_other_kind(spec, kind, str(names[0]))
         model = unpacked_on_meta(spec, cls, config)
+        check_weights(spec, checkpoint, model, notes)
         table = token_embeddings(model)
         stated = context_length(model, tokenizer, kind)
         ends = _end_tokens(checkpoint, config, tokenizer)

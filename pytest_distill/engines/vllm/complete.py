@@ -1,0 +1,70 @@
+"""Whether a checkpoint holds every weight of its architecture: without one vLLM runs, silently."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pytest_distill.engines.transformers.checkpoint import Checkpoint
+from pytest_distill.engines.transformers.options import Spec
+from pytest_distill.engines.transformers.quantisation import packing
+from pytest_distill.engines.transformers.unpacking import LAYER_NUMBER
+from pytest_distill.errors import ModelError, few
+
+_EXPERTS = ".experts."
+"""Part of the names of weights that transformers puts together when it loads them."""
+
+
+def check_weights(spec: Spec, checkpoint: Checkpoint, model: Any, notes: list[str]) -> None:
+    """Refuse a model that would run without some of its weights, or without some that it has.
+
+    Told from names alone. Packed weights have other names, and are vLLM's to check; where most
+    names are not those of the architecture either, a note says that nothing was checked.
+
+    Parameters
+    ----------
+    model
+        The model of transformers, without memory.
+
+    Raises
+    ------
+    ModelError
+        Naming what lacks, or has no place.
+    """
+    if packing(spec, checkpoint.config) is not None:
+        return
+    stored = checkpoint.stored_types.keys()
+    groups: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        groups.setdefault(id(parameter), []).append(name)
+    names = [group for group in groups.values() if not any(_EXPERTS in name for name in group)]
+    missing = [group[0] for group in names if not stored & set(group)]
+    if len(missing) > len(names) // 2:
+        notes.append(
+            f"model '{spec.name}' ({type(model).__name__}): its weights have other names than "
+            "those of its class in transformers, so that it was not checked whether all are there"
+        )
+        return
+    if missing:
+        raise ModelError(
+            f"model '{spec.name}': the checkpoint in {checkpoint.folder} lacks "
+            f"{few(sorted(missing))}; a {type(model).__name__} would run with random numbers "
+            "there: save the whole fine-tuned model, or correct 'architectures' in config.json"
+        )
+    if dropped := _without_place(stored, {name for group in groups.values() for name in group}):
+        raise ModelError(
+            f"model '{spec.name}': the checkpoint in {checkpoint.folder} holds {few(dropped)}, "
+            "which its config.json has no place for, so that the model would run without: correct "
+            "the number of layers there, or merge the adapter before saving"
+        )
+
+
+def _without_place(stored: Iterable[str], own: set[str]) -> list[str]:
+    """Return what is stored and looks like the model's own, or like an adapter's."""
+    places = {LAYER_NUMBER.sub("*", name) for name in own}
+    return sorted(
+        name
+        for name in stored
+        if name not in own
+        and (LAYER_NUMBER.sub("*", name) in places or "lora_" in name or ".base_layer." in name)
+    )

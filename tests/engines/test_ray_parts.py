@@ -174,6 +174,8 @@ def test_a_block_whose_actor_ended_is_asked_one_by_one() -> None:
         assert "'y' is given up" not in news.failure.text
         assert "3 times while it answered example 'y'" in news.failure.text
         assert (news.notes, news.devices, news.asked_again) == (("slow",), ("cuda:0",), 1)
+        assert (news.ready, news.answering) == (1, 1)
+        assert news.homes == {"n1", "n2"}
 
     _asked(steps())
 

@@ -74,6 +74,8 @@ class News:
         How many actors answered something.
     homes : frozenset of str
         Nodes that had an actor.
+    answering : int
+        On how many nodes the actors were that answered something.
     begun_anew : int
         How often Ray started an actor anew.
     asked_again : int
@@ -90,6 +92,7 @@ class News:
     busy: frozenset[str]
     ready: int
     homes: frozenset[str]
+    answering: int
     begun_anew: int
     asked_again: int
     notes: tuple[str, ...]
@@ -128,6 +131,7 @@ class Collector:
     _notes: dict[str, None] = field(default_factory=dict)
     _devices: dict[str, None] = field(default_factory=dict)
     _homes: set[str] = field(default_factory=set)
+    _answering: set[str] = field(default_factory=set)
     _begun_anew: int = 0
     _failure: Failure | None = None
     _stopped: bool = False
@@ -172,7 +176,9 @@ class Collector:
     ) -> bool:
         """Take predictions, by id; return once there is room for more. False: no more is needed."""
         state = self._states[worker.id]
-        state.answered = state.answered or bool(answers)
+        if answers:
+            state.answered = True
+            self._answering.add(worker.node)
         self._notes.update(dict.fromkeys(notes))
         self._devices.update(dict.fromkeys([device] if device else []))
         async with self._changed:
@@ -221,6 +227,7 @@ class Collector:
             frozenset(state.worker.node for state in states if state.busy),
             sum(state.answered for state in states),
             frozenset(self._homes),
+            len(self._answering),
             self._begun_anew,
             sum(count > 1 for count in self._begun.values()),
             tuple(self._notes),

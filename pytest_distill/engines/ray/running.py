@@ -152,7 +152,7 @@ class Run:
         tally = self.tally
         self._homes = news.homes
         tally.actors = max(tally.actors, news.ready)
-        tally.nodes = max(tally.nodes, len(news.homes))
+        tally.nodes = max(tally.nodes, news.answering)
         anew, again = self._before
         tally.begun_anew, tally.asked_again = anew + news.begun_anew, again + news.asked_again
 

@@ -154,7 +154,8 @@ def _connect(ray: Any, address: str, options: RayOptions, who: str) -> None:
     os.environ.setdefault(_LOG_LEVEL, "fatal")  # read when the process connects
     try:
         ray.init(
-            address=address,
+            # Of a cluster that it finds itself Ray takes the token, too, where that has one.
+            address=address if options.address != "auto" else "auto",
             runtime_env=options.runtime_env or None,
             log_to_driver=False,
             logging_level=logging.CRITICAL,
@@ -165,7 +166,8 @@ def _connect(ray: Any, address: str, options: RayOptions, who: str) -> None:
         where = "on this machine" if address == "local" else f"at {address}"
         raise ModelError(
             f"{who}: cannot use the Ray cluster {where}: {of_ray(error)}; the run must be on a "
-            "node of that cluster, with its version of Ray and Python"
+            "node of that cluster, with its version of Ray and Python, and with "
+            "RAY_AUTH_MODE=token where it was started with a token"
         ) from None
     finally:
         if level is None:

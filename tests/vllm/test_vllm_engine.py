@@ -283,6 +283,14 @@ def test_a_cache_that_is_too_small_says_which_keys_help(causal_folder: Path) -> 
         predicted(engine, [PerplexityRequest("p", "one")])
 
 
+def test_an_argument_that_vllm_does_not_know_is_told_with_its_key(causal_folder: Path) -> None:
+    """What is handed on as it is stands in the message, beside what vLLM says of it."""
+    engine = made(causal_folder, engine_args={"max_nun_seqs": 2})
+    with pytest.raises(ModelError, match=r"max_nun_seqs.*; engine_args \(max_nun_seqs\) went to"):
+        list(engine.predict([GenerationRequest("g", "one,", decoding=Decoding(max_new_tokens=1))]))
+    engine.close()
+
+
 def test_a_run_that_is_killed_leaves_no_process_and_goes_on(tmp_path: Path) -> None:
     """The teacher in vLLM, the student in transformers; nothing that was stored is asked again."""
     rows = [{"id": f"e{n}", "q": f"{n}, {n + 1},", "a": f"{n + 2}"} for n in range(60)]

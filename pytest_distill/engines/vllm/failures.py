@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.errors import ModelError, one_line
@@ -12,11 +13,15 @@ _NO_MEMORY = ("out of memory", "outofmemory", "memory ran out", "can't allocate 
 _NO_ROOM = ("kv cache", "gpu memory utilization", "available memory", "--gpu-memory-utilization")
 
 
-def load_error(spec: Spec, said: str) -> ModelError:
-    """Return the error of a model that vLLM does not load."""
+def load_error(spec: Spec, said: str, engine_args: Collection[str]) -> ModelError:
+    """Return the error of a model that vLLM does not load; it was given these `engine_args`."""
+    given = (
+        f"; engine_args ({', '.join(engine_args)}) went to vLLM as they are: see that it knows "
+        "each, with a value of this type"
+    )
     return ModelError(
         f"model '{spec.name}' can't be loaded by vLLM from {spec.path}: {shortened(said)}"
-        f"{_remedy(said)}"
+        f"{_remedy(said)}{given if engine_args else ''}"
     )
 
 

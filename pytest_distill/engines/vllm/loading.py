@@ -175,7 +175,7 @@ def load(
                 {**arguments, "model": str(folder)}, _environment(spec, options, device)
             )
     except VLLMFailedError as error:
-        raise load_error(spec, str(error)) from None
+        raise load_error(spec, str(error), options.engine_args) from None
     if process.about["device"] != device.type:
         process.close()
         raise ModelError(

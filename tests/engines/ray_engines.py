@@ -13,6 +13,7 @@ from pytest_distill import EvaluationError, ModelError
 from pytest_distill.engines import ModelInfo, ModelSpec
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks.classification import ClassificationRequest
+from pytest_distill.evals.tasks.decoding import GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 
 
@@ -42,6 +43,8 @@ class Plain:
         """Return the answer to either kind of request."""
         if isinstance(request, ClassificationRequest):
             return Prediction(request.id, prediction="a")
+        if isinstance(request, GenerationRequest):
+            return Prediction(request.id, text=request.prompt)
         assert isinstance(request, ChoiceRequest)
         contexts = request.contexts or [request.context] * len(request.continuations)
         texts = (one + other for one, other in zip(contexts, request.continuations, strict=True))

@@ -222,11 +222,21 @@ def test_a_lost_node_loses_no_prediction(cluster: Any, engine: Ask, causal_folde
         came.append(prediction)
         if len(came) == 20:
             cluster.remove_node(node, allow_graceful=False)
+            _seen_dead(node)  # or all may be answered before the cluster knows of it
     came = one_each(asked, came)
     assert values(came) == pytest.approx(values(predicted(here, asked)), abs=1e-5)
     assert "1 node was lost" in there.spent
     assert there.info.digest == here.info.digest
     assert there.placement == {"device": "cpu"}
+
+
+def _seen_dead(node: Any) -> None:
+    """Return when the cluster knows that a node is gone."""
+    ray: Any = import_module("ray")
+    until = time.monotonic() + 60
+    while any(one["Alive"] and one["NodeID"] == node.node_id for one in ray.nodes()):
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def test_actors_for_which_no_room_is_left_are_not_waited_for(

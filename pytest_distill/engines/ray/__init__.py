@@ -170,6 +170,8 @@ class RayEngine:
 
         self._pace = Pace(self.options.most)
         with connected(self, self.options, self._who) as ours:
+            from pytest_distill.engines.ray.failures import of_ray
+            from pytest_distill.engines.ray.library import ray
             from pytest_distill.engines.ray.running import Run
 
             run = Run(
@@ -182,7 +184,10 @@ class RayEngine:
                 heard=self._heard,
                 while_waiting=lambda: self.while_waiting(),
             )
-            yield from run.answers(requests)
+            try:
+                yield from run.answers(requests)
+            except ray("exceptions").RayError as error:
+                raise ModelError(f"{self._who}: the Ray cluster failed: {of_ray(error)}") from None
 
     def close(self) -> None:
         """End the connection to the cluster, where no other model uses it."""

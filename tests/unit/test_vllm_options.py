@@ -87,7 +87,8 @@ def test_a_vllm_that_cannot_be_imported_is_an_error(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(VLLMFailedError) as raised:
         Process({"model": "x"}, {})
-    said = str(load_error(Spec.of(ModelSpec("teacher", "teacher", path="x")), str(raised.value)))
+    spec = Spec.of(ModelSpec("teacher", "teacher", path="x"))
+    said = str(load_error(spec, str(raised.value), ()))
     assert said == (
         "model 'teacher' can't be loaded by vLLM from x: ImportError: no kernels for this processor"
     )
@@ -96,7 +97,8 @@ def test_a_vllm_that_cannot_be_imported_is_an_error(
 def test_what_vllm_says_is_one_line_with_a_remedy() -> None:
     """Without its advice on how to read a log; where room is lacking with our keys' names."""
     spec = Spec.of(ModelSpec("teacher", "teacher", path="x"))
-    said = str(load_error(spec, "RuntimeError: failed. See root cause above.\n KV cache " * 40))
+    of_vllm = "RuntimeError: failed. See root cause above.\n KV cache " * 40
+    said = str(load_error(spec, of_vllm, ()))
     assert "\n" not in said
     assert "root cause" not in said
     assert "max_model_len" in said
@@ -104,3 +106,5 @@ def test_what_vllm_says_is_one_line_with_a_remedy() -> None:
     ended = str(answer_error(spec, "q\n1", "its process was ended by SIGKILL: memory ran out"))
     assert "example 'q" in ended
     assert "smaller dtype" in ended
+    told = str(load_error(spec, "TypeError: unexpected max_nun_seqs", ["max_nun_seqs"]))
+    assert "; engine_args (max_nun_seqs) went to vLLM as they are" in told

@@ -17,7 +17,6 @@ from pytest_distill._util.user_code import unless_ours
 from pytest_distill.engines import plain
 from pytest_distill.engines.file_digests import FileDigests
 from pytest_distill.engines.info import ModelInfo
-from pytest_distill.engines.lookup import is_here, weights_named
 from pytest_distill.engines.port import Dated, Engine, Identified, Unsteady
 from pytest_distill.engines.ray.options import RayOptions
 from pytest_distill.engines.ray.tally import Pace, Tally
@@ -60,18 +59,6 @@ class RayEngine:
         self._devices: tuple[str, ...] = ()
         self._tally: Tally = spec.kept.setdefault("tally", Tally(spec.name))
         self._pace: Pace | None = None
-
-    @staticmethod
-    def is_here(spec: ModelSpec) -> bool:
-        """Return whether the model's files are: the run must know what its actors answer with."""
-        of = spec.options.of
-        return is_here(of.kind, of.spec(spec))
-
-    @staticmethod
-    def weights_named(spec: ModelSpec) -> tuple[object, ...] | None:
-        """Return what names the weights, as its own engine does."""
-        of = spec.options.of
-        return weights_named(of.kind, of.spec(spec))
 
     @cached_property
     def inner(self) -> Engine:

@@ -23,6 +23,7 @@ from pytest_distill.engines.transformers.architecture import (
 from pytest_distill.engines.transformers.batching import Budget
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
 from pytest_distill.engines.transformers.clocks import Clock
+from pytest_distill.engines.transformers.complete import refuse_dropped, refuse_missing
 from pytest_distill.engines.transformers.device import resolve_device, token_budget
 from pytest_distill.engines.transformers.fast.onednn import onednn_is_faster
 from pytest_distill.engines.transformers.loaded import Loaded
@@ -36,7 +37,6 @@ from pytest_distill.engines.transformers.quantisation import (
 )
 from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.engines.transformers.unpacking import (
-    LAYER_NUMBER,
     check_packed,
     is_unpacked,
     left_of_packing,
@@ -158,20 +158,13 @@ def _check_weights(
     """Refuse a model that would run with untrained weights, or without some it has.
 
     transformers only warns, fills what is missing with random numbers and drops what is left
-    over. What is left over matters when it looks like the model's own (a layer beyond those in
-    the config) or like an adapter that was never merged; a training head is harmless.
+    over.
     """
     from_adapter = set(checkpoint.adapter_shapes())
     modules = tuple(checkpoint.adapter_config.get("modules_to_save") or ())
     if modules:
         from_adapter |= {key for key in report["missing_keys"] if key.split(".")[0] in modules}
-    missing = sorted(set(report["missing_keys"]) - from_adapter)
-    if missing:
-        raise ModelError(
-            f"model '{spec.name}': the checkpoint in {checkpoint.folder} lacks {few(missing)}; a "
-            f"{type(model).__name__} would run with random numbers there: save the whole "
-            "fine-tuned model, or correct 'architectures' in config.json"
-        )
+    refuse_missing(spec, checkpoint, model, set(report["missing_keys"]) - from_adapter)
     mismatched = sorted(str(entry[0]) for entry in report["mismatched_keys"])
     if mismatched:
         names = len(model.config.id2label or ())
@@ -181,7 +174,6 @@ def _check_weights(
             f"model '{spec.name}': the checkpoint in {checkpoint.folder} and its config.json "
             f"disagree on the shape of {few(mismatched)}{head}"
         )
-    own = {LAYER_NUMBER.sub("*", name) for name, _ in model.named_parameters()}
     unexpected = sorted(report["unexpected_keys"])
     scales = left_of_packing(model, unexpected)
     if scales and packed is None:
@@ -190,17 +182,7 @@ def _check_weights(
             "quantised weights do, and its config.json has no 'quantization_config': the weights "
             "would run without them; save the quantised model again, config included"
         )
-    dropped = [
-        key
-        for key in unexpected
-        if LAYER_NUMBER.sub("*", key) in own or "lora_" in key or ".base_layer." in key
-    ]
-    if dropped:
-        raise ModelError(
-            f"model '{spec.name}': the checkpoint in {checkpoint.folder} holds {few(dropped)}, "
-            "which its config.json has no place for, so that the model would run without: correct "
-            "the number of layers there, or merge the adapter before saving"
-        )
+    refuse_dropped(spec, checkpoint, unexpected, (name for name, _ in model.named_parameters()))
 
 
 def _with_adapter(spec: Spec, checkpoint: Checkpoint, model: Any) -> Any:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
+from pytest_distill.engines.transformers.complete import refuse_dropped, refuse_missing
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.engines.transformers.quantisation import packing
-from pytest_distill.engines.transformers.unpacking import LAYER_NUMBER
-from pytest_distill.errors import ModelError, few
 
 _EXPERTS = ".experts."
 """Part of the names of weights that transformers puts together when it loads them."""
@@ -45,26 +43,6 @@ def check_weights(spec: Spec, checkpoint: Checkpoint, model: Any, notes: list[st
             "those of its class in transformers, so that it was not checked whether all are there"
         )
         return
-    if missing:
-        raise ModelError(
-            f"model '{spec.name}': the checkpoint in {checkpoint.folder} lacks "
-            f"{few(sorted(missing))}; a {type(model).__name__} would run with random numbers "
-            "there: save the whole fine-tuned model, or correct 'architectures' in config.json"
-        )
-    if dropped := _without_place(stored, {name for group in groups.values() for name in group}):
-        raise ModelError(
-            f"model '{spec.name}': the checkpoint in {checkpoint.folder} holds {few(dropped)}, "
-            "which its config.json has no place for, so that the model would run without: correct "
-            "the number of layers there, or merge the adapter before saving"
-        )
-
-
-def _without_place(stored: Iterable[str], own: set[str]) -> list[str]:
-    """Return what is stored and looks like the model's own, or like an adapter's."""
-    places = {LAYER_NUMBER.sub("*", name) for name in own}
-    return sorted(
-        name
-        for name in stored
-        if name not in own
-        and (LAYER_NUMBER.sub("*", name) in places or "lora_" in name or ".base_layer." in name)
-    )
+    refuse_missing(spec, checkpoint, model, missing)
+    own = {name for group in groups.values() for name in group}
+    refuse_dropped(spec, checkpoint, stored - own, own)

@@ -104,11 +104,12 @@ def score_texts(running: Running, requests: Sequence[PerplexityRequest]) -> Iter
 
     def jobs() -> Iterable[Job]:
         for of, tokens in enumerate(texts):
-            for one in windows(tokens, prefix, *shapes[of]):
+            read = list(windows(tokens, prefix, *shapes[of]))
+            due[of] = len(read)
+            for one in read:
                 yield scored(of, one.row, one.span.targets)
 
     for of, tokens in enumerate(texts):
-        due[of] = sum(1 for _ in windows(tokens, prefix, *shapes[of]))
         if not tokens:
             yield Prediction(id=requests[of].id, loglikelihoods=(0.0,), tokens=0)
     values: list[list[float]] = [[] for _ in requests]

@@ -223,12 +223,15 @@ def raw(answer: Callable[[Any], list[bytes | float]]) -> Iterator[Raw]:
     async def run() -> None:
         server = await asyncio.start_server(serve, sock=listener)
         await ended.wait()
+        loop.remove_reader(listener)
+        # Who was accepted just now is a task of asyncio's own, and then one of these. A connection
+        # that begins when the server, or its loop, has ended is never closed: these end first.
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task, writer in serving.items():
+                task.cancel()
+                writer.transport.abort()
+            await asyncio.wait(others, timeout=0.01)
         server.close()
-        await asyncio.sleep(0.01)  # who was accepted just now begins, to be ended like the others
-        for task, writer in serving.items():
-            task.cancel()
-            writer.transport.abort()
-        await asyncio.gather(*serving)
 
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_until_complete, args=(run(),), daemon=True)

@@ -12,8 +12,8 @@ from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.evaluation import efficiency
 from pytest_distill.gates.arguments import checked_count
 from pytest_distill.gates.deciding import headline, observed
-from pytest_distill.gates.measured import EXAMPLES, examples_of, setting_text
 from pytest_distill.gates.subjects import EvalGate
+from pytest_distill.gates.times import EXAMPLES, examples_of, setting_text
 from pytest_distill.gates.verdict import Verdict
 
 

@@ -15,8 +15,10 @@ from itertools import combinations
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from pytest_distill._util.format import count_text
 from pytest_distill.comparison.chance import Side, compare_with_chance, refuse_below_chance
 from pytest_distill.comparison.comparison import Comparison
+from pytest_distill.comparison.itself import beside_itself
 from pytest_distill.errors import ComparisonError, ConfigError, DistillError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Answer
@@ -28,9 +30,8 @@ from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.model import Model
 from pytest_distill.evaluation.run_model import RunModel
 from pytest_distill.evaluation.sources.recorded import RecordedModel
-from pytest_distill.gates.gate import Gate
-from pytest_distill.gates.lengths import Length
-from pytest_distill.gates.noise import noise_notes
+from pytest_distill.gates.gate import Gate, listed
+from pytest_distill.gates.texts import Length
 from pytest_distill.gates.verdict import Doubt, Verdict
 
 ROLES = ("teacher", "student")
@@ -80,7 +81,7 @@ def _remarks(gate: Gate, comparison: Comparison) -> list[str]:
         *_tie_notes(different),
         *_never_predicted(different),
         *(note for each in different for note in mixed_notes(each)),
-        *noise_notes(gate, comparison, different),
+        *_noise_notes(gate, comparison, different),
     ]
 
 
@@ -91,14 +92,14 @@ def _known(comparison: Comparison, role: str) -> MeasuredEvaluation | None:
     except ConfigError:  # there is none, or none was named
         return None
     evaluation = _answering(_made(model, comparison))
-    if evaluation is None and not isinstance(model, RunModel):
-        with suppress(DistillError):  # no gate asked for it
-            evaluation = _answering(comparison.within(model.evaluate(comparison.whole)))
-            if evaluation is not None:
-                _facts(evaluation)  # whether its answers can be read
-            return evaluation
-        return None
-    return evaluation
+    if evaluation is not None or isinstance(model, RunModel):
+        return evaluation
+    with suppress(DistillError):  # no gate asked for it
+        evaluation = _answering(comparison.within(model.evaluate(comparison.whole)))
+        if evaluation is not None:
+            _facts(evaluation)  # whether its answers can be read
+        return evaluation
+    return None
 
 
 def _answering(evaluation: Evaluation | None) -> MeasuredEvaluation | None:
@@ -205,17 +206,16 @@ def _ending_doubts(
         long = sum((text.tokens or 0) > most for text in every)
         if long:
             yield Doubt(
-                f"suspicious: {evaluation.source} has {long:,} text{'' if long == 1 else 's'} of "
-                f"more tokens than max_new_tokens, {most:,}: recorded with a higher limit, so that "
-                "what the eval says is not what was asked"
+                f"suspicious: {evaluation.source} has {count_text(long, 'text')} of more tokens "
+                f"than max_new_tokens, {most:,}: recorded with a higher limit, so that what the "
+                "eval says is not what was asked"
             )
         silent = sum(text.finish is None for text in every) if by_ending else 0
         if silent:
             yield Doubt(
-                f"suspicious: {evaluation.source} does not say why {silent:,} "
-                f"text{'' if silent == 1 else 's'} ended: taken for finished, having fewer tokens "
-                f"than max_new_tokens, {most:,}; not so if recorded with a "
-                "lower limit"
+                f"suspicious: {evaluation.source} does not say why {count_text(silent, 'text')} "
+                f"ended: taken for finished, having fewer tokens than max_new_tokens, {most:,}; "
+                "not so if recorded with a lower limit"
             )
 
 
@@ -246,10 +246,31 @@ def _never_predicted(evaluations: Sequence[MeasuredEvaluation]) -> Iterator[str]
     gold = _facts(classified[0]).gold
     never = {label: n for label, n in gold.items() if label not in said}
     if never:
-        shown = [f"{label!r} ({n:,})" for label, n in sorted(never.items())[:MOST_SHOWN]]
-        more = [f"and {len(never) - MOST_SHOWN} more"] if len(never) > MOST_SHOWN else []
+        shown = [f"{label!r} ({n:,})" for label, n in sorted(never.items())]
         names = " and ".join(e.info.name for e in classified)
-        yield f"gold labels that {names} never predict: {', '.join([*shown, *more])}"
+        yield f"gold labels that {names} never predict: {listed(shown, MOST_SHOWN)}"
+
+
+def _noise_notes(
+    gate: Gate, comparison: Comparison, evaluations: Iterable[MeasuredEvaluation]
+) -> Iterator[str]:
+    """Yield how far every model that a gate looked at is from itself, where that is known.
+
+    Where the gate asks for less than that, a further note says so.
+    """
+    try:
+        metric = gate.scored_by(comparison)
+    except DistillError:  # the gate itself has said so
+        return
+    if metric is None:
+        return
+    for evaluation in evaluations:
+        for other in evaluation.eval.metrics:  # for the report, which computes nothing
+            beside_itself(evaluation, other)
+        found = beside_itself(evaluation, metric)
+        if found is not None:
+            told = (str(found), gate.beyond_noise(found))
+            yield from (note for note in told if note is not None)
 
 
 @dataclass(frozen=True, slots=True)

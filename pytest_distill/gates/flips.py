@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import ClassVar
 
+from pytest_distill._util.format import ceil_text
 from pytest_distill._util.numbers import bounded, exact
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.evidence import lost_rate
@@ -16,7 +17,6 @@ from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import decide, observed
 from pytest_distill.gates.gate import listed
-from pytest_distill.gates.noise import share_beyond
 from pytest_distill.gates.subjects import MetricGate
 from pytest_distill.gates.verdict import Verdict
 from pytest_distill.statistics.scoring import zero_or_one
@@ -43,9 +43,15 @@ class Flips(MetricGate):
 
     def beyond_noise(self, itself: Itself) -> str | None:
         """Return a note where fewer examples may be lost than a model loses to itself."""
-        if self.max_lost is None:
+        flips = max(itself.lost, itself.won)
+        share = Fraction(flips, itself.n)
+        if self.max_lost is None or share <= exact(self.max_lost, "max_lost"):
             return None
-        return share_beyond(exact(self.max_lost, "max_lost"), itself)
+        return (
+            f"the limit {float(self.max_lost):g} lies below the share that {itself.model} loses to "
+            f"itself, {ceil_text(share)} ({flips:,} of {itself.n:,} examples): by noise alone it "
+            "would break that limit itself"
+        )
 
     def judge(self, comparison: Comparison) -> Verdict:
         """Count what was lost."""

@@ -18,12 +18,13 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.gates import explain
 from pytest_distill.gates.arguments import check_option
 from pytest_distill.gates.deciding import Decision, observed, within
-from pytest_distill.gates.measured import EXAMPLES, examples_of
 from pytest_distill.gates.subjects import EvalGate
 from pytest_distill.gates.times import (
+    EXAMPLES,
     Of,
     Times,
     drift_notes,
+    examples_of,
     pair_times,
     seconds_text,
     serial_of,

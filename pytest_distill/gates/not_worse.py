@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import ClassVar, Literal
 
-from pytest_distill._util.format import count_text, floor_text, score_text
+from pytest_distill._util.format import ceil_text, count_text, floor_text, score_text
 from pytest_distill._util.numbers import bounded, exact
 from pytest_distill.comparison.baseline.accepted import NoBaselineError
 from pytest_distill.comparison.baseline.change import Change
@@ -23,7 +23,6 @@ from pytest_distill.gates import explain
 from pytest_distill.gates.arguments import check_option
 from pytest_distill.gates.deciding import Decision, decide
 from pytest_distill.gates.gate import Row
-from pytest_distill.gates.noise import drop_beyond
 from pytest_distill.gates.subjects import MetricGate
 from pytest_distill.gates.verdict import Doubt, Outcome, Verdict
 
@@ -71,9 +70,14 @@ class NotWorse(MetricGate):
 
     def beyond_noise(self, itself: Itself) -> str | None:
         """Return a note where a smaller drop is allowed than the student has beside itself."""
-        if itself.role != "student":
+        drop = abs(itself.first - itself.second)
+        if itself.role != "student" or drop <= exact(self.max_drop, "max_drop"):
             return None
-        return drop_beyond(exact(self.max_drop, "max_drop"), itself)
+        return (
+            f"max_drop {float(self.max_drop):g} lies below how far {itself.model} is from itself, "
+            f"{ceil_text(drop)} in {itself.metric} on {itself.n:,} examples: by noise alone it "
+            "would be worse than itself"
+        )
 
     def judge(self, comparison: Comparison) -> Verdict:
         """Compare the exact paired difference with the limit, or its bound with a confidence."""

@@ -12,8 +12,7 @@ from pytest_distill.comparison.side_by_side import Slice
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import Decision, decide
-from pytest_distill.gates.noise import KeepsAShare
-from pytest_distill.gates.subjects import AnswersGate, MetricGate
+from pytest_distill.gates.subjects import AnswersGate, KeepsAShare, MetricGate
 from pytest_distill.gates.verdict import Outcome, Verdict, as_float
 
 

@@ -22,8 +22,7 @@ from pytest_distill.evaluation.figures import same_device
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import Decision
 from pytest_distill.gates.gate import Row
-from pytest_distill.gates.noise import KeepsAShare
-from pytest_distill.gates.subjects import ScoresGate
+from pytest_distill.gates.subjects import KeepsAShare, ScoresGate
 from pytest_distill.gates.threshold import keep_threshold
 from pytest_distill.gates.verdict import Outcome, Verdict, as_float, finite
 from pytest_distill.statistics.calibration import BINS

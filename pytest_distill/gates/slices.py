@@ -18,8 +18,7 @@ from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
 from pytest_distill.gates.arguments import check_flag, checked_count
 from pytest_distill.gates.deciding import Decision, headline, within
-from pytest_distill.gates.noise import KeepsAShare
-from pytest_distill.gates.subjects import BudgetGate, ScoresGate
+from pytest_distill.gates.subjects import BudgetGate, KeepsAShare, ScoresGate
 from pytest_distill.gates.verdict import Outcome, Verdict, as_float, finite
 from pytest_distill.statistics.multiple import intervals, slices_below
 from pytest_distill.statistics.results import FloorTest, RetentionInterval, shown

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from fractions import Fraction
 from typing import ClassVar
 
+from pytest_distill._util.format import floor_text
+from pytest_distill._util.numbers import retained_floor
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.flips import lost_rows
+from pytest_distill.comparison.itself import Itself
 from pytest_distill.comparison.side_by_side import Confidence, Slice
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.metrics import Metric
@@ -118,3 +122,27 @@ class ScoresGate(EvalGate):
 @dataclass(frozen=True)
 class MetricGate(ScoresGate, AnswersGate):
     """A gate on the scores of one metric, of all examples or of a slice."""
+
+
+class KeepsAShare:
+    """A gate with a floor of retention; one above what a model retains of itself asks too much."""
+
+    floor_key: ClassVar[str] = "min"
+    """Its parameter that is the floor."""
+
+    @property
+    def floor(self) -> Fraction:
+        """The floor as an exact number; ConfigError where it is none."""
+        return retained_floor(getattr(self, self.floor_key), self.floor_key)
+
+    def beyond_noise(self, itself: Itself) -> str | None:
+        """Return a note where the floor lies above what a model retains of itself."""
+        floor = self.floor
+        if itself.least is None or min(floor, Fraction(1)) <= itself.least:
+            return None
+        either = "" if itself.retained == itself.least else ", taken the other way round"
+        return (
+            f"the floor {float(floor):g} lies above what {itself.model} retains of itself, "
+            f"{floor_text(itself.least)} on {itself.n:,} examples{either}: by noise alone it would "
+            "miss that floor itself"
+        )

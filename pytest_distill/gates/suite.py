@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
 from typing import ClassVar, Literal, get_args
 
 from pytest_distill._util.format import floor_text
-from pytest_distill._util.numbers import Ratio, geometric_mean
+from pytest_distill._util.numbers import Ratio, geometric_mean, retained_share
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.evidence import suite_evidence
 from pytest_distill.comparison.side_by_side import Confidence
 from pytest_distill.errors import MOST_KNOWN, ComparisonError, ConfigError, some_of
+from pytest_distill.evals.eval import Eval
+from pytest_distill.evals.groups import Average, EvalGroup
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.gates import explain
 from pytest_distill.gates.arguments import check_option
-from pytest_distill.gates.averages import average_notes, names_of
 from pytest_distill.gates.deciding import decide, unless_observed
 from pytest_distill.gates.gate import Asked, Gate
-from pytest_distill.gates.noise import KeepsAShare
+from pytest_distill.gates.subjects import KeepsAShare
 from pytest_distill.gates.verdict import Verdict, as_float, finite
 
 Aggregate = Literal["ratio_of_averages", "average_of_ratios", "geometric", "minimum"]
@@ -224,3 +225,37 @@ def _listed(values: Mapping[Aggregate, Ratio | None]) -> str:
     return ", ".join(
         f"{name} {'-' if value is None else floor_text(value)}" for name, value in values.items()
     )
+
+
+def average_notes(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """Yield what each group averages whose evals are all among the comparisons."""
+    by_eval = {comparison.eval: comparison for comparison in comparisons}
+    for group in _whole_groups(comparisons):
+        yield from (_note(average, by_eval) for average in group.averages)
+
+
+def names_of(comparisons: Sequence[Comparison]) -> list[str]:
+    """Return the names of the evals; a group's own where all of its evals are among them."""
+    of_group = {name: group.name for group in _whole_groups(comparisons) for name in group.evals}
+    return list(dict.fromkeys(of_group.get(each.eval, each.eval) for each in comparisons))
+
+
+def _whole_groups(comparisons: Sequence[Comparison]) -> list[EvalGroup]:
+    """Return the groups whose evals are all among the comparisons."""
+    names = {comparison.eval for comparison in comparisons}
+    groups = (g for c in comparisons if isinstance(c.on, Eval) for g in c.on.groups)
+    return [group for group in dict.fromkeys(groups) if names.issuperset(group.evals)]
+
+
+def _note(average: Average, by_eval: Mapping[str, Comparison]) -> str:
+    own = {name: by_eval[name] for name in average.evals}
+    sizes = {name: comparison.n() or 0 for name, comparison in own.items()}
+    teacher, student = (
+        average({name: of.exact_score(role, average.metric) for name, of in own.items()}, sizes)
+        for role in ("teacher", "student")
+    )
+    metric = next(iter(own.values())).metric(average.metric)
+    retained = retained_share(student, teacher, metric.higher_is_better)
+    told = f"{metric.name} {floor_text(teacher)} teacher, {floor_text(student)} student"
+    share = "" if retained is None else f", {floor_text(retained)} retained"
+    return f"{average.of}: {told}{share}"

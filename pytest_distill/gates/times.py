@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import numpy as np
@@ -13,19 +15,17 @@ from pytest_distill._util.numbers import Ratio
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.sameness import refuse_same_identity
 from pytest_distill.errors import ComparisonError
+from pytest_distill.evals.eval import Eval
 from pytest_distill.evaluation import efficiency
 from pytest_distill.evaluation.figures import LatencyFigure, Provenance, device_text, runs_here
 from pytest_distill.evaluation.model import Model
 from pytest_distill.gates.arguments import checked_count
-from pytest_distill.gates.measured import examples_of, setting_text
 from pytest_distill.statistics.quantiles import SerialCorrelation, serial_correlation, unit_medians
 
+EXAMPLES = 100
+
 Floats = NDArray[np.float64]
-
-
 Units = NDArray[np.intp]
-
-
 Of = Literal["example", "first_token", "token"]
 
 
@@ -142,3 +142,28 @@ def settings_of(*times: Times) -> dict[str, Any]:
     return {
         one.model: dict(one.provenance.setting) if one.provenance else "declared" for one in times
     }
+
+
+def examples_of(comparison: Comparison) -> Eval:
+    """Return the eval with the examples to measure with; ComparisonError where it has none."""
+    if isinstance(comparison.on, Eval):
+        return comparison.on
+    raise ComparisonError(
+        f"eval '{comparison.eval}' has only reported scores, and so no examples to measure with"
+    )
+
+
+def setting_text(setting: Mapping[str, Any], made: float, earlier: bool) -> str:
+    """Return where, with what and when a figure was taken, and whether before this run."""
+    where = {key: value for key, value in setting.items() if value is not None}
+    device = f"{where.pop('device', 'unknown')} ({where.pop('device_name', 'unknown')})"
+    threads, dtype = where.pop("threads", None), where.pop("dtype", None)
+    parts = [
+        device,
+        *([f"{threads} thread{'s' if threads != 1 else ''}"] if threads else []),
+        *([str(dtype)] if dtype else []),
+        *(f"{package} {version}" for package, version in where.items()),
+    ]
+    taken = datetime.fromtimestamp(made, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    stored = " (stored; --distill-refresh measures anew)" if earlier else ""
+    return f"measured on {', '.join(parts)}, {taken}{stored}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pytest_distill._util.format import ceil_text, interval_text, plain_text
-from pytest_distill.gates.measured import setting_text
+from pytest_distill.gates.times import setting_text
 from pytest_distill.report.records.models import FiguresRow, ModelRow
 from pytest_distill.report.records.report import LooksRow
 

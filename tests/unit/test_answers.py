@@ -17,7 +17,7 @@ from pytest_distill.evals.metrics import Answer, MeanMetric, Metric
 from pytest_distill.evals.requests import CAUSAL, Head, Prediction, Request
 from pytest_distill.evals.tasks import Task
 from pytest_distill.evaluation.run_model import RunModel
-from pytest_distill.gates.inherited import InheritedErrors
+from pytest_distill.gates.errors import InheritedErrors
 from pytest_distill.gates.likeness import Agreement
 from pytest_distill.gates.retention import QualityRetained
 from tests.unit.conftest import Scripted

@@ -13,8 +13,8 @@ from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.errors import ConfigError, DistillError
 from pytest_distill.evals.metrics import MeanMetric
 from pytest_distill.gates.deciding import within
+from pytest_distill.gates.errors import InheritedErrors
 from pytest_distill.gates.flips import Flips
-from pytest_distill.gates.inherited import InheritedErrors
 from pytest_distill.gates.retention import QualityRetained
 from pytest_distill.gates.score import Score
 from pytest_distill.gates.sft import BeatsSft

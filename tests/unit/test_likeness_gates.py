@@ -21,7 +21,7 @@ from pytest_distill.evals.tasks.decoding import GenerationRequest
 from pytest_distill.evaluation.evaluation import Evaluation, ReportedEval
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.model import Model
-from pytest_distill.gates.inherited import InheritedErrors
+from pytest_distill.gates.errors import InheritedErrors
 from pytest_distill.gates.likeness import Acceptance, Agreement, Divergence
 from pytest_distill.gates.verdict import Outcome
 from pytest_distill.report.attempt import TestRun

@@ -11,12 +11,9 @@ from typing import TYPE_CHECKING, Any
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.gates.capacity import MemoryUse, Throughput
 from pytest_distill.gates.contamination import NotContaminated
-from pytest_distill.gates.endings import Finished
-from pytest_distill.gates.errors import Errors
+from pytest_distill.gates.errors import Errors, InheritedErrors
 from pytest_distill.gates.flips import Flips
-from pytest_distill.gates.inherited import InheritedErrors
 from pytest_distill.gates.latency import Faster, Latency
-from pytest_distill.gates.lengths import Length
 from pytest_distill.gates.likeness import Acceptance, Agreement, Divergence
 from pytest_distill.gates.not_worse import NotWorse
 from pytest_distill.gates.retention import QualityRetained
@@ -26,6 +23,7 @@ from pytest_distill.gates.sft import BeatsSft
 from pytest_distill.gates.size import Size, Smaller
 from pytest_distill.gates.slices import SlicesRetained
 from pytest_distill.gates.suite import SuiteRetained
+from pytest_distill.gates.texts import Finished, Length
 from pytest_distill.plugin.assertions.assertion import Assertion
 from pytest_distill.plugin.assertions.criteria import assert_meets, meet, recommend
 from pytest_distill.plugin.running import note_look

@@ -29,11 +29,7 @@ from pytest_distill.config.json_models import (
     of_other_engine,
 )
 from pytest_distill.config.json_parts import TEXT, Json, cases_of, ref, replace
-from pytest_distill.config.schema import (
-    File,
-    ModelConfig,
-    OwnModel,
-)
+from pytest_distill.config.schema import File, ModelConfig, OwnModel
 from pytest_distill.config.task_checks import add_checks
 from pytest_distill.engines import Role
 from pytest_distill.evals.built_in import BUILT_IN

@@ -48,60 +48,31 @@ def eval_lines(report: Report, width: int, *, more: bool) -> list[str]:
     return lines
 
 
-def eval_tables(report: Report) -> list[EvalTable]:
-    """Return the models on each eval that a report holds something of."""
-    rows: tuple[ComparisonRow | FiguresRow, ...] = (*report.comparisons, *report.figures)
-    compared, figures = _by_eval(report.comparisons), _by_eval(report.figures)
-    evaluations, looks = _by_eval(report.evaluations), _by_eval(report.looks)
-    budgets = _by_eval(report.budgets)
-    evals = dict.fromkeys((row.config, row.eval) for row in rows)
-    several = len({config for config, _ in evals}) > 1
-    return [
-        EvalTable(
-            name,
-            config if several else "",
-            compared.get((config, name), []),
-            evaluations.get((config, name), []),
-            looks.get((config, name), []),
-            figures.get((config, name), []),
-            [model for model in report.models if model.config == config],
-            budgets.get((config, name), []),
-        )
-        for config, name in evals
-    ]
-
-
 OfEval = TypeVar("OfEval", ComparisonRow, BudgetRow, EvaluationRow, FiguresRow, LooksRow)
 
 
-def _by_eval(rows: Iterable[OfEval]) -> dict[tuple[str, str], list[OfEval]]:
-    found: dict[tuple[str, str], list[OfEval]] = {}
-    for row in rows:
-        found.setdefault((row.config, row.eval), []).append(row)
-    return found
+def eval_tables(report: Report) -> list[EvalTable]:
+    """Return the models on each eval that a report holds something of."""
+    rows: tuple[ComparisonRow | FiguresRow, ...] = (*report.comparisons, *report.figures)
+    evals = dict.fromkeys((row.config, row.eval) for row in rows)
+    several = len({config for config, _ in evals}) > 1
+    return [EvalTable(report, config, name, several=several) for config, name in evals]
 
 
 class EvalTable:
-    """What a report holds of one eval; `config` is told where there are several."""
+    """What a report holds of one eval; its `config` is told where there are `several`."""
 
-    def __init__(
-        self,
-        name: str,
-        config: str,
-        compared: list[ComparisonRow],
-        evaluations: list[EvaluationRow],
-        looks: list[LooksRow],
-        figures: list[FiguresRow],
-        models: list[ModelRow],
-        budgets: Sequence[BudgetRow] = (),
-    ) -> None:
-        self.budgets = budgets
-        self.name, self.config = name, config
-        self.compared, self.evaluations, self.looks = compared, evaluations, looks
-        self.figures = {row.model: row for row in figures}
-        named = {*self.figures, *(name for row in compared for name in row.scores)}
-        self.texts = {row.model: row for row in evaluations}
-        self.models = [model for model in models if model.name in named]
+    def __init__(self, report: Report, config: str, name: str, *, several: bool) -> None:
+        def of_eval(rows: Iterable[OfEval]) -> list[OfEval]:
+            return [row for row in rows if (row.config, row.eval) == (config, name)]
+
+        self.name, self.config = name, config if several else ""
+        self.compared, self.budgets = of_eval(report.comparisons), of_eval(report.budgets)
+        self.evaluations, self.looks = of_eval(report.evaluations), of_eval(report.looks)
+        self.figures = {row.model: row for row in of_eval(report.figures)}
+        self.texts = {row.model: row for row in self.evaluations}
+        named = {*self.figures, *(name for row in self.compared for name in row.scores)}
+        self.models = [m for m in report.models if m.config == config and m.name in named]
 
     @property
     def title(self) -> str:
@@ -148,6 +119,11 @@ class EvalTable:
         groups += map(self._within, self.budgets)
         full = ({name: told for name, told in group.items() if any(told)} for group in groups)
         return [group for group in full if group]
+
+    def all_columns(self, *, more: bool) -> Columns:
+        """Return the same as one table, behind the models' names."""
+        groups = (self.model_columns(), *self.columns(more=more))
+        return {name: told for group in groups for name, told in group.items()}
 
     def _sizes(self, key: str, unit: Unit) -> list[str]:
         found = {m.name: getattr(m, key) for m in self.models}

@@ -12,17 +12,8 @@ from pytest_distill._util.numbers import retained_share, rounded_down
 from pytest_distill.gates.verdict import finite
 from pytest_distill.report.attempt import TestRun
 from pytest_distill.report.examples import ExampleTable, joined
-from pytest_distill.report.outcomes import (
-    ASKED_NOTHING,
-    end_row,
-    may_be_repeated,
-    run_rows,
-)
-from pytest_distill.report.records.comparisons import (
-    BudgetRow,
-    ComparisonRow,
-    ScoresRow,
-)
+from pytest_distill.report.outcomes import ASKED_NOTHING, end_row, may_be_repeated, run_rows
+from pytest_distill.report.records.comparisons import BudgetRow, ComparisonRow, ScoresRow
 from pytest_distill.report.records.gates import GateRow
 from pytest_distill.report.records.record import record_of
 from pytest_distill.report.share import Share, index_in

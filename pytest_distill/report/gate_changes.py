@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -13,10 +12,8 @@ from pytest_distill.errors import one_line
 from pytest_distill.evals.tasks.budgets import budget_text
 from pytest_distill.gates.verdict import Outcome
 from pytest_distill.report.records.gates import GateRow
-from pytest_distill.report.records.record import record_of
+from pytest_distill.report.records.record import grouped, record_of
 from pytest_distill.report.records.since import GateChangeRow
-
-Key = tuple[str | int | None, ...]
 
 
 def accepted_gates(rows: Sequence[GateRow]) -> list[AcceptedGate]:
@@ -72,7 +69,7 @@ def changes_between(
     Gates are the same by their test, kind, eval, metric, slice, criterion and budget; of several
     such by what they ask, then by their model, else by their order.
     """
-    olds, news = _by_key(before), _by_key(now)
+    olds, news = grouped(before, _key), grouped(now, _key)
     found = [
         row
         for key in dict.fromkeys((*olds, *news))
@@ -87,12 +84,8 @@ def _not_known(row: GateRow) -> bool:
     return row.outcome is Outcome.NOT_RUN and row.excused is None
 
 
-def _by_key(gates: Sequence[AcceptedGate]) -> dict[Key, list[AcceptedGate]]:
-    found: defaultdict[Key, list[AcceptedGate]] = defaultdict(list)
-    for g in gates:
-        key = (g.nodeid, g.gate, g.eval, g.metric, g.slice, g.criterion, g.at_tokens)
-        found[key].append(g)
-    return found
+def _key(g: AcceptedGate) -> tuple[str | int | None, ...]:
+    return (g.nodeid, g.gate, g.eval, g.metric, g.slice, g.criterion, g.at_tokens)
 
 
 def _changed(olds: list[AcceptedGate], news: list[AcceptedGate]) -> Iterator[GateChangeRow]:

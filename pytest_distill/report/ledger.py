@@ -13,13 +13,8 @@ from pytest_distill.report.changes import drift_sentences
 from pytest_distill.report.examples import pair_rows
 from pytest_distill.report.findings import Findings
 from pytest_distill.report.gate_changes import gate_changes
-from pytest_distill.report.outcomes import (
-    fell_short,
-    names_of,
-)
-from pytest_distill.report.records.comparisons import (
-    RetainedRow,
-)
+from pytest_distill.report.outcomes import fell_short, names_of
+from pytest_distill.report.records.comparisons import RetainedRow
 from pytest_distill.report.records.gates import GateRow
 from pytest_distill.report.records.record import record_of
 from pytest_distill.report.records.report import JudgedRow, LooksRow, Reason, Report, Shipping

@@ -69,9 +69,7 @@ def _changes(found: Sequence[Since]) -> Iterator[MarkdownPart[Any]]:
 
 def _eval(found: EvalTable) -> str:
     """Return the models on an eval as HTML, as many as can be read."""
-    columns = {**found.model_columns()}
-    for group in found.columns(more=False):
-        columns |= group
+    columns = found.all_columns(more=False)
     shown = dict(islice(columns.items(), MOST_COLUMNS))
     n = len(found.models)
     lines = [cells(map(code, shown), "th")]

@@ -11,7 +11,6 @@ from xml.etree import ElementTree
 import pytest
 
 from pytest_distill.gates.verdict import Outcome
-from pytest_distill.report.html.charts import charts
 from pytest_distill.report.html.drawing import (
     COLOURS,
     LINE,
@@ -23,6 +22,7 @@ from pytest_distill.report.html.drawing import (
     labels,
     pixels,
 )
+from pytest_distill.report.html.page import charts
 from pytest_distill.report.html.placing import log_axis, log_span_around, placed
 from pytest_distill.report.records.comparisons import (
     CalibrationBin,

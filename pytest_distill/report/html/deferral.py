@@ -19,11 +19,10 @@ from pytest_distill.report.html.drawing import (
     Room,
     Row,
     across,
-    both,
     colour,
+    drawn,
     label,
     pixels,
-    summed_up,
     upward,
 )
 from pytest_distill.report.html.placing import AxisSpan, Plane, placed, span_around
@@ -48,21 +47,18 @@ def deferral_charts(gates: Sequence[GateRow]) -> Iterator[Chart]:
 
 def _chart(key: str, gate: GateRow) -> Chart:
     curve = sorted(gate.details["curve"], key=lambda point: float(point["handled"]))
-    summary = summed_up([_summary(gate)])
-    wide, narrow = both(partial(_layers, gate, curve), ROOMS, key, summary)
     by, metric = str(gate.details["by"]), gate.metric or ""
-    return Chart(
-        key=key,
-        kind="deferral",
+    return drawn(
+        partial(_layers, gate, curve),
+        ROOMS,
+        key,
+        sentences=[_summary(gate)],
         title=f"Who answers: {gate.model} and the teacher on {gate.eval}",
         caption="The student answers where it is sure enough, the teacher the rest. To the right "
         "the student answers more; up, the pair keeps more of the teacher's quality."
         + (" The ring is the threshold that was chosen." if _chosen(gate, curve) else ""),
-        summary=summary,
-        wide=wide,
-        narrow=narrow,
         columns=("student answers", f"{by} at least", f"{metric} of the pair", "retained"),
-        rows=tuple(
+        rows=(
             (
                 floor_text(point["handled"]),
                 ceil_text(point["threshold"]),

@@ -11,13 +11,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from os.path import commonprefix
-from typing import Any
+from typing import Any, TypeVar
 from xml.etree import ElementTree
 
 import altair as alt
 import vl_convert
 
 from pytest_distill.errors import one_line
+from pytest_distill.report.records.comparisons import (
+    CalibrationRow,
+    Frontier,
+    PairRow,
+    RetainedRow,
+)
 from pytest_distill.report.tables import cells, shortened
 
 COLOURS: Mapping[str, tuple[str, str]] = {
@@ -49,6 +55,7 @@ MOST_SENTENCES = 6
 """Of a summary: whoever listens finds the rest in the table."""
 
 Row = dict[str, Any]
+OfEval = TypeVar("OfEval", RetainedRow, PairRow, CalibrationRow, Frontier)
 
 OWN_COLOUR = alt.Color("colour:N", scale=None)
 OWN_SHAPE = alt.Shape("shape:N", scale=None)
@@ -60,9 +67,7 @@ class Chart:
     """A chart as it stands in a page."""
 
     key: str
-    """A name of its own in the page, which an ``id`` may be."""
-    kind: str
-    """E.g. ``retained``: what all charts of a kind are about."""
+    """A name of its own in the page, which an ``id`` may be; it begins with the `kind`."""
     title: str
     """Text, as all but the drawings."""
     caption: str
@@ -76,6 +81,11 @@ class Chart:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     """All that it shows as a table."""
+
+    @property
+    def kind(self) -> str:
+        """What all charts of a kind are about, e.g. ``retained``."""
+        return self.key.partition("-")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +161,18 @@ _UNEVEN = {
 """Characters that need more or less room than others."""
 
 
-def summed_up(sentences: Sequence[str]) -> str:
+def _summed_up(sentences: Sequence[str]) -> str:
     """Return the first sentences, and how many more there would be."""
     rest = len(sentences) - MOST_SENTENCES
     more = [f"{rest:,} more rows are in the table."] if rest > 0 else []
     return " ".join([*map(one_line, sentences[:MOST_SENTENCES]), *more])
+
+
+def named_apart(rows: Sequence[OfEval]) -> list[OfEval]:
+    """Return rows whose evals are told apart: with their ``distill.yaml`` where it takes that."""
+    if len({row.config for row in rows}) < 2:
+        return list(rows)
+    return [replace(row, eval=f"{row.eval} ({row.config})") for row in rows]
 
 
 class Datasets(dict[str, Sequence[Row]]):
@@ -218,8 +235,16 @@ def linear(low: float, high: float, **more: Any) -> alt.Scale:
     return alt.Scale(domain=[low, high], nice=False, zero=False, **more)
 
 
-def both(draw: Draw, rooms: Iterable[Room], key: str, summary: str) -> tuple[str, str]:
-    """Return a drawing in both of its rooms, as SVG text.
+def drawn(
+    draw: Draw,
+    rooms: Iterable[Room],
+    key: str,
+    *,
+    sentences: Iterable[str],
+    rows: Iterable[tuple[str, ...]],
+    **told: Any,
+) -> Chart:
+    """Return a chart, drawn in both of its rooms.
 
     Parameters
     ----------
@@ -228,12 +253,17 @@ def both(draw: Draw, rooms: Iterable[Room], key: str, summary: str) -> tuple[str
     rooms : iterable of Room
         A wide and a narrow one.
     key : str
-        What the ``id`` of its parts begin with.
-    summary : str
-        What is read aloud in its place.
+        The chart's, which the ``id`` of its parts begin with.
+    sentences : iterable of str
+        What it shows; the first ones are read aloud in its place.
+    rows : iterable of tuple
+        All that it shows as a table.
+    **told
+        The other fields of a `Chart`.
     """
+    summary = _summed_up([*sentences])
     wide, narrow = (_svg(draw, room, f"{key}-{room.total}", summary) for room in rooms)
-    return wide, narrow
+    return Chart(key, summary=summary, wide=wide, narrow=narrow, rows=tuple(rows), **told)
 
 
 def _svg(draw: Draw, room: Room, key: str, summary: str) -> str:

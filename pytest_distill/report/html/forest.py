@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import altair as alt
@@ -23,14 +23,15 @@ from pytest_distill.report.html.drawing import (
     Room,
     Row,
     across,
-    both,
     colour,
     downward,
+    drawn,
     labels,
-    summed_up,
+    named_apart,
 )
 from pytest_distill.report.html.placing import AxisSpan
 from pytest_distill.report.records.comparisons import SLICES_OF_EACH, RetainedRow
+from pytest_distill.report.records.record import grouped
 from pytest_distill.report.records.report import Report
 from pytest_distill.report.tables import retained_text
 
@@ -65,53 +66,41 @@ class _Band:
 def forest_charts(report: Report) -> Iterator[Chart]:
     """Yield one chart of all evals, and one of each eval's slices."""
     roles = {(model.config, model.name): model.role for model in report.models}
-    several = len({row.config for row in report.retained}) > 1
-    whole = _by_eval((row for row in report.retained if row.slice is None), several=several)
+    rows = named_apart(report.retained)
+    whole = _bands((row for row in rows if row.slice is None), lambda row: row.eval)
     if whole:
         yield _chart("retained", "Quality retained", whole, roles, MOST_EVALS, "evals")
-    parted = _by_eval((row for row in report.retained if row.slice is not None), several=several)
+    parted = _bands((row for row in rows if row.slice is not None), lambda row: row.eval)
     for place, of_eval in enumerate(parted[:MOST_CHARTS]):
-        slices: dict[str, list[RetainedRow]] = {}
-        for row in of_eval.rows:
-            slices.setdefault(row.slice or "", []).append(row)
-        bands = [_Band(name, rows) for name, rows in slices.items()]
+        bands = _bands(of_eval.rows, lambda row: row.slice or "")
         title = f"Quality retained by slice: {of_eval.name}"
         yield _chart(f"slices-{place}", title, bands, roles, MOST_SLICES, "slices")
 
 
-def _by_eval(rows: Iterable[RetainedRow], *, several: bool) -> list[_Band]:
-    found: dict[str, list[RetainedRow]] = {}
-    for row in rows:
-        name = f"{row.eval} ({row.config})" if several else row.eval
-        found.setdefault(name, []).append(replace(row, eval=name))
-    return [_Band(name, each) for name, each in found.items()]
+def _bands(rows: Iterable[RetainedRow], name: Callable[[RetainedRow], str]) -> list[_Band]:
+    return [_Band(each, of) for each, of in grouped(rows, name).items()]
 
 
 def _chart(
     key: str, title: str, bands: Sequence[_Band], roles: Roles, most: int, what: str
 ) -> Chart:
     shown = bands[:most]
-    span = _span(shown)
-    summary = summed_up([_sentence(band, row) for band in shown for row in band.rows])
-    rooms = (room.with_(height=_height(shown, room)) for room in ROOMS)
-    wide, narrow = both(partial(_layers, shown, roles, span), rooms, key, summary)
     rest = len(bands) - len(shown)
     more = f" {rest:,} more {what} are in the table." if rest > 0 else ""
     of_each = Counter(row.model for band in bands for row in band.rows)
     if what == "slices" and max(of_each.values()) >= SLICES_OF_EACH:
         more += f" Of each model only the {SLICES_OF_EACH} slices stand there where it kept least."
-    return Chart(
-        key=key,
-        kind=key.partition("-")[0],
+    return drawn(
+        partial(_layers, shown, roles, _span(shown)),
+        (room.with_(height=_height(shown, room)) for room in ROOMS),
+        key,
+        sentences=(_sentence(band, row) for band in shown for row in band.rows),
         title=title,
         caption="A point is the share of the teacher's quality that a model retained, its line the "
         "two-sided 95 % interval, the upright stroke the floor that a gate asks for. At 1 a model "
         "is as good as the teacher." + more,
-        summary=summary,
-        wide=wide,
-        narrow=narrow,
         columns=("eval", "slice", "model", "n", "retained", "95 % interval", "floor"),
-        rows=tuple(_cells(row) for band in bands for row in band.rows),
+        rows=(_cells(row) for band in bands for row in band.rows),
     )
 
 

@@ -20,12 +20,12 @@ from pytest_distill.report.html.drawing import (
     Room,
     Row,
     across,
-    both,
     colour,
+    drawn,
     label,
     labels,
+    named_apart,
     pixels,
-    summed_up,
     upward,
 )
 from pytest_distill.report.html.placing import (
@@ -106,33 +106,25 @@ LATENCY = _Cost("latency", "Latency and quality", "latency", "s")
 
 def frontier_charts(frontiers: Sequence[Frontier]) -> Iterator[Chart]:
     """Yield a chart of size and quality, and one of latency and quality, of each eval."""
-    several = len({each.config for each in frontiers}) > 1
     for cost in (SIZE, LATENCY):
-        known = [(each, cost.points(each)) for each in frontiers]
+        known = [(each, cost.points(each)) for each in named_apart(frontiers)]
         shown = [(each, points) for each, points in known if len(points) > 1]
         for place, (frontier, points) in enumerate(shown[:MOST_CHARTS]):
-            yield _chart(f"{cost.kind}-{place}", cost, frontier, points, several=several)
+            yield _chart(f"{cost.kind}-{place}", cost, frontier, points)
 
 
-def _chart(
-    key: str, cost: _Cost, frontier: Frontier, points: Sequence[_Point], *, several: bool
-) -> Chart:
-    where = f"{frontier.eval} ({frontier.config})" if several else frontier.eval
-    summary = summed_up([_sentence(point, cost, frontier) for point in points])
+def _chart(key: str, cost: _Cost, frontier: Frontier, points: Sequence[_Point]) -> Chart:
     more = A_MODEL * max(0, len(points) - FEW)
-    rooms = (room.with_(height=room.height + more) for room in ROOMS)
-    wide, narrow = both(partial(_layers, points, cost, frontier), rooms, key, summary)
-    return Chart(
-        key=key,
-        kind=cost.kind,
-        title=f"{cost.title}: {where}",
+    return drawn(
+        partial(_layers, points, cost, frontier),
+        (room.with_(height=room.height + more) for room in ROOMS),
+        key,
+        sentences=(_sentence(point, cost, frontier) for point in points),
+        title=f"{cost.title}: {frontier.eval}",
         caption="Up is better, and to the left is cheaper. Along the line stand the models that no "
         "other one equals for less; a hollow mark is a model that is not worth its cost.",
-        summary=summary,
-        wide=wide,
-        narrow=narrow,
         columns=("model", "role", cost.word, frontier.metric, "retained", "dominated"),
-        rows=tuple(
+        rows=(
             (
                 point.model,
                 point.role,

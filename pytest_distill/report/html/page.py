@@ -12,9 +12,13 @@ from urllib.parse import quote
 
 from pytest_distill.errors import printable, some_of
 from pytest_distill.report.examples import ExampleTable
-from pytest_distill.report.html.charts import charts
-from pytest_distill.report.html.drawing import COLOURS
+from pytest_distill.report.html.deferral import deferral_charts
+from pytest_distill.report.html.drawing import COLOURS, Chart
+from pytest_distill.report.html.forest import forest_charts
+from pytest_distill.report.html.frontiers import frontier_charts
 from pytest_distill.report.html.packing import LOST_KEEP, packed
+from pytest_distill.report.html.pairs import pair_charts
+from pytest_distill.report.html.reliability import reliability_charts
 from pytest_distill.report.html.told import evals_told, gates_told, reasons_told
 from pytest_distill.report.records.report import Report
 from pytest_distill.report.since import LESS_STRICT, since_the_baseline
@@ -112,6 +116,17 @@ def _view(report: Report, examples: Sequence[ExampleTable]) -> dict[str, Any]:
     }
     parts = [(anchor, name) for anchor, (key, name) in PARTS.items() if view[key]]
     return {**view, "parts": parts}
+
+
+def charts(report: Report) -> list[Chart]:
+    """Return the charts, those of a kind beside each other; none where there is nothing to show."""
+    return [
+        *frontier_charts(report.frontiers),
+        *forest_charts(report),
+        *pair_charts(report.pairs),
+        *deferral_charts(report.gates),
+        *reliability_charts(report),
+    ]
 
 
 def _variables(place: int) -> str:

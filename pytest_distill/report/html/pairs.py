@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 
 import altair as alt
@@ -18,13 +17,13 @@ from pytest_distill.report.html.drawing import (
     Room,
     Row,
     across,
-    both,
     colour,
     downward,
+    drawn,
     label,
     linear,
+    named_apart,
     pixels,
-    summed_up,
 )
 from pytest_distill.report.records.comparisons import PairRow
 
@@ -39,24 +38,19 @@ def pair_charts(rows: Sequence[PairRow]) -> Iterator[Chart]:
     """Yield one chart of all pairs."""
     if not rows:
         return
-    if len({row.config for row in rows}) > 1:
-        rows = [replace(row, eval=f"{row.eval} ({row.config})") for row in rows]
+    rows = named_apart(rows)
     shown = rows[:MOST]
     several = len({row.eval for row in rows}) > 1
-    summary = summed_up([*map(_sentence, shown)])
-    rooms = (size.with_(height=len(shown) * STEP - GAP) for size in (WIDE, NARROW))
-    wide, narrow = both(partial(_layers, shown, several), rooms, "pairs", summary)
-    yield Chart(
+    yield drawn(
+        partial(_layers, shown, several),
+        (size.with_(height=len(shown) * STEP - GAP) for size in (WIDE, NARROW)),
         key="pairs",
-        kind="pairs",
+        sentences=map(_sentence, shown),
         title="Wins, losses and ties",
         caption="To the right the share of the examples on which the student does better, to the "
         "left of those on which it does worse.",
-        summary=summary,
-        wide=wide,
-        narrow=narrow,
         columns=("student", "against", "eval", "metric", "wins", "losses", "ties"),
-        rows=tuple(map(_cells, rows)),
+        rows=map(_cells, rows),
     )
 
 

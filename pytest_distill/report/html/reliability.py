@@ -21,14 +21,15 @@ from pytest_distill.report.html.drawing import (
     Room,
     Row,
     across,
-    both,
     colour,
     downward,
+    drawn,
     labels,
     linear,
-    summed_up,
+    named_apart,
 )
 from pytest_distill.report.records.comparisons import CalibrationRow
+from pytest_distill.report.records.record import grouped
 from pytest_distill.report.records.report import Report
 
 MOST_CHARTS = 6
@@ -47,32 +48,24 @@ Roles = Mapping[tuple[str, str], str]
 def reliability_charts(report: Report) -> Iterator[Chart]:
     """Yield a chart of each eval, with a diagram of each model."""
     roles = {(model.config, model.name): model.role for model in report.models}
-    several = len({row.config for row in report.calibration}) > 1
-    found: dict[str, list[CalibrationRow]] = {}
-    for row in report.calibration:
-        name = f"{row.eval} ({row.config})" if several else row.eval
-        found.setdefault(name, []).append(row)
+    found = grouped(named_apart(report.calibration), lambda row: row.eval)
     for place, (name, rows) in enumerate([*found.items()][:MOST_CHARTS]):
         yield _chart(f"reliability-{place}", name, rows, roles)
 
 
 def _chart(key: str, name: str, rows: Sequence[CalibrationRow], roles: Roles) -> Chart:
     shown = rows[:MOST_MODELS]
-    summary = summed_up([_sentence(row) for row in shown])
-    rooms = [size.with_(height=_height(len(shown), size)) for size in (WIDE, NARROW)]
-    wide, narrow = both(partial(_layers, shown, roles), rooms, key, summary)
-    return Chart(
-        key=key,
-        kind="reliability",
+    return drawn(
+        partial(_layers, shown, roles),
+        (size.with_(height=_height(len(shown), size)) for size in (WIDE, NARROW)),
+        key,
+        sentences=map(_sentence, shown),
         title=f"Whether probabilities are what they say: {name}",
         caption="To the right the probability with which a model gave its answers, up the share of "
         "them that is right; the larger a point, the more answers. On the diagonal both are the "
         "same; below it a model is too sure of itself. ECE is the mean distance from it.",
-        summary=summary,
-        wide=wide,
-        narrow=narrow,
         columns=("model", "ECE", "answers", "mean probability", "share right"),
-        rows=tuple(
+        rows=(
             (
                 row.model,
                 ceil_text(row.ece),

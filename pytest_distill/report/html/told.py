@@ -86,12 +86,9 @@ def evals_told(report: Report) -> list[EvalTold]:
     evals: list[EvalTold] = []
     told: set[str] = set()
     for found in eval_tables(report):
-        columns = {**found.model_columns()}
-        for group in found.columns(more=True):
-            columns |= group
         notes = dict.fromkeys(note for note in found.notes(more=True) if note not in told)
         told.update(notes)
-        evals.append(EvalTold(found.title, columns, tuple(notes)))
+        evals.append(EvalTold(found.title, found.all_columns(more=True), tuple(notes)))
     return evals
 
 

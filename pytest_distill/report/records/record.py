@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import fields
 from typing import Any, TypeVar
 
 Record = TypeVar("Record")
+Key = TypeVar("Key", bound=Hashable)
 
 LATER = {"later": True}
 """Metadata of a field that files of earlier versions lack, which are read as if it said nothing."""
@@ -31,3 +33,11 @@ def record_of(kind: type[Record], *sources: object, **more: Any) -> Record:
             infinite = isinstance(value, float) and math.isinf(value)
             more[name] = None if infinite else value
     return kind(**more)
+
+
+def grouped(records: Iterable[Record], key: Callable[[Record], Key]) -> dict[Key, list[Record]]:
+    """Return the records that have a key, by that, in the order in which they come."""
+    found: dict[Key, list[Record]] = {}
+    for record in records:
+        found.setdefault(key(record), []).append(record)
+    return found

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import PydanticCustomError, core_schema
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 """Of a pydantic model: unknown keys are mistakes, text is not turned into numbers.
@@ -15,3 +18,36 @@ PositiveCount = Annotated[int, Field(ge=1)]
 NOT_BLANK = r"\S"
 """The pattern of a text that says something."""
 Said = Annotated[str, Field(pattern=NOT_BLANK)]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Marks a text that a pattern must match as a whole; no message shows the pattern.
+
+    Parameters
+    ----------
+    pattern : str
+        A regular expression.
+    words : str
+        What may be written, as in ``should be a or b``.
+    """
+
+    pattern: str
+    words: str
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Look at the text once it is known to be one."""
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Say the pattern to editors."""
+        return {**handler(schema), "pattern": self.pattern}
+
+    def _checked(self, text: str) -> str:
+        if re.fullmatch(self.pattern, text) is None:
+            raise PydanticCustomError("written", "{words}", {"words": self.words})
+        return text

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,8 +12,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from pytest_distill._util.keys import known_keys, names_of, unknown_key
-from pytest_distill.config.problems import sentence
+from pytest_distill._util.keys import names_of, unknown_key
+from pytest_distill.config.problems import problems
 from pytest_distill.config.written import NULL, TEXT, Scalar, advice, syntax_advice
 from pytest_distill.engines.inner import misplaced
 from pytest_distill.errors import ConfigError, one_line
@@ -142,27 +143,14 @@ class Document:
         try:
             return kind.model_validate(entry, context=context)
         except ValidationError as error:
-            raise ConfigError("\n".join(self._problems(kind, entry, key, error))) from None
+            found = problems(error, kind, entry, partial(self._advice, key))
+            lines = [self._located((*key, *at), said) for at, said in found]
+            raise ConfigError("\n".join(lines)) from None
 
-    def _problems(
-        self, kind: type[BaseModel], entry: Any, key: Key, error: ValidationError
-    ) -> Iterable[str]:
-        """Return a line for everything that is wrong with an entry.
-
-        Where a value may be of several types, and one of them is known to be meant, that is said
-        alone.
-        """
-        found: dict[tuple[str | int, ...], dict[str, bool]] = {}
-        for each in error.errors():
-            at = tuple(self._key(key, entry, each))
-            scalar = self._scalars.get(tuple(str(k) if not isinstance(k, int) else k for k in at))
-            advised = advice(each["type"], each["input"], scalar)
-            said = sentence(each, known_keys(kind, each["loc"]))
-            line = self._located(at, f"{said}; {advised}" if advised else said)
-            found.setdefault(at, {})[line] = bool(advised)
-        for lines in found.values():
-            known = [line for line, advised in lines.items() if advised]
-            yield from known[:1] or lines
+    def _advice(self, key: Key, error: ErrorDetails, at: Sequence[str | int]) -> str:
+        """Return what to write in place of a value of an entry at `key`, where that is known."""
+        place = tuple(str(k) if not isinstance(k, int) else k for k in (*key, *at))
+        return advice(error["type"], error["input"], self._scalars.get(place))
 
     def validated_in_two(
         self,
@@ -186,7 +174,7 @@ class Document:
         any_name = options.model_config.get("extra") == "allow"
         said: dict[str, Any] = {}
         own: dict[str, Any] = {}
-        problems: list[str] = []
+        wrong: list[str] = []
         for name, value in entry.items():
             if name in shared:
                 said[name] = value
@@ -195,30 +183,17 @@ class Document:
             else:
                 inside = misplaced(str(name), options, entry, context)
                 problem = inside or unknown_key(str(name), known)
-                problems.append(self._located([*key, name], problem))
+                wrong.append(self._located([*key, name], problem))
         made: list[Any] = []
         both: tuple[tuple[type[BaseModel], Any], ...] = ((kind, said), (options, own))
         for part, given in both:
             try:
                 made.append(self.validated(part, given, key, context))
             except ConfigError as error:
-                problems.append(str(error))
-        if problems:
-            raise ConfigError("\n".join(problems))
+                wrong.append(str(error))
+        if wrong:
+            raise ConfigError("\n".join(wrong))
         return made[0], made[1]
-
-    def _key(self, key: Key, entry: Any, error: ErrorDetails) -> Key:
-        """Return where the error is, without what pydantic adds to the path for its unions."""
-        path = list(key)
-        lacking = len(error["loc"]) - 1 if error["type"] == "missing" else None
-        for place, part in enumerate(error["loc"]):
-            if isinstance(entry, dict) and (part in entry or place == lacking):
-                path.append(part)
-                entry = entry.get(part)
-            elif isinstance(entry, list) and isinstance(part, int) and part < len(entry):
-                path.append(part)
-                entry = entry[part]
-        return path
 
     def _refuse_bomb(self, root: yaml.Node | None) -> None:
         """Refuse aliases that stand for too much, before anything goes through all of it.

@@ -19,7 +19,7 @@ from pytest_distill.config.schema import (
     SourceModel,
 )
 from pytest_distill.engines import Role
-from pytest_distill.engines.inner import ENGINES_OF_HOOKS, key_of_inner
+from pytest_distill.engines.inner import ENGINES_OF_HOOKS, OPTIONS_AROUND, key_of_inner
 from pytest_distill.engines.lookup import DEFAULT, known_class, options_class
 from pytest_distill.errors import ConfigError
 from pytest_distill.evaluation.sources.source import Source
@@ -54,7 +54,7 @@ class ModelReader:
         kind = _kind_of(engine)
         shared = kind.model_fields.keys() - {"options"}
         options = self.options(engine, shared, key)
-        known = {ENGINES_OF_HOOKS: self.added}
+        known = {ENGINES_OF_HOOKS: self.added, OPTIONS_AROUND: options}
         where = f"{self.document.path.name}: models.{name}.engine"
         with unless_ours(engine, f"{where}: Options", ConfigError):
             said, own = self.document.validated_in_two(kind, options, shared, entry, key, known)

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, ValidationError, ValidationInfo
 
-from pytest_distill._util.keys import known_keys
-from pytest_distill.config.problems import sentence
+from pytest_distill.config.problems import problems
 from pytest_distill.config.schema import Count, Entry
 from pytest_distill.errors import ConfigError, did_you_mean
 from pytest_distill.evals.lm_eval import harness
@@ -184,7 +183,6 @@ def check_file(task: DeclaredTask) -> None:
     try:
         Said.model_validate(said, context=_OF_FILE)
     except ValidationError as error:
-        (first, *_) = error.errors()
-        key = ".".join(map(str, first["loc"]))
-        told = sentence(first, known_keys(Said, first["loc"]))
+        at, told = next(problems(error, Said, said))
+        key = ".".join(map(str, at))
         raise ConfigError(f"task: {task.path}: {key}: {told}") from None

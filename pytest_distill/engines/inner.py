@@ -37,6 +37,9 @@ BESIDE: Final = ("role", "trained", "latency_ms", "cost_per_1k", "parameters", "
 ENGINES_OF_HOOKS: Final = "engines"
 """Key of pydantic's validation context: name -> class of the engines that hooks add."""
 
+OPTIONS_AROUND: Final = "options"
+"""Key of pydantic's validation context: the options class of the engine that has the model run."""
+
 _SHARED: Final = ("engine", "path", "device")
 T = TypeVar("T")
 _KINDS = frozenset(get_args(ErrorType))
@@ -67,9 +70,8 @@ class Inner(BaseModel):
         """Validate the keys of every inner model here, and all others by the engine's options."""
         if not isinstance(entry, Mapping):
             return handler(entry)
-        added = (info.context or {}).get(ENGINES_OF_HOOKS, {})
         try:
-            kind = _class_of(entry.get("engine", DEFAULT), added)
+            kind = _class_of(entry.get("engine", DEFAULT), info.context)
         except ConfigError as error:
             raise _refused(cls, [_said(str(error), "engine", entry.get("engine"))]) from None
         return cls._made(entry, handler, kind, info)
@@ -84,7 +86,8 @@ class Inner(BaseModel):
             with unless_ours(kind, "Options", ConfigError):
                 options = options_class(kind, {*_SHARED, *BESIDE})
                 taken = {key: value for key, value in entry.items() if key not in _SHARED}
-                own = [*_own_keys(taken, options, [*_SHARED, *names_of(options)], problems)]
+                around = (info.context or {}).get(OPTIONS_AROUND)
+                own = [*_own_keys(taken, options, around, problems)]
                 made = _tried(
                     lambda: options.model_validate(dict(own), context=info.context),
                     options,
@@ -186,38 +189,48 @@ def misplaced(
     engine = said.get("engine", DEFAULT) if isinstance(said, Mapping) else DEFAULT
     known = {*_SHARED}
     with suppress(ConfigError):
-        own = options_class(_class_of(engine, (context or {}).get(ENGINES_OF_HOOKS, {})), ())
+        own = options_class(_class_of(engine, context), ())
         known |= {*names_of(own)}
     return f"belongs to the engine that answers: write it under '{key}'" if name in known else None
 
 
-def _class_of(name: object, added: Mapping[str, Any]) -> Any:
+def _class_of(name: object, context: Mapping[str, Any] | None) -> Any:
     """Return the class of an engine; None where only a run can tell. ConfigError for no engine.
 
     What is no text is refused as every key of a wrong type is.
     """
     if not isinstance(name, str):
         return None
-    kind = known_class(name, added)
-    if hasattr(kind, "declared_as"):
-        raise ConfigError(f"'{name}' runs no model: its answers or scores are read from files")
-    if key_of_inner(getattr(kind, "Options", None)) is not None:
-        raise ConfigError(f"'{name}' has another engine run a model itself: write what it runs")
-    if hasattr(kind, "asked_at"):
-        raise ConfigError(
-            f"'{name}' asks a model that runs elsewhere: write its keys beside 'engine', without "
-            "the engine around it"
-        )
+    added = (context or {}).get(ENGINES_OF_HOOKS, {})
+    kind = known_class(name, added, lambda kind: _why_not(kind) is None)
+    if why := _why_not(kind):
+        raise ConfigError(f"'{name}' {why}")
     return kind
+
+
+def _why_not(kind: Any) -> str | None:
+    """Return why an engine of this class can't be run by another one; None where it can."""
+    if hasattr(kind, "declared_as"):
+        return "runs no model: its answers or scores are read from files"
+    if key_of_inner(getattr(kind, "Options", None)) is not None:
+        return "has another engine run a model itself: write what it runs"
+    if hasattr(kind, "asked_at"):
+        return (
+            "asks a model that runs elsewhere: write its keys beside 'engine', without the engine "
+            "around it"
+        )
+    return None
 
 
 def _own_keys(
     entry: Mapping[Any, Any],
     options: type[BaseModel],
-    known: list[str],
+    around: type[BaseModel] | None,
     problems: list[InitErrorDetails],
 ) -> Iterator[tuple[str, Any]]:
     """Yield the keys that an engine declares, and tell of all others in `problems`."""
+    known = [*_SHARED, *names_of(options)]
+    inner = key_of_inner(around)
     any_key = options.model_config.get("extra") == "allow"
     for key, value in entry.items():
         if key in BESIDE:
@@ -225,6 +238,9 @@ def _own_keys(
             problems.append(_said(problem, key, value))
         elif any_key or key in known:
             yield key, value
+        elif around is not None and key != inner and key in names_of(around):
+            problem = f"belongs to the engine around this one: write it beside '{inner}'"
+            problems.append(_said(problem, key, value))
         else:
             problems.append(_said(unknown_key(str(key), known), key, value))
 

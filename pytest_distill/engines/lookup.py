@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -58,10 +58,17 @@ def engine_class(name: str, added: Mapping[str, Any], where: str) -> Any:
     return found
 
 
-def known_class(name: str, added: Mapping[str, Any]) -> Any:
+def known_class(
+    name: str, added: Mapping[str, Any], suits: Callable[[Any], bool] = lambda _: True
+) -> Any:
     """Return what `engine_class` does; None where it cannot be imported now, but when it is used.
 
     A machine that judges predictions of another one need not have what the engine needs.
+
+    Parameters
+    ----------
+    suits : callable
+        Whether a class may be named here: a message about a name that is none lists those alone.
 
     Raises
     ------
@@ -71,7 +78,10 @@ def known_class(name: str, added: Mapping[str, Any]) -> Any:
     if "." not in name and ":" not in name:
         what = f"unknown engine '{name}'"
         own = " (an engine of your own is a dotted path)"
-        refuse_unknown(name, {*ENGINES, *added}, what, lambda said: ConfigError(said + own))
+        known = {*ENGINES, *added}
+        if name not in known:
+            known = {each for each in known if suits(known_class(each, added))}
+        refuse_unknown(name, known, what, lambda said: ConfigError(said + own))
     with suppress(ConfigError):
         return engine_class(name, added, "")
     return None

@@ -8,13 +8,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
-
 from pytest_distill._util.hub import Found
+from pytest_distill._util.strict import Written
 from pytest_distill.engines.file_digests import FileDigests
 
 Role = Literal["teacher", "student", "sft"]
-Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+Device = Annotated[
+    str, Written(r"^(auto|cpu|cuda(:\d+)?)$", "should be 'auto', 'cpu', 'cuda' or 'cuda:N'")
+]
 
 
 @dataclass(frozen=True, slots=True)

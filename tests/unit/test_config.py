@@ -401,7 +401,7 @@ def test_a_served_model_says_what_is_wrong_with_its_keys(
         ("task: generation, stop: [1]", "stop[0]: should be a valid string, not 1"),
         ("task: generation, top_p: 2.0", "top_p: must be above 0 and at most 1, not 2.0"),
         ("task: generation, temperature: .inf", "temperature: must be a number above 0, not inf"),
-        ("task: classification, input: [a]", "input: list should have at least 2 items"),
+        ("task: classification, input: [a]", "input: list should have at least 2 items, not ['a']"),
         ("task: classification, labels: [a, yes]", "labels[1]: write 'yes' in quotes"),
         ("task: multiple_choice, shots: {data: x}", "shots.n: is missing"),
         ("task: perplexity, window: 1", "window: must be at least 2, not 1"),
@@ -413,3 +413,58 @@ def test_a_task_says_what_is_wrong_with_its_keys(tmp_path: Path, keys: str, prob
     with pytest.raises(ConfigError) as raised:
         load(tmp_path, MODELS + f"evals:\n  e: {{data: x.jsonl, {keys}}}\n")
     assert f"distill.yaml:5: evals.e.{problem}" in str(raised.value)
+
+
+ACTORS = "actors: should be a valid integer or a mapping with min, max, not "
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ("actors: four", f"{ACTORS}'four'"),
+        ("actors: [1, 2]", f"{ACTORS}[1, 2]"),
+        ("actors: 0", "actors: should be greater than or equal to 1, not 0"),
+        ("actors: {min: 3, max: 2}", "actors: min: 3 is more than max: 2"),
+        ("actors: {min: 3}", "actors.max: is missing"),
+        ("actors: 4k", "actors: should be a valid integer, not '4k'; write 4000"),
+    ],
+)
+def test_of_a_value_of_several_types_one_sentence_tells(
+    tmp_path: Path, keys: str, problem: str
+) -> None:
+    """Of the type that is meant; where none is, of all that may be written."""
+    entry = f"{{engine: ray, of: {{path: m}}, {keys}}}"
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path, f"models:\n  teacher: {entry}\n" + EVALS)
+    assert str(raised.value) == f"distill.yaml:2: models.teacher.{problem}"
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        (
+            "task: multiple_choice, chance: maybe",
+            "chance: should be a valid number or 'uniform', not",
+        ),
+        ("task: multiple_choice, chance: 2", "chance: should be less than 1, not 2"),
+        (
+            "task: classification, must_keep: [[a]]",
+            "must_keep[0]: should be a valid string or a valid",
+        ),
+    ],
+)
+def test_so_it_does_of_a_task(tmp_path: Path, keys: str, problem: str) -> None:
+    """Also inside of a list."""
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path, MODELS + f"evals:\n  e: {{data: x.jsonl, {keys}}}\n")
+    assert str(raised.value).startswith(f"distill.yaml:5: evals.e.{problem}")
+    assert "\n" not in str(raised.value)
+
+
+def test_no_message_shows_a_pattern(tmp_path: Path) -> None:
+    """But what may be written; a text with a line break behind it is another one."""
+    for device in ("gpu", "CUDA", '"cpu\\n"', "cuda:x"):
+        with pytest.raises(ConfigError) as raised:
+            load(tmp_path, f"models:\n  teacher: {{path: m, device: {device}}}\n" + EVALS)
+        told = "models.teacher.device: should be 'auto', 'cpu', 'cuda' or 'cuda:N', not '"
+        assert str(raised.value).startswith(f"distill.yaml:2: {told}")

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from pytest_distill._util.files import write_atomically
-from pytest_distill._util.strict import STRICT, PositiveCount
+from pytest_distill._util.strict import STRICT, PositiveCount, Written
 from pytest_distill._util.units import Unit
 from pytest_distill.comparison.baseline.packing import Digests, Floats, unpack, unpack_digests
 from pytest_distill.errors import ConfigError, one_line, some_of
@@ -27,8 +27,8 @@ SAVE = "python -m pytest_distill baseline save REPORT.json"
 
 Unpacked = TypeVar("Unpacked")
 Text = Annotated[str, Field(min_length=1)]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{16,128}$")]
-Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{7,64}$")]
+Digest = Annotated[str, Written(r"^[0-9a-f]{16,128}$", "should be a digest in hexadecimal")]
+Commit = Annotated[str, Written(r"^[0-9a-f]{7,64}$", "should be a commit in hexadecimal")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -37,7 +37,7 @@ class AcceptedGate:
     """A gate of an accepted run, and what it required."""
 
     nodeid: str
-    gate: Annotated[str, Field(pattern=r"^\w+$")]
+    gate: Annotated[str, Written(r"^\w+$", "should be the name of a gate")]
     eval: str | None
     metric: str | None
     model: str | None

@@ -73,6 +73,16 @@ class ModelConfig(Entry):
     options: Any = None
 
     @property
+    def answering(self) -> str:
+        """The engine that answers."""
+        return self.engine
+
+    @property
+    def answering_options(self) -> Any:
+        """The keys of the engine that answers."""
+        return self.options
+
+    @property
     def declared(self) -> dict[str, Any]:
         """What is said of the model beside what runs it, as fields of its `ModelInfo`."""
         said = {name: getattr(self, name, None) for name in DECLARABLE}
@@ -122,11 +132,6 @@ class EngineModel(ModelConfig):
     def where_it_lies(self) -> str:
         """Its path as it is written; empty where there is none."""
         return str(getattr(self, "path", ""))
-
-    @property
-    def answering(self) -> str:
-        """The engine that answers."""
-        return self.engine
 
     @property
     def written(self) -> dict[str, Any]:
@@ -179,6 +184,11 @@ class OuterModel(EngineModel, DeclaredSize):
     def answering(self) -> str:
         """The engine that answers."""
         return self.inner.engine
+
+    @property
+    def answering_options(self) -> Any:
+        """The keys of the engine that answers."""
+        return self.inner.options
 
     @property
     def where_it_lies(self) -> str:

@@ -119,16 +119,18 @@ def _add_project(share: Share, project: Project, config: str) -> None:
 
 def _model_row(config: str, project: Project, model: Model) -> ModelRow:
     entry = project.config.models.get(model.name)
-    own = entry is not None and model is project.models.get(model.name)
+    own = entry if model is project.models.get(model.name) else None
+    batch_tokens = getattr(own.answering_options, "batch_tokens", None) if own else None
     return record_of(
         ModelRow,
         model.known,
         config=config,
-        engine=entry.engine if entry and own else "fixture",
-        batch_tokens=getattr(entry, "batch_tokens", None) if own else None,
+        engine=own.engine if own else "fixture",
+        batch_tokens=batch_tokens if type(batch_tokens) is int else None,  # a user's may be any
         notes=tuple(model.notes),
         trained=str(entry.trained) if entry and entry.trained else None,
         asked_at=model.asked_at,
+        answering=own.answering if own and own.answering != own.engine else None,
     )
 
 

@@ -37,8 +37,9 @@ def declared_notes(models: Sequence[ModelRow]) -> Iterator[str]:
 
 def unlike_notes(models: Sequence[ModelRow]) -> Iterator[str]:
     """Yield what differs in how the models were run, which may differ in the scores too."""
-    for setting in ("engine", "device", "dtype", "batch_tokens"):
-        values = {m.name: getattr(m, setting) for m in models}
+    settings = {"engine": "answered_by", **{n: n for n in ("device", "dtype", "batch_tokens")}}
+    for setting, field in settings.items():
+        values = {m.name: getattr(m, field) for m in models}
         known = {name: value for name, value in values.items() if value is not None}
         if len(set(known.values())) > 1:
             at = {m.name: f" ({m.asked_at})" for m in models if setting == "engine" and m.asked_at}

@@ -34,7 +34,8 @@ class Digested:
 
     @property
     def info(self):
-        options = {k: v for k, v in self.spec.options.items() if k != "wrong"}
+        own = ("wrong", "batch_tokens")
+        options = {k: v for k, v in self.spec.options.items() if k not in own}
         if self.spec.device != "auto":
             options["device"] = self.spec.device
         return ModelInfo(name=self.spec.name, role=self.spec.role, **options)
@@ -185,12 +186,12 @@ def test_an_undertrained_sft_student_is_noted_where_the_gate_fails(
 
 @pytest.mark.parametrize(
     ("setting", "teacher", "student"),
-    [("dtype", "float32", "bfloat16"), ("device", "cuda", "cpu")],
+    [("dtype", "float32", "bfloat16"), ("device", "cuda", "cpu"), ("batch_tokens", 64, 512)],
 )
 def test_another_setting_is_marked(
-    project: Project, run: Run, setting: str, teacher: str, student: str
+    project: Project, run: Run, setting: str, teacher: Any, student: Any
 ) -> None:
-    """Models that ran under another dtype or device: a footnote names both."""
+    """Models that ran in another way: a footnote names both."""
     digested(project, teacher={setting: teacher}, student={setting: student, "wrong": 1})
     write_gates(project, it="assert_quality_retained(0.5)")
     lines = report_of(run("--distill-report"))
@@ -213,6 +214,44 @@ def test_another_engine_is_marked(project: Project, run: Run) -> None:
     write_gates(project, it="assert_quality_retained(0.9)")
     lines = " ".join(report_of(run("--distill-report")))
     assert "run under another engine: teacher recorded, student own:Counting" in lines
+
+
+OUTER = '''
+from pydantic import BaseModel
+
+from pytest_distill.engines.inner import Inner
+
+class Outer:
+    """Has another engine answer."""
+
+    asked_at = "a cluster"
+
+    class Options(BaseModel):
+        of: Inner
+
+    def __new__(cls, spec):
+        inner = spec.options.of
+        return inner.kind(inner.spec(spec))
+'''
+
+
+def test_the_engine_that_answers_is_the_one_that_counts(project: Project, run: Run) -> None:
+    """A teacher that another engine has run, and a student that the same one answers for."""
+    digested(project, student={"wrong": 1, "batch_tokens": 8})
+    project.file("outer.py", OUTER)
+    of = {"engine": "own:Digested", "batch_tokens": 4}
+    project.models["teacher"] = {"engine": "outer:Outer", "of": of}
+    project.save()
+    write_gates(project, it="assert_quality_retained(0.5)")
+    lines = report_of(run("--distill-report", "--distill-json", "out.json"))
+    assert "run under another batch_tokens: student 8, teacher 4" in lines
+    assert not any("another engine" in line for line in lines)
+    rows = {row["name"]: row for row in project.json()["models"]}
+    assert (rows["teacher"]["engine"], rows["teacher"]["answering"]) == (
+        "outer:Outer",
+        "own:Digested",
+    )
+    assert rows["student"]["answering"] is None
 
 
 @pytest.mark.parametrize(

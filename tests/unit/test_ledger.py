@@ -186,6 +186,21 @@ def test_models_that_ran_differently_are_marked() -> None:
     assert "run under another dtype: teacher bfloat16, student float32" in lines_of(made)
 
 
+@pytest.mark.parametrize(
+    ("engine", "told"),
+    [("transformers", False), ("vllm", True)],
+)
+def test_the_engine_that_answers_counts(engine: str, *, told: bool) -> None:
+    """Not the one that has it run the model somewhere."""
+    made = ledger(a=("passed", ["PASSED"]))
+    teacher = model("teacher", engine="ray", answering="transformers")
+    student = model("student", engine=engine)
+    made.take(Share(models=[teacher, student], scores=[scores(teacher="1", student="1/2")]))
+    line = f"run under another engine: teacher transformers, student {engine}"
+    assert (line in lines_of(made)) is told
+    assert any("run under another" in line for line in lines_of(made)) is told
+
+
 def test_an_sft_student_that_meets_the_floor_is_named() -> None:
     """Then the teacher was machinery for nothing."""
     made = ledger(a=("passed", ["PASSED"]))

@@ -38,6 +38,13 @@ class ModelRow:
     trained: str | None
     asked_at: str | None = field(default=None, metadata=LATER)
     """What it is asked as, and where, where it runs elsewhere."""
+    answering: str | None = field(default=None, metadata=LATER)
+    """The engine that answers, where `engine` has another one run the model."""
+
+    @property
+    def answered_by(self) -> str:
+        """The engine that answers."""
+        return self.answering or self.engine
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from pytest_distill.engines.transformers import TransformersEngine
-from pytest_distill.engines.transformers.findings import Company
+from pytest_distill.engines.transformers.loaded import Company
 from pytest_distill.errors import DistillError
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks.classification import ClassificationRequest

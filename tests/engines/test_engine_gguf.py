@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pytest_distill import ModelError
-from pytest_distill.engines.transformers.unpacking import bytes_held
+from pytest_distill.engines.transformers.weights import bytes_held
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 

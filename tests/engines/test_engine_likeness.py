@@ -16,9 +16,9 @@ from scipy.stats import entropy
 from pytest_distill import ModelError
 from pytest_distill.engines import Captured, Distributional, TokenLikeness
 from pytest_distill.engines.transformers import TransformersEngine
+from pytest_distill.engines.transformers.likelihood import logits_at
 from pytest_distill.engines.transformers.likeness import comparing as likeness
 from pytest_distill.engines.transformers.likeness.comparing import compare
-from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.errors import EvaluationError
 from pytest_distill.evals.requests import GoldText
 from pytest_distill.evals.tasks.decoding import GenerationRequest

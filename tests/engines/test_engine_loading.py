@@ -19,8 +19,7 @@ from safetensors.torch import load_file, save_file
 from pytest_distill import ModelError
 from pytest_distill.engines import Engine, ModelSpec
 from pytest_distill.engines.transformers import TransformersEngine
-from pytest_distill.engines.transformers.device import dealt_gpu
-from pytest_distill.engines.transformers.places import names
+from pytest_distill.engines.transformers.places import dealt_gpu, names
 from pytest_distill.evals.requests import Request
 from pytest_distill.evals.tasks.classification import ClassificationRequest
 from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest

@@ -20,10 +20,9 @@ from pytest_distill import ModelError
 from pytest_distill.engines import host
 from pytest_distill.engines import transformers as transformers_engine
 from pytest_distill.engines.transformers import TransformersEngine, measuring
-from pytest_distill.engines.transformers.device import synchronize
 from pytest_distill.engines.transformers.info import Count, count_parameters
 from pytest_distill.engines.transformers.options import Spec
-from pytest_distill.engines.transformers.places import gpus
+from pytest_distill.engines.transformers.places import gpus, synchronize
 from pytest_distill.evals.requests import Request
 from pytest_distill.evals.tasks.classification import ClassificationRequest
 from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest

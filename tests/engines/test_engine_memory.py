@@ -11,18 +11,18 @@ import pytest
 import torch
 
 from pytest_distill import ModelError
-from pytest_distill.engines.transformers import device
-from pytest_distill.engines.transformers.batching import Budget
-from pytest_distill.engines.transformers.device import (
+from pytest_distill.engines.transformers import places
+from pytest_distill.engines.transformers.batching import in_batches
+from pytest_distill.engines.transformers.failures import is_out_of_memory
+from pytest_distill.engines.transformers.fast import caching, tree_choices, trees
+from pytest_distill.engines.transformers.fast.trees import score_trees
+from pytest_distill.engines.transformers.loaded import Budget
+from pytest_distill.engines.transformers.places import (
     bytes_per_token,
     cached_bytes_per_token,
     token_budget,
     tokens_that_fit,
 )
-from pytest_distill.engines.transformers.failures import is_out_of_memory
-from pytest_distill.engines.transformers.fast import caching, tree_choices, trees
-from pytest_distill.engines.transformers.fast.trees import score_trees
-from pytest_distill.engines.transformers.memory import in_batches
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
@@ -184,7 +184,7 @@ def test_a_budget_is_looked_at_before_every_eval(
     predicted(made, requests)
     budget = made._load().budget
     assert budget.tokens == 512
-    monkeypatch.setattr(device, "_TOKENS_ON_CPU", 100)
+    monkeypatch.setattr(places, "_TOKENS_ON_CPU", 100)
     predicted(made, requests)
     assert budget.tokens == 100
 

@@ -22,7 +22,7 @@ from pytest_distill.engines.transformers import TransformersEngine, measuring
 from pytest_distill.engines.transformers.fast.onednn import OneDNN
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.engines.transformers.quantisation import Packing
-from pytest_distill.engines.transformers.unpacking import bytes_held, run_once
+from pytest_distill.engines.transformers.weights import bytes_held, run_once
 from pytest_distill.evals.tasks.classification import ClassificationRequest
 from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest

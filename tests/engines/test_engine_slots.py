@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from pytest_distill.engines.transformers.fast.caching import Slots
 from pytest_distill.engines.transformers.fast.continuous_batching import _Batch
-from pytest_distill.engines.transformers.fast.slots import Slots
 from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
 
 from .tiny import CORPUS, SMALL, Make, greedy, hf, predicted, saved

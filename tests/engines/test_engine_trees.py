@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from pytest_distill.engines.transformers.batching import fill
-from pytest_distill.engines.transformers.choices import score_in_rows
 from pytest_distill.engines.transformers.fast.tree_choices import plan
 from pytest_distill.engines.transformers.fast.trees import Part, by_prefix, trees_of
+from pytest_distill.engines.transformers.scoring import score_in_rows
 from pytest_distill.engines.windows import Span
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 

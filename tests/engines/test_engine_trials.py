@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from pytest_distill import ModelError
-from pytest_distill.engines.transformers.batching import Budget, batches
+from pytest_distill.engines.transformers.batching import batches
 from pytest_distill.engines.transformers.fast.caching import cache_name
-from pytest_distill.engines.transformers.findings import Company, Neighbours
+from pytest_distill.engines.transformers.loaded import Budget, Company, Neighbours
 from pytest_distill.engines.transformers.neighbours import in_company, plan, unlike_alone
 from pytest_distill.evals.requests import Request
 from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest

@@ -192,7 +192,7 @@ class TransformersEngine(CheckpointEngine):
         """Free the model's memory, on CUDA too."""
         if self._loaded is None:
             return
-        from pytest_distill.engines.transformers.device import release
+        from pytest_distill.engines.transformers.places import release
 
         device, self._loaded = self._loaded.device, None
         release(device)
@@ -249,7 +249,7 @@ class TransformersEngine(CheckpointEngine):
 
     def _narrow(self, loaded: Loaded) -> None:
         """Let batches take no more than there is room for now: others share a GPU."""
-        from pytest_distill.engines.transformers.device import token_budget
+        from pytest_distill.engines.transformers.places import token_budget
 
         for budget, generating in ((loaded.budget, False), (loaded.generation_budget, True)):
             now = token_budget(self.spec, loaded.device, loaded.model, generating=generating)

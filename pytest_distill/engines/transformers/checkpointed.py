@@ -158,8 +158,8 @@ class CheckpointEngine:
     def _tokenizer(self) -> Any:
         """The tokenizer alone."""
         from pytest_distill.engines.transformers.architecture import as_model_errors
+        from pytest_distill.engines.transformers.failures import quiet
         from pytest_distill.engines.transformers.loading import load_tokenizer
-        from pytest_distill.engines.transformers.quiet import quiet
 
         with quiet(), as_model_errors(self.spec):
             return load_tokenizer(self.spec, self.checkpoint)

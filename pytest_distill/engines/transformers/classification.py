@@ -10,11 +10,10 @@ from typing import Any
 import torch
 
 from pytest_distill.engines.transformers.batching import pad
+from pytest_distill.engines.transformers.failures import quiet
 from pytest_distill.engines.transformers.fast.onednn import computing
-from pytest_distill.engines.transformers.findings import Company
-from pytest_distill.engines.transformers.loaded import Loaded
+from pytest_distill.engines.transformers.loaded import Company, Loaded
 from pytest_distill.engines.transformers.neighbours import answers_of_rows
-from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.errors import ModelError, some_of
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks.classification import ClassificationRequest

@@ -2,19 +2,22 @@
 
 The code of a model is its class, its tokenizer and its chat template, be they transformers' own or
 the checkpoint's. Any of them may fail at what no other model fails at, where it does not know an
-input or cannot go on from one.
+input or cannot go on from one. What they and their libraries say on the way is kept quiet.
 """
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import torch
+import transformers.utils.logging
 
 from pytest_distill._util.user_code import PACKAGE, is_ours, raised
 from pytest_distill.errors import DistillError, ModelError
@@ -43,6 +46,11 @@ _OUT_OF_MEMORY = (
     "not enough memory",
     "bad_alloc",
 )
+
+# Any, because transformers' functions carry no types.
+_hf_logging: Any = transformers.utils.logging
+# Libraries of quantised weights that log at the import, or a line for each matrix product.
+_OTHERS = ("bitsandbytes", "torchao", "compressed_tensors", "torch.utils._pytree")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -161,3 +169,31 @@ def _frames(tb: TracebackType | None) -> Iterator[TracebackType]:
         if not (tb.tb_frame.f_code.co_name == "__torch_function__" and _is_own(tb)):
             yield tb
         tb = tb.tb_next
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence the warnings, log records and progress bars of transformers and its libraries inside.
+
+    What matters among them (weights that are missing, a text that is too long) this package
+    checks itself and raises as an error: a warning in a suite run with ``-W error`` would fail
+    the test, and any other would drown in its output. Never held across a ``yield`` of a
+    generator, where it would silence the caller too.
+    """
+    verbosity = _hf_logging.get_verbosity()
+    progress = _hf_logging.is_progress_bar_enabled()
+    others = [(logger := logging.getLogger(name), logger.level) for name in _OTHERS]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _hf_logging.set_verbosity_error()
+        for logger, _ in others:
+            logger.setLevel(logging.ERROR)
+        _hf_logging.disable_progress_bar()
+        try:
+            yield
+        finally:
+            _hf_logging.set_verbosity(verbosity)
+            for logger, level in others:
+                logger.setLevel(level)
+            if progress:
+                _hf_logging.enable_progress_bar()

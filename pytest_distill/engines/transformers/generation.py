@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -9,20 +11,16 @@ from typing import Literal
 
 import torch
 
-from pytest_distill.engines.transformers.answers import prediction
 from pytest_distill.engines.transformers.architecture import attention_window
-from pytest_distill.engines.transformers.asked import fitting
-from pytest_distill.engines.transformers.encoding import encode_rendered, rendered
-from pytest_distill.engines.transformers.failures import FAILURES, first_line
+from pytest_distill.engines.transformers.encoding import encode_rendered, fitting, rendered
+from pytest_distill.engines.transformers.failures import FAILURES, first_line, quiet
 from pytest_distill.engines.transformers.fast.caching import cache_name
 from pytest_distill.engines.transformers.fast.continuous_batching import WrongTextError, run_all
-from pytest_distill.engines.transformers.findings import Company, Neighbours
 from pytest_distill.engines.transformers.hf_generate import generate_batches
-from pytest_distill.engines.transformers.loaded import Loaded
-from pytest_distill.engines.transformers.logits import logits_at
+from pytest_distill.engines.transformers.likelihood import logits_at
+from pytest_distill.engines.transformers.loaded import Company, Loaded, Neighbours
 from pytest_distill.engines.transformers.neighbours import WrongAloneError
-from pytest_distill.engines.transformers.quiet import quiet
-from pytest_distill.engines.transformers.reader import tokens_named
+from pytest_distill.engines.transformers.reader import Reader, tokens_named
 from pytest_distill.engines.transformers.texts import Text, go_on
 from pytest_distill.engines.transformers.whole_texts import (
     crosses,
@@ -31,8 +29,12 @@ from pytest_distill.engines.transformers.whole_texts import (
     whole,
 )
 from pytest_distill.errors import ModelError
-from pytest_distill.evals.requests import Prediction
+from pytest_distill.evals.requests import Finish, Prediction
 from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.thinking import answer_in
+from pytest_distill.evals.tasks.tool_calls import MARKERS, calls_of
+
+_BY_ITSELF = ("end", "stop")
 
 
 def generate(loaded: Loaded, requests: Sequence[GenerationRequest]) -> Iterator[Prediction]:
@@ -183,3 +185,93 @@ def _end_tokens(loaded: Loaded) -> list[int]:
     """Return the tokens that end a text: those of the checkpoint and of its tokenizer."""
     own = loaded.model.generation_config.eos_token_id
     return sorted(tokens_named(own, loaded.tokenizer.eos_token_id))
+
+
+def prediction(reader: Reader, request: GenerationRequest, prompt: str, text: Text) -> Prediction:
+    """Return the answer to a request.
+
+    Parameters
+    ----------
+    prompt : str
+        What was asked, as the chat template writes it.
+    text : Text
+        What was generated, finished.
+
+    Raises
+    ------
+    ModelError
+        When the model's logits were no numbers.
+    """
+    if any(map(math.isnan, text.log_probabilities)):
+        raise ModelError(
+            f"{reader.who}, example '{request.id}': its logits are no numbers (NaN), so that no "
+            "token follows from them; use another dtype, or save it again"
+        )
+    kept = _kept(request)
+    said, finish = _said(reader, text, kept)
+    if request.thinking is not None and prompt.rstrip().endswith(request.thinking[0].rstrip()):
+        said = request.thinking[0] + said
+    return Prediction(
+        id=request.id,
+        text=said,
+        loglikelihoods=(math.fsum(text.log_probabilities),),
+        tokens=len(text.tokens),
+        finish="tool_call" if finish in _BY_ITSELF and _calls(request, said) else finish,
+        thinking_tokens=_thinking_tokens(reader, text, kept, request.thinking, said),
+    )
+
+
+def _said(reader: Reader, text: Text, kept: Sequence[str]) -> tuple[str, Finish | None]:
+    """Return what was generated up to an end token or a stop string, and why it ended."""
+    end = next((at for at, token in enumerate(text.tokens) if token in text.ends), None)
+    told = _decoded(reader, text.tokens[:end], kept)
+    found = [at for at in map(told.find, text.decoding.stop) if at >= 0]
+    if found:
+        return told[: min(found)], "stop"
+    return told, text.ending(reader)
+
+
+def _kept(request: GenerationRequest) -> tuple[str, ...]:
+    """Return the markers of which an answer is read, so that they stay in its text."""
+    tools = request.conversation is not None and request.conversation.tools
+    return (*(request.thinking or ()), *(MARKERS if tools else ()))
+
+
+def _decoded(reader: Reader, tokens: Sequence[int], kept: Sequence[str]) -> str:
+    """Return tokens as text without special tokens, but for those that make up a marker."""
+    special = reader.special_tokens if kept else {}
+    staying = {at for at in special.keys() & set(tokens) if _is_of(special[at], kept)}
+    if not staying:
+        return str(reader.tokenizer.decode(tokens, skip_special_tokens=True))
+    shown = [token for token in tokens if token not in special or token in staying]
+    return str(reader.tokenizer.decode(shown, skip_special_tokens=False))
+
+
+def _is_of(name: str, kept: Sequence[str]) -> bool:
+    return bool(name) and any(name in marker for marker in kept)
+
+
+def _calls(request: GenerationRequest, said: str) -> bool:
+    """Return whether a text calls a tool that it was told of, after its thinking."""
+    if request.conversation is None or not request.conversation.tools:
+        return False
+    return bool(calls_of(answer_in(said, request.thinking) if request.thinking else said))
+
+
+def _thinking_tokens(
+    reader: Reader, text: Text, kept: Sequence[str], thinking: tuple[str, str] | None, said: str
+) -> int | None:
+    """Return how many tokens were generated until the thinking's end stood there.
+
+    All of them where it began and did not end; see `answer_in`.
+    """
+    if thinking is None:
+        return None
+    start, end = thinking
+    if end not in said:
+        return len(text.tokens) if start in said else 0
+    return bisect_left(
+        range(len(text.tokens)),
+        True,
+        key=lambda count: end in _decoded(reader, text.tokens[:count], kept),
+    )

@@ -15,9 +15,9 @@ from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 HANDLERS: Mapping[type[Request], str] = {
     ClassificationRequest: "classification:classify",
-    ChoiceRequest: "choices:score_choices",
+    ChoiceRequest: "scoring:score_choices",
     GenerationRequest: "generation:generate",
-    PerplexityRequest: "perplexity:score_texts",
+    PerplexityRequest: "scoring:score_texts",
 }
 """Kind of request -> module of this folder, and its function of a loaded model and requests."""
 

@@ -20,9 +20,9 @@ from pytest_distill.engines.transformers.architecture import (
     token_embeddings,
 )
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
+from pytest_distill.engines.transformers.failures import quiet
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.engines.transformers.quantisation import gguf_packing, packing
-from pytest_distill.engines.transformers.quiet import quiet
 
 _FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 

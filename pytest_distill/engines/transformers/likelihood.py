@@ -1,19 +1,18 @@
-"""The log-likelihood of chosen tokens in rows that a causal model reads."""
+"""Logits at chosen positions, and the log-likelihood of chosen tokens in rows that are read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
-from math import fsum
+from math import fsum, isnan
 from typing import Any, NamedTuple
 
 import torch
 
 from pytest_distill.engines.transformers.batching import pad
+from pytest_distill.engines.transformers.fast.onednn import computing
 from pytest_distill.engines.transformers.loaded import Loaded
-from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.neighbours import answers_of_rows
-from pytest_distill.engines.transformers.trials import differ
 from pytest_distill.engines.windows import Span
 
 _CHUNK = 512  # positions whose logits become float32 at a time
@@ -85,6 +84,22 @@ def score_rows(
     yield from answers_of_rows(loaded, [len(row) for row in rows], forward, difference)
 
 
+def differ(loaded: Loaded, tokens: int, got: float, expected: float) -> bool:
+    """Return whether two log-likelihoods of some tokens are apart by more than rounding.
+
+    In half precision a logit of about 16 is rounded to a unit in the last place, and two ways of
+    summing differ by a few of them at every token. NaN twice tells nothing.
+    """
+    if isnan(got) and isnan(expected):
+        return False
+    dtype = loaded.model.dtype
+    if dtype in (torch.float16, torch.bfloat16):
+        most = 16 * 4 * torch.finfo(dtype).eps * max(1, tokens)
+    else:
+        most = max(1e-3, 2e-5 * tokens, 1e-5 * abs(expected))
+    return not abs(got - expected) <= most
+
+
 def score_places(
     loaded: Loaded,
     inputs: dict[str, Any],
@@ -153,3 +168,55 @@ def top_tokens(scores: torch.Tensor) -> torch.Tensor:
     block = scores.gather(-1, begin + torch.arange(_BLOCK, device=scores.device))
     tops: torch.Tensor = begin.squeeze(-1) + block.argmax(dim=-1)
     return tops
+
+
+def logits_at(
+    loaded: Loaded, inputs: Mapping[str, Any], rows: Sequence[int], columns: Sequence[int]
+) -> torch.Tensor:
+    """Return a model's logits at some positions of a batch; a seq2seq model's decoder's.
+
+    The vocabulary projection is most of the cost of a small model, so it runs for these positions
+    alone: they are picked out of the hidden states on their way into it. (``logits_to_keep``
+    would take the same columns of every row.) What the model does to its logits afterwards,
+    scaling or capping, is done as ever. Where that mixes positions, as `trials` finds out, all are
+    projected.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        A causal or seq2seq model.
+    inputs : mapping of str to object
+        Keyword arguments of its ``forward``, ``input_ids`` among them.
+    rows, columns : sequence of int
+        The positions; their order is the result's.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape (positions, vocabulary), in the model's type.
+    """
+    row = torch.tensor(rows, dtype=torch.long)
+    column = torch.tensor(columns, dtype=torch.long)
+    shape = inputs.get("decoder_input_ids", inputs["input_ids"]).shape
+    picked = False
+
+    def pick(_module: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        nonlocal picked
+        hidden = args[0] if args else None
+        if not isinstance(hidden, torch.Tensor) or hidden.shape[:-1] != shape:
+            return None
+        picked = True
+        return (hidden[row.to(hidden.device), column.to(hidden.device)].unsqueeze(0), *args[1:])
+
+    some = loaded.findings.projects_some
+    projection = loaded.model.get_output_embeddings() if some else None
+    handle = None if projection is None else projection.register_forward_pre_hook(pick)
+    try:
+        with computing(loaded):
+            logits: torch.Tensor = loaded.model(**inputs).logits
+    finally:
+        if handle is not None:
+            handle.remove()
+    if picked:
+        return logits[0]
+    return logits[row.to(logits.device), column.to(logits.device)]

@@ -20,26 +20,25 @@ from pytest_distill.engines.transformers.architecture import (
     require,
     token_embeddings,
 )
-from pytest_distill.engines.transformers.batching import Budget
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
 from pytest_distill.engines.transformers.clocks import Clock
-from pytest_distill.engines.transformers.complete import refuse_dropped, refuse_missing
-from pytest_distill.engines.transformers.device import resolve_device, token_budget
+from pytest_distill.engines.transformers.failures import quiet
 from pytest_distill.engines.transformers.fast.onednn import onednn_is_faster
-from pytest_distill.engines.transformers.loaded import Loaded
+from pytest_distill.engines.transformers.loaded import Budget, Loaded
 from pytest_distill.engines.transformers.options import Spec
-from pytest_distill.engines.transformers.places import input_device
+from pytest_distill.engines.transformers.places import input_device, resolve_device, token_budget
 from pytest_distill.engines.transformers.quantisation import (
     Packing,
     gguf_packing,
     packing,
     require_package,
 )
-from pytest_distill.engines.transformers.quiet import quiet
-from pytest_distill.engines.transformers.unpacking import (
+from pytest_distill.engines.transformers.weights import (
     check_packed,
     is_unpacked,
     left_of_packing,
+    refuse_dropped,
+    refuse_missing,
     run_once,
     unpacking,
     without_odd_kernels,

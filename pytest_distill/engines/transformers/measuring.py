@@ -18,11 +18,10 @@ import torch
 
 from pytest_distill.engines import Memory, Timing, file_digest, host
 from pytest_distill.engines.transformers import places
-from pytest_distill.engines.transformers.batching import Budget
-from pytest_distill.engines.transformers.device import release, synchronize
-from pytest_distill.engines.transformers.loaded import Loaded
+from pytest_distill.engines.transformers.loaded import Budget, Loaded
 from pytest_distill.engines.transformers.options import Spec
-from pytest_distill.engines.transformers.unpacking import bytes_held
+from pytest_distill.engines.transformers.places import release, synchronize
+from pytest_distill.engines.transformers.weights import bytes_held
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction, Request
 

@@ -6,11 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import TypeVar
 
-from pytest_distill.engines.transformers.batching import Budget, batches
+from pytest_distill.engines.transformers.batching import Plan, PlanAnewError, batches, in_batches
 from pytest_distill.engines.transformers.failures import FAILURES, first_line, is_out_of_memory
-from pytest_distill.engines.transformers.findings import Company, Neighbours
-from pytest_distill.engines.transformers.loaded import Loaded
-from pytest_distill.engines.transformers.memory import Plan, PlanAnewError, in_batches
+from pytest_distill.engines.transformers.loaded import Budget, Company, Loaded, Neighbours
 
 T = TypeVar("T")
 Wrong = Callable[[int, T], "str | None"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,8 +10,8 @@ import torch
 from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.failures import none_where_it_fails
 from pytest_distill.engines.transformers.fast.onednn import computing
+from pytest_distill.engines.transformers.likelihood import logits_at
 from pytest_distill.engines.transformers.loaded import Loaded
-from pytest_distill.engines.transformers.logits import logits_at
 from pytest_distill.engines.transformers.reader import tokens_named
 from pytest_distill.errors import ModelError, UnsoundAnswersError
 
@@ -85,22 +84,6 @@ def _logits_of_a_text(loaded: Loaded) -> torch.Tensor:
     with computing(loaded):
         logits: torch.Tensor = loaded.model(**_short_text(loaded, _SHORT)).logits
     return logits.reshape(-1, logits.shape[-1])[-1].float().cpu()
-
-
-def differ(loaded: Loaded, tokens: int, got: float, expected: float) -> bool:
-    """Return whether two log-likelihoods of some tokens are apart by more than rounding.
-
-    In half precision a logit of about 16 is rounded to a unit in the last place, and two ways of
-    summing differ by a few of them at every token. NaN twice tells nothing.
-    """
-    if math.isnan(got) and math.isnan(expected):
-        return False
-    dtype = loaded.model.dtype
-    if dtype in (torch.float16, torch.bfloat16):
-        most = 16 * 4 * torch.finfo(dtype).eps * max(1, tokens)
-    else:
-        most = max(1e-3, 2e-5 * tokens, 1e-5 * abs(expected))
-    return not abs(got - expected) <= most
 
 
 @none_where_it_fails  # whoever asks something of it is told

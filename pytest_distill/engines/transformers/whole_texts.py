@@ -8,12 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 
 from pytest_distill.engines.transformers.batching import pad
-from pytest_distill.engines.transformers.findings import Neighbours
-from pytest_distill.engines.transformers.likelihood import score_places, score_spans
-from pytest_distill.engines.transformers.loaded import Loaded
+from pytest_distill.engines.transformers.likelihood import differ, score_places, score_spans
+from pytest_distill.engines.transformers.loaded import Loaded, Neighbours
 from pytest_distill.engines.transformers.neighbours import in_company
 from pytest_distill.engines.transformers.texts import Text
-from pytest_distill.engines.transformers.trials import differ
 from pytest_distill.engines.windows import Span
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
-from pytest_distill.engines.transformers.complete import refuse_dropped, refuse_missing
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.engines.transformers.quantisation import packing
+from pytest_distill.engines.transformers.weights import refuse_dropped, refuse_missing
 
 _EXPERTS = ".experts."
 """Part of the names of weights that transformers puts together when it loads them."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pytest_distill.engines.transformers.answers import prediction
-from pytest_distill.engines.transformers.asked import fitting
-from pytest_distill.engines.transformers.encoding import encode_rendered, rendered
-from pytest_distill.engines.transformers.generation import joined
-from pytest_distill.engines.transformers.quiet import quiet
+from pytest_distill.engines.transformers.encoding import encode_rendered, fitting, rendered
+from pytest_distill.engines.transformers.failures import quiet
+from pytest_distill.engines.transformers.generation import joined, prediction
 from pytest_distill.engines.transformers.reader import Reader
 from pytest_distill.engines.transformers.texts import Text
 from pytest_distill.engines.vllm.loading import Running

@@ -18,10 +18,10 @@ from pytest_distill.engines.transformers.architecture import (
 )
 from pytest_distill.engines.transformers.checkpoint import Checkpoint
 from pytest_distill.engines.transformers.clocks import Clock
-from pytest_distill.engines.transformers.device import resolve_device
+from pytest_distill.engines.transformers.failures import quiet
 from pytest_distill.engines.transformers.info import unpacked_on_meta
 from pytest_distill.engines.transformers.options import Spec
-from pytest_distill.engines.transformers.quiet import quiet
+from pytest_distill.engines.transformers.places import resolve_device
 from pytest_distill.engines.transformers.reader import Reader, tokens_named
 from pytest_distill.engines.vllm.complete import check_weights
 from pytest_distill.engines.vllm.failures import load_error

@@ -6,11 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from math import fsum
 
-from pytest_distill.engines.transformers.asked import parts, window_and_stride
-from pytest_distill.engines.transformers.encoding import encode, in_blocks, prefix_token
+from pytest_distill.engines.transformers.encoding import (
+    encode,
+    in_blocks,
+    parts,
+    prefix_token,
+    window_and_stride,
+)
+from pytest_distill.engines.transformers.failures import quiet
 from pytest_distill.engines.transformers.fast.trees import Part
 from pytest_distill.engines.transformers.likelihood import Likelihood
-from pytest_distill.engines.transformers.quiet import quiet
 from pytest_distill.engines.transformers.reader import Reader
 from pytest_distill.engines.vllm.loading import Running
 from pytest_distill.engines.vllm.process import Answer, Job

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from pytest_distill.engines.transformers.encoding import encode, prefix_token
-from pytest_distill.engines.transformers.quiet import quiet
+from pytest_distill.engines.transformers.failures import quiet
 from pytest_distill.engines.vllm.loading import Running
 from pytest_distill.engines.vllm.process import Job
 from pytest_distill.engines.vllm.scoring import scored

@@ -8,15 +8,13 @@ from operator import itemgetter
 
 import torch
 
-from pytest_distill.engines.transformers.batching import pad
+from pytest_distill.engines.transformers.batching import attempt, pad, shrink
 from pytest_distill.engines.transformers.fast import caching
+from pytest_distill.engines.transformers.fast.caching import Slots
 from pytest_distill.engines.transformers.fast.onednn import computing
-from pytest_distill.engines.transformers.fast.slots import Slots
 from pytest_distill.engines.transformers.fast.trees import common_prefix
-from pytest_distill.engines.transformers.findings import Neighbours
-from pytest_distill.engines.transformers.loaded import Loaded
-from pytest_distill.engines.transformers.logits import logits_at
-from pytest_distill.engines.transformers.memory import attempt, shrink
+from pytest_distill.engines.transformers.likelihood import logits_at
+from pytest_distill.engines.transformers.loaded import Loaded, Neighbours
 from pytest_distill.engines.transformers.texts import Text, go_on
 from pytest_distill.engines.transformers.whole_texts import crosses, difference
 

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from pytest_distill.engines.transformers.failures import quiet
 from pytest_distill.engines.transformers.loaded import Loaded
-from pytest_distill.engines.transformers.quiet import quiet
 
 # Any, because its functions carry no types.
 _cuda: Any = torch.backends.cuda

@@ -11,13 +11,16 @@ from operator import itemgetter
 import torch
 
 from pytest_distill.engines.transformers.architecture import attention_window
-from pytest_distill.engines.transformers.batching import pad
+from pytest_distill.engines.transformers.batching import in_batches, pad
 from pytest_distill.engines.transformers.failures import FAILURES, is_out_of_memory
 from pytest_distill.engines.transformers.fast import caching
-from pytest_distill.engines.transformers.likelihood import Place, score_places, score_spans
+from pytest_distill.engines.transformers.likelihood import (
+    Place,
+    logits_at,
+    score_places,
+    score_spans,
+)
 from pytest_distill.engines.transformers.loaded import Loaded
-from pytest_distill.engines.transformers.logits import logits_at
-from pytest_distill.engines.transformers.memory import in_batches
 from pytest_distill.engines.windows import Reading, Span
 from pytest_distill.errors import ModelError
 

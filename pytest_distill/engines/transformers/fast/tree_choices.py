@@ -8,8 +8,7 @@ from functools import partial
 from itertools import chain, islice
 
 from pytest_distill.engines.transformers.architecture import attention_window
-from pytest_distill.engines.transformers.batching import batches, fill
-from pytest_distill.engines.transformers.device import release, tokens_of_copies
+from pytest_distill.engines.transformers.batching import batches, fill, in_batches
 from pytest_distill.engines.transformers.failures import FAILURES, first_line, is_out_of_memory
 from pytest_distill.engines.transformers.fast.caching import Cached, cache_name, read_prefix
 from pytest_distill.engines.transformers.fast.trees import (
@@ -21,11 +20,9 @@ from pytest_distill.engines.transformers.fast.trees import (
     score_trees,
     trees_of,
 )
-from pytest_distill.engines.transformers.findings import Neighbours
-from pytest_distill.engines.transformers.likelihood import Likelihood, score_spans
-from pytest_distill.engines.transformers.loaded import Loaded
-from pytest_distill.engines.transformers.memory import in_batches
-from pytest_distill.engines.transformers.trials import differ
+from pytest_distill.engines.transformers.likelihood import Likelihood, differ, score_spans
+from pytest_distill.engines.transformers.loaded import Loaded, Neighbours
+from pytest_distill.engines.transformers.places import release, tokens_of_copies
 
 Scored = list[tuple[Part, Likelihood]]
 

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from pytest_distill.engines import Captured, TokenLikeness
-from pytest_distill.engines.transformers.batching import Budget, fill, pad
-from pytest_distill.engines.transformers.findings import Neighbours
+from pytest_distill.engines.transformers.batching import fill, pad
+from pytest_distill.engines.transformers.failures import quiet
+from pytest_distill.engines.transformers.likelihood import differ, logits_at
 from pytest_distill.engines.transformers.likeness import vocabulary
 from pytest_distill.engines.transformers.likeness.reading import Row, compared, read
 from pytest_distill.engines.transformers.likeness.reducing import (
@@ -19,11 +20,8 @@ from pytest_distill.engines.transformers.likeness.reducing import (
     Reduction,
     WholeDistributions,
 )
-from pytest_distill.engines.transformers.loaded import Loaded
-from pytest_distill.engines.transformers.logits import logits_at
+from pytest_distill.engines.transformers.loaded import Budget, Loaded, Neighbours
 from pytest_distill.engines.transformers.neighbours import in_company, unlike_alone
-from pytest_distill.engines.transformers.quiet import quiet
-from pytest_distill.engines.transformers.trials import differ
 from pytest_distill.errors import EvaluationError, ModelError
 from pytest_distill.evals.requests import GoldText
 

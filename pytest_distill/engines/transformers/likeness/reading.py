@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pytest_distill.engines.transformers.asked import window_and_stride
 from pytest_distill.engines.transformers.encoding import (
     encode,
     encode_pairs,
     encode_prompts,
     prefix_token,
+    window_and_stride,
 )
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.windows import Reading, Span, windows

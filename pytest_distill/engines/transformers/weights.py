@@ -1,10 +1,14 @@
-"""Packed weights in memory: whether they are whole, whether they run here, and what they take."""
+"""Weights in memory: whether they are whole, whether packed ones run here, and what they take.
+
+Neither transformers nor vLLM refuses a checkpoint that does not go with its architecture: what is
+missing is filled with whatever stands there, and what is left over is dropped.
+"""
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from traceback import walk_tb
 from typing import Any
@@ -27,6 +31,48 @@ LAYER_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 # How far below a module libraries keep tensors: bitsandbytes the scales of scales in a state within
 # the state of a parameter, which is in the module's dictionary of parameters.
 _DEEPEST = 6
+_NOT_ENTERED = ("builtins", "torch", "transformers", "functools")
+
+
+def refuse_missing(
+    spec: Spec, checkpoint: Checkpoint, model: Any, missing: Collection[str]
+) -> None:
+    """Raise ModelError where there are weights that the checkpoint lacks."""
+    if missing:
+        raise ModelError(
+            f"model '{spec.name}': the checkpoint in {checkpoint.folder} lacks "
+            f"{few(sorted(missing))}; a {type(model).__name__} would run with random numbers "
+            "there: save the whole fine-tuned model, or correct 'architectures' in config.json"
+        )
+
+
+def refuse_dropped(
+    spec: Spec, checkpoint: Checkpoint, left: Iterable[str], own: Iterable[str]
+) -> None:
+    """Raise ModelError where weights matter that are left over, since the model has no such name.
+
+    They do where they look like the model's own (a layer beyond those in the config) or like an
+    adapter that was never merged; a training head is harmless.
+
+    Parameters
+    ----------
+    left : iterable of str
+        What is left over.
+    own : iterable of str
+        The names that the model has.
+    """
+    places = {LAYER_NUMBER.sub("*", name) for name in own}
+    dropped = sorted(
+        name
+        for name in left
+        if LAYER_NUMBER.sub("*", name) in places or "lora_" in name or ".base_layer." in name
+    )
+    if dropped:
+        raise ModelError(
+            f"model '{spec.name}': the checkpoint in {checkpoint.folder} holds {few(dropped)}, "
+            "which its config.json has no place for, so that the model would run without: correct "
+            "the number of layers there, or merge the adapter before saving"
+        )
 
 
 @contextmanager
@@ -225,6 +271,3 @@ def _tensors(value: Any, seen: set[int], depth: int) -> Iterator[torch.Tensor]:
     if depth:
         for part in within:
             yield from _tensors(part, seen, depth - 1)
-
-
-_NOT_ENTERED = ("builtins", "torch", "transformers", "functools")

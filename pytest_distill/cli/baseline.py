@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from pytest_distill._util.format import count_text, floor_text, interval_text, score_text
-from pytest_distill._util.numbers import decimal
 from pytest_distill.comparison.baseline.accepted import Accepted
 from pytest_distill.comparison.baseline.change import change, exact_score
 from pytest_distill.comparison.baseline.file import (
@@ -29,11 +28,11 @@ from pytest_distill.evaluation.evaluation import ReportedEval
 from pytest_distill.evaluation.store.keeping import Keeper
 from pytest_distill.project.baseline import accepted_run, paths_of
 from pytest_distill.project.project import Project
-from pytest_distill.report.changes import change_row, drift_sentences
 from pytest_distill.report.gate_changes import changes_between, required_text
 from pytest_distill.report.reading import read_report
 from pytest_distill.report.records.report import Report
 from pytest_distill.report.records.since import ChangeRow
+from pytest_distill.report.since import change_row, drift_sentences, flips_text, then_and_now
 
 DEFAULT = "baseline.json"
 
@@ -207,17 +206,13 @@ def _changes(before: Accepted, now: Accepted, name: str) -> tuple[Pairing, list[
 
 
 def _change_text(row: ChangeRow) -> str:
-    before, now = (
-        score_text(decimal(score), higher_is_better=row.higher_is_better)
-        for score in (row.before, row.now)
-    )
+    before, now = then_and_now(row)
     sign = "+" if row.difference > 0 else ""
-    difference = score_text(decimal(row.difference), higher_is_better=row.higher_is_better)
-    counts = "" if row.wins is None else f", {row.wins:,} better and {row.losses:,} worse"
+    difference = score_text(row.difference, higher_is_better=row.higher_is_better)
     known = row.lower is not None or row.upper is not None
     bounds = f", 95 % interval {interval_text(row.lower, row.upper)}" if known else ""
     same = ", the same checkpoint" if row.same else ""
     return (
         f"{one_line(row.model)}: {one_line(row.metric)} {before} -> {now} "
-        f"({sign}{difference}{bounds}){counts}{same}"
+        f"({sign}{difference}{bounds}){flips_text(row)}{same}"
     )

@@ -16,10 +16,10 @@ from pytest_distill.evals.metrics import MeanMetric, Metric
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.model import Model
 from pytest_distill.project.project import Project
-from pytest_distill.report.changes import change_row
 from pytest_distill.report.records.record import record_of
 from pytest_distill.report.records.since import BaselineRow, ChangeRow, GoldChangeRow
 from pytest_distill.report.share import Share
+from pytest_distill.report.since import change_row
 
 
 def add_changes(share: Share, project: Project, config: str) -> None:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pytest_distill.errors import some_of
 from pytest_distill.gates.all import GATES
 from pytest_distill.gates.verdict import Outcome
-from pytest_distill.report.changes import drift_sentences
 from pytest_distill.report.examples import pair_rows
 from pytest_distill.report.findings import Findings
 from pytest_distill.report.gate_changes import gate_changes
@@ -20,6 +19,7 @@ from pytest_distill.report.records.record import record_of
 from pytest_distill.report.records.report import JudgedRow, LooksRow, Reason, Report, Shipping
 from pytest_distill.report.records.since import BaselineRow, GateChangeRow
 from pytest_distill.report.share import Share
+from pytest_distill.report.since import drift_sentences
 from pytest_distill.report.worth import frontiers, sentences
 from pytest_distill.statistics.multiple import each_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_distill.comparison.baseline.file import AcceptedGate
 from pytest_distill.report.attempt import TestRun
@@ -19,21 +19,10 @@ from pytest_distill.report.records.models import EvaluationRow, FiguresRow, Mode
 from pytest_distill.report.records.report import JudgedRow
 from pytest_distill.report.records.since import BaselineRow, ChangeRow, GoldChangeRow
 
-Row = TypeVar(
-    "Row",
-    ModelRow,
-    ScoresRow,
-    EvaluationRow,
-    FiguresRow,
-    RetainedRow,
-    PairRow,
-    CalibrationRow,
-    RecommendationRow,
-    BaselineRow,
-    ChangeRow,
-    GoldChangeRow,
-    JudgedRow,
-)
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Row = TypeVar("Row", bound="DataclassInstance")
 
 KEYS: dict[type, tuple[str, ...]] = {
     ModelRow: ("config", "name"),
@@ -50,6 +39,9 @@ KEYS: dict[type, tuple[str, ...]] = {
     JudgedRow: ("config", "eval"),
 }
 """Row -> what tells it from others of the run, in the order by which the report sorts them."""
+
+_APART = ("gate_tests", "runs", "listings")
+"""What is not taken in as the rest is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,23 +126,14 @@ class Share:
             evals = {name: _union(known.evals.get(name, ()), of) for name, of in told.evals.items()}
             models = _union(known.models, told.models)
             self.listings[config] = Listing(models, known.evals | evals)
-        for name in ("allow_reruns", "required", "accepted_gates"):
-            getattr(self, name).update(getattr(other, name))
-        for name in (
-            "deselected",
-            "late",
-            "skipped_files",
-            "remarks",
-            "unreadable",
-            "broken_baselines",
-        ):
-            getattr(self, name)[:] = _union(getattr(self, name), getattr(other, name))
-        for name in (
-            *("models", "scores", "evaluations", "figures", "recommendations"),
-            *("retained", "pairs", "calibration"),
-            *("baselines", "changes", "gold_changes", "judged"),
-        ):
-            self._add_rows(getattr(self, name), getattr(other, name))
+        for name in (each.name for each in fields(self) if each.name not in _APART):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if isinstance(mine, dict):
+                mine.update(theirs)
+            elif any(type(one) in KEYS for one in (*mine[:1], *theirs[:1])):
+                self._add_rows(mine, theirs)
+            else:
+                mine[:] = _union(mine, theirs)
 
     def not_the_same(self, models: Iterable[ModelRow]) -> Iterator[str]:
         """Yield the models of ``distill.yaml`` of which another process loaded other bytes."""
@@ -171,7 +154,8 @@ class Share:
 
         Recommendations stand in the order in which they were asked for.
         """
-        listing: Listing = self.listings.get(row.config, Listing())
+        config, *_ = _key(row)
+        listing = self.listings.get(config, Listing())
         orders: dict[str, Sequence[str]] = {
             "name": listing.models,
             "eval": [*listing.evals],
@@ -180,7 +164,7 @@ class Share:
             "other": listing.models,
         }
         parts = (part for part in KEYS[type(row)] if part in orders)
-        return row.config, tuple(index_in(orders[part], getattr(row, part)) for part in parts)
+        return config, tuple(index_in(orders[part], getattr(row, part)) for part in parts)
 
 
 def _key(row: Row) -> tuple[str, ...]:

@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pytest_distill.report.blocks import (
-    observed_text,
-    outcome_text,
-    required_text,
-    slice_columns,
-    test_name,
-)
+from pytest_distill.report.blocks import numbers_text, outcome_text, slice_columns, test_name
 from pytest_distill.report.evals import eval_tables
 from pytest_distill.report.examples import ExampleTable
 from pytest_distill.report.outcomes import did_not_pass, subject_of
@@ -128,7 +122,7 @@ def _anchor(place: int) -> str:
 
 
 def _gate(row: GateRow, place: int, is_open: bool, examples: Sequence[ExampleTable]) -> GateTold:
-    outcome = outcome_text(row)
+    outcome, (observed, required) = outcome_text(row), numbers_text(row)
     slices = slice_columns(row)
     # Beside a verdict these stand by themselves; without one they are all that there is to tell.
     apart = replace(row, notes=(), waived=None, excused=None) if row.relation else row
@@ -139,8 +133,8 @@ def _gate(row: GateRow, place: int, is_open: bool, examples: Sequence[ExampleTab
         name=row.gate or test_name(row.nodeid),
         outcome=outcome,
         tone=TONES[outcome],
-        observed="" if row.outcome == "NOT RUN" else observed_text(row),
-        required="" if row.outcome == "NOT RUN" else required_text(row),
+        observed=observed,
+        required=required,
         about=subject_of(row),
         paragraph=paragraph(apart),
         answer=(row.waived or excused) if row.relation else "",

@@ -21,16 +21,20 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pytest_distill._util.docstrings import described_parameters
 from pytest_distill.config.criteria import arguments_of
 from pytest_distill.config.evals import EvalConfig, HarnessEval, eval_of
-from pytest_distill.config.json_models import (
+from pytest_distill.config.json_parts import (
     OPTIONS,
+    TEXT,
+    Json,
+    add_checks,
     add_options,
+    cases_of,
     inner_parts,
     model_part,
     of_other_engine,
+    ref,
+    replace,
 )
-from pytest_distill.config.json_parts import TEXT, Json, cases_of, ref, replace
 from pytest_distill.config.schema import File, ModelConfig, OwnModel
-from pytest_distill.config.task_checks import add_checks
 from pytest_distill.engines import Role
 from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.lm_eval.harness import PREFIX

@@ -51,7 +51,7 @@ class ModelReader:
         elif "role" not in entry:
             raise self.document.error(key, "needs a role: teacher, student or sft")
         engine = self.engine(str(entry["engine"]), key)
-        kind = _kind_of(engine)
+        kind = kind_of(engine)
         shared = kind.model_fields.keys() - {"options"}
         options = self.options(engine, shared, key)
         known = {ENGINES_OF_HOOKS: self.added, OPTIONS_AROUND: options}
@@ -86,7 +86,7 @@ class ModelReader:
             raise self.document.error((*key, "engine"), str(error)) from None
 
 
-def _kind_of(engine: Any) -> type[ModelConfig]:
+def kind_of(engine: Any) -> type[ModelConfig]:
     """Return what every model of an engine may say."""
     if isinstance(engine, type) and issubclass(engine, Source):
         return SourceModel

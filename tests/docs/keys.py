@@ -9,7 +9,7 @@ from functools import cache, partial
 from typing import Any
 
 from pytest_distill._util.docstrings import described_parameters
-from pytest_distill.config.json_models import OPTIONS
+from pytest_distill.config.json_parts import OPTIONS
 from pytest_distill.config.json_schema import schema
 from pytest_distill.evals.tasks import TASKS
 from pytest_distill.gates.subjects import MetricGate

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 _SECONDS = 10
@@ -13,10 +12,10 @@ _QUIET = {"GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PRO
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 
-def commit_of(folder: Path, environment: Mapping[str, str] = os.environ) -> str | None:
+def commit_of(folder: Path) -> str | None:
     """Return the commit that a CI job works on, else the one that is checked out in a folder."""
     for name in ("GITHUB_SHA", "CI_COMMIT_SHA"):
-        given = environment.get(name, "").strip()
+        given = os.environ.get(name, "").strip()
         if _COMMIT.fullmatch(given):
             return given
     said = _git(folder, "rev-parse", "HEAD")

@@ -24,20 +24,25 @@ from pytest_distill.cli.starting.fields import (
     tasks_of_all,
 )
 from pytest_distill.cli.starting.first_model import FirstModel
-from pytest_distill.cli.starting.labels import labels_of
 from pytest_distill.cli.starting.models import models_of, rows_of
 from pytest_distill.cli.starting.texts import (
     NO_GOLD,
     FirstEval,
     config_lines,
     gate_names,
+    labels_of,
     test_lines,
 )
-from pytest_distill.cli.starting.trial import amiss
+from pytest_distill.config import load_config
 from pytest_distill.config.json_schema import shipped
-from pytest_distill.errors import ConfigError, one_line
+from pytest_distill.engines import ModelInfo
+from pytest_distill.errors import ConfigError, DistillError, one_line
+from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.tasks import TASKS
+from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.sources.converted import file_name
+from pytest_distill.evaluation.sources.recorded import RecordedModel
+from pytest_distill.project.evals import read_eval
 
 TESTS = "test_ship.py"
 CONFIG = "distill.yaml"
@@ -208,5 +213,34 @@ def _left_to_do(folder: Path, on: FirstEval, models: Sequence[FirstModel]) -> It
     if on.todo is not None:
         yield f"to do in {CONFIG}: {one_line(on.todo)}"
     elif on.data is not None:
-        for what in amiss(folder / CONFIG, on.name, models):
+        for what in _amiss(folder / CONFIG, on.name, models):
             yield f"to do: {what}; until then no gate runs"
+
+
+def _amiss(config: Path, eval: str, models: Sequence[FirstModel]) -> Iterator[str]:
+    """Yield what a run would say of the gold set and of each file of predictions, before any model.
+
+    Parameters
+    ----------
+    config : Path
+        The ``distill.yaml`` as it was written.
+    eval : str
+        Its eval, whose gold set is there.
+    models : sequence of FirstModel
+        Its models; of those that run nothing is known yet.
+    """
+    recorded = {model.role: model.path for model in models if model.recorded}
+    try:
+        on = read_eval(load_config(config.resolve()), eval)
+        if isinstance(on, Eval):
+            on.check()
+    except DistillError as error:
+        yield str(error)
+        return
+    for role, path in recorded.items():
+        try:
+            found = RecordedModel(ModelInfo(role, role), {eval: path}.__getitem__).evaluate(on)
+            if isinstance(found, MeasuredEvaluation):
+                found.exact_score(on.metrics[0])
+        except DistillError as error:
+            yield str(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 from pytest_distill.cli.starting.fields import Fields
 from pytest_distill.cli.starting.first_model import FirstModel
 from pytest_distill.cli.yaml_text import yaml_key, yaml_line, yaml_lines
-from pytest_distill.errors import one_line
+from pytest_distill.errors import few, one_line
 from pytest_distill.evals.ids import DEFAULT_ID_FIELD
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.metrics.texts import ROUGE_L
@@ -58,6 +58,37 @@ class FirstEval:
     def metric(self) -> Metric:
         """What gates look at."""
         return ROUGE_L if self.long else TASKS[self.task].metrics[0]
+
+
+def labels_of(
+    models: Sequence[FirstModel], gold: Collection[str]
+) -> tuple[Mapping[str, Any] | list[str] | None, str | None]:
+    """Return what ``labels:`` says where checkpoints classify, and what is left to the user.
+
+    Parameters
+    ----------
+    models : sequence of FirstModel
+        All of them.
+    gold : collection of str
+        The gold labels.
+    """
+    named = [model.labels for model in models if model.labels]
+    if not named:
+        return None, None
+    names = [*dict.fromkeys(name for labels in named for name in labels)]
+    if all({*gold} <= {*labels} for labels in named):
+        return (names if len(names) > 1 else None), None
+    numbers = [str(number) for number in range(len(named[0]))]
+    if len({*named}) == 1 and {*gold} <= {*numbers}:
+        return {number: int(number) for number in numbers}, None
+    meant = {label.casefold(): label for label in gold}
+    if len(meant) == len({*gold}) and {name.casefold() for name in names} == meant.keys():
+        return {name: meant[name.casefold()] for name in names}, None
+    outputs = {label: number for number, label in enumerate(sorted(gold)[:3])}
+    return None, (
+        f"the models say {few(names)}, and the gold labels are {few(sorted(gold))}: say which is "
+        f"which, such as {yaml_line('labels', outputs)} (gold label: number of the output)"
+    )
 
 
 def config_lines(

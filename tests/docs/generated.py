@@ -1,7 +1,7 @@
-"""Parts of the pages that are made from what the code declares.
+"""What is made from what the code declares: parts of the pages, and both schemas.
 
-A part stands between ``<!-- generated: NAME -->`` and ``<!-- end of NAME -->``. The command that
-refreshes a page writes it; a test holds it against the code.
+A part stands between ``<!-- generated: NAME -->`` and ``<!-- end of NAME -->``. Tests hold all of
+it against the code; ``python -m tests.docs.generated`` writes it anew, and names what it wrote.
 """
 
 from __future__ import annotations
@@ -9,15 +9,20 @@ from __future__ import annotations
 import inspect
 import math
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
+from pathlib import Path
 
+from pytest_distill.config import json_schema
 from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.metrics import MeanMetric, Metric
 from pytest_distill.evals.metrics.structured import misfit
 from pytest_distill.evals.tasks import TASKS, Task
+from pytest_distill.report import reading
 
 from .keys import KEYS
+from .pages import ROOT, all_pages
 
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(?=<!-- end of \2 -->)", re.DOTALL)
 
@@ -30,6 +35,14 @@ def names_of_parts(text: str) -> list[str]:
 def with_parts(text: str) -> str:
     """Return a page with its parts as the code has them now."""
     return _PART.sub(lambda part: f"{part[1]}\n{PARTS[part[2]]()}\n\n", text)
+
+
+def files_now() -> Iterator[tuple[Path, str]]:
+    """Yield each file that holds what is made from the code, as the code has it now."""
+    yield ROOT / "pytest_distill" / "config" / "distill.schema.json", json_schema.schema()
+    yield ROOT / "pytest_distill" / "report" / "schema.json", reading.schema()
+    for page in all_pages():
+        yield page, with_parts(page.read_text(encoding="utf-8"))
 
 
 def tasks_table() -> str:
@@ -109,3 +122,10 @@ def _end(value: float) -> str:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
+
+
+if __name__ == "__main__":
+    for file, text in files_now():
+        if file.read_text(encoding="utf-8") != text:
+            file.write_text(text, encoding="utf-8")
+            sys.stdout.write(f"{file.relative_to(ROOT)}\n")

@@ -14,7 +14,7 @@ WITH_PARTS = [page for page in all_pages() if names_of_parts(page.read_text(enco
 
 @pytest.mark.parametrize("page", WITH_PARTS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_generated_parts_of_a_page_are_as_the_code_has_them(page: Path) -> None:
-    """A part differs from the code: ``python -m tests.docs.refresh PAGE`` writes it anew."""
+    """A part differs from the code: ``python -m tests.docs.generated``."""
     text = page.read_text(encoding="utf-8")
     assert with_parts(text) == text
 

@@ -31,7 +31,6 @@ from pytest_distill.evaluation.model import Model
 from pytest_distill.evaluation.run_model import RunModel
 from pytest_distill.evaluation.sources.recorded import RecordedModel
 from pytest_distill.gates.gate import Gate, listed
-from pytest_distill.gates.texts import Length
 from pytest_distill.gates.verdict import Doubt, Verdict
 
 ROLES = ("teacher", "student")
@@ -196,7 +195,7 @@ def _ending_doubts(
     file does not say why they ended, it may have been a lower one.
     """
     by_ending = gate.scored_by(comparison) is FINISHED
-    if not by_ending and not isinstance(gate, Length):
+    if not by_ending and not gate.counts_tokens:
         return
     for role, evaluation in found.items():
         most = evaluation.eval.task.longest

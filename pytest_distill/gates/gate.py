@@ -82,6 +82,8 @@ class Gate(ABC):
     """Whether answers are looked at; else sizes, times or memory."""
     within_budget: ClassVar[bool] = False
     """Whether it can look at answers within a budget of tokens."""
+    counts_tokens: ClassVar[bool] = False
+    """Whether it looks at how long texts are, which the limit that they were made with bounds."""
     retention_floor: ClassVar[bool] = False
     """Whether it demands a share of the teacher's quality, which an SFT student may have too."""
 

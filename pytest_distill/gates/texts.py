@@ -50,6 +50,7 @@ class Length(AnswersGate):
     asks: ClassVar[str] = (
         "Do the texts of {model} have {what} times as many tokens as the teacher's?"
     )
+    counts_tokens: ClassVar[bool] = True
 
     max_ratio: float
 

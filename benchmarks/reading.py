@@ -29,7 +29,7 @@ CHOICES = ("it grows {} cm", "it stops making food", "it turns to the moon", "it
 
 SIDES = {
     "format: lm-eval": """
-from pytest_distill.evaluation.sources.formats.all import format_of
+from pytest_distill.evaluation.sources.formats.format import format_of
 def read(folder):
     (run,) = format_of("lm-eval").read([next(folder.glob("samples_*"))])
     return run.rows

@@ -20,8 +20,7 @@ from pytest_distill.errors import ConfigError, EvaluationError, did_you_mean, fe
 from pytest_distill.evals.rows import shown_path
 from pytest_distill.evaluation.sources.converted import Converted, file_name
 from pytest_distill.evaluation.sources.foreign_rows import digest_of, prompt_kind
-from pytest_distill.evaluation.sources.formats.all import FORMATS, format_of
-from pytest_distill.evaluation.sources.formats.format import ForeignRun, Format
+from pytest_distill.evaluation.sources.formats.format import FORMATS, ForeignRun, Format, format_of
 
 GOLD = "gold"
 """What stands in the name of a gold set's file in the place of a model."""

@@ -39,7 +39,7 @@ from pytest_distill.engines import Role
 from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.lm_eval.harness import PREFIX
 from pytest_distill.evals.tasks import TASKS, Task
-from pytest_distill.evaluation.sources.formats.all import FORMATS
+from pytest_distill.evaluation.sources.formats.format import FORMATS
 from pytest_distill.gates.all import GATES
 from pytest_distill.gates.subjects import BudgetGate
 

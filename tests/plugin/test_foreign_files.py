@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_distill.evaluation.sources.formats.all import format_of
+from pytest_distill.evaluation.sources.formats.format import format_of
 from tests import lm_eval_runs
 
 from .project import Project, Run

@@ -12,8 +12,7 @@ from inspect_ai.log import EvalLog, EvalSample, EvalSpec, recompute_metrics, wri
 from inspect_ai.model import ChatMessageSystem, ChatMessageUser, ModelOutput
 from inspect_ai.scorer import Score
 
-from pytest_distill.evaluation.sources.formats.all import format_of
-from pytest_distill.evaluation.sources.formats.format import ForeignRun
+from pytest_distill.evaluation.sources.formats.format import ForeignRun, format_of
 
 from .project import Project, Run
 

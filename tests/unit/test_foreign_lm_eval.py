@@ -17,8 +17,7 @@ from typing import Any
 import pytest
 
 from pytest_distill.errors import EvaluationError
-from pytest_distill.evaluation.sources.formats.all import format_of
-from pytest_distill.evaluation.sources.formats.format import ForeignRun
+from pytest_distill.evaluation.sources.formats.format import ForeignRun, format_of
 from pytest_distill.evaluation.sources.formats.lm_eval.samples import indented
 from tests import lm_eval_runs
 

@@ -16,7 +16,7 @@ from pytest_distill.engines import Role
 from pytest_distill.errors import ConfigError, did_you_mean, one_line, refuse_unknown, some_of
 from pytest_distill.evals.cells import structure
 from pytest_distill.evals.rows import KINDS, Row, open_rows
-from pytest_distill.evaluation.sources.formats.all import written_by
+from pytest_distill.evaluation.sources.formats.format import written_by
 from pytest_distill.evaluation.sources.pipelines import PREFIXES, TEXTS
 from pytest_distill.evaluation.sources.rows import ANSWERS
 

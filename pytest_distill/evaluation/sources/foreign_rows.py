@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from math import fsum, isclose
+from math import isclose
+from statistics import fmean
 from typing import Any
 
 from pytest_distill._util.user_code import is_ours
@@ -196,4 +197,4 @@ def _means(run: ForeignRun, name: str) -> dict[str, float]:
         value = _score(row, name)
         if isinstance(value, int | float):
             values.setdefault(row.id, []).append(float(value))
-    return {id: fsum(found) / len(found) for id, found in values.items()}
+    return {id: fmean(found) for id, found in values.items()}

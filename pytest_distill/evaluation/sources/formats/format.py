@@ -1,4 +1,4 @@
-"""What the files of every other tool are read as."""
+"""The files of other tools: what they are read as, and from a name to the class that reads them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pytest_distill._util.packages import Package
+from pytest_distill._util.user_code import load_object
+from pytest_distill.errors import refuse_unknown
 
 UNCONDITIONAL = "unconditional_loglikelihoods"
 """The field of an answer with the log-likelihood of each choice without a prompt."""
@@ -142,3 +144,35 @@ class Format(ABC):
             Naming file and line, where a sample is malformed, unscored (NaN), errored or there
             twice; where the totals that the tool printed are not those of its samples.
         """
+
+
+FORMATS: Mapping[str, str] = {
+    "lm-eval": "pytest_distill.evaluation.sources.formats.lm_eval:LmEvalSamples",
+    "inspect": "pytest_distill.evaluation.sources.formats.inspect:InspectLogs",
+    "lighteval": "pytest_distill.evaluation.sources.formats.lighteval:LightevalDetails",
+}
+"""Where the class of each format is, as ``module:name``; it is imported when asked for."""
+
+
+def format_of(name: str) -> Format:
+    """Return the format of a name.
+
+    Raises
+    ------
+    ConfigError
+        Where there is none, or the package that reads it is not installed.
+    """
+    refuse_unknown(name, FORMATS, f"unknown format '{name}'")
+    kind: type[Format] = load_object(FORMATS[name], f"format {name}")
+    if kind.package is not None:
+        kind.package.require(f"format: {name}")
+    return kind()
+
+
+def written_by(path: Path) -> str | None:
+    """Return the format of which a file's name is; None where any tool's might be called so."""
+    for name in FORMATS:
+        kind: type[Format] = load_object(FORMATS[name], f"format {name}")
+        if any(glob != "*.json" and path.match(glob) for glob in kind.globs):
+            return name
+    return None

@@ -18,12 +18,12 @@ from pytest_distill.evals.rows import shown_path
 from pytest_distill.evaluation.sources.formats.format import ForeignRow, ForeignRun, Format
 from pytest_distill.evaluation.sources.formats.inspect_samples import (
     CUT,
+    SampleScores,
     answer,
     asked,
     document,
     stop_reason,
 )
-from pytest_distill.evaluation.sources.formats.inspect_scores import SampleScores
 from pytest_distill.evaluation.sources.formats.inspect_totals import check_totals
 
 SETTINGS = (

@@ -17,10 +17,10 @@ from pytest_distill.evaluation.sources.formats.format import ForeignRow, Foreign
 from pytest_distill.evaluation.sources.formats.lighteval_documents import (
     Detail,
     LightevalDocument,
+    LightevalGold,
     documents_of,
     query_digest,
 )
-from pytest_distill.evaluation.sources.formats.lighteval_gold import LightevalGold
 from pytest_distill.evaluation.sources.formats.lighteval_results import (
     LightevalResults,
     results_of,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from pytest_distill.errors import EvaluationError, few
@@ -18,6 +17,7 @@ from pytest_distill.evaluation.sources.formats.totals import (
     Scored,
     mapping_of,
     range_of,
+    read_results,
     refuse_other_total,
 )
 
@@ -32,12 +32,8 @@ SETTINGS = (
 """Of a model's settings in lighteval those that decide what was asked."""
 
 
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
-
-
 AGGREGATIONS: Mapping[str, Callable[[Sequence[float]], float]] = {
-    **dict.fromkeys(("mean", "nanmean"), _mean),
+    **dict.fromkeys(("mean", "nanmean"), fmean),
     "max": max,
     "min": min,
 }
@@ -111,7 +107,7 @@ class LightevalResults(RunResults):
                 continue
             if not self._is_checked(name, how, values, source):
                 unknown.append(name)
-            if AGGREGATIONS[how] is not _mean:
+            if AGGREGATIONS[how] is not fmean:
                 others.append(f"{name} ({how})")
             better = self._told(name, "higher_is_better")
             metrics.append(ForeignMetric(name, better is not False, range_of(values)))
@@ -183,11 +179,4 @@ def results_of(path: Path, task: str) -> LightevalResults:
     file = next((place for place in places if place.is_file()), None)
     if file is None:
         return LightevalResults(None, task, {}, folder)
-    shown = shown_path(file)
-    try:
-        said = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise EvaluationError(f"{shown}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
-        raise EvaluationError(f"{shown}: not valid JSON: {error}") from None
-    return LightevalResults(shown, task, mapping_of(said), folder)
+    return LightevalResults(shown_path(file), task, read_results(file), folder)

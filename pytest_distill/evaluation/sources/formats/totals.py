@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pytest_distill.errors import EvaluationError
+from pytest_distill.evals.rows import shown_path
 from pytest_distill.evaluation.sources.formats.format import ForeignMetric
 
 
@@ -32,6 +35,17 @@ class RunResults:
     def of_task(self, section: str) -> Mapping[str, Any]:
         """Return what a section says of the task."""
         return mapping_of(mapping_of(self.said.get(section)).get(self.task))
+
+
+def read_results(file: Path) -> Mapping[str, Any]:
+    """Return what a file of results says; EvaluationError where it can't be read."""
+    try:
+        return mapping_of(json.loads(file.read_text(encoding="utf-8")))
+    except OSError as error:
+        reason = error.strerror or error
+        raise EvaluationError(f"{shown_path(file)}: cannot be read: {reason}") from None
+    except (ValueError, RecursionError) as error:
+        raise EvaluationError(f"{shown_path(file)}: not valid JSON: {error}") from None
 
 
 def mapping_of(value: object) -> Mapping[str, Any]:

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,9 +15,8 @@ from pytest_distill.evals.lm_eval.documents import DIGITS
 from pytest_distill.evals.rows import shown_path
 from pytest_distill.evaluation.sources.formats.format import ForeignRow, ForeignRun, Format
 from pytest_distill.evaluation.sources.formats.lm_eval.gold import GoldRow, HarnessGold, gold_form
-from pytest_distill.evaluation.sources.formats.lm_eval.results import results_of, task_in
-from pytest_distill.evaluation.sources.formats.lm_eval.samples import Sample, read_samples
-from pytest_distill.evaluation.sources.formats.lm_eval.scored import scored
+from pytest_distill.evaluation.sources.formats.lm_eval.results import results_of, scored, task_in
+from pytest_distill.evaluation.sources.formats.lm_eval.samples import HarnessDocument, read_samples
 from pytest_distill.evaluation.sources.formats.totals import Scored
 
 
@@ -48,49 +46,6 @@ class LmEvalSamples(Format):
         return [_run(path) for path in paths]
 
 
-@dataclass(slots=True)
-class HarnessDocument:
-    """What the lines of one document say, one a filter.
-
-    Parameters
-    ----------
-    first : Sample
-        The first line.
-    where : mapping
-        Filter -> where its line stands.
-    scores : mapping
-        The scores of all of them.
-    """
-
-    first: Sample
-    where: dict[str, str] = field(default_factory=dict)
-    scores: dict[str, Any] = field(default_factory=dict)
-
-    def take(self, sample: Sample) -> None:
-        """Take in a line; EvaluationError where it is of another run."""
-        first = self.first
-        if sample.filter in self.where:
-            raise EvaluationError(
-                f"{sample.place}: filter '{sample.filter}' of this document stands at "
-                f"{self.where[sample.filter]} already: lm-evaluation-harness appends to a file "
-                "that is there, so that a second run doubles it; evaluate again into a new folder, "
-                "or keep the lines of one run"
-            )
-        for told, other, mine in (
-            ("document", first.digest, sample.digest),
-            ("prompt", first.asked.digest, sample.asked.digest),
-            ("choice or setting", first.asked.beside, sample.asked.beside),
-            ("answer", first.answers, sample.answers),
-        ):
-            if mine != other:
-                raise EvaluationError(
-                    f"{sample.place}: another {told} than at {first.where}, under the same doc_id: "
-                    "the file holds lines of two runs; keep those of one"
-                )
-        self.where[sample.filter] = sample.where
-        self.scores.update(sample.scores)
-
-
 @collector_paused()
 def _run(path: Path) -> ForeignRun:
     source = shown_path(path)
@@ -99,7 +54,7 @@ def _run(path: Path) -> ForeignRun:
             f"{source}: has the totals of a run; name its samples, which lie beside it: "
             "'samples_*.jsonl'"
         )
-    results = results_of(path, shown_path)
+    results = results_of(path)
     by_id: dict[int, HarnessDocument] = {}
     digests: dict[str, dict[int, str]] = {}
     for sample in read_samples(path, source):

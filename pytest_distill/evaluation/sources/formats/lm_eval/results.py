@@ -1,19 +1,28 @@
-"""What lm-evaluation-harness printed of a run: the file of results beside the samples."""
+"""What lm-evaluation-harness printed of a run, and which values of its samples are scores."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-from pytest_distill.errors import EvaluationError
-from pytest_distill.evaluation.sources.formats.lm_eval.samples import NO_FILTER
-from pytest_distill.evaluation.sources.formats.totals import RunResults
+from pytest_distill.errors import EvaluationError, few
+from pytest_distill.evals.rows import shown_path
+from pytest_distill.evaluation.sources.formats.format import ForeignMetric
+from pytest_distill.evaluation.sources.formats.lm_eval.samples import NO_FILTER, HarnessDocument
+from pytest_distill.evaluation.sources.formats.totals import (
+    RunResults,
+    Scored,
+    mapping_of,
+    range_of,
+    read_results,
+    refuse_other_total,
+)
 
 _NAME = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(\.\d+)?)\.jsonl")
 """What the samples of a task are called."""
@@ -32,18 +41,14 @@ BY_DEFAULT: Mapping[str, str] = {
 """How a metric is aggregated whose task does not say it (0.4.13, ``lm_eval/api/metrics.py``)."""
 
 
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
-
-
 def _weighted(pairs: Sequence[Sequence[float]]) -> float:
     return math.fsum(pair[0] for pair in pairs) / math.fsum(pair[1] for pair in pairs)
 
 
 AGGREGATIONS: Mapping[str, Callable[[Sequence[Any]], float]] = {
-    "mean": _mean,
-    "nanmean": _mean,
-    "perplexity": lambda values: math.exp(-_mean(values)),
+    "mean": fmean,
+    "nanmean": fmean,
+    "perplexity": lambda values: math.exp(-fmean(values)),
     "weighted_perplexity": lambda pairs: math.exp(-_weighted(pairs)),
     "bits_per_byte": lambda pairs: -_weighted(pairs) / math.log(2),
 }
@@ -107,8 +112,7 @@ class HarnessResults(RunResults):
         digests : mapping
             Filter -> doc_id -> the digests of its line, in the order of the file.
         """
-        hashes = self.said.get("task_hashes")
-        said = hashes.get(self.task) if isinstance(hashes, Mapping) else None
+        said = mapping_of(self.said.get("task_hashes")).get(self.task)
         if not isinstance(said, str):
             return
         as_written = "".join(text for lines in digests.values() for text in lines.values())
@@ -135,7 +139,7 @@ def task_in(path: Path) -> str:
     return found["task"] if found else path.name.removesuffix(".jsonl").removeprefix("samples_")
 
 
-def results_of(path: Path, shown: Callable[[Path], str]) -> HarnessResults:
+def results_of(path: Path) -> HarnessResults:
     """Return what was printed of the run that a file of samples is of.
 
     Raises
@@ -148,12 +152,76 @@ def results_of(path: Path, shown: Callable[[Path], str]) -> HarnessResults:
     beside = sorted(path.parent.glob(f"*_{found['date']}.json")) if found else []
     if not beside:
         return HarnessResults(None, task, {})
-    file = beside[0]
+    return HarnessResults(shown_path(beside[0]), task, read_results(beside[0]))
+
+
+def scored(source: str, documents: Sequence[HarnessDocument], results: HarnessResults) -> Scored:
+    """Return the metrics whose values are scores of a document.
+
+    Raises
+    ------
+    EvaluationError
+        Where a value is not of the kind that the others are, or the number that was printed of all
+        documents is not that of the values.
+    """
+    metrics, odd = [], []
+    for name in dict.fromkeys(name for document in documents for name in document.scores):
+        values = _values(name, documents)
+        is_mean = _checked(source, name, values, results)
+        if is_mean and all(isinstance(value, int | float) for value in values):
+            better = results.higher_is_better(name.partition(",")[0])
+            metrics.append(ForeignMetric(name, better, range_of(values)))
+        else:
+            odd.append(name)
+    notes = []
+    if results.shown is None:
+        notes.append(
+            f"{source}: no file of results beside it (results_DATE.json, of the same date), so "
+            "that its totals could not be checked"
+        )
+    else:
+        bare = [metric.name for metric in metrics if results.total(metric.name) is None]
+        if bare:
+            notes.append(
+                f"{source}: {results.shown} has no number of {few(bare)} for {results.task}, so "
+                "that its totals could not be checked"
+            )
+    return Scored(tuple(metrics), tuple(odd), tuple(notes))
+
+
+def _values(name: str, documents: Sequence[HarnessDocument]) -> list[Any]:
+    """Return the values of a metric: all of them numbers, or none."""
+    holders = [document for document in documents if name in document.scores]
+    values = [document.scores[name] for document in holders]
+    numbers = [isinstance(value, int | float) for value in values]
+    if any(numbers) and not all(numbers):
+        place = numbers.index(False)
+        raise EvaluationError(
+            f"{holders[place].first.place}: {name} is {values[place]!r:.60}, and a number for "
+            "other documents"
+        )
+    return values
+
+
+def _checked(source: str, name: str, values: Sequence[Any], results: HarnessResults) -> bool:
+    """Return whether a metric is the mean of its values; EvaluationError where a total differs."""
+    aggregation = results.aggregation(name.partition(",")[0])
+    total = results.total(name)
+    found = _aggregated(AGGREGATIONS.get(aggregation or "mean"), values)
+    if total is None or found is None:
+        return aggregation in (None, *MEANS)
+    if aggregation is None:  # nothing says that it is the mean: where it is not, it is no score
+        return math.isclose(found, total, rel_tol=CLOSE, abs_tol=CLOSE)
+    printed = f"{results.shown}, {name} of {results.task} ({aggregation})"
+    refuse_other_total(source, printed, total, found, "evaluate again")
+    return aggregation in MEANS
+
+
+def _aggregated(aggregate: Any, values: Sequence[Any]) -> float | None:
+    """Return the number of all documents; None where it cannot be computed of these values."""
+    if aggregate is None:
+        return None
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = error.strerror or error
-        raise EvaluationError(f"{shown(file)}: cannot be read: {reason}") from None
-    except (ValueError, RecursionError) as error:
-        raise EvaluationError(f"{shown(file)}: not valid JSON: {error}") from None
-    return HarnessResults(shown(file), task, said if isinstance(said, dict) else {})
+        return float(aggregate(values))
+    except (TypeError, ValueError, IndexError, OverflowError, ZeroDivisionError):
+        return None

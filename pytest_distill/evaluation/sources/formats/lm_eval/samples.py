@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,49 @@ class Sample:
     def place(self) -> str:
         """Where it stands, and which document it is of: how a message about it starts."""
         return f"{self.where} (doc_id {self.doc_id})"
+
+
+@dataclass(slots=True)
+class HarnessDocument:
+    """What the lines of one document say, one a filter.
+
+    Parameters
+    ----------
+    first : Sample
+        The first line.
+    where : mapping
+        Filter -> where its line stands.
+    scores : mapping
+        The scores of all of them.
+    """
+
+    first: Sample
+    where: dict[str, str] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+
+    def take(self, sample: Sample) -> None:
+        """Take in a line; EvaluationError where it is of another run."""
+        first = self.first
+        if sample.filter in self.where:
+            raise EvaluationError(
+                f"{sample.place}: filter '{sample.filter}' of this document stands at "
+                f"{self.where[sample.filter]} already: lm-evaluation-harness appends to a file "
+                "that is there, so that a second run doubles it; evaluate again into a new folder, "
+                "or keep the lines of one run"
+            )
+        for told, other, mine in (
+            ("document", first.digest, sample.digest),
+            ("prompt", first.asked.digest, sample.asked.digest),
+            ("choice or setting", first.asked.beside, sample.asked.beside),
+            ("answer", first.answers, sample.answers),
+        ):
+            if mine != other:
+                raise EvaluationError(
+                    f"{sample.place}: another {told} than at {first.where}, under the same doc_id: "
+                    "the file holds lines of two runs; keep those of one"
+                )
+        self.where[sample.filter] = sample.where
+        self.scores.update(sample.scores)
 
 
 def read_samples(path: Path, shown: str) -> Iterator[Sample]:

@@ -20,8 +20,8 @@ from pytest_distill.engines import Engine
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import GoldSet
 from pytest_distill.evals.lm_eval import harness
+from pytest_distill.evals.lm_eval.answers import filtered
 from pytest_distill.evals.lm_eval.declared import declared
-from pytest_distill.evals.lm_eval.scoring import filtered
 from pytest_distill.evals.lm_eval.task import LmEval
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from tests.lm_eval_cases import Case

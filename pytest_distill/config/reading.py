@@ -19,8 +19,8 @@ from pytest_distill.config.schema import File, ModelConfig, SourceModel
 from pytest_distill.config.suites import Suite, spread, suite_of
 from pytest_distill.errors import ConfigError, did_you_mean, name_problem, refuse_unknown
 from pytest_distill.evals.groups import EvalGroup
+from pytest_distill.evals.lm_eval.declared import meant_of_harness
 from pytest_distill.evals.lm_eval.harness import PREFIX
-from pytest_distill.evals.lm_eval.naming import meant_of_harness
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.tasks import TASKS
 from pytest_distill.evals.tasks.elsewhere import unknown_task

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,6 +18,9 @@ FEWSHOT_SEED = 1234
 
 NO_FILTER = "none"
 """What lm-evaluation-harness calls the one filter of a task that has none."""
+
+_OTHERWISE = re.compile(r"(?:lm[-_ ]?eval(?:uation[-_]harness)?|harness|leaderboard)[:/.| ]+", re.I)
+"""How its prefix is written by mistake."""
 
 
 @dataclass(frozen=True)
@@ -201,3 +205,23 @@ def unknown_name(name: str, folder: Path | None = None) -> str:
         f"task: lm-evaluation-harness has no task or group '{name}'; "
         f"{meant or '`lm-eval ls tasks` lists what it has'}"
     )
+
+
+def meant_of_harness(task: str) -> str | None:
+    """Return what to say of a task that lm-evaluation-harness has; None where it has none.
+
+    Parameters
+    ----------
+    task : str
+        What stands as ``task:``, without our prefix.
+    """
+    prefix = _OTHERWISE.match(task)
+    name = task[prefix.end() :] if prefix else task
+    if not harness.PACKAGE.is_installed:
+        return f"unknown task '{task}'; did you mean '{harness.PREFIX}{name}'?" if prefix else None
+    known = all_names()
+    if name in known:
+        return f"unknown task '{task}'; did you mean '{harness.PREFIX}{name}'?"
+    if prefix is None:
+        return None
+    return unknown_name(name).replace("task: ", f"unknown task '{task}': ", 1)

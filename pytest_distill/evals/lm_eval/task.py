@@ -13,14 +13,12 @@ from typing import Any, ClassVar, Literal
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.distributions import softmax
 from pytest_distill.evals.goldset import Example, GoldSet
-from pytest_distill.evals.lm_eval.answers import answer_of
-from pytest_distill.evals.lm_eval.asking import request_of
+from pytest_distill.evals.lm_eval.answers import answer_of, scored
 from pytest_distill.evals.lm_eval.declared import FEWSHOT_SEED, DeclaredTask, declared, with_shots
 from pytest_distill.evals.lm_eval.documents import Documents, own_shots, read_documents
-from pytest_distill.evals.lm_eval.generation import LONGEST, decoding_of
 from pytest_distill.evals.lm_eval.harness import PREFIX
 from pytest_distill.evals.lm_eval.metrics import Refused, judged, metric_of
-from pytest_distill.evals.lm_eval.scoring import scored
+from pytest_distill.evals.lm_eval.requests import LONGEST, decoding_of, request_of
 from pytest_distill.evals.lm_eval.targets import check_targets, choices_of, target_of
 from pytest_distill.evals.metrics import Answer, Metric
 from pytest_distill.evals.metrics.endings import FINISHED

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -102,26 +102,10 @@ def _sacrebleu(of: str) -> Any:
     return make[of]()
 
 
-def _chrf(name: str, key: str, higher_is_better: bool) -> Metric:
-    return Translation(name, key, higher_is_better)
-
-
-def _chrf_of_words(name: str, key: str, higher_is_better: bool) -> Metric:
-    return Translation(name, key, higher_is_better, of="chrf++")
-
-
-def _ter(name: str, key: str, higher_is_better: bool) -> Metric:
-    return Translation(name, key, higher_is_better, (0.0, math.inf), "ter")
-
-
-def _bleu(name: str, key: str, higher_is_better: bool) -> Metric:
-    return TaskBleu(name, key=key, higher_is_better=higher_is_better)
-
-
-TRANSLATIONS: dict[str, Callable[[str, str, bool], Metric]] = {
-    "bleu": _bleu,
-    "chrf": _chrf,
-    "chrf++": _chrf_of_words,
-    "ter": _ter,
+TRANSLATIONS: Mapping[str, Callable[..., Metric]] = {
+    "bleu": TaskBleu,
+    "chrf": Translation,
+    "chrf++": partial(Translation, of="chrf++"),
+    "ter": partial(Translation, of="ter", range=(0.0, math.inf)),
 }
 """Name of the aggregation -> what makes its metric of name, key and direction."""

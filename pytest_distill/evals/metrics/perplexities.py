@@ -11,20 +11,23 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_distill.errors import EvaluationError
 from pytest_distill.evals.metrics.base import Answer, Metric, ratio
 
 
-def _nats(answer: Answer) -> float:
+def _counted(answer: Answer, units: Callable[[Answer], int]) -> tuple[float, int]:
+    """Return the negative log-likelihood of a text, and its units."""
     loglikelihoods = answer.prediction.loglikelihoods
     if loglikelihoods is None or len(loglikelihoods) != 1:
-        raise _not_perplexity(answer, "the log-likelihood")
-    return -loglikelihoods[0]
+        raise answer.example.answer_error(
+            "this metric needs the log-likelihood of a text; it suits the task perplexity"
+        )
+    return -loglikelihoods[0], units(answer)
 
 
 def _tokens(answer: Answer) -> int:
@@ -36,12 +39,6 @@ def _tokens(answer: Answer) -> int:
     return answer.prediction.tokens
 
 
-def _not_perplexity(answer: Answer, what: str) -> EvaluationError:
-    return answer.example.answer_error(
-        f"this metric needs {what} of a text; it suits the task perplexity"
-    )
-
-
 def _words(answer: Answer) -> int:
     return len(re.split(r"\s+", answer.targets[0]))
 
@@ -50,18 +47,32 @@ def _bytes(answer: Answer) -> int:
     return len(answer.targets[0].encode())
 
 
-class PerUnit(Metric):
-    """A total over the whole corpus per unit, or exp of it; columns: the total, units.
+@dataclass(frozen=True)
+class Likelihood(Metric):
+    """The negative log-likelihood of the whole corpus per unit of text, or exp of it.
 
-    So long texts weigh more.
+    So long texts weigh more. Columns: the total, units.
     """
 
+    name: str
+    counts: Callable[[Answer], tuple[float, float]]
+    """Answer -> its negative log-likelihood in nats, and its units."""
+    higher_is_better: bool = False
+    range: tuple[float, float] = (1.0, math.inf)
+    by_token: bool = False
     per_unit: Literal["mean", "exp"] = "exp"
+    nats: float = 1.0
+    """How many nats the total is counted in."""
     same_columns: ClassVar[bool] = True
 
     def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
         """Return each text's own value, shape (n,)."""
         return self.aggregate(self.statistics(answers))
+
+    def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
+        """Return the negative log-likelihood and the number of units, shape (n, 2)."""
+        rows = [(total / self.nats, units) for total, units in map(self.counts, answers)]
+        return np.array(rows, np.float64).reshape(-1, 2)
 
     def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
         """Return the mean per unit or exp of it, shape (..., 2) -> (...)."""
@@ -72,28 +83,13 @@ class PerUnit(Metric):
             return np.asarray(np.exp(mean))
 
 
-@dataclass(frozen=True)
-class Likelihood(PerUnit):
-    """The negative log-likelihood per unit of text, or exp of it."""
-
-    name: str
-    units: Callable[[Answer], int]
-    higher_is_better: bool = False
-    range: tuple[float, float] = (1.0, math.inf)
-    by_token: bool = False
-    per_unit: Literal["mean", "exp"] = "exp"
-    nats: float = 1.0
-    """How many nats the total is counted in."""
-
-    def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
-        """Return the negative log-likelihood and the number of units, shape (n, 2)."""
-        rows = [(_nats(a) / self.nats, self.units(a)) for a in answers]
-        return np.array(rows, np.float64).reshape(-1, 2)
-
-
-PERPLEXITY = Likelihood("perplexity", _tokens, by_token=True)
-WORD_PERPLEXITY = Likelihood("word_perplexity", _words)
+PERPLEXITY = Likelihood("perplexity", partial(_counted, units=_tokens), by_token=True)
+WORD_PERPLEXITY = Likelihood("word_perplexity", partial(_counted, units=_words))
 BITS_PER_BYTE = Likelihood(
-    "bits_per_byte", _bytes, range=(0.0, math.inf), per_unit="mean", nats=math.log(2)
+    "bits_per_byte",
+    partial(_counted, units=_bytes),
+    range=(0.0, math.inf),
+    per_unit="mean",
+    nats=math.log(2),
 )
 """Comparable where the tokenizers differ."""

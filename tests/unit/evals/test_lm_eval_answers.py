@@ -12,7 +12,7 @@ import pytest
 from pytest_distill.comparison.chance import refuse_below_chance
 from pytest_distill.config import load_config
 from pytest_distill.errors import ComparisonError, ConfigError, EvaluationError, GoldSetError
-from pytest_distill.evals.lm_eval import generation
+from pytest_distill.evals.lm_eval import requests
 from pytest_distill.evals.lm_eval.task import LmEval
 from pytest_distill.evals.metrics import Answer
 from pytest_distill.evals.requests import Prediction
@@ -209,7 +209,7 @@ def test_generation_settings_are_read_as_its_model_reads_them(
     kwargs: dict[str, Any] | None, said: tuple[int, tuple[str, ...], bool]
 ) -> None:
     """Several names of the greatest length, and values that change nothing."""
-    found = generation.decoding_of(kwargs)
+    found = requests.decoding_of(kwargs)
     assert (found.max_new_tokens, found.stop, found.do_sample) == said
 
 

@@ -154,7 +154,7 @@ def test_translations_are_what_sacrebleu_says(of: str) -> None:
     """Of the corpus, with as many references as each text has."""
     texts = ["the cat sat on mats", "a dog ran home", "rain, today and tomorrow"]
     references = [["the cat sat on a mat", "x"], ["a dog went home"], ["rain today, rain tomorrow"]]
-    metric = TRANSLATIONS[of]("it", "it,none", True)
+    metric = TRANSLATIONS[of](name="it", key="it,none", higher_is_better=True)
     rows = metric.statistics(_answers(*([r, [t]] for r, t in zip(references, texts, strict=True))))
     firsts = [[given[0] for given in references]]
     made: dict[str, Callable[[], Any]] = {

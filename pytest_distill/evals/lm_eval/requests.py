@@ -1,15 +1,20 @@
-"""How a task's text is generated: its ``generation_kwargs``, as lm-evaluation-harness reads them.
+"""What lm-evaluation-harness asks about a document, as one request of ours.
 
-Its model ``hf`` in 0.4.13: ``lm_eval/models/utils.py``, ``normalize_gen_kwargs``.
+How a text is generated is read of a task's ``generation_kwargs`` as its model ``hf`` reads them
+(0.4.13, ``lm_eval/models/utils.py``, ``normalize_gen_kwargs``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pytest_distill.errors import ConfigError
-from pytest_distill.evals.tasks.decoding import Decoding
+from pytest_distill.evals.requests import Request
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
+from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 MOST_TOKENS = 256
 """Of an answer whose task states no greatest number: of lm-evaluation-harness's models."""
@@ -41,6 +46,36 @@ _WHY = {
     "min_p": "sampling is cut by top_p alone",
     "max_length": "counts the prompt too; say max_gen_toks",
 }
+
+
+def request_of(id: str, instances: Sequence[Any], longest: int | None) -> Request:
+    """Return the request that stands for all instances of a document, in their order.
+
+    The start of what is too long for a model is cut off, as by lm-evaluation-harness's models.
+
+    Parameters
+    ----------
+    id : str
+        The document's.
+    instances : sequence of Instance
+        What is asked.
+    longest : int, optional
+        The greatest number of tokens of a text, in place of the one that an instance states.
+    """
+    kind = instances[0].request_type
+    if kind == "loglikelihood":
+        contexts, continuations = zip(*(instance.args for instance in instances), strict=True)
+        if len(set(contexts)) == 1:
+            return ChoiceRequest(id, contexts[0], continuations, "left")
+        return ChoiceRequest(id, "", continuations, "left", contexts)
+    (instance,) = instances
+    if kind == "loglikelihood_rolling":
+        return PerplexityRequest(id, instance.args[0])
+    prompt, kwargs = instance.args
+    decoding = decoding_of(kwargs)
+    if longest is not None:
+        decoding = replace(decoding, max_new_tokens=longest)
+    return GenerationRequest(id, prompt, False, decoding, "left")
 
 
 def decoding_of(kwargs: Mapping[str, Any] | None, seed: int = 0) -> Decoding:

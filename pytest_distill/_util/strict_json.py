@@ -27,6 +27,14 @@ def loads(text: str) -> Any:
     return value
 
 
+def loads_or(text: str, otherwise: Any) -> Any:
+    """Return the value of a text that is one JSON value; `otherwise` where it is not."""
+    try:
+        return loads(text)
+    except ValueError:
+        return otherwise
+
+
 def decoded(text: str, start: int) -> tuple[Any, int]:
     """Return the JSON value that begins at `start`, after blanks, and where it ends."""
     blanks = _BLANKS.match(text, start)

@@ -23,7 +23,7 @@ from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.built_in import check_own_metric
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.evals.tasks.budgets import budget_text
+from pytest_distill.evals.tasks.repeats import budget_text
 from pytest_distill.evaluation.evaluation import (
     Evaluation,
     Indices,

@@ -12,7 +12,7 @@ from typing import Any
 
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Request
-from pytest_distill.evals.tasks.conversations import Conversation
+from pytest_distill.evals.tasks.decoding import Conversation
 
 _READ = "_read"
 

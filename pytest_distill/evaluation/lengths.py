@@ -9,7 +9,7 @@ from fractions import Fraction
 from pytest_distill.errors import EvaluationError
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.requests import Prediction
-from pytest_distill.evals.tasks.endings import with_ending
+from pytest_distill.evals.tasks.predictions import with_ending
 from pytest_distill.evaluation.evaluation import Indices
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 

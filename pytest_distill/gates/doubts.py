@@ -22,7 +22,7 @@ from pytest_distill.comparison.itself import beside_itself
 from pytest_distill.errors import ComparisonError, ConfigError, DistillError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Answer
-from pytest_distill.evals.metrics.endings import FINISHED
+from pytest_distill.evals.metrics.texts import FINISHED
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evaluation.answered import mixed_notes
 from pytest_distill.evaluation.evaluation import Evaluation

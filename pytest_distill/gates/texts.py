@@ -15,7 +15,7 @@ from pytest_distill.comparison.flips import example_row, lost_rows
 from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.evals.metrics.endings import FINISHED
+from pytest_distill.evals.metrics.texts import FINISHED
 from pytest_distill.evaluation.lengths import Lengths, lengths
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.gates import explain

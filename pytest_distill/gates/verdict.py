@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pytest_distill._util.numbers import Ratio, rounded_down
 from pytest_distill._util.units import Unit
-from pytest_distill.evals.tasks.budgets import budget_text
+from pytest_distill.evals.tasks.repeats import budget_text
 from pytest_distill.statistics import GapRecovered, PairedTest, RetentionInterval
 
 

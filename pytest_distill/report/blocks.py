@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from pytest_distill._util.format import INFINITE, floor_text, limit_text, quantity_text
-from pytest_distill.evals.tasks.budgets import budget_text
+from pytest_distill.evals.tasks.repeats import budget_text
 from pytest_distill.report.frontier import deferral_lines
 from pytest_distill.report.records.gates import GateRow
 from pytest_distill.report.records.report import Report

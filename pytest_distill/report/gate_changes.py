@@ -9,7 +9,7 @@ from dataclasses import replace
 from pytest_distill._util.format import limit_text, percent_text
 from pytest_distill.comparison.baseline.file import AcceptedGate
 from pytest_distill.errors import one_line
-from pytest_distill.evals.tasks.budgets import budget_text
+from pytest_distill.evals.tasks.repeats import budget_text
 from pytest_distill.gates.verdict import Outcome
 from pytest_distill.report.records.gates import GateRow
 from pytest_distill.report.records.record import grouped, record_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
-from pytest_distill.evals.tasks.budgets import budget_text
+from pytest_distill.evals.tasks.repeats import budget_text
 from pytest_distill.gates.verdict import Outcome, called
 from pytest_distill.report.attempt import Attempt, TestRun
 from pytest_distill.report.records.gates import GateRow

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from pytest_distill.errors import ConfigError, refuse_unknown
 from pytest_distill.evals.requests import Request
 from pytest_distill.evals.tasks.classification import ClassificationRequest
-from pytest_distill.evals.tasks.conversations import Conversation
-from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Conversation, Decoding, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 

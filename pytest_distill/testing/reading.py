@@ -10,8 +10,7 @@ from pytest_distill.engines.unread import refuse_unread, watched
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Request
 from pytest_distill.evals.tasks.classification import ClassificationRequest
-from pytest_distill.evals.tasks.conversations import Conversation
-from pytest_distill.evals.tasks.decoding import GenerationRequest
+from pytest_distill.evals.tasks.decoding import Conversation, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.testing.answers import Answers, answered, named, refuse_other
 from pytest_distill.testing.asked import Group

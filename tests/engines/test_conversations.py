@@ -18,8 +18,7 @@ from pytest_distill.engines.transformers.encoding import encode_prompts
 from pytest_distill.engines.transformers.likeness.reading import compared, read
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.tasks import Generation
-from pytest_distill.evals.tasks.conversations import Conversation
-from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Conversation, Decoding, GenerationRequest
 
 from .tiny import CHAT_TEMPLATE, Make, Template, predicted, spec_of
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks.classification import ClassificationRequest
-from pytest_distill.evals.tasks.conversations import Conversation
-from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Conversation, Decoding, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 from pytest_distill.testing import ContractReport, engine_contract

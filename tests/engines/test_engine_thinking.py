@@ -11,8 +11,7 @@ from tokenizers import AddedToken
 
 from pytest_distill.engines.transformers import TransformersEngine
 from pytest_distill.evals.requests import Prediction
-from pytest_distill.evals.tasks.conversations import Conversation
-from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Conversation, Decoding, GenerationRequest
 from pytest_distill.evals.tasks.thinking import answer_in
 
 from .scripted import scripted

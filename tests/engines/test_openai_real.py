@@ -13,8 +13,7 @@ from pytest_distill import ModelError
 from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.openai import OpenAIEngine
 from pytest_distill.evals.requests import Prediction
-from pytest_distill.evals.tasks.conversations import Conversation
-from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Conversation, Decoding, GenerationRequest
 from tests.servers.transformers_serve import serving
 
 from .tiny import TEXTS, Make, predicted

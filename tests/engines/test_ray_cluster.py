@@ -23,8 +23,7 @@ from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.ray import RayEngine, running
 from pytest_distill.engines.transformers import TransformersEngine
 from pytest_distill.evals.requests import Prediction
-from pytest_distill.evals.tasks.conversations import Conversation
-from pytest_distill.evals.tasks.decoding import GenerationRequest
+from pytest_distill.evals.tasks.decoding import Conversation, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.store.keeping import Keeper

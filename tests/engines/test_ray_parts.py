@@ -27,8 +27,7 @@ from pytest_distill.engines.ray.tally import Tally
 from pytest_distill.evals.readonly import read_only
 from pytest_distill.evals.request_keys import request_key
 from pytest_distill.evals.tasks.classification import ClassificationRequest
-from pytest_distill.evals.tasks.conversations import Conversation
-from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
+from pytest_distill.evals.tasks.decoding import Conversation, Decoding, GenerationRequest
 from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 from pytest_distill.evaluation.described_model import identity_of

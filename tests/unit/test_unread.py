@@ -12,8 +12,7 @@ import pytest
 from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction, Request
-from pytest_distill.evals.tasks.conversations import Conversation
-from pytest_distill.evals.tasks.decoding import GenerationRequest
+from pytest_distill.evals.tasks.decoding import Conversation, GenerationRequest
 from pytest_distill.evaluation.run_model import RunModel
 
 ASKED = [

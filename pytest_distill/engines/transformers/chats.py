@@ -15,8 +15,7 @@ from pytest_distill.engines.transformers.clocks import Clock, check_clock
 from pytest_distill.engines.transformers.failures import raised_here
 from pytest_distill.engines.transformers.templates import CLOCK, chance_in, names_in, unread
 from pytest_distill.errors import ModelError
-from pytest_distill.evals.tasks.conversations import Conversation
-from pytest_distill.evals.tasks.decoding import GenerationRequest
+from pytest_distill.evals.tasks.decoding import Conversation, GenerationRequest
 
 T = TypeVar("T")
 

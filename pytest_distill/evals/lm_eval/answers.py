@@ -15,8 +15,12 @@ from pytest_distill.evals.lm_eval.documents import Documents, seeded
 from pytest_distill.evals.lm_eval.targets import choices_of, shown_choices, target_of
 from pytest_distill.evals.metrics import Answer
 from pytest_distill.evals.requests import Prediction
-from pytest_distill.evals.tasks.endings import with_ending
-from pytest_distill.evals.tasks.predictions import check_loglikelihoods, likeliest, no_answer
+from pytest_distill.evals.tasks.predictions import (
+    check_loglikelihoods,
+    likeliest,
+    no_answer,
+    with_ending,
+)
 
 
 def scored(

@@ -21,12 +21,11 @@ from pytest_distill.evals.lm_eval.metrics import Refused, judged, metric_of
 from pytest_distill.evals.lm_eval.requests import LONGEST, decoding_of, request_of
 from pytest_distill.evals.lm_eval.targets import check_targets, choices_of, target_of
 from pytest_distill.evals.metrics import Answer, Metric
-from pytest_distill.evals.metrics.endings import FINISHED
+from pytest_distill.evals.metrics.texts import FINISHED
 from pytest_distill.evals.requests import GoldText, Prediction, Request
 from pytest_distill.evals.tasks.base import Task
-from pytest_distill.evals.tasks.budgets import refuse_budgets
-from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
-from pytest_distill.evals.tasks.repeats import seed_of
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest, sample_of
+from pytest_distill.evals.tasks.repeats import refuse_budgets
 
 
 @dataclass(frozen=True)
@@ -260,9 +259,7 @@ class LmEval(Task):
 
     def sample(self, request: Request, number: int, id: str) -> Request:
         """Return the request with the seed of a further sample."""
-        assert isinstance(request, GenerationRequest)  # noqa: S101 (for mypy)
-        seed = seed_of(request.decoding.seed or 0, number)
-        return replace(request, id=id, decoding=replace(request.decoding, seed=seed))
+        return sample_of(request, number, id)
 
     def answer(self, example: Example, prediction: Prediction) -> Answer[Any]:
         """Return one document's answer; see `answers`."""

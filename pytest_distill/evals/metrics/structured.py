@@ -98,11 +98,8 @@ def tool_arguments(answer: Answer) -> float:
     return float(not left)
 
 
-class _NoJson:
-    """Stands for what is no JSON, and so equals nothing."""
-
-
-_NO_JSON = _NoJson()
+_NO_JSON = object()
+"""Stands for what is no JSON, and so equals nothing."""
 
 
 def _read(text: str) -> Any:

@@ -1,4 +1,4 @@
-"""Metrics of a generated text against its accepted answers: the best one counts."""
+"""Metrics of a generated text: against its accepted answers, the best of which counts; its end."""
 
 from __future__ import annotations
 
@@ -88,6 +88,27 @@ class _Words:
         return words(text)
 
 
+def finished(answer: Answer) -> float:
+    """Return 1.0 where the text ended by itself, 0.0 where it was cut at the greatest length.
+
+    By itself is at an end token, at a stop string, or with a call of a tool.
+
+    Raises
+    ------
+    EvaluationError
+        Where it is not known why the text ended.
+    """
+    finish = answer.prediction.finish
+    if finish is None:
+        raise answer.example.answer_error(
+            "why its text ended is not known: a recorded row, or an engine of your own, must say "
+            "'finish' (end, stop, length or tool_call); an answer that an earlier version stored "
+            "is made anew with --distill-refresh"
+        )
+    return float(finish != "length")
+
+
 EXACT_MATCH = MeanMetric("exact_match", exact_match, binary=True)
 TOKEN_F1 = MeanMetric("token_f1", token_f1)
 ROUGE_L = MeanMetric("rouge_l", rouge_l)
+FINISHED = MeanMetric("finished", finished, binary=True)

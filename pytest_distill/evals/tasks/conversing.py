@@ -12,10 +12,9 @@ from pytest_distill.errors import ConfigError
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.requests import LATER
 from pytest_distill.evals.tasks import fields
-from pytest_distill.evals.tasks.conversations import Conversation
-from pytest_distill.evals.tasks.messages import INSTRUCTIONS, Message, read_messages
+from pytest_distill.evals.tasks.decoding import Conversation
+from pytest_distill.evals.tasks.messages import INSTRUCTIONS, Message, read_messages, read_tools
 from pytest_distill.evals.tasks.prompts import FewShot, fill, variables
-from pytest_distill.evals.tasks.tool_definitions import read_tools
 
 TAKEN = frozenset(
     {

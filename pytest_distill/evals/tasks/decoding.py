@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Literal
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,7 +14,41 @@ from pytest_distill._util.strict import PositiveCount
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.requests import CAUSAL, LATER, SEQ2SEQ, Head, Request
 from pytest_distill.evals.tasks.bounds import refuse_out_of_bounds
-from pytest_distill.evals.tasks.conversations import Conversation
+from pytest_distill.evals.tasks.repeats import MOST, seed_of
+
+
+@dataclass(frozen=True, eq=False)
+class Conversation:
+    """What a model's chat template is asked to render. Two that say the same are equal.
+
+    Parameters
+    ----------
+    messages : sequence of mapping
+        Each with a ``role`` and its ``content``, as transformers takes them.
+    tools : sequence of mapping
+        Definitions of the tools that the model may call, as OpenAI's API takes them.
+    template : str, optional
+        Name of the chat template, where the tokenizer has several.
+    arguments : mapping
+        What the template is told beside, such as ``enable_thinking``.
+    """
+
+    messages: Sequence[Mapping[str, Any]]
+    tools: Sequence[Mapping[str, Any]] = ()
+    template: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def key(self) -> str:
+        """All of it as JSON, its keys in their order: a template may write them in that order."""
+        said = [self.messages, self.tools, self.template, self.arguments]
+        return json.dumps(said, ensure_ascii=False)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Conversation) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +131,15 @@ class GenerationRequest(Request):
     def is_chat(self) -> bool:
         """Whether what is asked goes through the model's chat template."""
         return self.chat or self.conversation is not None
+
+
+def sample_of(request: Request, number: int, id: str) -> GenerationRequest:
+    """Return the request for a further sample: the same with a seed and an id of its own."""
+    assert isinstance(request, GenerationRequest)  # noqa: S101 (for mypy)
+    return replace(request, id=id, decoding=_with_seed_of(request.decoding, number))
+
+
+@lru_cache(maxsize=MOST)
+def _with_seed_of(decoding: Decoding, number: int) -> Decoding:
+    """Return how a sample is generated: one object for all examples."""
+    return replace(decoding, seed=seed_of(decoding.seed or 0, number))

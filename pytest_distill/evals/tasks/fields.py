@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from pytest_distill._util import strict_json
@@ -58,13 +57,15 @@ def entries(example: Example, name: str, of: str) -> Sequence[Any]:
     of : str
         What is listed, for messages.
     """
-    value = field(example, name)
-    if isinstance(value, str):
-        with suppress(ValueError):
-            value = strict_json.loads(value)
+    value = read(field(example, name))
     if not isinstance(value, list | tuple):
         raise wrong_type(example, name, f"a list of {of}", value)
     return value
+
+
+def read(value: Any) -> Any:
+    """Return a value of a row, or what it is the JSON of: a table has texts and numbers alone."""
+    return strict_json.loads_or(value, value) if isinstance(value, str) else value
 
 
 def wrong_type(example: Example, name: str, wanted: str, value: Any) -> GoldSetError:

@@ -16,7 +16,6 @@ from pytest_distill.errors import ConfigError
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import Answer, Metric
 from pytest_distill.evals.metrics.corpus import BLEU, CHRF
-from pytest_distill.evals.metrics.endings import FINISHED
 from pytest_distill.evals.metrics.error_rates import CHAR_ERROR_RATE, WORD_ERROR_RATE
 from pytest_distill.evals.metrics.mathematics import MATH_EQUAL
 from pytest_distill.evals.metrics.structured import (
@@ -26,17 +25,15 @@ from pytest_distill.evals.metrics.structured import (
     VALID_JSON,
     misfit,
 )
-from pytest_distill.evals.metrics.texts import EXACT_MATCH, ROUGE_L, TOKEN_F1
+from pytest_distill.evals.metrics.texts import EXACT_MATCH, FINISHED, ROUGE_L, TOKEN_F1
 from pytest_distill.evals.normalisation import composed
 from pytest_distill.evals.requests import LATER, GoldText, Prediction, Request, ToolCall
 from pytest_distill.evals.tasks import fields
-from pytest_distill.evals.tasks.budgets import refuse_budgets
 from pytest_distill.evals.tasks.conversing import Conversing
-from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest
-from pytest_distill.evals.tasks.endings import with_ending
-from pytest_distill.evals.tasks.predictions import no_answer
+from pytest_distill.evals.tasks.decoding import Decoding, GenerationRequest, sample_of
+from pytest_distill.evals.tasks.predictions import no_answer, with_ending
 from pytest_distill.evals.tasks.repeats import MOST as MOST_REPEATS
-from pytest_distill.evals.tasks.repeats import refuse_repeats, seed_of
+from pytest_distill.evals.tasks.repeats import refuse_budgets, refuse_repeats
 from pytest_distill.evals.tasks.schemas import check_schema, schema_of
 from pytest_distill.evals.tasks.thinking import Markers, answer_in, markers_of
 from pytest_distill.evals.tasks.tool_calls import as_text, calls_of, expected_calls, refuse_calls
@@ -132,8 +129,7 @@ class Generation(Decoding, Conversing):
 
     def sample(self, request: Request, number: int, id: str) -> GenerationRequest:
         """Return the request with the seed of a further sample."""
-        assert isinstance(request, GenerationRequest)  # noqa: S101 (for mypy)
-        return replace(request, id=id, decoding=self._decodings[number])
+        return sample_of(request, number, id)
 
     def request(self, example: Example) -> GenerationRequest:
         """Return the prompt; the target is checked as well, before any model runs."""
@@ -220,12 +216,6 @@ class Generation(Decoding, Conversing):
     @cached_property
     def _markers(self) -> Markers | None:
         return markers_of(self.thinking)
-
-    @cached_property
-    def _decodings(self) -> list[Decoding]:
-        """How each sample is generated."""
-        seeds = (seed_of(self.seed or 0, number) for number in range(self.repeats))
-        return [replace(self._decoding, seed=seed) for seed in seeds]
 
     def _calls(self, example: Example) -> tuple[ToolCall, ...] | None:
         """Return the calls that are expected; None where the target is a text."""

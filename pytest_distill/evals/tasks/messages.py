@@ -1,24 +1,28 @@
-"""The messages of a conversation, as a gold set gives them and as chat templates take them."""
+"""The messages of a conversation and the tools that it gives, in the forms of chat templates."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from pytest_distill._util import strict_json
 from pytest_distill.errors import DistillError, did_you_mean
 from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.json_schemas import schema_problem
 from pytest_distill.evals.tasks import fields
 
 Message = dict[str, Any]
+Tool = Mapping[str, Any]
 Refuse = Callable[[str], DistillError]
 """Makes of a problem the error that says where it is."""
 
 INSTRUCTIONS = ("system", "developer")
 ROLES = (*INSTRUCTIONS, "user", "assistant", "tool")
 
+_FORM = "{'type': 'function', 'function': {'name': ..., 'description': ..., 'parameters': ...}}"
 _TEXT_ALONE = (
     "images, audio and files cannot be asked yet: only text, as {'type': 'text', 'text': ...}"
 )
@@ -197,3 +201,61 @@ def _check_results(messages: Sequence[Message], refuse: Sequence[Refuse]) -> Non
         for call in message.get("tool_calls", ()):
             called = True
             ids += [call["id"]] if isinstance(call.get("id"), str) else []
+
+
+def read_tools(given: Sequence[Any], refuse: Refuse) -> tuple[Tool, ...]:
+    """Return definitions of tools in the form of OpenAI's API, in which chat templates take them.
+
+    Parameters
+    ----------
+    given : sequence
+        Each in that form, or its ``function`` alone.
+    refuse : callable
+        Makes of a problem the error that says where it is.
+
+    Raises
+    ------
+    DistillError
+        Made by `refuse`: a definition without a name, two of one name, parameters that are no JSON
+        Schema; or that jsonschema is not installed.
+    """
+    try:
+        return _read(json.dumps(given, ensure_ascii=False).encode())
+    except (TypeError, UnicodeError, RecursionError) as error:
+        raise refuse(f"cannot be written as JSON: {error}") from None
+    except ValueError as problem:
+        raise refuse(str(problem)) from None
+
+
+@lru_cache(maxsize=1024)
+def _read(text: bytes) -> tuple[Tool, ...]:
+    """Return the definitions in a JSON text: many examples have the same, and share them."""
+    tools = tuple(_tool(tool, number) for number, tool in enumerate(json.loads(text), 1))
+    names: list[str] = []
+    for number, tool in enumerate(tools, 1):
+        name = tool["function"]["name"]
+        if name in names:
+            raise ValueError(
+                f"tool {number} is called {name!r:.60}, as tool {names.index(name) + 1} is"
+            )
+        names.append(name)
+    return tools
+
+
+def _tool(given: Any, number: int) -> Tool:
+    tool = without_null(given)
+    kind = tool.pop("type", "function")
+    function = without_null(tool.pop("function", tool))
+    if not function or kind != "function":
+        raise ValueError(f"tool {number} must be {_FORM}, not {fields.shown(given)}")
+    name = function.get("name")
+    if not isinstance(name, str) or not name.strip():
+        lacking = "it has no name" if name is None else f"its name is {fields.shown(name)}"
+        raise ValueError(f"tool {number} must be {_FORM}: {lacking}")
+    who = f"tool {number} ({name!r:.60})"
+    if not isinstance(function.get("description", ""), str):
+        description = fields.shown(function["description"])
+        raise ValueError(f"{who}: 'description' must be text, not {description}")
+    if "parameters" in function and (problem := schema_problem(function["parameters"])):
+        raise ValueError(f"{who}: its parameters are no JSON Schema: {problem}")
+    return {"type": "function", "function": function}

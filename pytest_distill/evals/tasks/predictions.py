@@ -1,12 +1,14 @@
-"""Checks on what a model gave, before it is scored."""
+"""What a model gave, before it is scored: checks, and why a text ended."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pytest_distill.errors import EvaluationError
 from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.requests import Prediction
 
 PROBABILITY_SUM_TOLERANCE = 1e-3
 
@@ -44,3 +46,14 @@ def likeliest(values: Sequence[float]) -> list[int]:
 def no_answer(example: Example, wanted: str) -> EvaluationError:
     """Return the error about a prediction without what the task needs."""
     return example.answer_error(f"the prediction has no answer; it needs {wanted}")
+
+
+def with_ending(prediction: Prediction, most: int) -> Prediction:
+    """Return a prediction that says why its text ended, as far as that is known.
+
+    One that does not say it and has fewer tokens than the greatest number, `most`, ended by
+    itself: earlier versions stored no endings, and many files have none.
+    """
+    if prediction.finish is not None or prediction.text is None or prediction.tokens is None:
+        return prediction
+    return replace(prediction, finish="end") if prediction.tokens < most else prediction

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
-from pytest_distill._util import strict_json
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.json_schemas import UnusableSchemaError, usable
@@ -48,10 +46,7 @@ def schema_of(example: Example, schema: Schema) -> Mapping[str, Any] | None:
     """
     if not isinstance(schema, str):
         return schema
-    value = fields.field(example, schema)
-    if isinstance(value, str):  # a table holds its JSON
-        with suppress(ValueError):
-            value = strict_json.loads(value)
+    value = fields.read(fields.field(example, schema))
     if not isinstance(value, Mapping):
         raise fields.wrong_type(example, schema, "a JSON Schema", value)
     try:

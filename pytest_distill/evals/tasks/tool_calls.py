@@ -67,12 +67,12 @@ def expected_calls(
         Where what is expected is no call, or one of no tool.
     """
     value = fields.field(example, name)
-    if isinstance(value, str):
-        with suppress(ValueError):
-            read = strict_json.loads(value)
-            value = read if read is None or isinstance(read, dict | list) else value
+    read = fields.read(value)
+    value = read if read is None or isinstance(read, dict | list) else value
     calls = [] if value is None else [value] if isinstance(value, Mapping) else value
-    if not isinstance(calls, list | tuple) or (calls and not _has_calls(calls)):
+    if not isinstance(calls, list | tuple):
+        return None
+    if calls and not any(isinstance(call, Mapping) for call in calls):  # texts: accepted answers
         return None
     known = [tool["function"]["name"] for tool in tools]
     return tuple(_expected(example, name, call, known) for call in calls)
@@ -90,20 +90,11 @@ def refuse_calls(example: Example, prediction: Prediction) -> None:
 
 def as_text(calls: Sequence[ToolCall]) -> str:
     """Return calls as JSON: what stands where a text is expected, and where none was written."""
-    named = [{"name": call.name, "arguments": _read_arguments(call)} for call in calls]
+    named = [
+        {"name": call.name, "arguments": strict_json.loads_or(call.arguments, call.arguments)}
+        for call in calls
+    ]
     return json.dumps(named[0] if len(named) == 1 else named, ensure_ascii=False)
-
-
-def _read_arguments(call: ToolCall) -> Any:
-    """Return the arguments of a call; what was written where that is no JSON."""
-    with suppress(ValueError):
-        return strict_json.loads(call.arguments)
-    return call.arguments
-
-
-def _has_calls(calls: Sequence[object]) -> bool:
-    """Return whether a list is one of calls, if bad ones: texts are accepted answers."""
-    return any(isinstance(call, Mapping) for call in calls)
 
 
 def _expected(example: Example, name: str, value: object, known: Sequence[str]) -> ToolCall:
@@ -114,12 +105,8 @@ def _expected(example: Example, name: str, value: object, known: Sequence[str]) 
             f"'{name}': the arguments of a call are no JSON: {error}"
         ) from None
     if call is None or not call.name:
-        raise _no_calls(example, name, value)
-    try:
-        arguments = strict_json.loads(call.arguments)
-    except ValueError:
-        arguments = None
-    if not isinstance(arguments, dict):
+        raise fields.wrong_type(example, name, _WANTED, value)
+    if not isinstance(strict_json.loads_or(call.arguments, None), dict):
         raise example.gold_error(
             f"'{name}': the arguments of the call of {call.name!r:.60} must be an object, not "
             f"{call.arguments:.60}"
@@ -130,14 +117,6 @@ def _expected(example: Example, name: str, value: object, known: Sequence[str]) 
             f"{did_you_mean(call.name, known)}"
         )
     return call
-
-
-def _no_calls(example: Example, name: str, value: object) -> Exception:
-    wanted = (
-        'a call of a tool as {"name": ..., "arguments": {...}}, a list of them, or [] where none '
-        "should be made"
-    )
-    return fields.wrong_type(example, name, wanted, value)
 
 
 def _read(text: str) -> tuple[ToolCall, ...] | None:
@@ -194,11 +173,7 @@ def _malformed(text: str) -> ToolCall:
 
 
 def _is_json(text: str) -> bool:
-    try:
-        strict_json.loads(text)
-    except ValueError:
-        return False
-    return True
+    return strict_json.loads_or(text, _NO_JSON) is not _NO_JSON
 
 
 def _hermes(text: str) -> Iterator[ToolCall]:
@@ -269,6 +244,11 @@ _MARKED: Mapping[str, Callable[[str], Iterator[ToolCall]]] = {
 MARKERS = (*_MARKED, "</tool_call>", "[CALL_ID]", "[ARGS]")
 """What stands around calls: special tokens of some models, of which calls are read all the same."""
 _MARKER = re.compile("|".join(map(re.escape, _MARKED)))
+_WANTED = (
+    'a call of a tool as {"name": ..., "arguments": {...}}, a list of them, or [] where none '
+    "should be made"
+)
+_NO_JSON = object()
 _LONGEST_END = 40
 _END = re.compile(r"(?:<\|\w+\|>|</s>)\Z")
 _OPENED = re.compile(r"\s*[{\[]")

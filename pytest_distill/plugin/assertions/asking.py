@@ -14,7 +14,7 @@ from pytest_distill._util.files import make_folder, write_atomically
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.errors import printable
 from pytest_distill.evals.groups import EvalGroup
-from pytest_distill.evals.tasks.budgets import budget_text
+from pytest_distill.evals.tasks.repeats import budget_text
 from pytest_distill.gates.doubts import with_remarks
 from pytest_distill.gates.gate import Gate
 from pytest_distill.gates.verdict import Outcome, Verdict

@@ -19,9 +19,8 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet, read_gold_set
 from pytest_distill.evals.request_keys import request_key
 from pytest_distill.evals.tasks import Generation
-from pytest_distill.evals.tasks.conversations import Conversation
 from pytest_distill.evals.tasks.conversing import TAKEN
-from pytest_distill.evals.tasks.decoding import GenerationRequest
+from pytest_distill.evals.tasks.decoding import Conversation, GenerationRequest
 from pytest_distill.evals.tasks.messages import spoken
 
 MakeExample = Callable[..., Example]

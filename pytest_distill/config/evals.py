@@ -94,13 +94,17 @@ class Shots(Entry):
     """The first so many of them are used."""
 
 
+_TASK = (
+    f"What is asked of a model for each example: {', '.join(f'`{name}`' for name in TASKS)}, or "
+    f"`{PREFIX}` and the name of a task of lm-evaluation-harness. An eval whose models are all "
+    "`reported` needs none."
+)
+
+
 class EvalConfig(Entry):
     """What every entry under ``evals:`` may say, and all that one with reported models needs."""
 
-    task: str | None = None
-    """What is asked of a model for each example: `classification`, `multiple_choice`, `generation`,
-    `perplexity`, or `lm_eval:` and the name of a task of lm-evaluation-harness. An eval whose
-    models are all `reported` needs none."""
+    task: str | None = Field(default=None, description=_TASK)
     metrics: Annotated[list[AnyMetric], Listed()] = Field(default=[])
     """What an answer is scored by, the headline metric first: names, dotted paths of your own, or
     mappings. By default the task's first, or what models report."""

@@ -59,6 +59,13 @@ def softmax(logarithms: ArrayLike) -> Floats:
     return np.asarray(np.exp(values - logsumexp(values, axis=-1, keepdims=True)))
 
 
+def by_choice(loglikelihoods: ArrayLike | None) -> dict[str, float] | None:
+    """Return choice -> probability, of the choices' likelihoods alone; None where these are not."""
+    if loglikelihoods is None:
+        return None
+    return {str(number): float(p) for number, p in enumerate(softmax(loglikelihoods))}
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Bounded:
     """What is known of likeness where only a part of the teacher's distribution is.

@@ -11,17 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_distill.errors import ConfigError, did_you_mean, refuse_unknown
+from pytest_distill.evals import request_keys
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.groups import EvalGroup
 from pytest_distill.evals.ids import meeting
 from pytest_distill.evals.metrics import Metric
-from pytest_distill.evals.request_keys import (
-    canonical_sha256,
-    quick_hashes,
-    repeated,
-    request_key,
-    unordered_sha256,
-)
 from pytest_distill.evals.requests import Request
 from pytest_distill.evals.tasks import Task, fields
 from pytest_distill.evals.tasks.repeats import SampleIds
@@ -139,12 +133,12 @@ class Eval:
         return self._repeated(map(self.task.request, self.gold))
 
     def _repeated(self, requests: Iterable[Request]) -> list[list[int]]:
-        numbers, examples = quick_hashes(requests), self.gold.examples
+        numbers, examples = request_keys.quick_hashes(requests), self.gold.examples
         found = []
-        for positions in repeated(numbers):  # which their digests confirm
+        for positions in request_keys.repeated(numbers):  # which their digests confirm
             by_key: dict[bytes, list[int]] = {}
             for position in positions:
-                key = request_key(self.task.request(examples[position]))
+                key = request_keys.request_key(self.task.request(examples[position]))
                 by_key.setdefault(key, []).append(position)
             found += [same for same in by_key.values() if len(same) > 1]
         return found
@@ -166,12 +160,14 @@ class Eval:
     def digest(self) -> str:
         """SHA-256 of all that decides what is asked and what counts as right, in hexadecimal."""
         examples = [[example.id, dict(example.fields)] for example in self.gold]
-        return canonical_sha256([self.task.name, self.task.settings(), examples]).hexdigest()
+        return request_keys.canonical_sha256(
+            [self.task.name, self.task.settings(), examples]
+        ).hexdigest()
 
     @cached_property
     def settings_digest(self) -> str:
         """SHA-256 of what decides what is asked beside the examples, in hexadecimal."""
-        return canonical_sha256([self.task.name, self.task.settings()]).hexdigest()
+        return request_keys.canonical_sha256([self.task.name, self.task.settings()]).hexdigest()
 
     @cached_property
     def example_digests(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
@@ -179,9 +175,9 @@ class Eval:
 
         So an example that is renamed or moved is found again, and one that is relabelled is told.
         """
-        asked = [request_key(request) for request in self.requests()]
+        asked = [request_keys.request_key(request) for request in self.requests()]
         expected = (
-            canonical_sha256([key.hex(), self.task.expected(example)]).digest()
+            request_keys.canonical_sha256([key.hex(), self.task.expected(example)]).digest()
             for key, example in zip(asked, self.gold, strict=True)
         )
         return _as_numbers(asked), _as_numbers(expected)
@@ -189,7 +185,9 @@ class Eval:
     @property
     def digests_left_out(self) -> NDArray[np.uint64]:
         """What is asked by the examples that a sample of the gold set left out."""
-        return _as_numbers(request_key(self.task.request(example)) for example in self.gold.rest)
+        return _as_numbers(
+            request_keys.request_key(self.task.request(example)) for example in self.gold.rest
+        )
 
     @cached_property
     def gold_digest(self) -> str:
@@ -200,7 +198,7 @@ class Eval:
         """
         reads = self.task.reads
         rows = ([example.fields.get(name) for name in reads] for example in self.gold)
-        return unordered_sha256(rows).hexdigest()
+        return request_keys.unordered_sha256(rows).hexdigest()
 
     @cached_property
     def clusters(self) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""The gold set: the labelled examples of one eval, and how they are read from a file."""
+"""The gold set: the labelled examples of one eval, read-only, and how they are read from a file."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pytest_distill._util.gc import collector_paused
 from pytest_distill.errors import EvaluationError, GoldSetError, did_you_mean
-from pytest_distill.evals.ids import DEFAULT_ID_FIELD, by_meeting, id_text, meeting, met, would_meet
-from pytest_distill.evals.readonly import read_only
+from pytest_distill.evals.ids import DEFAULT_ID_FIELD, id_text, meeting, met, would_meet
 from pytest_distill.evals.rows import ClassNames, Rows, open_rows
 
 
@@ -69,7 +68,7 @@ class GoldSet:
     @property
     def by_meeting(self) -> Mapping[str, str]:
         """What each id of the file meets others by -> the id: see `pytest_distill.evals.ids`."""
-        return by_meeting(example.id for example in self.whole)
+        return {meeting(example.id): example.id for example in self.whole}
 
     @property
     def left_out(self) -> frozenset[str]:
@@ -194,3 +193,51 @@ def _duplicate(first: Example, second: Example, id_field: str) -> GoldSetError:
         f"{second.where}: the same row as {first.where}; remove one, or tell them apart by "
         f"'{id_field}'"
     )
+
+
+def _refuse(self: Any, *_args: Any, **_kwargs: Any) -> NoReturn:
+    raise TypeError(
+        f"gold examples are read-only: take a copy, such as copy.deepcopy(...), to change {self!r}"
+    )
+
+
+class ReadOnlyDict(dict[str, Any]):
+    """A dict that refuses to be changed; copies of it are plain dicts."""
+
+    __slots__ = ()
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
+        return dict, (dict(self),)
+
+
+class ReadOnlyList(list[Any]):
+    """A list that refuses to be changed; copies of it are plain lists."""
+
+    __slots__ = ()
+
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+    append = extend = insert = remove = _refuse
+    clear = pop = sort = reverse = _refuse
+
+    def __reduce__(self) -> tuple[type[list[Any]], tuple[list[Any]]]:
+        return list, (list(self),)
+
+
+_CHANGEABLE = (dict, list)
+
+
+def read_only(value: Any) -> Any:
+    """Return a value of JSON with its mappings and lists made read-only, however deep.
+
+    They stay dicts and lists, so that json and ``isinstance`` know them.
+    """
+    if isinstance(value, dict):
+        # Most values are none of the two: a row costs a copy, and a call for each that is.
+        nested = {k: read_only(v) for k, v in value.items() if isinstance(v, _CHANGEABLE)}
+        return ReadOnlyDict(value | nested if nested else value)
+    if isinstance(value, list):
+        return ReadOnlyList(map(read_only, value))
+    return value

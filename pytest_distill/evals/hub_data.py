@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from pytest_distill._util import hub
+from pytest_distill._util.packages import Package
 from pytest_distill.errors import GoldSetError
 
+DATASETS = Package("datasets", "datasets", "datasets")
 DEFAULT_CONFIG = "default"
 """What `datasets` calls the config of a data set that has a single one without a name."""
 

@@ -7,7 +7,6 @@ file makes a text of it. A text stays as it is written; that it meets another is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -55,11 +54,6 @@ def meeting(id: str) -> str:
     digits = number.removeprefix("-")
     plain = digits.isascii() and digits.isdigit() and (digits == "0" or digits[0] != "0")
     return number if plain and len(digits) < 17 and int(digits) < EXACT else id
-
-
-def by_meeting(ids: Iterable[str]) -> Mapping[str, str]:
-    """Return what each id meets by -> the id."""
-    return {meeting(id): id for id in ids}
 
 
 def would_meet(first: Any, second: Any) -> bool:

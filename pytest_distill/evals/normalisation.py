@@ -70,17 +70,13 @@ def words(text: str) -> list[str]:
     return list(chain.from_iterable(cut))
 
 
-def without_punctuation(text: str) -> str:
-    """Return `text` without punctuation of any script, and without ASCII's symbols (``$+<=>^`|~``).
-
-    As in the evaluation of MLQA, which follows SQuAD's for English.
-    """
-    return "".join(c for c in text if not _is_punctuation(c))
-
-
 def bare(text: str) -> str:
-    """Return `text` in NFC and lower case, without punctuation: what is said, not how it is set."""
-    return without_punctuation(composed(text.lower()))
+    """Return `text` in NFC and lower case, without punctuation: what is said, not how it is set.
+
+    Punctuation is that of any script, and ASCII's symbols (``$+<=>^`|~``): as in the evaluation of
+    MLQA, which follows SQuAD's for English.
+    """
+    return "".join(c for c in composed(text.lower()) if not _is_punctuation(c))
 
 
 def _runs(text: str) -> Iterator[str]:

@@ -43,12 +43,11 @@ def not_text(raw: bytes, at: int) -> str:
 
 
 def _jsonl(path: Path, shown: str, _names: ClassNames) -> Rows:
-    decoder = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_not_json)
     for number, line in _lines(path, shown):
         if line.isspace() or not line:
             continue
         where = f"{shown}:{number}"
-        row = _decoded(decoder, line.rstrip(), where)
+        row = _decoded(line.rstrip(), where)
         if not isinstance(row, dict):
             raise GoldSetError(f"{where}: expected one JSON object a line, got {_instead(row)}")
         yield where, row
@@ -67,12 +66,11 @@ def _instead(value: Any) -> str:
 def _json(path: Path, shown: str, names: ClassNames) -> Rows:
     """Yield the objects of a list; a file of an object a line is called .json too."""
     text = "".join(line for _, line in _lines(path, shown))
-    decoder = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_not_json)
     if text.lstrip()[:1] != "[":
         _refuse_one_object(text, shown)
         yield from _jsonl(path, shown, names)
         return
-    for where, row in numbered(_decoded(decoder, text, shown), shown):
+    for where, row in numbered(_decoded(text, shown), shown):
         if not isinstance(row, dict):
             raise GoldSetError(f"{where}: expected a list of objects, got {_instead(row)}")
         yield where, row
@@ -92,9 +90,9 @@ def _refuse_one_object(text: str, shown: str) -> None:
         )
 
 
-def _decoded(decoder: json.JSONDecoder, line: str, where: str) -> Any:
+def _decoded(line: str, where: str) -> Any:
     try:
-        value = decoder.decode(line)
+        value = _DECODER.decode(line)
         if "\\u" in line:  # an escape can write half a surrogate pair, which no tokenizer can read
             json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
@@ -134,6 +132,9 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> Row:
 
 def _not_json(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not a JSON value")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_not_json)
 
 
 def _csv(path: Path, shown: str, _names: ClassNames) -> Rows:

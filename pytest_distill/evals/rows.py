@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pytest_distill._util.packages import Package
-from pytest_distill.errors import GoldSetError, refuse_unknown
+from pytest_distill.errors import ConfigError, GoldSetError, did_you_mean, refuse_unknown
 from pytest_distill.evals import hub_data
 from pytest_distill.evals.readers import READERS, ClassNames, Row, Rows, numbered
 
@@ -89,9 +87,8 @@ def _nothing_there(path: Path, shown: str) -> GoldSetError:
     if "\\" in path.name:
         return GoldSetError(f"{shown}: no such file; write '/' between folders")
     names = [p.name for p in path.parent.iterdir() if p.is_dir() or p.suffix.lower() in READERS]
-    near = difflib.get_close_matches(path.name, names, n=1)
-    if near:
-        return GoldSetError(f"{shown}: no such file; did you mean '{near[0]}'?")
+    if near := did_you_mean(path.name, names, listed=False):
+        return GoldSetError(f"{shown}: no such file; {near}")
     if path.suffix.lower() in READERS:
         return GoldSetError(f"{shown}: no such file")
     return GoldSetError(
@@ -121,11 +118,9 @@ _INSTEAD = {
 
 def _import_datasets(shown: str) -> Any:
     try:
-        import datasets
-    except ImportError:
-        needs = Package("datasets", "datasets", "datasets").lacking(f"{shown}: reading it")
-        raise GoldSetError(needs) from None
-    return datasets
+        return hub_data.DATASETS.load(f"{shown}: reading it")
+    except ConfigError as error:
+        raise GoldSetError(str(error)) from None
 
 
 def _dataset_folder(path: Path, shown: str, split: str | None, names: ClassNames) -> Rows:

@@ -24,7 +24,7 @@ from pytest_distill.engines.ray.failures import Failure
 from pytest_distill.engines.ray.options import RayOptions
 from pytest_distill.engines.ray.room import Node, fitting, lacking
 from pytest_distill.engines.ray.tally import Tally
-from pytest_distill.evals.readonly import read_only
+from pytest_distill.evals.goldset import read_only
 from pytest_distill.evals.request_keys import request_key
 from pytest_distill.evals.tasks.classification import ClassificationRequest
 from pytest_distill.evals.tasks.decoding import Conversation, Decoding, GenerationRequest

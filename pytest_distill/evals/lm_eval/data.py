@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from pytest_distill._util import hub
-from pytest_distill._util.packages import Package
 from pytest_distill.errors import ConfigError, DistillError, GoldSetError, did_you_mean, some_of
 from pytest_distill.evals import hub_data
 from pytest_distill.evals.lm_eval import harness
@@ -26,7 +25,6 @@ _BUILDERS = {
     ".csv": "csv",
     ".arrow": "arrow",
 }
-_DATASETS = Package("datasets", "datasets", "datasets")
 
 _COLUMN = re.compile(r"\w[\w -]*")
 """A text that can only be meant as the name of a column, where a target or a choice is asked."""
@@ -41,7 +39,7 @@ def files_as_data(task: DeclaredTask, data: Mapping[str, Path]) -> Iterator[Any]
     if not data:
         yield None
         return
-    datasets = _DATASETS.load("data")
+    datasets = hub_data.DATASETS.load("data")
     with tempfile.TemporaryDirectory() as folder, harness.quiet(), hub_data.quiet(datasets):
         read = {path: _read(datasets, path, folder) for path in dict.fromkeys(data.values())}
         found = {split: read[path] for split, path in data.items()}
@@ -62,9 +60,7 @@ def _read(datasets: Any, path: Path, cache: str) -> Any:
     except GoldSetError:
         raise
     except Exception as error:  # noqa: BLE001 - arrow, json and csv each raise their own
-        while error.__cause__ is not None:  # "an error occurred while generating" says nothing
-            error = error.__cause__  # type: ignore[assignment]
-        told = " ".join(str(error).split()) or type(error).__name__
+        told = hub_data.why(error, str(path), None)
         raise GoldSetError(f"data: {path}: cannot be read: {told}") from None
     if not len(rows):
         raise GoldSetError(f"data: {path}: has no rows")

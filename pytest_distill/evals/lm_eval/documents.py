@@ -16,7 +16,7 @@ import numpy as np
 
 from pytest_distill._util.user_code import user_code
 from pytest_distill.errors import ConfigError, DistillError, GoldSetError
-from pytest_distill.evals.goldset import Example, GoldSet
+from pytest_distill.evals.goldset import Example, GoldSet, read_only
 from pytest_distill.evals.lm_eval import harness
 from pytest_distill.evals.lm_eval.data import (
     cannot,
@@ -28,7 +28,6 @@ from pytest_distill.evals.lm_eval.data import (
 from pytest_distill.evals.lm_eval.declared import DeclaredTask
 from pytest_distill.evals.lm_eval.refusals import with_functions, without_hub_metrics
 from pytest_distill.evals.lm_eval.splits import asked
-from pytest_distill.evals.readonly import read_only
 
 DIGITS = 16
 """Of a document's digest, which is its id."""

@@ -9,8 +9,6 @@ from pytest_distill.errors import ConfigError, did_you_mean
 from pytest_distill.evals.lm_eval.declared import DeclaredTask
 
 _KEYS = ("test_split", "validation_split", "training_split", "fewshot_split")
-_PLACES = ("task", "dataset_name")
-"""What a file's name may have in braces: a task's own name, and that of its part of a data set."""
 
 Data = Mapping[str, str | Mapping[str, str]]
 """Split -> file; or task -> split -> file."""
@@ -102,10 +100,10 @@ def _read_splits(task: DeclaredTask) -> Iterator[str]:
 
 
 def _filled(file: str, task: DeclaredTask) -> str:
-    """Return a file's name with what it has in braces put in."""
+    """Return a file's name with what it has in braces put in: the task, its part of a data set."""
     names = {"task": task.name, "dataset_name": str(task.said.get("dataset_name") or "")}
-    for place in _PLACES:
-        file = file.replace(f"{{{place}}}", names[place])
+    for place, name in names.items():
+        file = file.replace(f"{{{place}}}", name)
     return file
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pytest_distill.errors import ConfigError
-from pytest_distill.evals.distributions import softmax
+from pytest_distill.evals.distributions import by_choice
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.lm_eval.answers import answer_of, scored
 from pytest_distill.evals.lm_eval.declared import FEWSHOT_SEED, DeclaredTask, declared, with_shots
@@ -182,10 +182,8 @@ class LmEval(Task):
         prediction: Prediction,
     ) -> Mapping[str, float] | None:
         """Return choice -> probability, of the choices' likelihoods alone."""
-        values = prediction.loglikelihoods
-        if values is None or self.confidence != "max_probability":
-            return None
-        return {str(number): float(p) for number, p in enumerate(softmax(values))}
+        alone = self.confidence == "max_probability"
+        return by_choice(prediction.loglikelihoods) if alone else None
 
     @cached_property
     def _decoding(self) -> Decoding:

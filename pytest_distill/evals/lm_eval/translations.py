@@ -6,18 +6,18 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pytest_distill.evals.lm_eval.values import value_of
-from pytest_distill.evals.metrics.base import Answer, Metric
+from pytest_distill.evals.metrics.base import Answer, CorpusMetric, Metric
 from pytest_distill.evals.metrics.corpus import Bleu
 
 
 @dataclass(frozen=True)
-class Translation(Metric):
+class Translation(CorpusMetric):
     """A score of sacrebleu; columns: what it sums over a corpus.
 
     The value of a document is its reference, or several, and the text. Where documents have unlike
@@ -29,11 +29,6 @@ class Translation(Metric):
     higher_is_better: bool = True
     range: tuple[float, float] = (0.0, 100.0)
     of: str = "chrf"
-    same_columns: ClassVar[bool] = True
-
-    def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
-        """Return the score of each text alone, shape (n,)."""
-        return self.aggregate(self.statistics(answers))
 
     def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
         """Return what sacrebleu counts of each text, shape (n, k)."""

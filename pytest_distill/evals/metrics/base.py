@@ -190,6 +190,16 @@ class Metric(ABC):
         return None
 
 
+class CorpusMetric(Metric):
+    """A metric of sums over a corpus: an example's own score is that of a corpus of it alone."""
+
+    same_columns: ClassVar[bool] = True
+
+    def scores(self, answers: Sequence[Answer[Any]]) -> NDArray[np.float64]:
+        """Return each example's own score, shape (n,)."""
+        return self.aggregate(self.statistics(answers))
+
+
 @dataclass(frozen=True)
 class MeanMetric(Metric):
     """A metric that is the mean of its per-example scores.

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_distill.evals.metrics.base import Answer, Metric
+from pytest_distill.evals.metrics.base import Answer, CorpusMetric
 from pytest_distill.evals.normalisation import composed, spaced
 
 _BLEU_ORDER = 4
@@ -23,10 +23,9 @@ _CHRF_ORDER = 6
 _CHRF_BETA = 2
 
 
-class _NGrams(Metric):
+class _NGrams(CorpusMetric):
     """A metric of n-grams; the first two columns: size of the output, and of the nearest answer."""
 
-    same_columns: ClassVar[bool] = True
     a_token: ClassVar[int] = 1
     """The size of a token: words, or characters."""
 
@@ -123,6 +122,7 @@ def _bleu(totals: NDArray[np.float64], *, effective_order: bool) -> NDArray[np.f
 class Chrf(_NGrams):
     """Corpus chrF2 with sacrebleu's defaults: character 6-grams, no word n-grams, beta 2.
 
+    An example's own score is ``sacrebleu.sentence_chrf``.
     Columns: for n = 1..6 the output's n-grams, the answer's n-grams, the matching ones.
 
     References
@@ -133,10 +133,6 @@ class Chrf(_NGrams):
     name: str = "chrf"
     range: tuple[float, float] = (0.0, 100.0)
     a_token: ClassVar[int] = 4  # of English text
-
-    def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
-        """Return sentence chrF, as ``sacrebleu.sentence_chrf``, shape (n,)."""
-        return self.aggregate(self.statistics(answers))
 
     def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
         """Return the counts of each example, shape (n, 18)."""

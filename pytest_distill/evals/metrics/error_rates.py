@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_distill._util.packages import Package
-from pytest_distill.evals.metrics.base import Answer, Metric, ratio
+from pytest_distill.evals.metrics.base import Answer, CorpusMetric, ratio
 from pytest_distill.evals.metrics.corpus import typical
 from pytest_distill.evals.normalisation import bare, composed, spaced
 
@@ -24,7 +24,7 @@ _JIWER = Package("jiwer", "jiwer", "speech")
 
 
 @dataclass(frozen=True)
-class ErrorRate(Metric):
+class ErrorRate(CorpusMetric):
     """Substitutions, deletions and insertions / length of the accepted answers, by jiwer.
 
     Of several accepted answers the one with the lowest rate of its own counts. Columns: errors,
@@ -34,23 +34,16 @@ class ErrorRate(Metric):
     name: str
     higher_is_better: bool = False
     range: tuple[float, float] = (0.0, math.inf)
-    same_columns: ClassVar[bool] = True
     package: Package = _JIWER
 
     a_token: ClassVar[int] = 1
     """How many words, or characters, a token may be."""
+    process: ClassVar[str]
+    """jiwer's function that counts the edits between two texts."""
 
     @abstractmethod
     def normalised(self, text: str) -> str:
         """Return a text as it is compared."""
-
-    @abstractmethod
-    def compared(self, accepted: str, predicted: str) -> Any:
-        """Return what jiwer counts of two such texts."""
-
-    def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
-        """Return each example's own rate, shape (n,)."""
-        return self.aggregate(self.statistics(answers))
 
     def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
         """Return the errors and the length of the accepted answer, shape (n, 2).
@@ -85,6 +78,7 @@ class ErrorRate(Metric):
 
     def _counts(self, answer: Answer) -> tuple[int, int]:
         predicted, counted = self.normalised(answer.predicted), []
+        compared = getattr(_JIWER.load(f"metric '{self.name}'"), self.process)
         for target in answer.targets:
             accepted = self.normalised(target)
             if not accepted:
@@ -92,7 +86,7 @@ class ErrorRate(Metric):
                     f"nothing is left of the accepted answer {target!r:.60} without its "
                     f"punctuation, so that it has no {self.name}; leave the example out"
                 )
-            found = self.compared(accepted, predicted)
+            found = compared(accepted, predicted)
             errors = found.substitutions + found.deletions + found.insertions
             counted.append((errors, found.hits + found.substitutions + found.deletions))
         return min(counted, key=lambda counts: Fraction(*counts))
@@ -106,13 +100,11 @@ class WordErrorRate(ErrorRate):
     character is a word (`spaced`).
     """
 
+    process: ClassVar[str] = "process_words"
+
     def normalised(self, text: str) -> str:
         """Return the words of a text, with blanks between."""
         return _collapsed(bare(spaced(composed(text))))
-
-    def compared(self, accepted: str, predicted: str) -> Any:
-        """Return what jiwer counts of the words of two such texts."""
-        return _JIWER.load(f"metric '{self.name}'").process_words(accepted, predicted)
 
 
 class CharacterErrorRate(ErrorRate):
@@ -122,15 +114,12 @@ class CharacterErrorRate(ErrorRate):
     NFC, with one blank between words.
     """
 
+    process: ClassVar[str] = "process_characters"
     a_token: ClassVar[int] = 4  # of English text
 
     def normalised(self, text: str) -> str:
         """Return a text with one blank between words."""
         return _collapsed(bare(text))
-
-    def compared(self, accepted: str, predicted: str) -> Any:
-        """Return what jiwer counts of the characters of two such texts."""
-        return _JIWER.load(f"metric '{self.name}'").process_characters(accepted, predicted)
 
 
 def _collapsed(text: str) -> str:

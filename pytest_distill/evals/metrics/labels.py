@@ -98,17 +98,12 @@ def label_counts(pairs: Sequence[tuple[Any, Any]]) -> NDArray[np.float64]:
     labels = {label for pair in pairs for label in pair}
     ordered = sorted(labels, key=lambda label: (str(type(label)), label))
     columns = {label: i for i, label in enumerate(ordered)}
-    counts = np.zeros((len(pairs), 3, len(columns)))
-    rows = np.arange(len(pairs))
-    counts[rows, 1, [columns[predicted] for _, predicted in pairs]] = 1
-    counts[rows, 2, [columns[gold] for gold, _ in pairs]] = 1
-    counts[:, 0] = counts[:, 1] * counts[:, 2]
-    return counts.reshape(len(pairs), -1)
+    return _label_rows([(columns[gold], columns[said]) for gold, said in pairs], len(columns))
 
 
 def _label_rows(pairs: Sequence[tuple[int, int]], labels: int) -> NDArray[np.float64]:
     """Return the statistics of examples from their gold and predicted labels."""
-    gold, predicted = np.array(pairs, np.intp).T
+    gold, predicted = np.array(pairs, np.intp).reshape(-1, 2).T
     counts = np.zeros((len(pairs), 3, labels))
     rows = np.arange(len(pairs))
     counts[rows, 0, gold] = gold == predicted

@@ -12,12 +12,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_distill.evals.metrics.base import Answer, Metric, ratio
+from pytest_distill.evals.metrics.base import Answer, CorpusMetric, ratio
 
 
 def _counted(answer: Answer, units: Callable[[Answer], int]) -> tuple[float, int]:
@@ -48,7 +48,7 @@ def _bytes(answer: Answer) -> int:
 
 
 @dataclass(frozen=True)
-class Likelihood(Metric):
+class Likelihood(CorpusMetric):
     """The negative log-likelihood of the whole corpus per unit of text, or exp of it.
 
     So long texts weigh more. Columns: the total, units.
@@ -63,11 +63,6 @@ class Likelihood(Metric):
     per_unit: Literal["mean", "exp"] = "exp"
     nats: float = 1.0
     """How many nats the total is counted in."""
-    same_columns: ClassVar[bool] = True
-
-    def scores(self, answers: Sequence[Answer]) -> NDArray[np.float64]:
-        """Return each text's own value, shape (n,)."""
-        return self.aggregate(self.statistics(answers))
 
     def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
         """Return the negative log-likelihood and the number of units, shape (n, 2)."""

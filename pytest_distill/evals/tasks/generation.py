@@ -14,17 +14,10 @@ from pydantic import Field
 from pytest_distill._util.strict import PositiveCount
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.goldset import Example
-from pytest_distill.evals.metrics import Answer, Metric
+from pytest_distill.evals.metrics import Answer, Metric, structured
 from pytest_distill.evals.metrics.corpus import BLEU, CHRF
 from pytest_distill.evals.metrics.error_rates import CHAR_ERROR_RATE, WORD_ERROR_RATE
 from pytest_distill.evals.metrics.mathematics import MATH_EQUAL
-from pytest_distill.evals.metrics.structured import (
-    MATCHES_SCHEMA,
-    TOOL_ARGUMENTS,
-    TOOL_NAME,
-    VALID_JSON,
-    misfit,
-)
 from pytest_distill.evals.metrics.texts import EXACT_MATCH, FINISHED, ROUGE_L, TOKEN_F1
 from pytest_distill.evals.normalisation import composed
 from pytest_distill.evals.requests import LATER, GoldText, Prediction, Request, ToolCall
@@ -77,7 +70,12 @@ class Generation(Decoding, Conversing):
     metrics: ClassVar[tuple[Metric, ...]] = (
         *(EXACT_MATCH, TOKEN_F1, ROUGE_L, BLEU, CHRF, FINISHED),
         *(MATH_EQUAL, WORD_ERROR_RATE, CHAR_ERROR_RATE),
-        *(VALID_JSON, MATCHES_SCHEMA, TOOL_NAME, TOOL_ARGUMENTS),
+        *(
+            structured.VALID_JSON,
+            structured.MATCHES_SCHEMA,
+            structured.TOOL_NAME,
+            structured.TOOL_ARGUMENTS,
+        ),
     )
     confidence: ClassVar[str | None] = "mean_log_probability"
     by_token: ClassVar[bool] = True
@@ -107,11 +105,13 @@ class Generation(Decoding, Conversing):
     @property
     def headline(self) -> Metric:
         """Whether the text is the accepted one, or with tools whether the right ones are called."""
-        return EXACT_MATCH if self.tools is None else TOOL_NAME
+        return EXACT_MATCH if self.tools is None else structured.TOOL_NAME
 
     def misfit(self, metric: Metric) -> str | None:
         """Return why a metric has nothing to look at in an eval without tools or a schema."""
-        return misfit(metric, tools=self.tools is not None, schema=self.schema is not None)
+        return structured.misfit(
+            metric, tools=self.tools is not None, schema=self.schema is not None
+        )
 
     @property
     def reads(self) -> tuple[str, ...]:

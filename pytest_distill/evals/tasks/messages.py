@@ -44,11 +44,11 @@ def read_messages(example: Example, name: str) -> tuple[Message, ...]:
     given = fields.entries(example, name, "messages")
     if not given:
         raise example.gold_error(f"'{name}' has no message, so that nothing is asked")
-    places = [f"message {number} of '{name}'" for number in range(1, len(given) + 1)]
-    messages = [
-        _message(one, _refusing(example, place)) for one, place in zip(given, places, strict=True)
+    refusing = [
+        _refusing(example, f"message {number} of '{name}'") for number in range(1, len(given) + 1)
     ]
-    _check_results(messages, [_refusing(example, place) for place in places])
+    messages = [_message(one, refuse) for one, refuse in zip(given, refusing, strict=True)]
+    _check_results(messages, refusing)
     if messages[-1]["role"] == "assistant":
         raise example.gold_error(
             f"'{name}' ends with a turn of the assistant, so that nothing is asked: end with one "

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 from pytest_distill.errors import did_you_mean
 from pytest_distill.evals.cells import MOST_DIGITS
-from pytest_distill.evals.distributions import softmax
+from pytest_distill.evals.distributions import by_choice
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import Answer, Metric
 from pytest_distill.evals.metrics.labels import ACCURACY, ACCURACY_NORM
@@ -135,10 +135,7 @@ class MultipleChoice(FewShot):
         prediction: Prediction,
     ) -> Mapping[str, float] | None:
         """Return choice -> probability, of the choices' likelihoods alone."""
-        values = prediction.loglikelihoods
-        if values is None:
-            return None
-        return {str(number): float(p) for number, p in enumerate(softmax(values))}
+        return by_choice(prediction.loglikelihoods)
 
     def chance(self, example: Example) -> Fraction:
         """Return 1 / number of choices."""

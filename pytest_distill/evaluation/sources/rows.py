@@ -11,8 +11,7 @@ from pytest_distill._util.gc import collector_paused
 from pytest_distill.errors import EvaluationError, GoldSetError, did_you_mean
 from pytest_distill.evals.cells import whole
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.goldset import Example
-from pytest_distill.evals.readonly import read_only
+from pytest_distill.evals.goldset import Example, read_only
 from pytest_distill.evals.rows import Row, open_rows
 from pytest_distill.evaluation.alignment import matched
 from pytest_distill.evaluation.sources.forms import Forms

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_distill.evals.goldset import read_gold_set
-from pytest_distill.evals.readonly import read_only
+from pytest_distill.evals.goldset import read_gold_set, read_only
 
 ROW = {"id": "a", "tags": ["x", "y"], "meta": {"spans": [[0, 1]], "lang": "de"}}
 

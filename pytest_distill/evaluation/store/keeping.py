@@ -112,9 +112,9 @@ class Keeper(UsableStore):
             Gives the figure, JSON-able.
         """
         key = run_key(about)
-        known: tuple[Any, float, bool] | None = self._try(lambda store: store.figure(key))
+        known: StoredFigure | None = self._try(lambda store: store.figure(key))
         if known is not None:
-            return StoredFigure(*known)
+            return known
         new = StoredFigure(measure(), time.time())
         self._try(lambda store: store.add_figure(key, new.value, new.made))
         return new

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from pytest_distill.errors import some_of
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 
 NONE = "none"
 """What answers without a fingerprint are counted as."""
-MOST_SHOWN = 5
 
 
 def fingerprints_of(evaluation: MeasuredEvaluation) -> dict[str, int]:
@@ -53,6 +53,4 @@ def _answers(evaluation: MeasuredEvaluation) -> Iterator[Prediction]:
 
 
 def _counted(counts: Mapping[str, int]) -> str:
-    told = [f"{name} ({n:,})" for name, n in counts.items()]
-    more = f" and {len(told) - MOST_SHOWN:,} more" if len(told) > MOST_SHOWN else ""
-    return ", ".join(told[:MOST_SHOWN]) + more
+    return some_of([f"{name} ({n:,})" for name, n in counts.items()])

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
+from pytest_distill.errors import EvaluationError
 from pytest_distill.evals.cells import real, structure, whole
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.requests import FINISHES, Finish, Prediction, ToolCall
@@ -96,9 +97,14 @@ def numbers(row: Example, name: str, values: Any) -> tuple[float, ...] | None:
 
 def cell(row: Example, name: str, value: Any) -> float:
     """Return a finite number, which may stand as text in a CSV file; EvaluationError else."""
+    return finite(row.place, name, value)
+
+
+def finite(place: str, name: str, value: Any) -> float:
+    """Return the finite number of a field of the row at `place`; EvaluationError else."""
     found = real(value)
     if found is None:
-        raise row.answer_error(f"{name} has {value!r:.60}, not a finite number")
+        raise EvaluationError(f"{place}: {name} has {value!r:.60}, not a finite number")
     return found
 
 

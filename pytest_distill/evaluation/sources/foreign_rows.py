@@ -1,4 +1,4 @@
-"""The samples of another tool as rows of recorded predictions, and its scores beside ours."""
+"""The samples of another tool as recorded rows, its scores beside ours, and its prompts."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from pytest_distill._util.user_code import is_ours
 from pytest_distill.errors import DistillError, EvaluationError, did_you_mean, few
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example
+from pytest_distill.evals.lm_eval.task import LmEval
 from pytest_distill.evals.metrics import ScoredElsewhere
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.sources.fields import PROMPT
 from pytest_distill.evaluation.sources.foreign import task_named
 from pytest_distill.evaluation.sources.formats.format import UNCONDITIONAL, ForeignRow, ForeignRun
+from pytest_distill.evaluation.sources.formats.lm_eval.asked import prompts_digest
 from pytest_distill.evaluation.sources.rows import REPEAT, RecordedRows
 
 TEMPLATE_DIGITS = 16
@@ -198,3 +200,44 @@ def _means(run: ForeignRun, name: str) -> dict[str, float]:
         if isinstance(value, int | float):
             values.setdefault(row.id, []).append(float(value))
     return {id: fmean(found) for id, found in values.items()}
+
+
+def refuse_other_than_asked(evaluation: MeasuredEvaluation, on: Eval, kind: str) -> None:
+    """Raise EvaluationError where a run's prompts are others than those of the eval's own task.
+
+    Prompts in a chat template are left alone: they are of the model too.
+
+    Parameters
+    ----------
+    evaluation : MeasuredEvaluation
+        What was recorded.
+    on : Eval
+        The eval.
+    kind : str
+        What digests are called that are of prompts alone.
+    """
+    if not isinstance(on.task, LmEval):
+        return
+    documents = on.task.documents
+    mutual = "acc_mutual_info" in documents.task.aggregation()
+    odd = []
+    for id, said in evaluation.prompts.items():
+        of, _, digests = said.partition(":")
+        instances = documents.instances.get(id)
+        if of != kind or instances is None:
+            continue
+        if digests.partition(":")[0] != prompts_digest(_prompts(instances, mutual=mutual)):
+            odd.append(id)
+    if odd:
+        more = f" and {len(odd) - 1:,} more" if len(odd) > 1 else ""
+        raise EvaluationError(
+            f"{evaluation.source}: asked another prompt for example '{odd[0]}'{more} than eval "
+            f"'{on.name}' does: say num_fewshot, fewshot_seed and override in the eval as they "
+            "were in that run"
+        )
+
+
+def _prompts(instances: Sequence[Any], *, mutual: bool) -> list[Any]:
+    """Return the prompts, without those of choices that are rated alone too."""
+    asked = instances[: len(instances) // 2] if mutual else instances
+    return [instance.args[0] for instance in asked]

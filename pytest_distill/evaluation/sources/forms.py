@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from pytest_distill.errors import EvaluationError, did_you_mean, some_of
-from pytest_distill.evals.cells import real, structure
+from pytest_distill.evals.cells import structure
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.metrics import ScoredElsewhere
 from pytest_distill.evals.rows import Row
 from pytest_distill.evals.tasks import Classification, Generation
 from pytest_distill.evaluation.sources import batches
-from pytest_distill.evaluation.sources.fields import prediction_of
-from pytest_distill.evaluation.sources.gold_labels import LABEL, GoldLabels
+from pytest_distill.evaluation.sources.fields import finite, prediction_of
 from pytest_distill.evaluation.sources.pipelines import (
     PREFIXES,
     TEXTS,
@@ -22,7 +22,7 @@ from pytest_distill.evaluation.sources.pipelines import (
     ScoredLabels,
     texts_of,
 )
-from pytest_distill.evaluation.sources.prompted import PromptedTexts
+from pytest_distill.evaluation.sources.whole_files import LABEL, GoldLabels, PromptedTexts
 
 SCORES = "scores"
 """The field of ready scores by metric."""
@@ -51,7 +51,6 @@ class Forms:
             if isinstance(metric, ScoredElsewhere)
         ]
         self.numbered = isinstance(on.task, Classification) and on.task.outputs is not None
-        self._labelled: Labelled | None = None
         self._texts = PromptedTexts(on)
         self._golden = GoldLabels(on)
         self._model: tuple[str, str] | None = None
@@ -115,20 +114,16 @@ class Forms:
         self._texts.refuse_doubtful()
         self._golden.refuse_doubtful()
 
-    @property
+    @cached_property
     def _of_labels(self) -> Labelled:
-        self._labelled = self._labelled or Labelled(self.on)
-        return self._labelled
+        return Labelled(self.on)
 
     def _with_scores(self, place: str, row: Row) -> Row:
         """Return a row with its ready scores in one field: a table has a column for each."""
         given = structure(row.get(SCORES))
         if not isinstance(given, Mapping):
-            columns = {n: row[n] for n in self.declared if row.get(n) not in (None, "")}
-            given = {name: real(value) for name, value in columns.items()}
-            odd = next((name for name, value in given.items() if value is None), None)
-            if odd is not None:
-                raise EvaluationError(f"{place}: {odd} has {row[odd]!r:.60}, not a finite number")
+            columns = [name for name in self.declared if row.get(name) not in (None, "")]
+            given = {name: finite(place, name, row[name]) for name in columns}
         return {**row, SCORES: given} if given else row
 
     def _generated(self, place: str, id: str, row: Row, texts: list[tuple[str, str]]) -> list[Row]:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_distill.errors import EvaluationError
-from pytest_distill.evals.cells import real, structure
+from pytest_distill.evals.cells import structure
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.rows import Row
 from pytest_distill.evals.tasks import Classification
 from pytest_distill.evals.tasks.predictions import PROBABILITY_SUM_TOLERANCE
+from pytest_distill.evaluation.sources.fields import finite
 
 PREFIXES = ("prob_", "proba_", "probability_", "p_")
 """What the name of a column with a label's probability begins with; the label follows."""
@@ -117,13 +118,8 @@ class Labelled:
             )
         if not found:
             return None
-        scores = [(label, name, real(row[name])) for label, name in found[0].items()]
-        for _, name, score in scores:
-            if score is None:
-                raise EvaluationError(f"{place}: {name} has {row[name]!r:.60}, not a finite number")
-        return ScoredLabels(
-            [label for label, _, _ in scores], [score or 0.0 for _, _, score in scores]
-        )
+        scores = [finite(place, name, row[name]) for name in found[0].values()]
+        return ScoredLabels([*found[0]], scores)
 
 
 def _scored(place: str, row: Row) -> ScoredLabels | None:
@@ -161,14 +157,11 @@ def _of_mapping(place: str, said: Mapping[str, Any]) -> ScoredLabels | None:
 
 def _pairs(place: str, pairs: Sequence[Mapping[str, Any]]) -> ScoredLabels:
     labels = [str(pair["label"]) for pair in pairs]
-    scores = [real(pair["score"]) for pair in pairs]
-    for pair, score in zip(pairs, scores, strict=True):
-        if score is None:
-            raise EvaluationError(f"{place}: score has {pair['score']!r:.60}, not a finite number")
+    scores = [finite(place, "score", pair["score"]) for pair in pairs]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:
         raise EvaluationError(f"{place}: the label '{twice}' has two scores")
-    return ScoredLabels(labels, [score or 0.0 for score in scores])
+    return ScoredLabels(labels, scores)
 
 
 def _is_pair(value: object) -> bool:

@@ -25,9 +25,12 @@ from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.sources.fields import cell, number, prediction_of, prompts_of
 from pytest_distill.evaluation.sources.foreign import ForeignFiles, is_glob
 from pytest_distill.evaluation.sources.foreign_ids import with_ids_of
-from pytest_distill.evaluation.sources.foreign_rows import differing, recorded_rows
+from pytest_distill.evaluation.sources.foreign_rows import (
+    differing,
+    recorded_rows,
+    refuse_other_than_asked,
+)
 from pytest_distill.evaluation.sources.formats.format import FORMATS, format_of, written_by
-from pytest_distill.evaluation.sources.own_prompts import refuse_other_than_asked
 from pytest_distill.evaluation.sources.rows import RecordedRows, read_rows
 from pytest_distill.evaluation.sources.source import Source, SourceOptions
 

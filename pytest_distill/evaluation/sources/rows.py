@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from pytest_distill._util.format import count_text
 from pytest_distill._util.gc import collector_paused
 from pytest_distill.errors import EvaluationError, GoldSetError, did_you_mean
 from pytest_distill.evals.cells import whole
@@ -82,10 +83,10 @@ class RecordedRows:
                 for same in (False, True)
             )
             return (
-                f"{_rows(len(self.by_id[odd]))} for example '{odd}', and {usual:,} for '{other}': "
-                "record as many samples of every example"
+                f"{count_text(len(self.by_id[odd]), 'row')} for example '{odd}', and {usual:,} for "
+                f"'{other}': record as many samples of every example"
             )
-        rows = f"{_rows(usual)} for example '{order[0]}', and eval '{on.name}'"
+        rows = f"{count_text(usual, 'row')} for example '{order[0]}', and eval '{on.name}'"
         if not any(field.name == "repeats" for field in fields(on.task)):
             return f"{rows} has the task {on.task.name}, which takes one answer to each"
         if repeats == 1:
@@ -97,10 +98,6 @@ class RecordedRows:
             f"{rows} asks for {repeats:,} (repeats: {repeats:,}): record as many, each with its "
             f"number in a field '{REPEAT}', or say 'repeats: {usual:,}'"
         )
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 @collector_paused()

@@ -1,10 +1,15 @@
-"""Texts that a pipeline generated, with or without the prompt in front of them."""
+"""What only all rows of a file tell together: whose its labels are, and where its prompts stand."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
 
 from pytest_distill.errors import EvaluationError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Request
+from pytest_distill.evals.rows import Row
 from pytest_distill.evals.tasks.decoding import GenerationRequest
 
 
@@ -23,7 +28,6 @@ class PromptedTexts:
 
     def __init__(self, on: Eval) -> None:
         self.on = on
-        self._prompts: dict[str, str] | None = None
         self._with: str | None = None
         self._without: str | None = None
         self._free: str | None = None
@@ -31,7 +35,7 @@ class PromptedTexts:
 
     def alone(self, place: str, id: str, text: str) -> str:
         """Return a text without its prompt."""
-        prompt = self._prompt_of(id)
+        prompt = self._prompts.get(id)
         if not prompt:  # there is none, or the example is none of the gold set's
             return text
         if text.startswith(prompt):
@@ -55,11 +59,10 @@ class PromptedTexts:
             "told from what it read; generate with return_full_text=False"
         )
 
-    def _prompt_of(self, id: str) -> str:
-        if self._prompts is None:
-            requests = map(self.on.task.request, self.on.gold.whole)
-            self._prompts = {request.id: _prompt(request) for request in requests}
-        return self._prompts.get(id, "")
+    @cached_property
+    def _prompts(self) -> Mapping[str, str]:
+        requests = map(self.on.task.request, self.on.gold.whole)
+        return {request.id: _prompt(request) for request in requests}
 
 
 def _prompt(request: Request) -> str:
@@ -70,3 +73,55 @@ def _prompt(request: Request) -> str:
         return request.prompt
     content = request.conversation.messages[-1].get("content")
     return content if isinstance(content, str) else ""
+
+
+LABEL = "label"
+"""What pipelines call the label that they predict, and many data sets the right one."""
+
+
+class GoldLabels:
+    """The labels of one file, of which all may be the gold set's own.
+
+    A row of the gold set to which somebody gave a column `score` looks as if a pipeline had filled
+    it. So it is certain that the labels are a model's where one of them is not the right one.
+
+    Parameters
+    ----------
+    on : Eval
+        Whose predictions they are.
+    """
+
+    def __init__(self, on: Eval) -> None:
+        self.on = on
+        self._first: str | None = None
+        self._is_certain = False
+
+    def look_at(self, place: str, id: str, row: Row) -> None:
+        """Look whether a row may be one of the gold set."""
+        if self._is_certain:
+            return
+        self._first = self._first or place
+        self._is_certain = not _is_row_of(self._gold.get(id, {}), row)
+
+    def refuse_doubtful(self) -> None:
+        """Raise EvaluationError where all rows may be the gold set's."""
+        if self._first is not None and not self._is_certain:
+            raise EvaluationError(
+                f"{self._first}: this row and all others have fields of {self.on.gold.source}, its "
+                f"'{LABEL}' too: nothing tells it from the gold label; write what the model "
+                "predicted into a field 'prediction'"
+            )
+
+    @cached_property
+    def _gold(self) -> Mapping[str, Mapping[str, Any]]:
+        return {example.id: example.fields for example in self.on.gold.whole}
+
+
+def _is_row_of(gold: Mapping[str, Any], row: Row) -> bool:
+    """Return whether a row has the label of an example, and a text of it beside that."""
+    if LABEL not in gold or str(gold[LABEL]) != str(row.get(LABEL)):
+        return False
+    return any(
+        isinstance(text, str) and name not in ("id", LABEL) and row.get(name) == text
+        for name, text in gold.items()
+    )

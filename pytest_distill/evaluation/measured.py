@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pytest_distill._util.gc import collector_paused
 from pytest_distill.engines import ModelInfo
@@ -23,8 +22,8 @@ from pytest_distill.evals.metrics.own import identity_of
 from pytest_distill.evals.metrics.samples import OfSamples
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evaluation.evaluation import Evaluation, Indices, KnownScore
-from pytest_distill.evaluation.exact_scores import exact_corpus_score, exact_mean, means
-from pytest_distill.evaluation.metric_values import MetricValues, read_only
+from pytest_distill.evaluation.metric_values import MetricValues, exact_mean, means, read_only
+from pytest_distill.statistics.results import Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +66,7 @@ class MeasuredEvaluation(Evaluation):
     info: ModelInfo
     eval: Eval
     predictions: tuple[Prediction, ...]
-    recorded_scores: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    recorded_scores: Mapping[str, Floats] = field(default_factory=dict)
     source: str = ""
     file: Path | None = None
     format: str | None = None
@@ -78,20 +77,16 @@ class MeasuredEvaluation(Evaluation):
     budgets: Mapping[int, MeasuredEvaluation] = field(default_factory=dict)
     elsewhere: bool = False
     again: tuple[MeasuredEvaluation, MeasuredEvaluation] | None = None
+    _asked: dict[int, Metric] = field(default_factory=dict, init=False, repr=False)
+    """The metrics that were asked for, by the number that what they gave is kept under below."""
     _known_scores: dict[int, KnownScore | None] = field(
         default_factory=dict, init=False, repr=False
     )
-    _scores: dict[int, tuple[Metric, NDArray[np.float64]]] = field(
-        default_factory=dict, init=False, repr=False
-    )
+    _scores: dict[int, Floats] = field(default_factory=dict, init=False, repr=False)
     _exact: dict[int, list[Fraction]] = field(default_factory=dict, init=False, repr=False)
-    _of_samples: dict[int, tuple[Metric, NDArray[np.float64]]] = field(
-        default_factory=dict, init=False, repr=False
-    )
-    _statistics: dict[int, tuple[Metric, NDArray[Any]]] = field(
-        default_factory=dict, init=False, repr=False
-    )
-    _beside: dict[tuple[int, ...], tuple[object, list[NDArray[Any]]]] = field(
+    _of_samples: dict[int, Floats] = field(default_factory=dict, init=False, repr=False)
+    _statistics: dict[int, Floats] = field(default_factory=dict, init=False, repr=False)
+    _beside: dict[tuple[int, ...], tuple[object, list[Floats]]] = field(
         default_factory=dict, init=False, repr=False
     )
 
@@ -113,18 +108,14 @@ class MeasuredEvaluation(Evaluation):
                 for (tokens, within), part in zip(on.budgets.items(), parts, strict=True)
             }
             predictions = predictions[:own]
-        if repeats == 1:
-            named = zip(predictions, on.gold, strict=True)
-            own_ids = (p if p.id == e.id else replace(p, id=e.id) for p, e in named)
-            return cls(info, on, tuple(own_ids), **about)
+        by_example = (predictions[i : i + repeats] for i in range(0, own, repeats))
         samples = tuple(
-            tuple(
-                replace(sample, id=example.id)
-                for sample in predictions[place * repeats : (place + 1) * repeats]
-            )
-            for place, example in enumerate(on.gold)
+            tuple(p if p.id == example.id else replace(p, id=example.id) for p in said)
+            for said, example in zip(by_example, on.gold, strict=True)
         )
-        return cls(info, on, tuple(first for first, *_ in samples), samples=samples, **about)
+        if repeats > 1:
+            about["samples"] = samples
+        return cls(info, on, tuple(first for first, *_ in samples), **about)
 
     @property
     def n(self) -> int:
@@ -145,10 +136,16 @@ class MeasuredEvaluation(Evaluation):
     def _values(self) -> MetricValues:
         return MetricValues(self.eval, self.source)
 
+    def _key(self, metric: Metric) -> int:
+        """Return the number of a metric, which is held: so that it stands for no other one."""
+        key = identity_of(metric)
+        self._asked.setdefault(key, metric)
+        return key
+
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """The eval's metrics, and those that were asked for beside them."""
-        asked = [metric for metric, _ in (*self._scores.values(), *self._statistics.values())]
+        asked = [self._asked[key] for key in (*self._scores, *self._statistics)]
         return tuple({identity_of(m): m for m in (*self.eval.metrics, *asked)}.values())
 
     @property
@@ -162,7 +159,7 @@ class MeasuredEvaluation(Evaluation):
         One that is refused is left out: a gate that asks for it says why.
         """
         for metric in metrics:
-            key = identity_of(metric)
+            key = self._key(metric)
             if key not in self._known_scores:
                 self._known_scores[key] = None  # what is computed below comes here again
                 with suppress(DistillError):
@@ -200,7 +197,7 @@ class MeasuredEvaluation(Evaluation):
             return self.answers
         return [sample for answer in self.answers for sample in answer.samples]
 
-    def scores(self, metric: Metric) -> NDArray[np.float64]:
+    def scores(self, metric: Metric) -> Floats:
         """Return each example's own score, shape (n,), finite and in the metric's range.
 
         Of several samples the mean: they are no independent examples.
@@ -210,7 +207,7 @@ class MeasuredEvaluation(Evaluation):
         EvaluationError
             Naming the source and the example, where a score is not.
         """
-        key = identity_of(metric)
+        key = self._key(metric)
         if key not in self._scores:
             recorded = self._recorded(metric)
             if recorded is None and isinstance(metric, OfSamples):
@@ -220,15 +217,15 @@ class MeasuredEvaluation(Evaluation):
             else:
                 rows = self.sample_scores(metric)
                 scores = rows[:, 0] if rows.shape[1] == 1 else read_only(means(rows))
-            self._scores[key] = metric, scores
+            self._scores[key] = scores
             self.score_for_report([metric])
-        return self._scores[key][1]
+        return self._scores[key]
 
     def has_scores(self, metric: Metric) -> bool:
         """Return whether `scores` runs no code of the user's."""
         return identity_of(metric) in self._scores or BUILT_IN.get(metric.name) is metric
 
-    def sample_scores(self, metric: Metric) -> NDArray[np.float64]:
+    def sample_scores(self, metric: Metric) -> Floats:
         """Return the score of every sample, shape (n, repeats); one column without repeats.
 
         Raises
@@ -236,21 +233,15 @@ class MeasuredEvaluation(Evaluation):
         EvaluationError
             Naming the source and the example, where a score is not finite or out of range.
         """
-        key = identity_of(metric)
+        key = self._key(metric)
         if key not in self._of_samples:
             recorded = self._recorded(metric)
-            given = self._given(metric) if recorded is None else recorded.ravel()
-            scores = self._values.scores(given, metric)
-            self._of_samples[key] = metric, scores.reshape(self.n, -1)
-        return self._of_samples[key][1]
-
-    def _given(self, metric: Metric) -> Any:
-        """Return what a metric gives for all answers; an error says whose answers these are."""
-        answers = self.single_answers
-        try:
-            return metric.scores(answers)
-        except EvaluationError as error:
-            raise EvaluationError(f"{self.source}: {error}") from error.__cause__
+            if recorded is None:
+                scores = self._values.scores(self.single_answers, metric)
+            else:
+                scores = self._values.checked(recorded.ravel(), metric)
+            self._of_samples[key] = scores.reshape(self.n, -1)
+        return self._of_samples[key]
 
     def exact_score(self, metric: Metric, indices: Indices | None = None) -> Fraction:
         """Return the metric over all examples, or over those at `indices`.
@@ -264,31 +255,25 @@ class MeasuredEvaluation(Evaluation):
         if told is not None:
             return told.score
         every = slice(None) if indices is None else list(indices)
-        if isinstance(metric, MeanMetric):
-            return self._exact_mean(metric, every)
-        totals = self.statistics(metric)[every].sum(axis=0)
-        return exact_corpus_score(metric, totals, self._values.aggregated(metric, totals))
-
-    def _exact_mean(self, metric: MeanMetric, every: slice | list[int]) -> Fraction:
-        """Return the mean of the exact scores: two of three samples are 2/3, and no float."""
+        if not isinstance(metric, MeanMetric):
+            return self._values.exact_score(self.statistics(metric)[every].sum(axis=0), metric)
         self.scores(metric)
         exact = self._exact.get(identity_of(metric))
         if exact is None:  # each example has as many samples: this is the mean of the means
             return exact_mean(self.sample_scores(metric)[every].ravel())
-        chosen = [exact[place] for place in np.arange(self.n)[every]]
+        chosen = [exact[place] for place in np.arange(self.n)[every]]  # 2/3 is no float
         return sum(chosen, Fraction(0)) / len(chosen)
 
-    def statistics(self, metric: Metric) -> NDArray[Any]:
+    def statistics(self, metric: Metric) -> Floats:
         """Return the metric's sufficient statistics, shape (n, k); of several samples the sum."""
-        key = identity_of(metric)
+        key = self._key(metric)
         self._recorded(metric)
         if key not in self._statistics:
-            rows = self._values.numbers(metric.statistics(self.single_answers), metric)
-            self._statistics[key] = metric, self._summed(rows, self.n)
+            self._statistics[key] = self._values.statistics(self.single_answers, metric)
             self.score_for_report([metric])
-        return self._statistics[key][1]
+        return self._statistics[key]
 
-    def statistics_beside(self, metric: Metric, *others: MeasuredEvaluation) -> list[NDArray[Any]]:
+    def statistics_beside(self, metric: Metric, *others: MeasuredEvaluation) -> list[Floats]:
         """Return the statistics of this and other models, each of shape (n, k), of one call.
 
         The columns of two calls need not be the same, so that one call is made for all of them.
@@ -296,23 +281,16 @@ class MeasuredEvaluation(Evaluation):
         models = (self, *others)
         if metric.same_columns:
             return [model.statistics(metric) for model in models]
-        key = (identity_of(metric), *map(id, others))
+        key = (self._key(metric), *map(id, others))
         if key not in self._beside:
             for model in models:
                 model._recorded(metric)
             answers = [answer for model in models for answer in model.single_answers]
-            rows = self._values.numbers(metric.statistics(answers), metric)
-            parts = np.split(self._summed(rows, self.n * len(models)), len(models))
-            self._beside[key] = (metric, others), parts
+            rows = self._values.statistics(answers, metric)
+            self._beside[key] = others, np.split(rows, len(models))
         return self._beside[key][1]
 
-    def _summed(self, rows: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-        """Return the sums of the rows of each example's samples, so that counts stay whole."""
-        if not self.samples:
-            return rows
-        return read_only(rows.reshape(n, -1, rows.shape[1]).sum(axis=1))
-
-    def _recorded(self, metric: Metric) -> NDArray[np.float64] | None:
+    def _recorded(self, metric: Metric) -> Floats | None:
         """Return ready scores of a declared metric; EvaluationError where they are of another."""
         recorded = self.recorded_scores.get(metric.name)
         if recorded is not None and not isinstance(metric, ScoredElsewhere):

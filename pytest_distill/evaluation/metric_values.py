@@ -1,8 +1,10 @@
-"""What a metric gave, before anyone rests on it."""
+"""What a metric gave, before anyone rests on it: in range, and as exact fractions."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -11,10 +13,10 @@ from numpy.typing import NDArray
 from pytest_distill.errors import EvaluationError
 from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
-from pytest_distill.evals.metrics import Metric
+from pytest_distill.evals.metrics import Answer, Metric
 from pytest_distill.evals.metrics.base import as_number
 from pytest_distill.evals.metrics.samples import OfSamples
-from pytest_distill.statistics.exact import widened
+from pytest_distill.statistics.exact import exact_sum, meant, widened
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class MetricValues:
                 as_number(cell, metric.name, example)
         return read_only(found.astype(np.float64))
 
-    def aggregated(self, metric: Metric, totals: NDArray[np.float64]) -> float:
+    def exact_score(self, totals: NDArray[np.float64], metric: Metric) -> Fraction:
         """Return a metric of summed statistics; EvaluationError where it is not in range."""
         value = np.asarray(metric.aggregate(totals))
         if value.shape != () or value.dtype.kind not in "fiub":
@@ -80,9 +82,24 @@ class MetricValues:
             raise EvaluationError(
                 f"{self.source}: {metric.name} is {found}, not a number in [{low:g}, {high:g}]"
             )
-        return found
+        return exact_corpus_score(metric, totals, found)
 
-    def scores(self, given: Any, metric: Metric) -> NDArray[np.float64]:
+    def statistics(self, answers: Sequence[Answer[Any]], metric: Metric) -> NDArray[np.float64]:
+        """Return a metric's statistics of each example: over samples sums, so that counts stay."""
+        rows, repeats = self.numbers(metric.statistics(answers), metric), self.eval.task.repeats
+        if repeats == 1:
+            return rows
+        return read_only(rows.reshape(len(rows) // repeats, repeats, rows.shape[1]).sum(axis=1))
+
+    def scores(self, answers: Sequence[Answer[Any]], metric: Metric) -> NDArray[np.float64]:
+        """Return what a metric gives for all answers; an error says whose answers these are."""
+        try:
+            given = metric.scores(answers)
+        except EvaluationError as error:
+            raise EvaluationError(f"{self.source}: {error}") from error.__cause__
+        return self.checked(given, metric)
+
+    def checked(self, given: Any, metric: Metric) -> NDArray[np.float64]:
         """Return the score of every sample; EvaluationError where one is not in range."""
         scores = self.numbers(given, metric)
         low, high = metric.range
@@ -93,10 +110,11 @@ class MetricValues:
         bad = _outside(scores, low, high)
         if bad.any():
             first = int(np.flatnonzero(bad)[0])
+            units = "samples" if self.eval.task.repeats > 1 else "examples"
             raise EvaluationError(
                 f"{self.source}: {metric.name} of {self._sample_named(first)} is {scores[first]}, "
                 f"not a number in [{low:g}, {high:g}]"
-                + (f" ({int(bad.sum())} {self._units} like it)" if bad.sum() > 1 else "")
+                + (f" ({int(bad.sum())} {units} like it)" if bad.sum() > 1 else "")
             )
         return scores
 
@@ -119,10 +137,6 @@ class MetricValues:
         id = self.eval.gold.examples[at].id
         return f"example '{id}'" + (f" (sample {number})" if several else "")
 
-    @property
-    def _units(self) -> str:
-        return "samples" if self.eval.task.repeats > 1 else "examples"
-
 
 def read_only(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the numbers, which nothing can change any more."""
@@ -134,3 +148,27 @@ def _outside(scores: NDArray[np.float64], low: float, high: float) -> NDArray[np
     """Return which scores are not finite, or out of a range by more than rounding."""
     slack = 1e-9 * np.maximum(1.0, np.abs(scores))
     return np.asarray(~np.isfinite(scores) | (scores < low - slack) | (scores > high + slack))
+
+
+def means(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the float next to the mean of the exact numbers of each row."""
+    if (rows == np.floor(rows)).all():
+        return np.asarray(rows.sum(axis=1) / rows.shape[1])
+    return np.array([float(exact_mean(row)) for row in rows])
+
+
+def exact_mean(scores: NDArray[np.float64]) -> Fraction:
+    """Return the mean of the numbers that the scores stand for, as an exact fraction."""
+    if not len(scores):
+        raise EvaluationError("no example to take a mean over")
+    return exact_sum(scores) / len(scores)
+
+
+def exact_corpus_score(metric: Metric, totals: NDArray[Any], value: float) -> Fraction:
+    """Return a corpus metric of summed statistics, of which `value` is the float.
+
+    Exactly where it is a fraction of counts; else, and for metrics of the user's, as what the
+    float stands for.
+    """
+    exact = metric.exact(totals)
+    return meant(value) if exact is None else exact

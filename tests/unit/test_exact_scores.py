@@ -22,8 +22,8 @@ from pytest_distill.evals.metrics import Answer, MeanMetric, ScoredElsewhere
 from pytest_distill.evals.metrics.base import as_number
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Generation
-from pytest_distill.evaluation.exact_scores import exact_mean
 from pytest_distill.evaluation.measured import MeasuredEvaluation
+from pytest_distill.evaluation.metric_values import exact_mean
 from pytest_distill.gates.suite import EvalScores, aggregates
 from pytest_distill.statistics.exact import exact_sum, meant, widened
 from pytest_distill.statistics.rates import Rate

@@ -15,7 +15,7 @@ from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.evaluation import ReportedEval
-from pytest_distill.evaluation.exact_scores import exact_corpus_score, exact_mean
+from pytest_distill.evaluation.metric_values import exact_corpus_score, exact_mean
 from pytest_distill.statistics.difference import ProportionDifference, proportion_difference
 from pytest_distill.statistics.jackknife import Clusters
 from pytest_distill.statistics.results import TWO_SIDED

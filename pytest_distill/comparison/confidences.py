@@ -66,14 +66,14 @@ def confidences(evaluation: MeasuredEvaluation, by: str) -> NDArray[np.float64]:
     """
     if by not in KINDS:
         return _field(evaluation, by)
-    kind, found = KINDS[by], []
+    (kind, needs), found = KINDS[by], []
     every = evaluation.by_example
     for prediction in (sample for samples in every for sample in samples):
         value = kind(prediction)
         if value is None or not np.isfinite(value):
             raise EvaluationError(
                 f"{evaluation.source}: example '{prediction.id}' of model "
-                f"'{evaluation.info.name}' has no {by}: it needs {_NEEDS[by]}; another confidence "
+                f"'{evaluation.info.name}' has no {by}: it needs {needs}; another confidence "
                 "is asked for by by="
             )
         found.append(value)
@@ -145,15 +145,12 @@ def _distribution(prediction: Prediction) -> NDArray[np.float64] | None:
     return np.sort(found) if len(found) > 1 else None
 
 
-KINDS: Mapping[str, Callable[[Prediction], float | None]] = {
-    "max_probability": _max_probability,
-    "margin": _margin,
-    "mean_log_probability": _mean_log_probability,
-}
-"""What `by` may be beside a recorded field."""
+_OF_CHOICES = "'probabilities', or 'loglikelihoods' of its choices"
+_OF_A_TEXT = "one of 'loglikelihoods', for the whole text, and its 'tokens'"
 
-_NEEDS = {
-    "max_probability": "'probabilities', or 'loglikelihoods' of its choices",
-    "margin": "'probabilities', or 'loglikelihoods' of its choices",
-    "mean_log_probability": "one of 'loglikelihoods', for the whole text, and its 'tokens'",
+KINDS: Mapping[str, tuple[Callable[[Prediction], float | None], str]] = {
+    "max_probability": (_max_probability, _OF_CHOICES),
+    "margin": (_margin, _OF_CHOICES),
+    "mean_log_probability": (_mean_log_probability, _OF_A_TEXT),
 }
+"""What `by` may be beside a recorded field, and what a prediction must have for it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Literal, Self
 
@@ -115,17 +116,10 @@ class SideBySide:
         ConfigError
             Where the eval has no such budget.
         """
-        return type(self)(
-            self.whole,
-            self.models,
-            self.chosen,
-            self._metric,
-            self.sft_size_tolerance,
-            self.confidence,
-            self.folder,
-            self.accepted,
-            tokens,
-        )
+        found = copy(self)
+        found._whole, found.at_tokens = self.whole, tokens
+        found.on = within_budget(self.whole, tokens)
+        return found
 
     @property
     def teacher(self) -> Model:

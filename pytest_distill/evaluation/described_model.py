@@ -112,10 +112,11 @@ class DescribedModel(Model):
         with self.asking():
             info: object = self.runner.info
             if not isinstance(info, ModelInfo):
-                raise ModelError(f"{self._who('info')}: {plain.shown(info)} is no ModelInfo")
+                raise ModelError(f"{self.told_by('info')}: {plain.shown(info)} is no ModelInfo")
         return info
 
-    def _who(self, field: str) -> str:
+    def told_by(self, field: str) -> str:
+        """Return what a message about a field of the engine begins with."""
         return _of_engine(self.name, self.runner, field)
 
     @property
@@ -176,7 +177,7 @@ class DescribedModel(Model):
             try:
                 return plain.whole(self.runner.noise_check)
             except ValueError as error:
-                raise ModelError(f"{self._who('noise_check')}: {error}") from None
+                raise ModelError(f"{self.told_by('noise_check')}: {error}") from None
 
     def dated_prompts(self, requests: Sequence[Request]) -> Mapping[str, str]:
         """Return by id the whole prompts of requests that the model is asked with a date in them.
@@ -193,7 +194,7 @@ class DescribedModel(Model):
             if not isinstance(given, Mapping) or not all(
                 isinstance(text, str) for pair in given.items() for text in pair
             ):
-                raise ModelError(f"{self._who('dated_prompts')}: must map ids to texts")
+                raise ModelError(f"{self.told_by('dated_prompts')}: must map ids to texts")
         if given:
             self._keep_notes()  # they say which date it is
         return given

@@ -156,10 +156,7 @@ def setting_of(model: RunModel) -> dict[str, Any]:
             try:
                 return {**plain.json_able(engine.setting), **versions}
             except (ValueError, TypeError) as error:
-                raise ModelError(
-                    f"model '{model.name}': setting of its engine {type(engine).__qualname__}: "
-                    f"{error}"
-                ) from None
+                raise ModelError(f"{model.told_by('setting')}: {error}") from None
     info = model.info
     return {"device": info.device, "device_name": host.processor(), "dtype": info.dtype} | {
         "python": platform.python_version()

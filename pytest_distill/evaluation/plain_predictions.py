@@ -14,20 +14,19 @@ def plain_prediction(prediction: Prediction, who: str) -> Prediction:
     """Return a prediction of built-in types; EvaluationError names the field that cannot be."""
     if _is_plain(prediction):  # as nearly all of very many are
         return prediction
+    place = f"{who} for example {plain.quoted(prediction.id)}"
     values: dict[str, Any] = {}
     for name, take in _PREDICTION.items():
         value = getattr(prediction, name)
         try:
             values[name] = None if value is None and name != "id" else take(value)
         except ValueError as error:
-            raise EvaluationError(
-                f"{who} for example {plain.quoted(prediction.id)}: {name}: {error}"
-            ) from None
+            raise EvaluationError(f"{place}: {name}: {error}") from None
     thinking, tokens = values["thinking_tokens"], values["tokens"]
     if thinking is not None and tokens is not None and thinking > tokens:
         raise EvaluationError(
-            f"{who} for example {plain.quoted(prediction.id)}: thinking_tokens: must be a part of "
-            f"the {tokens} tokens in all, not {thinking}"
+            f"{place}: thinking_tokens: must be a part of the {tokens} tokens in all, not "
+            f"{thinking}"
         )
     return Prediction(**values)
 

@@ -93,7 +93,7 @@ class RunModel(DescribedModel):
             try:
                 return plain.json_able(value)
             except ValueError as error:
-                raise ModelError(f"{self._who('what was measured')}: {error}") from None
+                raise ModelError(f"{self.told_by('what was measured')}: {error}") from None
 
         with self.cards.in_use():
             if self.keeper is None or about is None:
@@ -177,7 +177,7 @@ class RunModel(DescribedModel):
     def _predict(self, who: str, requests: Sequence[Request]) -> Iterator[Prediction]:
         self.cards.take(self, who)  # where no store has asked for them already
         self.before_load(self)
-        where = self._who("a prediction")
+        where = self.told_by("a prediction")
         looked = time.monotonic()
         if not is_ours(self.runner):
             requests = watched(requests)

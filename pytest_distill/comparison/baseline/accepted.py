@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pytest_distill.comparison.baseline.file import SAVE, BaselineFile, read_baseline
 from pytest_distill.errors import ConfigError, one_line
+from pytest_distill.evals.rows import shown_path
 
 
 class NoBaselineError(ConfigError):
@@ -33,12 +34,7 @@ class Accepted:
     @property
     def shown(self) -> str:
         """The file as messages name it, from the current folder where it lies below."""
-        if self.path is None:
-            return "none"
-        here = Path.cwd()
-        return one_line(
-            str(self.path.relative_to(here) if self.path.is_relative_to(here) else self.path)
-        )
+        return "none" if self.path is None else one_line(shown_path(self.path))
 
     @property
     def missing(self) -> bool:

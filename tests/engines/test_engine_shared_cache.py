@@ -108,7 +108,7 @@ def test_every_token_is_read_once(engine: Make, causal_folder: Path) -> None:
 def test_no_pass_takes_more_than_the_budget(engine: Make, causal_folder: Path) -> None:
     """The sinks of a few windows are read together, and not those of all."""
     made = engine(causal_folder, batch_tokens=60)
-    made._examine(made._load())
+    made._prepare(made._load())
     read: list[int] = []
     made.model.get_input_embeddings().register_forward_hook(
         lambda _module, inputs, _output: read.append(inputs[0].numel())

@@ -191,7 +191,7 @@ def test_what_a_model_changes_in_itself_is_told(
     """BigBird reads all texts with full attention once it has read a short one."""
     config = hf.BigBirdConfig(vocab_size=len(tokenizer), attention_type="block_sparse", **SMALL)
     made = engine(saved(hf.BigBirdForSequenceClassification(config), tokenizer, tmp_path))
-    made._examine(made._load())
+    made._prepare(made._load())
     (note,) = made.notes
     assert "changes itself when it reads a short text: attention_type" in note
     assert "'block_sparse'" in note

@@ -205,15 +205,8 @@ class TransformersEngine(CheckpointEngine):
                 f"model '{self.spec.name}' is a {loaded.architecture}; to be compared token by "
                 "token it must be a causal model (...ForCausalLM)"
             )
-        self._narrow(loaded)
-        self._examine(loaded)
+        self._prepare(loaded)
         return loaded
-
-    @staticmethod
-    def _examine(loaded: Loaded) -> None:
-        from pytest_distill.engines.transformers.trials import examine
-
-        examine(loaded)
 
     @property
     def _of_class(self) -> str:
@@ -243,17 +236,18 @@ class TransformersEngine(CheckpointEngine):
         answer = handler(self.spec.name, kind)
         loaded = self._load()
         refuse_other_head(self.spec.name, loaded.architecture, loaded.kind, kind)
-        self._narrow(loaded)
-        self._examine(loaded)
+        self._prepare(loaded)
         return answer
 
-    def _narrow(self, loaded: Loaded) -> None:
-        """Let batches take no more than there is room for now: others share a GPU."""
+    def _prepare(self, loaded: Loaded) -> None:
+        """Look at how a model reads, and what there is room for now: others share a GPU."""
         from pytest_distill.engines.transformers.places import token_budget
+        from pytest_distill.engines.transformers.trials import examine
 
         for budget, generating in ((loaded.budget, False), (loaded.generation_budget, True)):
             now = token_budget(self.spec, loaded.device, loaded.model, generating=generating)
             budget.tokens = min(budget.tokens, now)
+        examine(loaded)
 
 
 def _memory_here(spec: Spec, requests: Sequence[Request]) -> Memory:

@@ -60,6 +60,12 @@ def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
         start = stop
 
 
+def begin_alike(one: Sequence[int], two: Sequence[int]) -> int:
+    """Return how many tokens two rows begin with alike."""
+    pairs = enumerate(zip(one, two, strict=False))  # one of them may be longer
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(two)))
+
+
 def fill(sizes: Iterable[int], length: int) -> Iterator[list[int]]:
     """Yield indices into `sizes`, put into rows of at most `length` tokens, in their order.
 

@@ -63,7 +63,9 @@ class Chat:
         self._check(template.text)
         text, written = self._rendered(asked or alone, template, request.id)
         if asked is not None:
-            self._note_unread(asked, template)
+            for key in asked.arguments:
+                if key not in names_in(template.text):
+                    self.note(unread(self.name, key))
             self._refuse_untold(written, template, text, request.id)
         return text
 
@@ -156,12 +158,6 @@ class Chat:
                 **template.by_name,
                 **asked.arguments,
             )
-
-    def _note_unread(self, asked: Conversation, template: _Template) -> None:
-        names = names_in(template.text)
-        for key in asked.arguments:
-            if key not in names:
-                self.note(unread(self.name, key))
 
     def _refuse_untold(self, asked: Conversation, template: _Template, text: str, id: str) -> None:
         """Raise ModelError where a part of a conversation changes nothing in its prompt."""

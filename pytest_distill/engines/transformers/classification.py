@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 
 from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.failures import quiet
-from pytest_distill.engines.transformers.fast.onednn import computing
+from pytest_distill.engines.transformers.fast.onednn import all_logits
 from pytest_distill.engines.transformers.loaded import Company, Loaded
 from pytest_distill.engines.transformers.neighbours import answers_of_rows
 from pytest_distill.errors import ModelError, some_of
@@ -40,15 +41,15 @@ def classify(loaded: Loaded, requests: Sequence[ClassificationRequest]) -> Itera
     def forward(batch: list[int]) -> list[list[float]]:
         return _forward(loaded, [rows[index] for index in batch])
 
-    def difference(_: int, got: list[float], alone: list[float]) -> str | None:
-        return _difference(loaded, got, alone)
-
+    difference = partial(_difference, loaded)
     lengths = [len(row["input_ids"]) for row in rows]
     for index, probabilities in answers_of_rows(loaded, lengths, forward, difference):
         yield Prediction(id=requests[index].id, probabilities=tuple(probabilities), labels=labels)
 
 
-def _difference(loaded: Loaded, got: Sequence[float], expected: Sequence[float]) -> str | None:
+def _difference(
+    loaded: Loaded, _: int, got: Sequence[float], expected: Sequence[float]
+) -> str | None:
     """Return how two outputs for one text differ, if by more than rounding."""
     half = loaded.model.dtype in (torch.float16, torch.bfloat16)
     most = 4 * torch.finfo(loaded.model.dtype).eps if half else 1e-4
@@ -159,7 +160,6 @@ def _forward(loaded: Loaded, rows: Sequence[dict[str, list[int]]]) -> list[list[
         for key in rows[0]
         if key in taken
     }
-    with computing(loaded):
-        logits = loaded.model(**inputs).logits
-    probabilities: list[list[float]] = torch.softmax(logits.float(), dim=-1).tolist()
+    logits = all_logits(loaded, **inputs).float()
+    probabilities: list[list[float]] = torch.softmax(logits, dim=-1).tolist()
     return probabilities

@@ -7,8 +7,8 @@ The rules are those of ``lm_eval/models/huggingface.py`` (``tok_encode``, ``pref
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
 from typing import TypeVar
 
 from pytest_distill.engines.transformers.chats import each_once
@@ -159,19 +159,14 @@ def in_blocks(
     with ThreadPoolExecutor(1, thread_name_prefix="distill-tokens") as pool:
         coming = [pool.submit(ahead, block) for block in blocks[1:]]
         try:
-            for block, made in zip(blocks, _results(first, coming), strict=True):
+            results = chain([first], (one.result() for one in coming))
+            for block, made in zip(blocks, results, strict=True):
                 for one in answer(block, made):
                     yield one
                     if failed:
                         raise failed[0]
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _results(first: T, coming: Sequence[Future[T]]) -> Iterator[T]:
-    yield first
-    for one in coming:
-        yield one.result()
 
 
 def parts(reader: Reader, requests: Sequence[ChoiceRequest]) -> list[Part]:

@@ -16,7 +16,7 @@ from pytest_distill.engines.transformers.encoding import encode_rendered, fittin
 from pytest_distill.engines.transformers.failures import FAILURES, first_line, quiet
 from pytest_distill.engines.transformers.fast.caching import cache_name
 from pytest_distill.engines.transformers.fast.continuous_batching import WrongTextError, run_all
-from pytest_distill.engines.transformers.hf_generate import generate_batches
+from pytest_distill.engines.transformers.hf_generate import generate_batch
 from pytest_distill.engines.transformers.likelihood import logits_at
 from pytest_distill.engines.transformers.loaded import Company, Loaded, Neighbours
 from pytest_distill.engines.transformers.neighbours import WrongAloneError
@@ -116,7 +116,7 @@ def _texts(loaded: Loaded, texts: Sequence[Text]) -> Iterator[Text]:
     if findings.way != "recompute":
         own = [text for text in left if not crosses(loaded, text, text.longest)]
         try:
-            for text in generate_batches(loaded, own):
+            for text in in_batches_of_texts(loaded, own, findings.texts, generate_batch):
                 del left[text]
                 yield text
         except (WrongAloneError, *FAILURES) as error:

@@ -19,22 +19,10 @@ from pytest_distill.engines.transformers.texts import (
     of_tokens,
     tail_length,
 )
-from pytest_distill.engines.transformers.whole_texts import in_batches_of_texts
-
-
-def generate_batches(loaded: Loaded, texts: Sequence[Text]) -> Iterator[Text]:
-    """Yield every text, batch by batch.
-
-    Raises
-    ------
-    WrongAloneError
-        When a text isn't what the model says when it reads all of it at once.
-    """
-    yield from in_batches_of_texts(loaded, texts, loaded.findings.texts, _generate)
 
 
 @torch.inference_mode()
-def _generate(loaded: Loaded, texts: Sequence[Text]) -> None:
+def generate_batch(loaded: Loaded, texts: Sequence[Text]) -> None:
     """Generate what follows each prompt, all of them in one batch."""
     decoding, ends = texts[0].decoding, texts[0].ends
     causal = loaded.kind == "causal"
@@ -165,7 +153,9 @@ class StopAtStrings(transformers.StoppingCriteria):
         open_rows = [row for row in range(self.rows) if row not in self.lengths]
         tails = self.tokenizer.batch_decode(input_ids[open_rows, begin:])
         for row, text in zip(open_rows, tails, strict=True):
-            if holds(text, self.stop) and holds(self._written(input_ids[row]), self.stop):
+            if holds(text, self.stop) and holds(
+                self.tokenizer.decode(input_ids[row, self.skip :]), self.stop
+            ):
                 self.lengths[row] = length
         done = [row in self.lengths for row in range(self.rows)]
         return torch.tensor(done, device=input_ids.device)

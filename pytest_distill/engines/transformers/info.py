@@ -44,7 +44,7 @@ def describe(spec: Spec, checkpoint: Checkpoint) -> ModelInfo:
         parameters=count.total + adapter,
         active_parameters=count.active + adapter,
         embedding_parameters=count.embedding,
-        quantization=_quantization(spec, checkpoint),
+        quantization=quantization(spec, checkpoint),
         bytes=checkpoint.bytes,
         dtype=_dtype(spec, checkpoint, config),
         device=_device(spec),
@@ -110,7 +110,7 @@ def _experts(config: Any) -> tuple[int, int]:
     return min(getattr(text, "num_experts_per_tok", None) or experts, experts), experts
 
 
-def _quantization(spec: Spec, checkpoint: Checkpoint) -> str | None:
+def quantization(spec: Spec, checkpoint: Checkpoint) -> str | None:
     """Return how the weights are packed, as far as the checkpoint says it."""
     if spec.options.gguf_file:
         return gguf_packing(checkpoint.weights[0])

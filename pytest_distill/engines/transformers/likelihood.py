@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from pytest_distill.engines.transformers.batching import pad
-from pytest_distill.engines.transformers.fast.onednn import computing
+from pytest_distill.engines.transformers.fast.onednn import all_logits
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.neighbours import answers_of_rows
 from pytest_distill.engines.windows import Span
@@ -212,8 +212,7 @@ def logits_at(
     projection = loaded.model.get_output_embeddings() if some else None
     handle = None if projection is None else projection.register_forward_pre_hook(pick)
     try:
-        with computing(loaded):
-            logits: torch.Tensor = loaded.model(**inputs).logits
+        logits = all_logits(loaded, **inputs)
     finally:
         if handle is not None:
             handle.remove()

@@ -24,12 +24,12 @@ from pytest_distill.engines.transformers.checkpoint import Checkpoint
 from pytest_distill.engines.transformers.clocks import Clock
 from pytest_distill.engines.transformers.failures import quiet
 from pytest_distill.engines.transformers.fast.onednn import onednn_is_faster
+from pytest_distill.engines.transformers.info import quantization
 from pytest_distill.engines.transformers.loaded import Budget, Loaded
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.engines.transformers.places import input_device, resolve_device, token_budget
 from pytest_distill.engines.transformers.quantisation import (
     Packing,
-    gguf_packing,
     packing,
     require_package,
 )
@@ -78,8 +78,7 @@ def load(spec: Spec, checkpoint: Checkpoint, notes: list[str], clock: Clock) -> 
         if packed is not None:
             without_odd_kernels(model)
             run_once(spec, model, kind, packed)
-    in_gguf = spec.options.gguf_file is not None
-    how = str(packed) if packed else gguf_packing(checkpoint.weights[0]) if in_gguf else None
+    how = quantization(spec, checkpoint)
     if how is not None and is_unpacked(model):
         notes.append(
             f"model '{spec.name}': its weights are packed on disk ({how}) and unpacked in memory, "

@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pytest_distill._util.packages import is_installed
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.errors import ModelError
 
@@ -104,7 +104,7 @@ def packing(spec: Spec, config: Mapping[str, Any]) -> Packing | None:
 def require_package(spec: Spec, packed: Packing) -> None:
     """Raise a `ModelError` that names the package to install where it is missing."""
     module, install = _PACKAGES.get(packed.method, (None, ""))
-    if module is not None and not _found(module):
+    if module is not None and not is_installed(module):
         raise ModelError(
             f"model '{spec.name}': its weights are quantised by {packed.method}, which needs the "
             f"package {module.replace('.', '-').replace('_', '-')}: pip install {install}"
@@ -131,13 +131,6 @@ def versions(spec: Spec, config: Mapping[str, Any]) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _found(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except (ImportError, ValueError):  # of a package around it, or where a test hides it
-        return False
 
 
 def _bitsandbytes(config: Mapping[str, Any]) -> tuple[str, str]:

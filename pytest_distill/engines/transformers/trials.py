@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 
 from pytest_distill.engines.transformers.batching import pad
 from pytest_distill.engines.transformers.failures import none_where_it_fails
-from pytest_distill.engines.transformers.fast.onednn import computing
+from pytest_distill.engines.transformers.fast.onednn import all_logits, computing
 from pytest_distill.engines.transformers.likelihood import logits_at
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.engines.transformers.reader import tokens_named
@@ -81,8 +82,7 @@ def _changed(before: torch.Tensor | None, now: torch.Tensor | None) -> bool:
 @torch.inference_mode()
 def _logits_of_a_text(loaded: Loaded) -> torch.Tensor:
     """Return the last logits that a model gives for one short text; None where it gives none."""
-    with computing(loaded):
-        logits: torch.Tensor = loaded.model(**_short_text(loaded, _SHORT)).logits
+    logits = all_logits(loaded, **_short_text(loaded, _SHORT))
     return logits.reshape(-1, logits.shape[-1])[-1].float().cpu()
 
 
@@ -125,9 +125,7 @@ def _refuse_foresight(loaded: Loaded) -> None:
 
     def read(tokens: list[int]) -> torch.Tensor:
         inputs = {"input_ids": pad([tokens], 0, loaded.device), "use_cache": False}
-        with computing(loaded):
-            logits: torch.Tensor = loaded.model(**inputs).logits
-        return logits[0, :half].float()
+        return all_logits(loaded, **inputs)[0, :half].float()
 
     one = read(row)
     if not _apart(one, read(other), loaded.model):
@@ -146,8 +144,7 @@ def _try_picking(loaded: Loaded) -> None:
     """Look whether the logits of some positions are those among all; else give that up."""
     inputs: dict[str, Any] = {**_short_text(loaded, _SHORT), "use_cache": False}
     columns = range(inputs["input_ids"].shape[1] - 1, -1, -2)
-    with computing(loaded):
-        every = loaded.model(**inputs).logits[0]
+    every = all_logits(loaded, **inputs)[0]
     picked = none_where_it_fails(logits_at)(loaded, inputs, [0] * len(columns), columns)
     if picked is None or _apart(every[list(columns)].float(), picked.float(), loaded.model):
         loaded.findings.projects_some = False
@@ -174,21 +171,14 @@ def _border(loaded: Loaded) -> int | None:
 
     def beside(far: int) -> torch.Tensor:
         positions = torch.stack([begin, begin + far - _NEAR])
-        with computing(loaded):
-            logits: torch.Tensor = loaded.model(input_ids=ids, position_ids=positions).logits
-        return logits[0].float()
+        return all_logits(loaded, input_ids=ids, position_ids=positions)[0].float()
 
     near = beside(_NEAR)
     if not _apart(near, beside(end), loaded.model):
         return None
-    low, high = _NEAR, end
-    while high - low > 1:
-        middle = (low + high) // 2
-        if _apart(near, beside(middle), loaded.model):
-            high = middle
-        else:
-            low = middle
-    return low
+    return _NEAR + bisect_left(
+        range(_NEAR + 1, end), True, key=lambda far: _apart(near, beside(far), loaded.model)
+    )
 
 
 def _apart(one: torch.Tensor, two: torch.Tensor, model: Any) -> bool:

@@ -74,6 +74,25 @@ def going_on(loaded: Loaded, cache: Any) -> dict[str, Any]:
     return {str(cache_name(loaded)): cache, "use_cache": True}
 
 
+def reading_on(
+    loaded: Loaded, rows: Sequence[Sequence[int]], seen: Cached, begin: int
+) -> tuple[dict[str, Any], Any]:
+    """Return the inputs that let a model read rows from a position on, and the cache it fills.
+
+    Padded on the right: no token attends to what comes after it. What was `seen` before them is in
+    the cache.
+    """
+    ids = pad(rows, 0, loaded.device)
+    cache = filled(seen, len(rows))
+    positions = torch.arange(begin, begin + ids.shape[1], device=ids.device)
+    inputs = {
+        "input_ids": ids,
+        "position_ids": positions.expand(len(rows), -1),
+        **going_on(loaded, cache),
+    }
+    return inputs, cache
+
+
 @torch.inference_mode()
 def read_prefix(loaded: Loaded, prefix: Sequence[int]) -> Cached:
     """Return the keys and values of the tokens that several rows begin with."""

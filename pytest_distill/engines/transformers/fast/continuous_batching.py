@@ -8,10 +8,10 @@ from operator import itemgetter
 
 import torch
 
-from pytest_distill.engines.transformers.batching import attempt, pad, shrink
+from pytest_distill.engines.transformers.batching import attempt, shrink
 from pytest_distill.engines.transformers.fast import caching
 from pytest_distill.engines.transformers.fast.caching import Slots
-from pytest_distill.engines.transformers.fast.onednn import computing
+from pytest_distill.engines.transformers.fast.onednn import all_logits
 from pytest_distill.engines.transformers.fast.trees import common_prefix
 from pytest_distill.engines.transformers.likelihood import logits_at
 from pytest_distill.engines.transformers.loaded import Loaded, Neighbours
@@ -139,19 +139,11 @@ class _Batch:
     def _read(self, texts: Sequence[Text]) -> torch.Tensor:
         """Read prompts and keep them; return the logits that follow each.
 
-        Padded on the right: no token attends to what comes after it, and a text that goes on
-        writes over it.
+        A text that goes on writes over the padding.
         """
         self._share_prefix()
         rows, places = self._rows(texts)
-        ids = pad(rows, 0, self.loaded.device)
-        cache = caching.filled(self.prefix, len(rows))
-        positions = torch.arange(self.skip, self.skip + ids.shape[1], device=ids.device)
-        inputs = {
-            "input_ids": ids,
-            "position_ids": positions.expand(len(rows), -1),
-            **caching.going_on(self.loaded, cache),
-        }
+        inputs, cache = caching.reading_on(self.loaded, rows, self.prefix, self.skip)
         _mark(texts)
         ends = [len(rows[place]) - 1 for place in places]
         logits = logits_at(self.loaded, inputs, places, ends)
@@ -186,13 +178,12 @@ class _Batch:
         device = self.loaded.device
         _mark(self.texts)
         inputs = self.slots.open([text.size - 1 for text in self.texts], device)
-        with computing(self.loaded):
-            logits: torch.Tensor = self.loaded.model(
-                input_ids=torch.tensor([[text.tokens[-1]] for text in self.texts], device=device),
-                **inputs,
-                **caching.going_on(self.loaded, self.slots.cache),
-            ).logits[:, -1]
-        return logits
+        return all_logits(
+            self.loaded,
+            input_ids=torch.tensor([[text.tokens[-1]] for text in self.texts], device=device),
+            **inputs,
+            **caching.going_on(self.loaded, self.slots.cache),
+        )[:, -1]
 
     def _leave(self, finished: Sequence[Text]) -> None:
         """Free the slots of texts that ended or reached the border."""

@@ -44,6 +44,13 @@ def computing(loaded: Loaded) -> Iterator[None]:
         _cuda.enable_cudnn_sdp(cudnn)
 
 
+def all_logits(loaded: Loaded, **inputs: Any) -> torch.Tensor:
+    """Return the logits of every position that a model reads; see `computing`."""
+    with computing(loaded):
+        logits: torch.Tensor = loaded.model(**inputs).logits
+    return logits
+
+
 class OneDNN(TorchFunctionMode):
     """Sends products of float32 activations and weights on the CPU to oneDNN."""
 

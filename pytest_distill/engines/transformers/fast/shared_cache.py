@@ -176,15 +176,9 @@ def _read(
 ) -> tuple[list[float], caching.Cached]:
     """Return what is scored of tokens that begin at a position, and the keys and values then.
 
-    Padded on the right: no token attends to what comes after it, and a row that ends isn't kept.
+    A row that ends isn't kept, so that its padding is seen by none.
     """
-    ids = pad(rows, 0, loaded.device)
-    cache = caching.filled(seen, len(rows))
-    inputs = {
-        "input_ids": ids,
-        "position_ids": torch.arange(begin, begin + ids.shape[1], device=loaded.device)[None],
-        **caching.going_on(loaded, cache),
-    }
+    inputs, cache = caching.reading_on(loaded, rows, seen, begin)
     scored = score_places(loaded, inputs, wanted)
     return [one.value for one in scored], caching.keys_and_values(cache)
 

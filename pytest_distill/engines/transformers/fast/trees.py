@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from pytest_distill.engines.transformers.batching import pad
+from pytest_distill.engines.transformers.batching import begin_alike, pad
 from pytest_distill.engines.transformers.fast.caching import Cached, filled, going_on
 from pytest_distill.engines.transformers.likelihood import Likelihood, Place, score_places
 from pytest_distill.engines.transformers.loaded import Loaded
@@ -131,9 +131,7 @@ def _prefix(trees: Sequence[Tree], least: int) -> tuple[int, ...]:
 def common_prefix(rows: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     """Return what all rows begin with: what the first and the last of them in order do."""
     low, high = min(rows), max(rows)
-    pairs = zip(low, high, strict=False)  # one of them may be longer
-    length = next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(low), len(high)))
-    return low[:length]
+    return low[: begin_alike(low, high)]
 
 
 @torch.inference_mode()

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from pytest_distill.engines import Captured, TokenLikeness
-from pytest_distill.engines.transformers.batching import fill, pad
+from pytest_distill.engines.transformers.batching import begin_alike, fill, pad
 from pytest_distill.engines.transformers.failures import quiet
 from pytest_distill.engines.transformers.likelihood import differ, logits_at
 from pytest_distill.engines.transformers.likeness import vocabulary
@@ -224,9 +224,7 @@ def _refuse_unlike_capture(
     student: Loaded, recorded: Captured, tokens: list[int], known: Set[int]
 ) -> None:
     if list(recorded.tokens) != tokens:
-        pairs = enumerate(zip(recorded.tokens, tokens, strict=False))
-        end = min(len(recorded.tokens), len(tokens))
-        at = next((i for i, (a, b) in pairs if a != b), end)
+        at = begin_alike(recorded.tokens, tokens)
         raise EvaluationError(
             f"{recorded.place}: 'tokens' has {len(recorded.tokens)} tokens and differs from token "
             f"{at} on from the {len(tokens)} that the tokenizer of '{student.name}' makes of the "

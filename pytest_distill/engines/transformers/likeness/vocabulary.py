@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from pytest_distill.engines.transformers.batching import begin_alike
 from pytest_distill.engines.transformers.loaded import Loaded
 from pytest_distill.errors import ModelError
 
@@ -89,10 +90,7 @@ def refuse_unlike_rows(
     (here, mine), (there, theirs) = student, teacher
     if list(mine) == list(theirs):
         return
-    at = next(
-        (i for i, (a, b) in enumerate(zip(mine, theirs, strict=False)) if a != b),
-        min(len(mine), len(theirs)),
-    )
+    at = begin_alike(mine, theirs)
     raise ModelError(
         f"example '{id}': the tokenizers of '{there.name}' and '{here.name}' split it differently, "
         f"from token {at} on ({_shown(there, theirs, at)} and {_shown(here, mine, at)}): token by "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from itertools import chain, islice
 from math import fsum, isnan
 from typing import Any, NamedTuple
@@ -210,12 +211,8 @@ def logits_at(
 
     some = loaded.findings.projects_some
     projection = loaded.model.get_output_embeddings() if some else None
-    handle = None if projection is None else projection.register_forward_pre_hook(pick)
-    try:
+    with nullcontext() if projection is None else projection.register_forward_pre_hook(pick):
         logits = all_logits(loaded, **inputs)
-    finally:
-        if handle is not None:
-            handle.remove()
     if picked:
         return logits[0]
     return logits[row.to(logits.device), column.to(logits.device)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from multiprocessing import get_context
 from time import perf_counter
@@ -54,7 +54,6 @@ def time_one(loaded: Loaded, answer: Answer, request: Request) -> Timing:
     Tokens are counted at the projection onto the vocabulary, which runs once a token in every way
     to generate.
     """
-    generating = request.generates
     stamps: list[float] = []
     gpus = places.gpus(loaded.model)
 
@@ -63,13 +62,9 @@ def time_one(loaded: Loaded, answer: Answer, request: Request) -> Timing:
             synchronize(gpus)
         stamps.append(perf_counter())
 
-    projection = loaded.model.get_output_embeddings() if generating else None
-    hook = projection.register_forward_hook(stamp) if projection is not None else None
-    try:
+    projection = loaded.model.get_output_embeddings() if request.generates else None
+    with nullcontext() if projection is None else projection.register_forward_hook(stamp):
         begin, seconds = _clocked(_settled(loaded, answer, [request]), answer, [request], stamps)
-    finally:
-        if hook is not None:
-            hook.remove()
     if not stamps:
         return Timing(seconds)
     return Timing(seconds, stamps[0] - begin, len(stamps))
@@ -115,19 +110,15 @@ def _clocked(
     return begin, seconds
 
 
-@contextmanager
-def _looking(model: Any, shapes: set[tuple[torch.Size, ...]]) -> Iterator[None]:
+def _looking(model: Any, shapes: set[tuple[torch.Size, ...]]) -> AbstractContextManager[Any]:
     """Collect what shapes the tensors of each pass have: a mask tells how long its cache is."""
 
     def look(_module: Any, args: tuple[Any, ...], given: dict[str, Any]) -> None:
         values = (*args, *given.values())
         shapes.add(tuple(value.shape for value in values if isinstance(value, torch.Tensor)))
 
-    hook = model.register_forward_pre_hook(look, with_kwargs=True)
-    try:
-        yield
-    finally:
-        hook.remove()
+    hook: AbstractContextManager[Any] = model.register_forward_pre_hook(look, with_kwargs=True)
+    return hook
 
 
 def _settled(loaded: Loaded, answer: Answer, requests: Sequence[Request]) -> Loaded:

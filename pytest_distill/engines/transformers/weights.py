@@ -25,9 +25,7 @@ from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.engines.transformers.quantisation import Packing
 from pytest_distill.errors import ModelError, few
 
-# Any, because transformers carries no types.
-_hf: Any = transformers
-LAYER_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
+_LAYER_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 # How far below a module libraries keep tensors: bitsandbytes the scales of scales in a state within
 # the state of a parameter, which is in the module's dictionary of parameters.
 _DEEPEST = 6
@@ -61,11 +59,11 @@ def refuse_dropped(
     own : iterable of str
         The names that the model has.
     """
-    places = {LAYER_NUMBER.sub("*", name) for name in own}
+    places = {_LAYER_NUMBER.sub("*", name) for name in own}
     dropped = sorted(
         name
         for name in left
-        if LAYER_NUMBER.sub("*", name) in places or "lora_" in name or ".base_layer." in name
+        if _LAYER_NUMBER.sub("*", name) in places or "lora_" in name or ".base_layer." in name
     )
     if dropped:
         raise ModelError(
@@ -82,8 +80,8 @@ def unpacking(spec: Spec, checkpoint: Checkpoint, cls: Any, packed: Packing) -> 
     if not known.supports_quant_method(packed.config):
         raise ModelError(
             f"model '{spec.name}': its weights are quantised by '{packed.method}', which "
-            f"transformers {_hf.__version__} doesn't know: it would run them as they are stored, "
-            "without their scales"
+            f"transformers {transformers.__version__} doesn't know: it would run them as they "
+            "are stored, without their scales"
         )
     try:
         yield
@@ -127,11 +125,11 @@ def _lacking(checkpoint: Checkpoint, cls: Any, spec: Spec) -> list[str]:
             continue
         own = {name.removeprefix(f"{module}.") for name in names if name.startswith(f"{module}.")}
         parts[module] = own
-        every[LAYER_NUMBER.sub("*", module)] |= own
+        every[_LAYER_NUMBER.sub("*", module)] |= own
     return sorted(
         f"{module}.{part}"
         for module, own in parts.items()
-        for part in every[LAYER_NUMBER.sub("*", module)] - own
+        for part in every[_LAYER_NUMBER.sub("*", module)] - own
     )
 
 

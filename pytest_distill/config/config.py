@@ -11,11 +11,12 @@ from pytest_distill.config.evals import EvalConfig, MeasuredEval
 from pytest_distill.config.schema import ModelConfig, Settings
 from pytest_distill.engines import Role
 from pytest_distill.engines.lookup import engine_class
-from pytest_distill.errors import ConfigError, refuse_unknown
+from pytest_distill.errors import ConfigError, refuse_unknown, some_of
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.groups import EvalGroup
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evals.tasks import Task
+from pytest_distill.evaluation.evaluation import choose_metric
 from pytest_distill.gates.gate import Gate
 
 _SOME_SHOT = Example("", {}, "")
@@ -80,10 +81,38 @@ class Config:
         """Return the names of the models with that role, in the order of the file."""
         return [name for name, model in self.models.items() if model.role == role]
 
-    def suited(self, name: str) -> Sequence[Metric]:
-        """Return the metrics that suit the task of an eval; none where it states no task."""
-        entry = self.evals[name]
-        return task_of(entry, self.folder).suited if isinstance(entry, MeasuredEval) else ()
+    def eval_names(self, name: str | None) -> Sequence[str]:
+        """Return the evals of a group, else the one that `name` is; ConfigError as `eval_name`."""
+        group = self.groups.get(name) if name is not None else None
+        return (self.eval_name(name),) if group is None else group.evals
+
+    def eval_name(self, name: str | None) -> str:
+        """Return `name` where it is an eval, or the only eval's; ConfigError else."""
+        evals, groups = self.evals, self.groups
+        if name is not None and name in groups:
+            raise ConfigError(f"{self.path.name}: {groups[name].named_for_one()}")
+        if name is None:
+            if len(evals) == 1:
+                return next(iter(evals))
+            raise ConfigError(
+                f"{self.path.name} has several evals ({some_of([*evals])}): name one, "
+                f"e.g. @pytest.mark.distill(eval='{next(iter(evals))}')"
+            )
+        refuse_unknown(name, {**evals, **groups}, f"{self.path.name} has no eval '{name}'")
+        return name
+
+    def student_name(self, name: str) -> str:
+        """Return `name` where it is a student's; ConfigError else."""
+        students = self.named("student")
+        refuse_unknown(name, students, f"{self.path.name} has no student '{name}'")
+        return name
+
+    def check_metric(self, eval: str | None, metric: str) -> None:
+        """Raise ConfigError where an eval has no such metric; the gold set is not read."""
+        for name in self.eval_names(eval):
+            entry = self.evals[name]
+            suited = task_of(entry, self.folder).suited if isinstance(entry, MeasuredEval) else ()
+            choose_metric(name, metric, self.metrics[name], suited)
 
     def criterion(self, name: str) -> tuple[Gate, ...]:
         """Return the gates of a criterion; ConfigError where there is none of that name."""

@@ -146,11 +146,11 @@ class DistillSession:
         project = self.project(item)
         with of_marker(item):
             if arguments.get("eval") is not None:
-                project.eval_names(arguments["eval"])
+                project.config.eval_names(arguments["eval"])
             if arguments.get("student") is not None:
-                project.student_name(arguments["student"])
+                project.config.student_name(arguments["student"])
             if isinstance(arguments.get("metric"), str):
-                project.check_metric(arguments.get("eval"), arguments["metric"])
+                project.config.check_metric(arguments.get("eval"), arguments["metric"])
 
     def comparison(
         self,
@@ -172,7 +172,7 @@ class DistillSession:
         project.begin_apart()
         named = eval or arguments.get("eval")
         if any_eval:
-            named = self.evals(item)[0] if named is None else project.eval_names(named)[0]
+            named = self.evals(item)[0] if named is None else project.config.eval_names(named)[0]
         return project.comparison(
             named,
             student=student or arguments.get("student"),
@@ -196,7 +196,7 @@ class DistillSession:
     def eval(self, item: pytest.Item) -> Eval | ReportedEval:
         """Return the eval that a test means by its marker."""
         project = self.project(item)
-        return project.eval(project.eval_name(marker_arguments(item).get("eval")))
+        return project.eval(project.config.eval_name(marker_arguments(item).get("eval")))
 
     @contextmanager
     def asking(self, item: pytest.Item, gate: str, criterion: str | None = None) -> Iterator[None]:
@@ -245,7 +245,8 @@ class DistillSession:
             if self.is_gate_test(item):
                 with suppress(DistillError):
                     project = self.project(item)
-                    project.selected.update(project.eval_names(marker_arguments(item).get("eval")))
+                    named = project.config.eval_names(marker_arguments(item).get("eval"))
+                    project.selected.update(named)
 
     def read_required(self) -> None:
         """Read what must have passed, of every ``distill.yaml`` where pytest looked for tests.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -82,6 +83,14 @@ class Document:
     def error(self, key: Key, problem: str) -> ConfigError:
         """Return the error that names file, line and key."""
         return ConfigError(self._located(key, problem))
+
+    @contextmanager
+    def about(self, key: Key) -> Iterator[None]:
+        """Let an error in the block say that it is about what stands at `key`."""
+        try:
+            yield
+        except ConfigError as error:
+            raise self.error(key, str(error)) from None
 
     def refuse_switches(self, key: Key) -> None:
         """Raise ConfigError where a name at `key` or in it is a yes, no, on or off without quotes.

@@ -13,10 +13,9 @@ from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origi
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model
 
-from pytest_distill._util.strict import PositiveCount
+from pytest_distill._util.strict import Listed, PositiveCount
 from pytest_distill.config.overrides import Said
 from pytest_distill.config.schema import Count, Entry, Names
-from pytest_distill.config.short import Listed
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.lm_eval.declared import FEWSHOT_SEED
 from pytest_distill.evals.lm_eval.harness import PREFIX

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, get_args
-
-from pydantic import BaseModel
 
 from pytest_distill._util.user_code import unless_ours
 from pytest_distill.config.document import Document, Key
@@ -25,65 +23,55 @@ from pytest_distill.errors import ConfigError
 from pytest_distill.evaluation.sources.source import Source
 
 
-class ModelReader:
-    """Validates entries of models.
+def read_model(document: Document, name: str, entry: Any, added: Mapping[str, Any]) -> ModelConfig:
+    """Return the entry of a model.
 
     Parameters
     ----------
     document : Document
         The file.
+    name : str
+        The model.
+    entry : object
+        What the file says of it.
     added : mapping
         Engine classes that hooks of the user's project add, by name.
+
+    Raises
+    ------
+    ConfigError
+        For everything that is wrong with it.
     """
-
-    def __init__(self, document: Document, added: Mapping[str, Any]) -> None:
-        self.document = document
-        self.added = added
-
-    def model(self, name: str, entry: Any) -> ModelConfig:
-        """Return the entry of a model; ConfigError for everything that is wrong with it."""
-        key = ("models", name)
-        if not isinstance(entry, dict):
-            return self.document.validated(ModelConfig, entry, key)
-        entry = {"engine": DEFAULT, **entry}
-        if name in get_args(Role):
-            entry = {"role": name, **entry}
-        elif "role" not in entry:
-            raise self.document.error(key, "needs a role: teacher, student or sft")
-        engine = self.engine(str(entry["engine"]), key)
+    key = ("models", name)
+    if not isinstance(entry, dict):
+        return document.validated(ModelConfig, entry, key)
+    entry = {"engine": DEFAULT, **entry}
+    if name in get_args(Role):
+        entry = {"role": name, **entry}
+    elif "role" not in entry:
+        raise document.error(key, "needs a role: teacher, student or sft")
+    with document.about((*key, "engine")):
+        engine = known_class(str(entry["engine"]), added)
         kind = kind_of(engine)
         shared = kind.model_fields.keys() - {"options"}
-        options = self.options(engine, shared, key)
-        known = {ENGINES_OF_HOOKS: self.added, OPTIONS_AROUND: options}
-        where = f"{self.document.path.name}: models.{name}.engine"
-        with unless_ours(engine, f"{where}: Options", ConfigError):
-            said, own = self.document.validated_in_two(kind, options, shared, entry, key, known)
-        model = said.model_copy(update={"options": own})
-        if isinstance(model, OuterModel):
-            self.refuse_declared(model, key)
-        return model
+        options = options_class(engine, shared)
+    known = {ENGINES_OF_HOOKS: added, OPTIONS_AROUND: options}
+    where = f"{document.path.name}: models.{name}.engine"
+    with unless_ours(engine, f"{where}: Options", ConfigError):
+        said, own = document.validated_in_two(kind, options, shared, entry, key, known)
+    model = said.model_copy(update={"options": own})
+    if isinstance(model, OuterModel):
+        _refuse_declared(document, model, key)
+    return model
 
-    def options(self, engine: Any, shared: Collection[str], key: Key) -> type[BaseModel]:
-        """Return what an engine declares of its own keys."""
-        try:
-            return options_class(engine, shared)
-        except ConfigError as error:
-            raise self.document.error((*key, "engine"), str(error)) from None
 
-    def refuse_declared(self, model: OuterModel, key: Key) -> None:
-        """Refuse a size that is declared where that of the checkpoint is measured."""
-        for name in DeclaredSize.model_fields.keys() - ModelConfig.model_fields.keys():
-            if model.inner.loads_checkpoint and getattr(model, name) is not None:
-                raise self.document.error(
-                    (*key, name), "is measured of a checkpoint, not declared: leave it out"
-                )
-
-    def engine(self, name: str, key: Key) -> Any:
-        """Return the class of an engine; None where it cannot be imported now."""
-        try:
-            return known_class(name, self.added)
-        except ConfigError as error:
-            raise self.document.error((*key, "engine"), str(error)) from None
+def _refuse_declared(document: Document, model: OuterModel, key: Key) -> None:
+    """Refuse a size that is declared where that of the checkpoint is measured."""
+    for name in DeclaredSize.model_fields.keys() - ModelConfig.model_fields.keys():
+        if model.inner.loads_checkpoint and getattr(model, name) is not None:
+            raise document.error(
+                (*key, name), "is measured of a checkpoint, not declared: leave it out"
+            )
 
 
 def kind_of(engine: Any) -> type[ModelConfig]:

@@ -14,7 +14,7 @@ from pytest_distill.config.criteria import read_criterion
 from pytest_distill.config.document import Document
 from pytest_distill.config.evals import EvalConfig, HarnessEval, MeasuredEval, eval_of
 from pytest_distill.config.metrics import MetricReader
-from pytest_distill.config.models import ModelReader
+from pytest_distill.config.models import read_model
 from pytest_distill.config.schema import File, ModelConfig, SourceModel
 from pytest_distill.config.suites import Suite, spread, suite_of
 from pytest_distill.errors import ConfigError, did_you_mean, name_problem, refuse_unknown
@@ -102,8 +102,9 @@ class _Reader:
 
     @cached_property
     def models(self) -> dict[str, ModelConfig]:
-        read = ModelReader(self.document, self.extensions.engines).model
-        found = {name: read(name, entry) for name, entry in self.file.models.items()}
+        added = self.extensions.engines
+        entries = self.file.models.items()
+        found = {name: read_model(self.document, name, entry, added) for name, entry in entries}
         return {
             name: model.model_copy(update={"options": spread(model.options, self.groups)})
             for name, model in found.items()

@@ -9,8 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, field_validator
 
-from pytest_distill._util.strict import STRICT, PositiveCount
-from pytest_distill.config.short import Listed, ShortFor
+from pytest_distill._util.strict import STRICT, Listed, PositiveCount, ShortFor
 from pytest_distill.engines import DECLARABLE, ModelSpec, Role
 from pytest_distill.engines.inner import Inner, inner_of, key_of_inner
 from pytest_distill.engines.lookup import handed_on

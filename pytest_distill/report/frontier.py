@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from string import ascii_lowercase
+from typing import Any
 
 from pytest_distill._util.format import floor_text, score_text, size_text
 from pytest_distill.report.records.comparisons import Frontier, FrontierPoint
@@ -83,7 +85,7 @@ def deferral_lines(gate: GateRow) -> list[str]:
     """
     if "curve" not in gate.details:
         return []
-    curve = sorted(gate.details["curve"], key=lambda point: float(point["handled"]))
+    curve = curve_of(gate)
     last = len(curve) - 1
     places = dict.fromkeys(round(i * last / (MOST_ROWS - 1)) for i in range(MOST_ROWS))
     chosen = [curve[place] for place in places]
@@ -91,9 +93,17 @@ def deferral_lines(gate: GateRow) -> list[str]:
         {
             "student answers": [floor_text(point["handled"]) for point in chosen],
             f"{gate.metric} of the pair": [floor_text(point["score"]) for point in chosen],
-            # JSON has no word for what no error at all keeps of some.
-            "retained": [
-                retained_text(p["retained"], infinite=p["score"] == 0, without="-") for p in chosen
-            ],
+            "retained": [kept_text(point) for point in chosen],
         }
     )
+
+
+def curve_of(gate: GateRow) -> Sequence[Mapping[str, Any]]:
+    """Return the points of a deferral curve, the one where the student answers least first."""
+    return sorted(gate.details["curve"], key=lambda point: float(point["handled"]))
+
+
+def kept_text(point: Mapping[str, Any]) -> str:
+    """Return what the pair retains at a point of its curve."""
+    # JSON has no word for what no error at all keeps of some.
+    return retained_text(point["retained"], infinite=point["score"] == 0, without="-")

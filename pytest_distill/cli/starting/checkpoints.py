@@ -44,7 +44,7 @@ def checkpoint(role: Role, path: Path) -> FirstModel:
     listed = said.get("architectures")
     if not isinstance(listed, list) or not listed:
         raise ConfigError(
-            f"{_shown(path / 'config.json')}: names no architecture: save the model with "
+            f"{shown(path / 'config.json')}: names no architecture: save the model with "
             "save_pretrained"
         )
     architecture, labels = str(listed[0]), _labels(path / "config.json", said)
@@ -55,7 +55,7 @@ def checkpoint(role: Role, path: Path) -> FirstModel:
     if tasks is None or (tasks == _CLASSIFIES and (many or len(labels) < 2)):
         kind = "" if tasks is None else " of several labels at once" if many else " of one output"
         raise ConfigError(
-            f"{_shown(path)}: is a {one_line(architecture)}{kind}, which no task asks "
+            f"{shown(path)}: is a {one_line(architecture)}{kind}, which no task asks "
             f"({OTHER_TASKS})"
         )
     return FirstModel(role, path, tasks, labels if tasks == _CLASSIFIES else ())
@@ -68,7 +68,7 @@ def _labels(config: Path, said: Mapping[str, Any]) -> tuple[str, ...]:
         return tuple(str(names[number]) for number in sorted(names, key=int))
     except (ValueError, LookupError, TypeError):
         raise ConfigError(
-            f"{_shown(config)}: id2label must give each output, by its number, a name: save the "
+            f"{shown(config)}: id2label must give each output, by its number, a name: save the "
             "model with save_pretrained"
         ) from None
 
@@ -81,14 +81,14 @@ def _without_config(role: Role, path: Path) -> FirstModel:
         tasks = _OF_ADAPTERS.get(str(said.get("task_type")))
         if tasks is None and said.get("task_type"):
             raise ConfigError(
-                f"{_shown(path)}: is an adapter for {one_line(str(said['task_type']))}, which no "
+                f"{shown(path)}: is an adapter for {one_line(str(said['task_type']))}, which no "
                 f"task asks ({OTHER_TASKS})"
             )
         if tasks is None or not isinstance(base, str) or not base:
             raise ConfigError(
-                f"{_shown(path)}: is an adapter, and its adapter_config.json does not say of what "
+                f"{shown(path)}: is an adapter, and its adapter_config.json does not say of what "
                 "base model and for which task: write both into distill.yaml, path: BASE and "
-                f"adapter: {_shown(path)}"
+                f"adapter: {shown(path)}"
             )
         return FirstModel(role, path, tasks, base=base)
     files = sorted(file for file in path.glob("*") if file.suffix.lower() == GGUF)
@@ -98,7 +98,7 @@ def _without_config(role: Role, path: Path) -> FirstModel:
     several = f"has several GGUF files: name one of them ({some_of([f.name for f in files])})"
     meant = f"; did you mean one of the folders in it ({some_of(inside)})?" if inside else ""
     plain = f"has no config.json, and so is no checkpoint of transformers{meant}"
-    raise ConfigError(f"{_shown(path)}: {several if files else plain}")
+    raise ConfigError(f"{shown(path)}: {several if files else plain}")
 
 
 def packed(role: Role, file: Path) -> FirstModel:
@@ -111,11 +111,12 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{_shown(path)}: cannot be read: {one_line(str(error))}") from None
+        raise ConfigError(f"{shown(path)}: cannot be read: {one_line(str(error))}") from None
     if not isinstance(said, dict):
-        raise ConfigError(f"{_shown(path)}: cannot be read: it is no mapping")
+        raise ConfigError(f"{shown(path)}: cannot be read: it is no mapping")
     return said
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
+    """Return a path as messages tell it."""
     return one_line(str(path))

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from pytest_distill.cli.starting.checkpoints import GGUF, checkpoint, packed
+from pytest_distill.cli.starting.checkpoints import GGUF, checkpoint, packed, shown
 from pytest_distill.cli.starting.first_model import TARGETS, FirstModel
 from pytest_distill.engines import Role
 from pytest_distill.errors import ConfigError, did_you_mean, one_line, refuse_unknown, some_of
@@ -43,7 +43,7 @@ def models_of(texts: Sequence[str]) -> list[FirstModel]:
     if "student" not in paths:
         role, path = next(iter(paths.items()))
         raise ConfigError(
-            f"{_shown(path)}: is the {_WHOSE[role]}, and a student is what gates judge: name its "
+            f"{shown(path)}: is the {_WHOSE[role]}, and a student is what gates judge: name its "
             "folder or file too, as student=PATH"
         )
     _refuse_one_path(paths)
@@ -57,7 +57,7 @@ def _refuse_one_path(paths: Mapping[Role, Path]) -> None:
         other = known.setdefault(os.path.realpath(path), role)
         if other != role:
             raise ConfigError(
-                f"{_shown(path)}: is {other} and {role} at once: a comparison of a model with "
+                f"{shown(path)}: is {other} and {role} at once: a comparison of a model with "
                 "itself says nothing"
             )
 
@@ -87,13 +87,13 @@ def _by_role(given: Sequence[tuple[Role | None, Path]]) -> dict[Role, Path]:
             left.append(path)
         elif found.setdefault(role, path) is not path:
             raise ConfigError(
-                f"{_shown(path)}: a second {role}; the first is {_shown(found[role])}. Say whose "
-                f"each is, as in teacher={_shown(found[role])}"
+                f"{shown(path)}: a second {role}; the first is {shown(found[role])}. Say whose "
+                f"each is, as in teacher={shown(found[role])}"
             )
     free = [role for role in ROLES if role not in found]
     if len(left) > len(free):
         raise ConfigError(
-            f"{_shown(left[len(free)])}: one model too many: a first project has a teacher, a "
+            f"{shown(left[len(free)])}: one model too many: a first project has a teacher, a "
             "student and an SFT student; add further ones to distill.yaml"
         )
     if len(given) == 1 and left:
@@ -123,16 +123,16 @@ def model_at(role: Role, path: Path) -> FirstModel:
         beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         meant = did_you_mean(path.name, beside, listed=False)
         hub = "a model of the hub is named in distill.yaml by hand, as path: ORG/NAME"
-        raise ConfigError(f"{_shown(path)}: no such file or folder; {meant or hub}")
+        raise ConfigError(f"{shown(path)}: no such file or folder; {meant or hub}")
     if path.suffix.lower() == GGUF:
         return packed(role, path)
     if (tool := written_by(path)) is not None:
         raise _of_tool(path, tool)
     if path.suffix.lower() in _WEIGHTS:
-        raise ConfigError(f"{_shown(path)}: is a file of weights: name its folder")
+        raise ConfigError(f"{shown(path)}: is a file of weights: name its folder")
     if path.suffix.lower() not in KINDS:
         raise ConfigError(
-            f"{_shown(path)}: is neither a folder with a model nor a file with predictions "
+            f"{shown(path)}: is neither a folder with a model nor a file with predictions "
             f"({', '.join(KINDS)})"
         )
     rows = rows_of(path)
@@ -141,7 +141,7 @@ def model_at(role: Role, path: Path) -> FirstModel:
 
 def _of_tool(path: Path, tool: str) -> ConfigError:
     return ConfigError(
-        f"{_shown(path)}: {tool} wrote this: python -m pytest_distill import {tool} "
+        f"{shown(path)}: {tool} wrote this: python -m pytest_distill import {tool} "
         f"{one_line(shlex.quote(str(path)))} makes plain files of it, and the lines of distill.yaml"
     )
 
@@ -151,12 +151,12 @@ def rows_of(path: Path) -> tuple[Row, ...]:
     splits = sorted(file.parent.name for file in path.glob("*/state.json"))
     if len(splits) > 1:
         raise ConfigError(
-            f"{_shown(path)}: has several splits ({some_of([*map(one_line, splits)])}): name the "
-            f"folder of one, as {_shown(path / splits[-1])}"
+            f"{shown(path)}: has several splits ({some_of([*map(one_line, splits)])}): name the "
+            f"folder of one, as {shown(path / splits[-1])}"
         )
     rows = tuple(row for _, row in open_rows(path, None).rows)
     if not rows:
-        raise ConfigError(f"{_shown(path)}: has no rows")
+        raise ConfigError(f"{shown(path)}: has no rows")
     return rows
 
 
@@ -174,18 +174,18 @@ def _answered_by(path: Path, rows: Sequence[Row]) -> tuple[str, ...]:
     models = [role for role in ROLES if role in row]
     if len(models) > 1:
         raise ConfigError(
-            f"{_shown(path)}: has the answers of {' and '.join(models)} in columns: write a file "
+            f"{shown(path)}: has the answers of {' and '.join(models)} in columns: write a file "
             "for each model, with the columns id and prediction"
         )
     if "scores" in row:
         raise ConfigError(
-            f"{_shown(path)}: has scores that were given elsewhere, and no answers: what they are "
+            f"{shown(path)}: has scores that were given elsewhere, and no answers: what they are "
             'is for you to say in distill.yaml (docs/engines.md, "Ready scores")'
         )
     answers = ", ".join(name for name in ANSWERS if name != "scores")
     its = f"its fields are {some_of([*map(one_line, row)])}" if row else "its first row is empty"
     raise ConfigError(
-        f"{_shown(path)}: no field of it is an answer of a model: a row has one of {answers}; {its}"
+        f"{shown(path)}: no field of it is an answer of a model: a row has one of {answers}; {its}"
     )
 
 
@@ -217,7 +217,3 @@ def _generated(row: Mapping[str, Any]) -> bool:
     """Return whether a field ``text`` is the answer: beside a target it may be what models read."""
     prompts = {"input", "prompt", "question", "query", "instruction", "document", "article"}
     return "text" in row and (not row.keys() & {*TARGETS} or bool(row.keys() & prompts))
-
-
-def _shown(path: Path) -> str:
-    return one_line(str(path))

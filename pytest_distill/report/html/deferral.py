@@ -9,6 +9,7 @@ from typing import Any
 import altair as alt
 
 from pytest_distill._util.format import ceil_text, floor_text, limit_text
+from pytest_distill.report.frontier import curve_of, kept_text
 from pytest_distill.report.html.drawing import (
     LINE,
     NARROW,
@@ -27,7 +28,6 @@ from pytest_distill.report.html.drawing import (
 )
 from pytest_distill.report.html.placing import AxisSpan, Plane, placed, span_around
 from pytest_distill.report.records.gates import GateRow
-from pytest_distill.report.tables import retained_text
 
 MOST_CHARTS = 6
 ROOMS = (
@@ -46,7 +46,7 @@ def deferral_charts(gates: Sequence[GateRow]) -> Iterator[Chart]:
 
 
 def _chart(key: str, gate: GateRow) -> Chart:
-    curve = sorted(gate.details["curve"], key=lambda point: float(point["handled"]))
+    curve = curve_of(gate)
     by, metric = str(gate.details["by"]), gate.metric or ""
     return drawn(
         partial(_layers, gate, curve),
@@ -63,16 +63,11 @@ def _chart(key: str, gate: GateRow) -> Chart:
                 floor_text(point["handled"]),
                 ceil_text(point["threshold"]),
                 floor_text(point["score"]),
-                _retained(point),
+                kept_text(point),
             )
             for point in curve
         ),
     )
-
-
-def _retained(point: Mapping[str, Any]) -> str:
-    # JSON has no word for what no error at all keeps of some.
-    return retained_text(point["retained"], infinite=point["score"] == 0, without="-")
 
 
 def _chosen(gate: GateRow, curve: Curve) -> Mapping[str, Any] | None:
@@ -94,7 +89,7 @@ def _summary(gate: GateRow) -> str:
     return (
         f"Where {gate.details['by']} is at least {ceil_text(chosen['threshold'])} {gate.model} "
         f"answers: {floor_text(chosen['handled'])} of the examples. The pair retains "
-        f"{_retained(chosen)} of the teacher's quality. {asked}"
+        f"{kept_text(chosen)} of the teacher's quality. {asked}"
     )
 
 

@@ -131,14 +131,13 @@ def _dataset_folder(path: Path, shown: str, split: str | None, names: ClassNames
         loaded = datasets.load_from_disk(str(path))
     except Exception as error:  # noqa: BLE001 - whatever its readers raise: the folder is damaged
         raise GoldSetError(f"{shown}: cannot be read: {_first_line(error)}") from None
+    place = shown
     if isinstance(loaded, datasets.DatasetDict):
-        chosen = _chosen_split(loaded, shown, split)
-        names.update(_class_names(datasets, chosen))
-        return numbered(chosen, f"{shown}[{split}]")
-    if split is not None:
+        loaded, place = _chosen_split(loaded, shown, split), f"{shown}[{split}]"
+    elif split is not None:
         raise GoldSetError(f"{shown}: holds a single dataset without splits; drop 'split'")
     names.update(_class_names(datasets, loaded))
-    return numbered(loaded, shown)
+    return numbered(loaded, place)
 
 
 def _class_names(datasets: Any, loaded: Any) -> ClassNames:

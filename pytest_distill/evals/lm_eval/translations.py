@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from pytest_distill.evals.lm_eval.values import value_of
 from pytest_distill.evals.metrics.base import Answer, CorpusMetric, Metric
-from pytest_distill.evals.metrics.corpus import Bleu
+from pytest_distill.evals.metrics.corpus import Bleu, sacrebleu_metric
+
+_CHRF = partial(sacrebleu_metric, "CHRF")
 
 
 @dataclass(frozen=True)
@@ -28,15 +30,16 @@ class Translation(CorpusMetric):
     key: str
     higher_is_better: bool = True
     range: tuple[float, float] = (0.0, 100.0)
-    of: str = "chrf"
+    of: Callable[[], Any] = _CHRF
+    """Gives the metric of sacrebleu."""
 
     def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
         """Return what sacrebleu counts of each text, shape (n, k)."""
-        return counted(self.of, answers, self.key)
+        return counted(self.of(), answers, self.key)
 
     def aggregate(self, totals: NDArray[Any]) -> NDArray[np.float64]:
         """Return the score of summed counts, shape (..., k) -> (...)."""
-        score = _sacrebleu(self.of)._compute_score_from_stats
+        score = self.of()._compute_score_from_stats
         rows = np.asarray(totals, np.float64).reshape(-1, totals.shape[-1])
         found = np.array([score(row.tolist()).score for row in rows], np.float64)
         return np.clip(found, *self.range).reshape(totals.shape[:-1])
@@ -52,14 +55,13 @@ class TaskBleu(Bleu):
 
     def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
         """Return the counts of each text, shape (n, 10)."""
-        return counted("bleu", answers, self.key)
+        return counted(sacrebleu_metric("BLEU"), answers, self.key)
 
 
-def counted(of: str, answers: Sequence[Answer], key: str) -> NDArray[Any]:
+def counted(metric: Any, answers: Sequence[Answer], key: str) -> NDArray[Any]:
     """Return what a metric of sacrebleu counts of each document's text, shape (n, k)."""
     pairs = [_pair(answer, key) for answer in answers]
     fewest = min((len(references) for references, _ in pairs), default=0)
-    metric = _sacrebleu(of)
     rows = [
         # Private, and the only door to these counts: sacrebleu's own significance tests use it.
         metric._extract_corpus_statistics([text], [[each] for each in references[:fewest]])[0]
@@ -83,24 +85,10 @@ def _pair(answer: Answer, key: str) -> tuple[list[str], str]:
     )
 
 
-@cache
-def _sacrebleu(of: str) -> Any:
-    import sacrebleu
-
-    metrics: Any = sacrebleu.metrics
-    make: dict[str, Callable[[], Any]] = {
-        "bleu": metrics.BLEU,
-        "chrf": metrics.CHRF,
-        "chrf++": lambda: metrics.CHRF(word_order=2),
-        "ter": metrics.TER,
-    }
-    return make[of]()
-
-
 TRANSLATIONS: Mapping[str, Callable[..., Metric]] = {
     "bleu": TaskBleu,
     "chrf": Translation,
-    "chrf++": partial(Translation, of="chrf++"),
-    "ter": partial(Translation, of="ter", range=(0.0, math.inf)),
+    "chrf++": partial(Translation, of=partial(sacrebleu_metric, "CHRF", word_order=2)),
+    "ter": partial(Translation, of=partial(sacrebleu_metric, "TER"), range=(0.0, math.inf)),
 }
 """Name of the aggregation -> what makes its metric of name, key and direction."""

@@ -74,7 +74,8 @@ class Bleu(_NGrams):
 
     def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
         """Return the counts of each example, shape (n, 10)."""
-        sentence = _sacrebleu("BLEU").sentence_score
+        # effective_order keeps sentence_score from warning; the counts don't depend on it.
+        sentence = sacrebleu_metric("BLEU", effective_order=True).sentence_score
         scored = [sentence(_cut(a.predicted), [*map(_cut, a.targets)]) for a in answers]
         return np.array(
             [[s.sys_len, s.ref_len, *s.counts, *s.totals] for s in scored], np.float64
@@ -137,7 +138,7 @@ class Chrf(_NGrams):
     def statistics(self, answers: Sequence[Answer]) -> NDArray[Any]:
         """Return the counts of each example, shape (n, 18)."""
         # Private, and the only door to these counts: sacrebleu's own significance tests use it.
-        extract = _sacrebleu("CHRF")._extract_corpus_statistics
+        extract = sacrebleu_metric("CHRF")._extract_corpus_statistics
         rows = [
             extract([composed(a.predicted)], [[composed(target)] for target in a.targets])[0]
             for a in answers
@@ -177,12 +178,11 @@ class Chrf(_NGrams):
 
 
 @cache
-def _sacrebleu(metric: str) -> Any:
+def sacrebleu_metric(name: str, **options: Any) -> Any:
+    """Return a metric of sacrebleu, which is made once."""
     import sacrebleu.metrics
 
-    # effective_order keeps sentence_score from warning; the counts don't depend on it.
-    options = {"effective_order": True} if metric == "BLEU" else {}
-    return getattr(sacrebleu.metrics, metric)(**options)
+    return getattr(sacrebleu.metrics, name)(**options)
 
 
 BLEU = Bleu()

@@ -22,7 +22,7 @@ from pytest_distill.evals.tasks.predictions import (
     likeliest,
     no_answer,
 )
-from pytest_distill.evals.tasks.prompts import Prompted, render
+from pytest_distill.evals.tasks.prompts import Prompted
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Classification(Prompted):
         """Return the text to classify; the gold label is checked as well, before any model runs."""
         self._gold(example)
         if isinstance(self.input, str):
-            text, pair = render(self.prompt, example, input=self.input), None
+            text, pair = self.prompt_of(example), None
         else:
             text, pair = (fields.text(example, name) for name in self.input)
         return ClassificationRequest(example.id, text, pair, self.truncate)

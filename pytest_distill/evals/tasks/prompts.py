@@ -46,6 +46,20 @@ class Prompted(Task):
         asked = self.inputs if self.prompt is None else sorted(variables(self.prompt))
         return (*asked, self.target)
 
+    def prompt_of(self, example: Example) -> str:
+        """Return the prompt filled in with an example's fields; without one, its input field.
+
+        Raises
+        ------
+        GoldSetError
+            The example lacks a field that the template uses, or the template fails on its values.
+        ConfigError
+            The template reaches for something that the sandbox forbids.
+        """
+        if self.prompt is None:
+            return fields.text(example, self.inputs[0])
+        return fill(self.prompt, example)
+
     def notes(self, gold: GoldSet) -> Iterator[str]:  # noqa: ARG002 (what others look at)
         """Yield a note where the target stands in what is asked."""
         if self.prompt is not None and self.target in variables(self.prompt):
@@ -71,10 +85,6 @@ class FewShot(Prompted):
     def solution(self, shot: Example) -> str:
         """Return what follows the prompt of a solved example: the right answer."""
 
-    def prompt_of(self, example: Example) -> str:
-        """Return the prompt of an example alone."""
-        return render(self.prompt, example, input=self.input)
-
     @cached_property
     def solved(self) -> str:
         """What stands before every prompt."""
@@ -95,35 +105,13 @@ class FewShot(Prompted):
                 )
 
 
-def render(prompt: str | None, example: Example, *, input: str) -> str:
-    """Return the prompt filled in with the example's fields; without a prompt, the input field.
-
-    Parameters
-    ----------
-    prompt : str or None
-        A jinja2 template; each field is a variable of its name.
-    example : Example
-        Whose fields are filled in.
-    input : str
-        The field that is the whole prompt where there is no template.
-
-    Raises
-    ------
-    GoldSetError
-        The example lacks a field that the template uses, or the template fails on its values.
-    ConfigError
-        The template reaches for something that the sandbox forbids.
-    """
-    return fields.text(example, input) if prompt is None else fill(prompt, example)
-
-
 def fill(template: str, example: Example, key: str = "prompt") -> str:
     """Return a jinja2 template, which stands at `key`, filled in with the example's fields.
 
     Raises
     ------
     GoldSetError, ConfigError
-        As `render`.
+        As `Prompted.prompt_of`.
     """
     import jinja2
 

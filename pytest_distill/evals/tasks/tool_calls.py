@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from pytest_distill._util import strict_json
@@ -176,13 +177,8 @@ def _is_json(text: str) -> bool:
     return strict_json.loads_or(text, _NO_JSON) is not _NO_JSON
 
 
-def _hermes(text: str) -> Iterator[ToolCall]:
-    for block in _blocks(text, "<tool_call>", "</tool_call>"):
-        yield from _called(block)
-
-
-def _llama(text: str) -> Iterator[ToolCall]:
-    for block in _blocks(text, "<|python_tag|>"):
+def _after(text: str, marker: str, close: str = "") -> Iterator[ToolCall]:
+    for block in _blocks(text, marker, close):
         yield from _called(block)
 
 
@@ -237,9 +233,9 @@ def _without_ends(text: str) -> str:
 
 
 _MARKED: Mapping[str, Callable[[str], Iterator[ToolCall]]] = {
-    "<tool_call>": _hermes,
+    "<tool_call>": partial(_after, marker="<tool_call>", close="</tool_call>"),
     "[TOOL_CALLS]": _mistral,
-    "<|python_tag|>": _llama,
+    "<|python_tag|>": partial(_after, marker="<|python_tag|>"),
 }
 MARKERS = (*_MARKED, "</tool_call>", "[CALL_ID]", "[ARGS]")
 """What stands around calls: special tokens of some models, of which calls are read all the same."""

@@ -231,8 +231,8 @@ def test_a_run_has_the_samples_in_the_order_of_the_data_set(logs: dict[str, Path
             "text": "4" if right else "a hundred",
             "tokens": 2,
             "finish": "stop",
-            "scores": {"match": right, "includes": right, "match1": right},
         }
+        assert row.scores == {"match": right, "includes": right, "match1": right}
     assert run.metrics == tuple(ForeignMetric(name) for name in ("match", "includes", "match1"))
     assert run.rows[5].document == {"input": "1 + 3 =", "target": "4", "lang": "de"}
     assert "'q1', epoch 3" in run.rows[5].where
@@ -243,7 +243,7 @@ def test_json_and_eval_files_are_alike(edited: Callable[..., Path], logs: dict[s
     """A log has the same rows in both kinds of file."""
 
     def bare(run: ForeignRun) -> list[Any]:
-        return [(row.id, row.document, row.answer, row.repeat, row.prompt) for row in run.rows]
+        return [(row.id, row.document, row.said, row.repeat, row.prompt) for row in run.rows]
 
     assert bare(read(edited(lambda _: None))) == bare(read(logs["sums"]))
 
@@ -333,8 +333,8 @@ def test_totals_that_are_not_counted_again_are_told(logs: dict[str, Path]) -> No
     for name in ("parts/of_mine", "parts/bootstrap_stderr", "worded/accuracy"):
         assert name in totals
     assert "pass_at_1" in reducer
-    assert set(run.rows[0].answer["scores"]) == {"parts/length", "parts/digit"}
-    assert run.rows[0].answer["scores"] == {"parts/length": 1.0, "parts/digit": 1.0}
+    assert set(run.rows[0].scores) == {"parts/length", "parts/digit"}
+    assert run.rows[0].scores == {"parts/length": 1.0, "parts/digit": 1.0}
     lengths, digits = run.metrics
     assert lengths == ForeignMetric("parts/length", range=(0, math.inf))
     assert digits == ForeignMetric("parts/digit")
@@ -505,7 +505,7 @@ def test_an_answer_that_a_filter_cut_is_refused(tmp_path: Path) -> None:
 def test_values_are_numbers_as_inspect_makes_them(tmp_path: Path, value: Any, score: float) -> None:
     """Its letters, booleans, numbers, and texts of these."""
     run = read(made(tmp_path / "log.eval", [scored(value)]))
-    assert run.rows[0].answer["scores"] == {"judge": score}
+    assert run.rows[0].scores == {"judge": score}
     low, high = run.metrics[0].range
     assert (low, high) == (0 if score >= 0 else -math.inf, 1 if score <= 1 else math.inf)
 
@@ -513,9 +513,9 @@ def test_values_are_numbers_as_inspect_makes_them(tmp_path: Path, value: Any, sc
 def test_several_values_of_a_scorer_are_several_metrics(tmp_path: Path) -> None:
     """A mapping's by its keys, a list's by their places."""
     run = read(made(tmp_path / "log.eval", [scored({"fit": "C", "len": 2})]))
-    assert run.rows[0].answer["scores"] == {"judge/fit": 1, "judge/len": 2}
+    assert run.rows[0].scores == {"judge/fit": 1, "judge/len": 2}
     run = read(made(tmp_path / "list.eval", [scored(["P", 1])]))
-    assert run.rows[0].answer["scores"] == {"judge/0": 0.5, "judge/1": 1}
+    assert run.rows[0].scores == {"judge/0": 0.5, "judge/1": 1}
 
 
 def test_a_word_among_numbers_is_refused(tmp_path: Path) -> None:

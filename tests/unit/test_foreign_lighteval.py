@@ -92,8 +92,8 @@ def test_choices_are_read(unpacked: Path) -> None:
         assert row.answer == {
             "loglikelihoods": raw["model_response"]["logprobs"],
             "greedy": raw["model_response"]["argmax_logits_eq_gold"],
-            "scores": {"acc": raw["metric"]["acc"]},
         }
+        assert row.scores == {"acc": raw["metric"]["acc"]}
     first = run.rows[0]
     assert first.document == {
         "input": "What is 0 + 1?",
@@ -147,7 +147,7 @@ def test_pass_at_k_is_a_score_of_an_example(unpacked: Path, k: int) -> None:
     for rows in by_id.values():
         right = sum(row.answer["text"] == row.document["target"] for row in rows)
         by_hand = 1 - math.comb(4 - right, k) / math.comb(4, k)
-        scores = [row.answer["scores"][f"pass@k:k={k}&n=4"] for row in rows]
+        scores = [row.scores[f"pass@k:k={k}&n=4"] for row in rows]
         assert scores == [pytest.approx(by_hand)] * 4
 
 
@@ -185,12 +185,12 @@ def test_a_document_that_was_asked_in_two_ways_is_one(unpacked: Path) -> None:
     assert len(raw) == 14
     assert len(run.rows) == 7
     for row in run.rows:
-        assert row.answer.keys() == {"text", "tokens", "loglikelihoods", "greedy", "scores"}
-        assert row.answer["scores"].keys() == {"em", "acc"}
-        assert row.answer["scores"]["em"] == (row.answer["text"] == row.document["choices"][0])
+        assert row.answer.keys() == {"text", "tokens", "loglikelihoods", "greedy"}
+        assert row.scores.keys() == {"em", "acc"}
+        assert row.scores["em"] == (row.answer["text"] == row.document["choices"][0])
     for name in ("em", "acc"):
         there = [each["metric"][name] for each in raw if each["metric"][name] is not None]
-        assert [row.answer["scores"][name] for row in run.rows] == there
+        assert [row.scores[name] for row in run.rows] == there
 
 
 def test_totals_of_the_whole_task_are_left_out(unpacked: Path) -> None:
@@ -290,13 +290,13 @@ def test_rows_of_two_runs_are_refused(out: Path) -> None:
 def test_documents_without_a_place_in_the_data_set(out: Path) -> None:
     """A query that stands there twice is two documents, each with all that was asked of it."""
     path = details(out, "both")
-    before = [(row.id, row.answer["scores"]) for row in read(path).rows]
+    before = [(row.id, row.scores) for row in read(path).rows]
 
     def change(rows: list[Row]) -> None:
         for row in rows:
             row["doc"]["id"] = ""
 
-    assert [(row.id, row.answer["scores"]) for row in read(edit(path, change)).rows] == before
+    assert [(row.id, row.scores) for row in read(edit(path, change)).rows] == before
 
 
 def test_rows_of_two_tasks_are_refused(out: Path) -> None:

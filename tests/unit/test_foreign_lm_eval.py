@@ -83,7 +83,7 @@ def test_multiple_choice() -> None:
         said = [resp for ((resp, _),) in line["resps"]]
         assert row.answer["loglikelihoods"] == [float(value) for value in said[:3]]
         assert row.answer["greedy"] == [False, False, False]
-        assert row.answer["scores"] == {m: line[m] for m in ("acc", "acc_norm", "acc_mutual_info")}
+        assert row.scores == {m: line[m] for m in ("acc", "acc_norm", "acc_mutual_info")}
         assert row.prompt == line["prompt_hash"]
 
 
@@ -109,11 +109,8 @@ def test_one_continuation() -> None:
     """Its log-likelihood; perplexity is a number of all documents, so that there is no score."""
     run = read(lm_eval_runs.samples(lm_eval_runs.made(), "last"))
     for row, line in zip(run.rows, lines_of("last"), strict=True):
-        assert row.answer == {
-            "loglikelihoods": [line["perplexity"]],
-            "greedy": [False],
-            "scores": {"acc": line["acc"]},
-        }
+        assert row.answer == {"loglikelihoods": [line["perplexity"]], "greedy": [False]}
+        assert row.scores == {"acc": line["acc"]}
     assert run.left_out == ("perplexity",)
 
 
@@ -121,7 +118,7 @@ def test_whole_texts() -> None:
     """The log-likelihood of the text; how many tokens that is nobody says."""
     run = read(lm_eval_runs.samples(lm_eval_runs.made(), "pages"))
     values = [line["word_perplexity"][0] for line in lines_of("pages")]
-    assert [row.answer for row in run.rows] == [{"loglikelihoods": [v]} for v in values]
+    assert [row.said for row in run.rows] == [({"loglikelihoods": [v]}, {}) for v in values]
     assert run.metrics == ()
 
 

@@ -225,8 +225,9 @@ def test_runs_of_any_format(folder: Path) -> None:
             f"f:{id}",
             str(id),
             {"input": [{"role": "user"}], "target": ["a", ""], "id": "x", "n": float("nan")},
-            {"text": f"{id}{repeat}", "scores": {"mine": repeat * 2.5}},
+            {"text": f"{id}{repeat}"},
             repeat,
+            scores={"mine": repeat * 2.5},
         )
         for id in range(2)
         for repeat in range(2)

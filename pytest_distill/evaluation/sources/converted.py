@@ -99,8 +99,7 @@ class Converted:
     def rows(self) -> Mapping[str, Sequence[ForeignRow]]:
         """Model -> its samples; of several that are all alike the first."""
         return {
-            name: first_of_equal(run.rows, lambda row: row.answer)
-            for name, run in self.runs.items()
+            name: first_of_equal(run.rows, lambda row: row.said) for name, run in self.runs.items()
         }
 
     @cached_property

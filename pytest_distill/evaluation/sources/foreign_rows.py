@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from math import isclose
 from statistics import fmean
 from typing import Any
@@ -78,7 +77,9 @@ def recorded_rows(run: ForeignRun, on: Eval, kind: str) -> RecordedRows:
     rows = run.rows if task_named(on) is None else [*map(_all_of_it, run.rows)]
     if on.task.repeats == 1:
         alone = len(declared) == len(on.metrics)
-        rows = first_of_equal(rows, partial(_scores, names=declared) if alone else _answer)
+        rows = first_of_equal(
+            rows, lambda row: [row.scores.get(n) for n in declared] if alone else row.said
+        )
     prompt = prompt_kind(kind, run)
     by_id: dict[str, dict[int, Example]] = {}
     for row in rows:
@@ -130,19 +131,6 @@ def first_of_equal(
     return list(first.values())
 
 
-def _answer(row: ForeignRow) -> object:
-    return row.answer
-
-
-def _scores(row: ForeignRow, names: Sequence[str]) -> object:
-    return [_score(row, name) for name in names]
-
-
-def _score(row: ForeignRow, name: str) -> object:
-    scores = row.answer.get("scores")
-    return scores.get(name) if isinstance(scores, Mapping) else None
-
-
 def prompt_kind(kind: str, run: ForeignRun) -> str:
     """Return what the digests of a run's prompts are of: see `PROMPT`."""
     return kind if run.template is None else f"{kind}+{run.template[:TEMPLATE_DIGITS]}"
@@ -159,12 +147,8 @@ def kept_fields(row: ForeignRow, scores: Collection[str], prompt: str) -> dict[s
     digest = digest_of(row, prompt)
     if digest is not None:
         fields[PROMPT] = digest
-    found = fields.pop("scores", None)
-    if isinstance(found, Mapping):
-        kept = {name: value for name, value in found.items() if name in scores}
-        if kept:
-            fields["scores"] = kept
-    return fields
+    kept = {name: value for name, value in row.scores.items() if name in scores}
+    return fields | ({"scores": kept} if kept else {})
 
 
 def differing(run: ForeignRun, evaluation: MeasuredEvaluation) -> Iterator[str]:
@@ -196,9 +180,8 @@ def _means(run: ForeignRun, name: str) -> dict[str, float]:
     """Return the mean of a score over the samples of each example that has it."""
     values: dict[str, list[float]] = {}
     for row in run.rows:
-        value = _score(row, name)
-        if isinstance(value, int | float):
-            values.setdefault(row.id, []).append(float(value))
+        if name in row.scores:
+            values.setdefault(row.id, []).append(row.scores[name])
     return {id: fmean(found) for id, found in values.items()}
 
 

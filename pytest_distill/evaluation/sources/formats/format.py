@@ -30,7 +30,7 @@ class ForeignRow:
     document : mapping
         What is known of the example beside any model's answer: a row of a gold set.
     answer : mapping
-        The fields of a recorded row: ``text``, ``loglikelihoods``, ``greedy``, ``scores``, ...
+        The fields of a recorded row: ``text``, ``loglikelihoods``, ``greedy``, ...
     repeat : int
         Which sample of the example it is, from 0.
     prompt : str, optional
@@ -38,6 +38,8 @@ class ForeignRow:
     beside : str, optional
         A digest of what it was asked beside the prompt, where the tool's has not all: the choices,
         how a text is generated. No chat template is in it.
+    scores : mapping
+        Metric -> the tool's value of this sample.
     """
 
     where: str
@@ -47,6 +49,12 @@ class ForeignRow:
     repeat: int = 0
     prompt: str | None = None
     beside: str | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def said(self) -> object:
+        """All that the tool has of the answer: samples that are alike here are alike."""
+        return self.answer, self.scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,7 @@ class ForeignRun:
     rows : sequence of ForeignRow
         The samples, in the tool's order.
     metrics : tuple of ForeignMetric
-        Whose values the samples have, in their ``scores``.
+        Whose values the samples have as `scores`.
     notes : tuple of str
         What a reader must know of it.
     left_out : tuple of str

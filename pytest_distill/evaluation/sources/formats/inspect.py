@@ -209,9 +209,10 @@ class _Log:
             where=self._place(sample),
             id=str(sample.id),
             document=document(sample),
-            answer={**answer(sample), **({"scores": dict(scores)} if scores else {})},
+            answer=answer(sample),
             repeat=sample.epoch - 1,
             prompt=canonical_sha256([asked(sample), settings]).hexdigest(),
+            scores=scores,
         )
 
     @property

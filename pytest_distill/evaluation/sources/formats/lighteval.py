@@ -146,13 +146,10 @@ def _foreign_rows(
     for document in documents:
         first = document.first
         scores = {name: float(v) for name, v in document.values.items() if name in metrics}
-        with_scores = {"scores": scores} if scores else {}
         row = form.row(first.doc)
         prompt = canonical_sha256([_asked(first.doc), settings]).hexdigest()
         for repeat, answer in enumerate(document.answers()):
-            yield ForeignRow(
-                first.place, document.id, row, {**answer, **with_scores}, repeat, prompt
-            )
+            yield ForeignRow(first.place, document.id, row, answer, repeat, prompt, scores=scores)
 
 
 def _asked(doc: Mapping[str, Any]) -> dict[str, Any]:

@@ -119,11 +119,10 @@ def _rows(
         seen[digest] += 1
         id = digest if seen[digest] == 1 else f"{digest}#{seen[digest]}"
         scores = {name: float(document.scores[name]) for name in found.names(document.scores)}
-        with_scores = {"scores": scores} if scores else {}
         gold = GoldRow(form, sample)
         asked = sample.asked.digest, sample.asked.beside
         rows += [
-            ForeignRow(sample.where, id, gold, {**answer, **with_scores}, repeat, *asked)
+            ForeignRow(sample.where, id, gold, answer, repeat, *asked, scores)
             for repeat, answer in enumerate(sample.answers)
         ]
     return rows

@@ -37,19 +37,14 @@ def refuse_same_model(one: Evaluation, other: Evaluation) -> None:
     where another tool wrote both and one is a copy of the other.
     """
     refuse_same_weights(one.info, other.info)
+    if not (isinstance(one, MeasuredEvaluation) and isinstance(other, MeasuredEvaluation)):
+        return
     names = f"'{one.info.name}' and '{other.info.name}'"
-    files = [
-        e.file for e in (one, other) if isinstance(e, MeasuredEvaluation) and e.file is not None
-    ]
-    if len(files) == 2 and files[0] == files[1]:
+    if one.file is not None and one.file == other.file:
         raise ComparisonError(
-            f"{names} have the same predictions, {files[0]}: name a file of its own for each"
+            f"{names} have the same predictions, {one.file}: name a file of its own for each"
         )
-    if (
-        isinstance(one, MeasuredEvaluation)
-        and isinstance(other, MeasuredEvaluation)
-        and _is_copy(one, other)
-    ):
+    if _is_copy(one, other):
         raise ComparisonError(
             f"{names} gave the same answers to the last digit, in {one.source} and {other.source}: "
             "they are one model, or one file is a copy of the other; name the run of each model"

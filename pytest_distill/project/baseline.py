@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pytest_distill._util.git import commit_of
-from pytest_distill.comparison.baseline.file import AcceptedEval, AcceptedModel, BaselineFile, utc
+from pytest_distill.comparison.baseline.file import AcceptedEval, AcceptedModel, BaselineFile
 from pytest_distill.comparison.baseline.scored import accepted_eval
 from pytest_distill.config import Config
 from pytest_distill.config.schema import EngineModel
@@ -80,7 +81,7 @@ def accepted_run(project: Project, report: Report, store: Path) -> BaselineFile:
         )
     return BaselineFile(
         version=_version(),
-        made=utc(round(time.time())),
+        made=datetime.fromtimestamp(round(time.time()), UTC),
         commit=commit_of(project.config.folder),
         outcome="SHIP",
         reason=report.reason,

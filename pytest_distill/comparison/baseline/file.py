@@ -6,7 +6,7 @@ import json
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -252,11 +252,6 @@ def age_text(made: datetime, now: datetime) -> str:
         if count:
             return f"{count:,} {unit}{'' if count == 1 else 's'} old"
     return "less than a minute old"
-
-
-def utc(seconds: float) -> datetime:
-    """Return a time that is counted in seconds since 1970."""
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _checksum(content: Mapping[str, Any]) -> str:

@@ -17,9 +17,8 @@ from pytest_distill.errors import ConfigError, EvaluationError, ModelError, prin
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.request_keys import request_key
-from pytest_distill.evaluation.again import asked_again
 from pytest_distill.evaluation.described_model import identity_of
-from pytest_distill.evaluation.run_model import RunModel
+from pytest_distill.evaluation.run_model import RunModel, asked_again
 from pytest_distill.evaluation.sources.exported import DATED, rows_of
 from pytest_distill.evaluation.sources.manifest import (
     MANIFEST,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from pytest_distill._util.numbers import checked_confidence
 from pytest_distill.comparison.baseline.accepted import Accepted
 from pytest_distill.comparison.chance import refuse_below_chance
-from pytest_distill.comparison.lookup import find_model
 from pytest_distill.comparison.sameness import (
     refuse_other_prompts,
     refuse_same_identity,
     refuse_same_model,
     refuse_unlike,
 )
-from pytest_distill.errors import ComparisonError, ConfigError
+from pytest_distill.engines import Role
+from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean, some_of
 from pytest_distill.evals.built_in import check_own_metric
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric
@@ -239,3 +239,37 @@ class SideBySide:
         return all(
             isinstance(self.evaluation(m), MeasuredEvaluation) for m in ("teacher", "student")
         )
+
+
+def find_model(models: Mapping[str, Model], name: str, student: str | None) -> Model:
+    """Return a model by its name or role.
+
+    Parameters
+    ----------
+    models : mapping
+        Name -> model.
+    name : str
+        A model's name, or a role.
+    student : str, optional
+        The name of the student that the role `student` means, where there are several.
+
+    Raises
+    ------
+    ConfigError
+        Where there is none, or several and none was chosen.
+    """
+    if name == "student" and student is not None:
+        return models[student]
+    is_role = name in get_args(Role)
+    found = [m for n, m in models.items() if (m.role == name if is_role else n == name)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ConfigError(
+            f"distill.yaml has several students ({some_of([m.name for m in found])}): name one, "
+            f"e.g. @pytest.mark.distill(student='{found[0].name}')"
+        )
+    if name in get_args(Role):
+        raise ConfigError(f"a model with the role '{name}' is needed, and distill.yaml has none")
+    known = {*models, *(m.role for m in models.values())}
+    raise ConfigError(f"distill.yaml has no model '{name}'; {did_you_mean(name, known)}")

@@ -20,7 +20,6 @@ from pytest_distill.errors import (
 )
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.requests import Prediction, Request
-from pytest_distill.evaluation.again import among, asked_again, some_of_eval
 from pytest_distill.evaluation.alignment import aligned
 from pytest_distill.evaluation.cards import Cards
 from pytest_distill.evaluation.described_model import DescribedModel
@@ -225,3 +224,24 @@ def together(models: Sequence[RunModel]) -> Iterator[list[Any]]:
     finally:
         for model, pinned in zip(models, before, strict=True):
             model.pinned = pinned
+
+
+def some_of_eval(on: Eval, count: int) -> Eval:
+    """Return an eval with so many of its examples, the same ones at every call, without budgets."""
+    task: Any = on.task
+    if task.at_tokens:
+        task = replace(task, at_tokens=())
+    return replace(on, gold=on.gold.sample(count), task=task, must_keep=())
+
+
+def among(evaluation: MeasuredEvaluation, some: Eval) -> MeasuredEvaluation:
+    """Return what an evaluation has of some examples of its eval."""
+    chosen = {example.id for example in some.gold}
+    pairs = zip(evaluation.eval.gold, evaluation.by_example, strict=True)
+    answers = [each for example, said in pairs if example.id in chosen for each in said]
+    return MeasuredEvaluation.of(evaluation.info, some, answers, source=evaluation.source)
+
+
+def asked_again(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return under which identity second answers are kept: they are not those of the first time."""
+    return {**identity, "asked": "again"}

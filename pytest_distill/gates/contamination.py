@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from pytest_distill._util.format import ceil_text, floor_text
 from pytest_distill._util.numbers import bounded
 from pytest_distill.comparison.comparison import Comparison
-from pytest_distill.comparison.flips import example_row
+from pytest_distill.comparison.shown import example_row
 from pytest_distill.errors import ComparisonError, ConfigError, did_you_mean
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example

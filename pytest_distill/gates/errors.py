@@ -14,8 +14,8 @@ from pytest_distill._util.format import ceil_text, p_equals
 from pytest_distill._util.numbers import Ratio, bounded, positive
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.evidence import clusters_of, right_or_wrong
-from pytest_distill.comparison.flips import example_row
 from pytest_distill.comparison.itself import Itself
+from pytest_distill.comparison.shown import example_row
 from pytest_distill.comparison.side_by_side import Selection
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.metrics import Metric

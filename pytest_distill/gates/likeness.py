@@ -15,7 +15,7 @@ from pytest_distill._util.format import ceil_text, floor_text
 from pytest_distill._util.numbers import bounded
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.evidence import clusters_of
-from pytest_distill.comparison.flips import example_row
+from pytest_distill.comparison.shown import example_row
 from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evaluation.likeness import Bounds, Likeness

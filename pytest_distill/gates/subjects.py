@@ -10,8 +10,8 @@ from typing import ClassVar
 from pytest_distill._util.format import floor_text
 from pytest_distill._util.numbers import retained_floor
 from pytest_distill.comparison.comparison import Comparison
-from pytest_distill.comparison.flips import lost_rows
 from pytest_distill.comparison.itself import Itself
+from pytest_distill.comparison.shown import lost_rows
 from pytest_distill.comparison.side_by_side import Confidence, Slice
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.metrics import Metric

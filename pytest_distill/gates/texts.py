@@ -11,7 +11,7 @@ from pytest_distill._util.format import ceil_text, floor_text
 from pytest_distill._util.numbers import bounded
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.comparison.evidence import length_evidence
-from pytest_distill.comparison.flips import example_row, lost_rows
+from pytest_distill.comparison.shown import example_row, lost_rows
 from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Metric

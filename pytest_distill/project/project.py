@@ -11,8 +11,7 @@ from typing import TypeVar
 from pytest_distill._util.user_code import unless_ours
 from pytest_distill.comparison.baseline.accepted import Accepted
 from pytest_distill.comparison.comparison import Comparison
-from pytest_distill.comparison.lookup import find_model
-from pytest_distill.comparison.side_by_side import Confidence
+from pytest_distill.comparison.side_by_side import Confidence, find_model
 from pytest_distill.config.schema import ModelConfig, SourceModel
 from pytest_distill.engines import Engine, FileDigests, ModelInfo, Role
 from pytest_distill.errors import ConfigError, DistillError, ModelError

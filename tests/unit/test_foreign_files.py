@@ -20,7 +20,7 @@ from pytest_distill.config import load_config
 from pytest_distill.errors import ComparisonError, ConfigError, EvaluationError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evaluation.measured import MeasuredEvaluation
-from pytest_distill.evaluation.sources.foreign_ids import with_ids_of
+from pytest_distill.evaluation.sources.foreign import with_ids_of
 from pytest_distill.evaluation.sources.formats.format import ForeignRow, ForeignRun, format_of
 from pytest_distill.project.project import Project
 from tests import lm_eval_runs

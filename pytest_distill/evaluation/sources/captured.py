@@ -15,7 +15,7 @@ from pytest_distill.evals.cells import structure
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.rows import open_rows
 from pytest_distill.evaluation.alignment import matched
-from pytest_distill.evaluation.sources.row_ids import RowIds
+from pytest_distill.evaluation.sources.rows import RowIds
 
 FIELDS = ("tokens", "top_tokens", "top_logprobs")
 TOLERANCE = 1e-3

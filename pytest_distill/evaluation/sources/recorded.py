@@ -23,8 +23,7 @@ from pytest_distill.evals.requests import Prediction
 from pytest_distill.evaluation.evaluation import Evaluation, ReportedEval
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.sources.fields import cell, number, prediction_of, prompts_of
-from pytest_distill.evaluation.sources.foreign import ForeignFiles, is_glob
-from pytest_distill.evaluation.sources.foreign_ids import with_ids_of
+from pytest_distill.evaluation.sources.foreign import ForeignFiles, is_glob, with_ids_of
 from pytest_distill.evaluation.sources.foreign_rows import (
     differing,
     recorded_rows,

@@ -21,6 +21,8 @@ _MAGIC = "*?["
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[T\d.:+-]*\d")
 """What tells the runs of a task apart in the name of a file."""
 
+Named = Callable[[ForeignRow], str | None]
+
 
 @dataclass(frozen=True)
 class ForeignFiles:
@@ -145,9 +147,6 @@ def is_glob(text: str) -> bool:
 def task_named(on: Eval) -> str | None:
     """Return what another tool calls the task of an eval; None where the eval does not say it."""
     return on.task.of if isinstance(on.task, LmEval) else None
-
-
-Named = Callable[[ForeignRow], str | None]
 
 
 def with_ids_of(on: Eval, run: ForeignRun, format: Format) -> ForeignRun:

@@ -19,6 +19,15 @@ from pytest_distill.evals.rows import Row, open_rows
 from pytest_distill.evaluation.alignment import matched
 from pytest_distill.evaluation.sources.forms import Forms
 
+ANSWERS = ("prediction", "probabilities", "loglikelihoods", "text", "tool_calls", "scores")
+"""The fields of a row, at least one of which it must have beside its id."""
+
+REPEAT = "repeat"
+"""The field that tells the samples of one example apart."""
+
+AT_TOKENS = "at_tokens"
+"""Field of an exported row that was asked within a budget of tokens: how many these are."""
+
 
 class RowIds:
     """The ids that the rows of one file state, as the gold set writes them.
@@ -97,16 +106,6 @@ def _other_ids(gold: GoldSet) -> dict[str, str]:
         return {}
     stated = ((example.fields.get(DEFAULT_ID_FIELD), example.id) for example in gold.whole)
     return {meeting(str(other)): id for other, id in stated if isinstance(other, str | int)}
-
-
-ANSWERS = ("prediction", "probabilities", "loglikelihoods", "text", "tool_calls", "scores")
-"""The fields of a row, at least one of which it must have beside its id."""
-
-REPEAT = "repeat"
-"""The field that tells the samples of one example apart."""
-
-AT_TOKENS = "at_tokens"
-"""Field of an exported row that was asked within a budget of tokens: how many these are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,9 @@ from pytest_distill.evals.requests import Request
 from pytest_distill.evals.rows import Row
 from pytest_distill.evals.tasks.decoding import GenerationRequest
 
+LABEL = "label"
+"""What pipelines call the label that they predict, and many data sets the right one."""
+
 
 class PromptedTexts:
     """The generated texts of one file, in which all have their prompt in front or none has it.
@@ -73,10 +76,6 @@ def _prompt(request: Request) -> str:
         return request.prompt
     content = request.conversation.messages[-1].get("content")
     return content if isinstance(content, str) else ""
-
-
-LABEL = "label"
-"""What pipelines call the label that they predict, and many data sets the right one."""
 
 
 class GoldLabels:

@@ -29,6 +29,53 @@ _NOT_THE_FILE = {
     sqlite3.SQLITE_AUTH,
 }
 
+SCHEMA = 2
+"""Of the tables; one more makes no other version."""
+
+TABLES: Mapping[str, str] = {
+    "runs": """(
+    run TEXT PRIMARY KEY,          -- digest of `identity`
+    identity TEXT NOT NULL,        -- JSON: the model's digest, engine, versions, dtype
+    info TEXT NOT NULL,            -- JSON: what is known of the model, for reports
+    made TEXT NOT NULL,
+    session INTEGER NOT NULL,      -- number of the pytest run that made the row
+    checksum INTEGER NOT NULL      -- CRC-32 of the other columns, here and below
+) STRICT""",
+    "predictions": """(
+    run TEXT NOT NULL,
+    request BLOB NOT NULL,         -- digest of the rendered request
+    answer TEXT NOT NULL,          -- JSON: the fields of a Prediction that are there
+    made REAL NOT NULL,            -- seconds since 1970
+    session INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (run, request)
+) STRICT, WITHOUT ROWID""",
+    "files": """(
+    device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL,
+    modified INTEGER NOT NULL, changed INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    session INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (device, inode)
+) STRICT, WITHOUT ROWID""",
+    "figures": """(
+    key TEXT PRIMARY KEY,          -- digest of what was measured, of whom, where and how
+    value TEXT NOT NULL,           -- JSON
+    made REAL NOT NULL,            -- seconds since 1970
+    session INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
+) STRICT""",
+    "looks": """(
+    gold TEXT NOT NULL,            -- digest of a gold set
+    student TEXT NOT NULL,         -- digest of a student that was judged on it
+    eval TEXT NOT NULL,            -- what the gold set was called then; empty: not known
+    made REAL NOT NULL,            -- seconds since 1970, of the first time
+    session INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (gold, student)
+) STRICT, WITHOUT ROWID""",
+}
+
 
 class DamagedStoreError(DistillError):
     """The store's file is not what was written to it."""
@@ -81,54 +128,6 @@ def error_of(path: Path, error: Exception) -> Exception:
 def checksum(*values: str | bytes | float) -> int:
     """Return a CRC-32 over values, their types, and where one ends and the next begins."""
     return zlib.crc32(repr(values).encode("utf-8", "surrogatepass"))
-
-
-SCHEMA = 2
-"""Of the tables; one more makes no other version."""
-
-TABLES: Mapping[str, str] = {
-    "runs": """(
-    run TEXT PRIMARY KEY,          -- digest of `identity`
-    identity TEXT NOT NULL,        -- JSON: the model's digest, engine, versions, dtype
-    info TEXT NOT NULL,            -- JSON: what is known of the model, for reports
-    made TEXT NOT NULL,
-    session INTEGER NOT NULL,      -- number of the pytest run that made the row
-    checksum INTEGER NOT NULL      -- CRC-32 of the other columns, here and below
-) STRICT""",
-    "predictions": """(
-    run TEXT NOT NULL,
-    request BLOB NOT NULL,         -- digest of the rendered request
-    answer TEXT NOT NULL,          -- JSON: the fields of a Prediction that are there
-    made REAL NOT NULL,            -- seconds since 1970
-    session INTEGER NOT NULL,
-    checksum INTEGER NOT NULL,
-    PRIMARY KEY (run, request)
-) STRICT, WITHOUT ROWID""",
-    "files": """(
-    device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL,
-    modified INTEGER NOT NULL, changed INTEGER NOT NULL,
-    digest TEXT NOT NULL,
-    session INTEGER NOT NULL,
-    checksum INTEGER NOT NULL,
-    PRIMARY KEY (device, inode)
-) STRICT, WITHOUT ROWID""",
-    "figures": """(
-    key TEXT PRIMARY KEY,          -- digest of what was measured, of whom, where and how
-    value TEXT NOT NULL,           -- JSON
-    made REAL NOT NULL,            -- seconds since 1970
-    session INTEGER NOT NULL,
-    checksum INTEGER NOT NULL
-) STRICT""",
-    "looks": """(
-    gold TEXT NOT NULL,            -- digest of a gold set
-    student TEXT NOT NULL,         -- digest of a student that was judged on it
-    eval TEXT NOT NULL,            -- what the gold set was called then; empty: not known
-    made REAL NOT NULL,            -- seconds since 1970, of the first time
-    session INTEGER NOT NULL,
-    checksum INTEGER NOT NULL,
-    PRIMARY KEY (gold, student)
-) STRICT, WITHOUT ROWID""",
-}
 
 
 def set_up(connection: sqlite3.Connection, path: Path) -> bool:

@@ -15,6 +15,13 @@ from pytest_distill.errors import refuse_unknown
 UNCONDITIONAL = "unconditional_loglikelihoods"
 """The field of an answer with the log-likelihood of each choice without a prompt."""
 
+FORMATS: Mapping[str, str] = {
+    "lm-eval": "pytest_distill.evaluation.sources.formats.lm_eval:LmEvalSamples",
+    "inspect": "pytest_distill.evaluation.sources.formats.inspect:InspectLogs",
+    "lighteval": "pytest_distill.evaluation.sources.formats.lighteval:LightevalDetails",
+}
+"""Where the class of each format is, as ``module:name``; it is imported when asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class ForeignRow:
@@ -152,14 +159,6 @@ class Format(ABC):
             Naming file and line, where a sample is malformed, unscored (NaN), errored or there
             twice; where the totals that the tool printed are not those of its samples.
         """
-
-
-FORMATS: Mapping[str, str] = {
-    "lm-eval": "pytest_distill.evaluation.sources.formats.lm_eval:LmEvalSamples",
-    "inspect": "pytest_distill.evaluation.sources.formats.inspect:InspectLogs",
-    "lighteval": "pytest_distill.evaluation.sources.formats.lighteval:LightevalDetails",
-}
-"""Where the class of each format is, as ``module:name``; it is imported when asked for."""
 
 
 def format_of(name: str) -> Format:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -112,6 +112,13 @@ class ForeignRun:
     left_out: tuple[str, ...] = ()
     template: str | None = None
     asks: Mapping[str, Any] = field(default_factory=dict)
+
+
+def asked_for_choices(texts: Iterable[str]) -> tuple[dict[str, Any], str]:
+    """Return what an eval says that asks for these continuations, and what each begins with."""
+    if all(text.startswith(" ") and text.strip() for text in texts):
+        return {"task": "multiple_choice"}, " "
+    return {"task": "multiple_choice", "delimiter": ""}, ""
 
 
 class Format(ABC):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_distill.errors import EvaluationError, few
+from pytest_distill.evaluation.sources.formats.format import asked_for_choices
 
 DIGITS = 16
 """Of the digest of a query, which is a document's id."""
@@ -189,10 +190,7 @@ class LightevalGold:
             return cls({"task": "generation", **_generates(docs)})
         if ways[0] != "choices" or any(len(right) != 1 for right in rights):
             return cls()
-        texts = [choice for doc in docs for choice in doc.get("choices") or ()]
-        if all(text.startswith(" ") and text.strip() for text in texts):
-            return cls({"task": "multiple_choice"}, " ")
-        return cls({"task": "multiple_choice", "delimiter": ""})
+        return cls(*asked_for_choices(c for doc in docs for c in doc.get("choices") or ()))
 
 
 def _right(doc: Mapping[str, Any]) -> list[int]:

@@ -7,6 +7,7 @@ from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_distill.evaluation.sources.formats.format import asked_for_choices
 from pytest_distill.evaluation.sources.formats.lm_eval.samples import Sample
 
 MOST_TOKENS = 256
@@ -75,19 +76,13 @@ def gold_form(samples: Sequence[Sample], *, in_template: bool) -> HarnessGold:
     kind = kinds.pop() if len(kinds) == 1 else "other"
     one_prompt = all(sample.asked.prompt is not None for sample in samples)
     if kind == "choice" and one_prompt:
-        delimiter = _delimiter(samples)
+        asks, delimiter = asked_for_choices(t for s in samples for t in s.asked.continuations)
         if all(_is_choice(sample, delimiter) for sample in samples):
-            said = {} if delimiter == " " else {"delimiter": delimiter}
-            return HarnessGold({"task": "multiple_choice", **said}, delimiter, in_template)
+            return HarnessGold(asks, delimiter, in_template)
     if kind == "text" and all(sample.asked.prompt for sample in samples):
         return HarnessGold({"task": "perplexity"})
     said = _generates(samples) if kind == "generation" else {}
     return HarnessGold({"task": "generation", **said}, in_template=in_template)
-
-
-def _delimiter(samples: Sequence[Sample]) -> str:
-    every = (text for sample in samples for text in sample.asked.continuations)
-    return " " if all(text.startswith(" ") and text.strip() for text in every) else ""
 
 
 def _choices(sample: Sample, delimiter: str) -> list[str]:

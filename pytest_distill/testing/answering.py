@@ -23,7 +23,7 @@ from pytest_distill.testing.answers import (
     taken,
 )
 from pytest_distill.testing.asked import Group, too_long
-from pytest_distill.testing.held import Running, left_running
+from pytest_distill.testing.held import ProcessResources, left_running
 from pytest_distill.testing.results import Book, NotKeptError, UncheckedError, calling
 
 UNSTEADY = "the same requests do not get the same answers twice"
@@ -33,7 +33,7 @@ SEEDS = (101, 102, 103, 104, 105, 106)
 
 
 @dataclass
-class Answering:
+class GroupChecks:
     """Checks on one kind of requests.
 
     Parameters
@@ -136,7 +136,7 @@ class Answering:
         """Stop after one answer, and before the first; then ask for another one."""
         asked = self.group.requests
         for _ in range(_WARM):
-            running = Running.now()
+            running = ProcessResources.now()
             for take in (1, 0):
                 with calling(f"{named(asked)}, and the iterator closed after {take} answers"):
                     answers = iter(self.engine.predict(list(asked)))

@@ -12,10 +12,10 @@ from pytest_distill.engines import Engine
 from pytest_distill.evals.request_keys import request_key
 from pytest_distill.evals.requests import Request
 from pytest_distill.testing import points
-from pytest_distill.testing.answering import UNSTEADY, Answering, check_impossible, check_many
+from pytest_distill.testing.answering import UNSTEADY, GroupChecks, check_impossible, check_many
 from pytest_distill.testing.answers import Answers, answered, named, refuse_other
 from pytest_distill.testing.asked import Group
-from pytest_distill.testing.held import LEAST, SEES_ALL, Running, bytes_held, left_running
+from pytest_distill.testing.held import LEAST, SEES_ALL, ProcessResources, bytes_held, left_running
 from pytest_distill.testing.identity import (
     NO_IDENTITY,
     check_bytes,
@@ -38,7 +38,7 @@ from pytest_distill.testing.subject import Subject
 
 
 @dataclass
-class Checks:
+class ContractChecks:
     """The checks in their order: the engine's objects are made one after another.
 
     Parameters
@@ -80,7 +80,7 @@ class Checks:
         with self.book.checking(points.INFO):
             before = info(engine)
         for group in groups:
-            checks = Answering(engine, group, self.book, self.tolerance)
+            checks = GroupChecks(engine, group, self.book, self.tolerance)
             found = checks.first()
             if checks.refused is not None:
                 self.refused.append((group, checks.refused))
@@ -122,7 +122,7 @@ class Checks:
                 return
             answers, prompts, got = self._second(second, runs)
             self._close(second)
-            running = Running.now()
+            running = ProcessResources.now()
             third = self._another(later)
             if third is None:
                 return
@@ -239,7 +239,7 @@ class Checks:
             else:
                 check_read(engine, group, self.answers[group.name], self.tolerance)
 
-    def _check_close(self, engine: Engine, running: Running) -> None:
+    def _check_close(self, engine: Engine, running: ProcessResources) -> None:
         """Close an engine twice; look at what it holds and has running then."""
         if not SEES_ALL:
             with self.book.checking(points.CLOSE):

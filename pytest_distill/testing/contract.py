@@ -7,7 +7,7 @@ from typing import Any
 
 from pytest_distill.evals.requests import Request
 from pytest_distill.testing.asked import groups_of
-from pytest_distill.testing.checks import Checks
+from pytest_distill.testing.checks import ContractChecks
 from pytest_distill.testing.reference import Reference, check_reference, reference_of
 from pytest_distill.testing.results import ContractReport
 from pytest_distill.testing.subject import Subject
@@ -69,7 +69,7 @@ def engine_contract(
     __tracebackhide__ = True
     subject = Subject(engine, model)
     groups = groups_of(requests, tasks)
-    contract = Checks(subject, tolerance)
+    contract = ContractChecks(subject, tolerance)
     stated = tasks is not None or requests is not None
     contract.ask(groups, [group.task for group in groups] if stated else [], impossible)
     contract.compare_objects()

@@ -64,7 +64,7 @@ def _is_globals(thing: object) -> bool:
 
 
 @dataclass(frozen=True)
-class Running:
+class ProcessResources:
     """What runs in this process at one moment.
 
     Parameters
@@ -85,11 +85,11 @@ class Running:
     files: frozenset[tuple[str, str]]
 
     @classmethod
-    def now(cls) -> Running:
+    def now(cls) -> ProcessResources:
         """Return what runs now."""
         return cls(frozenset(threading.enumerate()), _children(), _sockets(), _files())
 
-    def more_than(self, before: Running) -> list[str]:
+    def more_than(self, before: ProcessResources) -> list[str]:
         """Return in words what runs now and did not before."""
         threads = sorted(thread.name for thread in self.threads - before.threads)
         processes = sorted(self.processes - before.processes)
@@ -103,10 +103,10 @@ class Running:
         ]
 
 
-def left_running(before: Running) -> list[str]:
+def left_running(before: ProcessResources) -> list[str]:
     """Return what still runs that did not before; what is about to end is waited for."""
     until = time.monotonic() + PATIENCE
-    while left := Running.now().more_than(before):
+    while left := ProcessResources.now().more_than(before):
         if time.monotonic() > until:
             return left
         gc.collect()  # of what nobody holds any more

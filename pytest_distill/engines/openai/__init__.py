@@ -13,7 +13,7 @@ from typing import Any
 from pytest_distill.engines.info import ModelInfo
 from pytest_distill.engines.openai.addresses import can_be_asked, host_of, server_of
 from pytest_distill.engines.openai.answered import signed
-from pytest_distill.engines.openai.checks import Checks
+from pytest_distill.engines.openai.checks import ServerChecks
 from pytest_distill.engines.openai.money import Purse
 from pytest_distill.engines.openai.options import OpenAIOptions
 from pytest_distill.engines.openai.pacing import Pace
@@ -59,7 +59,9 @@ class OpenAIEngine:
         self._pace: Pace | None = None
         self._seen: Seen = kept.setdefault("seen", Seen())
         self._began = time.monotonic(), self.purse.output
-        self._checks = Checks(spec.name, self.options, self._note, kept.setdefault("tried", set()))
+        self._checks = ServerChecks(
+            spec.name, self.options, self._note, kept.setdefault("tried", set())
+        )
 
     def _note(self, note: str) -> None:
         if note not in self.notes:

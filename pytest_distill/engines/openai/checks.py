@@ -1,7 +1,7 @@
 """Whether a server honours what it is asked: a 200 says nothing of it, so it is tried.
 
 Each kind of request names its trials, `Trial` by what they are about. They run on first use, before
-the first example is asked, once a run; see `Checks.run`.
+the first example is asked, once a run; see `ServerChecks.run`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pytest_distill.errors import ModelError
 
 
 @dataclass(frozen=True)
-class Checks:
+class ServerChecks:
     """What was tried of one model's server.
 
     Parameters
@@ -69,4 +69,4 @@ class Checks:
 
 
 Trial = Callable[[Send], Awaitable[None]]
-"""Tries one thing, and says by `Checks.refuse` where it is not honoured."""
+"""Tries one thing, and says by `ServerChecks.refuse` where it is not honoured."""

@@ -14,7 +14,7 @@ from pytest_distill.engines.openai.dialects import Dialect
 from pytest_distill.engines.openai.echoes import CUTS_NOTHING
 from pytest_distill.engines.openai.options import OpenAIOptions
 from pytest_distill.engines.openai.reading import Written, written
-from pytest_distill.engines.openai.score_trials import TRIAL, Scoring
+from pytest_distill.engines.openai.score_trials import TRIAL, PromptScoring
 from pytest_distill.engines.openai.scores import score_choices
 from pytest_distill.errors import ModelError, one_line, some_of
 from pytest_distill.evals.distributions import softmax
@@ -41,7 +41,7 @@ class Classifier:
         The model and where it is asked, for messages.
     options : OpenAIOptions
         What stands before a text, and how the model is held to the labels.
-    scoring : Scoring
+    scoring : PromptScoring
         How its server scores prompts.
     dialect : Dialect
         How its server wants to be asked.
@@ -49,7 +49,7 @@ class Classifier:
 
     who: str
     options: OpenAIOptions
-    scoring: Scoring
+    scoring: PromptScoring
     dialect: Dialect
 
     def trials(self, requests: Sequence[ClassificationRequest]) -> Mapping[Hashable, Trial]:  # noqa: ARG002

@@ -9,11 +9,11 @@ from typing import Any
 
 from pytest_distill.engines.openai import text_trials
 from pytest_distill.engines.openai.calls import Send
-from pytest_distill.engines.openai.checks import Checks, Trial
+from pytest_distill.engines.openai.checks import ServerChecks, Trial
 from pytest_distill.engines.openai.classes import Classifier, whole_prompt
 from pytest_distill.engines.openai.dialects import Dialect, Learnt
 from pytest_distill.engines.openai.options import OpenAIOptions
-from pytest_distill.engines.openai.score_trials import Scoring
+from pytest_distill.engines.openai.score_trials import PromptScoring
 from pytest_distill.engines.openai.scores import needs_prefix, score_choices, score_text
 from pytest_distill.engines.openai.texts import Texts
 from pytest_distill.errors import ModelError
@@ -32,7 +32,9 @@ class Kind:
     trials: Callable[[Sequence[Any]], Mapping[Hashable, Trial]]
 
 
-def kind_of(kind: type[Request], who: str, checks: Checks, kept: MutableMapping[str, Any]) -> Kind:
+def kind_of(
+    kind: type[Request], who: str, checks: ServerChecks, kept: MutableMapping[str, Any]
+) -> Kind:
     """Return how a kind of request is asked.
 
     Parameters
@@ -41,7 +43,7 @@ def kind_of(kind: type[Request], who: str, checks: Checks, kept: MutableMapping[
         The request's.
     who : str
         The model and where it is asked, for messages.
-    checks : Checks
+    checks : ServerChecks
         How it is asked, and what its server need not honour.
     kept : mapping
         What was found out of its server so far, which is added to.
@@ -61,7 +63,7 @@ def kind_of(kind: type[Request], who: str, checks: Checks, kept: MutableMapping[
     raise ModelError(f"{who}: engine openai cannot do the task {kind.task}")
 
 
-def _scores(scoring: Scoring, requests: Sequence[Request]) -> Mapping[Hashable, Trial]:
+def _scores(scoring: PromptScoring, requests: Sequence[Request]) -> Mapping[Hashable, Trial]:
     """Return what is tried before prompts are scored."""
 
     async def trial(send: Send) -> None:
@@ -84,6 +86,6 @@ def whole_prompts(requests: Sequence[Request], options: OpenAIOptions) -> dict[s
     return found
 
 
-def _scoring(who: str, options: OpenAIOptions, kept: MutableMapping[str, Any]) -> Scoring:
-    found: Scoring = kept.setdefault("scoring", Scoring(who, options.bos))
+def _scoring(who: str, options: OpenAIOptions, kept: MutableMapping[str, Any]) -> PromptScoring:
+    found: PromptScoring = kept.setdefault("scoring", PromptScoring(who, options.bos))
     return found

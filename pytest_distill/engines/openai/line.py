@@ -10,7 +10,14 @@ from typing import Any
 from urllib.parse import urljoin
 
 from pytest_distill.engines.openai.addresses import origin
-from pytest_distill.engines.openai.replies import Again, Moved, Patience, Refused, Reply, reply_of
+from pytest_distill.engines.openai.replies import (
+    Again,
+    Moved,
+    Patience,
+    RefusedTry,
+    Reply,
+    reply_of,
+)
 from pytest_distill.engines.openai.safety import Key
 from pytest_distill.errors import one_line
 
@@ -47,7 +54,7 @@ class Line:
                     if not reply.keeps_method or not _leads_back(to, reply.to):
                         return reply
                     to = urljoin(to, reply.to)
-                return Refused(None, "was redirected without end")
+                return RefusedTry(None, "was redirected without end")
         except TimeoutError:
             why = f"had no whole answer within timeouts.total, {seconds:g} s"
             return Again(why, Patience.REQUEST, may_be_paid=True)
@@ -65,7 +72,7 @@ class Line:
             ):
                 return await reply_of(got, self._key, choices=choices)
         except http.InvalidURL:
-            return Refused(None, "was redirected to what is no URL")
+            return RefusedTry(None, "was redirected to what is no URL")
         except (http.ConnectError, http.ConnectTimeout, http.ProxyError) as error:
             return self._not_sent(error)
         except http.ReadTimeout:
@@ -86,9 +93,9 @@ class Line:
         why = f"could not be sent: {self.shown(str(error) or type(error).__name__)}"
         causes = list(_causes(error))
         if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
-            return Refused(None, f"{why}; SSL_CERT_FILE names a file of certificates to trust")
+            return RefusedTry(None, f"{why}; SSL_CERT_FILE names a file of certificates to trust")
         if "WRONG_VERSION_NUMBER" in str(error):
-            return Refused(None, f"{why}; the server does not speak https there")
+            return RefusedTry(None, f"{why}; the server does not speak https there")
         return Again(why, Patience.ADDRESS)
 
     def shown(self, text: str) -> str:

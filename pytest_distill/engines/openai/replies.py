@@ -42,7 +42,7 @@ class Patience(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class WholeAnswer:
     """The JSON of a whole answer."""
 
     json: Mapping[str, Any]
@@ -74,7 +74,7 @@ class Again:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedTry:
     """A try that failed, as every other would.
 
     Parameters
@@ -97,7 +97,7 @@ class Moved:
     keeps_method: bool
 
 
-Reply = Answer | Again | Refused | Moved
+Reply = WholeAnswer | Again | RefusedTry | Moved
 
 
 class UnreadableError(Exception):
@@ -144,7 +144,7 @@ def _error(response: Any, said: str, *, broke: bool) -> Reply:
         return Again(why, Patience.REQUEST, pause=pause)
     if status == 408 or status < 300:
         return Again(why, Patience.REQUEST, may_be_paid=True, pause=pause)
-    return Refused(status, why)
+    return RefusedTry(status, why)
 
 
 def _answer(body: bytes, key: Key, *, choices: bool) -> Reply:
@@ -159,7 +159,7 @@ def _answer(body: bytes, key: Key, *, choices: bool) -> Reply:
         return Again(why, Patience.REQUEST, may_be_paid=True)
     if choices and (lacking := _lacking(found)):
         return Again(f"was answered {lacking}{_said(body, key)}", Patience.REQUEST, json=found)
-    return Answer(found)
+    return WholeAnswer(found)
 
 
 def _lacking(found: Mapping[str, Any]) -> str:

@@ -45,7 +45,7 @@ _TINY = 1e-6
 
 
 @dataclass
-class Scoring:
+class PromptScoring:
     """How one model's server scores prompts.
 
     Parameters

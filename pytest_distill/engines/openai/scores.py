@@ -12,7 +12,7 @@ from math import fsum, isnan
 
 from pytest_distill.engines.openai.calls import Call, Send
 from pytest_distill.engines.openai.echoes import AS_ID, Echo, Prompt, echoes
-from pytest_distill.engines.openai.score_trials import CUT, Scoring
+from pytest_distill.engines.openai.score_trials import CUT, PromptScoring
 from pytest_distill.engines.windows import windows
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction, Request
@@ -30,7 +30,7 @@ def needs_prefix(request: Request) -> bool:
     return isinstance(request, PerplexityRequest)
 
 
-async def score_choices(scoring: Scoring, send: Send, request: ChoiceRequest) -> Prediction:
+async def score_choices(scoring: PromptScoring, send: Send, request: ChoiceRequest) -> Prediction:
     """Return the log-likelihood of each continuation after its context.
 
     Raises
@@ -66,7 +66,7 @@ async def score_choices(scoring: Scoring, send: Send, request: ChoiceRequest) ->
     )
 
 
-def _texts(scoring: Scoring, id: str, context: str, more: str) -> tuple[str, str]:
+def _texts(scoring: PromptScoring, id: str, context: str, more: str) -> tuple[str, str]:
     """Return a context and all of the text as they are sent.
 
     Spaces at the end of the context belong to the continuation.
@@ -79,7 +79,7 @@ def _texts(scoring: Scoring, id: str, context: str, more: str) -> tuple[str, str
 
 
 def _context_and_whole(
-    scoring: Scoring, request: ChoiceRequest, choice: int, context: Echo | None, whole: Echo
+    scoring: PromptScoring, request: ChoiceRequest, choice: int, context: Echo | None, whole: Echo
 ) -> tuple[Echo, Echo]:
     """Return what is said of the context's tokens, and of those of all of the text."""
     text = request.contexts[choice] if request.contexts else request.context
@@ -95,7 +95,7 @@ def _context_and_whole(
 
 
 async def _scored(
-    scoring: Scoring, send: Send, request: ChoiceRequest, pairs: Sequence[tuple[Echo, Echo]]
+    scoring: PromptScoring, send: Send, request: ChoiceRequest, pairs: Sequence[tuple[Echo, Echo]]
 ) -> list[Echo]:
     """Return what is said of the tokens of each continuation after those of its context.
 
@@ -128,7 +128,7 @@ async def _scored(
     ]
 
 
-def _refuse_other_tokens(scoring: Scoring, id: str, asked: Sequence[str], echo: Echo) -> None:
+def _refuse_other_tokens(scoring: PromptScoring, id: str, asked: Sequence[str], echo: Echo) -> None:
     if tuple(asked) != echo.tokens:
         raise ModelError(
             f"{scoring.who}: example '{id}': the answer is about {len(echo.tokens)} tokens, which "
@@ -136,14 +136,14 @@ def _refuse_other_tokens(scoring: Scoring, id: str, asked: Sequence[str], echo: 
         )
 
 
-def _no_token(scoring: Scoring, request: ChoiceRequest, choice: int) -> str:
+def _no_token(scoring: PromptScoring, request: ChoiceRequest, choice: int) -> str:
     return (
         f"{scoring.who}: example '{request.id}': choice {choice} "
         f"({request.continuations[choice]!r}) adds no token to the prompt, so it has no likelihood"
     )
 
 
-def _known(scoring: Scoring, id: str, echo: Echo) -> Echo:
+def _known(scoring: PromptScoring, id: str, echo: Echo) -> Echo:
     """Return what is said of some tokens; ModelError where the value of one is not."""
     if isnan(echo.total):
         place = next(place for place, value in enumerate(echo.values) if value is None)
@@ -154,7 +154,7 @@ def _known(scoring: Scoring, id: str, echo: Echo) -> Echo:
     return echo
 
 
-async def score_text(scoring: Scoring, send: Send, request: PerplexityRequest) -> Prediction:
+async def score_text(scoring: PromptScoring, send: Send, request: PerplexityRequest) -> Prediction:
     """Return the log-likelihood of a whole text, and the number of its tokens.
 
     Raises
@@ -182,7 +182,7 @@ async def score_text(scoring: Scoring, send: Send, request: PerplexityRequest) -
 
 
 async def _in_windows(
-    scoring: Scoring, send: Send, request: PerplexityRequest, prefix: str
+    scoring: PromptScoring, send: Send, request: PerplexityRequest, prefix: str
 ) -> list[Echo]:
     """Return what is said of the tokens that are scored in each window."""
     if not scoring.manner.as_ids:
@@ -209,7 +209,7 @@ async def _in_windows(
 
 
 async def _tokens(
-    scoring: Scoring, send: Send, id: str, text: str, *, special: bool
+    scoring: PromptScoring, send: Send, id: str, text: str, *, special: bool
 ) -> Sequence[int]:
     """Return the ids of a text's tokens, as the server tells them."""
     body = {"prompt": text, "add_special_tokens": special}

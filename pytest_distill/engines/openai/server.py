@@ -21,11 +21,11 @@ from pytest_distill.engines.openai.pacing import Pace, StoppedError, spread
 from pytest_distill.engines.openai.replies import (
     ASKED_CODING,
     Again,
-    Answer,
     Moved,
     Patience,
-    Refused,
+    RefusedTry,
     Reply,
+    WholeAnswer,
 )
 from pytest_distill.engines.openai.safety import Key, key_of, variable
 from pytest_distill.engines.openai.seen import Seen
@@ -136,10 +136,10 @@ class Sender:
         reply = await self._try(tries)
         if isinstance(reply, Again):
             reply = await self._tried_again(tries, reply)
-        if isinstance(reply, Answer):
+        if isinstance(reply, WholeAnswer):
             return reply.json
         problem = self._problem(tries, reply)
-        if isinstance(reply, Refused) and reply.status is not None:
+        if isinstance(reply, RefusedTry) and reply.status is not None:
             raise CallRefusedError(problem, reply.status, reply.why)
         raise ModelError(problem)
 
@@ -189,7 +189,7 @@ class Sender:
         except BaseException:
             reserved.unknown()
             raise
-        if isinstance(reply, Answer | Again) and reply.json is not None:
+        if isinstance(reply, WholeAnswer | Again) and reply.json is not None:
             reserved.paid(reply.json)
         elif isinstance(reply, Again) and reply.may_be_paid:
             reserved.unknown()
@@ -200,10 +200,10 @@ class Sender:
     async def _once(self, tries: Tries) -> Reply:
         sent_at = time.monotonic()
         reply = await self._line.send(self._url(tries.call), tries.content, self._total)
-        if isinstance(reply, Answer) and self._seen.is_of_another(reply.json, tries.content):
+        if isinstance(reply, WholeAnswer) and self._seen.is_of_another(reply.json, tries.content):
             why = "was answered with the answer to another request, told by its id"
             reply = Again(why, Patience.REQUEST, may_be_paid=True)
-        if isinstance(reply, Answer):
+        if isinstance(reply, WholeAnswer):
             self.pace.answer()
         elif isinstance(reply, Again) and reply.patience is not Patience.REQUEST:
             self.pace.busy(sent_at, reply.why, reply.pause)
@@ -235,10 +235,10 @@ class Sender:
         grown: float = self._tenacity.wait_random_exponential(multiplier=step, max=most)(state)
         return grown if reply.pause is None else max(spread(reply.pause), grown)
 
-    def _problem(self, tries: Tries, reply: Again | Refused | Moved) -> str:
+    def _problem(self, tries: Tries, reply: Again | RefusedTry | Moved) -> str:
         """Return what to say of a call that has no answer."""
         begin, id = f"model '{self._name}' at {host_of(self._options.base_url)}: ", tries.call.id
-        if isinstance(reply, Refused):
+        if isinstance(reply, RefusedTry):
             return begin + self._refusal(tries.call, reply)
         if isinstance(reply, Moved):
             return (
@@ -257,7 +257,7 @@ class Sender:
             f"{count_text(tries.count, 'try', 'tries')}; at last it {reply.why}{asked}"
         )
 
-    def _refusal(self, call: Call, reply: Refused) -> str:
+    def _refusal(self, call: Call, reply: RefusedTry) -> str:
         told = f"example '{call.id}' {reply.why}"
         if reply.status in (401, 403):
             if self._options.api_key_env is None:

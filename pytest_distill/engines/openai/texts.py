@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pytest_distill.engines.openai.calls import Call, CallRefusedError, Send
-from pytest_distill.engines.openai.checks import Checks
+from pytest_distill.engines.openai.checks import ServerChecks
 from pytest_distill.engines.openai.conversations import PLAIN, call_of
 from pytest_distill.engines.openai.dialects import Dialect
 from pytest_distill.engines.openai.reading import Written, written
@@ -36,13 +36,13 @@ class Texts:
 
     Parameters
     ----------
-    checks : Checks
+    checks : ServerChecks
         Which model, and what its server need not honour.
     dialect : Dialect
         How its server wants to be asked.
     """
 
-    checks: Checks
+    checks: ServerChecks
     dialect: Dialect
 
     @property

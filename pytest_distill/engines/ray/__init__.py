@@ -19,7 +19,7 @@ from pytest_distill.engines.file_digests import FileDigests
 from pytest_distill.engines.info import ModelInfo
 from pytest_distill.engines.port import Dated, Engine, Identified, Unsteady
 from pytest_distill.engines.ray.options import RayOptions
-from pytest_distill.engines.ray.tally import Pace, Tally
+from pytest_distill.engines.ray.tally import CallProgress, Tally
 from pytest_distill.engines.spec import ModelSpec
 from pytest_distill.errors import ModelError, one_line
 from pytest_distill.evals.requests import Prediction, Request
@@ -58,7 +58,7 @@ class RayEngine:
         self._told: dict[str, None] = {}
         self._devices: tuple[str, ...] = ()
         self._tally: Tally = spec.kept.setdefault("tally", Tally(spec.name))
-        self._pace: Pace | None = None
+        self._pace: CallProgress | None = None
 
     @cached_property
     def inner(self) -> Engine:
@@ -155,7 +155,7 @@ class RayEngine:
             return
         from pytest_distill.engines.ray.connection import connected
 
-        self._pace = Pace(self.options.most)
+        self._pace = CallProgress(self.options.most)
         with connected(self, self.options, self._who) as ours:
             from pytest_distill.engines.ray.failures import of_ray
             from pytest_distill.engines.ray.library import ray

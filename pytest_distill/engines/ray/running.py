@@ -16,7 +16,7 @@ from pytest_distill.engines.ray.failures import of_ray
 from pytest_distill.engines.ray.library import ray
 from pytest_distill.engines.ray.options import RayOptions
 from pytest_distill.engines.ray.pipeline import Pipeline
-from pytest_distill.engines.ray.tally import Pace, Tally
+from pytest_distill.engines.ray.tally import CallProgress, Tally
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction, Request
 
@@ -42,7 +42,7 @@ class Run:
         What each actor is made with.
     ours : bool
         Whether the connection was made for this model: else its runtime environment is not set.
-    tally, pace : Tally, Pace
+    tally, pace : Tally, CallProgress
         Where it is counted.
     heard : callable
         Told what the actors say of their engines.
@@ -55,7 +55,7 @@ class Run:
     work: Work
     ours: bool
     tally: Tally
-    pace: Pace
+    pace: CallProgress
     heard: Callable[[News], None]
     while_waiting: Callable[[], None]
 

@@ -48,7 +48,7 @@ def _were(count: int, noun: str) -> str:
 
 
 @dataclass(eq=False)
-class Pace:
+class CallProgress:
     """How far one call of an engine is.
 
     Parameters

@@ -23,7 +23,7 @@ from pytest_distill.evals.tasks.multiple_choice import ChoiceRequest
 from pytest_distill.evals.tasks.perplexity import PerplexityRequest
 
 if TYPE_CHECKING:
-    from pytest_distill.engines.vllm.loading import Plan, Running
+    from pytest_distill.engines.vllm.loading import Plan, RunningModel
 
 REVISION = 1
 """Raised when this engine's own code changes what it answers, so that nothing older is believed."""
@@ -68,7 +68,7 @@ class VLLMEngine(CheckpointEngine):
         if not _PACKAGE.is_installed:
             raise ModelError(_PACKAGE.lacking(f"model '{spec.name}': engine vllm"))
         self.options = _options_of(spec)
-        self._running: Running | None = None
+        self._running: RunningModel | None = None
 
     @classmethod
     def _spec_of(cls, spec: ModelSpec) -> Spec:
@@ -145,7 +145,7 @@ class VLLMEngine(CheckpointEngine):
                 self.notes,
             )
 
-    def _load(self) -> Running:
+    def _load(self) -> RunningModel:
         if self._running is None or self._running.process.ended:
             from pytest_distill.engines.vllm.trial import examine
 
@@ -154,7 +154,7 @@ class VLLMEngine(CheckpointEngine):
             examine(self._running, dtype)
         return self._running
 
-    def _load_now(self, plan: Plan, dtype: str | None) -> Running:
+    def _load_now(self, plan: Plan, dtype: str | None) -> RunningModel:
         from pytest_distill.engines.vllm.loading import load
 
         return load(self.spec, self.options, self.checkpoint, plan, dtype)

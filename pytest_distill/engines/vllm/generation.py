@@ -10,8 +10,8 @@ from pytest_distill.engines.transformers.failures import quiet
 from pytest_distill.engines.transformers.generation import joined, prediction
 from pytest_distill.engines.transformers.reader import Reader
 from pytest_distill.engines.transformers.texts import Text
-from pytest_distill.engines.vllm.loading import Running
-from pytest_distill.engines.vllm.process import Answer, Job
+from pytest_distill.engines.vllm.loading import RunningModel
+from pytest_distill.engines.vllm.process import Job, JobAnswer
 from pytest_distill.engines.vllm.scoring import refuse_refused
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction
@@ -22,7 +22,7 @@ _COLDEST = 0.01
 _SEEDS = 2**63
 
 
-def generate(running: Running, requests: Sequence[GenerationRequest]) -> Iterator[Prediction]:
+def generate(running: RunningModel, requests: Sequence[GenerationRequest]) -> Iterator[Prediction]:
     """Yield the generated text of every request, each as soon as it is finished.
 
     Greedy unless the request samples. What a sampled text follows from is its seed and its prompt,
@@ -57,7 +57,7 @@ def generate(running: Running, requests: Sequence[GenerationRequest]) -> Iterato
             yield prediction(reader, requests[one.index], prompts[one.index], one)
 
 
-def _goes_on(reader: Reader, text: Text, answer: Answer) -> bool:
+def _goes_on(reader: Reader, text: Text, answer: JobAnswer) -> bool:
     """Add tokens to a text; return whether it is not at its end."""
     tokens, likely, reason = answer.values
     for token, log_probability in zip(tokens, likely, strict=True):

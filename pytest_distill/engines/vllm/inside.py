@@ -40,7 +40,7 @@ Told: TypeAlias = tuple[Literal["scored", "written", "refused"], Sequence[Any]]
 """
 
 
-class Asked:
+class InputReader:
     """What comes in, read by a thread of its own, so that who asks never waits."""
 
     def __init__(self, lines: BinaryIO) -> None:
@@ -74,7 +74,7 @@ class Asked:
                 yield said
 
 
-class Answering:
+class StepLoop:
     """The step loop of one engine.
 
     Parameters
@@ -138,7 +138,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever is printed is no answer
     arguments = json.loads(sys.stdin.buffer.readline())
-    asked = Asked(sys.stdin.buffer)
+    asked = InputReader(sys.stdin.buffer)
     asked.begin()
 
     def tell(line: Any) -> None:
@@ -149,7 +149,7 @@ def main() -> None:
     try:
         engine, about = loaded(arguments)
         tell({"ready": about})
-        answering = Answering(engine)
+        answering = StepLoop(engine)
         while not asked.ended:
             for said in asked.take(wait=not engine.has_unfinished_requests()):
                 if refused := list(answering.heed(said)):

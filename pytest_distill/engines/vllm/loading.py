@@ -64,7 +64,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningModel:
     """A model in vLLM, ready to be asked.
 
     Parameters
@@ -134,7 +134,7 @@ def planned(
 
 def load(
     spec: Spec, options: VLLMOptions, checkpoint: Checkpoint, plan: Plan, dtype: str | None
-) -> Running:
+) -> RunningModel:
     """Start vLLM with a model.
 
     Raises
@@ -183,7 +183,7 @@ def load(
             f"that is installed runs on {process.about['device']}: install its build for "
             f"{device.type}, or correct 'device'"
         )
-    return Running(*_readers(plan, int(process.about["max_model_len"])), plan.ends, process)
+    return RunningModel(*_readers(plan, int(process.about["max_model_len"])), plan.ends, process)
 
 
 def _readers(plan: Plan, length: int) -> tuple[Reader, Reader]:

@@ -50,7 +50,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class JobAnswer:
     """What vLLM tells of a request; see `inside.Told`.
 
     Parameters
@@ -109,7 +109,7 @@ class Process:
             self.close()
             raise
 
-    def answers(self, jobs: Iterable[Job]) -> Iterator[Answer]:
+    def answers(self, jobs: Iterable[Job]) -> Iterator[JobAnswer]:
         """Ask, and yield what is told of each request as it comes.
 
         Requests that are not finished when nobody listens any more are ended.
@@ -136,7 +136,7 @@ class Process:
                         continue
                     if kind != "written" or values[-1] is not None:
                         del going[number]
-                    yield Answer(job, kind, values, partial(stop, number))
+                    yield JobAnswer(job, kind, values, partial(stop, number))
         except VLLMFailedError:
             going.clear()
             raise

@@ -17,8 +17,8 @@ from pytest_distill.engines.transformers.failures import quiet
 from pytest_distill.engines.transformers.fast.trees import Part
 from pytest_distill.engines.transformers.likelihood import Likelihood
 from pytest_distill.engines.transformers.reader import Reader
-from pytest_distill.engines.vllm.loading import Running
-from pytest_distill.engines.vllm.process import Answer, Job
+from pytest_distill.engines.vllm.loading import RunningModel
+from pytest_distill.engines.vllm.process import Job, JobAnswer
 from pytest_distill.engines.windows import windows
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Prediction, Request
@@ -31,7 +31,7 @@ def scored(of: int, row: Sequence[int], targets: Sequence[int]) -> Job:
     return Job(of, [*row, targets[-1]], {"score": len(targets)})
 
 
-def likelihood(reader: Reader, requests: Sequence[Request], answer: Answer) -> Likelihood:
+def likelihood(reader: Reader, requests: Sequence[Request], answer: JobAnswer) -> Likelihood:
     """Return how likely the tokens are that were scored.
 
     Raises
@@ -44,14 +44,14 @@ def likelihood(reader: Reader, requests: Sequence[Request], answer: Answer) -> L
     return Likelihood(fsum(values), all(greedy))
 
 
-def refuse_refused(reader: Reader, request: Request, answer: Answer) -> None:
+def refuse_refused(reader: Reader, request: Request, answer: JobAnswer) -> None:
     """Raise ModelError where vLLM does not take a request."""
     if answer.kind == "refused":
         said = str(answer.values[0])
         raise ModelError(f"{reader.who}, example '{request.id}': vLLM refuses it: {said:.300}")
 
 
-def score_choices(running: Running, requests: Sequence[ChoiceRequest]) -> Iterator[Prediction]:
+def score_choices(running: RunningModel, requests: Sequence[ChoiceRequest]) -> Iterator[Prediction]:
     """Yield the log-likelihoods of every request as soon as its last choice is scored.
 
     Tokenised as lm-evaluation-harness 0.4.13 does; see the same of the engine transformers.
@@ -67,7 +67,7 @@ def score_choices(running: Running, requests: Sequence[ChoiceRequest]) -> Iterat
 
 
 def _choices(
-    running: Running, requests: Sequence[ChoiceRequest], read: Sequence[Part]
+    running: RunningModel, requests: Sequence[ChoiceRequest], read: Sequence[Part]
 ) -> Iterator[Prediction]:
     found: list[dict[int, Likelihood]] = [{} for _ in requests]
     # The choices that a job is of; several where they ask the same of the model.
@@ -85,7 +85,9 @@ def _choices(
             yield Prediction(id=requests[of].id, loglikelihoods=values, greedy=greedy)
 
 
-def score_texts(running: Running, requests: Sequence[PerplexityRequest]) -> Iterator[Prediction]:
+def score_texts(
+    running: RunningModel, requests: Sequence[PerplexityRequest]
+) -> Iterator[Prediction]:
     """Yield the total log-likelihood of every text and the number of tokens it was taken over.
 
     In windows as the engine transformers has them; each is read by itself, also where a request

@@ -9,7 +9,7 @@ import torch
 
 from pytest_distill.engines.transformers.encoding import encode, prefix_token
 from pytest_distill.engines.transformers.failures import quiet
-from pytest_distill.engines.vllm.loading import Running
+from pytest_distill.engines.vllm.loading import RunningModel
 from pytest_distill.engines.vllm.process import Job
 from pytest_distill.engines.vllm.scoring import scored
 from pytest_distill.errors import ModelError, UnsoundAnswersError
@@ -18,7 +18,7 @@ _TEXT = "The quick brown fox jumps over the lazy dog, and one, two, three, four.
 _READ, _WRITTEN = 16, 4  # tokens
 
 
-def examine(running: Running, dtype: str | None) -> None:
+def examine(running: RunningModel, dtype: str | None) -> None:
     """Hold the log-probabilities of a written text to those of the same text when it is read.
 
     Raises
@@ -52,7 +52,7 @@ def examine(running: Running, dtype: str | None) -> None:
             )
 
 
-def _told(running: Running, kind: str, values: list[Any]) -> list[Any]:
+def _told(running: RunningModel, kind: str, values: list[Any]) -> list[Any]:
     if kind == "refused":
         raise ModelError(f"{running.reader.who}: vLLM refuses a trial: {values[0]!s:.300}")
     return values

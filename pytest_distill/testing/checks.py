@@ -23,6 +23,7 @@ from pytest_distill.testing.identity import (
     check_elsewhere,
     check_info,
     check_notes,
+    check_options,
     check_other,
     check_unloaded,
     dated,
@@ -30,7 +31,6 @@ from pytest_distill.testing.identity import (
     info,
     refuse_other_identity,
 )
-from pytest_distill.testing.options import check_options
 from pytest_distill.testing.reading import check_read, check_watched
 from pytest_distill.testing.results import Book, NotKeptError, UncheckedError, calling
 from pytest_distill.testing.storing import Interrupted

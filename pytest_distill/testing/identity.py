@@ -1,4 +1,4 @@
-"""Checks of what an engine says of itself: identity, info, dated prompts."""
+"""Checks of what an engine says of itself: identity, info, dated prompts, options."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 
 from pytest_distill._util.apart import Apart, FailedApartError, LimitExceededError
 from pytest_distill.engines import Dated, Engine, ModelInfo, plain
+from pytest_distill.engines.lookup import FurtherKeys
 from pytest_distill.errors import ConfigError, DistillError, ModelError
 from pytest_distill.evals.request_keys import canonical_sha256
 from pytest_distill.evals.requests import Request
@@ -31,6 +32,9 @@ _MOST_CHANGED = 20
 _SECONDS = 600
 """Of processor time for an identity: it may hash all the weights."""
 _MEMORY = 1 << 46
+_UNKNOWN = "no_engine_has_this_key"
+_WRONG: tuple[Any, ...] = ({"neither": ["a number", "nor a text"]}, -1)
+"""Values of which hardly any key can be more than one."""
 
 
 def identity(engine: Engine, asked: str = "identity") -> dict[str, Any]:
@@ -227,3 +231,40 @@ def check_dated(
                 f"dated_prompts of {named(group.requests)}, of two engines with one spec.began",
                 f"for '{odd}' {plain.shown(now.get(odd))}, before {plain.shown(had.get(odd))}",
             )
+
+
+def check_options(subject: Subject, make: Callable[[Mapping[str, Any]], Any]) -> None:
+    """Hand in keys and values that cannot be; a value may be accepted, but then all the way.
+
+    Parameters
+    ----------
+    make : callable
+        Makes an engine of the entry with some keys changed.
+    """
+    options = subject.entry.options
+    if isinstance(options, FurtherKeys):
+        raise UncheckedError("it declares no Options: whatever its entry says is handed on")
+    refused = _refused(_UNKNOWN, 1, make)
+    if not refused and options.model_config.get("extra") != "allow":
+        raise NotKeptError(f"an entry with the unknown key '{_UNKNOWN}'", "an engine")
+    for key in type(options).model_fields:
+        for value in _WRONG:
+            refused = _refused(key, value, make) or refused
+    if not refused:
+        raise UncheckedError("its Options take whatever they were given")
+
+
+def _refused(key: str, value: Any, make: Callable[[Mapping[str, Any]], Any]) -> bool:
+    """Return whether a value is refused as it should be; NotKeptError where it is otherwise."""
+    asked = f"an entry with {key}: {plain.shown(value)}"
+    try:
+        made = make({key: value})
+    except ConfigError as error:
+        if key not in str(error):
+            raise NotKeptError(asked, f"ConfigError without the key: {error}") from None
+        return True
+    except Exception as error:
+        raise NotKeptError(asked, f"{type(error).__name__}: {error}") from error
+    with suppress(Exception):  # told where closing is checked
+        made.close()
+    return False

@@ -20,10 +20,10 @@ from urllib.parse import quote
 
 import pytest
 
+from pytest_distill.engines.openai.answered import Seen
 from pytest_distill.engines.openai.options import OpenAIOptions
-from pytest_distill.engines.openai.pacing import seconds_of
+from pytest_distill.engines.openai.replies import seconds_of
 from pytest_distill.engines.openai.safety import SHOWN, Key
-from pytest_distill.engines.openai.seen import Seen
 from pytest_distill.errors import ModelError
 from tests.engines.test_openai_client import engine, requests, texts
 from tests.servers.faults import RESET, bytes_of, raw

@@ -17,10 +17,9 @@ from pydantic import ValidationError
 
 from pytest_distill import EvaluationError, ModelError
 from pytest_distill.engines import ModelSpec
-from pytest_distill.engines.ray import RayEngine, addresses
+from pytest_distill.engines.ray import RayEngine, connection
 from pytest_distill.engines.ray.answering import differing, moved
-from pytest_distill.engines.ray.collector import MOST_WAITING, TRIES, Collector, Worker
-from pytest_distill.engines.ray.failures import Failure
+from pytest_distill.engines.ray.collector import MOST_WAITING, TRIES, Collector, Failure, Worker
 from pytest_distill.engines.ray.options import RayOptions
 from pytest_distill.engines.ray.room import Node, fitting, lacking
 from pytest_distill.engines.ray.tally import Tally
@@ -111,7 +110,7 @@ def web() -> Iterator[str]:
 
 def test_what_is_no_cluster_is_not_waited_for(web: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray would try for minutes, without a word."""
-    monkeypatch.setattr(addresses, "SECONDS", 0.2)
+    monkeypatch.setattr(connection, "SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as mute, socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         for at, words in (
@@ -121,7 +120,7 @@ def test_what_is_no_cluster_is_not_waited_for(web: str, monkeypatch: pytest.Monk
             ("nowhere.invalid:6379", "no Ray cluster listens at nowhere.invalid:6379"),
         ):
             with pytest.raises(ModelError, match=words) as error:
-                addresses.found(at, "model 'm'")
+                connection.found(at, "model 'm'")
             assert "\n" not in str(error.value)
 
 
@@ -140,7 +139,7 @@ def test_what_the_environment_says_is_tried_too(
     """An address that was left from a cluster that is gone is named with where it stands."""
     monkeypatch.setenv("RAY_ADDRESS", told)
     with pytest.raises(ModelError, match=words):
-        addresses.found("auto", "model 'm'")
+        connection.found("auto", "model 'm'")
 
 
 def _asked(steps: Any) -> Any:

@@ -14,9 +14,8 @@ from pytest_distill.engines import ModelSpec
 from pytest_distill.engines.lookup import shared_cards, weights_named
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.engines.vllm import VLLMEngine
-from pytest_distill.engines.vllm.failures import answer_error, load_error
 from pytest_distill.engines.vllm.options import VLLMOptions
-from pytest_distill.engines.vllm.process import Process, VLLMFailedError
+from pytest_distill.engines.vllm.process import Process, VLLMFailedError, answer_error, load_error
 from pytest_distill.errors import ModelError
 
 

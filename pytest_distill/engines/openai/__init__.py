@@ -12,13 +12,12 @@ from typing import Any
 
 from pytest_distill.engines.info import ModelInfo
 from pytest_distill.engines.openai.addresses import can_be_asked, host_of, server_of
-from pytest_distill.engines.openai.answered import signed
+from pytest_distill.engines.openai.answered import Seen, signed
 from pytest_distill.engines.openai.checks import ServerChecks
 from pytest_distill.engines.openai.money import Purse
 from pytest_distill.engines.openai.options import OpenAIOptions
 from pytest_distill.engines.openai.pacing import Pace
 from pytest_distill.engines.openai.running import Ask, answers
-from pytest_distill.engines.openai.seen import Seen
 from pytest_distill.engines.spec import ModelSpec
 from pytest_distill.errors import one_line
 from pytest_distill.evals.requests import Prediction, Request

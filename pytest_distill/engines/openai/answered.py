@@ -1,7 +1,8 @@
-"""Who answered: what each answer says of the model behind a name, and what was asked for."""
+"""Whose an answer is: what it says of the model behind a name, and whether it was seen before."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -13,6 +14,9 @@ from pytest_distill.evals.requests import Prediction, Request
 
 LONGEST = 200
 """Characters of a name that a server gives; more is no name."""
+
+_MOST_FOR_CHANCE = 4
+_SHARE = 0.75
 
 RequestT = TypeVar("RequestT", bound=Request)
 
@@ -94,3 +98,54 @@ def _name(value: object) -> str | None:
 def _joined(names: Any) -> str | None:
     """Return the names that differ, in their order, as one; None where none was given."""
     return " + ".join(dict.fromkeys(name for name in names if name is not None)) or None
+
+
+class Seen:
+    """The ids of all answers so far.
+
+    Every request has a connection of its own, so that what a server sends twice never stands where
+    the answer to the next request is expected. What is left is a server, or a cache before it,
+    that answers a request with what it answered another one: its `id` was seen before.
+
+    Some servers give every answer the same id, or count from 0 in each of their processes. Their
+    ids say nothing: two different answers had the same one.
+    """
+
+    def __init__(self) -> None:
+        self._questions: dict[int, int] = {}
+        self._answers: set[int] = set()
+        self._count = self._again = 0
+        self._meaningless = False
+
+    def is_of_another(self, answer: Mapping[str, Any], question: bytes) -> bool:
+        """Whether an answer was the answer to another question before.
+
+        Parameters
+        ----------
+        answer : mapping
+            The JSON of the answer.
+        question : bytes
+            What was asked; who asks the same again may get the same answer from a cache.
+        """
+        named = answer.get("id")
+        if self._meaningless or not isinstance(named, str | int) or named == "":
+            return False
+        self._count += 1
+        name, asked = _digest(named), _digest(question)
+        whole = _digest([name, answer.get("choices")])
+        known = self._questions.setdefault(name, asked)
+        if known == asked:
+            self._answers.add(whole)
+            return False
+        if whole not in self._answers:
+            self._meaningless = True
+        self._again += 1
+        if self._again >= _MOST_FOR_CHANCE and self._again >= _SHARE * self._count:
+            self._meaningless = True
+        return not self._meaningless
+
+
+def _digest(value: Any) -> int:
+    """Return 64 bits that tell values apart."""
+    raw = value if isinstance(value, bytes) else repr(value).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(raw, digest_size=8).digest(), "big")

@@ -7,9 +7,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_distill.engines.openai.calls import Call, CallRefusedError, Send
+from pytest_distill.engines.openai.calls import CHAT, Call, CallRefusedError, Send
 from pytest_distill.engines.openai.checks import Trial
-from pytest_distill.engines.openai.conversations import CHAT
 from pytest_distill.engines.openai.dialects import Dialect
 from pytest_distill.engines.openai.echoes import CUTS_NOTHING
 from pytest_distill.engines.openai.options import OpenAIOptions

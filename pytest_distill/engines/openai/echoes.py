@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from math import fsum
 from typing import Any
 
-from pytest_distill.engines.openai.calls import Call, CallRefusedError, Send
-from pytest_distill.engines.openai.conversations import PLAIN
+from pytest_distill.engines.openai.calls import PLAIN, Call, CallRefusedError, Send
 from pytest_distill.errors import ModelError
 
 Prompt = str | Sequence[int]

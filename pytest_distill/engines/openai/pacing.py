@@ -1,4 +1,4 @@
-"""How many requests are on their way at once, and when: what a server can take."""
+"""How many requests are on their way at once, when, and how often each is tried."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+
+from pytest_distill.engines.openai.calls import Call
+from pytest_distill.engines.openai.replies import Again, Patience
 
 _WORTH_TELLING = 5.0
 """Seconds: a server that was waited for longer is worth a word."""
 _SPREAD = 0.1
 """By which share of a pause it is longer for some, so that not all come back at once."""
+
+MOST_TRIES = 10
+"""Of one request that the server answers badly, though it answers: with a fault in every fifth
+answer, one in ten million requests needs more."""
 
 
 class StoppedError(Exception):
@@ -146,28 +151,60 @@ class Pace:
         self._changed = asyncio.Event()
 
 
-def seconds_of(said: str | None) -> float | None:
-    """Return how long a ``Retry-After`` asks to wait: seconds, or a date; None where it's neither.
-
-    Parameters
-    ----------
-    said : str, optional
-        The header's value.
-    """
-    if said is None:
-        return None
-    try:
-        seconds = float(said)
-    except ValueError:
-        try:
-            when = parsedate_to_datetime(said)
-            when = when if when.tzinfo else when.replace(tzinfo=UTC)
-            seconds = (when - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError, OverflowError):
-            return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
-
-
 def spread(seconds: float) -> float:
     """Return a pause that is a little longer, by chance."""
     return seconds * (1 + _SPREAD * random.random())  # noqa: S311 (guards nothing)
+
+
+class Tries:
+    """The tries of one call.
+
+    Parameters
+    ----------
+    call : Call
+        What is sent.
+    content : bytes
+        How.
+    deadline : float
+        How long all tries and pauses may take, in seconds.
+
+    Attributes
+    ----------
+    count : int
+        How many there were.
+    bad : int
+        How many failed in a way that may be this call's own.
+    last : Again, optional
+        What became of the last one that failed.
+    stopped : bool
+        Whether nothing further is sent.
+    ends_at : float, optional
+        When the last one ends, by the event loop's clock; None before the first.
+    """
+
+    def __init__(self, call: Call, content: bytes, deadline: float) -> None:
+        self.call, self.content = call, content
+        self.count = self.bad = 0
+        self.last: Again | None = None
+        self.stopped = False
+        self.ends_at: float | None = None
+        self._deadline = deadline
+        self._answered = 0
+
+    def begin(self) -> float:
+        """Count a try, and return when the last one ends: the deadline runs from the first on."""
+        if self.ends_at is None:
+            self.ends_at = asyncio.get_running_loop().time() + self._deadline
+        self.count += 1
+        return self.ends_at
+
+    def failed(self, reply: Again, answered: int) -> None:
+        """Take note of a try that failed, when so many other requests had been answered."""
+        others = self.last is not None and answered > self._answered
+        self.bad += {
+            Patience.SERVER: False,
+            Patience.GATEWAY: others,
+            Patience.ADDRESS: not answered,
+            Patience.REQUEST: True,
+        }[reply.patience]
+        self.last, self._answered = reply, answered

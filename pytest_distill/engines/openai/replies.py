@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any
 
-from pytest_distill.engines.openai.pacing import seconds_of
 from pytest_distill.engines.openai.safety import Key
 from pytest_distill.errors import one_line
 
@@ -145,6 +147,28 @@ def _error(response: Any, said: str, *, broke: bool) -> Reply:
     if status == 408 or status < 300:
         return Again(why, Patience.REQUEST, may_be_paid=True, pause=pause)
     return RefusedTry(status, why)
+
+
+def seconds_of(said: str | None) -> float | None:
+    """Return how long a ``Retry-After`` asks to wait: seconds, or a date; None where it's neither.
+
+    Parameters
+    ----------
+    said : str, optional
+        The header's value.
+    """
+    if said is None:
+        return None
+    try:
+        seconds = float(said)
+    except ValueError:
+        try:
+            when = parsedate_to_datetime(said)
+            when = when if when.tzinfo else when.replace(tzinfo=UTC)
+            seconds = (when - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
 def _answer(body: bytes, key: Key, *, choices: bool) -> Reply:

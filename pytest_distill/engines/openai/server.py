@@ -13,11 +13,12 @@ from typing import Any
 from pytest_distill._util.format import count_text
 from pytest_distill._util.packages import Package
 from pytest_distill.engines.openai.addresses import host_of, is_here, origin
+from pytest_distill.engines.openai.answered import Seen
 from pytest_distill.engines.openai.calls import Call, CallRefusedError
 from pytest_distill.engines.openai.line import Line
 from pytest_distill.engines.openai.money import Purse
 from pytest_distill.engines.openai.options import OpenAIOptions
-from pytest_distill.engines.openai.pacing import Pace, StoppedError, spread
+from pytest_distill.engines.openai.pacing import MOST_TRIES, Pace, StoppedError, Tries, spread
 from pytest_distill.engines.openai.replies import (
     ASKED_CODING,
     Again,
@@ -28,8 +29,6 @@ from pytest_distill.engines.openai.replies import (
     WholeAnswer,
 )
 from pytest_distill.engines.openai.safety import Key, key_of, variable
-from pytest_distill.engines.openai.seen import Seen
-from pytest_distill.engines.openai.tries import MOST_TRIES, Tries
 from pytest_distill.errors import ModelError
 
 _HTTP = Package("httpx2", "httpx2", "openai")

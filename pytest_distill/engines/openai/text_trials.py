@@ -16,9 +16,8 @@ from functools import partial
 from itertools import combinations
 from typing import Any
 
-from pytest_distill.engines.openai.calls import Call, Send
+from pytest_distill.engines.openai.calls import CHAT, PLAIN, Call, Send, call_of
 from pytest_distill.engines.openai.checks import Trial
-from pytest_distill.engines.openai.conversations import CHAT, PLAIN, call_of
 from pytest_distill.engines.openai.money import usage_of
 from pytest_distill.engines.openai.texts import Texts
 from pytest_distill.evals.tasks.decoding import GenerationRequest

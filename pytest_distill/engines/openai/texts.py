@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pytest_distill.engines.openai.calls import Call, CallRefusedError, Send
+from pytest_distill.engines.openai.calls import PLAIN, Call, CallRefusedError, Send, call_of
 from pytest_distill.engines.openai.checks import ServerChecks
-from pytest_distill.engines.openai.conversations import PLAIN, call_of
 from pytest_distill.engines.openai.dialects import Dialect
 from pytest_distill.engines.openai.reading import Written, written
 from pytest_distill.errors import ModelError

@@ -157,8 +157,7 @@ class RayEngine:
 
         self._pace = CallProgress(self.options.most)
         with connected(self, self.options, self._who) as ours:
-            from pytest_distill.engines.ray.failures import of_ray
-            from pytest_distill.engines.ray.library import ray
+            from pytest_distill.engines.ray.library import of_ray, ray
             from pytest_distill.engines.ray.running import Run
 
             run = Run(

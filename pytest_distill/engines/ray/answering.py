@@ -15,8 +15,7 @@ from typing import Any
 
 from pytest_distill._util.user_code import is_ours, raised
 from pytest_distill.engines import Identified, plain
-from pytest_distill.engines.ray.collector import Order, Worker
-from pytest_distill.engines.ray.failures import Failure
+from pytest_distill.engines.ray.collector import Failure, Order, Worker
 from pytest_distill.engines.ray.library import ray
 from pytest_distill.engines.unread import refuse_unread, watched
 from pytest_distill.errors import EvaluationError, ModelError, one_line

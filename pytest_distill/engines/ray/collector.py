@@ -11,8 +11,9 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pytest_distill.engines.ray.failures import Failure
-from pytest_distill.errors import ModelError
+from pytest_distill import errors
+from pytest_distill._util.user_code import said
+from pytest_distill.errors import DistillError, ModelError
 
 TRIES = 3
 """How often an example is begun before it is given up."""
@@ -56,6 +57,36 @@ class Order:
     stop: bool = False
     done: frozenset[str] = frozenset()
     alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What went wrong in an actor.
+
+    Parameters
+    ----------
+    kind : str
+        Name of the error's class, one of `errors`.
+    text : str
+        What it says.
+    """
+
+    kind: str
+    text: str
+
+    @classmethod
+    def of(cls, error: BaseException, who: str) -> Failure:
+        """Return what is told of an error; `who` raised it, where it is none of ours."""
+        if isinstance(error, DistillError):
+            kinds = (kind.__name__ for kind in type(error).__mro__)
+            ours = next(name for name in kinds if hasattr(errors, name))
+            return cls(ours, str(error))
+        return cls(ModelError.__name__, f"{who} {said(error)}")
+
+    def error(self) -> DistillError:
+        """Return the error."""
+        kind: type[DistillError] = getattr(errors, self.kind)
+        return kind(self.text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Ray itself, imported when it is first asked; its names are used untyped."""
+"""Ray itself, imported when it is first asked, and what its errors say; its names are untyped."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from pytest_distill._util.packages import Package
+from pytest_distill.errors import one_line
 
 RAY = Package("ray", "ray[data]", "ray")
 _DATA = Package("ray.data", RAY.name, RAY.extra)
@@ -25,3 +26,11 @@ def require(what: str) -> None:
     warnings.filterwarnings("ignore", module=r"ray(\.|$)")
     RAY.load(what)
     _DATA.load(what)
+
+
+def of_ray(error: BaseException) -> str:
+    """Return what an error of Ray's says, in one line."""
+    cause = getattr(error, "cause", None)
+    inner = cause if isinstance(cause, BaseException) else error
+    lines = [line.strip() for line in str(inner).splitlines() if line.strip()]
+    return one_line(f"{type(inner).__name__}: {lines[-1]}" if lines else type(inner).__name__)

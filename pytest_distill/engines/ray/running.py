@@ -12,8 +12,7 @@ from typing import Any
 from pytest_distill.engines.ray import room
 from pytest_distill.engines.ray.answering import Work
 from pytest_distill.engines.ray.collector import Collector, News
-from pytest_distill.engines.ray.failures import of_ray
-from pytest_distill.engines.ray.library import ray
+from pytest_distill.engines.ray.library import of_ray, ray
 from pytest_distill.engines.ray.options import RayOptions
 from pytest_distill.engines.ray.pipeline import Pipeline
 from pytest_distill.engines.ray.tally import CallProgress, Tally

@@ -110,8 +110,7 @@ class VLLMEngine(CheckpointEngine):
             comes to an end.
         """
         if requests:
-            from pytest_distill.engines.vllm.failures import answer_error
-            from pytest_distill.engines.vllm.process import VLLMFailedError
+            from pytest_distill.engines.vllm.process import VLLMFailedError, answer_error
 
             answer = self._handler(requests)
             with self._in_model(f"it answers {requests[0].task}"):
@@ -147,7 +146,7 @@ class VLLMEngine(CheckpointEngine):
 
     def _load(self) -> RunningModel:
         if self._running is None or self._running.process.ended:
-            from pytest_distill.engines.vllm.trial import examine
+            from pytest_distill.engines.vllm.scoring import examine
 
             plan, dtype = self._plan, self.info.dtype
             self._running = self._loaded_unchanged(lambda: self._load_now(plan, dtype))

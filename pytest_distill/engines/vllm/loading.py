@@ -23,11 +23,9 @@ from pytest_distill.engines.transformers.info import unpacked_on_meta
 from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.engines.transformers.places import resolve_device
 from pytest_distill.engines.transformers.reader import Reader, tokens_named
-from pytest_distill.engines.vllm.complete import check_weights
-from pytest_distill.engines.vllm.failures import load_error
 from pytest_distill.engines.vllm.options import VLLMOptions
-from pytest_distill.engines.vllm.process import Process, VLLMFailedError
-from pytest_distill.engines.vllm.weights import seen
+from pytest_distill.engines.vllm.process import Process, VLLMFailedError, load_error
+from pytest_distill.engines.vllm.weights import check_weights, seen
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import CAUSAL
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -18,11 +18,16 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+from pytest_distill.engines.transformers.options import Spec
 from pytest_distill.engines.vllm.inside import PATIENCE, START
+from pytest_distill.errors import ModelError, one_line
 
 _AT_ONCE = 1024
 """How many requests vLLM holds at most: enough for it to fill its batches from."""
 _LOOKED_AT = 2**16  # bytes at the end of the log in which the cause of an end is looked for
+_MOST = 500  # characters of what vLLM says
+_NO_MEMORY = ("out of memory", "outofmemory", "memory ran out", "can't allocate memory")
+_NO_ROOM = ("kv cache", "gpu memory utilization", "available memory", "--gpu-memory-utilization")
 _RAISED = re.compile(r"\b([A-Z]\w*(?:Error|Exception)): (.*\S)")
 
 
@@ -215,3 +220,42 @@ class Process:
             if process.stdout is not None:
                 process.stdout.close()
         self._log.close()
+
+
+def load_error(spec: Spec, said: str, engine_args: Collection[str]) -> ModelError:
+    """Return the error of a model that vLLM does not load; it was given these `engine_args`."""
+    given = (
+        f"; engine_args ({', '.join(engine_args)}) went to vLLM as they are: see that it knows "
+        "each, with a value of this type"
+    )
+    return ModelError(
+        f"model '{spec.name}' can't be loaded by vLLM from {spec.path}: {shortened(said)}"
+        f"{_remedy(said)}{given if engine_args else ''}"
+    )
+
+
+def answer_error(spec: Spec, example: str, said: str) -> ModelError:
+    """Return the error of a model at which vLLM came to an end while it answered."""
+    return ModelError(
+        f"model '{spec.name}': vLLM came to an end while it answered example '{example}' and those "
+        f"beside it: {shortened(said)}{_remedy(said)}"
+    )
+
+
+def shortened(said: str) -> str:
+    """Return what vLLM says in one line, without its advice on how to read a log."""
+    line = one_line(re.sub(r"\s+", " ", said).strip())
+    line = re.sub(r"See (the )?(root cause|stack trace)[^.]*\.?\s*", "", line).strip()
+    return line if len(line) <= _MOST else f"{line[:_MOST]}..."
+
+
+def _remedy(said: str) -> str:
+    low = said.lower()
+    if any(words in low for words in _NO_ROOM):
+        return (
+            "; set a smaller 'max_model_len', or give the cache more room ('kv_cache_gib', on a "
+            "GPU 'gpu_memory_utilization')"
+        )
+    if any(words in low for words in _NO_MEMORY):
+        return "; use a smaller dtype or 'max_model_len', or a device with more memory"
+    return ""

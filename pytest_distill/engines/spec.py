@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pytest_distill._util.hub import Found
 from pytest_distill._util.strict import Written
 from pytest_distill.engines.file_digests import FileDigests
 
+OptionsT = TypeVar("OptionsT")
 Role = Literal["teacher", "student", "sft"]
 Device = Annotated[
     str, Written(r"^(auto|cpu|cuda(:\d+)?)$", "should be 'auto', 'cpu', 'cuda' or 'cuda:N'")
@@ -67,6 +68,11 @@ class ModelSpec:
     resolved: dict[tuple[str, str | None], Found] = field(default_factory=dict, compare=False)
     kept: dict[str, Any] = field(default_factory=dict, compare=False)
     folder: Path = Path()
+
+    def options_as(self, kind: type[OptionsT]) -> OptionsT:
+        """Return the options as an engine's own; pydantic's error where they are not sound."""
+        said: Any = self.options
+        return said if isinstance(said, kind) else kind(**said)
 
 
 def located(path: str, folder: Path) -> str:

@@ -165,12 +165,10 @@ def refuse_other(
             raise NotKeptError(asked, f"for '{id}': {differs}")
 
 
-def refusal(engine: Engine, requests: Iterable[Request]) -> DistillError | None:
+def refusal(engine: Engine, requests: Sequence[Request]) -> DistillError | None:
     """Return how an engine refuses; None where it answers. What else it raises is raised."""
-    asked = [*requests]
     try:
-        with calling(named(asked)):
-            once_each(sound(taken(engine, asked), asked), asked)
+        answered(engine, requests)
     except NotKeptError as error:
         if isinstance(error.__cause__, DistillError):
             return error.__cause__

@@ -140,23 +140,26 @@ class ContractChecks:
         """Check what an engine says that is not asked for answers."""
         self._say_as_another()
         with self.book.checking(points.OPTIONS):
-            check_options(self.subject, lambda changes: self._start(changes=changes))
+            check_options(self.subject, self._start)
         with self.book.checking(points.ELSEWHERE):
-            if self.identity is None:
-                raise UncheckedError(NO_IDENTITY)
+            known = self._known_identity
             if not elsewhere:
                 raise UncheckedError("elsewhere=False")
-            check_elsewhere(self.subject, self.identity)
+            check_elsewhere(self.subject, known)
         with self.book.checking(points.BYTES):
-            if self.identity is None:
-                raise UncheckedError(NO_IDENTITY)
-            check_bytes(self.subject, self.identity, lambda changes: self._start(changes=changes))
+            check_bytes(self.subject, self._known_identity, self._start)
         with self.book.checking(points.OTHER):
-            if self.identity is None:
-                raise UncheckedError(NO_IDENTITY)
+            known = self._known_identity
             if other is None:
                 raise UncheckedError("give other=, keys with values that change an answer")
-            check_other(self.identity, other, lambda changes: self._start(changes=changes))
+            check_other(known, other, self._start)
+
+    @property
+    def _known_identity(self) -> dict[str, Any]:
+        """The engine's identity; UncheckedError where it has none."""
+        if self.identity is None:
+            raise UncheckedError(NO_IDENTITY)
+        return self.identity
 
     def _say_as_another(self) -> None:
         """Check an object of another name, role and worker, which is not asked for answers."""
@@ -262,14 +265,14 @@ class ContractChecks:
             engine.close()
 
     def _start(
-        self, began: datetime | None = None, changes: Mapping[str, Any] | None = None
+        self, changes: Mapping[str, Any] | None = None, began: datetime | None = None
     ) -> Engine:
         return self.subject.start(began or self.began, changes)
 
     def _another(self, began: datetime) -> Engine | None:
         """Return a new object of the entry; None where it cannot be made."""
         with self.book.checking(points.MADE), calling("another object of the entry"):
-            return self._start(began)
+            return self._start(began=began)
         return None
 
     def _one_a_task(self) -> list[Group]:

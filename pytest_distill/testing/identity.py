@@ -32,6 +32,9 @@ _MOST_CHANGED = 20
 _SECONDS = 600
 """Of processor time for an identity: it may hash all the weights."""
 _MEMORY = 1 << 46
+
+Start = Callable[[Mapping[str, Any]], Engine]
+"""Makes an engine of an entry with some keys changed."""
 _UNKNOWN = "no_engine_has_this_key"
 _WRONG: tuple[Any, ...] = ({"neither": ["a number", "nor a text"]}, -1)
 """Values of which hardly any key can be more than one."""
@@ -93,9 +96,7 @@ def check_elsewhere(subject: Subject, here: Mapping[str, Any]) -> None:
     refuse_other_identity(asked, there, here)
 
 
-def check_bytes(
-    subject: Subject, before: Mapping[str, Any], start: Callable[[Mapping[str, Any]], Engine]
-) -> None:
+def check_bytes(subject: Subject, before: Mapping[str, Any], start: Start) -> None:
     """Copy the model; ask for the identity of the copy, and again when a byte of it is another."""
     path = Path(subject.spec.path)
     if not subject.spec.path or not path.exists():
@@ -126,7 +127,7 @@ def check_bytes(
 def _is_another(
     changes: Mapping[str, Any],
     before: Mapping[str, Any],
-    start: Callable[[Mapping[str, Any]], Engine],
+    start: Start,
 ) -> bool:
     try:
         now = _of_another(changes, "identity", start)
@@ -151,7 +152,7 @@ def identity_here(name: str, model: Mapping[str, Any]) -> dict[str, Any] | None:
 def check_other(
     before: Mapping[str, Any],
     changes: Mapping[str, Any],
-    start: Callable[[Mapping[str, Any]], Engine],
+    start: Start,
 ) -> None:
     """Ask the engine of an entry with some keys changed for its identity."""
     asked = f"identity of the entry with {plain.shown(dict(changes))}"
@@ -160,9 +161,7 @@ def check_other(
         raise NotKeptError(asked, "that of the entry without")
 
 
-def _of_another(
-    changes: Mapping[str, Any], asked: str, start: Callable[[Mapping[str, Any]], Engine]
-) -> dict[str, Any]:
+def _of_another(changes: Mapping[str, Any], asked: str, start: Start) -> dict[str, Any]:
     try:
         engine = start(changes)
     except ConfigError:  # the test's own mistake
@@ -233,32 +232,26 @@ def check_dated(
             )
 
 
-def check_options(subject: Subject, make: Callable[[Mapping[str, Any]], Any]) -> None:
-    """Hand in keys and values that cannot be; a value may be accepted, but then all the way.
-
-    Parameters
-    ----------
-    make : callable
-        Makes an engine of the entry with some keys changed.
-    """
+def check_options(subject: Subject, start: Start) -> None:
+    """Hand in keys and values that cannot be; a value may be accepted, but then all the way."""
     options = subject.entry.options
     if isinstance(options, FurtherKeys):
         raise UncheckedError("it declares no Options: whatever its entry says is handed on")
-    refused = _refused(_UNKNOWN, 1, make)
+    refused = _refused(_UNKNOWN, 1, start)
     if not refused and options.model_config.get("extra") != "allow":
         raise NotKeptError(f"an entry with the unknown key '{_UNKNOWN}'", "an engine")
     for key in type(options).model_fields:
         for value in _WRONG:
-            refused = _refused(key, value, make) or refused
+            refused = _refused(key, value, start) or refused
     if not refused:
         raise UncheckedError("its Options take whatever they were given")
 
 
-def _refused(key: str, value: Any, make: Callable[[Mapping[str, Any]], Any]) -> bool:
+def _refused(key: str, value: Any, start: Start) -> bool:
     """Return whether a value is refused as it should be; NotKeptError where it is otherwise."""
     asked = f"an entry with {key}: {plain.shown(value)}"
     try:
-        made = make({key: value})
+        made = start({key: value})
     except ConfigError as error:
         if key not in str(error):
             raise NotKeptError(asked, f"ConfigError without the key: {error}") from None

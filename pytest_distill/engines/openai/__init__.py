@@ -44,11 +44,9 @@ class OpenAIEngine:
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
-        given: Any = spec.options
-        own = isinstance(given, OpenAIOptions)
-        self.options: OpenAIOptions = given if own else OpenAIOptions(**given)
+        self.options = spec.options_as(OpenAIOptions)
         self.notes: list[str] = [
-            f"{spec.name}: asked at {one_line(self.host)} as {one_line(self.options.model)}: its "
+            f"{spec.name}: asked at {self._host} as {one_line(self.options.model)}: its "
             "weights cannot be digested, so that a change behind that name shows only in the "
             "system_fingerprint of its answers, where the server gives one"
         ]
@@ -63,8 +61,9 @@ class OpenAIEngine:
         )
 
     def _note(self, note: str) -> None:
-        if note not in self.notes:
-            self.notes.append(note)
+        told = f"{self.spec.name}: {note}"
+        if told not in self.notes:
+            self.notes.append(told)
 
     @property
     def status(self) -> str:
@@ -98,14 +97,13 @@ class OpenAIEngine:
         return self.options.noise_check
 
     @property
-    def host(self) -> str:
-        """The server's host, with its port where that is given."""
-        return host_of(self.options.base_url)
+    def _host(self) -> str:
+        return one_line(host_of(self.options.base_url))
 
     @property
     def asked_at(self) -> str:
         """What the model is called where it is asked, and where that is."""
-        return f"{one_line(self.options.model)} at {one_line(self.host)}"
+        return f"{one_line(self.options.model)} at {self._host}"
 
     @property
     def _who(self) -> str:
@@ -159,7 +157,7 @@ class OpenAIEngine:
                         try:
                             return await signing(request)
                         except Exception:  # those that wait for their turn are not sent either
-                            send.stop()
+                            send.pace.stop()
                             raise
 
                     yield ask
@@ -169,7 +167,7 @@ class OpenAIEngine:
                 yield from answers(opened, requests, at_once, lambda: self.while_waiting())
             finally:
                 if self._pace is not None and self._pace.told:
-                    self._note(f"{self.spec.name}: {self._pace.told}")
+                    self._note(self._pace.told)
 
     def dated_prompts(self, requests: Sequence[Request]) -> Mapping[str, str]:
         """Return by id what is asked beside what requests say: labels, a first token."""
@@ -179,6 +177,3 @@ class OpenAIEngine:
 
     def close(self) -> None:
         """Hold nothing: connections are closed when the last answer is there."""
-
-
-__all__ = ["OpenAIEngine"]

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_distill.engines.openai.calls import CHAT, Call, CallRefusedError, Send
-from pytest_distill.engines.openai.checks import Trial
-from pytest_distill.engines.openai.dialects import Dialect
+from pytest_distill.engines.openai.checks import Dialect, Trial
 from pytest_distill.engines.openai.echoes import CUTS_NOTHING
 from pytest_distill.engines.openai.options import OpenAIOptions
 from pytest_distill.engines.openai.reading import Written, written

@@ -9,9 +9,8 @@ from typing import Any
 
 from pytest_distill.engines.openai import text_trials
 from pytest_distill.engines.openai.calls import Send
-from pytest_distill.engines.openai.checks import ServerChecks, Trial
+from pytest_distill.engines.openai.checks import Dialect, Learnt, ServerChecks, Trial
 from pytest_distill.engines.openai.classes import Classifier, whole_prompt
-from pytest_distill.engines.openai.dialects import Dialect, Learnt
 from pytest_distill.engines.openai.options import OpenAIOptions
 from pytest_distill.engines.openai.score_trials import PromptScoring
 from pytest_distill.engines.openai.scores import needs_prefix, score_choices, score_text
@@ -48,11 +47,11 @@ def kind_of(
     kept : mapping
         What was found out of its server so far, which is added to.
     """
-    dialect = Dialect(checks.name, checks.note, kept.setdefault("learnt", Learnt()))
+    dialect = Dialect(checks, kept.setdefault("learnt", Learnt()))
     if kind is GenerationRequest:
-        texts = Texts(checks, dialect)
+        texts = Texts(dialect)
         return Kind(texts.predict, partial(text_trials.trials, texts))
-    scoring = _scoring(who, checks.options, kept)
+    scoring: PromptScoring = kept.setdefault("scoring", PromptScoring(who, checks.options.bos))
     if kind is ChoiceRequest:
         return Kind(partial(score_choices, scoring), partial(_scores, scoring))
     if kind is PerplexityRequest:
@@ -83,9 +82,4 @@ def whole_prompts(requests: Sequence[Request], options: OpenAIOptions) -> dict[s
             found[request.id] = whole_prompt(options, request)
         elif options.bos is not None and needs_prefix(request):
             found[request.id] = options.bos
-    return found
-
-
-def _scoring(who: str, options: OpenAIOptions, kept: MutableMapping[str, Any]) -> PromptScoring:
-    found: PromptScoring = kept.setdefault("scoring", PromptScoring(who, options.bos))
     return found

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import threading
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -16,13 +14,14 @@ from pytest_distill._util.format import ceil_text, count_text
 from pytest_distill._util.numbers import decimal
 from pytest_distill.engines.openai.calls import Call
 from pytest_distill.engines.openai.options import MOST_KEYS, OpenAIOptions
+from pytest_distill.engines.openai.running import Signal
 from pytest_distill.errors import ModelError
 
 _MILLION = 1_000_000
 _OVERHEAD = 256
 """How many tokens beside the bytes that are sent a chat template may write, before any answer said
 more: a system's turn of its own, what stands around each turn and each tool."""
-MOST_COUNTED = 10**12
+_MOST_COUNTED = 10**12
 """Tokens; more is no count of any answer's."""
 _PLACES = 2
 _MOST_PLACES = 6
@@ -54,17 +53,18 @@ def usage_of(answer: Mapping[str, Any]) -> Usage | None:
     said = answer.get("usage")
     if not isinstance(said, Mapping):
         return None
-    asked, written = _count(said, "prompt_tokens"), _count(said, "completion_tokens")
-    total = _count(said, "total_tokens")
+    asked, written = count_of(said, "prompt_tokens"), count_of(said, "completion_tokens")
+    total = count_of(said, "total_tokens")
     if asked is None or (written is None and total is None):
         return None
     output = max(written or 0, (total or 0) - asked)
     return Usage(asked, output, output if written is None else written)
 
 
-def _count(said: Mapping[str, Any], key: str) -> int | None:
+def count_of(said: Mapping[str, Any], key: str) -> int | None:
+    """Return how many tokens a part of an answer's usage tells; None where it tells none."""
     value = said.get(key)
-    return value if type(value) is int and 0 <= value <= MOST_COUNTED else None
+    return value if type(value) is int and 0 <= value <= _MOST_COUNTED else None
 
 
 def money_text(amount: Fraction) -> str:
@@ -113,7 +113,7 @@ class Purse:
         self._limit = None if limit is None else decimal(limit) / workers
         self._overhead = _OVERHEAD
         self._held: dict[Reserved, Fraction] = {}
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[Signal] = []
         self._lock = threading.Lock()  # several loops may ask at once, each in a thread of its own
 
     @property
@@ -165,9 +165,9 @@ class Purse:
                     return reserved
                 if not self._held:
                     raise ModelError(self._refusal(call, most))
-                waiting = _Waiting()
-                self._waiting.append(waiting)
-            await waiting.woken.wait()
+                others = Signal()  # cost less than they could
+                self._waiting.append(others)
+            await others.wait()
 
     @property
     def _spoken_for(self) -> Fraction:
@@ -209,7 +209,7 @@ class Purse:
             return False
         waiting, self._waiting = self._waiting, []
         for one in waiting:
-            one.wake()
+            one.set()
         return True
 
     def _cost_of(self, read: int, written: int) -> Fraction:
@@ -280,15 +280,3 @@ class Reserved:
     def free(self) -> None:
         """Count nothing: the call was surely not billed."""
         self._purse.free(self)
-
-
-class _Waiting:
-    """A call that waits in its event loop for others to cost less than they could."""
-
-    def __init__(self) -> None:
-        self.woken = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-
-    def wake(self) -> None:
-        with suppress(RuntimeError):  # its loop has ended
-            self._loop.call_soon_threadsafe(self.woken.set)

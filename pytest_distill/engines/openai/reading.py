@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_distill.engines.openai.money import MOST_COUNTED, usage_of
+from pytest_distill.engines.openai.money import count_of, usage_of
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import ToolCall
 
@@ -156,8 +156,7 @@ def _thought(answer: Mapping[str, Any]) -> int | None:
     """Return how many tokens of thinking an answer's usage tells."""
     usage = answer.get("usage")
     details = usage.get("completion_tokens_details") if isinstance(usage, Mapping) else None
-    count = details.get("reasoning_tokens") if isinstance(details, Mapping) else None
-    return count if type(count) is int and 0 <= count <= MOST_COUNTED else None
+    return count_of(details, "reasoning_tokens") if isinstance(details, Mapping) else None
 
 
 def _likely(choice: Mapping[str, Any], who: str) -> tuple[float, ...] | None:

@@ -217,7 +217,7 @@ async def _body(response: Any, most: int, *, cut: bool = False) -> bytes:
     coding = response.headers.get("content-encoding", "").strip().lower()
     if coding not in _CODINGS:
         raise UnreadableError(f"a body that is packed as '{one_line(coding)[:40]}', unasked")
-    unpack = _Gzip().parts if coding == ASKED_CODING else _plain
+    unpack = _Gzip().parts if coding == ASKED_CODING else lambda part: iter((part,))
     body = bytearray()
     async with aclosing(response.aiter_raw()) as raw:
         async for packed in raw:
@@ -228,10 +228,6 @@ async def _body(response: Any, most: int, *, cut: bool = False) -> bytes:
                 if len(body) > most:
                     return bytes(body[:most])
     return bytes(body)
-
-
-def _plain(part: bytes) -> Iterator[bytes]:
-    yield part
 
 
 class _Gzip:

@@ -7,6 +7,7 @@ import queue
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 _WAITING_SECONDS = 1.0
@@ -51,7 +52,7 @@ def answers(
     try:
         while (done := work.next_done(while_waiting)) is not None:
             yield done.answer
-            done.take()
+            done.taken.set()
     finally:
         work.cancel()
         thread.join()
@@ -59,20 +60,29 @@ def answers(
         raise work.error
 
 
+class Signal:
+    """An event that is waited for in an event loop, and set in any thread."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    async def wait(self) -> None:
+        """Wait until it is set."""
+        await self._event.wait()
+
+    def set(self) -> None:
+        """Let who waits go on."""
+        with suppress(RuntimeError):  # its loop has ended
+            self._loop.call_soon_threadsafe(self._event.set)
+
+
+@dataclass(frozen=True, slots=True)
 class _Done(Generic[A]):
     """An answer, whose place is free once the caller has taken it."""
 
-    def __init__(self, answer: A) -> None:
-        self.answer = answer
-        self._loop = asyncio.get_running_loop()
-        self._taken = asyncio.Event()
-
-    async def taken(self) -> None:
-        await self._taken.wait()
-
-    def take(self) -> None:
-        with suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self._taken.set)
+    answer: A
+    taken: Signal = field(default_factory=Signal)
 
 
 class _Work(Generic[R, A]):
@@ -137,4 +147,4 @@ class _Work(Generic[R, A]):
                 self.error = self.error or error
                 return
             self.done.put(done)
-            await done.taken()
+            await done.taken.wait()

@@ -159,10 +159,6 @@ class Sender:
         reply: Reply = await retrying(again)
         return reply
 
-    def stop(self) -> None:
-        """Send nothing further; what is on its way is waited for."""
-        self.pace.stop()
-
     async def _try(self, tries: Tries) -> Reply:
         """Send a call once, when the server can take it."""
         try:
@@ -198,7 +194,8 @@ class Sender:
 
     async def _once(self, tries: Tries) -> Reply:
         sent_at = time.monotonic()
-        reply = await self._line.send(self._url(tries.call), tries.content, self._total)
+        seconds = self._options.timeouts.total
+        reply = await self._line.send(self._url(tries.call), tries.content, seconds)
         if isinstance(reply, WholeAnswer) and self._seen.is_of_another(reply.json, tries.content):
             why = "was answered with the answer to another request, told by its id"
             reply = Again(why, Patience.REQUEST, may_be_paid=True)
@@ -207,10 +204,6 @@ class Sender:
         elif isinstance(reply, Again) and reply.patience is not Patience.REQUEST:
             self.pace.busy(sent_at, reply.why, reply.pause)
         return reply
-
-    @property
-    def _total(self) -> float:
-        return self._options.timeouts.total
 
     def _url(self, call: Call) -> str:
         return f"{self._options.base_url.rstrip('/')}/{call.path}"
@@ -264,7 +257,7 @@ class Sender:
             return f"{told}; the key is that of {variable(self._options)}"
         if reply.status == 404:
             return (
-                f"{told}; asked was {self._options.base_url.rstrip('/')}/{call.path} for the model "
-                f"'{self._options.model}': one of base_url and model is wrong"
+                f"{told}; asked was {self._url(call)} for the model '{self._options.model}': one "
+                "of base_url and model is wrong"
             )
         return told

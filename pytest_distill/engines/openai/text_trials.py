@@ -76,8 +76,8 @@ class _Trying:
         pairs = [_alike(*pair) for pair in combinations(found, 2)]
         if sum(pairs) * 2 >= len(pairs):
             self._checks.note(
-                f"{self._texts.name}: asked the same again, at temperature 0, its server gives "
-                "another text now and then: they begin alike"
+                "asked the same again, at temperature 0, its server gives another text now and "
+                "then: they begin alike"
             )
             return
         self._checks.refuse(
@@ -95,9 +95,7 @@ class _Trying:
         asked = [{"temperature": 1, "top_p": 1, "seed": seed} for seed in _SEEDS]
         found = await self._all(send, asked)
         if not any(found):
-            self._checks.note(
-                f"{self._checks.name}: it says so little that sampling could not be tried"
-            )
+            self._checks.note("it says so little that sampling could not be tried")
             return
         if len(set(found)) == 1:
             self._checks.refuse(
@@ -134,7 +132,7 @@ class _Trying:
         if self._path == CHAT:
             prompt = {"messages": [{"role": "user", "content": PROMPT}]}
         call = Call(self._id, self._path, {**prompt, "max_tokens": tokens, **body}, tokens)
-        who = f"model '{self._texts.name}', example '{self._id}' (a trial before it)"
+        who = f"model '{self._checks.name}', example '{self._id}' (a trial before it)"
         said = await self._texts.ask(send, call, who)
         if said.visible is not None and said.visible > tokens:
             seen = f"{said.visible} tokens, of {tokens} at most"
@@ -150,7 +148,7 @@ async def _tools(texts: Texts, request: GenerationRequest, send: Send) -> None:
     Where it has not, the same is asked with more words: a server that counts no more tokens for
     these tells nothing.
     """
-    call = replace(call_of(request, f"model '{texts.name}', example '{request.id}'"), most=1)
+    call = replace(call_of(request, f"model '{texts.checks.name}', example '{request.id}'"), most=1)
     with_tools = {**call.body, "max_tokens": 1}
     without = {key: value for key, value in with_tools.items() if key != "tools"}
     *others, last = without["messages"]

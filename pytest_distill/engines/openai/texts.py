@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pytest_distill.engines.openai.calls import PLAIN, Call, CallRefusedError, Send, call_of
-from pytest_distill.engines.openai.checks import ServerChecks
-from pytest_distill.engines.openai.dialects import Dialect
+from pytest_distill.engines.openai.checks import Dialect, ServerChecks
 from pytest_distill.engines.openai.reading import Written, written
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import Finish, Prediction
@@ -35,19 +34,16 @@ class Texts:
 
     Parameters
     ----------
-    checks : ServerChecks
-        Which model, and what its server need not honour.
     dialect : Dialect
         How its server wants to be asked.
     """
 
-    checks: ServerChecks
     dialect: Dialect
 
     @property
-    def name(self) -> str:
-        """The model's name, for messages."""
-        return self.checks.name
+    def checks(self) -> ServerChecks:
+        """Which model, and what its server need not honour."""
+        return self.dialect.checks
 
     async def predict(self, send: Send, request: GenerationRequest) -> Prediction:
         """Return the text that answers a prompt, or a conversation.
@@ -58,7 +54,7 @@ class Texts:
             Where the server refuses, answers nothing that can be used, or does not honour what was
             asked.
         """
-        who = f"model '{self.name}', example '{request.id}'"
+        who = f"model '{self.checks.name}', example '{request.id}'"
         said = await self.ask(send, call_of(request, who), who, truncate=request.truncate)
         self._refuse_unasked(request, said)
         text, stopped = self._text(request, said)
@@ -116,16 +112,16 @@ class Texts:
         if said.likely is None:
             if "logprobs" not in self.checks.options.extra_body:  # there they are not asked for
                 self.checks.note(
-                    f"{self.name}: its server gives no logprobs, so that how sure the model is of "
-                    "a text is not known"
+                    "its server gives no logprobs, so that how sure the model is of a text is not "
+                    "known"
                 )
             return None, said.tokens
         count = len(said.likely)
         tokens = max(said.tokens or 0, count)
         if count < tokens - 1:
             self.checks.note(
-                f"{self.name}: its server gives the logprobs of a part of the tokens, so that how "
-                "sure the model is of a text is not known"
+                "its server gives the logprobs of a part of the tokens, so that how sure the model "
+                "is of a text is not known"
             )
             return None, tokens
         return (math.fsum(said.likely),), tokens

@@ -51,9 +51,7 @@ class RayEngine:
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
-        given: Any = spec.options
-        own = isinstance(given, RayOptions)
-        self.options: RayOptions = given if own else RayOptions(**given)
+        self.options = spec.options_as(RayOptions)
         self.while_waiting: Callable[[], None] = lambda: None
         self._told: dict[str, None] = {}
         self._devices: tuple[str, ...] = ()
@@ -223,6 +221,3 @@ class RayEngine:
             None if identity is None else plain.json_able(identity),
             folder if folder is not None and folder.is_dir() else None,
         )
-
-
-__all__ = ["RayEngine"]

@@ -230,6 +230,3 @@ def moved(path: str, folder: Path | None) -> str:
         return str(Path.cwd() / Path(path).relative_to(folder))
     except ValueError:
         return path
-
-
-__all__ = ["REQUEST", "Answers", "Work", "differing", "moved", "own_version"]

@@ -176,18 +176,23 @@ class Run:
 
     def _what_is_left(self, most: int) -> tuple[int, int]:
         """Return how many actors fit into what is left of the cluster; ModelError where none."""
-        options, nodes = self.options, self._alive()
-        fit = room.fitting(nodes, options.num_cpus, options.num_gpus, reading=0)
+        options = self.options
+        fit = room.fitting(self._alive(), options.num_cpus, options.num_gpus, reading=0)
         if fit < 1:
-            lacking = room.lacking(nodes, 1, options.num_cpus, options.num_gpus, waited=True)
+            lacking = self._lacking(1, waited=True)
             raise ModelError(f"{self.who}: nodes were lost, and there is {lacking}; run again then")
         return 1, int(min(most, fit))
+
+    def _lacking(self, actors: int, *, waited: bool) -> str | None:
+        options = self.options
+        return room.lacking(
+            self._alive(), actors, options.num_cpus, options.num_gpus, waited=waited
+        )
 
     def _make_room(self) -> None:
         """Return once there is room for the actors; ModelError where there won't be."""
         options = self.options
-        size = options.least, options.num_cpus, options.num_gpus
-        lacking = room.lacking(self._alive(), *size, waited=bool(options.wait))
+        lacking = self._lacking(options.least, waited=bool(options.wait))
         if lacking is not None and options.wait:
             lacking = self._waited(lacking)
         if lacking is not None:
@@ -206,12 +211,8 @@ class Run:
                 self.pace.waiting = "waiting for nodes"
                 self.while_waiting()
                 time.sleep(min(_LOOK_SECONDS, max(0.0, until - time.monotonic())))
-                size = options.least, options.num_cpus, options.num_gpus
-                lacking = room.lacking(self._alive(), *size, waited=True)
+                lacking = self._lacking(options.least, waited=True)
         finally:
             self.pace.waiting = ""
             request_resources(bundles=[])
         return lacking
-
-
-__all__ = ["Run"]

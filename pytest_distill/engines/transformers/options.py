@@ -50,9 +50,7 @@ class Spec(ModelSpec):
         """Return a spec with its options validated; pydantic's error where they are not sound."""
         if isinstance(spec, Spec):
             return spec
-        said: Any = spec.options
-        own = said if isinstance(said, TransformersOptions) else TransformersOptions(**said)
-        return cls.with_options(spec, own)
+        return cls.with_options(spec, spec.options_as(TransformersOptions))
 
     @classmethod
     def with_options(cls, spec: ModelSpec, own: TransformersOptions) -> Spec:

@@ -67,18 +67,18 @@ class VLLMEngine(CheckpointEngine):
         super().__init__(spec)
         if not _PACKAGE.is_installed:
             raise ModelError(_PACKAGE.lacking(f"model '{spec.name}': engine vllm"))
-        self.options = _options_of(spec)
+        self.options = spec.options_as(VLLMOptions)
         self._running: RunningModel | None = None
 
     @classmethod
     def _spec_of(cls, spec: ModelSpec) -> Spec:
-        return Spec.with_options(spec, _options_of(spec).files)
+        return Spec.with_options(spec, spec.options_as(VLLMOptions).files)
 
     @classmethod
     def weights_named(cls, spec: ModelSpec) -> tuple[object, ...]:
         """Return what names the weights of a model, before any file is looked at."""
         # Quantised while they are loaded they are others.
-        return (*super().weights_named(spec), _options_of(spec).quantization)
+        return (*super().weights_named(spec), spec.options_as(VLLMOptions).quantization)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -176,15 +176,7 @@ class VLLMEngine(CheckpointEngine):
         return found
 
 
-def _options_of(spec: ModelSpec) -> VLLMOptions:
-    given: Any = spec.options
-    return given if isinstance(given, VLLMOptions) else VLLMOptions(**given)
-
-
 def _version() -> str:
     """Return vLLM's version; builds for other devices are packages of other names."""
     names = packages_distributions().get(_PACKAGE.module) or [_PACKAGE.name]
     return version(names[0])
-
-
-__all__ = ["VLLMEngine"]

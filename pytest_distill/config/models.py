@@ -68,7 +68,7 @@ def read_model(document: Document, name: str, entry: Any, added: Mapping[str, An
 def _refuse_declared(document: Document, model: OuterModel, key: Key) -> None:
     """Refuse a size that is declared where that of the checkpoint is measured."""
     for name in DeclaredSize.model_fields.keys() - ModelConfig.model_fields.keys():
-        if model.inner.loads_checkpoint and getattr(model, name) is not None:
+        if model.answerer.loads_checkpoint and getattr(model, name) is not None:
             raise document.error(
                 (*key, name), "is measured of a checkpoint, not declared: leave it out"
             )

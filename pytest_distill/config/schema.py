@@ -72,14 +72,9 @@ class ModelConfig(Entry):
     options: Any = None
 
     @property
-    def answering(self) -> str:
-        """The engine that answers."""
-        return self.engine
-
-    @property
-    def answering_options(self) -> Any:
-        """The keys of the engine that answers."""
-        return self.options
+    def answerer(self) -> ModelConfig | Inner:
+        """The entry of the engine that answers: this one, where it has no other one run."""
+        return self
 
     @property
     def declared(self) -> dict[str, Any]:
@@ -130,14 +125,13 @@ class EngineModel(ModelConfig):
     @property
     def where_it_lies(self) -> str:
         """Its path as it is written; empty where there is none."""
-        return str(getattr(self, "path", ""))
+        return str(getattr(self.answerer, "path", ""))
 
     @property
     def written(self) -> dict[str, Any]:
         """What the entry says that may change an answer: engine, path as it is written, options."""
-        return _json(
-            {"engine": self.engine, "path": self.where_it_lies, **self.options.model_dump()}
-        )
+        by = self.answerer
+        return _json({"engine": by.engine, "path": self.where_it_lies, **by.options.model_dump()})
 
     def pointed(self, **to: str) -> Self | None:  # noqa: ARG002 (it has neither)
         """Return the entry with another path or device; None where it has neither."""
@@ -173,36 +167,16 @@ class OuterModel(EngineModel, DeclaredSize):
     """A model that its engine has another one run: all that may change an answer is that one's."""
 
     @property
-    def inner(self) -> Inner:
-        """The entry of the engine that answers."""
+    def answerer(self) -> Inner:
+        """The entry of the engine that answers: what is said there stands as if it stood alone."""
         found = inner_of(self.options)
         assert found is not None  # noqa: S101 (what makes an entry one of this kind)
         return found
 
-    @property
-    def answering(self) -> str:
-        """The engine that answers."""
-        return self.inner.engine
-
-    @property
-    def answering_options(self) -> Any:
-        """The keys of the engine that answers."""
-        return self.inner.options
-
-    @property
-    def where_it_lies(self) -> str:
-        """Its path as it is written; empty where there is none."""
-        return self.inner.path
-
-    @property
-    def written(self) -> dict[str, Any]:
-        """What is said of the model by the entry that answers: as if that stood alone."""
-        return _json(self.inner.written)
-
     def pointed(self, **to: str) -> Self | None:
         """Return the entry with another path or device of the engine that answers."""
         key = key_of_inner(type(self.options))
-        inner = self.inner.model_copy(update=to)
+        inner = self.answerer.model_copy(update=to)
         options = self.options.model_copy(update={key: inner})
         return self.model_copy(update={"options": options})
 

@@ -134,11 +134,6 @@ class Inner(BaseModel):
         path = located(self.path, outer.folder) if self.path else ""
         return replace(outer, path=path, device=self.device, options=handed_on(self.options))
 
-    @property
-    def written(self) -> dict[str, Any]:
-        """What the entry says that may change an answer."""
-        return {"engine": self.engine, "path": self.path, **self.options.model_dump()}
-
 
 def key_of_inner(options: Any) -> str | None:
     """Return which key of an engine holds the model that another one runs; None where none does."""

@@ -120,7 +120,8 @@ def _add_project(share: Share, project: Project, config: str) -> None:
 def _model_row(config: str, project: Project, model: Model) -> ModelRow:
     entry = project.config.models.get(model.name)
     own = entry if model is project.models.get(model.name) else None
-    batch_tokens = getattr(own.answering_options, "batch_tokens", None) if own else None
+    by = own.answerer if own else None
+    batch_tokens = getattr(by.options, "batch_tokens", None) if by else None
     return record_of(
         ModelRow,
         model.known,
@@ -130,7 +131,7 @@ def _model_row(config: str, project: Project, model: Model) -> ModelRow:
         notes=tuple(model.notes),
         trained=str(entry.trained) if entry and entry.trained else None,
         asked_at=model.asked_at,
-        answering=own.answering if own and own.answering != own.engine else None,
+        answering=by.engine if own and by and by.engine != own.engine else None,
     )
 
 

@@ -89,7 +89,7 @@ class RunEntries:
                 key = weights_named(engine, spec)
             if key is None:
                 continue
-            known = named.setdefault((entry.answering, *key), name)
+            known = named.setdefault((entry.answerer.engine, *key), name)
             if self.entries[known].role != entry.role:
                 what = entry.where_it_lies or " at ".join(map(str, key))
                 raise ComparisonError(
@@ -144,7 +144,7 @@ class RunEntries:
         """Return the class of the engine that answers, and what it is built with."""
         spec = entry.spec(name, self.config.folder)
         if isinstance(entry, OuterModel):
-            return entry.inner.kind_here, entry.inner.spec(spec)
+            return entry.answerer.kind_here, entry.answerer.spec(spec)
         return self._engine_of(name), spec
 
     def _start(self, name: str, entry: Any, digests: FileDigests) -> Engine:

@@ -258,7 +258,7 @@ def test_an_export_knows_the_model_by_what_answers(tmp_path: Path) -> None:
     assert isinstance(one, EngineModel)
     assert many.written == one.written
     assert many.where_it_lies == "models/t"
-    assert many.answering == one.answering == "transformers"
+    assert many.answerer.engine == one.answerer.engine == "transformers"
 
 
 BOTH = """\

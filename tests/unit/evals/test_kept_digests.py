@@ -1,13 +1,15 @@
-"""What was stored and accepted before generation had further keys is found again."""
+"""What was stored and accepted before a task had further keys is found again."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import pytest
 
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example, GoldSet
 from pytest_distill.evals.request_keys import request_key
-from pytest_distill.evals.tasks import Generation
+from pytest_distill.evals.tasks import Classification, Generation, MultipleChoice, Perplexity, Task
 
 ROWS = (
     Example("1", {"input": "one", "target": "1"}, "g:1"),
@@ -41,6 +43,28 @@ BEFORE = [
         ("6e30a3860720fd6b", "020435fc93363f9a", "38327de4e8839ae6"),
     ),
 ]
+CHOICES = tuple(
+    Example(row.id, {**row.fields, "target": row.id, "choices": ["1", "2"]}, row.place)
+    for row in ROWS
+)
+# The same of the other tasks, as commit a258bdf gave them.
+BEFORE_OF_OTHERS = [
+    (
+        Classification(),
+        ["3b228742e8b9ff58", "d2ecc91d8040fa60"],
+        ("493f7a1967eff85f", "9c6f159b02b6c95f", "90c1d74a79be1785"),
+    ),
+    (
+        MultipleChoice(),
+        ["748c60544f147aef", "b1bbbfe05aec4235"],
+        ("e330e776e9355339", "5b2caad24d99d6cb", "3b8dc1e25dcd40ab"),
+    ),
+    (
+        Perplexity(),
+        ["3adad3adb2c2412c", "82943a68f541b07c"],
+        ("c1871223eaa6b4a0", "5e8bfe0220203402", "6ac7f6ceb2075214"),
+    ),
+]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +74,24 @@ def test_plain_prompts_keep_their_digests(
     task: Generation, requests: list[str], digests: tuple[str, str, str]
 ) -> None:
     """Requests are found in stores, and evals in baselines, that were written before."""
-    on = Eval("e", task, GoldSet("g", ROWS), (task.metrics[0],))
+    check_digests(task, ROWS, requests, digests)
+
+
+@pytest.mark.parametrize(
+    ("task", "requests", "digests"), BEFORE_OF_OTHERS, ids=lambda given: getattr(given, "name", "")
+)
+def test_other_tasks_keep_their_digests(
+    task: Task, requests: list[str], digests: tuple[str, str, str]
+) -> None:
+    """A key that a task is given later says nothing where it is not set."""
+    check_digests(task, CHOICES, requests, digests)
+
+
+def check_digests(
+    task: Task, rows: Sequence[Example], requests: list[str], digests: tuple[str, str, str]
+) -> None:
+    """Hold what is kept of an eval's requests, of itself, its settings and its gold set."""
+    on = Eval("e", task, GoldSet("g", tuple(rows)), (task.metrics[0],))
     assert [request_key(request).hex()[:16] for request in on.requests()] == requests
     found = (on.digest[:16], on.settings_digest[:16], on.gold_digest[:16])
     assert found == digests

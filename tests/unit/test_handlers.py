@@ -13,6 +13,7 @@ from pytest_distill.engines.transformers import TransformersEngine
 from pytest_distill.engines.transformers.options import TransformersOptions
 from pytest_distill.errors import ModelError
 from pytest_distill.evals.requests import CAUSAL, Head, Request
+from pytest_distill.evals.tasks import TASKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ def test_a_kind_of_request_without_a_handler_is_refused_before_anything_is_loade
     spec = ModelSpec("m", "student", path=str(tmp_path / "none"), options=TransformersOptions())
     problem = (
         r"^model 'm' runs with transformers, which has no way to do the task riddles "
-        r"\(RiddleRequest\); it does classification, multiple_choice, generation, perplexity$"
+        rf"\(RiddleRequest\); it does {', '.join(TASKS)}$"
     )
     with pytest.raises(ModelError, match=problem):
         list(TransformersEngine(spec).predict([RiddleRequest("a")]))

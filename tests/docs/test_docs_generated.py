@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -23,6 +24,14 @@ def test_every_part_stands_once() -> None:
     """What can be generated is shown, on one page alone."""
     shown = Counter(n for page in WITH_PARTS for n in names_of_parts(page.read_text("utf-8")))
     assert shown == Counter(PARTS.keys())
+
+
+def test_every_option_has_its_row(pytestconfig: pytest.Config) -> None:
+    """An option that a format of a report brings too."""
+    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `--(distill-\w+)[ `]", text, re.MULTILINE)
+    given = [name for name in vars(pytestconfig.option) if name.startswith("distill_")]
+    assert sorted(rows) == sorted(name.replace("_", "-") for name in given)
 
 
 @pytest.mark.parametrize(

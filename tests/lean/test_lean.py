@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_distill.report.formats import FORMATS
 from tests.lean.exporting import EXPORT
 from tests.plugin.project import FAILS, HEAD, SHIPS, Project, Run, decision_of, said, write_gates
 
@@ -68,8 +69,7 @@ def test_what_runs_models_is_not_installed() -> None:
 def test_every_format_of_a_report_and_what_changed_since(project: Project, run: Run) -> None:
     """Recorded gates with slices, in two workers; a run that is accepted, and a worse one."""
     project.file("test_ship.py", SHIPS + SLICE)
-    formats = ("json", "markdown", "html", "codequality")
-    files = [f"--distill-{name}=out.{name}" for name in formats]
+    files = [f"--distill-{name}=out.{name}" for name in FORMATS]
     result = run("-n", "2", "--distill-report", "--junitxml=junit.xml", *files)
     assert decision_of(result) == ("SHIP", "")
     assert [gate["outcome"] for gate in project.json()["gates"]] == ["PASSED"] * 3

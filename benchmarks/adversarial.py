@@ -36,13 +36,13 @@ from pytest_distill.evals.tasks import Classification
 from pytest_distill.evaluation.model import Model
 from pytest_distill.evaluation.run_model import RunModel
 from pytest_distill.gates.gate import Gate
-from pytest_distill.gates.retention import QualityRetained
+from pytest_distill.gates.quality import QualityRetained
 from pytest_distill.gates.slices import SlicesRetained
 from pytest_distill.gates.verdict import Outcome
 from pytest_distill.statistics import rates
 from pytest_distill.statistics.gap import gap_recovered
 from pytest_distill.statistics.jackknife import of_mean
-from pytest_distill.statistics.likelihoods import likelihood_retention
+from pytest_distill.statistics.levels import likelihood_retention
 from pytest_distill.statistics.multiple import holm
 from pytest_distill.statistics.proportions import ProportionRetention
 from pytest_distill.statistics.quantiles import unit_interval

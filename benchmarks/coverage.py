@@ -34,7 +34,7 @@ from scipy.special import bdtrc, ndtri, stdtrit
 
 from pytest_distill.evals.metrics.labels import MACRO_F1
 from pytest_distill.statistics.fieller import unseen_weight
-from pytest_distill.statistics.likelihoods import likelihood_retention
+from pytest_distill.statistics.levels import likelihood_retention
 from pytest_distill.statistics.multiple import each_of
 from pytest_distill.statistics.proportions import ProportionRetention
 from pytest_distill.statistics.results import FloorTest

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from pytest_distill.statistics import results
+from pytest_distill.statistics.confidences import cross_fitted, fixed_sequence, folds, thresholds
 from pytest_distill.statistics.proportions import ProportionRetention
 from pytest_distill.statistics.results import Retention
-from pytest_distill.statistics.routing import cross_fitted, fixed_sequence, folds, thresholds
 from pytest_distill.statistics.score import score_statistic
 from pytest_distill.statistics.scoring import Scoring
 

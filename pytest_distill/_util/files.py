@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import select
 import stat
 import time
@@ -116,3 +117,8 @@ def make_folder(folder: Path) -> None:
     ignore = folder / ".gitignore"
     if not ignore.exists():
         ignore.write_text("*\n", encoding="utf-8")
+
+
+def file_name(told: str) -> str:
+    """Return words as a file's name, which any system takes."""
+    return re.sub(r"[^A-Za-z0-9.=-]+", "-", told)

@@ -14,8 +14,8 @@ from pytest_distill.errors import ComparisonError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import MeanMetric, Metric
 from pytest_distill.evaluation.metric_values import exact_corpus_score, exact_mean
+from pytest_distill.statistics.confidences import Bools, Positions
 from pytest_distill.statistics.results import NoRatioError, Retention
-from pytest_distill.statistics.routing import Bools, Positions
 
 
 class Pair:

@@ -19,13 +19,11 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import MeanMetric, Metric
 from pytest_distill.evaluation.evaluation import ReportedEval
 from pytest_distill.evaluation.measured import MeasuredEvaluation
-from pytest_distill.statistics import chance
-from pytest_distill.statistics.inverse import Inverse
 from pytest_distill.statistics.jackknife import Clusters
-from pytest_distill.statistics.least import LeastRetention
-from pytest_distill.statistics.levels import Level
+from pytest_distill.statistics.levels import Inverse, Level
+from pytest_distill.statistics.multiple import LeastRetention
 from pytest_distill.statistics.rates import Rate
-from pytest_distill.statistics.results import NoRatioError, Retention
+from pytest_distill.statistics.results import Retention
 from pytest_distill.statistics.scoring import Scoring, zero_or_one
 from pytest_distill.statistics.suite import Combined, SuiteRetention, suite_retention
 from pytest_distill.statistics.t_retention import TRetention, ratio_test
@@ -217,7 +215,8 @@ def above_chance(
 ) -> Fraction | None:
     """Return the retention of what is above guessing, where the eval says what guessing gets.
 
-    None also where the teacher is not above chance.
+    On a task with 4 choices, 0.30 of a teacher's 0.40 is 1/3 of the skill, not 3/4. None also where
+    the teacher is not above chance. It is arithmetic alone: no interval comes with it.
     """
     guessing = comparison.on.chance if isinstance(comparison.on, Eval) else None
     if guessing is None or metric is not comparison.on.metrics[0]:
@@ -225,10 +224,7 @@ def above_chance(
     student, teacher = (
         comparison.exact_score(role, metric, selection) for role in ("student", "teacher")
     )
-    try:
-        return chance.above_chance(student, teacher, guessing)
-    except NoRatioError:
-        return None
+    return (student - guessing) / (teacher - guessing) if teacher > guessing else None
 
 
 def clusters_of(comparison: Comparison, chosen: NDArray[np.intp]) -> list[str] | None:

@@ -17,18 +17,18 @@ from pytest_distill.engines import ModelInfo
 from pytest_distill.errors import DistillError
 from pytest_distill.evals.metrics import Metric
 from pytest_distill.evaluation.measured import MeasuredEvaluation
-from pytest_distill.statistics.calibration import calibration_error
-from pytest_distill.statistics.results import Judgement, NoRatioError, shown
-from pytest_distill.statistics.routing import (
+from pytest_distill.statistics.confidences import (
     SHARES,
     Bools,
     Positions,
     augrc,
+    calibration_error,
     cross_fitted,
     fixed_sequence,
     folds,
     thresholds,
 )
+from pytest_distill.statistics.results import Judgement, NoRatioError, shown
 
 
 @dataclass(frozen=True, slots=True)

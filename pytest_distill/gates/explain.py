@@ -51,11 +51,8 @@ def notes(comparison: Comparison, metric: Metric, roles: Sequence[str]) -> tuple
         for role in roles
         if isinstance(comparison.evaluation(role), ReportedEvaluation)
     ]
-    found = []
-    if reported:
-        found.append(f"reported, not measured: {', '.join(reported)}")
     return (
-        *found,
+        *([f"reported, not measured: {', '.join(reported)}"] if reported else []),
         *_token_note(comparison, metric, roles),
         *_class_note(comparison, metric),
     )

@@ -39,6 +39,8 @@ class LikenessGate(SliceGate):
 
     measure: ClassVar[str]
     relation: ClassVar[Relation]
+    worst: ClassVar[float | None] = 0.0
+    """The worst value of one label or token; None where there is none."""
 
     @property
     @abstractmethod
@@ -48,11 +50,6 @@ class LikenessGate(SliceGate):
     @abstractmethod
     def sums(self, likeness: Likeness) -> Bounds:
         """Return bounds of what each example adds up to; ComparisonError where it is not known."""
-
-    @property
-    def worst(self) -> float | None:
-        """The worst value of one label or token; None where there is none."""
-        return 0.0
 
     def lost(self, comparison: Comparison) -> list[Row]:
         """Return the examples that are beyond the limit by themselves, the worst first."""
@@ -233,6 +230,7 @@ class Divergence(LikenessGate):
     asks: ClassVar[str] = "Is the divergence of {model} from the teacher {what} nats on average?"
     measure: ClassVar[str] = "KL(teacher || student)"
     relation: ClassVar[Relation] = "<="
+    worst: ClassVar[None] = None
 
     max: float
 
@@ -240,11 +238,6 @@ class Divergence(LikenessGate):
     def limit(self) -> tuple[float, Fraction]:
         """The ceiling."""
         return self.max, bounded(self.max, "max", least=0, what="a divergence in nats")
-
-    @property
-    def worst(self) -> None:
-        """None: a divergence has no greatest value."""
-        return
 
     def sums(self, likeness: Likeness) -> Bounds:
         """Return the divergence in nats."""

@@ -24,8 +24,8 @@ from pytest_distill.gates.deciding import Decision
 from pytest_distill.gates.gate import Row
 from pytest_distill.gates.subjects import KeepsAShare, ScoresGate
 from pytest_distill.gates.threshold import keep_threshold
-from pytest_distill.gates.verdict import Outcome, Verdict, as_float, finite
-from pytest_distill.statistics.calibration import BINS
+from pytest_distill.gates.verdict import Outcome, Verdict, as_float, json_ratio
+from pytest_distill.statistics.confidences import BINS
 from pytest_distill.statistics.results import Judgement
 
 _FIGURES = {"latency_ms": ("latency", " ms a request", 2), "cost_per_1k": ("cost", " per 1,000", 4)}
@@ -164,18 +164,18 @@ def _details(pair: Pair, found: Routing, comparison: Comparison) -> dict[str, An
         "by": found.by,
         "threshold": None if chosen is None else chosen.threshold,
         "handled": as_float(found.handled, ">="),
-        "retained": None if chosen is None else _down(chosen.retained),
+        "retained": None if chosen is None else json_ratio(chosen.retained),
         "cross_fitted": {
             "folds": found.folds,
             "handled": as_float(found.cross_handled, ">="),
-            "retained": _down(found.cross_retained),
+            "retained": json_ratio(found.cross_retained),
         },
         "curve": [
             {
                 "threshold": point.threshold,
                 "handled": as_float(point.handled, ">="),
                 "score": float(point.score),
-                "retained": _down(point.retained),
+                "retained": json_ratio(point.retained),
                 "p_value": point.p_value,
             }
             for point in found.curve
@@ -266,10 +266,6 @@ def _cells(point: DeferralPoint, metric: Metric, mark: str) -> list[str]:
 def _mark(place: int, chosen: int | None, asked: int) -> str:
     marks = [*(["chosen"] if place == chosen else []), *(["asked for"] if place == asked else [])]
     return ", ".join(marks)
-
-
-def _down(value: Ratio | None) -> float | None:
-    return None if value is None else finite(as_float(value, ">="))
 
 
 def _ratio_text(value: Ratio | None) -> str:

@@ -19,7 +19,7 @@ from pytest_distill.gates import explain
 from pytest_distill.gates.arguments import check_flag, checked_count
 from pytest_distill.gates.deciding import Decision, headline, within
 from pytest_distill.gates.subjects import BudgetGate, KeepsAShare, ScoresGate
-from pytest_distill.gates.verdict import Outcome, Verdict, as_float, finite
+from pytest_distill.gates.verdict import Outcome, Verdict, finite, json_ratio
 from pytest_distill.statistics.multiple import intervals, slices_below
 from pytest_distill.statistics.results import FloorTest, RetentionInterval, shown
 
@@ -206,7 +206,7 @@ def _told(row: SliceOutcome) -> dict[str, object]:
         "n": scores.n,
         "teacher": float(scores.teacher),
         "student": float(scores.student),
-        "retained": None if scores.retained is None else finite(as_float(scores.retained, ">=")),
+        "retained": json_ratio(scores.retained),
         "lower": None if interval is None else finite(interval.lower),
         "upper": None if interval is None else finite(interval.upper),
         "outcome": str(row.outcome),

@@ -22,7 +22,7 @@ from pytest_distill.gates.arguments import check_option
 from pytest_distill.gates.deciding import decide, unless_observed
 from pytest_distill.gates.gate import Asked, Gate
 from pytest_distill.gates.subjects import KeepsAShare
-from pytest_distill.gates.verdict import Verdict, as_float, finite
+from pytest_distill.gates.verdict import Verdict, json_ratio
 
 Aggregate = Literal["ratio_of_averages", "average_of_ratios", "geometric", "minimum"]
 
@@ -150,12 +150,7 @@ class SuiteRetained(KeepsAShare, Gate):
                 ),
                 *([f"    and {len(rows) - MOST_KNOWN:,} more"] if len(rows) > MOST_KNOWN else []),
             ],
-            details={
-                "aggregates": {
-                    name: None if value is None else finite(as_float(value, ">="))
-                    for name, value in values.items()
-                }
-            },
+            details={"aggregates": {name: json_ratio(v) for name, v in values.items()}},
             eval=",".join(names_of(comparisons)),
         )
 

@@ -21,10 +21,10 @@ from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.gates import explain
 from pytest_distill.gates.deciding import decide
 from pytest_distill.gates.gate import Row
-from pytest_distill.gates.retention import judge_retained
+from pytest_distill.gates.quality import judge_retained
 from pytest_distill.gates.subjects import AnswersGate
 from pytest_distill.gates.verdict import Doubt, Outcome, Verdict
-from pytest_distill.statistics.inverse import Inverse
+from pytest_distill.statistics.levels import Inverse
 
 PAIR = ("teacher", "student")
 TOO_LONG = 100

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from pytest_distill._util.files import make_folder, write_atomically
+from pytest_distill._util.files import file_name, make_folder, write_atomically
 from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.errors import ConfigError
 from pytest_distill.gates.verdict import Verdict
@@ -27,7 +26,8 @@ def keep_threshold(
     if save is not None and not isinstance(save, str | os.PathLike):
         raise ConfigError(f"save={save!r}: must be the path of a file")
     project = comparison.folder
-    shown = str(save) if save else f".distill/{_file_name('routing', verdict.eval, verdict.model)}"
+    own = file_name(f"routing-{verdict.eval}-{verdict.model}.json")
+    shown = str(save) if save else f".distill/{own}"
     infos = {role: comparison.model(role).info for role in ("student", "teacher")}
     models = {role: {"name": i.name, "digest": i.digest} for role, i in infos.items()}
     try:
@@ -48,10 +48,6 @@ def keep_threshold(
 def _with_file(verdict: Verdict, line: str, file: str | None) -> Verdict:
     details = {**verdict.details, "file": file}
     return replace(verdict, message=f"{verdict.message}\n  {line}", details=details)
-
-
-def _file_name(*parts: str) -> str:
-    return f"{re.sub(r'[^A-Za-z0-9.=-]+', '-', '-'.join(parts))}.json"
 
 
 def _as_text(verdict: Verdict, models: Mapping[str, Mapping[str, str | None]]) -> str:

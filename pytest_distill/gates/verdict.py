@@ -192,3 +192,8 @@ def as_float(value: Ratio, relation: Relation) -> float:
 def finite(value: float | None) -> float | None:
     """Return a number that JSON can hold; None for an infinite one."""
     return value if value is not None and math.isfinite(value) else None
+
+
+def json_ratio(value: Ratio | None) -> float | None:
+    """Return a ratio for JSON, no better than it is; None for an infinite one or none."""
+    return None if value is None else finite(as_float(value, ">="))

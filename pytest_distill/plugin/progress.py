@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, TextIO
+from typing import Any
 
 import pytest
 
@@ -21,27 +21,22 @@ class _Uncaptured:
     def __init__(self, capture: Any) -> None:
         self._capture = capture
         self._at_line_start = False
-        with self._released() as stream:
-            self.terminal = stream.isatty()
+        with _released(capture):
+            self.terminal = sys.stdout.isatty()
 
     def write(self, text: str) -> None:
         shown = text if self.terminal else text.strip("\r\n ")
         if not shown:
             return
-        with self._released() as stream:
+        with _released(self._capture):
             if not self._at_line_start:
-                stream.write("\n")
+                sys.stdout.write("\n")
                 self._at_line_start = True
-            stream.write(shown if self.terminal else f"{shown}\n")
-            stream.flush()
+            sys.stdout.write(shown if self.terminal else f"{shown}\n")
+            sys.stdout.flush()
 
     def flush(self) -> None:
         """Nothing is held back."""
-
-    @contextmanager
-    def _released(self) -> Iterator[TextIO]:
-        with _released(self._capture):
-            yield sys.stdout
 
 
 def _released(capture: Any) -> AbstractContextManager[None]:

@@ -15,7 +15,7 @@ from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.model import Model
 from pytest_distill.gates.doubts import late_doubts
 from pytest_distill.gates.latency import QUANTILES
-from pytest_distill.gates.verdict import as_float, finite
+from pytest_distill.gates.verdict import json_ratio
 from pytest_distill.plugin.session import DistillSession
 from pytest_distill.plugin.since import add_changes
 from pytest_distill.plugin.standing import add_standing
@@ -191,13 +191,12 @@ def _evaluation_row(config: str, model: Model, evaluation: Evaluation) -> Evalua
 
 
 def _itself_row(itself: Itself) -> ItselfRow:
-    retained = itself.retained
     return record_of(
         ItselfRow,
         itself,
         first=float(itself.first),
         second=float(itself.second),
-        retained=None if retained is None else finite(as_float(retained, ">=")),
+        retained=json_ratio(itself.retained),
     )
 
 

@@ -37,7 +37,8 @@ def add_changes(share: Share, project: Project, config: str) -> None:
         golds = {name: gold_change(accepted, on) for name, on in evals.items()}
         known = {name: gold for name, gold in golds.items() if gold is not None}
         for name, gold in known.items():
-            share.gold_changes.append(_gold_row(config, name, gold))
+            row = record_of(GoldChangeRow, gold.pairing, config=config, eval=name)
+            share.gold_changes.append(row)
         for model, evaluation in made:
             if evaluation.eval.name in known:
                 share.changes.extend(_changes(project, config, model, evaluation, known))
@@ -102,10 +103,6 @@ def is_ready(metric: Metric, evaluation: MeasuredEvaluation) -> bool:
     if not any(told.metric == metric.name for told in evaluation.known_scores):
         return False
     return isinstance(metric, MeanMetric) or BUILT_IN.get(metric.name) is metric
-
-
-def _gold_row(config: str, eval: str, gold: GoldChange) -> GoldChangeRow:
-    return record_of(GoldChangeRow, gold.pairing, config=config, eval=eval)
 
 
 def _notes(

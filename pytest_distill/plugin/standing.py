@@ -21,7 +21,7 @@ from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import Answer, Metric
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.model import Model
-from pytest_distill.gates.verdict import as_float, finite
+from pytest_distill.gates.verdict import finite, json_ratio
 from pytest_distill.plugin.session import DistillSession
 from pytest_distill.plugin.since import evaluated, is_ready
 from pytest_distill.project.project import Project
@@ -34,7 +34,7 @@ from pytest_distill.report.records.comparisons import (
     RetainedRow,
 )
 from pytest_distill.report.share import Share
-from pytest_distill.statistics.calibration import calibration_bins, calibration_error
+from pytest_distill.statistics.confidences import calibration_bins, calibration_error
 from pytest_distill.statistics.multiple import intervals
 from pytest_distill.statistics.scoring import zero_or_one
 
@@ -119,7 +119,7 @@ def _retained(
                     model=name,
                     slice=row.name or None,
                     n=row.n,
-                    retained=finite(as_float(row.retained, ">=")),
+                    retained=json_ratio(row.retained),
                     lower=None if interval is None else finite(interval.lower),
                     upper=None if interval is None else finite(interval.upper),
                 )

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
 from pytest_distill.statistics.planning import MOST as MOST_EXAMPLES
-from pytest_distill.statistics.planning import first_true
+from pytest_distill.statistics.planning import first_true, last_true
 from pytest_distill.statistics.results import (
     POWER,
     TWO_SIDED,
@@ -64,10 +64,16 @@ class ProportionDifference:
         if not -1 < limit < 1:
             return FloorTest(float(limit > -1), float(limit < 1))
         if self.n > MOST:
-            score = self._score(limit)
-            return FloorTest(float(ndtr(-score)), float(ndtr(score)))
-        counts = self.wins, self.losses, self.n
-        return FloorTest(difference_tail(*counts, limit), difference_above_tail(*counts, limit))
+            below = float(ndtr(self._score(limit)))
+        else:
+            below = difference_above_tail(self.wins, self.losses, self.n, limit)
+        return FloorTest(self.p_retained(limit), below)
+
+    def p_retained(self, limit: float) -> float:
+        """Return the first of the p-values alone, of a limit in (-1, 1)."""
+        if self.n > MOST:
+            return float(ndtr(-self._score(limit)))
+        return difference_tail(self.wins, self.losses, self.n, limit)
 
     def interval(self, confidence: float = 0.95) -> RetentionInterval:
         """Return the bounds: two one-sided ones at `confidence`, and the 95 % interval."""
@@ -112,14 +118,9 @@ class ProportionDifference:
     def _score_bound(self, alpha: float, side: int) -> float:
         """Return the score test's lower (1) or upper (-1) bound: the end that it has refuted."""
         z = float(ndtri(1 - alpha))
-        inside, outside = self.observed, -float(side)
-        for _ in range(_HALVINGS):
-            middle = (inside + outside) / 2
-            if side * self._score(middle) >= z:
-                outside = middle
-            else:
-                inside = middle
-        return outside
+        return last_true(
+            lambda limit: side * self._score(limit) >= z, self.observed, -float(side), _HALVINGS
+        )
 
     def _one_sided(self, alpha: float, side: int) -> float:
         """Return about where the exact p reaches `alpha`: a difference that it has refuted.
@@ -141,13 +142,7 @@ class ProportionDifference:
             inside, outside, step = outside, outside - side * step, 2 * step
             if not -1 < outside < 1:
                 return -float(side)
-        for _ in range(_FINER):
-            middle = (inside + outside) / 2
-            if refuted(middle):
-                outside = middle
-            else:
-                inside = middle
-        return outside
+        return last_true(refuted, inside, outside, _FINER)
 
 
 def proportion_difference(
@@ -156,7 +151,7 @@ def proportion_difference(
     """Count paired 0/1 scores, shape (n,) each."""
     gains = np.asarray(student, np.float64) - np.asarray(other, np.float64)
     if not np.isin(gains, (-1.0, 0.0, 1.0)).all():
-        raise ValueError("scores other than 0 and 1: use gain_test")
+        raise ValueError("scores other than 0 and 1: use Scoring.resampling_test or gain_test")
     up, down = int((gains > 0).sum()), int((gains < 0).sum())
     wins, losses = (up, down) if higher_is_better else (down, up)
     return ProportionDifference(wins, losses, len(gains))

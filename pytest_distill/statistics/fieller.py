@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
+from pytest_distill.statistics.planning import last_true
 from pytest_distill.statistics.results import Floats
 
 Unit = tuple[float, float]
@@ -217,12 +218,11 @@ def least_level(excess: Callable[[float], float]) -> float:
     """Return the least level at which `excess` is at least 0; 1 where it is not at one half."""
     if excess(0.5) <= 0:
         return 1.0
-    low, high = math.log(_LEAST_P), math.log(0.5)
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        passes = excess(math.exp(middle)) >= 0
-        low, high = (low, middle) if passes else (middle, high)
-    return math.exp(high)
+
+    def passes(logarithm: float) -> bool:
+        return excess(math.exp(logarithm)) >= 0
+
+    return math.exp(last_true(passes, math.log(_LEAST_P), math.log(0.5), _HALVINGS))
 
 
 def mean_test(

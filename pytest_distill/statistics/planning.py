@@ -108,5 +108,18 @@ def first_true(holds: Callable[[int], bool], first: int = 2) -> int | None:
     return high
 
 
+def last_true(
+    holds: Callable[[float], bool], inside: float, outside: float, halvings: int
+) -> float:
+    """Return the last number from `outside` on for which `holds`, which does not at `inside`.
+
+    By bisection. The end at which it holds is returned: a bound is never better than it is.
+    """
+    for _ in range(halvings):
+        middle = (inside + outside) / 2
+        inside, outside = (inside, middle) if holds(middle) else (middle, outside)
+    return outside
+
+
 def _z(probability: float) -> float:
     return float(ndtri(probability))

@@ -20,8 +20,7 @@ from pytest_distill.statistics.jackknife import (
     of_metric,
     sum_by_cluster,
 )
-from pytest_distill.statistics.levels import Level
-from pytest_distill.statistics.likelihoods import likelihood_level, likelihood_retention
+from pytest_distill.statistics.levels import Level, likelihood_level, likelihood_retention
 from pytest_distill.statistics.proportions import proportion_retention
 from pytest_distill.statistics.rates import Rate
 from pytest_distill.statistics.results import NoRatioError, Retention
@@ -264,7 +263,7 @@ class Scoring:
             ties=ties,
             method=f"{kind}{', all outcomes' if exact else ''}, and {average.method}",
             n=len(mine),
-            clusters=average.clusters,
+            clusters=average.top.clusters,
             notes=average.top.notes,
         )
 

@@ -26,6 +26,7 @@ from scipy.special import ndtri, stdtrit
 
 from pytest_distill.statistics.fieller import MeanTest, least_level, mean_test
 from pytest_distill.statistics.jackknife import PseudoValues
+from pytest_distill.statistics.planning import last_true
 from pytest_distill.statistics.results import (
     MIN_CLUSTERS,
     POWER,
@@ -192,10 +193,7 @@ class SuiteRetention:
             return tests is not None and _excess(tests, alpha) >= 0
 
         inside = max(self._observed, 0.0) / (1 + max(self._observed, 0.0))
-        outside = 0.0 if sign > 0 else 1.0
-        for _ in range(_BISECTIONS):
-            middle = (inside + outside) / 2
-            inside, outside = (inside, middle) if refuted(middle) else (middle, outside)
+        outside = last_true(refuted, inside, 0.0 if sign > 0 else 1.0, _BISECTIONS)
         return outside / (1 - outside) if outside < 1 else math.inf
 
 

@@ -22,10 +22,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtrc, ndtr
 
+from pytest_distill.statistics.difference import proportion_difference
 from pytest_distill.statistics.jackknife import Aggregate, Clusters, sum_by_cluster
 from pytest_distill.statistics.results import Floats
-from pytest_distill.statistics.score import difference_statistic
-from pytest_distill.statistics.unconditional import MOST, difference_tail
 
 N_RESAMPLES = 9999
 MOST_UNITS = 2**13
@@ -90,16 +89,14 @@ def proportion_test(
         Use the mid-p value (Fagerland et al. 2013, BMC Medical Research Methodology 13:91), less
         conservative and no longer exact.
     """
-    gains = np.asarray(student, np.float64) - np.asarray(other, np.float64)
-    if not np.isin(gains, (-1.0, 0.0, 1.0)).all():
-        raise ValueError("scores other than 0 and 1: use Scoring.resampling_test")
-    wins, losses, ties = win_counts(gains)
+    counted = proportion_difference(student, other)
+    wins, losses, n = counted.wins, counted.losses, counted.n
     if min_gain:
-        p, method = difference_p(wins, losses, len(gains), min_gain), "score (Tango)"
+        p, method = counted.p_retained(min_gain), "score (Tango)"
     else:
         p = mcnemar_p(wins, losses, mid_p=mid_p)
         method = "exact McNemar" + (", mid-p" if mid_p else "")
-    return PairedTest(p, float(gains.mean()), wins, losses, ties, method, len(gains))
+    return PairedTest(p, counted.observed, wins, losses, n - wins - losses, method, n)
 
 
 def win_counts(gains: Floats) -> tuple[int, int, int]:
@@ -123,13 +120,6 @@ def _at_least(wins: int, n: int) -> float:
     if n <= _COUNTED:
         return float(bdtrc(wins - 1, n, 0.5))
     return float(ndtr((n / 2 - (wins - 0.5)) / (math.sqrt(n) / 2)))
-
-
-def difference_p(wins: int, losses: int, n: int, min_gain: float) -> float:
-    """Return p of "the proportions differ by at most `min_gain`": exact up to 20,000 examples."""
-    if n <= MOST:
-        return difference_tail(wins, losses, n, min_gain)
-    return float(ndtr(-difference_statistic(wins, losses, n, min_gain)))
 
 
 def sign_flip_p(

@@ -77,11 +77,6 @@ class TRetention:
         return self.top.n
 
     @property
-    def clusters(self) -> int | None:
-        """Number of clusters; None where there are none."""
-        return self.top.clusters
-
-    @property
     def observed(self) -> float:
         """The ratio on these examples; infinite where there is nothing to divide by."""
         return self._retention(self._ratio)
@@ -94,7 +89,7 @@ class TRetention:
         if self.top.too_few:  # as by the p-values
             decide = self._retention(self.floor), math.inf
         return RetentionInterval(
-            *decide, *report, confidence, self.method, self.n, self.clusters, self.notes
+            *decide, *report, confidence, self.method, self.n, self.top.clusters, self.notes
         )
 
     def bounds(self, level: float) -> tuple[float, float]:
@@ -217,9 +212,12 @@ class TRetention:
         return ratio_moments(top.estimate, bottom.estimate, top.values, bottom.values, unit, weight)
 
     def _retention(self, ratio: float) -> float:
-        if not self.logarithmic:
-            return ratio
-        return math.exp(ratio) if ratio < 700 else math.inf
+        return exponential(ratio) if self.logarithmic else ratio
+
+
+def exponential(value: float) -> float:
+    """Return exp(value), infinite where a float cannot hold it."""
+    return math.exp(value) if value < 700 else math.inf
 
 
 def ratio_test(

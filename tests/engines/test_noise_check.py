@@ -25,7 +25,7 @@ from pytest_distill.gates.doubts import with_remarks
 from pytest_distill.gates.errors import Errors
 from pytest_distill.gates.flips import Flips
 from pytest_distill.gates.gate import Gate
-from pytest_distill.gates.retention import QualityRetained
+from pytest_distill.gates.quality import QualityRetained
 from pytest_distill.gates.slices import SlicesRetained
 from pytest_distill.project.project import Project
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
 
-from pytest_distill.statistics.calibration import BINS
+from pytest_distill.statistics.confidences import BINS
 
 from .project import SFT, STUDENT, TEACHER, N, Project, Run, answers, gold, said, write_gates
 

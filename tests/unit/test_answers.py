@@ -19,7 +19,7 @@ from pytest_distill.evals.tasks import Task
 from pytest_distill.evaluation.run_model import RunModel
 from pytest_distill.gates.errors import InheritedErrors
 from pytest_distill.gates.likeness import Agreement
-from pytest_distill.gates.retention import QualityRetained
+from pytest_distill.gates.quality import QualityRetained
 from tests.unit.conftest import Scripted
 
 

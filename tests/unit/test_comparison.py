@@ -17,8 +17,7 @@ from pytest_distill.evals.requests import Prediction
 from pytest_distill.evals.tasks import Classification
 from pytest_distill.evaluation.alignment import aligned
 from pytest_distill.evaluation.measured import MeasuredEvaluation
-from pytest_distill.gates.retention import QualityRetained
-from pytest_distill.gates.score import Score
+from pytest_distill.gates.quality import QualityRetained, Score
 from pytest_distill.gates.sft import BeatsSft
 from tests.unit.conftest import LETTERS, MakeComparison, classification, gold_set, scripted
 

@@ -21,8 +21,7 @@ from pytest_distill.evaluation.model import Model
 from pytest_distill.gates.doubts import with_remarks
 from pytest_distill.gates.gate import Gate
 from pytest_distill.gates.likeness import Agreement
-from pytest_distill.gates.retention import QualityRetained
-from pytest_distill.gates.score import Score
+from pytest_distill.gates.quality import QualityRetained, Score
 from pytest_distill.gates.size import Smaller
 from pytest_distill.gates.verdict import Doubt, Evidence, Verdict
 from pytest_distill.report.attempt import TestRun

@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 from pytest_distill.errors import ComparisonError, ConfigError
 from pytest_distill.evals.metrics import MeanMetric
 from pytest_distill.gates.errors import Errors
-from pytest_distill.gates.retention import QualityRetained
+from pytest_distill.gates.quality import QualityRetained
 from pytest_distill.gates.verdict import Outcome
 from tests.unit.conftest import MakeComparison
 

@@ -22,7 +22,7 @@ from pytest_distill.evaluation.evaluation import Evaluation, ReportedEval
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.model import Model
 from pytest_distill.gates.doubts import with_remarks
-from pytest_distill.gates.retention import QualityRetained
+from pytest_distill.gates.quality import QualityRetained
 from pytest_distill.gates.sft import BeatsSft
 from pytest_distill.gates.slices import SlicesRetained
 from pytest_distill.gates.verdict import Outcome

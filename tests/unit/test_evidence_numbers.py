@@ -21,7 +21,7 @@ from pytest_distill.comparison.sft_evidence import gap_recovered, needed_to_beat
 from pytest_distill.evals.built_in import BUILT_IN
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.metrics import MeanMetric
-from pytest_distill.statistics.least import LeastRetention
+from pytest_distill.statistics.multiple import LeastRetention
 from pytest_distill.statistics.proportions import ProportionRetention
 from pytest_distill.statistics.scoring import Scoring
 from pytest_distill.statistics.suite import SuiteRetention

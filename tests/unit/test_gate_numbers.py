@@ -15,8 +15,7 @@ from pytest_distill.evals.metrics import MeanMetric
 from pytest_distill.gates.deciding import within
 from pytest_distill.gates.errors import InheritedErrors
 from pytest_distill.gates.flips import Flips
-from pytest_distill.gates.retention import QualityRetained
-from pytest_distill.gates.score import Score
+from pytest_distill.gates.quality import QualityRetained, Score
 from pytest_distill.gates.sft import BeatsSft
 from pytest_distill.gates.slices import SlicesRetained
 from pytest_distill.gates.verdict import Outcome, Relation

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from pytest_distill._util.format import floor_text
+from pytest_distill.comparison.comparison import Comparison
 from pytest_distill.errors import ConfigError
 from pytest_distill.evals.eval import Eval
 from pytest_distill.gates.contamination import NotContaminated
 from pytest_distill.gates.flips import Flips
-from pytest_distill.gates.retention import QualityRetained
+from pytest_distill.gates.quality import QualityRetained
 from pytest_distill.gates.slices import SlicesRetained
 from pytest_distill.gates.suite import (
     EvalScores,
@@ -23,7 +24,7 @@ from pytest_distill.gates.suite import (
     choice_note,
     hinge_note,
 )
-from pytest_distill.gates.verdict import Outcome
+from pytest_distill.gates.verdict import Outcome, Verdict
 from tests.unit.conftest import MakeComparison
 
 TASKS = ("CoLA", "MNLI", "MRPC", "QNLI", "QQP", "RTE", "SST-2", "STS-B", "WNLI")
@@ -229,13 +230,26 @@ def test_a_missing_text_field_is_named(make_comparison: MakeComparison, tmp_path
         NotContaminated(train).judge(make_comparison("aa", "aa", "aa"))
 
 
-def test_retention_above_chance(make_comparison: MakeComparison) -> None:
-    """0.6 of 0.8 is three quarters, but 0.2 of 0.6 above guessing at 0.2 is two thirds."""
-    comparison = make_comparison("aaaaa", "aaaab", "aaabb")
+def retained_above(chance: Fraction, comparison: Comparison) -> Verdict:
+    """Return the verdict on a comparison whose eval says what guessing gets."""
     assert isinstance(comparison.on, Eval)
-    comparison.on = replace(comparison.on, chance=Fraction(1, 5))
+    comparison.on = replace(comparison.on, chance=chance)
     for model in comparison.models.values():
         model._evaluations.clear()
-    verdict = QualityRetained(0.5).judge(comparison)
+    return QualityRetained(0.5).judge(comparison)
+
+
+def test_retention_above_chance(make_comparison: MakeComparison) -> None:
+    """0.6 of 0.8 is three quarters, but 0.2 of 0.6 above guessing at 0.2 is two thirds."""
+    verdict = retained_above(Fraction(1, 5), make_comparison("aaaaa", "aaaab", "aaabb"))
     assert verdict.evidence.above_chance == pytest.approx(2 / 3)
     assert "0.6666 retained above chance" in verdict.basis
+
+
+def test_of_a_teacher_at_chance_there_is_no_skill_to_retain(
+    make_comparison: MakeComparison,
+) -> None:
+    """The teacher has 0.8, as guessing does: a share of the skill does not exist."""
+    verdict = retained_above(Fraction(4, 5), make_comparison("aaaaa", "aaaab", "aaabb"))
+    assert verdict.evidence.above_chance is None
+    assert "above chance" not in verdict.basis

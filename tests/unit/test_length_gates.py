@@ -22,7 +22,7 @@ from pytest_distill.evals.requests import Prediction, Request
 from pytest_distill.evals.tasks import Generation
 from pytest_distill.evaluation.measured import MeasuredEvaluation
 from pytest_distill.evaluation.run_model import RunModel
-from pytest_distill.gates.retention import QualityRetained
+from pytest_distill.gates.quality import QualityRetained
 from pytest_distill.gates.texts import Finished, Length
 from pytest_distill.gates.verdict import Doubt, Outcome
 from tests.unit.conftest import MakeComparison, gold_set

@@ -26,7 +26,7 @@ from pytest_distill.evaluation.figures import LatencyFigure, Provenance
 from pytest_distill.evaluation.model import Model
 from pytest_distill.evaluation.run_model import RunModel
 from pytest_distill.gates.doubts import identical
-from pytest_distill.gates.retention import QualityRetained
+from pytest_distill.gates.quality import QualityRetained
 from pytest_distill.gates.routing import Routable
 from pytest_distill.gates.verdict import Outcome
 from pytest_distill.statistics.proportions import proportion_retention

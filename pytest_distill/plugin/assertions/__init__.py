@@ -16,9 +16,8 @@ from pytest_distill.gates.flips import Flips
 from pytest_distill.gates.latency import Faster, Latency
 from pytest_distill.gates.likeness import Acceptance, Agreement, Divergence
 from pytest_distill.gates.not_worse import NotWorse
-from pytest_distill.gates.retention import QualityRetained
+from pytest_distill.gates.quality import QualityRetained, Score
 from pytest_distill.gates.routing import Routable
-from pytest_distill.gates.score import Score
 from pytest_distill.gates.sft import BeatsSft
 from pytest_distill.gates.size import Size, Smaller
 from pytest_distill.gates.slices import SlicesRetained

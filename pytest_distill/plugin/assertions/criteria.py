@@ -12,7 +12,7 @@ from pytest_distill.gates.gate import Gate, refuse_other
 from pytest_distill.gates.recommendation import Recommendation, recommended
 from pytest_distill.gates.subjects import EvalGate
 from pytest_distill.gates.verdict import Verdict
-from pytest_distill.plugin.assertions.asking import judge, record
+from pytest_distill.plugin.assertions.assertion import judge, record
 from pytest_distill.plugin.running import note_look
 from pytest_distill.plugin.session import running_test
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
 
-from pytest_distill.statistics.calibration import calibration_error
+from pytest_distill.statistics.confidences import calibration_error
 
 
 @pytest.mark.parametrize("bins", [5, 10, 15])

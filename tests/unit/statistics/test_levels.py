@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pytest_distill.statistics.levels import Level
-from pytest_distill.statistics.likelihoods import likelihood_level, likelihood_retention
+from pytest_distill.statistics.levels import Level, likelihood_level, likelihood_retention
 from pytest_distill.statistics.rates import Rate
 from pytest_distill.statistics.results import Judgement
 from pytest_distill.statistics.scoring import Scoring

@@ -1,21 +1,19 @@
-"""Numbers of examples, the gap recovered, Holm and chance."""
+"""Numbers of examples, the gap recovered and Holm."""
 
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 
 import numpy as np
 import pytest
 import scipy.stats
 
-from pytest_distill.statistics.chance import above_chance
 from pytest_distill.statistics.gap import gap_recovered
 from pytest_distill.statistics.jackknife import of_mean
 from pytest_distill.statistics.multiple import holm, slices_below
 from pytest_distill.statistics.planning import examples_needed, examples_needed_to_beat
 from pytest_distill.statistics.proportions import ProportionRetention
-from pytest_distill.statistics.results import FloorTest, Judgement, NoRatioError
+from pytest_distill.statistics.results import FloorTest, Judgement
 from pytest_distill.statistics.score import score_statistic
 from pytest_distill.statistics.scoring import Scoring
 
@@ -222,14 +220,6 @@ def test_slices_below() -> None:
 def test_a_slice_at_its_level_fails() -> None:
     """Two slices, of which the clearer has a p of exactly .025: twice that is .05."""
     assert slices_below([FloorTest(1.0, 0.025), FloorTest(1.0, 0.5)]) == [True, False]
-
-
-def test_above_chance() -> None:
-    """0.30 of 0.40 on a task with four choices is a third of the skill."""
-    found = above_chance(Fraction(3, 10), Fraction(4, 10), Fraction(1, 4))
-    assert found == Fraction(1, 3)
-    with pytest.raises(NoRatioError, match=r"guessing 0\.25: there is no skill"):
-        above_chance(Fraction(3, 10), Fraction(1, 4), Fraction(1, 4))
 
 
 def test_a_gap_over_few_clusters_is_unbounded() -> None:

@@ -12,9 +12,7 @@ import scipy.stats
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from pytest_distill.statistics.proportions import proportion_retention
-from pytest_distill.statistics.results import NoRatioError
-from pytest_distill.statistics.routing import (
+from pytest_distill.statistics.confidences import (
     SHARES,
     augrc,
     cross_fitted,
@@ -22,6 +20,8 @@ from pytest_distill.statistics.routing import (
     folds,
     thresholds,
 )
+from pytest_distill.statistics.proportions import proportion_retention
+from pytest_distill.statistics.results import NoRatioError
 
 Array = NDArray[np.float64]
 LEVEL = 0.05

@@ -8,8 +8,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from pytest_distill.statistics.levels import Level
-from pytest_distill.statistics.likelihoods import likelihood_retention
+from pytest_distill.statistics.levels import Level, likelihood_retention
 from pytest_distill.statistics.proportions import ProportionRetention
 from pytest_distill.statistics.rates import Rate
 from pytest_distill.statistics.scoring import Scoring

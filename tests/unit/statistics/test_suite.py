@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from pytest_distill.statistics.least import LeastRetention
-from pytest_distill.statistics.likelihoods import likelihood_retention
+from pytest_distill.statistics.levels import likelihood_retention
+from pytest_distill.statistics.multiple import LeastRetention
 from pytest_distill.statistics.proportions import ProportionRetention
 from pytest_distill.statistics.results import FloorTest, Judgement
 from pytest_distill.statistics.scoring import Scoring

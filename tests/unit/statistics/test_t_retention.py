@@ -23,7 +23,7 @@ from pytest_distill.evals.metrics.corpus import BLEU, CHRF
 from pytest_distill.evals.metrics.labels import MACRO_F1, MATTHEWS
 from pytest_distill.evals.requests import Prediction
 from pytest_distill.statistics.jackknife import of_mean, of_metric, t_bounds
-from pytest_distill.statistics.likelihoods import likelihood_retention
+from pytest_distill.statistics.levels import likelihood_retention
 from pytest_distill.statistics.not_seen import pairs_not_seen
 from pytest_distill.statistics.results import Judgement, NoRatioError
 from pytest_distill.statistics.scoring import Scoring

@@ -13,10 +13,11 @@ import scipy.stats
 from numpy.typing import NDArray
 
 import pytest_distill.statistics.unconditional as unconditional
+from pytest_distill.statistics.difference import ProportionDifference
 from pytest_distill.statistics.proportions import ProportionRetention
 from pytest_distill.statistics.results import Judgement
 from pytest_distill.statistics.score import difference_statistic, score_statistic
-from pytest_distill.statistics.superiority import difference_p, mcnemar_p, proportion_test
+from pytest_distill.statistics.superiority import mcnemar_p, proportion_test
 from pytest_distill.statistics.unconditional import (
     MISSED,
     MISSED_AT_LEAST,
@@ -269,7 +270,8 @@ def test_exact_and_normal_gains_meet(wins: int, losses: int) -> None:
     """The same of the test of a gain."""
     for z in (-1.7, 1.7):
         gain = (wins - losses - z * math.sqrt(wins + losses)) / MOST
-        exact, normal = (difference_p(wins, losses, n, gain) for n in (MOST, MOST + 1))
+        found = (ProportionDifference(wins, losses, n) for n in (MOST, MOST + 1))
+        exact, normal = (difference.p_retained(gain) for difference in found)
         assert exact == pytest.approx(normal, rel=0.02)
 
 
@@ -283,7 +285,8 @@ def test_counts_of_any_size() -> None:
         assert test.p_retained + test.p_below == pytest.approx(1)
     interval = huge.interval()
     assert interval.one_sided_lower < huge.observed < interval.one_sided_upper
-    assert 0 < difference_p(6 * 10**10, 59999 * 10**6, 10**12, 1e-7) < 1
+    difference = ProportionDifference(6 * 10**10, 59999 * 10**6, 10**12)
+    assert 0 < difference.p_retained(1e-7) < 1
 
 
 @pytest.mark.parametrize("n", [2**31 - 1, 2**31, 2**33, 10**12])

@@ -269,3 +269,54 @@ def test_the_evidence_settles_with_as_many_examples_as_it_says() -> None:
     enough = compared(lengths(*teacher * times), lengths(*student * times))
     assert Length(1.3, confidence=0.95).judge(enough).outcome is Outcome.PASSED
     assert Fraction(str(found.observed)) < Fraction("1.3")
+
+
+@pytest.mark.parametrize(("wide", "told"), [(420, False), (421, True), (381, False), (380, True)])
+def test_tokens_are_of_one_size_up_to_a_twentieth(wide: int, told: bool) -> None:
+    """In either direction: 21 characters beside 20 are alike, the least bit more is not."""
+    gold = gold_set("aa")
+    on = Eval("maths", Generation(max_new_tokens=MOST), gold, (BUILT_IN["exact_match"],))
+    models = [
+        writes("teacher", gold, lengths(1, 1), 400),
+        writes("student", gold, lengths(1, 1), wide),
+    ]
+    verdict = Length(3).judge(Comparison(on, {model.name: model for model in models}, None))
+    assert any("tokenizers" in note for note in verdict.notes) is told
+
+
+@pytest.mark.parametrize(
+    ("teacher", "student", "doubted"), [(1, 2, True), (1, 1, False), (2, 1, False)]
+)
+def test_only_more_cut_texts_than_the_teacher_s_flatter(
+    teacher: int,
+    student: int,
+    doubted: bool,
+) -> None:
+    """As many, or fewer, are told and leave no doubt."""
+    each = [lengths(*[80] * (50 - cut)) + [(MOST, "length")] * cut for cut in (teacher, student)]
+    verdict = Length(1.9).judge(compared(each[0], each[1]))
+    (note,) = (note for note in verdict.notes if "were cut" in note)
+    assert isinstance(note, Doubt) is doubted
+
+
+def test_a_mean_length_is_rounded_up() -> None:
+    """In the message and at a glance; 31 / 3 tokens are not 10.3."""
+    verdict = Length(99.5).judge(compared(lengths(10, 10, 11), lengths(11, 10, 10)))
+    assert verdict.facts[0] == "10.4 tokens, teacher 10.4"
+    assert "student  10.4 tokens a text" in verdict.message
+
+
+def test_a_text_that_is_a_little_too_long_is_an_offender_and_a_shorter_one_is_none() -> None:
+    """Half a token above the limit counts; a number of tokens is written as a whole one."""
+    (row,) = Length(1.25).lost(compared(lengths(10, 10, 10), lengths(13, 9, 12)))
+    assert (row["id"], str(row["student"])) == ("e0", str({"tokens": 13, "answer": "x" * 52}))
+
+
+def test_how_many_texts_are_needed_is_told_up_to_there() -> None:
+    """With as many as that, or more, no note says that there are too few."""
+    few = Length(1.2, confidence=0.95).judge(compared(lengths(*[20] * 10), lengths(*[20] * 10)))
+    (note,) = (note for note in few.notes if "begins to pass" in note)
+    least = next(int(word) for word in note.split() if word.isdecimal())
+    for n in (least, least + 1):
+        more = Length(1.2, confidence=0.95).judge(compared(lengths(*[20] * n), lengths(*[20] * n)))
+        assert not any("begins to pass" in each for each in more.notes)

@@ -155,5 +155,5 @@ def test_gates_on_details_of_lighteval(project: Project, run: Run) -> None:
         for each in runs[task]:
             role = str(each.model).removeprefix("org/")
             if role != "hinted":
-                wanted = mean(row.answer["scores"][name] for row in each.rows)
+                wanted = mean(row.scores[name] for row in each.rows)
                 assert found[task, name, role] == pytest.approx(wanted)

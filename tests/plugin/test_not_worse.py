@@ -568,7 +568,7 @@ def test_the_yaml_says_what_a_baseline_may_be(project: Project, run: Run) -> Non
     for written, message in (
         ({"pathh": "x"}, "did you mean 'path'?"),
         ({"path": ""}, "baseline.path"),
-        ("", "baseline: string"),
+        ("", "baseline: must not be empty"),
         (3, "baseline"),
         ({"path": "x", "required": "no"}, "baseline.required"),
     ):

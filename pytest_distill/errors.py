@@ -125,9 +125,12 @@ def _brief(name: str) -> str:
 
 def some_of(names: Sequence[str], most: int = 5) -> str:
     """Return the first names, and how many more there are."""
-    rest = len(names) - most
-    shown = ", ".join(_brief(name) for name in names[:most])
-    return shown + (f" and {rest:,} more" if rest > 0 else "")
+    return ", ".join(_brief(name) for name in names[:most]) + and_more(len(names) - most)
+
+
+def and_more(rest: int) -> str:
+    """Return what to say behind those that are named of how many are not; nothing if none."""
+    return f" and {rest:,} more" if rest > 0 else ""
 
 
 def did_you_mean(word: str, known: Iterable[str], *, listed: bool = True) -> str:

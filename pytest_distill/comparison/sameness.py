@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_distill.engines import ModelInfo
-from pytest_distill.errors import ComparisonError
+from pytest_distill.errors import ComparisonError, and_more
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evaluation.evaluation import Evaluation
 from pytest_distill.evaluation.measured import MeasuredEvaluation
@@ -74,7 +74,7 @@ def refuse_other_prompts(one: Evaluation, other: Evaluation) -> None:
         if id in other.prompts and asked_otherwise(digest, other.prompts[id])
     ]
     if odd:
-        more = f" and {len(odd) - 1:,} more" if len(odd) > 1 else ""
+        more = and_more(len(odd) - 1)
         raise ComparisonError(
             f"'{one.info.name}' and '{other.info.name}' were asked other prompts for example "
             f"'{odd[0]}'{more}, by the digests in {one.source} and {other.source}: evaluate both "

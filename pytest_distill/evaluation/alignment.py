@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pytest_distill.errors import EvaluationError, few, some_of
+from pytest_distill.errors import EvaluationError, and_more, few, some_of
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import GoldSet
 from pytest_distill.evals.requests import Prediction
@@ -49,7 +49,7 @@ def matched(
         ("a prediction for an example that is not in the gold set:", given.difference(expected)),
     ):
         if odd:
-            more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
+            more = and_more(len(odd) - 1)
             raise EvaluationError(
                 f"{source}: {problem} '{min(odd)}'{more} ({on.gold.source} has {len(on.gold)} "
                 f"examples){_without_zeros(min(odd), given.symmetric_difference(expected))}"

@@ -20,7 +20,7 @@ from pytest_distill._util.format import (
     plain_text,
     quantity_text,
 )
-from pytest_distill.errors import one_line
+from pytest_distill.errors import and_more, one_line
 from pytest_distill.gates.all import GATES
 from pytest_distill.gates.gate import Gate
 from pytest_distill.gates.suite import SuiteRetained
@@ -225,8 +225,7 @@ def _rests_on(row: GateRow) -> Iterator[str]:
         if each.get("outcome") == Outcome.FAILED
     ]
     if failed:
-        rest = len(failed) - MOST_SLICES
-        more = f" and {rest:,} more" if rest > 0 else ""
+        more = and_more(len(failed) - MOST_SLICES)
         yield f"Slices that fail: {', '.join(failed[:MOST_SLICES])}{more}"
 
 

@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from pytest_distill._util.user_code import is_ours
-from pytest_distill.errors import DistillError, EvaluationError, did_you_mean, few
+from pytest_distill.errors import DistillError, EvaluationError, and_more, did_you_mean, few
 from pytest_distill.evals.eval import Eval
 from pytest_distill.evals.goldset import Example
 from pytest_distill.evals.lm_eval.task import LmEval
@@ -212,7 +212,7 @@ def refuse_other_than_asked(evaluation: MeasuredEvaluation, on: Eval, kind: str)
         if digests.partition(":")[0] != prompts_digest(_prompts(instances, mutual=mutual)):
             odd.append(id)
     if odd:
-        more = f" and {len(odd) - 1:,} more" if len(odd) > 1 else ""
+        more = and_more(len(odd) - 1)
         raise EvaluationError(
             f"{evaluation.source}: asked another prompt for example '{odd[0]}'{more} than eval "
             f"'{on.name}' does: say num_fewshot, fewshot_seed and override in the eval as they "
